@@ -1,0 +1,71 @@
+// What each op computes, in ATen: the single definition that folding, calibration, accuracy,
+// comparison and training use. Semantics: ONNX's newest opset (https://onnx.ai/onnx/operators/).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <span>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace lathe {
+
+/// ATen type that holds values of `dtype` while running. Types that LibTorch 1.13 lacks live in a
+/// wider one: uint16 in int32, uint32 in int64, uint64 in int64 (same bits), int4/uint4/int2/uint2
+/// in int8/uint8, 8-bit and 4-bit floats in float32 (rounded). Throws Error (exit 3) for string.
+at::ScalarType storage_type(DType dtype);
+
+/// One execution of one node.
+///
+/// float16 and bfloat16 inputs arrive widened to float32 and float outputs of such nodes are
+/// rounded back by the caller; integer outputs are wrapped to their width by the caller.
+struct EvaluateCall {
+  const Node& node;
+  /// Undefined tensor = absent optional input.
+  std::span<const at::Tensor> inputs;
+  /// ONNX types of the inputs (kFloat16 even though the tensor is widened); kUndefined = absent.
+  std::span<const DType> dtypes;
+  /// ONNX types of the outputs, from the op table.
+  std::span<const DType> output_dtypes;
+
+  bool has(size_t i) const { return i < inputs.size() && inputs[i].defined(); }
+  const at::Tensor& input(size_t i) const { return inputs[i]; }
+  const Attributes& attributes() const { return node.attributes; }
+  /// Elements of an integer input (axes, shape, …) on the host.
+  std::vector<int64_t> ints(size_t i) const;
+  /// `axis` brought into 0..rank-1; throws Error (exit 3) when out of range.
+  static int64_t normal_axis(int64_t axis, int64_t rank);
+};
+
+/// Returns the node's outputs in order (trailing optional outputs may be left out). Throws Error
+/// (exit 3) for invalid attributes and shapes; ATen's own exceptions are converted by the caller.
+using Evaluate = std::vector<at::Tensor> (*)(const EvaluateCall&);
+
+/// nullptr when lathe cannot run the op. Control flow and sequences are run by run/interpreter.h.
+Evaluate evaluate_function(OpKind kind);
+
+// Tables of the op families (one .cpp each); evaluate_function() looks into them in turn.
+struct EvaluateRow {
+  OpKind kind;
+  Evaluate evaluate;
+};
+std::span<const EvaluateRow> elementwise_ops();
+std::span<const EvaluateRow> reduction_ops();
+std::span<const EvaluateRow> shape_ops();
+std::span<const EvaluateRow> indexing_ops();
+std::span<const EvaluateRow> matrix_ops();
+std::span<const EvaluateRow> convolution_ops();
+std::span<const EvaluateRow> pooling_ops();
+std::span<const EvaluateRow> normalization_ops();
+std::span<const EvaluateRow> recurrent_ops();
+std::span<const EvaluateRow> resize_ops();
+std::span<const EvaluateRow> quantization_ops();
+std::span<const EvaluateRow> cast_ops();
+std::span<const EvaluateRow> detection_ops();
+std::span<const EvaluateRow> signal_ops();
+std::span<const EvaluateRow> loss_ops();
+std::span<const EvaluateRow> generator_ops();
+std::span<const EvaluateRow> attention_ops();
+
+}  // namespace lathe

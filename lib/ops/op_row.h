@@ -1,0 +1,99 @@
+// The op table: one row per OpKind with everything that a pass asks about an op. No ATen here.
+// Evaluation is in evaluate/evaluate.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace lathe {
+
+/// What a shape or type rule sees of one node.
+class InferCall {
+ public:
+  InferCall(const Graph& graph, const Node& node, std::vector<ValueType>& outputs)
+      : graph(graph), node(node), outputs(outputs) {}
+
+  /// Dims of an input, nullptr when absent or of unknown rank.
+  const Dims* dims(size_t input) const;
+  /// Element type of an input; kUndefined when absent or unknown.
+  DType dtype(size_t input) const;
+  /// The constant behind an input, nullptr when absent or not constant.
+  const Tensor* constant(size_t input) const;
+  /// Integers of a constant input (shape, axes, …); nullopt when not constant.
+  std::optional<std::vector<int64_t>> constant_ints(size_t input) const;
+  void set_dims(size_t output, Dims dims);
+  /// An axis attribute brought into 0..rank-1; throws Error (exit 3) when out of range.
+  int64_t normal_axis(int64_t axis, size_t rank) const;
+
+  const Graph& graph;
+  const Node& node;
+  std::vector<ValueType>& outputs;  // one per node output; rules fill dims
+};
+
+/// Fills what it can of the outputs' dims, leaves the rest unknown. Throws Error (exit 3) when the
+/// node cannot be valid.
+using ShapeRule = void (*)(InferCall&);
+
+/// Element type of output `index` from the inputs' types (kUndefined = absent or unknown).
+using TypeRule = DType (*)(const Node& node, std::span<const DType> inputs, size_t index);
+
+/// Multiply-accumulates of one execution; nullopt when shapes are unknown.
+using MacRule = std::optional<int64_t> (*)(const Graph& graph, const Node& node);
+
+/// How channels of the first input relate to channels of the output; used by quantization
+/// (equalization) and pruning.
+enum class ChannelFlow : uint8_t {
+  kUnknown,      // cannot be followed
+  kElementwise,  // channel c of every input and of the output belong together
+  kProducer,     // Conv, Gemm, MatMul: output channels are the weight's own
+  kPerChannel,   // BatchNormalization, PRelu, …: parameters indexed by channel
+  kSpatial,      // pooling, Resize, Pad over space: channel c stays channel c
+  kReshape,      // Reshape, Flatten, Transpose, …: needs shape reasoning
+  kConcat,
+  kSplit,
+};
+
+struct OpRow {
+  OpKind kind = OpKind::kOpaque;
+  int16_t min_inputs = 0;
+  int16_t max_inputs = 0;   // -1: variadic
+  int16_t max_outputs = 1;  // -1: variadic
+  TypeRule type = nullptr;    // nullptr: the type of input 0
+  ShapeRule shape = nullptr;  // nullptr: unknown
+  MacRule macs = nullptr;     // nullptr: none
+  /// Roles of inputs; -1 = the op has no such input.
+  int16_t weight_input = -1;
+  int16_t bias_input = -1;
+  /// Axis of the weight that holds output channels (ConvTranspose: axis 1 within a group).
+  int16_t weight_channel_axis = 0;
+  ChannelFlow channels = ChannelFlow::kUnknown;
+  /// Output elements are input elements, moved or selected: its quantization can be kept.
+  bool keeps_quantization = false;
+  /// The same inputs may give other outputs (Random*, Bernoulli, Dropout in training): never folded.
+  bool random = false;
+};
+
+const OpRow& op_row(OpKind kind);
+
+/// Weight's output-channel axis of this node (Gemm with transB, ConvTranspose, MatMul: last axis).
+int64_t weight_channel_axis(const Graph& graph, const Node& node);
+
+/// Fills types and dims of every value of the graph and its subgraphs from inputs and constants,
+/// keeping what was declared where no rule knows better. A declared output type that contradicts
+/// a rule is an Error (exit 3) only for rank or size that cannot both hold.
+void infer_shapes(Graph& graph);
+
+/// Multiply-accumulates of the whole graph at the known shapes; nodes whose shapes are unknown are
+/// counted in `unknown_nodes`.
+struct MacCount {
+  int64_t macs = 0;
+  int64_t unknown_nodes = 0;
+};
+MacCount count_macs(const Graph& graph);
+
+}  // namespace lathe
