@@ -27,7 +27,9 @@ endfunction()
 # A shared library made of folders.
 function(lathe_shared name)
   cmake_parse_arguments(arg "" "OUTPUT" "FOLDERS;LINKS" ${ARGN})
-  add_library(${name} SHARED)
+  # The folders bring the objects; CMake wants one source of its own.
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${name}.cpp CONTENT "// ${name}\n")
+  add_library(${name} SHARED ${CMAKE_BINARY_DIR}/${name}.cpp)
   foreach(folder ${arg_FOLDERS})
     target_link_libraries(${name} PUBLIC ${folder})
   endforeach()
