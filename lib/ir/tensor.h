@@ -15,6 +15,9 @@ namespace lathe {
 
 using Shape = std::vector<int64_t>;
 
+/// Dimensions that a tensor may have, as in ATen.
+constexpr int kMaxRank = 64;
+
 /// Product of the dimensions. Throws Error (exit 3) for a negative dimension or an overflow.
 int64_t element_count(const Shape& shape);
 /// "1x3x224x224"; "scalar" for rank 0.

@@ -6,17 +6,31 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ir/graph.h"
 
 namespace lathe {
 
+/// An element of a small integer tensor as far as shape inference knows it: a number (which may be
+/// negative), or a dimension's symbol, or neither.
+struct Element {
+  std::optional<int64_t> number;
+  std::string symbol;
+  bool operator==(const Element&) const = default;
+};
+using Elements = std::vector<Element>;
+
+/// Elements of integer tensors of rank 0 or 1, by ValueId::index (shorter than the graph: unknown).
+using KnownElements = std::vector<std::optional<Elements>>;
+
 /// What a shape or type rule sees of one node.
 class InferCall {
  public:
-  InferCall(const Graph& graph, const Node& node, std::vector<ValueType>& outputs)
-      : graph(graph), node(node), outputs(outputs) {}
+  InferCall(const Graph& the_graph, const Node& the_node, std::vector<ValueType>& the_outputs,
+            const KnownElements* known = nullptr)
+      : graph(the_graph), node(the_node), outputs(the_outputs), known_(known) {}
 
   /// Dims of an input, nullptr when absent or of unknown rank.
   const Dims* dims(size_t input) const;
@@ -24,8 +38,12 @@ class InferCall {
   DType dtype(size_t input) const;
   /// The constant behind an input, nullptr when absent or not constant.
   const Tensor* constant(size_t input) const;
-  /// Integers of a constant input (shape, axes, …); nullopt when not constant.
+  /// Integers of an input (shape, axes, …) whose numbers are all known; nullopt otherwise.
   std::optional<std::vector<int64_t>> constant_ints(size_t input) const;
+  /// Elements of a small integer input of rank 0 or 1; nullopt when their number is unknown.
+  std::optional<Elements> elements(size_t input) const;
+  bool has(size_t input) const { return node.input(input).valid(); }
+  /// Does nothing for an absent output; a rank above kMaxRank stays unknown.
   void set_dims(size_t output, Dims dims);
   /// An axis attribute brought into 0..rank-1; throws Error (exit 3) when out of range.
   int64_t normal_axis(int64_t axis, size_t rank) const;
@@ -33,6 +51,9 @@ class InferCall {
   const Graph& graph;
   const Node& node;
   std::vector<ValueType>& outputs;  // one per node output; rules fill dims
+
+ private:
+  const KnownElements* known_;
 };
 
 /// Fills what it can of the outputs' dims, leaves the rest unknown. Throws Error (exit 3) when the
@@ -61,8 +82,8 @@ enum class ChannelFlow : uint8_t {
 struct OpRow {
   OpKind kind = OpKind::kOpaque;
   int16_t min_inputs = 0;
-  int16_t max_inputs = 0;   // -1: variadic
-  int16_t max_outputs = 1;  // -1: variadic
+  int16_t max_inputs = 0;     // -1: variadic
+  int16_t max_outputs = 1;    // -1: variadic
   TypeRule type = nullptr;    // nullptr: the type of input 0
   ShapeRule shape = nullptr;  // nullptr: unknown
   MacRule macs = nullptr;     // nullptr: none
@@ -74,18 +95,21 @@ struct OpRow {
   ChannelFlow channels = ChannelFlow::kUnknown;
   /// Output elements are input elements, moved or selected: its quantization can be kept.
   bool keeps_quantization = false;
-  /// The same inputs may give other outputs (Random*, Bernoulli, Dropout in training): never folded.
+  /// The same inputs may give other outputs (Random*, Bernoulli, Dropout in training): never
+  /// folded.
   bool random = false;
 };
 
 const OpRow& op_row(OpKind kind);
 
-/// Weight's output-channel axis of this node (Gemm with transB, ConvTranspose, MatMul: last axis).
+/// Weight's output-channel axis of this node (Gemm with transB, ConvTranspose, MatMul: last axis);
+/// -1 when the op has no weight or a MatMul's weight has no such axis or an unknown rank.
 int64_t weight_channel_axis(const Graph& graph, const Node& node);
 
 /// Fills types and dims of every value of the graph and its subgraphs from inputs and constants,
-/// keeping what was declared where no rule knows better. A declared output type that contradicts
-/// a rule is an Error (exit 3) only for rank or size that cannot both hold.
+/// keeping what was declared where no rule knows better. Declared sizes of graph outputs are kept
+/// even when a rule disagrees (old exporters lie); other values take the rule's. Throws Error
+/// (exit 3, where = "node NAME (Type)") for nodes that cannot be valid.
 void infer_shapes(Graph& graph);
 
 /// Multiply-accumulates of the whole graph at the known shapes; nodes whose shapes are unknown are

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "ir/graph.h"
@@ -15,6 +16,9 @@ namespace lathe {
 /// wider one: uint16 in int32, uint32 in int64, uint64 in int64 (same bits), int4/uint4/int2/uint2
 /// in int8/uint8, 8-bit and 4-bit floats in float32 (rounded). Throws Error (exit 3) for string.
 at::ScalarType storage_type(DType dtype);
+/// Type that an Evaluate function computes `dtype` in: storage_type(), but float32 for float16 and
+/// bfloat16.
+at::ScalarType compute_type(DType dtype);
 
 /// One execution of one node.
 ///
@@ -30,10 +34,17 @@ struct EvaluateCall {
   std::span<const DType> output_dtypes;
 
   bool has(size_t i) const { return i < inputs.size() && inputs[i].defined(); }
-  const at::Tensor& input(size_t i) const { return inputs[i]; }
+  /// Throws Error (exit 3) when the input is absent.
+  const at::Tensor& input(size_t i) const;
+  /// kUndefined when absent.
+  DType dtype(size_t i) const { return i < dtypes.size() ? dtypes[i] : DType::kUndefined; }
   const Attributes& attributes() const { return node.attributes; }
   /// Elements of an integer input (axes, shape, …) on the host.
   std::vector<int64_t> ints(size_t i) const;
+  /// The only element of an integer input; throws Error (exit 3) when it has another count.
+  int64_t int_value(size_t i) const;
+  /// Throws Error (exit 3) "<op>: <message>" unless `ok`.
+  void require(bool ok, std::string_view message) const;
   /// `axis` brought into 0..rank-1; throws Error (exit 3) when out of range.
   static int64_t normal_axis(int64_t axis, int64_t rank);
 };
@@ -51,8 +62,10 @@ struct EvaluateRow {
   Evaluate evaluate;
 };
 std::span<const EvaluateRow> elementwise_ops();
+std::span<const EvaluateRow> activation_ops();
 std::span<const EvaluateRow> reduction_ops();
 std::span<const EvaluateRow> shape_ops();
+std::span<const EvaluateRow> padding_ops();
 std::span<const EvaluateRow> indexing_ops();
 std::span<const EvaluateRow> matrix_ops();
 std::span<const EvaluateRow> convolution_ops();

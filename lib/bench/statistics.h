@@ -1,0 +1,106 @@
+// Statistics of repeated measurements. Nothing here drops a sample: outliers are counted, not cut.
+// Values may carry any unit; results carry the same one. All functions are deterministic.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+/// Both ends belong to it.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+struct Estimate {
+  double value = 0;
+  std::optional<Interval> ci95;  // absent when the samples cannot support one
+};
+
+/// A percentile that is only given when the samples support it.
+struct Percentile {
+  double p = 0;                 // in (0, 1)
+  std::optional<double> value;  // absent: `reason` says why ("needs 662 samples, has 100")
+  std::optional<Interval> ci95;
+  std::string reason;
+};
+
+/// Tukey's fences: outside 1.5 (mild) or 3 (severe) interquartile ranges from the quartiles.
+struct Outliers {
+  size_t mild = 0;
+  size_t severe = 0;
+};
+
+struct Summary {
+  size_t n = 0;
+  double min = 0;
+  double max = 0;
+  double mean = 0;
+  std::optional<double> stdev;  // needs two samples, as cv does
+  Estimate median;
+  double mad = 0;               // median absolute deviation from the median, unscaled
+  double iqr = 0;
+  std::optional<double> cv;     // stdev / mean; absent too where the mean is 0
+  std::vector<Percentile> percentiles;  // p50 p90 p95 p99 p99.9
+  Outliers outliers;
+  double autocorrelation_lag1 = 0;
+  double effective_n = 0;       // n less what neighbours repeat of one another
+  std::optional<double> drift;  // median of the last third / median of the first third, less 1
+};
+
+/// The mean of the two middle values for an even count. Throws InternalError for no values.
+double median(std::span<const double> values);
+
+/// The ceil(p n)-th of the sorted values (nearest rank). `sorted` is not empty, 0 < p < 1.
+double quantile(std::span<const double> sorted, double p);
+
+/// Confidence interval of the p-quantile between two order statistics: free of assumptions about
+/// the distribution (Conover, Practical Nonparametric Statistics, section 3.2). `effective_n`
+/// stands for the number of independent samples. Absent when so few cannot reach the confidence.
+std::optional<Interval> quantile_interval(std::span<const double> sorted, double p,
+                                          double effective_n, double confidence = 0.95);
+
+/// How many samples a percentile needs before it is shown: the smallest n for which two samples
+/// above it are seen with 99 % confidence (MLPerf LoadGen's early stopping), and never below 64:
+/// 64 for p <= 0.9, 130 for 0.95, 662 for 0.99, 6636 for 0.999.
+size_t samples_needed(double p);
+
+/// Correlation of neighbours, from which side of the median both lie on: one slow sample does not
+/// move it. 0 for fewer than 8 values or when all are equal.
+double autocorrelation_lag1(std::span<const double> values);
+
+/// n (1 - r) / (1 + r), for r = max(0, autocorrelation_lag1): the independent samples that a
+/// first-order autoregressive series of this length is worth.
+double effective_count(std::span<const double> values);
+
+/// Median absolute deviation from the median.
+double median_absolute_deviation(std::span<const double> values);
+
+/// Median of the means of all pairs, each value with itself included (Hodges and Lehmann 1963).
+/// To within 1e-12 of the range. Throws InternalError for no values.
+double hodges_lehmann(std::span<const double> values);
+
+/// `values` in the order in which they were measured. Throws InternalError for no values.
+Summary summarize(std::span<const double> values);
+
+struct BootstrapOptions {
+  double confidence = 0.95;
+  size_t resamples = 10000;
+  uint64_t seed = 0;
+};
+
+/// The median over the groups of each group's Hodges-Lehmann estimate.
+double grouped_location(const std::vector<std::vector<double>>& groups);
+
+/// Percentile bootstrap interval of grouped_location: groups (processes) are drawn again with
+/// replacement, then the values (blocks) within each drawn group. The same seed gives the same
+/// interval everywhere. Empty groups are left out. Throws InternalError when all are empty.
+Interval bootstrap_interval(const std::vector<std::vector<double>>& groups,
+                            const BootstrapOptions& options = {});
+
+}  // namespace lathe

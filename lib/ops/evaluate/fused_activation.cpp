@@ -1,0 +1,66 @@
+#include "evaluate/fused_activation.h"
+
+#include <array>
+#include <limits>
+#include <string>
+
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+using Kind = FusedActivation::Kind;
+
+struct NamedActivation {
+  std::string_view name;  // lower case
+  FusedActivation activation;
+};
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+constexpr std::array kActivations{
+    NamedActivation{"", {Kind::kNone}},
+    NamedActivation{"relu", {Kind::kRelu}},
+    NamedActivation{"tanh", {Kind::kTanh}},
+    NamedActivation{"sigmoid", {Kind::kSigmoid}},
+    NamedActivation{"affine", {Kind::kAffine, 1.0, 0.0}},
+    NamedActivation{"leakyrelu", {Kind::kLeakyRelu, 0.01}},
+    NamedActivation{"thresholdedrelu", {Kind::kThresholdedRelu, 1.0}},
+    NamedActivation{"scaledtanh", {Kind::kScaledTanh, 1.0, 1.0}},
+    NamedActivation{"hardsigmoid", {Kind::kHardSigmoid, 0.2, 0.5}},
+    NamedActivation{"elu", {Kind::kElu, 1.0}},
+    NamedActivation{"softsign", {Kind::kSoftsign}},
+    NamedActivation{"softplus", {Kind::kSoftplus}},
+    NamedActivation{"clip", {Kind::kClip, -kInfinity, kInfinity}},
+};
+
+}  // namespace
+
+FusedActivation fused_activation(std::string_view name) {
+  std::string lower;
+  for (const char c : name) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  for (const NamedActivation& row : kActivations)
+    if (row.name == lower) return row.activation;
+  throw bad_input("node.activation", "unknown activation " + escape_untrusted(name));
+}
+
+at::Tensor FusedActivation::operator()(const at::Tensor& x) const {
+  switch (kind) {
+    case Kind::kNone: return x;
+    case Kind::kRelu: return at::relu(x);
+    case Kind::kTanh: return at::tanh(x);
+    case Kind::kSigmoid: return at::sigmoid(x);
+    case Kind::kAffine: return x * alpha + beta;
+    case Kind::kLeakyRelu: return at::where(x < 0, x * alpha, x);
+    case Kind::kThresholdedRelu: return at::where(x > alpha, x, at::zeros_like(x));
+    case Kind::kScaledTanh: return at::tanh(x * beta) * alpha;
+    case Kind::kHardSigmoid: return at::clamp(x * alpha + beta, 0, 1);
+    case Kind::kElu: return at::where(x < 0, at::expm1(x) * alpha, x);
+    case Kind::kSoftsign: return x / (at::abs(x) + 1);
+    case Kind::kSoftplus: return at::softplus(x);
+    case Kind::kClip: return at::clamp(x, alpha, beta);
+  }
+  return x;
+}
+
+}  // namespace lathe

@@ -1,0 +1,141 @@
+#include "report/markdown.h"
+
+#include <fmt/format.h>
+
+#include "ir/error.h"
+#include "os/quantity.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxRows = 50;
+
+const json& at(const json& object, const char* key) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
+  const auto it = object.find(key);
+  return it == object.end() ? nothing : *it;
+}
+
+std::string text_of(const json& value) {
+  if (value.is_null()) return "–";
+  if (value.is_string()) return markdown_cell(value.get_ref<const std::string&>());
+  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
+  return markdown_cell(value.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+std::string bytes_of(const json& value) {
+  return value.is_number_integer() ? bytes_text(value.get<int64_t>()) : text_of(value);
+}
+
+// A latency in nanoseconds; some are objects with the value inside.
+std::string time_of(const json& value) {
+  const json& number = value.is_object() ? at(value, "value") : value;
+  return number.is_number() ? duration_text(number.get<double>()) : text_of(number);
+}
+
+std::string change_of(const json& before, const json& after) {
+  if (!before.is_number() || !after.is_number() || before.get<double>() == 0) return "–";
+  return percent_text(after.get<double>() / before.get<double>() - 1);
+}
+
+class Table {
+ public:
+  Table(std::string title, std::vector<std::string> head) : title_(std::move(title)) {
+    add(head);
+    add(std::vector<std::string>(head.size(), "---"));
+    rows_ = 0;
+  }
+  void add(const std::vector<std::string>& cells) {
+    if (++rows_ > kMaxRows) return;
+    for (const std::string& cell : cells) body_ += fmt::format("| {} ", cell);
+    body_ += "|\n";
+  }
+  std::string text() const {
+    if (rows_ == 0) return {};
+    std::string out = fmt::format("\n### {}\n\n{}", title_, body_);
+    if (rows_ > kMaxRows) out += fmt::format("\n{} more rows are in the report.\n", rows_ - kMaxRows);
+    return out;
+  }
+
+ private:
+  std::string title_;
+  std::string body_;
+  size_t rows_ = 0;
+};
+
+std::string model_table(const json& before, const json& after) {
+  if (before.is_null() && after.is_null()) return {};
+  Table table("Model", {"", "before", "after", "change"});
+  for (const char* key : {"file_bytes", "weights_bytes"})
+    table.add({key, bytes_of(at(before, key)), bytes_of(at(after, key)),
+               change_of(at(before, key), at(after, key))});
+  for (const char* key : {"params", "macs", "nodes"})
+    table.add({key, text_of(at(before, key)), text_of(at(after, key)),
+               change_of(at(before, key), at(after, key))});
+  return table.text();
+}
+
+std::string table_of(const json& rows, const char* title, const std::vector<const char*>& keys) {
+  std::vector<std::string> head(keys.begin(), keys.end());
+  Table table(title, head);
+  for (const json& row : rows) {
+    std::vector<std::string> cells;
+    for (const char* key : keys) cells.push_back(text_of(at(row, key)));
+    table.add(cells);
+  }
+  return table.text();
+}
+
+std::string case_table(const json& cases) {
+  Table table("Cases", {"case", "median", "min", "max", "items/s"});
+  for (const json& row : cases) {
+    const json& latency = at(row, "latency");
+    table.add({text_of(at(row, "id")), time_of(at(latency, "median")), time_of(at(latency, "min")),
+               time_of(at(latency, "max")), text_of(at(at(row, "throughput"), "items_per_s"))});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+std::string markdown_cell(std::string_view text) {
+  std::string out;
+  for (const char c : escape_untrusted(text, 300)) {
+    if (c == '<') {
+      out += "&lt;";
+    } else if (c == '&') {
+      out += "&amp;";
+    } else if (c == '@') {
+      out += "&#64;";
+    } else {
+      if (std::string_view("\\`*_[]|~!#>").find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string report_markdown(const json& report) {
+  const json& run = at(report, "run");
+  std::string out = fmt::format("## {}: lathe {}\n", text_of(at(report, "verdict")),
+                                text_of(at(run, "command")));
+  if (const json& error = at(report, "error"); !error.is_null()) {
+    out += fmt::format("\n**{}** {}: {}\n", text_of(at(error, "code")), text_of(at(error, "where")),
+                       text_of(at(error, "message")));
+    if (const json& hint = at(error, "hint"); hint.is_string() && !hint.empty() && hint != "")
+      out += fmt::format("\n{}\n", text_of(hint));
+  }
+  out += table_of(at(report, "gates"), "Gates", {"id", "verdict", "observed", "limit", "reason"});
+  out += table_of(at(report, "quality"), "Quality", {"metric", "before", "after", "drop", "samples"});
+  out += model_table(at(report, "model"), at(report, "model_out"));
+  out += case_table(at(report, "cases"));
+  out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});
+  out += table_of(at(report, "artifacts"), "Artifacts", {"kind", "path", "bytes", "sha256"});
+  out += table_of(at(report, "warnings"), "Warnings", {"code", "message", "hint"});
+  return out;
+}
+
+}  // namespace lathe

@@ -1,0 +1,227 @@
+#include "run/interpreter.h"
+
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <new>
+#include <optional>
+#include <set>
+
+#include "evaluate/evaluate.h"
+#include "ir/error.h"
+#include "run/control_flow.h"
+#include "run/node_call.h"
+
+namespace lathe {
+namespace {
+
+bool is_runnable(const Node& node) {
+  return is_control_flow(node.kind) || is_sequence_op(node.kind) ||
+         evaluate_function(node.kind) != nullptr;
+}
+
+void collect_unsupported(const Graph& graph, std::set<std::string>& names) {
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const NodeId id : inner.node_ids()) {
+      const Node& node = inner.node(id);
+      if (is_runnable(node)) continue;
+      const std::string domain = escape_untrusted(node.domain());
+      names.insert(domain + (domain.empty() ? "" : ".") + escape_untrusted(node.type_name()));
+    }
+  });
+}
+
+std::string place(const Node& node) {
+  return fmt::format("node {} ({})", escape_untrusted(node.name),
+                     escape_untrusted(node.type_name()));
+}
+
+std::string first_line(std::string text) {
+  text = text.substr(0, text.find('\n'));
+  return escape_untrusted(text, 300);
+}
+
+// ATen's and the library's own exceptions, with the node's name put in front.
+[[noreturn]] void rethrow_at(const Node& node) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    throw error.within(place(node));
+  } catch (const InternalError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw over_limit("limit.memory", "out of memory", place(node),
+                     "give it more memory or a smaller batch");
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    if (text.find("allocate") != std::string::npos)
+      throw over_limit("limit.memory", "out of memory: " + first_line(text), place(node),
+                       "give it more memory or a smaller batch");
+    throw bad_input("run.failed", first_line(text), place(node));
+  } catch (const std::exception& error) {
+    throw bad_input("run.failed", first_line(error.what()), place(node));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> unsupported_ops(const Graph& graph) {
+  std::set<std::string> names;
+  collect_unsupported(graph, names);
+  return {names.begin(), names.end()};
+}
+
+Interpreter::~Interpreter() = default;
+
+Interpreter::Interpreter(Graph graph, bool allow_unsupported) : graph_(std::move(graph)) {
+  if (!allow_unsupported) {
+    const std::vector<std::string> missing = unsupported_ops(graph_);
+    if (!missing.empty())
+      throw bad_input("run.unsupported_op",
+                      fmt::format("lathe cannot run {}: {}",
+                                  missing.size() == 1 ? "this op" : "these ops",
+                                  fmt::join(missing, ", ")),
+                      {}, "the file can still be inspected and copied");
+  }
+  for (const ValueId id : graph_.value_ids())
+    slot_count_ = std::max(slot_count_, static_cast<size_t>(id.index) + 1);
+  constants_.resize(slot_count_);
+  for (const ValueId id : graph_.value_ids()) {
+    const Tensor* constant = graph_.constant(id);
+    if (constant == nullptr || constant->dtype() == DType::kString) continue;
+    constants_[static_cast<size_t>(id.index)] = to_runtime(*constant);
+  }
+  std::vector<int> last_step(slot_count_, -1);
+  const std::vector<NodeId> order = graph_.order();
+  for (const NodeId id : order) {
+    if (hold_dequantized_constant(id)) continue;
+    Step step;
+    step.node = id;
+    const int position = static_cast<int>(steps_.size());
+    const Node& node = graph_.node(id);
+    const auto touch = [&](ValueId value) {
+      if (value.valid()) last_step[static_cast<size_t>(value.index)] = position;
+    };
+    for (const ValueId input : node.inputs) touch(input);
+    for (const ValueId output : node.outputs) touch(output);
+    for (const Subgraph& subgraph : node.subgraphs) {
+      for (const ValueId capture : subgraph.captures) touch(capture);
+      step.bodies.push_back(std::make_unique<Interpreter>(subgraph.graph(), true));
+    }
+    steps_.push_back(std::move(step));
+  }
+  for (const ValueId id : graph_.outputs()) last_step[static_cast<size_t>(id.index)] = -1;
+  for (size_t i = 0; i < slot_count_; ++i)
+    if (last_step[i] >= 0 && constants_[i].is_absent())
+      steps_[static_cast<size_t>(last_step[i])].dying.push_back({static_cast<int32_t>(i)});
+}
+
+// Integer weights are dequantized once, not in every run.
+bool Interpreter::hold_dequantized_constant(NodeId id) {
+  const Node& node = graph_.node(id);
+  if (node.kind != OpKind::kDequantizeLinear) return false;
+  std::vector<RuntimeValue> inputs;
+  for (const ValueId input : node.inputs) {
+    inputs.push_back(input.valid() ? constants_[static_cast<size_t>(input.index)] : RuntimeValue{});
+    if (input.valid() && inputs.back().is_absent()) return false;
+  }
+  try {
+    constants_[static_cast<size_t>(node.outputs[0].index)] = call_op(node, inputs)[0];
+  } catch (...) {
+    rethrow_at(node);
+  }
+  return true;
+}
+
+std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
+                                                const std::vector<RuntimeValue>& slots,
+                                                const RunOptions& options) const {
+  const Node& node = graph_.node(step.node);
+  const auto read = [&](ValueId id) {
+    if (!id.valid()) return RuntimeValue{};
+    const RuntimeValue& constant = constants_[static_cast<size_t>(id.index)];
+    return constant.is_absent() ? slots[static_cast<size_t>(id.index)] : constant;
+  };
+  std::vector<RuntimeValue> inputs;
+  for (const ValueId input : node.inputs) inputs.push_back(read(input));
+  if (is_control_flow(node.kind)) {
+    std::vector<RunBody> bodies;
+    for (size_t i = 0; i < step.bodies.size(); ++i) {
+      std::vector<RuntimeValue> captured;
+      for (const ValueId capture : node.subgraphs[i].captures) captured.push_back(read(capture));
+      bodies.push_back([&, i, captured = std::move(captured)](std::vector<RuntimeValue> formal) {
+        RunOptions inner;
+        inner.check = options.check;
+        inner.gradients = options.gradients;
+        return step.bodies[i]->run_body(std::move(formal), captured, inner);
+      });
+    }
+    return call_control_flow(node, inputs, bodies);
+  }
+  if (auto results = call_sequence_op(node, inputs)) return std::move(*results);
+  const bool passes_sequence = node.kind == OpKind::kIdentity && !inputs.empty() &&
+                               !inputs[0].is_tensor();
+  return passes_sequence ? inputs : call_op(node, inputs);
+}
+
+std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs,
+                                                std::vector<RuntimeValue> captured,
+                                                const RunOptions& options) const {
+  if (inputs.size() != graph_.inputs().size() || captured.size() != graph_.captured().size())
+    throw bad_input("run.inputs", fmt::format("{} inputs were given, the graph has {}",
+                                              inputs.size(), graph_.inputs().size()));
+  std::vector<RuntimeValue> slots(slot_count_);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    slots[static_cast<size_t>(graph_.inputs()[i].index)] = std::move(inputs[i]);
+  for (size_t i = 0; i < captured.size(); ++i)
+    slots[static_cast<size_t>(graph_.captured()[i].index)] = std::move(captured[i]);
+  for (const Step& step : steps_) {
+    const Node& node = graph_.node(step.node);
+    try {
+      if (options.check) options.check();
+      const auto start = std::chrono::steady_clock::now();
+      std::vector<RuntimeValue> results = run_step(step, slots, options);
+      if (options.on_node) {
+        const auto took = std::chrono::steady_clock::now() - start;
+        options.on_node(step.node,
+                        std::chrono::duration_cast<std::chrono::nanoseconds>(took).count());
+      }
+      for (size_t i = 0; i < node.outputs.size() && i < results.size(); ++i) {
+        if (!node.outputs[i].valid()) continue;
+        if (options.on_value) options.on_value(node.outputs[i], results[i]);
+        slots[static_cast<size_t>(node.outputs[i].index)] = std::move(results[i]);
+      }
+    } catch (...) {
+      rethrow_at(node);
+    }
+    for (const ValueId id : step.dying) slots[static_cast<size_t>(id.index)] = {};
+  }
+  std::vector<RuntimeValue> outputs;
+  for (const ValueId id : graph_.outputs()) {
+    const RuntimeValue& constant = constants_[static_cast<size_t>(id.index)];
+    outputs.push_back(constant.is_absent() ? slots[static_cast<size_t>(id.index)] : constant);
+  }
+  return outputs;
+}
+
+std::vector<RuntimeValue> Interpreter::run(std::vector<RuntimeValue> inputs,
+                                           const RunOptions& options) const {
+  std::optional<c10::InferenceMode> inference;
+  if (!options.gradients) inference.emplace();
+  return run_body(std::move(inputs), {}, options);
+}
+
+std::vector<Tensor> Interpreter::run_tensors(const std::vector<Tensor>& inputs,
+                                             const RunOptions& options) const {
+  std::vector<RuntimeValue> values;
+  for (const Tensor& input : inputs) values.push_back(to_runtime(input));
+  std::vector<Tensor> outputs;
+  for (const RuntimeValue& output : run(std::move(values), options))
+    outputs.push_back(to_tensor(output));
+  return outputs;
+}
+
+}  // namespace lathe

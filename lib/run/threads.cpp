@@ -1,0 +1,31 @@
+#include "run/threads.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <omp.h>
+
+namespace lathe {
+namespace {
+
+void set_openblas_threads(int threads) {
+  using SetThreads = void (*)(int);
+  if (void* symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))
+    reinterpret_cast<SetThreads>(symbol)(threads);
+}
+
+}  // namespace
+
+void set_thread_count(int threads) {
+  at::set_num_threads(threads);
+  set_openblas_threads(threads);
+}
+
+SingleThreaded::SingleThreaded() {
+  // ATen sets OpenMP's count on a thread's first use: let that happen before ours.
+  previous_ = at::get_num_threads();
+  omp_set_num_threads(1);
+}
+
+SingleThreaded::~SingleThreaded() { omp_set_num_threads(previous_); }
+
+}  // namespace lathe

@@ -1,0 +1,23 @@
+// Thread counts of the numeric libraries behind ATen.
+#pragma once
+
+namespace lathe {
+
+/// Threads of ATen, OpenMP and OpenBLAS (which LibTorch leaves at its own count) for work started
+/// by the calling thread.
+void set_thread_count(int threads);
+
+/// While it lives, numeric work started by the calling thread uses that thread alone. For worker
+/// threads that each compute a whole sample.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  int previous_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,126 @@
+#include <algorithm>
+
+#include "ir/error.h"
+#include "quantize/precision_plan.h"
+#include "quantize/weight_params.h"
+
+namespace lathe {
+namespace {
+
+Tensor zero_point_tensor(const QuantParams& params) {
+  std::vector<std::byte> bytes;
+  const auto width = static_cast<size_t>(dtype_bits(params.dtype) / 8);
+  for (const int32_t zero_point : params.zero_points)
+    for (size_t i = 0; i < width; ++i)
+      bytes.push_back(static_cast<std::byte>(static_cast<uint32_t>(zero_point) >> (8 * i) & 0xff));
+  const Shape shape = params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
+  return Tensor::from_bytes(params.dtype, shape, std::move(bytes));
+}
+
+struct ScaleAndZero {
+  ValueId scale;
+  ValueId zero_point;
+};
+
+ScaleAndZero add_parameters(Graph& graph, const std::string& stem, const QuantParams& params) {
+  const Shape shape = params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
+  return {graph.add_constant(stem + "_scale", Tensor::of<float>(shape, params.scales)),
+          graph.add_constant(stem + "_zero_point", zero_point_tensor(params))};
+}
+
+Attributes axis_attribute(const QuantParams& params) {
+  Attributes attributes;
+  if (params.axis >= 0) attributes.set("axis", params.axis);
+  return attributes;
+}
+
+// Whether the value comes out of an integer node: then everybody reads the dequantized value, as
+// the runtimes' patterns want the node's output to be read by QuantizeLinear alone.
+bool made_by_integer_node(const Graph& graph, const PrecisionPlan& plan, ValueId id) {
+  const NodeId producer = graph.value(id).producer;
+  if (!producer.valid()) return false;
+  if (plan.nodes.contains(producer)) return true;
+  if (!activation_bounds(graph, graph.node(producer))) return false;
+  const NodeId before = graph.value(graph.node(producer).input(0)).producer;
+  return before.valid() && plan.nodes.contains(before) && fused_output(graph, before) == id;
+}
+
+struct Insertion {
+  ValueId value;
+  bool everywhere = false;
+};
+
+void insert_for_value(Graph& graph, const PrecisionPlan& plan, const Insertion& insertion,
+                      const QuantParams& params) {
+  const ValueId id = insertion.value;
+  const ValueType type = graph.value(id).type;
+  const bool is_output = graph.is_output(id) && insertion.everywhere;
+  const std::string name = graph.value(id).name;
+  const std::vector<NodeId> users = graph.value(id).users;
+  const ScaleAndZero shared = add_parameters(graph, name, params);
+  const ValueId quantized = graph.add_value(name + "_quantized", tensor_type(params.dtype, type.dims));
+  const ValueId dequantized = graph.add_value(name + "_dequantized", type);
+  for (const NodeId user : users) {
+    if (!insertion.everywhere && !plan.nodes.contains(user)) continue;
+    for (size_t i = 0; i < graph.node(user).inputs.size(); ++i)
+      if (graph.node(user).inputs[i] == id) graph.replace_input(user, i, dequantized);
+    if (!insertion.everywhere) continue;
+    for (size_t s = 0; s < graph.node(user).subgraphs.size(); ++s)
+      for (size_t i = 0; i < graph.node(user).subgraphs[s].captures.size(); ++i)
+        if (graph.node(user).subgraphs[s].captures[i] == id)
+          graph.replace_capture(user, s, i, dequantized);
+  }
+  Node quantize;
+  quantize.kind = OpKind::kQuantizeLinear;
+  quantize.name = name + "_QuantizeLinear";
+  quantize.inputs = {id, shared.scale, shared.zero_point};
+  quantize.outputs = {quantized};
+  graph.add_node(std::move(quantize));
+  Node dequantize;
+  dequantize.kind = OpKind::kDequantizeLinear;
+  dequantize.name = name + "_DequantizeLinear";
+  dequantize.inputs = {quantized, shared.scale, shared.zero_point};
+  dequantize.outputs = {dequantized};
+  graph.add_node(std::move(dequantize));
+  if (!is_output) return;
+  std::vector<ValueId> outputs = graph.outputs();
+  std::replace(outputs.begin(), outputs.end(), id, dequantized);
+  graph.set_outputs(outputs);
+  graph.rename(id, graph.fresh_name(name + "_float"));
+  graph.rename(dequantized, name);
+}
+
+void insert_for_constant(Graph& graph, const WeightPlan& weight) {
+  const ValueId id = graph.node(weight.node).inputs.at(weight.input);
+  const std::string name = graph.value(id).name;
+  const Tensor integers = quantize_tensor(*graph.constant(id), weight.params);
+  const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
+  const ScaleAndZero shared = add_parameters(graph, name, weight.params);
+  const ValueId dequantized =
+      graph.add_op(OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point},
+                   name + "_dequantized", axis_attribute(weight.params), name + "_DequantizeLinear");
+  graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
+  graph.replace_input(weight.node, weight.input, dequantized);
+}
+
+}  // namespace
+
+int insert_qdq(Graph& graph, const PrecisionPlan& plan) {
+  // Decided on the untouched graph: insertions change who reads what.
+  std::vector<Insertion> insertions;
+  for (const auto& [id, params] : plan.values)
+    insertions.push_back({id, made_by_integer_node(graph, plan, id)});
+  int inserted = 0;
+  for (const Insertion& insertion : insertions) {
+    insert_for_value(graph, plan, insertion, plan.values.at(insertion.value));
+    inserted += 2;
+  }
+  for (const auto* group : {&plan.weights, &plan.biases})
+    for (const WeightPlan& weight : *group) {
+      insert_for_constant(graph, weight);
+      ++inserted;
+    }
+  return inserted;
+}
+
+}  // namespace lathe

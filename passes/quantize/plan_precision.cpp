@@ -1,0 +1,105 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ir/error.h"
+#include "ops/op_row.h"
+#include "quantize/precision_plan.h"
+#include "quantize/weight_params.h"
+
+namespace lathe {
+namespace {
+
+// Clip and Relu that end a fused node: the runtimes drop a Clip only when the quantized range lies
+// inside its bounds, so 255 * scale must not exceed 6 by a rounding error.
+void fit_inside_bounds(const Graph& graph, ValueId id, QuantParams& params) {
+  const NodeId producer = graph.value(id).producer;
+  if (!producer.valid()) return;
+  const auto bounds = activation_bounds(graph, graph.node(producer));
+  if (!bounds || !std::isfinite(bounds->max)) return;
+  const auto steps = static_cast<float>(integer_max(params.dtype) - params.zero_points[0]);
+  const auto limit = static_cast<float>(bounds->max);
+  float& scale = params.scales[0];
+  if (steps <= 0 || limit <= 0 || steps * scale > limit * 1.0001f) return;
+  while (steps * scale > limit) scale = std::nextafter(scale, 0.0f);
+}
+
+QuantParams activation_params(const IntegerRules& rules, const Range& range) {
+  const auto qmin = static_cast<int32_t>(integer_min(rules.activation_dtype));
+  const auto qmax = static_cast<int32_t>(integer_max(rules.activation_dtype));
+  const ScaleZeroPoint chosen =
+      rules.activation_symmetric
+          ? choose_symmetric(std::max(std::fabs(range.min), std::fabs(range.max)), qmax)
+          : choose_asymmetric(range.min, range.max, qmin, qmax);
+  QuantParams params;
+  params.dtype = rules.activation_dtype;
+  params.scales = {chosen.scale};
+  params.zero_points = {chosen.zero_point};
+  return params;
+}
+
+void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan,
+                 const Statistics& statistics, Observer observer) {
+  const IntegerGrid grid{static_cast<int32_t>(integer_min(rules.activation_dtype)),
+                         static_cast<int32_t>(integer_max(rules.activation_dtype)),
+                         rules.activation_symmetric};
+  for (const ValueId id : values_to_calibrate(graph, plan)) {
+    const std::string& name = graph.value(id).name;
+    const auto it = statistics.values.find(name);
+    if (it == statistics.values.end())
+      throw bad_input("statistics.missing",
+                      fmt::format("the statistics do not hold value '{}'", escape_untrusted(name)),
+                      {}, "calibrate again without --statistics");
+    const ChosenRange chosen = choose_range(observer, it->second, grid);
+    plan.values[id] = activation_params(rules, chosen.range);
+    fit_inside_bounds(graph, id, plan.values[id]);
+    plan.ranges[id] = chosen;
+  }
+  for (const NodeId id : graph.order()) {
+    const auto it = plan.nodes.find(id);
+    if (it == plan.nodes.end() || it->second != QuantRole::kMove) continue;
+    const Node& node = graph.node(id);
+    for (const ValueId output : node.outputs)
+      if (output.valid()) plan.values[output] = plan.values.at(node.inputs[0]);
+  }
+}
+
+void plan_weights(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan) {
+  for (const auto& [id, role] : plan.nodes) {
+    const Node& node = graph.node(id);
+    if (role != QuantRole::kCompute || graph.constant(node.inputs[1]) == nullptr) continue;
+    const Tensor& weight = *graph.constant(node.inputs[1]);
+    const Tensor* bias = graph.constant(node.input(2));
+    // ConvTranspose in groups has its output channels on two axes; one scale for all then.
+    const bool per_channel =
+        rules.weight_per_channel && weight.rank() >= 2 &&
+        !(node.kind == OpKind::kMatMul && weight.rank() != 2) &&
+        !(node.kind == OpKind::kConvTranspose && node.attributes.int_or("group", 1) != 1);
+    const int64_t axis = per_channel ? weight_channel_axis(graph, node) : -1;
+    const float input_scale = plan.values.at(node.inputs[0]).scales[0];
+    WeightPlan planned{
+        id, 1, weight_params(weight, rules.weight_dtype, axis, rules.weight_reduce_range)};
+    const std::string place = "node " + escape_untrusted(node.name);
+    check_finite_weight(weight, place);
+    if (bias != nullptr) {
+      check_finite_weight(*bias, place);
+      widen_for_bias(planned.params, *bias, input_scale);
+      if (bias->rank() == 1)
+        plan.biases.push_back({id, 2, bias_params(planned.params, input_scale)});
+    }
+    plan.weights.push_back(std::move(planned));
+  }
+}
+
+}  // namespace
+
+PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules,
+                             PrecisionPlan selection, const Statistics& statistics,
+                             Observer observer) {
+  plan_values(graph, rules, selection, statistics, observer);
+  plan_weights(graph, rules, selection);
+  return selection;
+}
+
+}  // namespace lathe

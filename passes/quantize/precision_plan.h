@@ -1,0 +1,90 @@
+// Which nodes and values of a graph become integers, with which parameters, and why not the others.
+// Planning reads the graph; insert_qdq() edits it. The plan is plain data and goes into the report.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "calibration/calibrate.h"
+#include "calibration/choose_range.h"
+#include "ir/graph.h"
+#include "ir/quantization.h"
+
+namespace lathe {
+
+/// What the device can do, as far as planning needs it (made from a Profile and the flags).
+struct IntegerRules {
+  DType activation_dtype = DType::kUInt8;
+  bool activation_symmetric = false;
+  DType weight_dtype = DType::kInt8;
+  bool weight_per_channel = true;
+  /// One bit less for weights: devices whose int8 products add up in saturating 16 bits.
+  bool weight_reduce_range = false;
+  /// Op kinds that may run in integers.
+  std::set<OpKind> ops;
+  /// Data movement ops that the device executes on integers as they are.
+  std::set<OpKind> moves;
+  /// nullopt-like: empty = every node. False: the node stays float ("excluded by name").
+  std::function<bool(const Node&)> selected;
+};
+
+/// How a node takes part.
+enum class QuantRole : uint8_t {
+  kCompute,  // Conv, ConvTranspose, Gemm, MatMul: integer arithmetic is the reason for all this
+  kFollow,   // Add, Concat, pooling, …: integer because what they read is
+  kMove,     // Reshape, MaxPool, …: passes integers through with their parameters
+};
+
+struct WeightPlan {
+  NodeId node;
+  size_t input = 1;
+  QuantParams params;
+};
+
+struct PlanException {
+  std::string node;
+  std::string node_type;
+  std::string reason;
+};
+
+struct PrecisionPlan {
+  std::map<NodeId, QuantRole> nodes;
+  /// Activation values that get QuantizeLinear and DequantizeLinear.
+  std::map<ValueId, QuantParams> values;
+  std::map<ValueId, ChosenRange> ranges;  // how `values` came about; not for values that were passed on
+  std::vector<WeightPlan> weights;
+  std::vector<WeightPlan> biases;  // int32, scale = scale of input x scale of weight
+  std::vector<PlanException> exceptions;
+};
+
+/// Roles of all nodes and the reasons of those left out; `values` holds every activation that needs
+/// parameters, still without them. No statistics needed: this says what to calibrate.
+PrecisionPlan select_nodes(const Graph& graph, const IntegerRules& rules);
+
+/// Activation values of a selection whose ranges must be calibrated.
+std::set<ValueId> values_to_calibrate(const Graph& graph, const PrecisionPlan& selection);
+
+/// Fills the parameters of a selection from statistics and weights. Throws Error (exit 3) for NaN
+/// or infinite weights and for values that the statistics do not hold.
+PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules,
+                             PrecisionPlan selection, const Statistics& statistics,
+                             Observer observer);
+
+/// Given:  x -> Conv(W, b) -> Relu -> y, all of it in the plan
+/// Result: x -> Q -> DQ -> Conv(DQ(W8), DQ(b32)) -> Relu -> Q -> DQ -> y
+/// Returns the number of inserted nodes.
+int insert_qdq(Graph& graph, const PrecisionPlan& plan);
+
+/// The value after the node's fused activation (a Relu or Clip that alone reads the node's output),
+/// or the node's own output.
+ValueId fused_output(const Graph& graph, NodeId node);
+
+/// Constant bounds of a Clip (infinite where absent); nullopt for other nodes and computed bounds.
+/// Relu is [0, inf).
+std::optional<Range> activation_bounds(const Graph& graph, const Node& node);
+
+}  // namespace lathe

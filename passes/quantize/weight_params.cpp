@@ -1,0 +1,110 @@
+#include "quantize/weight_params.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+// Index into the parameters for every element: element / inner % channels.
+struct ChannelIndex {
+  int64_t inner = 1;
+  int64_t channels = 1;
+  size_t operator()(int64_t element) const {
+    return static_cast<size_t>(element / inner % channels);
+  }
+};
+
+ChannelIndex channel_index(const Shape& shape, int64_t axis) {
+  ChannelIndex index;
+  if (axis < 0) {
+    index.inner = std::max<int64_t>(1, element_count(shape));
+    return index;
+  }
+  index.channels = shape.at(static_cast<size_t>(axis));
+  for (size_t i = static_cast<size_t>(axis) + 1; i < shape.size(); ++i) index.inner *= shape[i];
+  return index;
+}
+
+}  // namespace
+
+void check_finite_weight(const Tensor& tensor, const std::string& place) {
+  int64_t bad = 0;
+  for (const float value : tensor.values<float>()) bad += std::isfinite(value) ? 0 : 1;
+  if (bad > 0)
+    throw bad_input("model.non_finite_weight",
+                    fmt::format("{} of {} weights are NaN or infinite", bad, tensor.numel()), place,
+                    "mend the model, or leave the node out with --exclude");
+}
+
+QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis, bool reduce_range) {
+  const ChannelIndex channel = channel_index(weight.shape(), axis);
+  std::vector<float> largest(static_cast<size_t>(channel.channels), 0.0f);
+  const auto values = weight.values<float>();
+  for (int64_t i = 0; i < weight.numel(); ++i) {
+    float& seen = largest[channel(i)];
+    seen = std::max(seen, std::fabs(values[static_cast<size_t>(i)]));
+  }
+  QuantParams params;
+  params.dtype = dtype;
+  params.axis = axis;
+  const auto qmax = static_cast<int32_t>(integer_max(dtype) >> (reduce_range ? 1 : 0));
+  const float overall = *std::max_element(largest.begin(), largest.end());
+  for (const float max_abs : largest) {
+    // A channel of zeros takes the tensor's own scale; its bias may widen or narrow nothing.
+    const float used = max_abs > 0 ? max_abs : overall * 1e-4f;
+    params.scales.push_back(choose_symmetric(used, qmax).scale);
+    params.zero_points.push_back(0);
+  }
+  return params;
+}
+
+QuantParams bias_params(const QuantParams& weight, float input_scale) {
+  QuantParams params;
+  params.dtype = DType::kInt32;
+  params.axis = weight.axis < 0 ? -1 : 0;
+  for (const float scale : weight.scales) params.scales.push_back(input_scale * scale);
+  params.zero_points.assign(params.scales.size(), 0);
+  return params;
+}
+
+void widen_for_bias(QuantParams& weight, const Tensor& bias, float input_scale) {
+  constexpr double kLargest = 1 << 30;
+  const auto values = bias.values<float>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    float& scale = weight.scales[weight.scales.size() == 1 ? 0 : std::min(i, weight.scales.size() - 1)];
+    const double needed = std::fabs(static_cast<double>(values[i])) / (input_scale * kLargest);
+    scale = std::max(scale, static_cast<float>(needed));
+  }
+}
+
+Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params) {
+  const ChannelIndex channel = channel_index(tensor.shape(), params.axis);
+  const auto values = tensor.values<float>();
+  const bool wide = params.dtype == DType::kInt32;
+  // Symmetric int8 leaves -128 out, so that every integer has its negative.
+  const auto qmax = static_cast<int32_t>(integer_max(params.dtype));
+  const auto qmin = is_signed_integer(params.dtype) ? -qmax
+                                                    : static_cast<int32_t>(integer_min(params.dtype));
+  std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(params.dtype, tensor.numel())));
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    const size_t c = channel(i);
+    const float value = values[static_cast<size_t>(i)];
+    if (wide) {
+      const double steps = std::nearbyint(static_cast<double>(value) / params.scales[c]);
+      const auto q = static_cast<int32_t>(std::clamp(steps, -2147483647.0, 2147483647.0));
+      std::memcpy(bytes.data() + 4 * i, &q, 4);
+    } else {
+      const int32_t q = quantize(value, params.scales[c], params.zero_points[c], qmin, qmax);
+      bytes[static_cast<size_t>(i)] = static_cast<std::byte>(q & 0xff);
+    }
+  }
+  return Tensor::from_bytes(params.dtype, tensor.shape(), std::move(bytes));
+}
+
+}  // namespace lathe

@@ -1,0 +1,29 @@
+// Scales of constant weights and biases, and the integers themselves.
+#pragma once
+
+#include <string>
+
+#include "ir/quantization.h"
+#include "ir/tensor.h"
+
+namespace lathe {
+
+/// Symmetric parameters of a float32 weight: one scale per index of `axis`, or one for all (-1),
+/// from the largest magnitude. int8 uses -127..127, with `reduce_range` -63..63.
+QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis,
+                          bool reduce_range = false);
+
+/// Scale input_scale * weight scale, zero point 0, int32, along axis 0.
+QuantParams bias_params(const QuantParams& weight, float input_scale);
+
+/// Raises weight scales so far that every bias fits into 30 bits at the scale of bias_params():
+/// channels whose weights are (nearly) zero would otherwise saturate their bias.
+void widen_for_bias(QuantParams& weight, const Tensor& bias, float input_scale);
+
+/// float32 `tensor` as integers of `params`. The result has the tensor's shape.
+Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params);
+
+/// Throws Error (exit 3) that names `place` when a float32 tensor holds NaN or infinity.
+void check_finite_weight(const Tensor& tensor, const std::string& place);
+
+}  // namespace lathe

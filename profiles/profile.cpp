@@ -1,0 +1,58 @@
+#include "profiles/profile.h"
+
+#include <algorithm>
+
+#include "ir/error.h"
+#include "profiles/embedded_profiles.h"
+#include "profiles/resolve_profile.h"
+
+namespace lathe {
+
+std::vector<std::string> profile_names() {
+  std::vector<std::string> names;
+  for (const EmbeddedProfile& profile : embedded_profiles()) names.emplace_back(profile.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Profile load_profile(const std::string& name_or_file) {
+  const ResolvedProfile resolved = resolve_profile(name_or_file);
+  return read_profile(resolved.document, resolved.file);
+}
+
+nlohmann::json profile_json(const std::string& name_or_file) {
+  ResolvedProfile resolved = resolve_profile(name_or_file);
+  read_profile(resolved.document, resolved.file);
+  return std::move(resolved.document);
+}
+
+std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind) {
+  std::vector<const PrecisionConfig*> out;
+  const auto it = profile.precision.ops.find(kind);
+  if (it == profile.precision.ops.end()) return out;
+  for (const std::string& name : it->second) out.push_back(&profile.precision.configs.at(name));
+  return out;
+}
+
+int64_t batch_within_memory(const ExecutionProfile& execution, int64_t batch, int64_t free_bytes) {
+  batch = std::clamp<int64_t>(batch, 1, execution.batch_max);
+  if (!execution.memory_floor_bytes) return batch;
+  for (int64_t floor = *execution.memory_floor_bytes; batch > 1 && free_bytes < floor; floor /= 2)
+    batch /= 2;
+  return batch;
+}
+
+std::optional<double> estimated_latency_ns(const Profile& profile, std::string_view dtype,
+                                           int64_t macs, int64_t traffic_bytes) {
+  if (!profile.rates) return std::nullopt;
+  const auto rate = profile.rates->gops.find(std::string(dtype));
+  if (rate == profile.rates->gops.end()) return std::nullopt;
+  // 10^9 operations a second is one operation a nanosecond; 10^9 bytes a second likewise.
+  const double arithmetic = 2.0 * static_cast<double>(macs) / rate->second;
+  const double traffic = profile.rates->bandwidth_gb_per_s
+                             ? static_cast<double>(traffic_bytes) / *profile.rates->bandwidth_gb_per_s
+                             : 0.0;
+  return std::max(arithmetic, traffic);
+}
+
+}  // namespace lathe

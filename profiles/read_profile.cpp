@@ -1,0 +1,189 @@
+// The strict reader: every key of a profile, its type, its range.
+#include <algorithm>
+
+#include "os/sha256.h"
+#include "profiles/profile.h"
+#include "report/json_text.h"
+#include "report/nearest_name.h"
+#include "report/strict_json.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kMaxBytes = int64_t{1} << 50;
+constexpr int64_t kMaxThreads = 4096;
+constexpr int64_t kMaxBatch = 65536;
+constexpr int64_t kMaxOpset = 1000;
+
+DType read_dtype(JsonReader& reader, const char* key, const std::vector<std::string>& allowed) {
+  return dtype_from_name(reader.choice(key, allowed)).value();
+}
+
+TensorFormat read_format(JsonReader reader, bool weights) {
+  TensorFormat format;
+  format.dtype =
+      read_dtype(reader, "dtype", {"uint8", "int8", "uint16", "int16", "uint4", "int4"});
+  format.symmetric = reader.boolean("symmetric");
+  if (weights) {
+    format.per_channel = reader.boolean_or("per_channel", false);
+    format.reduce_range = reader.boolean_or("reduce_range", false);
+  }
+  reader.finish();
+  return format;
+}
+
+PrecisionConfig read_config(JsonReader reader, std::string name) {
+  PrecisionConfig config;
+  config.name = std::move(name);
+  config.activations = read_format(reader.object("activations"), false);
+  if (auto weights = reader.object_if("weights")) config.weights = read_format(*weights, true);
+  if (reader.has("bias")) config.bias = read_dtype(reader, "bias", {"int32", "float"});
+  reader.finish();
+  return config;
+}
+
+OpKind read_op(const JsonReader& reader, const std::string& key, const std::string& name) {
+  if (const auto kind = op_kind("", name); kind && *kind != OpKind::kOpaque) return *kind;
+  if (const auto kind = op_kind("com.microsoft", name)) return *kind;
+  std::vector<std::string> known;
+  for (int i = 1; i < kOpKindCount; ++i) known.emplace_back(op_name(static_cast<OpKind>(i)));
+  const std::string nearest = nearest_name(name, known);
+  throw reader.error(key, "unknown op \"" + escape_untrusted(name, 60) + "\"",
+                     nearest.empty() ? "" : "did you mean " + nearest + "?");
+}
+
+PrecisionRules read_precision(JsonReader reader) {
+  PrecisionRules rules;
+  if (auto configs = reader.object_if("configs"))
+    for (const std::string& name : configs->keys())
+      rules.configs[name] = read_config(configs->object(name), name);
+  if (auto ops = reader.object_if("ops"))
+    for (const std::string& op : ops->keys()) {
+      std::vector<std::string> allowed = ops->strings(op);
+      for (const std::string& config : allowed) {
+        if (rules.configs.contains(config)) continue;
+        std::vector<std::string> known;
+        for (const auto& [name, unused] : rules.configs) known.push_back(name);
+        throw ops->error(op, "no config is named \"" + escape_untrusted(config, 60) + "\"",
+                         name_hint(config, known));
+      }
+      rules.ops[read_op(*ops, op, op)] = std::move(allowed);
+    }
+  for (const std::string& op : reader.strings_or("pass_through", {}))
+    rules.pass_through.insert(read_op(reader, "pass_through", op));
+  rules.float16 = reader.boolean_or("float16", false);
+  if (reader.has("weight_only_bits"))
+    for (const int64_t bits : reader.integers("weight_only_bits", 4, 8)) {
+      if (bits != 4 && bits != 8) throw reader.error("weight_only_bits", "expected 4 or 8");
+      rules.weight_only_bits.push_back(bits);
+    }
+  reader.finish();
+  return rules;
+}
+
+CpuProfile read_cpu(JsonReader reader) {
+  CpuProfile cpu;
+  cpu.arch = reader.string("arch");
+  cpu.isa = reader.strings_or("isa", {});
+  cpu.cores = reader.integer("cores", 1, kMaxThreads);
+  cpu.int8 = reader.choice("int8", {"none", "maddubs", "vnni", "amx", "sdot", "smmla", "cmsis-nn"});
+  reader.finish();
+  return cpu;
+}
+
+RuntimeProfile read_runtime(JsonReader reader) {
+  RuntimeProfile runtime;
+  runtime.name = reader.string("name");
+  runtime.max_opset = reader.integer("max_opset", 1, kMaxOpset);
+  runtime.max_ir = reader.integer("max_ir", 3, kMaxOpset);
+  reader.finish();
+  return runtime;
+}
+
+MemoryProfile read_memory(JsonReader reader) {
+  MemoryProfile memory;
+  memory.ram_bytes = reader.integer_if("ram_bytes", 1, kMaxBytes);
+  memory.flash_bytes = reader.integer_if("flash_bytes", 1, kMaxBytes);
+  memory.arena_alignment = reader.integer_or("arena_alignment", 1, 4096, 64);
+  if ((memory.arena_alignment & (memory.arena_alignment - 1)) != 0)
+    throw reader.error("arena_alignment", "expected a power of two");
+  reader.finish();
+  return memory;
+}
+
+TargetProfile read_targets(JsonReader reader) {
+  TargetProfile targets;
+  targets.latency_ms = reader.number_if("latency_ms", 1e-6, 1e9);
+  targets.throughput_per_s = reader.number_if("throughput_per_s", 1e-6, 1e12);
+  targets.size_bytes = reader.integer_if("size_bytes", 1, kMaxBytes);
+  targets.ram_bytes = reader.integer_if("ram_bytes", 1, kMaxBytes);
+  targets.cpu_percent = reader.number_if("cpu_percent", 0, 100);
+  targets.accuracy_drop = reader.number_if("accuracy_drop", 0, 1);
+  reader.finish();
+  return targets;
+}
+
+ExecutionProfile read_execution(JsonReader reader) {
+  ExecutionProfile execution;
+  execution.threads = reader.integer_or("threads", 0, kMaxThreads, 0);
+  execution.affinity = reader.choice_or("affinity", {"none", "compact", "big"}, "none");
+  execution.batch_default = reader.integer_or("batch_default", 1, kMaxBatch, 1);
+  execution.batch_max =
+      reader.integer_or("batch_max", 1, kMaxBatch, execution.batch_default);
+  if (execution.batch_max < execution.batch_default)
+    throw reader.error("batch_max", "expected at least batch_default");
+  execution.memory_floor_bytes = reader.integer_if("memory_floor_bytes", 1, kMaxBytes);
+  execution.queue_delay_ms = reader.number_or("queue_delay_ms", 0, 60'000, 0);
+  reader.finish();
+  return execution;
+}
+
+std::map<std::string, PowerMode> read_power_modes(JsonReader reader) {
+  std::map<std::string, PowerMode> modes;
+  for (const char* name : {"performance", "balanced", "powersave"}) {
+    auto mode = reader.object_if(name);
+    if (!mode) continue;
+    modes[name] = {mode->integer_or("threads", 0, kMaxThreads, 0),
+                   mode->integer_or("frame_skip", 0, 1000, 0),
+                   mode->integer_or("batch", 1, kMaxBatch, 1)};
+    mode->finish();
+  }
+  reader.finish();
+  return modes;
+}
+
+RateProfile read_rates(JsonReader reader) {
+  RateProfile rates;
+  rates.source = reader.choice("source", {"stated", "measured"});
+  rates.note = reader.string_or("note", "");
+  JsonReader gops = reader.object("gops");
+  for (const char* dtype : {"float32", "float16", "bfloat16", "int8", "int4"})
+    if (const auto rate = gops.number_if(dtype, 1e-6, 1e9)) rates.gops[dtype] = *rate;
+  gops.finish();
+  rates.bandwidth_gb_per_s = reader.number_if("bandwidth_gb_per_s", 1e-6, 1e6);
+  reader.finish();
+  return rates;
+}
+
+}  // namespace
+
+Profile read_profile(const nlohmann::json& document, const std::string& file) {
+  JsonReader reader(document, file);
+  Profile profile;
+  profile.name = reader.string("name");
+  profile.version = reader.string("version");
+  profile.description = reader.string_or("description", "");
+  profile.cpu = read_cpu(reader.object("cpu"));
+  profile.precision = read_precision(reader.object("precision"));
+  profile.runtime = read_runtime(reader.object("runtime"));
+  if (auto part = reader.object_if("memory")) profile.memory = read_memory(*part);
+  if (auto part = reader.object_if("targets")) profile.targets = read_targets(*part);
+  if (auto part = reader.object_if("execution")) profile.execution = read_execution(*part);
+  if (auto part = reader.object_if("power_modes")) profile.power_modes = read_power_modes(*part);
+  if (auto part = reader.object_if("rates")) profile.rates = read_rates(*part);
+  reader.finish();
+  profile.hash = sha256_hex(compact_json_text(document));
+  return profile;
+}
+
+}  // namespace lathe

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that lathe is built with. `--tests` adds those of the tests.
+# Uses sudo only when it is not run by root; does nothing when all are there.
+set -euo pipefail
+
+packages=(libtorch-dev libonnx-dev libcli11-dev nlohmann-json3-dev libfmt-dev doctest-dev libdnnl-dev
+  libprotobuf-dev protobuf-compiler libopenblas0-pthread libzip-dev libturbojpeg0-dev libpng-dev
+  zlib1g-dev libseccomp-dev cmake ninja-build g++ ccache pkg-config)
+if [ "${1:-}" = --tests ]; then
+  packages+=(libonnx-testdata libvalijson-dev python3-venv python3-torch)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+run=()
+[ "$(id -u)" -eq 0 ] || run=(sudo)
+echo "Installing ${#missing[@]} packages: ${missing[*]}"
+"${run[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${run[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

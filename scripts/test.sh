@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Builds lathe and runs its tests, on a bare Debian 12 too. `--slow` adds the slow ones.
+# Other arguments go to ctest (`scripts/test.sh -R conformance`).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+filter=(-LE slow)
+if [ "${1:-}" = --slow ]; then
+  filter=()
+  shift
+fi
+
+scripts/install_packages.sh --tests
+# Artifacts are tested in the engines that people use; these come from PyPI.
+if ! build/venv/bin/python -c 'import onnxruntime, onnx, PIL' 2>/dev/null; then
+  /usr/bin/python3 -m venv build/venv
+  build/venv/bin/pip install -q onnxruntime onnx==1.20.1 numpy pillow
+fi
+
+export CCACHE_SLOPPINESS=pch_defines,time_macros
+cmake --preset release -DBUILD_TESTING=ON
+cmake --build --preset release
+ctest --test-dir build/release --output-on-failure --no-tests=error "${filter[@]}" "$@"

@@ -1,0 +1,12 @@
+// The commands that the front end runs itself.
+#pragma once
+
+#include "console.h"
+#include "options.h"
+
+namespace lathe {
+
+int run_inspect(const InspectOptions& options, Console& console);
+int run_profiles(const ProfilesOptions& options, Console& console);
+
+}  // namespace lathe

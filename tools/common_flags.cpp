@@ -1,0 +1,38 @@
+#include "flags.h"
+
+namespace lathe {
+
+void add_common(CLI::App& command, CommonOptions& common, bool writes) {
+  command.option_defaults()->always_capture_default();
+  if (writes) {
+    command.add_option("-o,--output", common.output, "File to write")->type_name("FILE");
+    command.add_flag("--dry-run", common.dry_run, "Stop after the plan; write nothing");
+  }
+  command.add_flag("--force", common.force,
+                   writes ? "Overwrite existing output and report" : "Overwrite an existing report");
+  command.add_option("--report", common.report, "Write the JSON report there")->type_name("FILE");
+  command.add_flag("--json", common.json, "Print the report, and nothing else, on stdout");
+  command.add_option("--profile", common.profile, "Device: a shipped name or a JSON file")
+      ->type_name("NAME|FILE")
+      ->capture_default_str();
+  command.add_option("--threads", common.threads, "Threads; 0 = usable CPUs")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_option("--seed", common.seed, "Seed of everything random")->capture_default_str();
+  command.add_option("--config", common.config, "Flags from a JSON file, or from a report's recipe")
+      ->type_name("FILE");
+  command.add_flag("--quiet", common.quiet, "Print errors only");
+  command.add_flag("-v,--verbose", common.verbosity, "Print each step");
+  command.add_option("--color", common.color, "Colours on the terminal")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  command.add_option("--max-memory", common.max_memory, "End with code 8 beyond this much memory")
+      ->type_name("SIZE");
+  command.add_option("--limits", common.limits, "Limits on what a file may ask for")
+      ->check(CLI::IsMember({"strict", "default", "off"}))
+      ->capture_default_str();
+  command.add_flag("--follow-links", common.follow_links,
+                   "Open external data behind symbolic links");
+}
+
+}  // namespace lathe

@@ -1,0 +1,141 @@
+#include "console.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "model_facts.h"
+#include "os/check_output.h"
+#include "os/publish.h"
+#include "report/json_text.h"
+#include "report/report.h"
+
+namespace lathe {
+namespace {
+
+ColorChoice color_choice(const std::string& name) {
+  if (name == "always") return ColorChoice::kAlways;
+  return name == "never" ? ColorChoice::kNever : ColorChoice::kAuto;
+}
+
+ProgressMode progress_mode(const CommonOptions& common) {
+  if (common.quiet) return ProgressMode::kQuiet;
+  return can_redraw(terminal_facts(STDERR_FILENO)) ? ProgressMode::kTerminal : ProgressMode::kPlain;
+}
+
+// Columns that a UTF-8 text takes, as far as lathe's own output goes.
+size_t width(const std::string& text) {
+  size_t columns = 0;
+  bool escape = false;
+  for (const char c : text) {
+    if (c == '\x1b') escape = true;
+    else if (escape) escape = c != 'm';
+    else columns += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+  }
+  return columns;
+}
+
+}  // namespace
+
+std::string error_text(const Error& error) {
+  const ErrorText& text = error.text();
+  std::string out = fmt::format("error[{}]: {}{}{}\n", error.id(), text.where,
+                                text.where.empty() ? "" : ": ", text.message);
+  if (!text.hint.empty()) out += "  " + text.hint + "\n";
+  return out;
+}
+
+Console::Console(const CommonOptions& common)
+    : json_(common.json),
+      quiet_(common.quiet),
+      verbosity_(common.verbosity),
+      color_(use_color(color_choice(common.color),
+                       terminal_facts(common.json ? STDERR_FILENO : STDOUT_FILENO))),
+      progress_(std::make_unique<Progress>(progress_mode(common), [](std::string_view text) {
+        std::cerr << text << std::flush;
+      })) {}
+
+void Console::print(const std::string& text) {
+  if (quiet_) return;
+  (json_ ? std::cerr : std::cout) << text << std::flush;
+  if (!json_ && !std::cout) throw bad_output("output.stdout", "standard output cannot be written");
+}
+
+void Console::detail(const std::string& text) {
+  if (verbosity_ > 0 && !quiet_) std::cerr << text << "\n";
+}
+
+void Console::warn(const std::string& code, const std::string& message, const std::string& hint) {
+  warnings_.push_back({code, message, hint});
+  if (quiet_) return;
+  std::cerr << paint("warning", Color::kYellow) << "[" << code << "]: " << message << "\n";
+  if (!hint.empty()) std::cerr << "  " << hint << "\n";
+}
+
+void Console::check_report(const CommonOptions& common, const std::vector<std::string>& inputs) {
+  if (!common.report.empty()) {
+    check_output(common.report, common.force, inputs);
+    if (!common.output.empty() && same_file(common.report, common.output))
+      throw bad_usage("output.twice", "--report and --output name the same file",
+                      escape_untrusted(common.report), "give them different names");
+  }
+  report_checked_ = true;
+}
+
+int Console::fail(const Error& error, const CommonOptions& common) {
+  progress_->finish();
+  std::cerr << error_text(error);
+  const ExitCode code = error.code();
+  CommonOptions where = common;
+  if (!report_checked_) where.report.clear();
+  if (where.report.empty() && !where.json) return static_cast<int>(code);
+  try {
+    Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
+    for (const Warning& warning : warnings_)
+      report.warnings.push_back({warning.code, warning.message, warning.hint});
+    set_error(report, error);
+    deliver(to_json(report), where);
+  } catch (const Error& second) {
+    if (second.id() != error.id()) std::cerr << error_text(second);
+    return static_cast<int>(worse(code, second.code()));
+  }
+  return static_cast<int>(code);
+}
+
+void Console::deliver(const nlohmann::json& report, const CommonOptions& common) {
+  const std::string text = json_text(report);
+  if (!common.report.empty()) publish_file(common.report, text, common.force);
+  if (!common.json) return;
+  std::cout << text << std::flush;
+  if (!std::cout) throw bad_output("output.stdout", "standard output cannot be written");
+}
+
+std::string Console::paint(const std::string& text, Color color) const {
+  return painted(text, color, color_);
+}
+std::string Console::bold(const std::string& text) const { return paint(text, Color::kBold); }
+std::string Console::good(const std::string& text) const { return paint(text, Color::kGreen); }
+std::string Console::bad(const std::string& text) const { return paint(text, Color::kRed); }
+std::string Console::dim(const std::string& text) const { return paint(text, Color::kDim); }
+
+std::string table(const std::vector<std::vector<std::string>>& rows, const std::string& indent) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) {
+      if (i >= widths.size()) widths.push_back(0);
+      widths[i] = std::max(widths[i], width(row[i]));
+    }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line = indent;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line += std::string(widths[i] - width(row[i]) + 2, ' ');
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+}  // namespace lathe

@@ -1,0 +1,66 @@
+// The only place that talks to the user. Results go to stdout, everything else to stderr; with
+// --json the report alone is on stdout.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "ir/error.h"
+#include "options.h"
+#include "os/progress.h"
+#include "os/terminal.h"
+
+namespace lathe {
+
+/// "error[model.truncated]: where: message\n  hint\n", untrusted text escaped.
+std::string error_text(const Error& error);
+
+class Console {
+ public:
+  explicit Console(const CommonOptions& common);
+
+  /// Human output: stdout, or stderr with --json. Nothing with --quiet.
+  void print(const std::string& text);
+  /// A step's detail, printed with -v.
+  void detail(const std::string& text);
+  void warn(const std::string& code, const std::string& message, const std::string& hint = {});
+  /// Checks --report before the work starts: Error (exit 2 or 9) when it cannot be written or is
+  /// one of `inputs`. Until then fail() writes no file.
+  void check_report(const CommonOptions& common, const std::vector<std::string>& inputs);
+  /// Prints the error, and the failed report where one was asked for. Returns the exit code.
+  int fail(const Error& error, const CommonOptions& common);
+  /// Writes the report to --report and, with --json, to stdout. Throws Error (exit 9).
+  void deliver(const nlohmann::json& report, const CommonOptions& common);
+
+  Progress& progress() { return *progress_; }
+  std::string bold(const std::string& text) const;
+  std::string good(const std::string& text) const;
+  std::string bad(const std::string& text) const;
+  std::string dim(const std::string& text) const;
+
+  /// What warn() was given so far, for the report.
+  struct Warning {
+    std::string code;
+    std::string message;
+    std::string hint;
+  };
+  const std::vector<Warning>& warnings() const { return warnings_; }
+
+ private:
+  std::string paint(const std::string& text, Color color) const;
+
+  bool json_;
+  bool quiet_;
+  int verbosity_;
+  bool color_;
+  bool report_checked_ = false;
+  std::unique_ptr<Progress> progress_;
+  std::vector<Warning> warnings_;
+};
+
+/// Columns aligned by their widest cell; the first row is the heading.
+std::string table(const std::vector<std::vector<std::string>>& rows, const std::string& indent = "  ");
+
+}  // namespace lathe

@@ -1,0 +1,25 @@
+// Flags of the subcommands: each function adds one subcommand to the parser, bound to its options.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "options.h"
+
+namespace lathe {
+
+CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options);
+CLI::App* add_inspect(CLI::App& app, InspectOptions& options);
+CLI::App* add_run(CLI::App& app, RunOptionsCli& options);
+CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options);
+CLI::App* add_bench(CLI::App& app, BenchOptions& options);
+CLI::App* add_profiles(CLI::App& app, ProfilesOptions& options);
+
+/// The flags that every subcommand has. `writes`: it has an output.
+void add_common(CLI::App& command, CommonOptions& common, bool writes);
+
+/// Sets every flag of `command` that the command line left out from the JSON object in
+/// common.config (keys are flags without dashes; a report's `recipe` is used). Throws Error
+/// (exit 2) for unknown keys, naming the nearest. Then fills common.recipe.
+void apply_config(CLI::App& command, CommonOptions& common);
+
+}  // namespace lathe

@@ -1,0 +1,45 @@
+#include "heavy.h"
+
+#include <dlfcn.h>
+
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+template <class Options>
+int call(const char* symbol, const Options& options, Console& console) {
+  // Found through the executable's relative run path. Never closed: LibTorch does not unload.
+  void* library = dlopen("liblathe.so", RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr)
+    throw bad_environment("environment.library",
+                          std::string("liblathe.so cannot be loaded: ") + dlerror(), {},
+                          "install LibTorch (libtorch1.13) and keep liblathe.so beside lathe");
+  using Run = int (*)(const Options&, Console&);
+  const auto run = reinterpret_cast<Run>(dlsym(library, symbol));
+  if (run == nullptr)
+    throw bad_environment("environment.library",
+                          std::string("liblathe.so does not fit this lathe: ") + dlerror(), {},
+                          "install both from the same package");
+  return run(options, console);
+}
+
+}  // namespace
+
+int Heavy::quantize(const QuantizeOptions& options, Console& console) const {
+  return call("lathe_run_quantize", options, console);
+}
+
+int Heavy::run(const RunOptionsCli& options, Console& console) const {
+  return call("lathe_run_run", options, console);
+}
+
+int Heavy::compare(const CompareOptionsCli& options, Console& console) const {
+  return call("lathe_run_compare", options, console);
+}
+
+int Heavy::bench(const BenchOptions& options, Console& console) const {
+  return call("lathe_run_bench", options, console);
+}
+
+}  // namespace lathe

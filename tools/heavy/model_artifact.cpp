@@ -1,0 +1,60 @@
+#include "heavy/model_artifact.h"
+
+#include <filesystem>
+
+#include "onnx/read_model.h"
+#include "ops/op_row.h"
+#include "os/publish.h"
+#include "os/sha256.h"
+
+namespace lathe {
+
+WrittenModel write_model_for(const Model& model, const Profile& profile,
+                             const std::optional<int64_t>& opset_limit, const std::string& output) {
+  WriteOptions options;
+  options.max_opset = std::min(kNewestWrittenOpset, profile.runtime.max_opset);
+  if (opset_limit) options.max_opset = std::min(options.max_opset, *opset_limit);
+  options.max_ir = profile.runtime.max_ir;
+  options.data_file = std::filesystem::path(output).filename().string() + ".data";
+  return write_onnx(model, options);
+}
+
+Model read_back(const WrittenModel& written, const Model& model) {
+  if (!written.external.empty()) return model;
+  Model read = read_onnx(std::as_bytes(std::span(written.model_bytes)), {});
+  infer_shapes(read.graph);
+  return read;
+}
+
+void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
+                   const CommonOptions& common, Report& report) {
+  std::vector<StagedFile> files;
+  const auto list = [&](const std::string& kind, const std::string& path, const std::string& hash,
+                        int64_t bytes) { report.artifacts.push_back({kind, path, hash, bytes}); };
+  if (!written.external.empty()) {
+    StagedFile data(common.output + ".data");
+    int64_t at = 0;
+    for (const ExternalPiece& piece : written.external) {
+      data.write(std::string(static_cast<size_t>(piece.offset - at), '\0'));
+      data.write(piece.tensor.bytes());
+      at = piece.offset + static_cast<int64_t>(piece.tensor.bytes().size());
+    }
+    const std::string hash = sha256_file(data.temporary());
+    list("external_data", data.path(), hash, written.external_bytes);
+    files.push_back(std::move(data));
+  }
+  const std::string text = manifest.dump(2) + "\n";
+  StagedFile manifest_file(common.output + ".manifest.json");
+  manifest_file.write(text);
+  files.push_back(std::move(manifest_file));
+  StagedFile model(common.output);
+  model.write(written.model_bytes);
+  files.push_back(std::move(model));
+  publish(std::move(files), common.force);
+  list("manifest", common.output + ".manifest.json", sha256_hex(text),
+       static_cast<int64_t>(text.size()));
+  list("model", common.output, sha256_hex(written.model_bytes),
+       static_cast<int64_t>(written.model_bytes.size()));
+}
+
+}  // namespace lathe

@@ -1,0 +1,27 @@
+// A model's files: .onnx, external data when it is too large for one, and the manifest.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "ir/model.h"
+#include "onnx/write_model.h"
+#include "options.h"
+#include "profiles/profile.h"
+#include "report/report.h"
+
+namespace lathe {
+
+/// The bytes for `model` under the profile's limits; `opset_limit` is --opset.
+WrittenModel write_model_for(const Model& model, const Profile& profile,
+                             const std::optional<int64_t>& opset_limit, const std::string& output);
+
+/// The model as a reader of those bytes sees it (without external data files: the model itself).
+Model read_back(const WrittenModel& written, const Model& model);
+
+/// Publishes data file, model and manifest together and lists them in the report.
+void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
+                   const CommonOptions& common, Report& report);
+
+}  // namespace lathe

@@ -1,0 +1,41 @@
+// A model with the data it is fed: what run, compare, bench and quantize start from.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calibration/data_set.h"
+#include "console.h"
+#include "ir/model.h"
+#include "options.h"
+#include "run/metrics.h"
+#include "run/sample_runner.h"
+
+namespace lathe {
+
+/// load_onnx with the options of the flags, types and shapes inferred.
+Model open_model(const std::string& path, const CommonOptions& common);
+
+/// The data set for a graph's inputs, at most `samples` of it (0: all); its warnings are printed.
+DataSet open_data_for(const std::string& data, const Graph& graph, int64_t samples,
+                      const CommonOptions& common, Console& console);
+
+/// The samples as lib takes them. Refers to `data`.
+SampleSource sample_source(const DataSet& data);
+
+/// Labels of a sample; an empty function when the set has none.
+std::function<std::vector<int64_t>(size_t)> label_source(const DataSet& data);
+
+/// Threads, progress line ("label  34/256 samples, 12 s left") and stop on SIGINT.
+SampleRunOptions sample_run(int threads, Console& console, const std::string& label, size_t count);
+
+/// `name`, or top1 with labels and agreement without when it is empty. Throws Error (exit 2) when
+/// the metric needs labels and there are none.
+Metric choose_metric(const std::string& name, bool has_labels);
+
+/// "0.730", "12.3 dB", "1.2e-04"; "-" when absent.
+std::string metric_text(Metric metric, const std::optional<double>& value);
+
+}  // namespace lathe

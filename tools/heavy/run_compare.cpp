@@ -1,0 +1,93 @@
+// lathe compare: error of one model against another on data.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "heavy.h"
+#include "heavy/error_rows.h"
+#include "heavy/model_data.h"
+#include "heavy/threads.h"
+#include "ir/error.h"
+#include "model_facts.h"
+#include "os/check_output.h"
+
+namespace lathe {
+namespace {
+
+// The first output that misses --tolerance or --min-sqnr, or that is NaN where the other is not.
+std::string missed_bound(const CompareOptionsCli& options, const CompareResult& result) {
+  for (const ValueError& output : result.outputs) {
+    const std::string name = escape_untrusted(output.value);
+    if (output.sums.count == 0) return "output " + name + " is empty: nothing was compared";
+    if (output.sums.unequal_non_finite > 0 && (options.tolerance || options.min_sqnr))
+      return fmt::format("output {}: {} elements are NaN or infinite in one model only", name,
+                         output.sums.unequal_non_finite);
+    if (options.tolerance && output.sums.relative_max_error() > *options.tolerance)
+      return fmt::format("output {}: error {:.3e} is above the tolerance {:.3e}", name,
+                         output.sums.relative_max_error(), *options.tolerance);
+    if (options.min_sqnr && output.sums.sqnr_db() < *options.min_sqnr)
+      return fmt::format("output {}: {} is below {:.1f} dB", name,
+                         decibel_text(output.sums.sqnr_db()), *options.min_sqnr);
+  }
+  return {};
+}
+
+int run(const CompareOptionsCli& options, Console& console) {
+  const CommonOptions& common = options.common;
+  if (!common.report.empty())
+    check_output(common.report, common.force, {options.first, options.second, options.data});
+  apply_limits(common);
+  const int threads = use_threads(common);
+  Report report = start_report("compare", common);
+  const Model first = open_model(options.first, common);
+  const Model second = open_model(options.second, common);
+  report.model = model_facts(options.first, first);
+  report.model_out = model_facts(options.second, second);
+  const DataSet data = open_data_for(options.data, first.graph, options.samples, common, console);
+  const Interpreter reference(first.graph);
+  const Interpreter candidate(second.graph);
+  CompareOptions compare;
+  compare.labels = label_source(data);
+  if (data.has_labels() || !options.metric.empty())
+    compare.metrics.push_back(choose_metric(options.metric, data.has_labels()));
+  compare.run = sample_run(threads, console, "comparing", data.size());
+  const CompareResult result =
+      compare_graphs(reference, candidate, sample_source(data), compare);
+
+  const std::string missed = missed_bound(options, result);
+  std::string text = missed.empty() ? console.good("outputs agree") : console.bad(missed);
+  if (missed.empty() && !options.tolerance && !options.min_sqnr) text = "compared";
+  text += fmt::format(" · {} samples\n\n", result.samples);
+  text += table(error_table(result.outputs, 12));
+  for (const MetricPair& pair : result.metrics) {
+    text += fmt::format("\n  {}  {} -> {}  ({} items)\n", metric_name(pair.metric),
+                        metric_text(pair.metric, pair.before), metric_text(pair.metric, pair.after),
+                        pair.items);
+    QualityRow row;
+    row.metric = std::string(metric_name(pair.metric));
+    row.before = pair.before;
+    row.after = pair.after && std::isfinite(*pair.after) ? pair.after : std::nullopt;
+    if (pair.before && pair.after) row.drop = metric_drop(pair.metric, *pair.before, *pair.after);
+    row.samples = pair.items;
+    row.reason = "this metric compares the second model with the first";
+    report.quality.push_back(row);
+  }
+  if (!result.layers.empty()) {
+    text += "\nworst inner values\n";
+    text += table(error_table(result.layers, 8));
+  }
+  console.print(text);
+  report.details["compare"] = {{"samples", result.samples},
+                               {"outputs", error_rows(result.outputs)},
+                               {"layers", error_rows(result.layers)}};
+  report.exit_code = missed.empty() ? ExitCode::kDone : ExitCode::kGateMissed;
+  console.deliver(to_json(report), common);
+  return static_cast<int>(report.exit_code);
+}
+
+}  // namespace
+}  // namespace lathe
+
+int lathe_run_compare(const lathe::CompareOptionsCli& options, lathe::Console& console) {
+  return lathe::run(options, console);
+}

@@ -1,0 +1,121 @@
+// lathe run: a model's outputs on data, as .npz.
+#include <fmt/format.h>
+
+#include "calibration/npz.h"
+#include "heavy.h"
+#include "heavy/model_data.h"
+#include "heavy/threads.h"
+#include "ir/error.h"
+#include "model_facts.h"
+#include "os/check_output.h"
+#include "os/glob.h"
+#include "os/publish.h"
+#include "os/quantity.h"
+#include "os/sha256.h"
+#include "run/interpreter.h"
+
+namespace lathe {
+namespace {
+
+// Inner values that --values names, in the order of the graph.
+std::vector<ValueId> wanted_values(const Graph& graph, const std::vector<std::string>& globs) {
+  std::vector<ValueId> found;
+  for (const std::string& text : globs) {
+    const Glob glob(text);
+    const size_t before = found.size();
+    for (const NodeId id : graph.order())
+      for (const ValueId output : graph.node(id).outputs)
+        if (output.valid() && glob.matches(graph.value(output).name) && !graph.is_output(output))
+          found.push_back(output);
+    if (found.size() == before)
+      throw bad_usage("usage.values", "no value matches '" + escape_untrusted(text) + "'", "--values",
+                      "lathe inspect -v lists the nodes");
+  }
+  return found;
+}
+
+// Samples of one value, stacked on a new first axis; one sample stays as it is.
+Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
+  if (parts.size() == 1) return parts[0];
+  std::vector<std::byte> bytes;
+  for (const Tensor& part : parts) {
+    if (part.shape() != parts[0].shape() || part.dtype() != parts[0].dtype())
+      throw bad_input("run.shapes_differ",
+                      fmt::format("the samples' outputs differ in shape: {} and {}",
+                                  shape_text(parts[0].shape()), shape_text(part.shape())),
+                      "output " + escape_untrusted(name), "run the samples one by one");
+    bytes.insert(bytes.end(), part.bytes().begin(), part.bytes().end());
+  }
+  Shape shape = parts[0].shape();
+  shape.insert(shape.begin(), static_cast<int64_t>(parts.size()));
+  return Tensor::from_bytes(parts[0].dtype(), std::move(shape), std::move(bytes));
+}
+
+int run(const RunOptionsCli& options, Console& console) {
+  const CommonOptions& common = options.common;
+  if (common.output.empty() && !common.dry_run)
+    throw bad_usage("usage.output", "where should the outputs go?", "-o", "add -o OUT.npz");
+  std::vector<std::string> outputs;
+  if (!common.output.empty()) outputs.push_back(common.output);
+  if (!common.report.empty()) outputs.push_back(common.report);
+  check_outputs(outputs, common.force, {options.model, options.data});
+  apply_limits(common);
+  const int threads = use_threads(common);
+  Report report = start_report("run", common);
+  const Model model = open_model(options.model, common);
+  report.model = model_facts(options.model, model);
+  const DataSet data = open_data_for(options.data, model.graph, options.samples, common, console);
+  const Interpreter interpreter(model.graph);
+  const Graph& graph = interpreter.graph();
+  const std::vector<ValueId> inner = wanted_values(graph, options.values);
+  if (common.dry_run) {
+    console.print(fmt::format("would run {} samples; nothing was written\n", data.size()));
+    return 0;
+  }
+
+  const SampleSource source = sample_source(data);
+  std::vector<std::map<std::string, Tensor>> results(source.count);
+  for_each_sample(
+      graph, source, sample_run(threads, console, "running", source.count),
+      [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
+        RunOptions hooks;
+        hooks.on_value = [&](ValueId id, RuntimeValue& value) {
+          if (value.is_tensor() && std::find(inner.begin(), inner.end(), id) != inner.end())
+            results[sample].emplace(graph.value(id).name, to_tensor(value));
+        };
+        std::vector<RuntimeValue> found = interpreter.run(inputs, hooks);
+        for (size_t i = 0; i < found.size(); ++i)
+          results[sample].insert_or_assign(graph.value(graph.outputs()[i]).name, to_tensor(found[i]));
+        return found;
+      });
+
+  std::vector<std::pair<std::string, Tensor>> arrays;
+  std::vector<ValueId> written = graph.outputs();
+  written.insert(written.end(), inner.begin(), inner.end());
+  for (const ValueId id : written) {
+    const std::string& name = graph.value(id).name;
+    std::vector<Tensor> parts;
+    for (const auto& result : results)
+      if (const auto it = result.find(name); it != result.end()) parts.push_back(it->second);
+    if (!parts.empty()) arrays.emplace_back(name, stacked(parts, name));
+  }
+  const std::string bytes = npz_bytes(arrays);
+  publish_file(common.output, bytes, common.force);
+  std::string text = fmt::format("{} samples run, {} arrays in {} ({})\n", source.count, arrays.size(),
+                                 common.output, bytes_text(static_cast<int64_t>(bytes.size())));
+  for (const auto& [name, tensor] : arrays)
+    text += fmt::format("  {}  {} {}\n", escape_untrusted(name), dtype_name(tensor.dtype()),
+                        shape_text(tensor.shape()));
+  console.print(text);
+  report.artifacts.push_back({"outputs", common.output, sha256_hex(bytes),
+                              static_cast<int64_t>(bytes.size())});
+  console.deliver(to_json(report), common);
+  return 0;
+}
+
+}  // namespace
+}  // namespace lathe
+
+int lathe_run_run(const lathe::RunOptionsCli& options, lathe::Console& console) {
+  return lathe::run(options, console);
+}

@@ -1,0 +1,23 @@
+#include "flags.h"
+
+namespace lathe {
+
+CLI::App* add_inspect(CLI::App& app, InspectOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("inspect", "Show ops, shapes, parameters, MACs, memory and precision");
+  command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
+  add_common(*command, options.common, false);
+  return command;
+}
+
+CLI::App* add_profiles(CLI::App& app, ProfilesOptions& options) {
+  CLI::App* command = app.add_subcommand("profiles", "List the device profiles, or show one");
+  command->add_option("action", options.action, "list or show")
+      ->check(CLI::IsMember({"list", "show"}))
+      ->capture_default_str();
+  command->add_option("name", options.name, "Profile to show")->type_name("NAME|FILE");
+  add_common(*command, options.common, false);
+  return command;
+}
+
+}  // namespace lathe

@@ -1,0 +1,83 @@
+#include "model_facts.h"
+
+#include <filesystem>
+
+#include "ops/op_row.h"
+#include "os/limits.h"
+#include "os/quantity.h"
+#include "os/read_file.h"
+#include "os/sha256.h"
+
+namespace lathe {
+
+ReadOptions read_options(const CommonOptions& common) {
+  ReadOptions options;
+  options.follow_links = common.follow_links;
+  options.refuse_hard_links = common.limits == "strict";
+  if (common.limits == "off") {
+    options.max_depth = 64;
+    options.memory_multiplier = 1024;
+    options.memory_allowance = int64_t{1} << 40;
+  }
+  return options;
+}
+
+int64_t weights_bytes(const Graph& graph) {
+  int64_t total = 0;
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const ValueId id : inner.value_ids())
+      if (const Tensor* tensor = inner.constant(id))
+        total += static_cast<int64_t>(tensor->bytes().size());
+  });
+  return total;
+}
+
+ModelFacts model_facts(const std::string& path, const Model& model) {
+  ModelFacts facts;
+  facts.path_basename = std::filesystem::path(path).filename().string();
+  facts.sha256 = sha256_file(path);
+  facts.format = "onnx";
+  facts.opset = model.opset;
+  facts.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+  facts.weights_bytes = weights_bytes(model.graph);
+  int64_t nodes = 0;
+  int64_t params = 0;
+  for_each_graph(model.graph, [&](const Graph& inner) {
+    for (const NodeId id : inner.node_ids()) {
+      ++nodes;
+      ++facts.ops[std::string(inner.node(id).type_name())];
+    }
+    for (const ValueId id : inner.value_ids()) {
+      const Tensor* tensor = inner.constant(id);
+      if (tensor == nullptr || tensor->rank() == 0 || tensor->dtype() == DType::kInt64) continue;
+      params += tensor->numel();
+      facts.dtype_histogram[std::string(dtype_name(tensor->dtype()))] += tensor->numel();
+    }
+  });
+  facts.nodes = nodes;
+  facts.params = params;
+  const MacCount macs = count_macs(model.graph);
+  if (macs.unknown_nodes == 0) facts.macs = macs.macs;
+  return facts;
+}
+
+Report start_report(const std::string& command, const CommonOptions& common) {
+  Report report;
+  report.tool = tool_facts(LATHE_VERSION);
+  report.run.command = command;
+  if (!common.argv.empty()) report.run.argv.assign(common.argv.begin() + 1, common.argv.end());
+  report.run.started_utc = utc_now();
+  report.run.seed = common.seed;
+  report.run.ci = ci_facts();
+  report.recipe = nlohmann::json::parse(common.recipe);
+  report.run.config_hash = config_hash(report.recipe);
+  report.host = host_facts();
+  return report;
+}
+
+void apply_limits(const CommonOptions& common) {
+  if (!common.max_memory.empty())
+    apply_memory_limit(parse_bytes(common.max_memory, "--max-memory"));
+}
+
+}  // namespace lathe

@@ -1,0 +1,95 @@
+// What every subcommand shares. Flags become these structs once; nothing deeper sees the parser.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+struct CommonOptions {
+  std::string output;               // -o
+  std::string report;               // --report FILE.json
+  bool json = false;                // the report alone on stdout
+  std::string profile = "x86-64-vnni";
+  int threads = 0;                  // 0: usable CPUs by affinity and cgroup
+  uint64_t seed = 0;
+  std::string config;
+  bool dry_run = false;
+  bool force = false;
+  bool quiet = false;
+  int verbosity = 0;
+  std::string color = "auto";       // auto | always | never
+  std::string max_memory;           // quantity: "4GiB"
+  std::string limits = "default";   // strict | default | off
+  bool follow_links = false;
+  bool trust = false;
+
+  std::vector<std::string> argv;    // as given
+  std::string recipe = "{}";        // JSON object of the flags that were given, for the report
+};
+
+struct QuantizeOptions {
+  CommonOptions common;
+  std::string model;
+  std::string data;
+  std::string mode = "static";
+  std::string observer = "auto";
+  std::string effort = "fast";
+  int64_t samples = 256;
+  std::string statistics;
+  std::string eval;
+  std::string metric;               // empty: top1 with labels, agreement without
+  std::string max_drop;             // quantity: "1%"
+  std::string weight_granularity = "channel";
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  std::optional<int64_t> opset;
+};
+
+struct InspectOptions {
+  CommonOptions common;
+  std::string model;
+};
+
+struct RunOptionsCli {
+  CommonOptions common;
+  std::string model;
+  std::string data;
+  int64_t samples = 0;              // 0: all
+  std::vector<std::string> values;  // globs of inner values
+};
+
+struct CompareOptionsCli {
+  CommonOptions common;
+  std::string first;
+  std::string second;
+  std::string data;
+  int64_t samples = 0;
+  std::optional<double> tolerance;
+  std::optional<double> min_sqnr;
+  std::string metric;
+};
+
+struct BenchOptions {
+  CommonOptions common;
+  std::vector<std::string> models;
+  std::string against;
+  std::string engine = "auto";
+  std::string data;
+  std::string metric;
+  int64_t samples = 0;
+  std::vector<std::string> gates;
+  std::string tolerance = "2%";
+  std::string max_time = "60s";
+  int64_t iterations = 0;           // 0: until the result is stable
+};
+
+struct ProfilesOptions {
+  CommonOptions common;
+  std::string action = "list";      // list | show
+  std::string name;
+};
+
+}  // namespace lathe

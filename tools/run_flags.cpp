@@ -1,0 +1,40 @@
+#include "flags.h"
+
+namespace lathe {
+
+CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
+  CLI::App* command = app.add_subcommand("run", "Run a model on data and save its outputs as .npz");
+  command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
+  command->add_option("--data", options.data, "Input data, or 'random'")->required()->type_name("DATA");
+  command->add_option("--samples", options.samples, "Samples at most; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--values", options.values, "Save these inner values too")
+      ->type_name("GLOB")
+      ->expected(1)
+      ->take_all();
+  add_common(*command, options.common, true);
+  return command;
+}
+
+CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options) {
+  CLI::App* command =
+      app.add_subcommand("compare", "Error of one model against another, per output and layer");
+  command->add_option("reference", options.first, "Reference model")->required()->type_name("A");
+  command->add_option("candidate", options.second, "Model to judge")->required()->type_name("B");
+  command->add_option("--data", options.data, "Input data, or 'random'")->required()->type_name("DATA");
+  command->add_option("--samples", options.samples, "Samples at most; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--tolerance", options.tolerance,
+                      "End with code 4 when max|a-b|/max|a| of an output is larger")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--min-sqnr", options.min_sqnr,
+                      "End with code 4 when an output's SQNR in dB is smaller");
+  command->add_option("--metric", options.metric, "Metric of both models on the data's labels")
+      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_common(*command, options.common, false);
+  return command;
+}
+
+}  // namespace lathe
