@@ -7,10 +7,24 @@
 namespace lathe {
 namespace {
 
-void collect(const RuntimeValue& value, Histogram& histogram) {
-  if (!value.is_tensor()) return;
+// One thread's share.
+struct Local {
+  std::map<ValueId, Histogram> histograms;
+  std::map<ValueId, ChannelMeans> means;
+};
+
+void collect(const CalibrationTargets& targets, ValueId id, const RuntimeValue& value,
+             Local& local) {
+  const auto axis = targets.means.find(id);
+  const bool ranged = targets.ranges.contains(id);
+  if (!value.is_tensor() || (!ranged && axis == targets.means.end())) return;
   const at::Tensor floats = value.tensor.to(at::kFloat).contiguous();
-  histogram.add({floats.data_ptr<float>(), static_cast<size_t>(floats.numel())});
+  const std::span<const float> all(floats.data_ptr<float>(), static_cast<size_t>(floats.numel()));
+  if (ranged) local.histograms[id].add(all);
+  if (axis == targets.means.end() || axis->second >= floats.dim()) return;
+  int64_t inner = 1;
+  for (int64_t i = axis->second + 1; i < floats.dim(); ++i) inner *= floats.size(i);
+  local.means[id].add(all, floats.size(axis->second), inner);
 }
 
 void refuse_non_finite(const Graph& graph, ValueId id, const Histogram& histogram) {
@@ -27,31 +41,32 @@ void refuse_non_finite(const Graph& graph, ValueId id, const Histogram& histogra
 
 }  // namespace
 
-Statistics calibrate(const Interpreter& interpreter, const std::set<ValueId>& values,
+Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& targets,
                      const SampleSource& source, const SampleRunOptions& options) {
   const Graph& graph = interpreter.graph();
-  using Local = std::map<ValueId, Histogram>;
   std::vector<Local> locals(static_cast<size_t>(std::max(1, options.threads)));
   const auto work = [&](size_t, size_t worker, const std::vector<RuntimeValue>& inputs) {
     Local& local = locals[worker];
-    for (size_t i = 0; i < inputs.size(); ++i)
-      if (values.contains(graph.inputs()[i])) collect(inputs[i], local[graph.inputs()[i]]);
+    for (size_t i = 0; i < inputs.size(); ++i) collect(targets, graph.inputs()[i], inputs[i], local);
     RunOptions run;
     run.check = options.check;
-    run.on_value = [&](ValueId id, RuntimeValue& value) {
-      if (values.contains(id)) collect(value, local[id]);
-    };
+    run.on_value = [&](ValueId id, RuntimeValue& value) { collect(targets, id, value, local); };
     return interpreter.run(inputs, run);
   };
   for_each_sample(graph, source, options, work);
 
   Statistics statistics;
   statistics.samples = static_cast<int64_t>(source.count);
-  for (const Local& local : locals)
-    for (const auto& [id, histogram] : local)
+  std::map<ValueId, ChannelMeans> means;
+  for (const Local& local : locals) {
+    for (const auto& [id, histogram] : local.histograms)
       statistics.values[graph.value(id).name].merge(histogram);
-  for (const ValueId id : values)
+    for (const auto& [id, sums] : local.means) means[id].merge(sums);
+  }
+  for (const ValueId id : targets.ranges)
     refuse_non_finite(graph, id, statistics.values[graph.value(id).name]);
+  for (const auto& [id, sums] : means)
+    statistics.channel_means[graph.value(id).name] = sums.means();
   return statistics;
 }
 

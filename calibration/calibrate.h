@@ -4,23 +4,33 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "calibration/channel_means.h"
 #include "calibration/histogram.h"
 #include "run/sample_runner.h"
 
 namespace lathe {
 
-/// What calibration knows of a network: one histogram per value, by value name.
+/// What calibration knows of a network, by value name.
 struct Statistics {
   int64_t samples = 0;
   std::map<std::string, Histogram> values;
+  /// Mean of every channel of the values that integer convolutions and products read.
+  std::map<std::string, std::vector<double>> channel_means;
 };
 
-/// Runs every sample once and collects the float values of `graph` (that of `interpreter`) named
-/// in `values`, graph inputs included. Memory: values x bins x threads, whatever the number of
-/// samples. The result does not depend on the number of threads.
+/// What to collect: histograms of `ranges`, means along an axis of `means`.
+struct CalibrationTargets {
+  std::set<ValueId> ranges;
+  std::map<ValueId, int64_t> means;
+};
+
+/// Runs every sample once and collects the targets' float values of the interpreter's graph, graph
+/// inputs included. Memory: values x bins x threads, whatever the number of samples. The result
+/// does not depend on the number of threads.
 /// Throws Error (exit 3) when a value is NaN or infinite, naming it and its producer.
-Statistics calibrate(const Interpreter& interpreter, const std::set<ValueId>& values,
+Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& targets,
                      const SampleSource& source, const SampleRunOptions& options);
 
 /// JSON text of the statistics and back; `load` throws Error (exit 3) for a damaged file.

@@ -49,6 +49,7 @@ std::string save_statistics(const Statistics& statistics) {
   const json file = {{"schema", kSchema},
                      {"schema_version", "1.0"},
                      {"samples", statistics.samples},
+                     {"channel_means", statistics.channel_means},
                      {"values", std::move(values)}};
   return file.dump() + "\n";
 }
@@ -66,6 +67,8 @@ Statistics load_statistics(const std::string& text, const std::string& file) {
           value.at("exponent").get<int>(), dense_bins(value.at("bins")),
           value.at("min").get<float>(), value.at("max").get<float>(),
           value.at("non_finite").get<int64_t>());
+    for (const auto& [name, means] : root.at("channel_means").items())
+      statistics.channel_means[name] = means.get<std::vector<double>>();
     return statistics;
   } catch (const json::exception& error) {
     throw bad_input("statistics.malformed", "the statistics file is damaged: " +

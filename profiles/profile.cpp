@@ -49,9 +49,8 @@ std::optional<double> estimated_latency_ns(const Profile& profile, std::string_v
   if (rate == profile.rates->gops.end()) return std::nullopt;
   // 10^9 operations a second is one operation a nanosecond; 10^9 bytes a second likewise.
   const double arithmetic = 2.0 * static_cast<double>(macs) / rate->second;
-  const double traffic = profile.rates->bandwidth_gb_per_s
-                             ? static_cast<double>(traffic_bytes) / *profile.rates->bandwidth_gb_per_s
-                             : 0.0;
+  const std::optional<double>& bandwidth = profile.rates->bandwidth_gb_per_s;
+  const double traffic = bandwidth ? static_cast<double>(traffic_bytes) / *bandwidth : 0.0;
   return std::max(arithmetic, traffic);
 }
 

@@ -81,7 +81,9 @@ std::string recipe_of(const CLI::App& command) {
 
 void apply_config(CLI::App& command, CommonOptions& common) {
   if (!common.config.empty()) {
-    json document = parse_json_strict(read_file(common.config, kMaxJsonBytes), common.config);
+    json document = parse_json_strict(
+        read_file(common.config, static_cast<int64_t>(kMaxJsonBytes), ExitCode::kUsage),
+        common.config);
     if (document.is_object() && document.contains("recipe")) document = document["recipe"];
     if (!document.is_object())
       throw bad_usage("config.type", "a config file holds one JSON object", common.config);

@@ -39,10 +39,13 @@ size_t width(const std::string& text) {
 }  // namespace
 
 std::string error_text(const Error& error) {
+  constexpr size_t kMaxShown = 2000;
   const ErrorText& text = error.text();
-  std::string out = fmt::format("error[{}]: {}{}{}\n", error.id(), text.where,
-                                text.where.empty() ? "" : ": ", text.message);
-  if (!text.hint.empty()) out += "  " + text.hint + "\n";
+  std::string out = fmt::format("error[{}]: {}{}{}\n", error.id(),
+                                escape_untrusted(text.where, kMaxShown),
+                                text.where.empty() ? "" : ": ",
+                                escape_untrusted(text.message, kMaxShown));
+  if (!text.hint.empty()) out += "  " + escape_untrusted(text.hint, kMaxShown) + "\n";
   return out;
 }
 
@@ -89,6 +92,7 @@ int Console::fail(const Error& error, const CommonOptions& common) {
   const ExitCode code = error.code();
   CommonOptions where = common;
   if (!report_checked_) where.report.clear();
+  if (report_written_) where.force = true;  // it is our own
   if (where.report.empty() && !where.json) return static_cast<int>(code);
   try {
     Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
@@ -105,7 +109,10 @@ int Console::fail(const Error& error, const CommonOptions& common) {
 
 void Console::deliver(const nlohmann::json& report, const CommonOptions& common) {
   const std::string text = json_text(report);
-  if (!common.report.empty()) publish_file(common.report, text, common.force);
+  if (!common.report.empty()) {
+    publish_file(common.report, text, common.force);
+    report_written_ = true;
+  }
   if (!common.json) return;
   std::cout << text << std::flush;
   if (!std::cout) throw bad_output("output.stdout", "standard output cannot be written");

@@ -56,6 +56,7 @@ class Console {
   int verbosity_;
   bool color_;
   bool report_checked_ = false;
+  bool report_written_ = false;
   std::unique_ptr<Progress> progress_;
   std::vector<Warning> warnings_;
 };

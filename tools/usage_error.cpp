@@ -28,6 +28,11 @@ std::vector<std::string> command_names(const CLI::App& app) {
   return names;
 }
 
+// An error's own name may be the command's instead of the kind's.
+bool is(const CLI::ParseError& error, CLI::ExitCodes kind) {
+  return error.get_exit_code() == static_cast<int>(kind);
+}
+
 }  // namespace
 
 Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
@@ -35,9 +40,10 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const bool top = command == &app;
   const std::string help =
       fmt::format("see 'lathe {}--help'", top ? "" : command->get_name() + " ");
-  const std::vector<std::string> extra = app.remaining(true);
+  std::vector<std::string> extra = command->remaining();
+  if (extra.empty()) extra = app.remaining(true);
   // CLI11 reports the missing subcommand before it reports the word that was to be one.
-  if (!extra.empty() && (top || error.get_name() == "ExtrasError")) {
+  if (!extra.empty() && (top || is(error, CLI::ExitCodes::ExtrasError))) {
     const std::string& word = extra.front();
     const bool flag = word.size() > 1 && word.front() == '-';
     const std::string bare = word.substr(0, word.find('='));
@@ -48,7 +54,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     return bad_usage("usage.unknown", fmt::format("{} '{}'", kind, escape_untrusted(word)), {},
                      nearest.empty() ? help : "did you mean '" + nearest + "'? " + help);
   }
-  if (top && error.get_name() == "RequiredError")
+  if (top && is(error, CLI::ExitCodes::RequiredError))
     return bad_usage("usage.command", "no command given", {},
                      fmt::format("one of: {}; {}", fmt::join(command_names(app), ", "), help));
   return bad_usage("usage.invalid", escape_untrusted(error.what(), 500), {}, help);

@@ -26,6 +26,9 @@ size_t utf8_length(std::string_view text, uint32_t& code_point) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
     code_point = code_point << 6 | (byte(i) & 0x3f);
   }
+  const bool overlong = (length == 3 && code_point < 0x800) || (length == 4 && code_point < 0x10000);
+  const bool surrogate = code_point >= 0xd800 && code_point < 0xe000;
+  if (overlong || surrogate || code_point > 0x10ffff) return 0;
   return length;
 }
 

@@ -80,7 +80,7 @@ int64_t need_of_node(const Graph& graph, const Node& node, bool microsoft) {
     const Attribute* value = node.attributes.find(row.name);
     if (value != nullptr && !is_default(*value, row)) need = row.since;
   }
-  for (const auto rules : {input_forms(), other_forms()})
+  for (const auto rules : {input_forms(), other_forms(), removed_forms()})
     for (const FormRule& rule : rules)
       if (rule.kind == node.kind && rule.need != nullptr)
         need = std::max(need, rule.need(graph, node));
@@ -96,7 +96,7 @@ void lower_node(const NodeEdit& edit, bool microsoft) {
   }
   for (const AttributeRow& row : attribute_rows())
     if (row.kind == kind && edit.opset < row.since) edit.attributes().erase(row.name);
-  for (const auto rules : {input_forms(), other_forms()})
+  for (const auto rules : {input_forms(), other_forms(), removed_forms()})
     for (const FormRule& rule : rules)
       if (rule.kind == kind && rule.lower != nullptr) rule.lower(edit);
 }

@@ -36,7 +36,8 @@ struct FormRule {
   /// Brings the node into the form of edit.opset.
   void (*lower)(const NodeEdit& edit);
 };
-std::span<const FormRule> input_forms();  // lower_inputs.cpp
-std::span<const FormRule> other_forms();  // lower_forms.cpp
+std::span<const FormRule> input_forms();    // lower_inputs.cpp
+std::span<const FormRule> other_forms();    // lower_forms.cpp
+std::span<const FormRule> removed_forms();  // lower_removed.cpp
 
 }  // namespace lathe

@@ -10,6 +10,9 @@
 namespace lathe {
 namespace {
 
+// What a group's directory says.
+using Read = std::function<std::optional<double>(const std::string& directory)>;
+
 std::optional<double> number_of(const std::string& text) {
   double value = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -36,7 +39,8 @@ std::optional<std::string> group_path(const std::string& root, const std::string
     const size_t first = line.find(':');
     const size_t second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);
+    const std::string_view whole = line;
+    const std::string_view controllers = whole.substr(first + 1, second - first - 1);
     if (lists(controllers, controller)) return line.substr(second + 1);
   }
   return std::nullopt;
@@ -44,8 +48,7 @@ std::optional<std::string> group_path(const std::string& root, const std::string
 
 // The smallest value that `read(directory)` gives for a group and its parents. Inside a container
 // the path may name groups that are not mounted; then the tree's top is what applies.
-std::optional<double> smallest(const std::string& tree, std::string path,
-                               const std::function<std::optional<double>(const std::string&)>& read) {
+std::optional<double> smallest(const std::string& tree, std::string path, const Read& read) {
   std::optional<double> least;
   for (;;) {
     if (path == "/") path.clear();
@@ -56,8 +59,7 @@ std::optional<double> smallest(const std::string& tree, std::string path,
 }
 
 std::optional<double> least_limit(const std::string& root, const std::string& controller,
-                                  const std::function<std::optional<double>(const std::string&)>& v2,
-                                  const std::function<std::optional<double>(const std::string&)>& v1) {
+                                  const Read& v2, const Read& v1) {
   std::optional<double> least;
   if (const auto path = group_path(root, ""))
     least = smallest(root + "/sys/fs/cgroup", *path, v2);

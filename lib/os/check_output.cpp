@@ -34,10 +34,11 @@ void check_directory(const std::string& path, const std::string& shown) {
   struct stat facts {};
   if (::stat(directory.c_str(), &facts) != 0) {
     const bool missing = errno == ENOENT;
-    throw bad_output("output.directory",
-                     missing ? "its directory does not exist"
-                             : fmt::format("its directory cannot be used: {}", std::strerror(errno)),
-                     shown, missing ? "create the directory first" : "");
+    const std::string what =
+        missing ? "its directory does not exist"
+                : fmt::format("its directory cannot be used: {}", std::strerror(errno));
+    throw bad_output("output.directory", what, shown,
+                     missing ? "create the directory first" : "");
   }
   if (!S_ISDIR(facts.st_mode))
     throw bad_output("output.directory", "its parent is not a directory", shown);

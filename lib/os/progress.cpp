@@ -64,7 +64,8 @@ std::string Progress::line(int64_t done, std::string_view detail) const {
                                                static_cast<double>(total_));
     text += fmt::format(" {}/{}{} {}%", done, total_, unit, std::clamp<int64_t>(share, 0, 100));
     if (done > 0 && done < total_) {
-      const double left = elapsed_ns * static_cast<double>(total_ - done) / static_cast<double>(done);
+      const double left =
+          elapsed_ns * static_cast<double>(total_ - done) / static_cast<double>(done);
       text += fmt::format(", {} left", duration_text(left < 1e9 ? 1e9 : left));
     }
   } else {

@@ -31,7 +31,8 @@ std::string integer_range(int64_t min, int64_t max) {
 }
 
 std::string number_range(double min, double max) {
-  if (std::isinf(max)) return std::isinf(min) ? "a number" : fmt::format("a number of at least {}", min);
+  if (std::isinf(min) && std::isinf(max)) return "a number";
+  if (std::isinf(max)) return fmt::format("a number of at least {}", min);
   if (std::isinf(min)) return fmt::format("a number of at most {}", max);
   return fmt::format("a number from {} to {}", min, max);
 }

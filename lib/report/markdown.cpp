@@ -56,7 +56,8 @@ class Table {
   std::string text() const {
     if (rows_ == 0) return {};
     std::string out = fmt::format("\n### {}\n\n{}", title_, body_);
-    if (rows_ > kMaxRows) out += fmt::format("\n{} more rows are in the report.\n", rows_ - kMaxRows);
+    if (rows_ > kMaxRows)
+      out += fmt::format("\n{} more rows are in the report.\n", rows_ - kMaxRows);
     return out;
   }
 
@@ -129,7 +130,8 @@ std::string report_markdown(const json& report) {
       out += fmt::format("\n{}\n", text_of(hint));
   }
   out += table_of(at(report, "gates"), "Gates", {"id", "verdict", "observed", "limit", "reason"});
-  out += table_of(at(report, "quality"), "Quality", {"metric", "before", "after", "drop", "samples"});
+  out += table_of(at(report, "quality"), "Quality",
+                  {"metric", "before", "after", "drop", "samples"});
   out += model_table(at(report, "model"), at(report, "model_out"));
   out += case_table(at(report, "cases"));
   out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});

@@ -128,7 +128,8 @@ class StrictBuilder {
     return file_ + ":" + line_and_column(text_, offset);
   }
   Error at(std::string id, std::string message) const {
-    return json_error(code_, std::move(id), std::move(message), place(taken_ == 0 ? 0 : taken_ - 1));
+    return json_error(code_, std::move(id), std::move(message),
+                      place(taken_ == 0 ? 0 : taken_ - 1));
   }
 
   std::string_view text_;

@@ -28,7 +28,7 @@ constexpr int kMaxJsonDepth = 64;
 /// The document in `text`. Refused with line:column: syntax errors, comments, trailing text, NUL
 /// bytes, duplicate keys, NaN, infinite or overflowing numbers, integers beyond 64 bits, invalid
 /// UTF-8. `code` is the exit code of these errors: kUsage for profiles, configs, gates, jobs and
-/// reports; kBadInput for data specs. Text over kMaxJsonBytes or nesting over kMaxJsonDepth: exit 8.
+/// reports; kBadInput for data specs. Text over kMaxJsonBytes, nesting over kMaxJsonDepth: exit 8.
 /// A UTF-8 byte order mark is skipped.
 nlohmann::json parse_json_strict(std::string_view text, std::string_view file,
                                  ExitCode code = ExitCode::kUsage);

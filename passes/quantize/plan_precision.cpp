@@ -44,7 +44,7 @@ void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& p
   const IntegerGrid grid{static_cast<int32_t>(integer_min(rules.activation_dtype)),
                          static_cast<int32_t>(integer_max(rules.activation_dtype)),
                          rules.activation_symmetric};
-  for (const ValueId id : values_to_calibrate(graph, plan)) {
+  for (const ValueId id : calibration_targets(graph, plan).ranges) {
     const std::string& name = graph.value(id).name;
     const auto it = statistics.values.find(name);
     if (it == statistics.values.end())

@@ -65,14 +65,21 @@ struct PrecisionPlan {
 /// parameters, still without them. No statistics needed: this says what to calibrate.
 PrecisionPlan select_nodes(const Graph& graph, const IntegerRules& rules);
 
-/// Activation values of a selection whose ranges must be calibrated.
-std::set<ValueId> values_to_calibrate(const Graph& graph, const PrecisionPlan& selection);
+/// What must be known of the selection's activations: ranges of the values that get parameters,
+/// channel means of what integer convolutions and products with constant weights read.
+CalibrationTargets calibration_targets(const Graph& graph, const PrecisionPlan& selection);
 
 /// Fills the parameters of a selection from statistics and weights. Throws Error (exit 3) for NaN
 /// or infinite weights and for values that the statistics do not hold.
 PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules,
                              PrecisionPlan selection, const Statistics& statistics,
                              Observer observer);
+
+/// Given:  Conv | Gemm (W, b) whose W will be rounded to W8 by the plan
+/// Result: b - (W8 - W) E[x]: rounding shifts every output channel's mean, and the bias takes it back
+/// (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
+/// section 4.2, with E[x] measured). Changes biases only; returns how many nodes.
+int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics);
 
 /// Given:  x -> Conv(W, b) -> Relu -> y, all of it in the plan
 /// Result: x -> Q -> DQ -> Conv(DQ(W8), DQ(b32)) -> Relu -> Q -> DQ -> y

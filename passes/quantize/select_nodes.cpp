@@ -165,15 +165,22 @@ PrecisionPlan select_nodes(const Graph& graph, const IntegerRules& rules) {
   return Selector(graph, rules).run();
 }
 
-std::set<ValueId> values_to_calibrate(const Graph& graph, const PrecisionPlan& selection) {
-  std::set<ValueId> wanted;
+CalibrationTargets calibration_targets(const Graph& graph, const PrecisionPlan& selection) {
+  CalibrationTargets targets;
   for (const auto& [id, params] : selection.values) {
     const NodeId producer = graph.value(id).producer;
     const auto it = selection.nodes.find(producer);
     // What a moving node writes has the parameters of what it reads.
-    if (it == selection.nodes.end() || it->second != QuantRole::kMove) wanted.insert(id);
+    if (it == selection.nodes.end() || it->second != QuantRole::kMove) targets.ranges.insert(id);
   }
-  return wanted;
+  for (const auto& [id, role] : selection.nodes) {
+    const Node& node = graph.node(id);
+    // The channel axis of Conv's and (untransposed) Gemm's input is 1.
+    const bool plain = node.kind == OpKind::kConv ||
+                       (node.kind == OpKind::kGemm && node.attributes.int_or("transA", 0) == 0);
+    if (role == QuantRole::kCompute && plain) targets.means[node.inputs[0]] = 1;
+  }
+  return targets;
 }
 
 }  // namespace lathe

@@ -54,9 +54,10 @@ QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis, bool 
   params.dtype = dtype;
   params.axis = axis;
   const auto qmax = static_cast<int32_t>(integer_max(dtype) >> (reduce_range ? 1 : 0));
-  const float overall = *std::max_element(largest.begin(), largest.end());
+  const float overall =
+      largest.empty() ? 0.0f : *std::max_element(largest.begin(), largest.end());
   for (const float max_abs : largest) {
-    // A channel of zeros takes the tensor's own scale; its bias may widen or narrow nothing.
+    // A channel of zeros gets a scale from the whole weight; widen_for_bias() raises it if needed.
     const float used = max_abs > 0 ? max_abs : overall * 1e-4f;
     params.scales.push_back(choose_symmetric(used, qmax).scale);
     params.zero_points.push_back(0);

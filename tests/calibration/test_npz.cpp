@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <zip.h>
 
 #include "calibration/npy.h"
@@ -77,6 +78,8 @@ TEST_CASE("npz: folders and FIFOs are refused at once") {
   const TemporaryFolder folder;
   CHECK(error_of([&] { open_npz(folder.path()); }) == "data.open 3");
   CHECK(error_of([&] { open_npz(folder.path("none")); }) == "data.open 3");
+  REQUIRE(::mkfifo(folder.path("pipe").c_str(), 0600) == 0);
+  CHECK(error_of([&] { open_npz(folder.path("pipe")); }) == "data.open 3");
 }
 
 }  // namespace lathe

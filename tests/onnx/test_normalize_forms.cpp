@@ -98,9 +98,9 @@ TEST_CASE("small old forms") {
   const Model pool = model_of(1, R"(g (float[1,2,4,4] x) => (float[1,2,1,1] y) { y = GlobalLpPool <p = 3.0> (x) })");
   CHECK(attributes_of(pool, OpKind::kGlobalLpPool).int_or("p", 0) == 3);
 
-  const Model tile = model_of(1, R"(g (float[2,3] x) => (float[2,6] y)
-    <float t = {2.0}, float a = {1.0}> { ti = Identity(x) y = Relu(ti) })");
-  CHECK(types_of(tile.graph) == "Identity Relu");
+  const Model tile = model_of(1, R"(g (int64[2,3] x) => (int64[2,6] y)
+    <int64 t = {2}, int64 a = {1}> { y = Tile (x, t, a) })");
+  CHECK(constant_input(tile.graph, OpKind::kTile, 1) == Numbers{1, 2});
 
   const Model soft = model_of(5, R"(g (float[2] x) => (float[2] y) { y = ParametricSoftplus <alpha = 2.0, beta = 3.0> (x) })");
   CHECK(types_of(soft.graph) == "Mul Softplus Mul");
@@ -196,4 +196,20 @@ TEST_CASE("element types raise the opset") {
     <float[3] s = {1.0, 2.0, 3.0}> { y = DequantizeLinear <axis = 0> (x, s) })");
   scales.opset = 10;
   CHECK(write_onnx(scales).opset == 13);
+}
+
+TEST_CASE("experimental ops are written as such up to opset 9") {
+  Model model = model_of(7, R"(g (float[1,2,4,4] x) => (float[1,2,3,2] y) {
+    a = ImageScaler <scale = 2.0, bias = [1.0, -1.0]> (x)
+    b = Affine <alpha = 3.0, beta = 0.5> (a)
+    y = Crop <border = [1, 0, 1, 1]> (b)
+  })");
+  CHECK(types_of(model.graph) == "ImageScaler Affine Crop");
+  CHECK(stable_text(model) == text_form(model.graph));
+  model.opset = 13;
+  const Model raised = reread(write_onnx(model));
+  CHECK(types_of(raised.graph) == "Mul Add Mul Add Slice");
+  CHECK(raised.graph.constant(raised.graph.find_value("a_shift"))->shape() == Shape{2, 1, 1});
+  CHECK(constant_input(raised.graph, OpKind::kSlice, 1) == Numbers{0, 1});
+  CHECK(constant_input(raised.graph, OpKind::kSlice, 2) == Numbers{-1, -1});
 }

@@ -73,7 +73,8 @@ TEST_CASE("host facts of an x86 machine in a version 2 cgroup") {
 
 TEST_CASE("host facts of an ARM machine in a version 1 cgroup") {
   const ScratchDirectory root;
-  root.write("proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\nModel\t: Raspberry Pi 5\n");
+  root.write("proc/cpuinfo",
+             "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\nModel\t: Raspberry Pi 5\n");
   root.write("proc/self/cgroup", "5:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n0::/\n");
   root.write("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "50000\n");
   root.write("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
@@ -127,13 +128,20 @@ TEST_CASE("resident memory is read, with a reason when it is not") {
   const Reading peak = peak_resident_bytes();
   REQUIRE(peak.value);
   CHECK(*peak.value >= int64_t{64} << 20);
+#ifdef __SANITIZE_ADDRESS__
+  MESSAGE("not checked under AddressSanitizer, which keeps freed memory: the peak after a reset");
+#else
   if (reset) {
     reset_peak_resident();
     CHECK(*peak_resident_bytes().value < *peak.value);
   }
+#endif
 }
 
 TEST_CASE("the memory limit turns allocations into errors, not into signals") {
+#ifdef __SANITIZE_ADDRESS__
+  MESSAGE("not checked under AddressSanitizer, which aborts instead of throwing: the limit itself");
+#else
   const pid_t child = ::fork();
   if (child == 0) {
     int verdict = 10;
@@ -155,6 +163,7 @@ TEST_CASE("the memory limit turns allocations into errors, not into signals") {
   ::waitpid(child, &status, 0);
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
+#endif
   try {
     apply_memory_limit(4096);
     FAIL("accepted");

@@ -66,7 +66,7 @@ Statistics obtain_statistics(const QuantizeOptions& options, const Graph& graph,
       open_data_for(options.data, graph, options.samples, options.common, console);
   const Interpreter interpreter(graph);
   Statistics statistics =
-      calibrate(interpreter, values_to_calibrate(graph, selection), sample_source(data),
+      calibrate(interpreter, calibration_targets(graph, selection), sample_source(data),
                 sample_run(threads, console, "calibrating", data.size()));
   if (!file.empty()) publish_file(file, save_statistics(statistics), false);
   return statistics;
@@ -215,6 +215,8 @@ int run(const QuantizeOptions& options, Console& console) {
     const Statistics statistics = obtain_statistics(options, graph, plan, threads, console);
     plan = plan_precision(graph, rules, std::move(plan), statistics,
                           *observer_from_name(options.observer));
+    if (!common.dry_run)
+      pipeline.run("correct_bias", [&] { return correct_bias(graph, plan, statistics); });
   }
   const double calibration_s = seconds_since(calibration_start);
   report.plan = plan_section(graph, plan);

@@ -1,0 +1,41 @@
+// Runs the built lathe as a user would, and keeps what it said.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+struct CliResult {
+  int exit_code = -1;    // -1: ended by a signal
+  int signal = 0;
+  bool timed_out = false;
+  std::string out;
+  std::string err;
+  int64_t peak_bytes = 0;  // resident
+};
+
+struct CliOptions {
+  std::string stdout_path;    // "": captured; "-": closed; else opened for writing
+  std::string directory;      // working directory; "": this one
+  int timeout_s = 120;
+};
+
+CliResult run_lathe(const std::vector<std::string>& arguments, const CliOptions& options = {});
+
+/// Names of everything below a directory, sorted.
+std::vector<std::string> listing(const std::string& directory);
+std::string content_of(const std::string& path);
+
+/// The command ended by itself with `code`, said why in one line that holds every text of `named`
+/// (at most one line of hint behind it), and printed no result.
+void check_refused(const CliResult& result, int code, const std::vector<std::string>& named);
+
+/// The only thing on stdout is a report; returned.
+nlohmann::json report_of(const CliResult& result);
+
+}  // namespace lathe

@@ -1,0 +1,31 @@
+// Accuracy beside speed: which metrics a benchmark takes, and their values.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bench/gate.h"
+#include "calibration/data_set.h"
+#include "run/compare.h"
+
+namespace lathe {
+
+/// The metrics to take, the one that gates speak of first: --metric, else sqnr when a gate is in
+/// decibels, else top1 with labels and agreement (then sqnr) with --against; none with neither.
+/// Throws Error (exit 2) when --metric needs labels or another model, or a gate on accuracy or
+/// coverage cannot be judged by what is measured. To be called before anything is measured.
+std::vector<Metric> bench_metrics(const std::string& name, std::span<const Gate> gates,
+                                  bool has_labels, bool has_against);
+
+/// The metrics of the candidate, and of the --against model as `before`, over all of `data`, which
+/// is laid out for the against model, or the candidate when that is null.
+std::vector<MetricPair> bench_quality(const Interpreter& candidate, const Interpreter* against,
+                                      const DataSet& data, const std::vector<Metric>& metrics,
+                                      const SampleRunOptions& run);
+
+/// How much worse than the --against model; absent for metrics that are a distance from it, apart
+/// from agreement, whose best is 1.
+std::optional<double> quality_drop(const MetricPair& pair);
+
+}  // namespace lathe

@@ -1,0 +1,51 @@
+// A model made ready for measuring, with what is known of it before any time is taken.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/interpreter_engine.h"
+#include "ir/model.h"
+#include "options.h"
+#include "os/host.h"
+#include "report/report.h"
+
+namespace lathe {
+
+struct BenchSubject {
+  std::string path;
+  Model model;
+  ModelFacts facts;
+  /// Bytes of the planned arena for the values between the nodes; unknown dimensions count as 1.
+  std::optional<int64_t> arena_bytes;
+  std::string arena_reason;
+  /// The file; absent when weights lie outside of it (external data).
+  std::optional<int64_t> size_bytes;
+  std::string size_reason;
+  Reading peak;  // resident memory of the process while this model alone was loaded and run once
+  std::string peak_method;
+  int64_t load_ns = 0;
+  int64_t compile_ns = 0;
+  int64_t first_inference_ns = 0;
+  std::unique_ptr<InterpreterEngine> engine;
+};
+
+/// Loads and prepares the model, timed apart. `alignment`: of the planned arena. Throws Error as
+/// load_onnx and Interpreter do.
+BenchSubject load_subject(const std::string& path, int64_t alignment, const CommonOptions& common);
+
+/// Gives the engine its inputs and runs it once. `alone`: no other model was loaded before in this
+/// process, so that its peak is this model's even where the kernel does not reset the mark.
+void run_first(BenchSubject& subject, const std::vector<std::vector<Tensor>>& samples, bool alone);
+
+/// For each input of `to` the position of its counterpart in `from`: by name when all names agree,
+/// else by position. Throws Error (exit 3) when number, type or known dimensions differ.
+std::vector<size_t> input_positions(const Graph& from, const Graph& to);
+
+/// Items that one execution of a sample handles: the leading dimension that the first input and
+/// the first output (where its shape is known) share, else 1.
+int64_t items_of(const std::vector<Tensor>& sample, const Graph& graph);
+
+}  // namespace lathe

@@ -1,0 +1,257 @@
+// lathe bench: how fast, how large, how accurate; compared with another model and gated.
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "bench/clock.h"
+#include "bench/exit_code.h"
+#include "heavy.h"
+#include "heavy/bench_gates.h"
+#include "heavy/bench_quality.h"
+#include "heavy/bench_report.h"
+#include "heavy/bench_run.h"
+#include "heavy/bench_text.h"
+#include "heavy/model_data.h"
+#include "heavy/threads.h"
+#include "ir/error.h"
+#include "model_facts.h"
+#include "os/check_output.h"
+#include "os/quantity.h"
+#include "os/signals.h"
+#include "profiles/profile.h"
+
+namespace lathe {
+namespace {
+
+constexpr size_t kPoolSamples = 8;
+// Enough for a figure to look at when only sizes and accuracies are gated.
+constexpr int64_t kShortTiming = 2'000'000'000;
+
+struct Request {
+  std::vector<Gate> gates;
+  double tolerance = 0;
+  int64_t max_ns = 0;
+  std::string model;
+};
+
+// Everything that can be refused without opening a file.
+Request read_request(const BenchOptions& options) {
+  Request request;
+  request.model = options.models.at(0);
+  request.gates = read_gates(options.gates, !options.against.empty());
+  request.tolerance = parse_fraction(options.tolerance, "--tolerance");
+  request.max_ns = parse_nanoseconds(options.max_time, "--max-time");
+  if (request.max_ns <= 0)
+    throw bad_usage("usage.max_time", "measuring needs some time", "--max-time",
+                    "for example --max-time 10s");
+  if (!request.gates.empty() && !gates_need_timing(request.gates))
+    request.max_ns = std::min(request.max_ns, kShortTiming);
+  std::vector<std::string> inputs{request.model};
+  if (!options.against.empty()) inputs.push_back(options.against);
+  if (!options.data.empty() && options.data != "random") inputs.push_back(options.data);
+  if (!options.common.report.empty())
+    check_output(options.common.report, options.common.force, inputs);
+  return request;
+}
+
+// Spread over the data, so that sorted data do not give one class only.
+std::vector<std::vector<Tensor>> draw_pool(const DataSet& data) {
+  const size_t count = std::min(kPoolSamples, data.size());
+  std::vector<std::vector<Tensor>> pool;
+  for (size_t i = 0; i < count; ++i) pool.push_back(data.sample(i * data.size() / count));
+  return pool;
+}
+
+std::vector<std::vector<Tensor>> reordered(const std::vector<std::vector<Tensor>>& pool,
+                                           const std::vector<size_t>& positions) {
+  std::vector<std::vector<Tensor>> out;
+  for (const std::vector<Tensor>& sample : pool) {
+    std::vector<Tensor>& row = out.emplace_back();
+    for (const size_t position : positions) row.push_back(sample[position]);
+  }
+  return out;
+}
+
+void warn_of_constant_inputs(const std::vector<std::vector<Tensor>>& pool, const Graph& graph,
+                             Console& console) {
+  for (size_t i = 0; i < pool[0].size(); ++i) {
+    const std::span<const std::byte> bytes = pool[0][i].bytes();
+    const auto size = static_cast<size_t>(dtype_bits(pool[0][i].dtype()) / 8);
+    if (size == 0 || bytes.size() < 16 * size) continue;
+    // Equal to itself shifted by one element: all elements are the same.
+    if (std::equal(bytes.begin() + static_cast<std::ptrdiff_t>(size), bytes.end(), bytes.begin()))
+      console.warn("bench.constant_input",
+                   "input " + escape_untrusted(graph.value(graph.inputs()[i]).name) +
+                       " has the same value everywhere: sparse and data-dependent ops may run "
+                       "faster than on real data");
+  }
+}
+
+BenchInputs describe_inputs(const BenchOptions& options, const DataSet& data, size_t pool) {
+  BenchInputs inputs;
+  inputs.random = options.data.empty() || options.data == "random";
+  inputs.source = inputs.random
+                      ? "random"
+                      : escape_untrusted(std::filesystem::path(options.data).filename().string());
+  inputs.pool = pool;
+  if (!data.carry().empty()) inputs.source += " (carried state is zero)";
+  return inputs;
+}
+
+void measure(const Request& request, const BenchOptions& options, Console& console,
+             BenchRun& run) {
+  SessionOptions session;
+  session.max_ns = request.max_ns;
+  session.tolerance = request.tolerance;
+  session.enough_samples = samples_for_gates(request.gates, session.enough_samples);
+  session.seed = options.common.seed;
+  if (options.iterations > 0) session.iterations = static_cast<size_t>(options.iterations);
+  Progress& progress = console.progress();
+  progress.start("measuring", 0, "iterations");
+  progress.pause();
+  int64_t done = 0;
+  Conduct conduct;
+  // Asked between iterations only, never inside of a timed one.
+  conduct.interrupted = [&] {
+    progress.resume();
+    progress.update(done);
+    progress.pause();
+    return interrupted();
+  };
+  const auto runnable = [&done](const BenchSubject& subject) {
+    return [&engine = *subject.engine, &done](size_t iteration) {
+      engine.execute(iteration);
+      ++done;
+    };
+  };
+  const Runnable candidate = runnable(run.candidate);
+  const Runnable against = run.against ? Runnable(runnable(*run.against)) : Runnable();
+  const auto ticks = cpu_ticks();
+  // An iteration that is under way at SIGINT is finished before the partial report is written.
+  const double slowest =
+      static_cast<double>(std::max(run.candidate.first_inference_ns,
+                                   run.against ? run.against->first_inference_ns : 0));
+  set_interrupt_grace(2 + static_cast<unsigned>(std::min(60.0, 12 * slowest / 1e9)));
+  run.session = run_session(candidate, run.against ? &against : nullptr,
+                            static_cast<double>(run.inputs.items), session, conduct,
+                            [&](std::string_view phase) {
+                              console.detail(std::string(phase));
+                              progress.start(phase, 0, "iterations");
+                            });
+  progress.resume();
+  progress.finish();
+  const auto ticks_after = cpu_ticks();
+  if (ticks && ticks_after) run.steal = steal_share(*ticks, *ticks_after);
+  run.interrupted = run.session.interrupted;
+}
+
+void warn_of_build(const Report& report, int threads, Console& console) {
+  if (!report.tool.sanitizers.empty())
+    console.warn("bench.build", "this lathe is built with sanitizers: times mean nothing");
+  else if (report.tool.build_type == "Debug")
+    console.warn("bench.build", "this lathe is a debug build: times mean little");
+  if (threads > usable_cpus())
+    console.warn("bench.threads", fmt::format("{} threads share {} usable CPUs", threads,
+                                              usable_cpus()));
+}
+
+// Loads the candidate and, with --against, both so that each one's memory peak is its own and
+// neither pays for what the process sets up at its first inference.
+void load_all(const Request& request, const BenchOptions& options, int64_t alignment,
+              Console& console, Report& report, BenchRun& run) {
+  const CommonOptions& common = options.common;
+  const bool has_against = !options.against.empty();
+  BenchSubject first =
+      load_subject(has_against ? options.against : request.model, alignment, common);
+  const bool given = !options.data.empty();
+  const DataSet data = open_data_for(
+      given ? options.data : "random", first.model.graph,
+      given ? options.samples : static_cast<int64_t>(kPoolSamples), common, console);
+  const std::vector<Metric> metrics =
+      bench_metrics(options.metric, request.gates, data.has_labels(), has_against);
+  const std::vector<std::vector<Tensor>> pool = draw_pool(data);
+  run.inputs = describe_inputs(options, data, pool.size());
+  run.inputs.items = items_of(pool[0], first.model.graph);
+  report.inputs = input_rows(first.model.graph, pool, run.inputs, common.seed);
+  if (given) warn_of_constant_inputs(pool, first.model.graph, console);
+  run_first(first, pool, true);
+  throw_if_interrupted();
+  if (!has_against) {
+    run.candidate = std::move(first);
+  } else {
+    const Reading peak = first.peak;
+    const Graph graph = std::move(first.model.graph);
+    const std::string method = first.peak_method;
+    first = {};
+    malloc_trim(0);
+    run.candidate = load_subject(request.model, alignment, common);
+    run_first(run.candidate, reordered(pool, input_positions(graph, run.candidate.model.graph)),
+              false);
+    throw_if_interrupted();
+    run.against = load_subject(options.against, alignment, common);
+    run_first(*run.against, pool, false);
+    run.against->peak = peak;
+    run.against->peak_method = method;
+  }
+  throw_if_interrupted();
+  if (metrics.empty()) return;
+  run.metrics = bench_quality(
+      run.candidate.engine->interpreter(),
+      run.against ? &run.against->engine->interpreter() : nullptr, data, metrics,
+      sample_run(run.threads, console, "accuracy", data.size()));
+}
+
+// What a signal left of the run; nullopt when none came.
+std::optional<Error> signal_error() {
+  try {
+    throw_if_interrupted();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+int run_bench(const BenchOptions& options, Console& console) {
+  const CommonOptions& common = options.common;
+  const int64_t start = now_ns();
+  const Request request = read_request(options);
+  const Profile profile = load_profile(common.profile);
+  apply_limits(common);
+  BenchRun run;
+  run.threads = use_threads(common);
+  Report report = start_report("bench", common);
+  report.device_profile = {{"name", profile.name},
+                           {"version", profile.version},
+                           {"hash", profile.hash}};
+  warn_of_build(report, run.threads, console);
+  load_all(request, options, profile.memory.arena_alignment, console, report, run);
+  measure(request, options, console, run);
+  if (!run.interrupted) run.gates = judge_gates(request.gates, run);
+
+  console.print(bench_text(run, console));
+  const ExitCode gates = gates_exit_code(run.gates);
+  report.exit_code = resolve_exit_code(std::span(&gates, 1));
+  if (const auto error = signal_error(); run.interrupted && error) {
+    set_error(report, *error);
+    for (const Gate& gate : request.gates)
+      report.gates.push_back({escape_untrusted(gate.text), gate.metric, "single",
+                              std::string(gate_comparison_text(gate.comparison)), gate.limit,
+                              std::nullopt, std::nullopt, "skipped", "interrupted"});
+  }
+  fill_report(report, run, options);
+  for (const Console::Warning& warning : console.warnings())
+    report.warnings.push_back({warning.code, warning.message, warning.hint});
+  report.run.duration_ns = now_ns() - start;
+  console.deliver(to_json(report), common);
+  return static_cast<int>(report.exit_code);
+}
+
+}  // namespace
+}  // namespace lathe
+
+int lathe_run_bench(const lathe::BenchOptions& options, lathe::Console& console) {
+  return lathe::run_bench(options, console);
+}

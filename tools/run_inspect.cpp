@@ -1,0 +1,39 @@
+// lathe inspect: what a model is, without running it.
+#include <chrono>
+
+#include "commands.h"
+#include "inspect_text.h"
+#include "model_facts.h"
+#include "onnx/read_model.h"
+#include "ops/op_row.h"
+
+namespace lathe {
+
+int run_inspect(const InspectOptions& options, Console& console) {
+  const auto start = std::chrono::steady_clock::now();
+  const CommonOptions& common = options.common;
+  const Profile profile = load_profile(common.profile);
+  Report report = start_report("inspect", common);
+  Model model = load_onnx(options.model, read_options(common));
+  InspectFacts facts;
+  try {
+    infer_shapes(model.graph);
+    report.model = model_facts(options.model, model);
+    facts = inspect_graph(model.graph, profile);
+  } catch (const Error& error) {
+    throw error.within(options.model);
+  }
+  const bool all = common.verbosity > 0;
+  console.print(inspect_text(model, *report.model, facts, profile, all, console));
+
+  report.device_profile = {
+      {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
+  report.details["inspect"] = inspect_json(model, facts, profile, all);
+  for (const Console::Warning& warning : console.warnings())
+    report.warnings.push_back({warning.code, warning.message, warning.hint});
+  report.run.duration_ns = std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+  console.deliver(to_json(report), common);
+  return 0;
+}
+
+}  // namespace lathe
