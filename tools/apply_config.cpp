@@ -23,7 +23,8 @@ std::string text_of(const json& value, const std::string& file, const std::strin
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
   if (value.is_number()) return value.dump();
-  throw bad_usage("config.type", "a flag's value must be a string, number, boolean or list of these",
+  throw bad_usage("config.type",
+                  "a flag's value must be a string, number, boolean or list of these",
                   file + ": /" + key);
 }
 
@@ -69,9 +70,9 @@ std::string recipe_of(const CLI::App& command) {
     const std::string key = key_of(*option);
     if (is_place(key) || option->count() == 0 || option->get_positional()) continue;
     const auto results = option->results();
+    const bool list = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
     if (option->get_expected_max() == 0) recipe[key] = true;
-    else if (results.size() == 1 && option->get_multi_option_policy() != CLI::MultiOptionPolicy::TakeAll)
-      recipe[key] = results.front();
+    else if (results.size() == 1 && !list) recipe[key] = results.front();
     else recipe[key] = results;
   }
   return recipe.dump();

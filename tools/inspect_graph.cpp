@@ -165,7 +165,8 @@ std::string support_name(Support support) {
 
 std::string type_text(const ValueType& type) {
   switch (type.kind) {
-    case ValueType::Kind::kSequence: return "seq(" + (type.element ? type_text(*type.element) : "?") + ")";
+    case ValueType::Kind::kSequence:
+      return "seq(" + (type.element ? type_text(*type.element) : "?") + ")";
     case ValueType::Kind::kOptional:
       return "optional(" + (type.element ? type_text(*type.element) : "?") + ")";
     case ValueType::Kind::kOther: return "no tensor";

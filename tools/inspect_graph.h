@@ -25,7 +25,7 @@ struct InspectNode {
   bool in_subgraph = false;
   bool computes = false;    // the op multiplies and accumulates
   bool understood = true;   // false: an op that lathe does not know
-  std::string precision;    // of a computing node: "float32", "QDQ uint8", "QOperator", "weight-only"
+  std::string precision;    // if it computes: "float32", "QDQ uint8", "QOperator", "weight-only int8"
   std::optional<int64_t> macs;  // at batch 1; 0 for ops that do not compute
   Support support = Support::kFloat;
   std::string output;       // type of output 0: "float 1x8x4x4"

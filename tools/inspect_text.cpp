@@ -75,7 +75,8 @@ std::string precision_text(const InspectFacts& facts) {
   std::string out;
   for (const auto& [name, share] : facts.precision) {
     if (!out.empty()) out += ", ";
-    out += fmt::format("{} {} of {}", name, share.nodes, plural(facts.compute_nodes, "compute node"));
+    out += fmt::format("{} {} of {}", name, share.nodes,
+                       plural(facts.compute_nodes, "compute node"));
     if (facts.macs > 0) out += fmt::format(" ({} of MACs)", share_text(share.macs, facts.macs));
   }
   return out.empty() ? "-" : out;
@@ -113,7 +114,8 @@ std::string types_text(const InspectFacts& facts, const Profile& profile, bool a
                        const Console& console) {
   Rows rows{{console.bold("op"), console.bold("nodes"), console.bold("MACs"), console.bold("share"),
              console.bold("on " + escape_untrusted(profile.name))}};
-  const size_t shown = all || facts.types.size() <= kShownTypes + 1 ? facts.types.size() : kShownTypes;
+  const bool fits = all || facts.types.size() <= kShownTypes + 1;
+  const size_t shown = fits ? facts.types.size() : kShownTypes;
   for (size_t i = 0; i < shown; ++i) {
     const InspectOpType& type = facts.types[i];
     std::string macs = type.computes ? count_text(type.macs) : "";
@@ -214,12 +216,12 @@ std::string inspect_text(const Model& model, const ModelFacts& file, const Inspe
   rows.push_back({"MACs", macs});
   rows.push_back({"arena", arena_text(facts)});
   rows.push_back({"precision", precision_text(facts)});
-  rows.push_back({"profile", fmt::format("{}: {} of {} nodes can be integer",
-                                         escape_untrusted(profile.name), facts.integer_nodes,
-                                         facts.nodes.size()) +
-                                 (facts.macs > 0 ? fmt::format(" ({} of MACs)",
-                                                               share_text(facts.integer_macs, facts.macs))
-                                                 : "")});
+  std::string coverage =
+      fmt::format("{}: {} of {} nodes can be integer", escape_untrusted(profile.name),
+                  facts.integer_nodes, facts.nodes.size());
+  if (facts.macs > 0)
+    coverage += fmt::format(" ({} of MACs)", share_text(facts.integer_macs, facts.macs));
+  rows.push_back({"profile", coverage});
   if (!custom.empty()) rows.push_back({"unknown", custom});
   out += table(rows) + "\n" + types_text(facts, profile, all, console);
   if (all) out += nodes_text(facts, console);
@@ -238,7 +240,8 @@ nlohmann::json inspect_json(const Model& model, const InspectFacts& facts, const
   json precision = json::array();
   for (const auto& [name, share] : facts.precision)
     precision.push_back({{"precision", name}, {"nodes", share.nodes}, {"known_macs", share.macs}});
-  json memory{{"alignment", profile.memory.arena_alignment}, {"unknown_values", facts.unknown_values},
+  json memory{{"alignment", profile.memory.arena_alignment},
+              {"unknown_values", facts.unknown_values},
               {"without_subgraphs", facts.has_subgraphs}};
   put_or_reason(memory, "arena_bytes", facts.arena_bytes, "too many values to plan");
   json coverage{{"profile", profile.name},

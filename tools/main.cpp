@@ -126,7 +126,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const Error converted = usage_error(app, error);
     for (const Command& command : commands)
-      if (command.parser->parsed()) return Console(*command.common).fail(converted, *command.common);
+      if (command.parser->parsed())
+        return Console(*command.common).fail(converted, *command.common);
     throw converted;
   }
   for (Command& command : commands)

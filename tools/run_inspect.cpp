@@ -31,7 +31,8 @@ int run_inspect(const InspectOptions& options, Console& console) {
   report.details["inspect"] = inspect_json(model, facts, profile, all);
   for (const Console::Warning& warning : console.warnings())
     report.warnings.push_back({warning.code, warning.message, warning.hint});
-  report.run.duration_ns = std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+  const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
+  report.run.duration_ns = duration.count();
   console.deliver(to_json(report), common);
   return 0;
 }

@@ -37,8 +37,8 @@ int list_profiles(const ProfilesOptions& options, Console& console) {
                     profile.cpu.int8, ram_text(profile), profile.description});
     list.push_back(row_json(profile));
   }
-  console.print(fmt::format("{} profiles; '{}' is the default\n", rows.size() - 1, kDefaultProfile) +
-                table(rows));
+  console.print(fmt::format("{} profiles; '{}' is the default\n{}", rows.size() - 1,
+                            kDefaultProfile, table(rows)));
   Report report = start_report("profiles", options.common);
   report.details["profiles"] = std::move(list);
   console.deliver(to_json(report), options.common);

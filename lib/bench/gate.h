@@ -96,8 +96,8 @@ bool gates_need_timing(std::span<const Gate> gates);
 /// Samples that the gates' percentiles need (samples_needed), at least `otherwise`.
 size_t samples_for_gates(std::span<const Gate> gates, size_t otherwise);
 
-/// Sizes, accuracies, min and max pass or fail by their value (an accuracy may be infinite: decibels
-/// without noise). Other times pass when their whole
+/// Sizes, accuracies, min and max pass or fail by their value (an accuracy in decibels may be
+/// infinite). Other times pass when their whole
 /// interval satisfies the gate, fail when none of it does, and are inconclusive otherwise, as when
 /// the value is withheld for want of samples. A metric that was not measured fails, and says so.
 GateResult evaluate_gate(const Gate& gate, const GateInputs& inputs);

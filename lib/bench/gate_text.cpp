@@ -30,7 +30,8 @@ std::string speed_text(const Comparison& comparison) {
   const std::string speedup =
       fmt::format("CI {:.3g}–{:.3g}", 1 / interval.high, 1 / interval.low);
   switch (comparison.verdict) {
-    case ComparisonVerdict::kImproved: return fmt::format("{:.3g}x faster ({})", 1 / ratio, speedup);
+    case ComparisonVerdict::kImproved:
+      return fmt::format("{:.3g}x faster ({})", 1 / ratio, speedup);
     case ComparisonVerdict::kRegressed:
       return fmt::format("{:.3g}x slower (CI {:.3g}–{:.3g})", ratio, interval.low, interval.high);
     case ComparisonVerdict::kPass:

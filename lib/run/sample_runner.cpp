@@ -53,6 +53,7 @@ std::vector<RuntimeValue> to_runtime_all(const std::vector<Tensor>& tensors) {
 
 void run_in_order(const SampleSource& source, const SampleRunOptions& options,
                   const SampleWork& work, const std::vector<std::pair<size_t, size_t>>& carried) {
+  const SingleThreaded single;
   const c10::InferenceMode inference;
   std::map<size_t, RuntimeValue> state;
   for (size_t i = 0; i < source.count; ++i) {
@@ -73,6 +74,7 @@ void run_in_order(const SampleSource& source, const SampleRunOptions& options,
 void for_each_sample(const Graph& graph, const SampleSource& source,
                      const SampleRunOptions& options, const SampleWork& work) {
   const auto carried = carried_positions(graph, source);
+  const SerialBlas serial;
   if (!carried.empty()) return run_in_order(source, options, work, carried);
 
   std::atomic<size_t> next{0};

@@ -13,7 +13,16 @@ void set_openblas_threads(int threads) {
     reinterpret_cast<SetThreads>(symbol)(threads);
 }
 
+int openblas_threads() {
+  using GetThreads = int (*)();
+  void* symbol = dlsym(RTLD_DEFAULT, "openblas_get_num_threads");
+  return symbol != nullptr ? reinterpret_cast<GetThreads>(symbol)() : 1;
+}
+
 }  // namespace
+
+SerialBlas::SerialBlas() : previous_(openblas_threads()) { set_openblas_threads(1); }
+SerialBlas::~SerialBlas() { set_openblas_threads(previous_); }
 
 void set_thread_count(int threads) {
   at::set_num_threads(threads);

@@ -7,8 +7,21 @@ namespace lathe {
 /// by the calling thread.
 void set_thread_count(int threads);
 
-/// While it lives, numeric work started by the calling thread uses that thread alone. For worker
-/// threads that each compute a whole sample.
+/// While it lives, OpenBLAS uses one thread for everybody: how it divides a product among threads
+/// shows in the last bits of the result.
+class SerialBlas {
+ public:
+  SerialBlas();
+  ~SerialBlas();
+  SerialBlas(const SerialBlas&) = delete;
+  SerialBlas& operator=(const SerialBlas&) = delete;
+
+ private:
+  int previous_;
+};
+
+/// While it lives, ATen and OpenMP work started by the calling thread uses that thread alone. For
+/// worker threads that each compute a whole sample.
 class SingleThreaded {
  public:
   SingleThreaded();

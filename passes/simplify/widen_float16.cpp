@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <set>
+
 #include "ir/error.h"
 #include "ir/real_tensor.h"
 #include "passes/passes.h"
@@ -30,10 +33,12 @@ int widen_constants(Graph& graph) {
 }
 
 // Attributes that choose an element type: Cast's `to`, others' `dtype`, `value` of ConstantOfShape.
-int widen_attributes(Graph& graph) {
+int widen_attributes(Graph& graph, const std::set<ValueId>& border) {
   int changes = 0;
   for (const NodeId id : graph.node_ids()) {
     Node& node = graph.edit(id);
+    // The Cast that makes a graph output is there to narrow.
+    if (border.contains(node.output(0))) continue;
     for (const char* name : {"to", "dtype"}) {
       const Attribute* found = node.attributes.find(name);
       const int64_t* dtype = found != nullptr ? std::get_if<int64_t>(found) : nullptr;
@@ -51,11 +56,27 @@ int widen_attributes(Graph& graph) {
   return changes;
 }
 
+// Already in the resulting form: a float32 Cast is all that reads an input …
+bool only_widened(const Graph& graph, ValueId id) {
+  const auto& users = graph.value(id).users;
+  return std::all_of(users.begin(), users.end(), [&](NodeId user) {
+    const Node& node = graph.node(user);
+    return node.kind == OpKind::kCast && node.attributes.int_or("to", 0) ==
+                                             static_cast<int64_t>(DType::kFloat32);
+  });
+}
+
+// … and a Cast from float32 makes an output.
+bool is_narrowed(const Graph& graph, ValueId id) {
+  const Node& node = graph.node(graph.value(id).producer);
+  return node.kind == OpKind::kCast && graph.value(node.inputs[0]).type.dtype == DType::kFloat32;
+}
+
 // A Cast behind every half-typed graph input and before every half-typed graph output.
 int cast_at_border(Graph& graph) {
   int changes = 0;
   for (const ValueId id : std::vector<ValueId>(graph.inputs())) {
-    if (!is_half(graph, id) || graph.value(id).users.empty()) continue;
+    if (!is_half(graph, id) || graph.value(id).users.empty() || only_widened(graph, id)) continue;
     const ValueId widened = graph.add_value(graph.value(id).name + "_float32",
                                             tensor_type(DType::kFloat32, graph.value(id).type.dims));
     graph.replace_all_uses(id, widened);
@@ -69,7 +90,9 @@ int cast_at_border(Graph& graph) {
   }
   std::vector<ValueId> outputs = graph.outputs();
   for (ValueId& output : outputs) {
-    if (!is_half(graph, output) || !graph.value(output).producer.valid()) continue;
+    if (!is_half(graph, output) || !graph.value(output).producer.valid() ||
+        is_narrowed(graph, output))
+      continue;
     const ValueType declared = graph.value(output).type;
     const std::string name = graph.value(output).name;
     graph.rename(output, graph.fresh_name(name + "_float32"));
@@ -83,38 +106,28 @@ int cast_at_border(Graph& graph) {
   return changes;
 }
 
-int widen_inside(Graph& graph) {
-  int changes = widen_constants(graph) + widen_attributes(graph);
+// `border`: values whose type stays.
+int widen_inside(Graph& graph, const std::set<ValueId>& border) {
+  int changes = widen_constants(graph) + widen_attributes(graph, border);
   for (const ValueId id : graph.value_ids()) {
-    if (!is_half(graph, id)) continue;
+    if (!is_half(graph, id) || border.contains(id)) continue;
     graph.edit_type(id).dtype = DType::kFloat32;
     ++changes;
   }
   // A body's own inputs and outputs are inner values of the model.
   for (const NodeId id : graph.node_ids())
-    for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += widen_inside(subgraph.graph());
+    for (Subgraph& subgraph : graph.edit(id).subgraphs)
+      changes += widen_inside(subgraph.graph(), {});
   return changes;
 }
 
 }  // namespace
 
 int widen_float16(Graph& graph) {
-  // The border first: it is what keeps its type.
-  int changes = cast_at_border(graph);
-  std::vector<std::pair<ValueId, ValueType>> kept;
-  for (const auto* border : {&graph.inputs(), &graph.outputs()})
-    for (const ValueId id : *border) kept.emplace_back(id, graph.value(id).type);
-  std::vector<NodeId> casts;
-  for (const NodeId id : graph.node_ids())
-    if (graph.node(id).kind == OpKind::kCast && graph.is_output(graph.node(id).outputs[0]))
-      casts.push_back(id);
-  changes += widen_inside(graph);
-  for (const auto& [id, type] : kept) graph.edit_type(id) = type;
-  for (const NodeId id : casts) {
-    const DType declared = graph.value(graph.node(id).outputs[0]).type.dtype;
-    if (is_half(declared)) graph.edit(id).attributes.set("to", static_cast<int64_t>(declared));
-  }
-  return changes;
+  const int casts = cast_at_border(graph);
+  std::set<ValueId> border(graph.inputs().begin(), graph.inputs().end());
+  border.insert(graph.outputs().begin(), graph.outputs().end());
+  return casts + widen_inside(graph, border);
 }
 
 }  // namespace lathe

@@ -16,7 +16,7 @@ struct CliResult {
   bool timed_out = false;
   std::string out;
   std::string err;
-  int64_t peak_bytes = 0;  // resident
+  int64_t peak_bytes = 0;  // resident; at least this process's own when it started lathe
 };
 
 struct CliOptions {

@@ -212,7 +212,8 @@ def latency(setting, checks):
     zoo.save_feeds(calibration, feeds)
     compare_quantization.quantize_with_onnxruntime(
         "MinMax", setting.model("mobilenet_v2_imagenet"), calibration, theirs)
-    sessions = {"lathe": zoo.session(path), "onnxruntime": zoo.session(theirs)}
+    sessions = {"lathe": zoo.session(path, threads=1),
+                "onnxruntime": zoo.session(theirs, threads=1)}
     ratios = []
     for _ in range(3):
         best = compare_quantization.interleaved_latencies(sessions, feeds[0])

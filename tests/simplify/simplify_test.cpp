@@ -56,11 +56,11 @@ agraph (float[2,3] x) => (float[6] y)
 }
 
 TEST_CASE("fold_constants: leaves what would grow, what is random, and dequantized weights") {
-  check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
+  Graph huge = graph_of(R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[1] x) => (float[1] y)
 <int64[1] huge = {1099511627776}, int64[1] zero = {0}>
-{ big = ConstantOfShape(huge)  one = Gather(big, zero)  y = Add(x, x) })",
-             [](Graph& graph) { return fold_constants(graph); }, 0);
+{ big = ConstantOfShape(huge)  one = Gather(big, zero)  y = Add(x, one) })");
+  CHECK(fold_constants(huge) == 0);
   check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[1,2] x) => (float[1,2] y)
 <int8[2,2] q = {1, 2, 3, 4}, float s = {0.5}, int8 z = {0}>
@@ -123,7 +123,7 @@ TEST_CASE("widen_float16: inside in float32, the border as it was") {
   const Graph after = check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float16[1,2] x) => (float16[1,2] y)
 { a = Relu(x)  y = Mul(a, a) })",
-                                 widen_float16, 4, 2e-3);
+                                 widen_float16, 3, 2e-3);
   CHECK(count_of(after, OpKind::kCast) == 2);
 }
 
