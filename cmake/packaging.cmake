@@ -1,1 +1,38 @@
+# What `cmake --install` and `cpack -G DEB` make. Run paths are relative to the files themselves
+# ($ORIGIN, set with the targets), so that the installed tree works wherever it is put.
 include(GNUInstallDirs)
+
+# lib, not the host's multiarch folder: lathe's run path is $ORIGIN/../lib.
+install(TARGETS lathe_exe RUNTIME DESTINATION bin)
+install(TARGETS lathe_core lathe_heavy LIBRARY DESTINATION lib)
+install(FILES ${CMAKE_SOURCE_DIR}/lib/report/schema/lathe.report.schema.json DESTINATION share/lathe)
+install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
+
+# A LibTorch from CMAKE_PREFIX_PATH is found where it was linked; the system's needs no path.
+set_target_properties(lathe_exe lathe_core lathe_heavy PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME lathe)
+set(CPACK_PACKAGE_VENDOR lathe)
+set(CPACK_PACKAGE_CONTACT "The lathe developers")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
+set(CPACK_PACKAGE_DESCRIPTION
+  "lathe quantizes trained ONNX networks, measures and compares them, and gates the result in CI.\n"
+  "One command without Python; it writes ONNX files for the usual runtimes and JSON reports.")
+string(CONCAT CPACK_PACKAGE_DESCRIPTION ${CPACK_PACKAGE_DESCRIPTION})
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+
+# lathe_0.1.0_amd64.deb; dependencies are those that the binaries name, found by dpkg-shlibdeps.
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE "")
+set(CPACK_DEBIAN_PACKAGE_SECTION devel)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR})
+# Loaded through the BLAS alternative: without it matrix products are many times slower.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS libopenblas0-pthread)
+include(CPack)
+
+if(BUILD_TESTING)
+  add_subdirectory(tests/package)
+endif()

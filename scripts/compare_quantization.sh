@@ -14,4 +14,4 @@ if ! build/venv/bin/python -c 'import onnxruntime, onnx, PIL' 2>/dev/null; then
   /usr/bin/python3 -m venv build/venv
   build/venv/bin/pip install -q onnxruntime onnx==1.20.1 numpy pillow
 fi
-exec build/venv/bin/python scripts/compare_quantization.py "$(realpath "$lathe")" "$PWD"
+exec build/venv/bin/python -B scripts/compare_quantization.py "$(realpath "$lathe")" "$PWD"

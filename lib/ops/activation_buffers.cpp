@@ -14,6 +14,14 @@ int64_t bytes_of(const ValueType& type) {
   return dtype_bytes(type.dtype, element_count(shape));
 }
 
+// Integer weights are dequantized once, when a model is made ready, not between its nodes.
+bool makes_a_weight(const Graph& graph, const Node& node) {
+  return node.kind == OpKind::kDequantizeLinear &&
+         std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+           return !input.valid() || graph.constant(input) != nullptr;
+         });
+}
+
 }  // namespace
 
 std::vector<BufferRequest> activation_buffers(const Graph& graph) {
@@ -44,9 +52,12 @@ std::vector<BufferRequest> activation_buffers(const Graph& graph) {
     requests.push_back({bytes_of(value.type), first, last});
   };
   for (const ValueId input : graph.inputs()) request(input, 0);
-  for (size_t i = 0; i < order.size(); ++i)
-    for (const ValueId output : graph.node(order[i]).outputs)
+  for (size_t i = 0; i < order.size(); ++i) {
+    const Node& node = graph.node(order[i]);
+    if (makes_a_weight(graph, node)) continue;
+    for (const ValueId output : node.outputs)
       if (output.valid()) request(output, static_cast<int32_t>(i));
+  }
   return requests;
 }
 

@@ -36,7 +36,7 @@ class Selector {
     for (const NodeId id : order_)
       if (is_compute(graph_.node(id).kind)) consider_compute(id);
     for (const NodeId id : order_) consider_follower(id);
-    drop_idle_moves();
+    drop_idle_followers();
     collect_values();
     return std::move(plan_);
   }
@@ -121,12 +121,14 @@ class Selector {
                        [&](NodeId user) { return plan_.nodes.contains(user); });
   }
 
-  // Moving integers is worth a QuantizeLinear only when an integer node reads the result.
-  void drop_idle_moves() {
+  // Following and moving are worth a QuantizeLinear only on the way to integer arithmetic: behind
+  // the last convolution (detection heads, softmax scores) they would only cost precision.
+  void drop_idle_followers() {
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
       const auto found = plan_.nodes.find(*it);
-      if (found == plan_.nodes.end() || found->second != QuantRole::kMove) continue;
-      const auto& outputs = graph_.node(*it).outputs;
+      if (found == plan_.nodes.end() || found->second == QuantRole::kCompute) continue;
+      std::vector<ValueId> outputs = graph_.node(*it).outputs;
+      if (found->second == QuantRole::kFollow) outputs = {fused_output(graph_, *it)};
       const bool used = std::any_of(outputs.begin(), outputs.end(), [&](ValueId output) {
         return output.valid() && read_by_integer_node(output);
       });
