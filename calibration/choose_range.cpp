@@ -115,7 +115,8 @@ Range entropy_range(const Histogram& histogram, const IntegerGrid& grid) {
   // The spike of exact zeros after a ReLU is represented exactly by any scale; left in, it would
   // make ever narrower ranges look better.
   magnitudes[0] = std::min(magnitudes[0], magnitudes[1]);
-  const bool two_sided = histogram.min() < 0 && histogram.max() > 0;
+  // A symmetric grid spends half of its integers on each side, whatever the values are.
+  const bool two_sided = grid.symmetric || (histogram.min() < 0 && histogram.max() > 0);
   const auto levels = static_cast<size_t>(grid.qmax - grid.qmin + 1) / (two_sided ? 2 : 1);
   size_t used = magnitudes.size();
   while (used > levels && magnitudes[used - 1] == 0) --used;

@@ -14,6 +14,8 @@ constexpr int kSmallestExponent = -100;
 
 // Smallest exponent whose bins reach `max_abs` on both sides.
 int exponent_for(float max_abs) {
+  // Nothing but zeros fits any width: the finest leaves the choice to the values to come.
+  if (max_abs == 0) return kSmallestExponent;
   int exponent = 0;
   // max_abs = f * 2^exponent with f in [0.5, 1), so 2048 bins of 2^(exponent - 11) cover it.
   std::frexp(max_abs, &exponent);
@@ -68,12 +70,12 @@ void Histogram::add(std::span<const float> values) {
   count_ += found.finite;
   widen_to(exponent_for(std::max(std::fabs(min_), std::fabs(max_))));
 
-  // Exact: a product with a power of two does not round (values that become denormal fall into
-  // the middle bins either way).
-  const auto inverse = static_cast<float>(std::ldexp(1.0, -exponent_));
+  // Exact: a product with a power of two does not round, and in double it cannot underflow (a tiny
+  // negative value must reach the bin below zero at every width).
+  const double inverse = std::ldexp(1.0, -exponent_);
   int64_t* const bins = bins_.data();
   const auto put = [&](float value) {
-    const auto bin = static_cast<int>(std::floor(value * inverse)) + kSideBins;
+    const auto bin = static_cast<int>(std::floor(static_cast<double>(value) * inverse)) + kSideBins;
     ++bins[std::clamp(bin, 0, 2 * kSideBins - 1)];
   };
   if (found.finite == static_cast<int64_t>(values.size())) {
@@ -105,7 +107,10 @@ Histogram Histogram::restore(int exponent, std::vector<int64_t> bins, float min,
     if (bin < 0 || __builtin_add_overflow(histogram.count_, bin, &histogram.count_))
       throw bad_input("statistics.bins", "a histogram has a negative or overflowing count");
   const bool fits = bins.size() == 2 * kSideBins || (bins.empty() && histogram.count_ == 0);
-  if (!fits || !(min <= max) || non_finite < 0 || exponent < kSmallestExponent || exponent > 128)
+  const float max_abs = std::max(std::fabs(min), std::fabs(max));
+  const bool spans = histogram.count_ == 0 || exponent == exponent_for(max_abs);
+  if (!fits || !spans || !(min <= max) || !std::isfinite(max_abs) || non_finite < 0 ||
+      exponent < kSmallestExponent || exponent > 128)
     throw bad_input("statistics.bins", "a saved histogram is inconsistent");
   histogram.bins_ = std::move(bins);
   histogram.min_ = min;

@@ -1,5 +1,5 @@
 # What `cmake --install` and `cpack -G DEB` make. Run paths are relative to the files themselves
-# ($ORIGIN, set with the targets), so that the installed tree works wherever it is put.
+# ($ORIGIN), so that the installed tree works wherever it is put.
 include(GNUInstallDirs)
 
 # lib, not the host's multiarch folder: lathe's run path is $ORIGIN/../lib.
@@ -8,18 +8,22 @@ install(TARGETS lathe_core lathe_heavy LIBRARY DESTINATION lib)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/report/schema/lathe.report.schema.json DESTINATION share/lathe)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
 
-# A LibTorch from CMAKE_PREFIX_PATH is found where it was linked; the system's needs no path.
-set_target_properties(lathe_exe lathe_core lathe_heavy PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+# The same run paths in the build tree: a path that CMake means to replace at installation ends with
+# an empty entry, which the loader takes for the working directory, and libraries would come from
+# there. A LibTorch from CMAKE_PREFIX_PATH is found where it was linked; the system's needs no path.
+set_target_properties(lathe_exe lathe_core lathe_heavy PROPERTIES
+  BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH_USE_LINK_PATH ON)
+# Libraries lie beside the executable in the build tree, in lib after installation.
+set_target_properties(lathe_exe PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;$ORIGIN")
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME lathe)
 set(CPACK_PACKAGE_VENDOR lathe)
 set(CPACK_PACKAGE_CONTACT "The lathe developers")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
-set(CPACK_PACKAGE_DESCRIPTION
+string(CONCAT CPACK_PACKAGE_DESCRIPTION
   "lathe quantizes trained ONNX networks, measures and compares them, and gates the result in CI.\n"
-  "One command without Python; it writes ONNX files for the usual runtimes and JSON reports.")
-string(CONCAT CPACK_PACKAGE_DESCRIPTION ${CPACK_PACKAGE_DESCRIPTION})
+  "One command without Python: it writes ONNX files for the usual runtimes and JSON reports.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 

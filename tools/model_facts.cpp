@@ -77,7 +77,11 @@ Report start_report(const std::string& command, const CommonOptions& common) {
 
 void apply_limits(const CommonOptions& common) {
   if (!common.max_memory.empty())
-    apply_memory_limit(parse_bytes(common.max_memory, "--max-memory"));
+    return apply_memory_limit(parse_bytes(common.max_memory, "--max-memory"));
+  const std::optional<int64_t> memory = host_facts().mem_bytes;
+  if (!memory || common.limits == "off" || memory_limit()) return;
+  // Below what makes the kernel kill somebody: a model may ask for any amount.
+  apply_memory_limit(*memory / 10 * (common.limits == "strict" ? 5 : 9));
 }
 
 }  // namespace lathe

@@ -24,7 +24,8 @@ int64_t weights_bytes(const Graph& graph);
 /// Report of a subcommand with everything that is known before the work starts.
 Report start_report(const std::string& command, const CommonOptions& common);
 
-/// --max-memory as a limit of this process.
+/// --max-memory as a limit of this process; by default nine tenths of the machine's memory (half of
+/// it with --limits strict, none with --limits off).
 void apply_limits(const CommonOptions& common);
 
 }  // namespace lathe

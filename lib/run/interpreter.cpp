@@ -6,13 +6,13 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <new>
 #include <optional>
 #include <set>
 
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "run/control_flow.h"
+#include "run/foreign_errors.h"
 #include "run/node_call.h"
 
 namespace lathe {
@@ -37,33 +37,6 @@ void collect_unsupported(const Graph& graph, std::set<std::string>& names) {
 std::string place(const Node& node) {
   return fmt::format("node {} ({})", escape_untrusted(node.name),
                      escape_untrusted(node.type_name()));
-}
-
-std::string first_line(std::string text) {
-  text = text.substr(0, text.find('\n'));
-  return escape_untrusted(text, 300);
-}
-
-// ATen's and the library's own exceptions, with the node's name put in front.
-[[noreturn]] void rethrow_at(const Node& node) {
-  try {
-    throw;
-  } catch (const Error& error) {
-    throw error.within(place(node));
-  } catch (const InternalError&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw over_limit("limit.memory", "out of memory", place(node),
-                     "give it more memory or a smaller batch");
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    if (text.find("allocate") != std::string::npos)
-      throw over_limit("limit.memory", "out of memory: " + first_line(text), place(node),
-                       "give it more memory or a smaller batch");
-    throw bad_input("run.failed", first_line(text), place(node));
-  } catch (const std::exception& error) {
-    throw bad_input("run.failed", first_line(error.what()), place(node));
-  }
 }
 
 }  // namespace
@@ -131,14 +104,15 @@ bool Interpreter::hold_dequantized_constant(NodeId id) {
   try {
     constants_[static_cast<size_t>(node.outputs[0].index)] = call_op(node, inputs)[0];
   } catch (...) {
-    rethrow_at(node);
+    rethrow_foreign(place(node));
   }
   return true;
 }
 
 std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
                                                 const std::vector<RuntimeValue>& slots,
-                                                const RunOptions& options) const {
+                                                const RunOptions& options,
+                                                int64_t& node_runs_left) const {
   const Node& node = graph_.node(step.node);
   const auto read = [&](ValueId id) {
     if (!id.valid()) return RuntimeValue{};
@@ -156,7 +130,8 @@ std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
         RunOptions inner;
         inner.check = options.check;
         inner.gradients = options.gradients;
-        return step.bodies[i]->run_body(std::move(formal), captured, inner);
+        inner.max_node_runs = options.max_node_runs;
+        return step.bodies[i]->run_body(std::move(formal), captured, inner, node_runs_left);
       });
     }
     return call_control_flow(node, inputs, bodies);
@@ -169,7 +144,8 @@ std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
 
 std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs,
                                                 std::vector<RuntimeValue> captured,
-                                                const RunOptions& options) const {
+                                                const RunOptions& options,
+                                                int64_t& node_runs_left) const {
   if (inputs.size() != graph_.inputs().size() || captured.size() != graph_.captured().size())
     throw bad_input("run.inputs", fmt::format("{} inputs were given, the graph has {}",
                                               inputs.size(), graph_.inputs().size()));
@@ -182,8 +158,12 @@ std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs
     const Node& node = graph_.node(step.node);
     try {
       if (options.check) options.check();
+      if (--node_runs_left < 0)
+        throw over_limit("limit.node_runs",
+                         fmt::format("more than {} node executions in one run", options.max_node_runs),
+                         {}, "a loop of the model does not end");
       const auto start = std::chrono::steady_clock::now();
-      std::vector<RuntimeValue> results = run_step(step, slots, options);
+      std::vector<RuntimeValue> results = run_step(step, slots, options, node_runs_left);
       if (options.on_node) {
         const auto took = std::chrono::steady_clock::now() - start;
         options.on_node(step.node,
@@ -195,7 +175,7 @@ std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs
         slots[static_cast<size_t>(node.outputs[i].index)] = std::move(results[i]);
       }
     } catch (...) {
-      rethrow_at(node);
+      rethrow_foreign(place(node));
     }
     for (const ValueId id : step.dying) slots[static_cast<size_t>(id.index)] = {};
   }
@@ -211,7 +191,8 @@ std::vector<RuntimeValue> Interpreter::run(std::vector<RuntimeValue> inputs,
                                            const RunOptions& options) const {
   std::optional<c10::InferenceMode> inference;
   if (!options.gradients) inference.emplace();
-  return run_body(std::move(inputs), {}, options);
+  int64_t node_runs_left = options.max_node_runs;
+  return run_body(std::move(inputs), {}, options, node_runs_left);
 }
 
 std::vector<Tensor> Interpreter::run_tensors(const std::vector<Tensor>& inputs,

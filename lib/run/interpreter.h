@@ -19,6 +19,9 @@ struct RunOptions {
   std::function<void()> check;
   /// Called after every node of the top graph with its duration.
   std::function<void(NodeId, int64_t duration_ns)> on_node;
+  /// Node executions that one run may take, bodies of loops included; a model can ask for 2^63.
+  /// Exceeding it throws Error (exit 8).
+  int64_t max_node_runs = 5'000'000;
   /// Keep autograd on (training); otherwise the run is under InferenceMode.
   bool gradients = false;
 };
@@ -46,9 +49,10 @@ class Interpreter {
                                   const RunOptions& options = {}) const;
 
   /// Runs a subgraph's body: `captured` are the values of graph().captured(), in order.
+  /// `node_runs_left` is what is left of max_node_runs.
   std::vector<RuntimeValue> run_body(std::vector<RuntimeValue> inputs,
                                      std::vector<RuntimeValue> captured,
-                                     const RunOptions& options) const;
+                                     const RunOptions& options, int64_t& node_runs_left) const;
 
  private:
   struct Step {
@@ -59,7 +63,7 @@ class Interpreter {
 
   bool hold_dequantized_constant(NodeId node);
   std::vector<RuntimeValue> run_step(const Step& step, const std::vector<RuntimeValue>& slots,
-                                     const RunOptions& options) const;
+                                     const RunOptions& options, int64_t& node_runs_left) const;
 
   Graph graph_;
   std::vector<Step> steps_;

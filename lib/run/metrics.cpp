@@ -39,9 +39,10 @@ int64_t hits(const at::Tensor& scores, std::span<const int64_t> labels, int64_t 
   for (size_t i = 0; i < labels.size(); ++i) {
     const float* row = data + static_cast<int64_t>(i) * classes;
     const float own = row[labels[i]];
+    if (std::isnan(own)) continue;  // no rank at all, however few classes there are
     int64_t better = 0;
     for (int64_t c = 0; c < classes; ++c)
-      better += row[c] > own || (row[c] == own && c < labels[i]) || std::isnan(own) ? 1 : 0;
+      better += row[c] > own || (row[c] == own && c < labels[i]) ? 1 : 0;
     count += better < k ? 1 : 0;
   }
   return count;

@@ -24,6 +24,8 @@ check_files() {
     # $ORIGIN first; LibTorch's own folder may follow, the build tree may not.
     path=$(readelf -d "$prefix/$file" | sed -n 's/.*R.*PATH.*\[\(.*\)\]/\1/p')
     [[ $path == '$ORIGIN'* ]] || fail "$file has the run path '$path'"
+    # An empty entry is the working directory.
+    [[ :$path: != *::* ]] || fail "$file has an empty entry in its run path: $path"
     [[ $path != *"$build"* ]] || fail "$file has the build tree in its run path: $path"
     ! grep -q -F "$build/" "$prefix/$file" || fail "$file names the build tree"
     ldd "$prefix/$file" > ldd.txt

@@ -8,7 +8,7 @@
 
 #include "bench/clock.h"
 #include "bench/exit_code.h"
-#include "heavy.h"
+#include "heavy/commands.h"
 #include "heavy/bench_gates.h"
 #include "heavy/bench_quality.h"
 #include "heavy/bench_report.h"
@@ -214,12 +214,13 @@ std::optional<Error> signal_error() {
   return std::nullopt;
 }
 
+}  // namespace
+
 int run_bench(const BenchOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   const int64_t start = now_ns();
   const Request request = read_request(options);
   const Profile profile = load_profile(common.profile);
-  apply_limits(common);
   BenchRun run;
   run.threads = use_threads(common);
   Report report = start_report("bench", common);
@@ -249,9 +250,4 @@ int run_bench(const BenchOptions& options, Console& console) {
   return static_cast<int>(report.exit_code);
 }
 
-}  // namespace
 }  // namespace lathe
-
-int lathe_run_bench(const lathe::BenchOptions& options, lathe::Console& console) {
-  return lathe::run_bench(options, console);
-}

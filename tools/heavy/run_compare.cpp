@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "heavy.h"
+#include "heavy/commands.h"
 #include "heavy/error_rows.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
@@ -32,11 +32,12 @@ std::string missed_bound(const CompareOptionsCli& options, const CompareResult& 
   return {};
 }
 
-int run(const CompareOptionsCli& options, Console& console) {
+}  // namespace
+
+int run_compare(const CompareOptionsCli& options, Console& console) {
   const CommonOptions& common = options.common;
   if (!common.report.empty())
     check_output(common.report, common.force, {options.first, options.second, options.data});
-  apply_limits(common);
   const int threads = use_threads(common);
   Report report = start_report("compare", common);
   const Model first = open_model(options.first, common);
@@ -85,9 +86,4 @@ int run(const CompareOptionsCli& options, Console& console) {
   return static_cast<int>(report.exit_code);
 }
 
-}  // namespace
 }  // namespace lathe
-
-int lathe_run_compare(const lathe::CompareOptionsCli& options, lathe::Console& console) {
-  return lathe::run(options, console);
-}

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "calibration/calibrate.h"
-#include "heavy.h"
+#include "heavy/commands.h"
 #include "heavy/error_rows.h"
 #include "heavy/integer_rules.h"
 #include "heavy/model_artifact.h"
@@ -181,10 +181,11 @@ std::string change_text(int64_t before, int64_t after) {
   return fmt::format("{:.0f} %", 100.0 * static_cast<double>(after) / static_cast<double>(before));
 }
 
-int run(const QuantizeOptions& options, Console& console) {
+}  // namespace
+
+int run_quantize(const QuantizeOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   check_usage(options);
-  apply_limits(common);
   const auto start = Clock::now();
   const int threads = use_threads(common);
   const Profile profile = load_profile(common.profile);
@@ -283,9 +284,4 @@ int run(const QuantizeOptions& options, Console& console) {
   return static_cast<int>(report.exit_code);
 }
 
-}  // namespace
 }  // namespace lathe
-
-int lathe_run_quantize(const lathe::QuantizeOptions& options, lathe::Console& console) {
-  return lathe::run(options, console);
-}

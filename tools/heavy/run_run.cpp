@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "calibration/npz.h"
-#include "heavy.h"
+#include "heavy/commands.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
@@ -51,7 +51,9 @@ Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
   return Tensor::from_bytes(parts[0].dtype(), std::move(shape), std::move(bytes));
 }
 
-int run(const RunOptionsCli& options, Console& console) {
+}  // namespace
+
+int run_run(const RunOptionsCli& options, Console& console) {
   const CommonOptions& common = options.common;
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the outputs go?", "-o", "add -o OUT.npz");
@@ -59,7 +61,6 @@ int run(const RunOptionsCli& options, Console& console) {
   if (!common.output.empty()) outputs.push_back(common.output);
   if (!common.report.empty()) outputs.push_back(common.report);
   check_outputs(outputs, common.force, {options.model, options.data});
-  apply_limits(common);
   const int threads = use_threads(common);
   Report report = start_report("run", common);
   const Model model = open_model(options.model, common);
@@ -113,9 +114,4 @@ int run(const RunOptionsCli& options, Console& console) {
   return 0;
 }
 
-}  // namespace
 }  // namespace lathe
-
-int lathe_run_run(const lathe::RunOptionsCli& options, lathe::Console& console) {
-  return lathe::run(options, console);
-}
