@@ -8,6 +8,7 @@
 namespace lathe {
 
 CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options);
+CLI::App* add_compile(CLI::App& app, CompileOptions& options);
 CLI::App* add_inspect(CLI::App& app, InspectOptions& options);
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options);
 CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options);

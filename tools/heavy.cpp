@@ -30,6 +30,10 @@ int Heavy::quantize(const QuantizeOptions& options, Console& console) const {
   return call("lathe_run_quantize", options, console);
 }
 
+int Heavy::compile(const CompileOptions& options, Console& console) const {
+  return call("lathe_run_compile", options, console);
+}
+
 int Heavy::run(const RunOptionsCli& options, Console& console) const {
   return call("lathe_run_run", options, console);
 }

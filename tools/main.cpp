@@ -90,12 +90,16 @@ int run(int argc, char** argv) {
   RunOptionsCli run_model;
   CompareOptionsCli compare;
   BenchOptions bench;
+  CompileOptions compile;
   ProfilesOptions profiles;
   const Heavy heavy;
   std::vector<Command> commands{
       {add_quantize(app, quantize), &quantize.common,
        [&] { return std::vector{quantize.model, quantize.data, quantize.eval}; },
        [&](Console& console) { return heavy.quantize(quantize, console); }},
+      {add_compile(app, compile), &compile.common,
+       [&] { return std::vector{compile.model, compile.verify}; },
+       [&](Console& console) { return heavy.compile(compile, console); }},
       {add_bench(app, bench), &bench.common,
        [&] {
          std::vector<std::string> files = bench.models;

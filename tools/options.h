@@ -86,6 +86,17 @@ struct BenchOptions {
   int64_t iterations = 0;           // 0: until the result is stable
 };
 
+struct CompileOptions {
+  CommonOptions common;
+  std::string model;
+  std::string target = "onnx";
+  std::optional<int64_t> opset;
+  std::vector<std::string> input_shapes;  // "NAME=1x3x224x224"
+  std::vector<std::string> disabled;      // names of passes
+  std::string verify = "random";          // random | off | DATA
+  std::optional<double> tolerance;
+};
+
 struct ProfilesOptions {
   CommonOptions common;
   std::string action = "list";      // list | show

@@ -157,7 +157,7 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
     const std::vector<RuntimeValue> got = candidate.run(std::move(ordered), run);
     for (size_t i = 0; i < wanted.size(); ++i) {
       if (!wanted[i].is_tensor() || !got[output_of[i]].is_tensor())
-        throw bad_input("compare.not_a_tensor", "an output is a sequence");
+        throw bad_input("compare.not_a_tensor", "an output is no tensor of numbers");
       result.outputs.push_back(error_sums(wanted[i].tensor, got[output_of[i]].tensor));
     }
     const std::vector<int64_t> labels = options.labels ? options.labels(sample) : std::vector<int64_t>{};

@@ -14,13 +14,14 @@
 #include "run/control_flow.h"
 #include "run/foreign_errors.h"
 #include "run/node_call.h"
+#include "run/string_ops.h"
 
 namespace lathe {
 namespace {
 
 bool is_runnable(const Node& node) {
   return is_control_flow(node.kind) || is_sequence_op(node.kind) ||
-         evaluate_function(node.kind) != nullptr;
+         is_string_op(node.kind) || evaluate_function(node.kind) != nullptr;
 }
 
 void collect_unsupported(const Graph& graph, std::set<std::string>& names) {
@@ -64,8 +65,7 @@ Interpreter::Interpreter(Graph graph, bool allow_unsupported) : graph_(std::move
   constants_.resize(slot_count_);
   for (const ValueId id : graph_.value_ids()) {
     const Tensor* constant = graph_.constant(id);
-    if (constant == nullptr || constant->dtype() == DType::kString) continue;
-    constants_[static_cast<size_t>(id.index)] = to_runtime(*constant);
+    if (constant != nullptr) constants_[static_cast<size_t>(id.index)] = to_runtime(*constant);
   }
   std::vector<int> last_step(slot_count_, -1);
   const std::vector<NodeId> order = graph_.order();
@@ -137,9 +137,10 @@ std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
     return call_control_flow(node, inputs, bodies);
   }
   if (auto results = call_sequence_op(node, inputs)) return std::move(*results);
-  const bool passes_sequence = node.kind == OpKind::kIdentity && !inputs.empty() &&
-                               !inputs[0].is_tensor();
-  return passes_sequence ? inputs : call_op(node, inputs);
+  if (auto results = call_string_op(node, inputs)) return std::move(*results);
+  const bool passes_as_is = node.kind == OpKind::kIdentity && !inputs.empty() &&
+                            !inputs[0].is_tensor();
+  return passes_as_is ? inputs : call_op(node, inputs);
 }
 
 std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs,

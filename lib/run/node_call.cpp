@@ -36,7 +36,8 @@ std::vector<RuntimeValue> call_op(const Node& node, std::span<const RuntimeValue
   std::vector<DType> dtypes;
   for (const RuntimeValue& input : inputs) {
     if (!input.is_tensor() && !input.is_absent())
-      throw bad_input("run.sequence", "a sequence was given where a tensor is needed");
+      throw bad_input("run.sequence",
+                      "a sequence or strings were given where a tensor of numbers is needed");
     tensors.push_back(is_half(input.dtype) ? input.tensor.to(at::kFloat) : input.tensor);
     dtypes.push_back(input.dtype);
   }

@@ -49,6 +49,13 @@ RuntimeValue RuntimeValue::sequence_of(std::vector<RuntimeValue> elements) {
 
 RuntimeValue to_runtime(const Tensor& tensor) {
   const DType dtype = tensor.dtype();
+  if (dtype == DType::kString) {
+    RuntimeValue value;
+    value.kind = RuntimeValue::Kind::kStrings;
+    value.dtype = dtype;
+    value.strings = tensor;
+    return value;
+  }
   if (shares_layout(dtype)) {
     // ATen asks for a mutable pointer; nothing in lathe writes through it.
     void* data = const_cast<std::byte*>(tensor.bytes().data());
@@ -68,6 +75,7 @@ RuntimeValue to_runtime(const Tensor& tensor) {
 }
 
 Tensor to_tensor(const RuntimeValue& value) {
+  if (value.kind == RuntimeValue::Kind::kStrings) return value.strings;
   if (!value.is_tensor())
     throw bad_input("run.not_a_tensor", "a sequence or empty optional was asked for as a tensor");
   const at::Tensor contiguous = value.tensor.contiguous();

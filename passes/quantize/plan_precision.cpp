@@ -61,7 +61,7 @@ void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& p
     if (it == plan.nodes.end() || it->second != QuantRole::kMove) continue;
     const Node& node = graph.node(id);
     for (const ValueId output : node.outputs)
-      if (output.valid()) plan.values[output] = plan.values.at(node.inputs[0]);
+      if (plan.values.contains(output)) plan.values[output] = plan.values.at(node.inputs[0]);
   }
 }
 
@@ -84,9 +84,12 @@ void plan_weights(const Graph& graph, const IntegerRules& rules, PrecisionPlan& 
     check_finite_weight(weight, place);
     if (bias != nullptr) {
       check_finite_weight(*bias, place);
-      widen_for_bias(planned.params, *bias, input_scale);
-      if (bias->rank() == 1)
+      // A Gemm's C may be a matrix or one number for all channels; such a bias stays float.
+      const auto channels = static_cast<int64_t>(planned.params.scales.size());
+      if (bias->rank() == 1 && (axis < 0 || bias->numel() == channels)) {
+        widen_for_bias(planned.params, *bias, input_scale);
         plan.biases.push_back({id, 2, bias_params(planned.params, input_scale)});
+      }
     }
     plan.weights.push_back(std::move(planned));
   }

@@ -52,7 +52,7 @@ class Selector {
     for (const size_t i : activation_inputs(graph_, node, role)) integer_.insert(node.inputs[i]);
     if (role == QuantRole::kMove) {
       for (const ValueId output : node.outputs)
-        if (output.valid()) integer_.insert(output);
+        if (output.valid() && is_float32(graph_, output)) integer_.insert(output);
     } else {
       integer_.insert(fused_output(graph_, id));
     }
@@ -68,8 +68,12 @@ class Selector {
     const bool constant_weight = graph_.constant(node.inputs[1]) != nullptr;
     if (!is_float32(graph_, node.inputs[1])) return "its weight is not a float32 value";
     if (!constant_weight && node.kind != OpKind::kMatMul) return "its weight is computed";
+    const NodeId maker = graph_.value(node.inputs[1]).producer;
+    if (maker.valid() && graph_.node(maker).kind == OpKind::kDequantizeLinear)
+      return "its weight is integer already";
     if (node.input(2).valid() && graph_.constant(node.input(2)) == nullptr)
       return "its bias is computed";
+    if (node.input(2).valid() && !is_float32(graph_, node.inputs[2])) return "its bias is not float32";
     if (node.kind == OpKind::kGemm && (node.attributes.float_or("alpha", 1) != 1 ||
                                        node.attributes.float_or("beta", 1) != 1))
       return "alpha or beta is not 1";
@@ -142,8 +146,8 @@ class Selector {
       for (const size_t i : activation_inputs(graph_, node, role))
         if (is_float32(graph_, node.inputs[i])) plan_.values[node.inputs[i]];
       if (role == QuantRole::kMove) {
-        for (const ValueId output : node.outputs)
-          if (output.valid()) plan_.values[output];
+        for (const ValueId output : node.outputs)  // MaxPool's second one holds indices
+          if (output.valid() && is_float32(graph_, output)) plan_.values[output];
         continue;
       }
       // Runtimes have integer Gemm and MatMul with float output: an output that only float nodes

@@ -78,7 +78,7 @@ void widen_for_bias(QuantParams& weight, const Tensor& bias, float input_scale) 
   constexpr double kLargest = 1 << 30;
   const auto values = bias.values<float>();
   for (size_t i = 0; i < values.size(); ++i) {
-    float& scale = weight.scales[weight.scales.size() == 1 ? 0 : std::min(i, weight.scales.size() - 1)];
+    float& scale = weight.scales.at(weight.scales.size() == 1 ? 0 : i);
     const double needed = std::fabs(static_cast<double>(values[i])) / (input_scale * kLargest);
     scale = std::max(scale, static_cast<float>(needed));
   }

@@ -18,7 +18,8 @@ QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis,
 QuantParams bias_params(const QuantParams& weight, float input_scale);
 
 /// Raises weight scales so far that every bias fits into 30 bits at the scale of bias_params():
-/// channels whose weights are (nearly) zero would otherwise saturate their bias.
+/// channels whose weights are (nearly) zero would otherwise saturate their bias. `bias` has one
+/// element per scale, or any number with one scale for all.
 void widen_for_bias(QuantParams& weight, const Tensor& bias, float input_scale);
 
 /// float32 `tensor` as integers of `params`. The result has the tensor's shape.

@@ -82,6 +82,8 @@ std::string difference(const RuntimeValue& got, const RuntimeValue& wanted) {
         return text;
     return {};
   }
+  if (got.kind == RuntimeValue::Kind::kStrings)
+    return got.strings.identical(wanted.strings) ? "" : "other strings";
   if (got.dtype != wanted.dtype)
     return fmt::format("type {}, wanted {}", dtype_name(got.dtype), dtype_name(wanted.dtype));
   if (got.tensor.sizes() != wanted.tensor.sizes())

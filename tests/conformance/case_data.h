@@ -21,7 +21,7 @@ std::vector<DataSetFiles> data_sets(const std::filesystem::path& test_case);
 RuntimeValue read_pb(const std::filesystem::path& file, const ValueType& type);
 
 /// Empty when equal: shapes, types, |a - b| <= atol + rtol * |b| with ONNX's own rtol 1e-3 and
-/// atol 1e-7 (half types: one unit in the last place more).
+/// atol 1e-7 (half types: one unit in the last place more); strings are the same.
 std::string difference(const RuntimeValue& got, const RuntimeValue& wanted);
 
 }  // namespace lathe

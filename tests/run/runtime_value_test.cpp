@@ -62,7 +62,7 @@ TEST_CASE("every code of the small floats comes back") {
     }
     const Tensor tensor = Tensor::from_bytes(dtype, {packed ? 16 : 256}, bytes);
     const RuntimeValue value = to_runtime(tensor);
-    REQUIRE(value.tensor.scalar_type() == at::kFloat);
+    REQUIRE((value.tensor.scalar_type() == at::kFloat));
     const float* decoded = value.tensor.data_ptr<float>();
     const Tensor back = to_tensor(value);
     for (int code = 0; code < (packed ? 16 : 256); ++code) {
@@ -80,7 +80,7 @@ TEST_CASE("every code of the small floats comes back") {
 TEST_CASE("packed elements have ONNX's order and sign") {
   const Tensor tensor = Tensor::from_bytes(DType::kInt4, {3}, {std::byte{0x8f}, std::byte{0x07}});
   const at::Tensor held = to_runtime(tensor).tensor;
-  CHECK(held.scalar_type() == at::kChar);
+  CHECK((held.scalar_type() == at::kChar));
   CHECK(held[0].item<int>() == -1);
   CHECK(held[1].item<int>() == -8);
   CHECK(held[2].item<int>() == 7);
@@ -106,8 +106,15 @@ TEST_CASE("a strided tensor is copied in row-major order") {
   CHECK(tensor.to_double() == std::vector<double>{1, 4, 2, 5, 3, 6});
 }
 
-TEST_CASE("strings and sequences are no tensors") {
-  CHECK_THROWS_AS(to_runtime(Tensor::from_strings({1}, {"a"})), Error);
+TEST_CASE("strings are kept, and are no tensor of numbers") {
+  const Tensor strings = Tensor::from_strings({2, 1}, {"a", ""});
+  const RuntimeValue value = to_runtime(strings);
+  CHECK_FALSE(value.is_tensor());
+  CHECK(value.dtype == DType::kString);
+  CHECK(to_tensor(value).identical(strings));
+}
+
+TEST_CASE("sequences and absent values are no tensors") {
   CHECK_THROWS_AS(to_tensor(RuntimeValue::sequence_of({})), Error);
   CHECK_THROWS_AS(to_tensor(RuntimeValue()), Error);
 }

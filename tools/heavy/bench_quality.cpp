@@ -83,7 +83,7 @@ std::vector<MetricPair> bench_quality(const Interpreter& candidate, const Interp
                     hooks.check = run.check;
                     std::vector<RuntimeValue> outputs = candidate.run(inputs, hooks);
                     if (outputs.empty() || !outputs[0].is_tensor())
-                      throw bad_input("compare.not_a_tensor", "the first output is a sequence");
+                      throw bad_input("compare.not_a_tensor", "the first output is no tensor of numbers");
                     const std::vector<int64_t> wanted =
                         labels ? labels(sample) : std::vector<int64_t>{};
                     for (MetricCollector& collector : collectors)

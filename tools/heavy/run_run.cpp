@@ -38,6 +38,8 @@ std::vector<ValueId> wanted_values(const Graph& graph, const std::vector<std::st
 Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
   if (parts.size() == 1) return parts[0];
   std::vector<std::byte> bytes;
+  std::vector<std::string> strings;
+  const bool of_strings = parts[0].dtype() == DType::kString;
   for (const Tensor& part : parts) {
     if (part.shape() != parts[0].shape() || part.dtype() != parts[0].dtype())
       throw bad_input("run.shapes_differ",
@@ -45,9 +47,12 @@ Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
                                   shape_text(parts[0].shape()), shape_text(part.shape())),
                       "output " + escape_untrusted(name), "run the samples one by one");
     bytes.insert(bytes.end(), part.bytes().begin(), part.bytes().end());
+    if (of_strings)
+      strings.insert(strings.end(), part.strings().begin(), part.strings().end());
   }
   Shape shape = parts[0].shape();
   shape.insert(shape.begin(), static_cast<int64_t>(parts.size()));
+  if (of_strings) return Tensor::from_strings(std::move(shape), std::move(strings));
   return Tensor::from_bytes(parts[0].dtype(), std::move(shape), std::move(bytes));
 }
 
@@ -81,7 +86,8 @@ int run_run(const RunOptionsCli& options, Console& console) {
       [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
         RunOptions hooks;
         hooks.on_value = [&](ValueId id, RuntimeValue& value) {
-          if (value.is_tensor() && std::find(inner.begin(), inner.end(), id) != inner.end())
+          const bool writable = value.is_tensor() || value.kind == RuntimeValue::Kind::kStrings;
+          if (writable && std::find(inner.begin(), inner.end(), id) != inner.end())
             results[sample].emplace(graph.value(id).name, to_tensor(value));
         };
         std::vector<RuntimeValue> found = interpreter.run(inputs, hooks);

@@ -1,0 +1,33 @@
+#include "flags.h"
+
+namespace lathe {
+
+CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("compile", "Optimize a model's graph, and prove that nothing changed");
+  command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
+  command->add_option("--target", options.target, "What to make")
+      ->check(CLI::IsMember({"onnx"}))
+      ->capture_default_str();
+  command->add_option("--opset", options.opset, "Opset of the output")
+      ->check(CLI::Range(int64_t{7}, int64_t{25}));
+  command->add_option("--input-shape", options.input_shapes, "Fix an input's shape")
+      ->type_name("NAME=1x3x224x224")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--disable-pass", options.disabled, "Leave a pass out")
+      ->type_name("NAME")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--verify", options.verify,
+                      "Compare before and after on seeded inputs, on this data, or not at all")
+      ->type_name("random|DATA|off")
+      ->capture_default_str();
+  command->add_option("--tolerance", options.tolerance,
+                      "Largest max|a-b|/max|a| of an output (default by precision)")
+      ->check(CLI::NonNegativeNumber);
+  add_common(*command, options.common, true);
+  return command;
+}
+
+}  // namespace lathe
