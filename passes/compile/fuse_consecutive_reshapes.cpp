@@ -30,7 +30,8 @@ std::optional<std::vector<int64_t>> shape_for(const Dims& source, const Dims& wa
   return {};
 }
 
-// Dimensions of a graph output are declared by the file, which may be wrong.
+// Inferred dimensions may rest on what the file declares, which may be wrong: above all at a graph
+// output.
 std::optional<std::vector<int64_t>> final_shape(const Graph& graph, const Node& last, ValueId source) {
   if (last.kind == OpKind::kReshape) {
     const Tensor* given = graph.constant(last.input(1));
@@ -42,10 +43,12 @@ std::optional<std::vector<int64_t>> final_shape(const Graph& graph, const Node& 
   const auto& from = graph.value(source).type.dims;
   const auto& to = graph.value(last.outputs[0]).type.dims;
   if (!from || !to) return {};
-  if (graph.is_output(last.outputs[0])) {
+  const auto after = static_shape(*to);
+  if (!after && graph.is_output(last.outputs[0])) return {};
+  // A known size that does not follow from the source's is only declared.
+  if (after) {
     const auto before = static_shape(*from);
-    const auto after = static_shape(*to);
-    if (!before || !after || element_count(*before) != element_count(*after)) return {};
+    if (!before || element_count(*before) != element_count(*after)) return {};
   }
   return shape_for(*from, *to);
 }

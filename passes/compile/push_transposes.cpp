@@ -114,10 +114,26 @@ bool is_permutable(const Graph& graph, ValueId id, size_t rank) {
   return tensor->bytes().size() <= (size_t{1} << 20) || graph.value(id).users.size() == 1;
 }
 
+// A member's output changes its layout; a Transpose that reads one is a way out, never a way in.
+bool reads_member(const Graph& graph, NodeId transpose, const Region& region) {
+  const NodeId producer = graph.value(graph.node(transpose).inputs[0]).producer;
+  return producer.valid() && region.members.contains(producer);
+}
+
+bool feeds_entry(const Graph& graph, const Node& node, const Region& region) {
+  const auto& users = graph.value(node.outputs[0]).users;
+  return std::any_of(users.begin(), users.end(),
+                     [&](NodeId user) { return region.entries.contains(user); });
+}
+
 // Takes the node in when every input fits; a partner's Transpose becomes an entry.
 bool try_member(const Graph& graph, NodeId id, Region& region) {
   const Node& node = graph.node(id);
-  if (!is_elementwise(node.kind) || node.outputs.size() != 1 || !node.outputs[0].valid()) return false;
+  // A Sum of thousands would be looked at once per input.
+  constexpr size_t kMaxInputs = 64;
+  if (!is_elementwise(node.kind) || node.inputs.size() > kMaxInputs || node.outputs.size() != 1 ||
+      !node.outputs[0].valid() || feeds_entry(graph, node, region))
+    return false;
   std::vector<NodeId> partners;
   bool touches = false;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -131,7 +147,8 @@ bool try_member(const Graph& graph, NodeId id, Region& region) {
     }
     if (is_rank_zero(graph, input)) continue;
     if (has_parameters(node.kind)) return false;
-    if (producer.valid() && permutation_of(graph, graph.node(producer)) == region.perm) {
+    if (producer.valid() && permutation_of(graph, graph.node(producer)) == region.perm &&
+        !reads_member(graph, producer, region)) {
       partners.push_back(producer);
       continue;
     }

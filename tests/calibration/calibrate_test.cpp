@@ -7,7 +7,7 @@
 #include "onnx/text_form.h"
 #include "ops/op_row.h"
 
-#include "../doctest_after_torch.h"
+#include "doctest_after_torch.h"
 
 namespace lathe {
 namespace {

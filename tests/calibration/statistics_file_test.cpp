@@ -1,11 +1,11 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <random>
 
 #include "calibration/calibrate.h"
 #include "ir/error.h"
 #include "temporary_folder.h"
+
+#include "doctest_after_torch.h"
 
 namespace lathe {
 namespace {
