@@ -26,6 +26,7 @@ json sparse_bins(const std::vector<int64_t>& bins) {
 }
 
 std::vector<int64_t> dense_bins(const json& runs) {
+  if (!runs.is_array()) throw bad_input("statistics.malformed", "bins must be a list");
   std::vector<int64_t> bins(2 * Histogram::kSideBins, 0);
   for (const json& run : runs) {
     const auto first = run.at(0).get<size_t>();
@@ -34,6 +35,16 @@ std::vector<int64_t> dense_bins(const json& runs) {
     for (size_t i = 1; i < run.size(); ++i) bins[first + i - 1] = run[i].get<int64_t>();
   }
   return bins;
+}
+
+// The strict reader speaks of flags and profiles, whose errors are the user's usage; these are data.
+json parse_statistics(const std::string& text, const std::string& file) {
+  try {
+    return parse_json_strict(text, file);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kUsage) throw;
+    throw bad_input(error.id(), error.text().message, error.text().where, error.text().hint);
+  }
 }
 
 }  // namespace
@@ -55,13 +66,16 @@ std::string save_statistics(const Statistics& statistics) {
 }
 
 Statistics load_statistics(const std::string& text, const std::string& file) {
-  const json root = parse_json_strict(text, file);
+  const json root = parse_statistics(text, file);
   try {
     if (root.at("schema") != kSchema)
       throw bad_input("statistics.schema", "this is no statistics file of lathe", file,
                       "write one with quantize --statistics");
     Statistics statistics;
     statistics.samples = root.at("samples").get<int64_t>();
+    if (statistics.samples < 0 || !root.at("values").is_object() ||
+        !root.at("channel_means").is_object())
+      throw bad_input("statistics.malformed", "the statistics file is damaged", file);
     for (const auto& [name, value] : root.at("values").items())
       statistics.values[name] = Histogram::restore(
           value.at("exponent").get<int>(), dense_bins(value.at("bins")),

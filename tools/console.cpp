@@ -41,10 +41,14 @@ size_t width(const std::string& text) {
 std::string error_text(const Error& error) {
   constexpr size_t kMaxShown = 2000;
   const ErrorText& text = error.text();
+  std::string message = escape_untrusted(text.message, kMaxShown);
+  // The caret under a gate needs its line; the text is the user's own command line.
+  if (error.id() == "gate.syntax")
+    for (size_t at = 0; (at = message.find("\\x0a", at)) != std::string::npos;)
+      message.replace(at, 4, "\n");
   std::string out = fmt::format("error[{}]: {}{}{}\n", error.id(),
                                 escape_untrusted(text.where, kMaxShown),
-                                text.where.empty() ? "" : ": ",
-                                escape_untrusted(text.message, kMaxShown));
+                                text.where.empty() ? "" : ": ", message);
   if (!text.hint.empty()) out += "  " + escape_untrusted(text.hint, kMaxShown) + "\n";
   return out;
 }

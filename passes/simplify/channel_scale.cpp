@@ -89,6 +89,14 @@ void scale_channels(Graph& graph, NodeId producer, const std::vector<double>& sc
   else graph.add_node_input(producer, new_bias);
 }
 
+void supersede(Graph& graph, ValueId from, ValueId to) {
+  const std::string name = graph.value(from).name;
+  graph.replace_all_uses(from, to);
+  graph.rename(from, graph.fresh_name(name + "_fused"));
+  graph.rename(to, name);
+  graph.edit_type(to) = graph.value(from).type;
+}
+
 std::optional<std::vector<double>> per_channel_values(const Tensor& constant, int64_t channels,
                                                       size_t rank) {
   if (!is_floating(constant.dtype())) return {};

@@ -17,6 +17,10 @@ std::optional<int64_t> affine_channels(const Graph& graph, const Node& node);
 void scale_channels(Graph& graph, NodeId producer, const std::vector<double>& scale,
                     const std::vector<double>& shift);
 
+/// All uses of `from` become uses of `to`, which also takes its name and type: after a fusion the
+/// producer computes what the fused node did, and a name must keep its meaning.
+void supersede(Graph& graph, ValueId from, ValueId to);
+
 /// `constant` as one value per channel for a value of `rank` dimensions whose channel axis is 1:
 /// a scalar, [C] shaped to broadcast on axis 1 ([C,1,1], [1,C,1,1]; [C] and [1,C] for rank 2);
 /// nullopt when it is anything else.

@@ -48,7 +48,7 @@ bool fuse_one(Graph& graph, NodeId id) {
     shift.push_back(params[1][c] - params[2][c] * scale.back());
   }
   scale_channels(graph, producer, scale, shift);
-  graph.replace_all_uses_keeping_output_name(node.outputs[0], input);
+  supersede(graph, node.outputs[0], input);
   graph.erase_node(id);
   return true;
 }

@@ -55,7 +55,7 @@ bool fuse_one(Graph& graph, NodeId id) {
     const auto affine = affine_of(graph, node, data_input, *channels, dims->size());
     if (!affine) continue;
     scale_channels(graph, producer, affine->scale, affine->shift);
-    graph.replace_all_uses_keeping_output_name(node.outputs[0], input);
+    supersede(graph, node.outputs[0], input);
     graph.erase_node(id);
     return true;
   }

@@ -62,18 +62,19 @@ TEST_CASE("eliminate_common_subexpressions: near misses stay") {
 TEST_CASE("inline_constant_if: the chosen branch, taken names get a suffix") {
   const std::string text = kHead + R"((float[2] x) => (float[2] y)
 <bool c = {1}>
-{ p = Relu(x)
-  i = If(c) <then_branch = a () => (float[2] r) <float[2] k = {1, 2}> { p = Exp(x)  r = Add(p, k) },
+{ h = Relu(x)
+  i = If(c) <then_branch = a () => (float[2] r) <float[2] k = {1, 2}> { p = Exp(h)  r = Add(p, k) },
              else_branch = b () => (float[2] q) { q = Abs(x) }>
-  y = Mul(i, p) })";
-  const Graph yes = check_pass(text, inline_constant_if, 1);
-  CHECK(count_of(yes, OpKind::kIf) == 0);
-  CHECK(count_of(yes, OpKind::kExp) == 1);
-  CHECK(count_of(yes, OpKind::kAbs) == 0);
+  j = If(c) <then_branch = d () => (float[2] r) <float[2] k = {3, 4}> { p = Neg(i)  r = Mul(p, k) },
+             else_branch = e () => (float[2] q) { q = Abs(x) }>
+  y = Mul(j, h) })";
+  const Graph yes = check_pass(text, inline_constant_if, 2);
+  CHECK(node_list(yes) == "h = Relu(x); p = Exp(h); r = Add(p, k); p_1 = Neg(r); "
+                          "r_1 = Mul(p_1, k_1); y = Mul(r_1, h)");
   std::string negative = text;
   negative.replace(negative.find("bool c = {1}"), 12, "bool c = {0}");
-  const Graph no = check_pass(negative, inline_constant_if, 1);
-  CHECK(node_list(no) == "p = Relu(x); q = Abs(x); y = Mul(q, p)");
+  const Graph no = check_pass(negative, inline_constant_if, 2);
+  CHECK(node_list(no) == "h = Relu(x); q = Abs(x); q_1 = Abs(x); y = Mul(q_1, h)");
 }
 
 TEST_CASE("inline_constant_if: a branch that only passes an outer value on; nested") {

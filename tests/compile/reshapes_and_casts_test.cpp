@@ -36,11 +36,11 @@ TEST_CASE("fuse_consecutive_reshapes: one open dimension is -1, an equal one bes
 { u = Unsqueeze(x, zero)  q = Squeeze(u, zero)  f = Flatten(q)  y = Relu(f) })",
                                fuse_consecutive_reshapes, 2);
   CHECK(shape_of(one, "f") == std::vector<int64_t>{-1, 12});
-  const Graph two = check_pass(kHead + R"((float[N,T,4] x) => (float[N,T,1,4] y)
+  const Graph two = check_pass(kHead + R"((float[N,T,4] x) => (float[N,1,T,4] y)
 <int64[1] a = {1}, int64[1] b = {2}, int64[1] c = {1}>
 { u = Unsqueeze(x, a)  v = Unsqueeze(u, b)  q = Squeeze(v, c)  y = Relu(q) })",
                                fuse_consecutive_reshapes, 2);
-  CHECK(shape_of(two, "q") == std::vector<int64_t>{0, -1, 1, 4});
+  CHECK(shape_of(two, "q") == std::vector<int64_t>{0, 1, -1, 4});
 }
 
 TEST_CASE("fuse_consecutive_reshapes: a graph output's declared size is not believed") {

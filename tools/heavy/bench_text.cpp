@@ -69,15 +69,17 @@ class Figures {
       rows_.push_back({"", escape_untrusted(run.against->facts.path_basename, 32), name, ""});
   }
 
+  /// `compared`: whether the two columns may be compared. Times may not: the rows were measured one
+  /// after the other, and the machine changes meanwhile; the headline's ratio alternates them.
   template <class Value, class Text>
   void add(const std::string& label, const std::optional<Value>& model,
-           const std::optional<Value>& against, const Text& text) {
+           const std::optional<Value>& against, const Text& text, bool compared = true) {
     if (!model && !against) return;
     Row row{label};
     if (both_) row.push_back(against ? text(*against) : "-");
     row.push_back(model ? text(*model) : "-");
     if (both_)
-      row.push_back(model && against ? change_text(static_cast<double>(*against),
+      row.push_back(compared && model && against ? change_text(static_cast<double>(*against),
                                                    static_cast<double>(*model))
                                      : "");
     rows_.push_back(std::move(row));
@@ -108,19 +110,19 @@ void add_times(Figures& figures, const BenchRun& run) {
     return timing ? std::optional<double>(field(*timing)) : std::nullopt;
   };
   const auto row = [&](const std::string& label, auto field) {
-    figures.add(label, of(model, field), of(against, field), time);
+    figures.add(label, of(model, field), of(against, field), time, false);
   };
   row("median", [](const Timing& t) { return t.summary.median.value; });
   for (size_t i = 0; i < model->summary.percentiles.size(); ++i) {
     const double p = model->summary.percentiles[i].p;
     if (p > 0.5)
       figures.add(fmt::format("p{:g}", 100 * p), percentile(model, i), percentile(against, i),
-                  time);
+                  time, false);
   }
   row("min", [](const Timing& t) { return t.summary.min; });
   figures.add("throughput", of(model, [](const Timing& t) { return t.throughput.items_per_s; }),
               of(against, [](const Timing& t) { return t.throughput.items_per_s; }),
-              [](double rate) { return fmt::format("{:.4g}/s", rate); });
+              [](double rate) { return fmt::format("{:.4g}/s", rate); }, false);
 }
 
 std::string figures_text(const BenchRun& run) {

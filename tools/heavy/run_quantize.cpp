@@ -269,8 +269,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   text += fmt::format(": {}  {} ({} of {})\n", common.output, bytes_text(after_bytes),
                       change_text(before_bytes, after_bytes), bytes_text(before_bytes));
   if (evaluation) text += quality_text(*evaluation) + "\n";
-  text += "\n" + table({{"", ""},
-                        {"precision", coverage},
+  text += "\n" + table({{"precision", coverage},
                         {"opset", fmt::format("{} (was {})", written.opset, *report.model->opset)},
                         {"calibration", fmt::format("{:.1f} s of {:.1f} s", calibration_s,
                                                     seconds_since(start))},
