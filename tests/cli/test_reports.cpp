@@ -255,11 +255,12 @@ TEST_CASE("a missed --max-drop ends with 4 and still writes model and report") {
 
 TEST_CASE("an interrupt during calibration ends with 130 and leaves nothing") {
   const Folder folder;
-  const std::string model = folder.write("m.onnx", network(12, 64));
+  const std::string model = folder.write("m.onnx", network(12, 256));
   const std::string out = (folder.path() / "q.onnx").string();
   std::vector<std::string> words{LATHE_BINARY, "quantize", model, "-o", out, "--data", "random",
-                                 "--samples", "1000000", "--quiet"};
+                                 "--samples", "1000000", "--threads", "1", "--quiet"};
   for (const int number : {SIGINT, SIGTERM}) {
+    CAPTURE(number);
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);

@@ -66,7 +66,7 @@ TEST_CASE("inline_constant_if: the chosen branch, taken names get a suffix") {
   i = If(c) <then_branch = a () => (float[2] r) <float[2] k = {1, 2}> { p = Exp(h)  r = Add(p, k) },
              else_branch = b () => (float[2] q) { q = Abs(x) }>
   j = If(c) <then_branch = d () => (float[2] r) <float[2] k = {3, 4}> { p = Neg(i)  r = Mul(p, k) },
-             else_branch = e () => (float[2] q) { q = Abs(x) }>
+             else_branch = e () => (float[2] q) { q = Abs(i) }>
   y = Mul(j, h) })";
   const Graph yes = check_pass(text, inline_constant_if, 2);
   CHECK(node_list(yes) == "h = Relu(x); p = Exp(h); r = Add(p, k); p_1 = Neg(r); "
@@ -74,7 +74,7 @@ TEST_CASE("inline_constant_if: the chosen branch, taken names get a suffix") {
   std::string negative = text;
   negative.replace(negative.find("bool c = {1}"), 12, "bool c = {0}");
   const Graph no = check_pass(negative, inline_constant_if, 2);
-  CHECK(node_list(no) == "h = Relu(x); q = Abs(x); q_1 = Abs(x); y = Mul(q_1, h)");
+  CHECK(node_list(no) == "h = Relu(x); q = Abs(x); q_1 = Abs(q); y = Mul(q_1, h)");
 }
 
 TEST_CASE("inline_constant_if: a branch that only passes an outer value on; nested") {
