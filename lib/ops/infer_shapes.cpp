@@ -71,10 +71,21 @@ class NodeInference {
   }
 
  private:
+  // A branch that these shapes make impossible may be one that never runs: then its types stay
+  // unknown, and running it is the error.
+  void infer_body(NodeId id, Graph& body) {
+    if (graph_.node(id).kind != OpKind::kIf) return infer_graph(body);
+    try {
+      infer_graph(body);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kBadInput) throw;
+    }
+  }
+
   void infer_valid(NodeId id) {
     if (!graph_.node(id).subgraphs.empty()) {
       set_body_types(graph_, id);
-      for (Subgraph& subgraph : graph_.edit(id).subgraphs) infer_graph(subgraph.graph());
+      for (Subgraph& subgraph : graph_.edit(id).subgraphs) infer_body(id, subgraph.graph());
       std::vector<ValueType> types = control_flow_types(graph_, graph_.node(id));
       return store(graph_.node(id), std::move(types));
     }

@@ -53,7 +53,7 @@ RuntimeValue split_to_sequence(const Node& node, std::span<const RuntimeValue> i
   Values parts;
   int64_t start = 0;
   for (const int64_t length : lengths) {
-    if (length < 0 || start + length > size)
+    if (length < 0 || length > size - start)
       throw bad_input("run.split", "SplitToSequence: the splits do not sum to the axis");
     at::Tensor part = data.narrow(axis, start, length);
     if (!given && !keep) part = part.squeeze(axis);

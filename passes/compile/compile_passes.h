@@ -42,8 +42,8 @@ int fuse_consecutive_reshapes(Graph& graph);
 /// Result: the second reads the first's input, or vanishes when it only leads back.
 int eliminate_redundant_casts(Graph& graph);
 
-/// Given:  DequantizeLinear -> QuantizeLinear with equal constant float32 scales and zero points and
-///         the same integer type of at most 16 bits
+/// Given:  DequantizeLinear -> QuantizeLinear with equal constant float32 scales and zero points
+///         and the same integer type of at most 16 bits
 /// Result: users of the second read the integers. (QuantizeLinear -> DequantizeLinear rounds: it
 ///         stays.)
 int cancel_quantize_dequantize(Graph& graph);
@@ -57,8 +57,8 @@ int merge_activations(Graph& graph);
 /// Result: Gemm.
 int fuse_matmul_add(Graph& graph);
 
-/// Given:  trailing optional outputs that nobody reads (mask of Dropout, indices of MaxPool, Y_h and
-///         Y_c of LSTM, …)
+/// Given:  trailing optional outputs that nobody reads (mask of Dropout, indices of MaxPool, Y_h
+///         and Y_c of LSTM, …)
 /// Result: the node without them.
 int remove_unused_outputs(Graph& graph);
 

@@ -5,7 +5,8 @@ namespace lathe {
 namespace {
 
 bool is_plain(DType dtype) {
-  return dtype == DType::kBool || is_floating(dtype) || (is_integer(dtype) && dtype_bits(dtype) >= 8);
+  if (is_integer(dtype)) return dtype_bits(dtype) >= 8;
+  return dtype == DType::kBool || is_floating(dtype);
 }
 
 // Bits of the significand, the hidden one included; also the bits of an integer's magnitude.

@@ -16,6 +16,11 @@ struct Numbers {
 // More elements than this are no shape.
 constexpr size_t kMaxNumbers = 256;
 
+// A start or end of a slice, counted from the front.
+int64_t bound(int64_t at, int64_t count) {
+  return std::clamp<int64_t>(at < 0 ? at + count : at, 0, count);
+}
+
 class ShapeChains {
  public:
   explicit ShapeChains(const Graph& graph) : graph_(graph) {}
@@ -55,9 +60,8 @@ class ShapeChains {
     const auto& dims = graph_.value(node.inputs[0]).type.dims;
     if (!dims || graph_.is_output(node.inputs[0])) return {};
     const auto rank = static_cast<int64_t>(dims->size());
-    const auto bound = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
-    const int64_t start = bound(node.attributes.int_or("start", 0));
-    const int64_t end = bound(node.attributes.int_or("end", rank));
+    const int64_t start = bound(node.attributes.int_or("start", 0), rank);
+    const int64_t end = bound(node.attributes.int_or("end", rank), rank);
     Numbers result;
     for (int64_t i = start; i < end; ++i) {
       const Dim& dim = (*dims)[static_cast<size_t>(i)];
@@ -84,15 +88,16 @@ class ShapeChains {
     const auto data = numbers(node.input(0));
     const auto starts = constant(node.input(1));
     const auto ends = constant(node.input(2));
-    if (!data || data->scalar || !starts || !ends || starts->size() != 1 || ends->size() != 1) return {};
+    if (!data || data->scalar || !starts || !ends) return {};
+    if (starts->size() != 1 || ends->size() != 1) return {};
     if (node.input(4).valid()) {
       const auto steps = constant(node.input(4));
       if (!steps || *steps != std::vector<int64_t>{1}) return {};
     }
     const auto count = static_cast<int64_t>(data->elements.size());
-    const auto bound = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + count : at, 0, count); };
     Numbers result;
-    for (int64_t i = bound((*starts)[0]); i < bound((*ends)[0]); ++i)
+    const int64_t end = bound((*ends)[0], count);
+    for (int64_t i = bound((*starts)[0], count); i < end; ++i)
       result.elements.push_back(data->elements[static_cast<size_t>(i)]);
     return result;
   }
@@ -155,7 +160,8 @@ int fold_shape_chains(Graph& graph) {
   int changes = 0;
   ShapeChains chains(graph);
   for (const NodeId id : graph.order()) {
-    for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += fold_shape_chains(subgraph.graph());
+    for (Subgraph& subgraph : graph.edit(id).subgraphs)
+      changes += fold_shape_chains(subgraph.graph());
     const Node& node = graph.node(id);
     if (node.outputs.empty() || !node.outputs[0].valid()) continue;
     auto numbers = chains.link(node);

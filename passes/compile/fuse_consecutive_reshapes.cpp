@@ -32,7 +32,8 @@ std::optional<std::vector<int64_t>> shape_for(const Dims& source, const Dims& wa
 
 // Inferred dimensions may rest on what the file declares, which may be wrong: above all at a graph
 // output.
-std::optional<std::vector<int64_t>> final_shape(const Graph& graph, const Node& last, ValueId source) {
+std::optional<std::vector<int64_t>> final_shape(const Graph& graph, const Node& last,
+                                                ValueId source) {
   if (last.kind == OpKind::kReshape) {
     const Tensor* given = graph.constant(last.input(1));
     if (given != nullptr && given->dtype() == DType::kInt64 && given->rank() == 1) {
@@ -63,8 +64,8 @@ bool fuse_one(Graph& graph, NodeId id) {
   const ValueId source = graph.node(producer).inputs[0];
   const auto shape = final_shape(graph, last, source);
   if (!shape) return false;
-  const std::string name = graph.value(last.outputs[0]).name + "_shape";
-  const ValueId constant = graph.add_constant(graph.fresh_name(name), Tensor::vector<int64_t>(*shape));
+  const std::string name = graph.fresh_name(graph.value(last.outputs[0]).name + "_shape");
+  const ValueId constant = graph.add_constant(name, Tensor::vector<int64_t>(*shape));
   graph.truncate_inputs(id, 1);
   graph.replace_input(id, 0, source);
   graph.add_node_input(id, constant);

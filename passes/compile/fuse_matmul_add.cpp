@@ -41,7 +41,8 @@ bool fuse_one(Graph& graph, NodeId id) {
 int fuse_matmul_add(Graph& graph) {
   int changes = 0;
   for (const NodeId id : graph.order()) {
-    for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += fuse_matmul_add(subgraph.graph());
+    for (Subgraph& subgraph : graph.edit(id).subgraphs)
+      changes += fuse_matmul_add(subgraph.graph());
     changes += fuse_one(graph, id) ? 1 : 0;
   }
   return changes;

@@ -10,7 +10,8 @@ namespace {
 std::optional<size_t> chosen_branch(const Graph& graph, const Node& node) {
   if (node.kind != OpKind::kIf) return {};
   const Tensor* condition = graph.constant(node.input(0));
-  if (condition == nullptr || condition->dtype() != DType::kBool || condition->numel() != 1) return {};
+  if (condition == nullptr || condition->dtype() != DType::kBool || condition->numel() != 1)
+    return {};
   const std::string_view wanted = condition->to_int64()[0] != 0 ? "then_branch" : "else_branch";
   for (size_t i = 0; i < node.subgraphs.size(); ++i)
     if (node.subgraphs[i].attribute == wanted) return i;
@@ -25,7 +26,8 @@ std::string unique_node_name(const std::string& name, std::set<std::string>& tak
 }
 
 // Copies values and nodes of `body` into `graph`; returns what each inner value became.
-std::map<ValueId, ValueId> paste(Graph& graph, const Graph& body, const std::vector<ValueId>& captures) {
+std::map<ValueId, ValueId> paste(Graph& graph, const Graph& body,
+                                 const std::vector<ValueId>& captures) {
   std::map<ValueId, ValueId> outer;
   for (size_t i = 0; i < captures.size(); ++i) outer[body.captured()[i]] = captures[i];
   for (const ValueId id : body.value_ids()) {

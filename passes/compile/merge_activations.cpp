@@ -82,7 +82,8 @@ bool merge_one(Graph& graph, NodeId id) {
 int merge_activations(Graph& graph) {
   int changes = 0;
   for (const NodeId id : graph.order()) {
-    for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += merge_activations(subgraph.graph());
+    for (Subgraph& subgraph : graph.edit(id).subgraphs)
+      changes += merge_activations(subgraph.graph());
     changes += merge_one(graph, id) ? 1 : 0;
   }
   return changes;

@@ -27,7 +27,8 @@ bool is_rank_zero(const Graph& graph, ValueId id) {
 
 bool is_permutable(const Graph& graph, ValueId id, size_t rank) {
   const Tensor* tensor = graph.constant(id);
-  if (tensor == nullptr || tensor->shape().size() > rank || dtype_bits(tensor->dtype()) < 8) return false;
+  if (tensor == nullptr || tensor->shape().size() > rank || dtype_bits(tensor->dtype()) < 8)
+    return false;
   // A large constant that others read too would be stored twice.
   return tensor->bytes().size() <= (size_t{1} << 20) || graph.value(id).users.size() == 1;
 }
@@ -58,7 +59,7 @@ bool try_member(const Graph& graph, NodeId id, Region& region) {
     const ValueId input = node.inputs[i];
     if (!input.valid()) continue;
     const NodeId producer = graph.value(input).producer;
-    if (producer.valid() && (region.members.contains(producer) || region.entries.contains(producer))) {
+    if (region.members.contains(producer) || region.entries.contains(producer)) {
       if (i > 0 && has_parameters(node.kind)) return false;
       touches = true;
       continue;
@@ -182,8 +183,8 @@ void move_output(Graph& graph, ValueId value, const Region& region) {
     const std::vector<NodeId> users = graph.value(value).users;
     graph.replace_all_uses(value, transposed);
     for (const NodeId user : users) {
-      if (!region.members.contains(user) && std::find(exits.begin(), exits.end(), user) == exits.end())
-        continue;
+      const bool leaves = std::find(exits.begin(), exits.end(), user) != exits.end();
+      if (!region.members.contains(user) && !leaves) continue;
       for (size_t i = 0; i < graph.node(user).inputs.size(); ++i)
         if (graph.node(user).inputs[i] == transposed) graph.replace_input(user, i, value);
     }
@@ -242,7 +243,8 @@ int push_round(Graph& graph) {
 int push_transposes(Graph& graph) {
   int changes = 0;
   for (const NodeId id : graph.node_ids())
-    for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += push_transposes(subgraph.graph());
+    for (Subgraph& subgraph : graph.edit(id).subgraphs)
+      changes += push_transposes(subgraph.graph());
   // Every change removes a Transpose, so this ends.
   for (int round = push_round(graph); round > 0; round = push_round(graph)) changes += round;
   return changes;

@@ -13,8 +13,10 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kBoundedBytes = int64_t{700} << 20;
-constexpr int kInspected = 240;  // milliseconds each
-constexpr int kRun = 60;         // loads LibTorch each
+constexpr int kTimeout = 20;  // seconds
+constexpr int kBroken = 150;
+constexpr int kNumbered = 126;
+constexpr int kRun = 24;  // fewer: each loads LibTorch
 
 onnx::TensorProto& add_constant(onnx::GraphProto& graph, const std::string& name,
                                 std::initializer_list<int64_t> values) {
@@ -92,16 +94,17 @@ class Dice {
 };
 
 std::string broken_bytes(std::string bytes, const std::string& other, Dice& dice) {
-  const size_t changes = 1 + dice.below(3);
+  const size_t changes = 1 + dice.below(2);
   for (size_t change = 0; change < changes && !bytes.empty(); ++change) {
     const size_t at = dice.below(bytes.size());
-    switch (dice.below(6)) {
+    switch (dice.below(8)) {
       case 0: bytes[at] = static_cast<char>(bytes[at] ^ 1 << dice.below(8)); break;
       case 1: bytes[at] = static_cast<char>(dice.below(256)); break;
       case 2: bytes.resize(at); break;
       case 3: bytes.erase(at, 1 + dice.below(16)); break;
       case 4: bytes.insert(at, bytes, at, 1 + dice.below(40)); break;
-      default: bytes.insert(at, other, dice.below(other.size()), 1 + dice.below(64)); break;
+      case 5: bytes.insert(at, other, dice.below(other.size()), 1 + dice.below(64)); break;
+      default: bytes[at] = static_cast<char>(bytes[at] + (dice.below(2) == 0 ? 1 : -1)); break;
     }
   }
   return bytes;
@@ -152,29 +155,26 @@ TEST_CASE("broken copies of models are read or refused") {
   const onnx::ModelProto models[] = {convolution(), places()};
   const std::string bytes[] = {models[0].SerializeAsString(), models[1].SerializeAsString()};
   const Folder folder;
-  CliOptions options;
-  options.timeout_s = 20;
   int accepted = 0;
-  for (uint64_t seed = 0; seed < kInspected; ++seed) {
+  for (uint64_t seed = 0; seed < kBroken + kNumbered; ++seed) {
     CAPTURE(seed);
     Dice dice(seed);
     const size_t model = seed % 2;
-    const std::string path =
-        folder.write("model.onnx", broken_bytes(bytes[model], bytes[1 - model], dice));
-    const CliResult result = run_lathe({"inspect", path}, options);
+    const std::string path = folder.write(
+        "model.onnx", seed < kBroken ? broken_bytes(bytes[model], bytes[1 - model], dice)
+                                     : broken_numbers(models[model], dice).SerializeAsString());
+    const CliResult result = run_lathe({"inspect", path}, {.timeout_s = kTimeout});
     check_bounded(result);
     accepted += result.exit_code == 0;
   }
-  // Neither all nor none: the changes are small enough to reach what stands behind the parser.
-  CHECK(accepted > kInspected / 20);
-  CHECK(accepted < kInspected);
+  // Some pass: the changes are small enough to reach what stands behind the parser.
+  CHECK(accepted >= 10);
+  CHECK(accepted < kBroken + kNumbered);
 }
 
 TEST_CASE("models with hostile numbers run or are refused") {
   const onnx::ModelProto models[] = {convolution(), places()};
   const Folder folder;
-  CliOptions options;
-  options.timeout_s = 20;
   for (const onnx::ModelProto& model : models) {
     const std::string path = folder.write("model.onnx", model.SerializeAsString());
     const CliResult whole = run_lathe({"run", path, "--data", "random", "--samples", "1", "--output",
@@ -189,7 +189,7 @@ TEST_CASE("models with hostile numbers run or are refused") {
         folder.write("model.onnx", broken_numbers(models[seed % 2], dice).SerializeAsString());
     check_bounded(run_lathe({"run", path, "--data", "random", "--samples", "1", "--threads", "1",
                              "--output", (folder.path() / "y.npz").string(), "--force"},
-                            options));
+                            {.timeout_s = kTimeout}));
   }
 }
 

@@ -54,7 +54,8 @@ TEST_CASE("eliminate_common_subexpressions: near misses stay") {
   SUBCASE("one DequantizeLinear per reader") {
     check_pass(kHead + R"((float[1,2] x) => (float[1,2] y)
 <int8[2,2] q = {1, 2, 3, 4}, float s = {0.5}, int8 z = {0}>
-{ v = DequantizeLinear(q, s, z)  w = DequantizeLinear(q, s, z)  a = MatMul(x, v)  y = MatMul(a, w) })",
+{ v = DequantizeLinear(q, s, z)  w = DequantizeLinear(q, s, z)  a = MatMul(x, v)
+  y = MatMul(a, w) })",
                eliminate_common_subexpressions, 0);
   }
 }
@@ -200,7 +201,8 @@ TEST_CASE("fold_shape_chains: unknown dimensions and computed indices stay") {
 
 TEST_CASE("remove_unused_outputs: trailing outputs that nobody reads") {
   const Graph after = check_pass(kHead + R"((float[1,1,4,4] x) => (float[1,1,2,2] y)
-{ d, mask = Dropout(x)  p, indices = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(d)  y = Relu(p) })",
+{ d, mask = Dropout(x)  p, indices = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(d)
+  y = Relu(p) })",
                                  remove_unused_outputs, 2);
   CHECK(node_list(after) == "d = Dropout(x); p = MaxPool(d); y = Relu(p)");
   const Graph lstm = check_pass(kHead + R"((float[2,1,1] x) => (float[1,1,1] y)

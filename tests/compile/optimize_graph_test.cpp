@@ -1,4 +1,4 @@
-// The whole list: on small graphs, and on ONNX's converted models, whose outputs must not change.
+// The whole list: on small graphs, and on ONNX's test cases, whose outputs must not change.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,8 +39,9 @@ bool is_excluded(const std::string& name) {
 std::vector<RuntimeValue> inputs_of(const Graph& graph, const DataSetFiles& set) {
   std::vector<RuntimeValue> inputs;
   for (size_t i = 0; i < graph.inputs().size(); ++i)
-    inputs.push_back(i < set.inputs.size() ? read_pb(set.inputs[i], graph.value(graph.inputs()[i]).type)
-                                           : RuntimeValue{});
+    inputs.push_back(i < set.inputs.size()
+                         ? read_pb(set.inputs[i], graph.value(graph.inputs()[i]).type)
+                         : RuntimeValue{});
   return inputs;
 }
 
@@ -88,14 +89,16 @@ agraph (float[N,3,4] x) => (float[N,4,3] y)
 <int64 one = {1}, int64 three = {3}, float zero = {0}, float six = {6}>
 { s = Shape(x)  d = Gather(s, one)  c = Equal(d, three)
   i = If(c) <then_branch = a () => (float[N,4,3] p)
-               { t = Transpose<perm = [0, 2, 1]>(x)  u = Relu(t)  p = Transpose<perm = [0, 2, 1]>(u) },
+               { t = Transpose<perm = [0, 2, 1]>(x)  u = Relu(t)
+                 p = Transpose<perm = [0, 2, 1]>(u) },
              else_branch = b () => (float[N,4,3] q) { q = Transpose<perm = [0, 2, 1]>(x) }>
   k = Clip(i, zero, six)  y = Transpose<perm = [0, 2, 1]>(k) })",
-                                       [](Graph& graph) { return optimize(graph) != 0 ? 1 : 0; }, 1);
+                                       [](Graph& graph) { return optimize(graph) != 0 ? 1 : 0; },
+                                       1);
   CHECK(test::node_list(after) == "k = Clip(x, zero, six); y = Transpose(k)");
 }
 
-TEST_CASE("optimize_graph: ONNX's converted models give the same, are no larger, stay as they are") {
+TEST_CASE("optimize_graph: ONNX's cases give the same, are no larger, stay as they are") {
   const fs::path root = "/usr/share/libonnx-testdata/data";
   Tally tally;
   for (const std::string suite : {"pytorch-converted", "pytorch-operator", "simple", "node"}) {

@@ -24,7 +24,8 @@ std::vector<int64_t> shape_of(const Graph& graph, const char* output) {
 TEST_CASE("fuse_consecutive_reshapes: a static chain becomes one Reshape") {
   const Graph after = check_pass(kHead + R"((float[2,3,4] x) => (float[6,4] y)
 <int64[1] zero = {0}, int64[2] s = {6, 4}>
-{ u = Unsqueeze(x, zero)  f = Flatten<axis = 2>(u)  q = Unsqueeze(f, zero)  r = Reshape(q, s)  y = Relu(r) })",
+{ u = Unsqueeze(x, zero)  f = Flatten<axis = 2>(u)  q = Unsqueeze(f, zero)  r = Reshape(q, s)
+  y = Relu(r) })",
                                  fuse_consecutive_reshapes, 3);
   CHECK(node_list(after) == "r = Reshape(x, r_shape); y = Relu(r)");
   CHECK(shape_of(after, "r") == std::vector<int64_t>{6, 4});

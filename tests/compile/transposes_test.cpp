@@ -90,7 +90,8 @@ TEST_CASE("push_transposes: equally transposed partners join into one behind") {
 }
 
 TEST_CASE("push_transposes: a graph output inside the region keeps name and layout") {
-  const Graph after = check_pass(kHead + R"((float[2,3] x, float[2,3] z) => (float[2,3] y, float[3,2] r)
+  const Graph after = check_pass(kHead + R"((float[2,3] x, float[2,3] z)
+ => (float[2,3] y, float[3,2] r)
 { t = Transpose(x)  u = Transpose(z)  r = Add(t, u)  e = Exp(r)  y = Transpose(e) })",
                                  push_transposes, 1);
   CHECK(count_of(after, OpKind::kTranspose) == 1);
@@ -103,7 +104,8 @@ TEST_CASE("push_transposes: near misses stay") {
   }
   SUBCASE("the first is read elsewhere and the second does not cancel") {
     check_pass(kHead + R"((float[2,3,4] x) => (float[4,2,3] y, float[3,4,2] z)
-{ t = Transpose<perm = [1, 2, 0]>(x)  r = Relu(t)  y = Transpose<perm = [1, 2, 0]>(r)  z = Softmax(t) })",
+{ t = Transpose<perm = [1, 2, 0]>(x)  r = Relu(t)  y = Transpose<perm = [1, 2, 0]>(r)
+  z = Softmax(t) })",
                push_transposes, 0);
   }
   SUBCASE("a node between is not elementwise") {

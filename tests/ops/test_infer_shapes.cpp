@@ -383,3 +383,36 @@ TEST_CASE("MobileNetV2 has the known number of multiply-accumulates") {
 
 }  // namespace
 }  // namespace lathe
+
+namespace lathe {
+
+TEST_CASE("infer_shapes: an impossible branch of an If stays unknown, the other is inferred") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::of(2), Dim::of(3)}));
+  const ValueId condition = graph.add_input("condition", tensor_type(DType::kBool, Dims{}));
+  const auto branch = [&](OpKind kind) {
+    Graph body;
+    const ValueId inner =
+        body.add_captured("x", tensor_type(DType::kFloat32, Dims{Dim::of(2), Dim::of(3)}));
+    std::vector<ValueId> inputs{inner};
+    if (kind == OpKind::kSqueeze)
+      inputs.push_back(body.add_constant("axes", Tensor::vector<int64_t>({0})));
+    body.set_outputs({body.add_op(kind, inputs, "y_" + std::string(op_name(kind)))});
+    return body;
+  };
+  Node node;
+  node.kind = OpKind::kIf;
+  node.inputs = {condition};
+  node.outputs = {graph.add_value("y")};
+  node.subgraphs.emplace_back("then_branch", branch(OpKind::kRelu));
+  node.subgraphs.emplace_back("else_branch", branch(OpKind::kSqueeze));  // axis 0 is 2, not 1
+  for (Subgraph& subgraph : node.subgraphs) subgraph.captures = {x};
+  const NodeId id = graph.add_node(std::move(node));
+  graph.set_outputs({graph.node(id).outputs[0]});
+  infer_shapes(graph);
+  const Graph& taken = graph.node(id).subgraphs[0].graph();
+  REQUIRE(taken.value(taken.outputs()[0]).type.dims);
+  CHECK(dims_text(*taken.value(taken.outputs()[0]).type.dims) == "2x3");
+}
+
+}  // namespace lathe

@@ -46,12 +46,17 @@ void check_usage(const QuantizeOptions& options) {
     throw bad_usage("usage.output", "where should the model go?", "-o", "add -o OUT.onnx");
   if (!options.max_drop.empty() && options.eval.empty())
     throw bad_usage("usage.eval", "--max-drop needs --eval DATA", "--max-drop");
+  if (!options.max_drop.empty() && options.metric == "sqnr")
+    throw bad_usage("usage.metric", "sqnr has no float value to fall from", "--max-drop",
+                    "use another --metric, or lathe compare --min-sqnr");
   std::vector<std::string> outputs;
   if (!common.output.empty() && !common.dry_run) {
     outputs.push_back(common.output);
     outputs.push_back(common.output + ".manifest.json");
   }
   if (!common.report.empty()) outputs.push_back(common.report);
+  if (!options.statistics.empty() && !saved && !common.dry_run)
+    outputs.push_back(options.statistics);
   check_outputs(outputs, common.force, {options.model, options.data, options.eval});
 }
 
@@ -68,7 +73,8 @@ Statistics obtain_statistics(const QuantizeOptions& options, const Graph& graph,
   Statistics statistics =
       calibrate(interpreter, calibration_targets(graph, selection), sample_source(data),
                 sample_run(threads, console, "calibrating", data.size()));
-  if (!file.empty()) publish_file(file, save_statistics(statistics), false);
+  if (!file.empty() && !options.common.dry_run)
+    publish_file(file, save_statistics(statistics), false);
   return statistics;
 }
 
@@ -115,7 +121,7 @@ void report_quality(const Evaluation& evaluation, Report& report) {
     row.reason = "compares with the float model";
     report.quality.push_back(row);
   }
-  report.details["error"] = {{"outputs", error_rows(evaluation.result.outputs)},
+  report.details["error_by_value"] = {{"outputs", error_rows(evaluation.result.outputs)},
                              {"layers", error_rows(evaluation.result.layers)},
                              {"samples", evaluation.result.samples}};
 }

@@ -61,7 +61,8 @@ std::vector<at::Tensor> non_max_suppression(const EvaluateCall& call) {
   std::vector<Box> image(static_cast<size_t>(count));
   std::vector<int64_t> order;
   std::vector<int64_t> kept;
-  for (int64_t n = 0; n < boxes.size(0); ++n) {
+  // Without boxes, batch and classes cost no memory, and so have no bound.
+  for (int64_t n = 0; n < boxes.size(0) && count > 0; ++n) {
     for (int64_t i = 0; i < count; ++i)
       image[static_cast<size_t>(i)] =
           read_box(boxes.data_ptr<float>() + (n * count + i) * 4, center == 1);

@@ -1,6 +1,8 @@
 // GridSample and AffineGrid, which ONNX took over from PyTorch.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "evaluate/resize.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
@@ -52,12 +54,16 @@ std::vector<at::Tensor> grid_sample(const EvaluateCall& call) {
   at::Tensor x = call.input(0);
   call.require(x.dim() == 4 || x.dim() == 5, "GridSample needs two or three spatial axes");
   const at::ScalarType type = x.scalar_type();
-  if (!x.is_floating_point()) x = x.to(at::kDouble);
+  // Float cannot address more pixels, and ATen's sampler does not check what it clamped.
+  constexpr int64_t kExactFloats = int64_t{1} << 24;
+  const std::vector<int64_t> sizes = spatial_sizes(call, x);
+  if (!x.is_floating_point() || *std::max_element(sizes.begin(), sizes.end()) > kExactFloats)
+    x = x.to(at::kDouble);
   const at::Tensor grid = call.input(1).to(x.scalar_type());
   call.require(grid.dim() == x.dim() && grid.size(0) == x.size(0) &&
                    grid.size(-1) == x.dim() - 2,
                "the grid does not fit the input");
-  for (const int64_t size : spatial_sizes(call, x)) call.require(size >= 1, "an empty image");
+  for (const int64_t size : sizes) call.require(size >= 1, "an empty image");
   const std::string mode = call.attributes().string_or("mode", "linear");
   const std::string padding = call.attributes().string_or("padding_mode", "zeros");
   const bool align = call.attributes().int_or("align_corners", 0) != 0;
@@ -79,7 +85,7 @@ std::vector<at::Tensor> grid_sample(const EvaluateCall& call) {
   if (interpolation == 1) return {sample_nearest(x, grid, outside, align).to(type)};
   const at::Tensor y = x.dim() == 4 ? at::grid_sampler_2d(x, grid, interpolation, outside, align)
                                     : at::grid_sampler_3d(x, grid, interpolation, outside, align);
-  return {at::isFloatingType(type) ? y : at::round(y).to(type)};
+  return {at::isFloatingType(type) ? y.to(type) : at::round(y).to(type)};
 }
 
 std::vector<at::Tensor> affine_grid(const EvaluateCall& call) {

@@ -176,7 +176,8 @@ std::vector<at::Tensor> run_recurrence(const Recurrence& r, const std::vector<at
     std::vector<at::Tensor> state;
     for (const at::Tensor& tensor : initial) state.push_back(tensor[d]);
     std::vector<at::Tensor> outputs;
-    for (int64_t t = 0; t < r.time(); ++t) {
+    // A time axis costs no memory, and so has no bound, when there is no sequence.
+    for (int64_t t = 0; t < r.time() && r.batch() > 0; ++t) {
       const std::vector<at::Tensor> before = state;
       step(d, projected[t], state);
       if (!active.defined()) {
@@ -187,7 +188,7 @@ std::vector<at::Tensor> run_recurrence(const Recurrence& r, const std::vector<at
       for (size_t i = 0; i < state.size(); ++i)
         state[i] = at::where(active[t], state[i], before[i]);
     }
-    const at::Tensor y = outputs.empty() ? at::empty({0, r.batch(), r.size}, r.x.options())
+    const at::Tensor y = outputs.empty() ? at::empty({r.time(), r.batch(), r.size}, r.x.options())
                                          : at::stack(outputs);
     all.push_back(in_order(y, order));
     for (size_t i = 0; i < state.size(); ++i) last[i].push_back(state[i]);

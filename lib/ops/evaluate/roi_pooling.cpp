@@ -28,8 +28,9 @@ Corners<T> corners(T y, T x, int64_t height, int64_t width) {
   if (!(y >= -1 && y <= static_cast<T>(height) && x >= -1 && x <= static_cast<T>(width))) return c;
   y = std::min(std::max<T>(y, 0), static_cast<T>(height - 1));
   x = std::min(std::max<T>(x, 0), static_cast<T>(width - 1));
-  const auto y0 = static_cast<int64_t>(y);
-  const auto x0 = static_cast<int64_t>(x);
+  // Float holds no integer above 2^24 exactly: the conversion of the last index may round up.
+  const int64_t y0 = std::min(static_cast<int64_t>(y), height - 1);
+  const int64_t x0 = std::min(static_cast<int64_t>(x), width - 1);
   const int64_t y1 = std::min(y0 + 1, height - 1);
   const int64_t x1 = std::min(x0 + 1, width - 1);
   const T dy = y - static_cast<T>(y0);

@@ -74,7 +74,8 @@ uint8_t encode_small_float(DType dtype, float value, bool saturate, PowerRoundin
   const bool always = dtype == DType::kFloat4E2M1;
   const auto with_sign = [&](uint8_t code) {
     if (format.unsigned_zero && code == 0) return uint8_t{0};
-    return static_cast<uint8_t>(code | (code == format.nan ? 0 : signed_bit));
+    const bool is_nan = format.nan != 0 && code == format.nan;
+    return static_cast<uint8_t>(code | (is_nan ? 0 : signed_bit));
   };
   const uint8_t beyond = saturate || always ? format.largest : format.overflow;
   if (std::isinf(value)) return with_sign(beyond);
