@@ -133,17 +133,19 @@ onnx::GraphProto write_scope(const Graph& graph, const Scope& scope) {
   onnx::GraphProto proto;
   proto.set_name(graph.name.empty() ? "graph" : graph.name);
   if (!graph.doc.empty()) proto.set_doc_string(graph.doc);
-  for (const NodeId id : graph.order())
-    *proto.add_node() = write_node(graph.node(id), scope);
+  const std::vector<NodeId> order = graph.order();
+  for (const NodeId id : order) *proto.add_node() = write_node(graph.node(id), scope);
   for (const ValueId id : graph.inputs()) write_value(graph, id, scope, *proto.add_input());
   for (const ValueId id : graph.outputs()) write_value(graph, id, scope, *proto.add_output());
   std::unordered_set<int32_t> outputs;
   for (const ValueId id : graph.outputs()) outputs.insert(id.index);
-  for (const ValueId id : graph.value_ids()) {
-    const Value& value = graph.value(id);
-    if (value.producer.valid() && is_typed(value.type) && !outputs.contains(id.index))
-      write_value(graph, id, scope, *proto.add_value_info());
-  }
+  // In the order of the nodes: a reader of the file numbers its values so, and writes them again so.
+  for (const NodeId id : order)
+    for (const ValueId output : graph.node(id).outputs) {
+      const bool inner = output.valid() && !outputs.contains(output.index);
+      if (inner && is_typed(graph.value(output).type))
+        write_value(graph, output, scope, *proto.add_value_info());
+    }
   return proto;
 }
 
