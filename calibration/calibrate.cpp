@@ -30,13 +30,14 @@ void collect(const CalibrationTargets& targets, ValueId id, const RuntimeValue& 
 void refuse_non_finite(const Graph& graph, ValueId id, const Histogram& histogram) {
   if (histogram.non_finite() == 0) return;
   const Value& value = graph.value(id);
-  const std::string producer =
-      value.producer.valid() ? "node " + escape_untrusted(graph.node(value.producer).name)
-                             : "graph input";
-  throw bad_input("calibration.non_finite",
-                  fmt::format("{} elements of value '{}' are NaN or infinite on the calibration data",
-                              histogram.non_finite(), escape_untrusted(value.name)),
-                  producer, "mend the data or the model, or --exclude what computes it");
+  const std::string producer = value.producer.valid()
+                                   ? "node " + escape_untrusted(graph.node(value.producer).name)
+                                   : "graph input";
+  throw bad_input(
+      "calibration.non_finite",
+      fmt::format("{} elements of value '{}' are NaN or infinite on the calibration data",
+                  histogram.non_finite(), escape_untrusted(value.name)),
+      producer, "mend the data or the model, or --exclude what computes it");
 }
 
 }  // namespace
@@ -47,7 +48,8 @@ Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& t
   std::vector<Local> locals(static_cast<size_t>(std::max(1, options.threads)));
   const auto work = [&](size_t, size_t worker, const std::vector<RuntimeValue>& inputs) {
     Local& local = locals[worker];
-    for (size_t i = 0; i < inputs.size(); ++i) collect(targets, graph.inputs()[i], inputs[i], local);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      collect(targets, graph.inputs()[i], inputs[i], local);
     RunOptions run;
     run.check = options.check;
     run.on_value = [&](ValueId id, RuntimeValue& value) { collect(targets, id, value, local); };

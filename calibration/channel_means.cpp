@@ -28,7 +28,8 @@ void ChannelMeans::add(std::span<const float> values, int64_t channels, int64_t 
     }
   for (size_t c = 0; c < totals.size(); ++c) {
     const double mean = totals[c] / static_cast<double>(outer * inner);
-    if (std::fabs(mean) <= kLargest) sums_[c] += static_cast<Fixed>(std::ldexp(mean, kFractionBits));
+    if (std::fabs(mean) <= kLargest)
+      sums_[c] += static_cast<Fixed>(std::ldexp(mean, kFractionBits));
   }
   ++samples_;
 }

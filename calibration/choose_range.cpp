@@ -22,12 +22,14 @@ ScaleZeroPoint parameters(const Range& range, const IntegerGrid& grid) {
 }
 
 Range clipped(const Range& range, const Histogram& histogram) {
-  return {std::max<double>(range.min, histogram.min()), std::min<double>(range.max, histogram.max())};
+  return {std::max<double>(range.min, histogram.min()),
+          std::min<double>(range.max, histogram.max())};
 }
 
 // KL divergence of keeping |x| <= `kept` bins (magnitudes folded), quantized to `levels`.
 double divergence(const std::vector<double>& magnitudes, size_t kept, size_t levels) {
-  std::vector<double> reference(magnitudes.begin(), magnitudes.begin() + static_cast<ptrdiff_t>(kept));
+  std::vector<double> reference(magnitudes.begin(),
+                                magnitudes.begin() + static_cast<ptrdiff_t>(kept));
   for (size_t i = kept; i < magnitudes.size(); ++i) reference.back() += magnitudes[i];
   std::vector<double> quantized(kept, 0.0);
   for (size_t level = 0; level < levels; ++level) {
@@ -79,8 +81,8 @@ Range min_max_range(const Histogram& histogram) { return {histogram.min(), histo
 Range percentile_range(const Histogram& histogram, double percent) {
   if (histogram.count() == 0) return {};
   const bool two_sided = histogram.min() < 0 && histogram.max() > 0;
-  const double outside = (100.0 - percent) / 100.0 * static_cast<double>(histogram.count()) /
-                         (two_sided ? 2.0 : 1.0);
+  const double outside =
+      (100.0 - percent) / 100.0 * static_cast<double>(histogram.count()) / (two_sided ? 2.0 : 1.0);
   const auto& bins = histogram.bins();
   Range range = min_max_range(histogram);
   if (histogram.max() > 0) {

@@ -147,14 +147,10 @@ OpenedData open_format(const OpenRequest& request) {
   switch (request.spec.format) {
     case DataFormat::kNpz:
     case DataFormat::kNpy:
-    case DataFormat::kIdx:
-      return open_array_data(request);
-    case DataFormat::kCsv:
-      return open_csv_data(request);
-    case DataFormat::kWav:
-      return open_wav_data(request);
-    case DataFormat::kImages:
-      return open_image_data(request);
+    case DataFormat::kIdx: return open_array_data(request);
+    case DataFormat::kCsv: return open_csv_data(request);
+    case DataFormat::kWav: return open_wav_data(request);
+    case DataFormat::kImages: return open_image_data(request);
   }
   throw InternalError("a data format without reader");
 }

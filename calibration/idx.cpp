@@ -73,20 +73,13 @@ class Gunzip {
 
 DType idx_dtype(int code) {
   switch (code) {
-    case 0x08:
-      return DType::kUInt8;
-    case 0x09:
-      return DType::kInt8;
-    case 0x0b:
-      return DType::kInt16;
-    case 0x0c:
-      return DType::kInt32;
-    case 0x0d:
-      return DType::kFloat32;
-    case 0x0e:
-      return DType::kFloat64;
-    default:
-      return DType::kUndefined;
+    case 0x08: return DType::kUInt8;
+    case 0x09: return DType::kInt8;
+    case 0x0b: return DType::kInt16;
+    case 0x0c: return DType::kInt32;
+    case 0x0d: return DType::kFloat32;
+    case 0x0e: return DType::kFloat64;
+    default: return DType::kUndefined;
   }
 }
 

@@ -53,22 +53,14 @@ template <class Value>
 Tensor integers_of(DType dtype, Shape shape, const std::vector<Value>& values,
                    const std::string& where) {
   switch (dtype) {
-    case DType::kUInt8:
-      return integers<uint8_t>(dtype, std::move(shape), values, where);
-    case DType::kInt8:
-      return integers<int8_t>(dtype, std::move(shape), values, where);
-    case DType::kUInt16:
-      return integers<uint16_t>(dtype, std::move(shape), values, where);
-    case DType::kInt16:
-      return integers<int16_t>(dtype, std::move(shape), values, where);
-    case DType::kUInt32:
-      return integers<uint32_t>(dtype, std::move(shape), values, where);
-    case DType::kInt32:
-      return integers<int32_t>(dtype, std::move(shape), values, where);
-    case DType::kUInt64:
-      return integers<uint64_t>(dtype, std::move(shape), values, where);
-    case DType::kInt64:
-      return integers<int64_t>(dtype, std::move(shape), values, where);
+    case DType::kUInt8: return integers<uint8_t>(dtype, std::move(shape), values, where);
+    case DType::kInt8: return integers<int8_t>(dtype, std::move(shape), values, where);
+    case DType::kUInt16: return integers<uint16_t>(dtype, std::move(shape), values, where);
+    case DType::kInt16: return integers<int16_t>(dtype, std::move(shape), values, where);
+    case DType::kUInt32: return integers<uint32_t>(dtype, std::move(shape), values, where);
+    case DType::kInt32: return integers<int32_t>(dtype, std::move(shape), values, where);
+    case DType::kUInt64: return integers<uint64_t>(dtype, std::move(shape), values, where);
+    case DType::kInt64: return integers<int64_t>(dtype, std::move(shape), values, where);
     case DType::kBool:
       return packed<uint8_t>(dtype, std::move(shape), values.size(),
                              [&](size_t i) { return static_cast<uint8_t>(values[i] != 0); });
@@ -121,20 +113,11 @@ Shape shape_with_ones(const Dims& dims) {
 void check_finite(const Tensor& tensor, const std::string& where) {
   bool finite = true;
   switch (tensor.dtype()) {
-    case DType::kFloat32:
-      finite = all_finite<float>(tensor);
-      break;
-    case DType::kFloat64:
-      finite = all_finite<double>(tensor);
-      break;
-    case DType::kFloat16:
-      finite = all_finite_16(tensor, 0x7c00);
-      break;
-    case DType::kBFloat16:
-      finite = all_finite_16(tensor, 0x7f80);
-      break;
-    default:
-      break;
+    case DType::kFloat32: finite = all_finite<float>(tensor); break;
+    case DType::kFloat64: finite = all_finite<double>(tensor); break;
+    case DType::kFloat16: finite = all_finite_16(tensor, 0x7c00); break;
+    case DType::kBFloat16: finite = all_finite_16(tensor, 0x7f80); break;
+    default: break;
   }
   if (!finite) throw bad_input("data.non_finite", "the data hold NaN or infinity", where);
 }
@@ -143,18 +126,15 @@ Tensor tensor_from_doubles(DType dtype, Shape shape, const std::vector<double>& 
                            const std::string& where) {
   const auto as_float = [&](size_t i) { return static_cast<float>(values[i]); };
   switch (dtype) {
-    case DType::kFloat32:
-      return packed<float>(dtype, std::move(shape), values.size(), as_float);
-    case DType::kFloat64:
-      return Tensor::of<double>(std::move(shape), values);
+    case DType::kFloat32: return packed<float>(dtype, std::move(shape), values.size(), as_float);
+    case DType::kFloat64: return Tensor::of<double>(std::move(shape), values);
     case DType::kFloat16:
       return packed<uint16_t>(dtype, std::move(shape), values.size(),
                               [&](size_t i) { return float_to_half(as_float(i)); });
     case DType::kBFloat16:
       return packed<uint16_t>(dtype, std::move(shape), values.size(),
                               [&](size_t i) { return float_to_bfloat16(as_float(i)); });
-    default:
-      return integers_of(dtype, std::move(shape), values, where);
+    default: return integers_of(dtype, std::move(shape), values, where);
   }
 }
 

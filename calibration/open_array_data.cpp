@@ -105,8 +105,7 @@ InputReader make_reader(const Array& array, InputRequest request, bool plain) {
                                           row_place(array, row));
               },
               array.rows()};
-    case Use::kValues:
-      break;
+    case Use::kValues: break;
   }
   return {[array, request](int64_t row) {
             return preprocess_values(read_row(array, row), request.spec, request.input,

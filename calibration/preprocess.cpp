@@ -61,18 +61,10 @@ Shape target_shape(const PictureTarget& target, int64_t height, int64_t width, i
   Shape shape;
   if (target.batch) shape.push_back(1);
   switch (target.layout) {
-    case Layout::kChw:
-      shape.insert(shape.end(), {channels, height, width});
-      break;
-    case Layout::kHwc:
-      shape.insert(shape.end(), {height, width, channels});
-      break;
-    case Layout::kHw:
-      shape.insert(shape.end(), {height, width});
-      break;
-    case Layout::kFlat:
-      shape.push_back(channels * height * width);
-      break;
+    case Layout::kChw: shape.insert(shape.end(), {channels, height, width}); break;
+    case Layout::kHwc: shape.insert(shape.end(), {height, width, channels}); break;
+    case Layout::kHw: shape.insert(shape.end(), {height, width}); break;
+    case Layout::kFlat: shape.push_back(channels * height * width); break;
   }
   if (target.layout == Layout::kHw && channels != 1)
     throw bad_input("data.channels",

@@ -37,7 +37,8 @@ std::vector<int64_t> dense_bins(const json& runs) {
   return bins;
 }
 
-// The strict reader speaks of flags and profiles, whose errors are the user's usage; these are data.
+// The strict reader speaks of flags and profiles, whose errors are the user's usage; these are
+// data.
 json parse_statistics(const std::string& text, const std::string& file) {
   try {
     return parse_json_strict(text, file);
@@ -77,16 +78,16 @@ Statistics load_statistics(const std::string& text, const std::string& file) {
         !root.at("channel_means").is_object())
       throw bad_input("statistics.malformed", "the statistics file is damaged", file);
     for (const auto& [name, value] : root.at("values").items())
-      statistics.values[name] = Histogram::restore(
-          value.at("exponent").get<int>(), dense_bins(value.at("bins")),
-          value.at("min").get<float>(), value.at("max").get<float>(),
-          value.at("non_finite").get<int64_t>());
+      statistics.values[name] =
+          Histogram::restore(value.at("exponent").get<int>(), dense_bins(value.at("bins")),
+                             value.at("min").get<float>(), value.at("max").get<float>(),
+                             value.at("non_finite").get<int64_t>());
     for (const auto& [name, means] : root.at("channel_means").items())
       statistics.channel_means[name] = means.get<std::vector<double>>();
     return statistics;
   } catch (const json::exception& error) {
-    throw bad_input("statistics.malformed", "the statistics file is damaged: " +
-                                                escape_untrusted(error.what()), file);
+    throw bad_input("statistics.malformed",
+                    "the statistics file is damaged: " + escape_untrusted(error.what()), file);
   } catch (const Error& error) {
     throw error.text().where.empty() ? error.within(file) : error;
   }

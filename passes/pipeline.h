@@ -12,9 +12,9 @@
 namespace lathe {
 
 struct PipelineOptions {
-  std::set<std::string> disabled;                             // names of passes to skip
-  std::function<void(std::string_view, const Graph&)> dump;   // called after every pass that changed
-  std::function<void()> check;                                // called before every pass; may throw
+  std::set<std::string> disabled;                            // names of passes to skip
+  std::function<void(std::string_view, const Graph&)> dump;  // called after every pass that changed
+  std::function<void()> check;                               // called before every pass; may throw
 };
 
 struct PipelineStep {

@@ -39,7 +39,7 @@ struct PrecisionRules {
   std::map<OpKind, std::vector<std::string>> ops;
   /// Ops that the device executes on integers without new parameters (MaxPool, Reshape, …).
   std::set<OpKind> pass_through;
-  bool float16 = false;                 // computes or at least stores float16
+  bool float16 = false;                   // computes or at least stores float16
   std::vector<int64_t> weight_only_bits;  // of 8, 4
 };
 
@@ -47,7 +47,7 @@ struct CpuProfile {
   std::string arch;              // "x86_64", "aarch64", "xtensa", "armv7e-m"
   std::vector<std::string> isa;  // as /proc/cpuinfo spells them
   int64_t cores = 1;
-  std::string int8 = "none";     // none, maddubs, vnni, amx, sdot, smmla, cmsis-nn
+  std::string int8 = "none";  // none, maddubs, vnni, amx, sdot, smmla, cmsis-nn
 };
 
 struct RuntimeProfile {
@@ -73,7 +73,7 @@ struct TargetProfile {
 };
 
 struct ExecutionProfile {
-  int64_t threads = 0;  // 0: all usable CPUs
+  int64_t threads = 0;            // 0: all usable CPUs
   std::string affinity = "none";  // none, compact, big
   int64_t batch_default = 1;
   int64_t batch_max = 1;
@@ -89,9 +89,9 @@ struct PowerMode {
 
 /// For an estimated latency, which reports mark as simulated.
 struct RateProfile {
-  std::string source;                   // "stated" (data sheet peak) or "measured"
+  std::string source;  // "stated" (data sheet peak) or "measured"
   std::string note;
-  std::map<std::string, double> gops;   // dtype -> 10^9 operations/s, a multiply-add is two
+  std::map<std::string, double> gops;  // dtype -> 10^9 operations/s, a multiply-add is two
   std::optional<double> bandwidth_gb_per_s;
 };
 

@@ -21,8 +21,7 @@ DType read_dtype(JsonReader& reader, const char* key, const std::vector<std::str
 
 TensorFormat read_format(JsonReader reader, bool weights) {
   TensorFormat format;
-  format.dtype =
-      read_dtype(reader, "dtype", {"uint8", "int8", "uint16", "int16", "uint4", "int4"});
+  format.dtype = read_dtype(reader, "dtype", {"uint8", "int8", "uint16", "int16", "uint4", "int4"});
   format.symmetric = reader.boolean("symmetric");
   if (weights) {
     format.per_channel = reader.boolean_or("per_channel", false);
@@ -128,8 +127,7 @@ ExecutionProfile read_execution(JsonReader reader) {
   execution.threads = reader.integer_or("threads", 0, kMaxThreads, 0);
   execution.affinity = reader.choice_or("affinity", {"none", "compact", "big"}, "none");
   execution.batch_default = reader.integer_or("batch_default", 1, kMaxBatch, 1);
-  execution.batch_max =
-      reader.integer_or("batch_max", 1, kMaxBatch, execution.batch_default);
+  execution.batch_max = reader.integer_or("batch_max", 1, kMaxBatch, execution.batch_default);
   if (execution.batch_max < execution.batch_default)
     throw reader.error("batch_max", "expected at least batch_default");
   execution.memory_floor_bytes = reader.integer_if("memory_floor_bytes", 1, kMaxBytes);

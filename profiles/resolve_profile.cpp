@@ -26,7 +26,7 @@ bool is_file_name(std::string_view text) {
 struct Source {
   std::string identity;  // equal for equal sources
   std::string shown;
-  std::string folder;    // of a file; empty for a shipped profile
+  std::string folder;  // of a file; empty for a shipped profile
   json document;
 };
 
@@ -41,8 +41,7 @@ Source shipped(const std::string& name, const std::string& where) {
 }
 
 Source from_file(const std::string& path) {
-  const std::string text =
-      read_file(path, static_cast<int64_t>(kMaxJsonBytes), ExitCode::kUsage);
+  const std::string text = read_file(path, static_cast<int64_t>(kMaxJsonBytes), ExitCode::kUsage);
   std::error_code problem;
   const auto canonical = std::filesystem::canonical(path, problem);
   return {problem ? path : canonical.string(), path,
@@ -53,9 +52,8 @@ Source parent_of(const Source& child, const std::string& name) {
   const std::string where = escape_untrusted(child.shown) + ": /extends";
   if (!is_file_name(name)) return shipped(name, where);
   if (child.folder.empty() || name.find('/') != std::string::npos || name.starts_with('.'))
-    throw bad_usage("profile.extends",
-                    fmt::format("may not extend {}", escape_untrusted(name)), where,
-                    "name a shipped profile or a .json file in the same folder");
+    throw bad_usage("profile.extends", fmt::format("may not extend {}", escape_untrusted(name)),
+                    where, "name a shipped profile or a .json file in the same folder");
   return from_file(child.folder == "/" ? name : child.folder + name);
 }
 

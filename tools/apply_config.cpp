@@ -45,9 +45,9 @@ void apply_key(CLI::App& command, const std::string& file, const std::string& ke
     if (key_of(*option) == key) found = option;
   if (found == nullptr) {
     const std::string nearest = nearest_name(key, keys_of(command));
-    throw bad_usage("config.key", "unknown key '" + escape_untrusted(key) + "'", file,
-                    nearest.empty() ? "keys are flags without dashes"
-                                    : "did you mean '" + nearest + "'?");
+    throw bad_usage(
+        "config.key", "unknown key '" + escape_untrusted(key) + "'", file,
+        nearest.empty() ? "keys are flags without dashes" : "did you mean '" + nearest + "'?");
   }
   if (found->count() > 0) return;  // the command line wins
   try {
@@ -71,9 +71,12 @@ std::string recipe_of(const CLI::App& command) {
     if (is_place(key) || option->count() == 0 || option->get_positional()) continue;
     const auto results = option->results();
     const bool list = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
-    if (option->get_expected_max() == 0) recipe[key] = true;
-    else if (results.size() == 1 && !list) recipe[key] = results.front();
-    else recipe[key] = results;
+    if (option->get_expected_max() == 0)
+      recipe[key] = true;
+    else if (results.size() == 1 && !list)
+      recipe[key] = results.front();
+    else
+      recipe[key] = results;
   }
   return recipe.dump();
 }

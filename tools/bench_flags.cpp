@@ -15,8 +15,9 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->capture_default_str();
   command->add_option("--data", options.data, "Data for inputs and accuracy (default: random)")
       ->type_name("DATA");
-  command->add_option("--metric", options.metric,
-                      "Accuracy metric (default: top1 with labels, agreement without)")
+  command
+      ->add_option("--metric", options.metric,
+                   "Accuracy metric (default: top1 with labels, agreement without)")
       ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
   command->add_option("--samples", options.samples, "Samples for accuracy at most; 0 = all")
       ->check(CLI::NonNegativeNumber)

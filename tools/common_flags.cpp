@@ -8,8 +8,9 @@ void add_common(CLI::App& command, CommonOptions& common, bool writes) {
     command.add_option("-o,--output", common.output, "File to write")->type_name("FILE");
     command.add_flag("--dry-run", common.dry_run, "Stop after the plan; write nothing");
   }
-  command.add_flag("--force", common.force,
-                   writes ? "Overwrite existing output and report" : "Overwrite an existing report");
+  command.add_flag(
+      "--force", common.force,
+      writes ? "Overwrite existing output and report" : "Overwrite an existing report");
   command.add_option("--report", common.report, "Write the JSON report there")->type_name("FILE");
   command.add_flag("--json", common.json, "Print the report, and nothing else, on stdout");
   command.add_option("--profile", common.profile, "Device: a shipped name or a JSON file")
@@ -19,7 +20,8 @@ void add_common(CLI::App& command, CommonOptions& common, bool writes) {
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command.add_option("--seed", common.seed, "Seed of everything random")->capture_default_str();
-  command.add_option("--config", common.config, "Flags from a JSON file, or from a report's recipe")
+  command
+      .add_option("--config", common.config, "Flags from a JSON file, or from a report's recipe")
       ->type_name("FILE");
   command.add_flag("--quiet", common.quiet, "Print errors only");
   command.add_flag("-v,--verbose", common.verbosity, "Print each step");

@@ -19,12 +19,14 @@ CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
       ->type_name("NAME")
       ->expected(1)
       ->take_all();
-  command->add_option("--verify", options.verify,
-                      "Compare before and after on seeded inputs, on this data, or not at all")
+  command
+      ->add_option("--verify", options.verify,
+                   "Compare before and after on seeded inputs, on this data, or not at all")
       ->type_name("random|DATA|off")
       ->capture_default_str();
-  command->add_option("--tolerance", options.tolerance,
-                      "Largest max|a-b|/max|a| of an output (default by precision)")
+  command
+      ->add_option("--tolerance", options.tolerance,
+                   "Largest max|a-b|/max|a| of an output (default by precision)")
       ->check(CLI::NonNegativeNumber);
   add_common(*command, options.common, true);
   return command;

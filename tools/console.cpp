@@ -29,9 +29,12 @@ size_t width(const std::string& text) {
   size_t columns = 0;
   bool escape = false;
   for (const char c : text) {
-    if (c == '\x1b') escape = true;
-    else if (escape) escape = c != 'm';
-    else columns += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+    if (c == '\x1b')
+      escape = true;
+    else if (escape)
+      escape = c != 'm';
+    else
+      columns += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
   }
   return columns;
 }
@@ -46,9 +49,9 @@ std::string error_text(const Error& error) {
   if (error.id() == "gate.syntax")
     for (size_t at = 0; (at = message.find("\\x0a", at)) != std::string::npos;)
       message.replace(at, 4, "\n");
-  std::string out = fmt::format("error[{}]: {}{}{}\n", error.id(),
-                                escape_untrusted(text.where, kMaxShown),
-                                text.where.empty() ? "" : ": ", message);
+  std::string out =
+      fmt::format("error[{}]: {}{}{}\n", error.id(), escape_untrusted(text.where, kMaxShown),
+                  text.where.empty() ? "" : ": ", message);
   if (!text.hint.empty()) out += "  " + escape_untrusted(text.hint, kMaxShown) + "\n";
   return out;
 }
@@ -59,9 +62,8 @@ Console::Console(const CommonOptions& common)
       verbosity_(common.verbosity),
       color_(use_color(color_choice(common.color),
                        terminal_facts(common.json ? STDERR_FILENO : STDOUT_FILENO))),
-      progress_(std::make_unique<Progress>(progress_mode(common), [](std::string_view text) {
-        std::cerr << text << std::flush;
-      })) {}
+      progress_(std::make_unique<Progress>(
+          progress_mode(common), [](std::string_view text) { std::cerr << text << std::flush; })) {}
 
 void Console::print(const std::string& text) {
   if (quiet_) return;

@@ -62,6 +62,7 @@ class Console {
 };
 
 /// Columns aligned by their widest cell; the first row is the heading.
-std::string table(const std::vector<std::vector<std::string>>& rows, const std::string& indent = "  ");
+std::string table(const std::vector<std::vector<std::string>>& rows,
+                  const std::string& indent = "  ");
 
 }  // namespace lathe

@@ -21,14 +21,14 @@ std::string support_name(Support support);
 
 struct InspectNode {
   std::string name;
-  std::string type;         // "Conv"; "com.example:Thing" outside ai.onnx
+  std::string type;  // "Conv"; "com.example:Thing" outside ai.onnx
   bool in_subgraph = false;
-  bool computes = false;    // the op multiplies and accumulates
-  bool understood = true;   // false: an op that lathe does not know
-  std::string precision;    // if it computes: "float32", "QDQ uint8", "QOperator", "weight-only int8"
+  bool computes = false;   // the op multiplies and accumulates
+  bool understood = true;  // false: an op that lathe does not know
+  std::string precision;  // if it computes: "float32", "QDQ uint8", "QOperator", "weight-only int8"
   std::optional<int64_t> macs;  // at batch 1; 0 for ops that do not compute
   Support support = Support::kFloat;
-  std::string output;       // type of output 0: "float 1x8x4x4"
+  std::string output;  // type of output 0: "float 1x8x4x4"
 };
 
 struct InspectOpType {
@@ -49,14 +49,14 @@ struct InspectShare {
 };
 
 struct InspectFacts {
-  std::vector<InspectNode> nodes;     // in order of execution, subgraphs behind their node
-  std::vector<InspectOpType> types;   // most MACs first, then most nodes, then by name
+  std::vector<InspectNode> nodes;    // in order of execution, subgraphs behind their node
+  std::vector<InspectOpType> types;  // most MACs first, then most nodes, then by name
   std::map<std::string, InspectShare> precision;    // of the computing nodes
   std::map<std::string, int64_t> weights_by_dtype;  // bytes of constants
   int64_t compute_nodes = 0;
-  int64_t macs = 0;             // known ones
-  int64_t unknown_nodes = 0;    // computing nodes of unknown MACs
-  int64_t integer_nodes = 0;    // nodes that the profile may compute in integers
+  int64_t macs = 0;           // known ones
+  int64_t unknown_nodes = 0;  // computing nodes of unknown MACs
+  int64_t integer_nodes = 0;  // nodes that the profile may compute in integers
   int64_t integer_macs = 0;
   std::optional<int64_t> arena_bytes;  // absent: more values than are planned here
   int64_t unknown_values = 0;          // activations whose size is not known: counted too small

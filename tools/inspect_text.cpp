@@ -75,8 +75,8 @@ std::string precision_text(const InspectFacts& facts) {
   std::string out;
   for (const auto& [name, share] : facts.precision) {
     if (!out.empty()) out += ", ";
-    out += fmt::format("{} {} of {}", name, share.nodes,
-                       plural(facts.compute_nodes, "compute node"));
+    out +=
+        fmt::format("{} {} of {}", name, share.nodes, plural(facts.compute_nodes, "compute node"));
     if (facts.macs > 0) out += fmt::format(" ({} of MACs)", share_text(share.macs, facts.macs));
   }
   return out.empty() ? "-" : out;
@@ -138,8 +138,10 @@ std::string nodes_text(const InspectFacts& facts, const Console& console) {
              console.bold("precision"), console.bold("support")}};
   for (const InspectNode& node : facts.nodes)
     rows.push_back({(node.in_subgraph ? "  " : "") + node.name, node.type, node.output,
-                    !node.computes ? "" : node.macs ? count_text(*node.macs) : "?", node.precision,
-                    support_name(node.support)});
+                    !node.computes ? ""
+                    : node.macs    ? count_text(*node.macs)
+                                   : "?",
+                    node.precision, support_name(node.support)});
   return "\n" + table(rows);
 }
 
@@ -148,8 +150,7 @@ std::string origin_text(const Model& model, const ModelFacts& file) {
                                 model.ir_version);
   for (const auto& [domain, version] : model.other_opsets)
     out += fmt::format(", {} {}", escape_untrusted(domain, 60), version);
-  if (!model.producer_name.empty())
-    out += ", by " + escape_untrusted(model.producer_name, 60);
+  if (!model.producer_name.empty()) out += ", by " + escape_untrusted(model.producer_name, 60);
   if (!model.producer_version.empty()) out += " " + escape_untrusted(model.producer_version, 60);
   return out;
 }
@@ -159,9 +160,12 @@ nlohmann::json value_json(const Value& value) {
   if (value.type.dims) {
     shape = nlohmann::json::array();
     for (const Dim& dim : *value.type.dims) {
-      if (dim.known()) shape.push_back(dim.size);
-      else if (dim.symbol.empty()) shape.push_back(nullptr);
-      else shape.push_back(escape_untrusted(dim.symbol));
+      if (dim.known())
+        shape.push_back(dim.size);
+      else if (dim.symbol.empty())
+        shape.push_back(nullptr);
+      else
+        shape.push_back(escape_untrusted(dim.symbol));
     }
   }
   return {{"name", escape_untrusted(value.name)},
@@ -267,8 +271,10 @@ nlohmann::json inspect_json(const Model& model, const InspectFacts& facts, const
   if (!all) return out;
   json nodes = json::array();
   for (const InspectNode& node : facts.nodes) {
-    json row{{"name", node.name},     {"type", node.type},
-             {"output", node.output}, {"in_subgraph", node.in_subgraph},
+    json row{{"name", node.name},
+             {"type", node.type},
+             {"output", node.output},
+             {"in_subgraph", node.in_subgraph},
              {"support", support_name(node.support)}};
     if (node.computes) row["precision"] = node.precision;
     put_or_reason(row, "macs", node.macs, "shapes are not known");

@@ -1,8 +1,8 @@
 // lathe: the front end. It parses flags, opens the heavy library only when a command needs it, and
 // turns errors into messages and exit codes.
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdlib>
 #include <functional>
@@ -37,12 +37,13 @@ int guarded(Console& console, const CommonOptions& common, const Work& work) {
   } catch (const Error& error) {
     return console.fail(error, common);
   } catch (const std::bad_alloc&) {
-    return console.fail(over_limit("limit.memory", "out of memory", {},
-                                   "raise --max-memory or take fewer samples"),
-                        common);
+    return console.fail(
+        over_limit("limit.memory", "out of memory", {}, "raise --max-memory or take fewer samples"),
+        common);
   } catch (const std::exception& error) {
     return console.fail(Error(ExitCode::kInternal, "internal",
-                              {escape_untrusted(error.what(), 1000), {},
+                              {escape_untrusted(error.what(), 1000),
+                               {},
                                "this is a bug in lathe; please report it with the command line"}),
                         common);
   }
@@ -95,10 +96,14 @@ int run(int argc, char** argv) {
   const Heavy heavy;
   std::vector<Command> commands{
       {add_quantize(app, quantize), &quantize.common,
-       [&] { return std::vector{quantize.model, quantize.data, quantize.eval}; },
+       [&] {
+         return std::vector{quantize.model, quantize.data, quantize.eval};
+       },
        [&](Console& console) { return heavy.quantize(quantize, console); }},
       {add_compile(app, compile), &compile.common,
-       [&] { return std::vector{compile.model, compile.verify}; },
+       [&] {
+         return std::vector{compile.model, compile.verify};
+       },
        [&](Console& console) { return heavy.compile(compile, console); }},
       {add_bench(app, bench), &bench.common,
        [&] {
@@ -107,17 +112,19 @@ int run(int argc, char** argv) {
          return files;
        },
        [&](Console& console) { return heavy.bench(bench, console); }},
-      {add_inspect(app, inspect), &inspect.common,
-       [&] { return std::vector{inspect.model}; },
+      {add_inspect(app, inspect), &inspect.common, [&] { return std::vector{inspect.model}; },
        [&](Console& console) { return run_inspect(inspect, console); }},
       {add_run(app, run_model), &run_model.common,
-       [&] { return std::vector{run_model.model, run_model.data}; },
+       [&] {
+         return std::vector{run_model.model, run_model.data};
+       },
        [&](Console& console) { return heavy.run(run_model, console); }},
       {add_compare(app, compare), &compare.common,
-       [&] { return std::vector{compare.first, compare.second, compare.data}; },
+       [&] {
+         return std::vector{compare.first, compare.second, compare.data};
+       },
        [&](Console& console) { return heavy.compare(compare, console); }},
-      {add_profiles(app, profiles), &profiles.common,
-       [&] { return std::vector{profiles.name}; },
+      {add_profiles(app, profiles), &profiles.common, [&] { return std::vector{profiles.name}; },
        [&](Console& console) { return run_profiles(profiles, console); }},
   };
   for (Command& command : commands) command.common->argv.assign(argv, argv + argc);

@@ -9,25 +9,25 @@
 namespace lathe {
 
 struct CommonOptions {
-  std::string output;               // -o
-  std::string report;               // --report FILE.json
-  bool json = false;                // the report alone on stdout
+  std::string output;  // -o
+  std::string report;  // --report FILE.json
+  bool json = false;   // the report alone on stdout
   std::string profile = "x86-64-vnni";
-  int threads = 0;                  // 0: usable CPUs by affinity and cgroup
+  int threads = 0;  // 0: usable CPUs by affinity and cgroup
   uint64_t seed = 0;
   std::string config;
   bool dry_run = false;
   bool force = false;
   bool quiet = false;
   int verbosity = 0;
-  std::string color = "auto";       // auto | always | never
-  std::string max_memory;           // quantity: "4GiB"
-  std::string limits = "default";   // strict | default | off
+  std::string color = "auto";      // auto | always | never
+  std::string max_memory;          // quantity: "4GiB"
+  std::string limits = "default";  // strict | default | off
   bool follow_links = false;
   bool trust = false;
 
-  std::vector<std::string> argv;    // as given
-  std::string recipe = "{}";        // JSON object of the flags that were given, for the report
+  std::vector<std::string> argv;  // as given
+  std::string recipe = "{}";      // JSON object of the flags that were given, for the report
 };
 
 struct QuantizeOptions {
@@ -40,8 +40,8 @@ struct QuantizeOptions {
   int64_t samples = 256;
   std::string statistics;
   std::string eval;
-  std::string metric;               // empty: top1 with labels, agreement without
-  std::string max_drop;             // quantity: "1%"
+  std::string metric;    // empty: top1 with labels, agreement without
+  std::string max_drop;  // quantity: "1%"
   std::string weight_granularity = "channel";
   std::vector<std::string> include;
   std::vector<std::string> exclude;
@@ -83,7 +83,7 @@ struct BenchOptions {
   std::vector<std::string> gates;
   std::string tolerance = "2%";
   std::string max_time = "60s";
-  int64_t iterations = 0;           // 0: until the result is stable
+  int64_t iterations = 0;  // 0: until the result is stable
 };
 
 struct CompileOptions {
@@ -99,7 +99,7 @@ struct CompileOptions {
 
 struct ProfilesOptions {
   CommonOptions common;
-  std::string action = "list";      // list | show
+  std::string action = "list";  // list | show
   std::string name;
 };
 

@@ -5,15 +5,17 @@ namespace lathe {
 CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
   CLI::App* command = app.add_subcommand("quantize", "Make a float model an int8 model");
   command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
-  command->add_option("--data", options.data,
-                      "Calibration data: .npz, .npy, idx, CSV, WAV, folder of images, spec .json, "
-                      "or 'random'")
+  command
+      ->add_option("--data", options.data,
+                   "Calibration data: .npz, .npy, idx, CSV, WAV, folder of images, spec .json, "
+                   "or 'random'")
       ->type_name("DATA");
   command->add_option("--mode", options.mode, "What becomes integer, and when")
       ->check(CLI::IsMember({"static"}))
       ->capture_default_str();
-  command->add_option("--observer", options.observer,
-                      "How ranges are chosen; auto takes the least measured error per value")
+  command
+      ->add_option("--observer", options.observer,
+                   "How ranges are chosen; auto takes the least measured error per value")
       ->check(CLI::IsMember({"auto", "minmax", "percentile", "entropy", "mse"}))
       ->capture_default_str();
   command->add_option("--effort", options.effort, "How hard to try")
@@ -22,16 +24,19 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
   command->add_option("--samples", options.samples, "Calibration samples at most")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->capture_default_str();
-  command->add_option("--statistics", options.statistics,
-                      "Read the calibration's statistics there, or write them there when absent")
+  command
+      ->add_option("--statistics", options.statistics,
+                   "Read the calibration's statistics there, or write them there when absent")
       ->type_name("FILE");
   command->add_option("--eval", options.eval, "Evaluate float and int8 model on this data")
       ->type_name("DATA");
-  command->add_option("--metric", options.metric,
-                      "Metric of --eval (default: top1 with labels, agreement without)")
+  command
+      ->add_option("--metric", options.metric,
+                   "Metric of --eval (default: top1 with labels, agreement without)")
       ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
-  command->add_option("--max-drop", options.max_drop,
-                      "End with code 4 when the metric falls by more (points, or share)")
+  command
+      ->add_option("--max-drop", options.max_drop,
+                   "End with code 4 when the metric falls by more (points, or share)")
       ->type_name("QUANTITY");
   command->add_option("--weight-granularity", options.weight_granularity, "Scales of weights")
       ->check(CLI::IsMember({"channel", "tensor"}))

@@ -5,7 +5,9 @@ namespace lathe {
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
   CLI::App* command = app.add_subcommand("run", "Run a model on data and save its outputs as .npz");
   command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
-  command->add_option("--data", options.data, "Input data, or 'random'")->required()->type_name("DATA");
+  command->add_option("--data", options.data, "Input data, or 'random'")
+      ->required()
+      ->type_name("DATA");
   command->add_option("--samples", options.samples, "Samples at most; 0 = all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -22,12 +24,15 @@ CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options) {
       app.add_subcommand("compare", "Error of one model against another, per output and layer");
   command->add_option("reference", options.first, "Reference model")->required()->type_name("A");
   command->add_option("candidate", options.second, "Model to judge")->required()->type_name("B");
-  command->add_option("--data", options.data, "Input data, or 'random'")->required()->type_name("DATA");
+  command->add_option("--data", options.data, "Input data, or 'random'")
+      ->required()
+      ->type_name("DATA");
   command->add_option("--samples", options.samples, "Samples at most; 0 = all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--tolerance", options.tolerance,
-                      "End with code 4 when max|a-b|/max|a| of an output is larger")
+  command
+      ->add_option("--tolerance", options.tolerance,
+                   "End with code 4 when max|a-b|/max|a| of an output is larger")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--min-sqnr", options.min_sqnr,
                       "End with code 4 when an output's SQNR in dB is smaller");

@@ -15,9 +15,9 @@ std::string ram_text(const Profile& profile) {
 }
 
 nlohmann::json row_json(const Profile& profile) {
-  nlohmann::json row{{"name", profile.name},      {"version", profile.version},
-                     {"hash", profile.hash},      {"description", profile.description},
-                     {"arch", profile.cpu.arch},  {"cores", profile.cpu.cores},
+  nlohmann::json row{{"name", profile.name},     {"version", profile.version},
+                     {"hash", profile.hash},     {"description", profile.description},
+                     {"arch", profile.cpu.arch}, {"cores", profile.cpu.cores},
                      {"int8", profile.cpu.int8}};
   put_or_reason(row, "ram_bytes", profile.memory.ram_bytes, "the profile does not bound it");
   return row;

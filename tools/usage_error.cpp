@@ -48,8 +48,10 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     const bool flag = word.size() > 1 && word.front() == '-';
     const std::string bare = word.substr(0, word.find('='));
     std::string nearest;
-    if (flag) nearest = nearest_name(bare, flag_names(*command));
-    else if (top) nearest = nearest_name(bare, command_names(app));
+    if (flag)
+      nearest = nearest_name(bare, flag_names(*command));
+    else if (top)
+      nearest = nearest_name(bare, command_names(app));
     const char* kind = flag ? "unknown flag" : top ? "unknown command" : "unexpected argument";
     return bad_usage("usage.unknown", fmt::format("{} '{}'", kind, escape_untrusted(word)), {},
                      nearest.empty() ? help : "did you mean '" + nearest + "'? " + help);

@@ -34,8 +34,8 @@ double time_block(Side& side, size_t kept, const Clock& clock) {
 }
 
 size_t choose_block_iterations(const ComparisonOptions& options, const Comparison& result) {
-  const double slower = std::max({result.baseline_warm_up.last_median_ns,
-                                  result.candidate_warm_up.last_median_ns, 1.0});
+  const double slower = std::max(
+      {result.baseline_warm_up.last_median_ns, result.candidate_warm_up.last_median_ns, 1.0});
   const double fitting = std::ceil(static_cast<double>(options.block_ns) / slower);
   const size_t most = std::max<size_t>(2, options.block_iterations);
   return fitting >= static_cast<double>(most) ? most
@@ -47,8 +47,8 @@ struct PairedRatios {
   std::vector<double> itself;     // log baseline again / baseline
 };
 
-void run_pair(Side& baseline, Side& candidate, size_t kept, const Clock& clock,
-              BenchRandom& random, PairedRatios& ratios) {
+void run_pair(Side& baseline, Side& candidate, size_t kept, const Clock& clock, BenchRandom& random,
+              PairedRatios& ratios) {
   std::array<size_t, 3> order = {0, 1, 2};
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
   std::array<double, 3> block{};
@@ -134,7 +134,8 @@ Comparison compare_runs(const Runnable& baseline, const Runnable& candidate,
   PairedRatios ratios;
   size_t next_look = std::max(options.pairs, kFewestPairs);
   // Only the planned looks may decide: stopping whenever the result pleases would raise the rate
-  // of false alarms. Running out of time ends with one last look, which takes the place of the next.
+  // of false alarms. Running out of time ends with one last look, which takes the place of the
+  // next.
   while (true) {
     if (conduct.interrupted()) {
       result.stop_reason = StopReason::kInterrupted;

@@ -175,8 +175,7 @@ GateResult evaluate_gate(const Gate& gate, const GateInputs& inputs) {
   if (candidate == nullptr) return failed(result, gate.metric + " was not measured");
   if (!gate.relative) return judge(result, *candidate, metric->sampled);
 
-  const Observed* against =
-      inputs.against ? find(*inputs.against, gate.metric) : nullptr;
+  const Observed* against = inputs.against ? find(*inputs.against, gate.metric) : nullptr;
   if (against == nullptr) {
     return failed(result, gate.metric + " of the against model was not measured");
   }

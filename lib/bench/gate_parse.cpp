@@ -23,9 +23,9 @@ Error syntax_error(std::string_view text, size_t place, const std::string& messa
                    std::string hint = {}) {
   const std::string shown = escape_untrusted(text, kLongestGate);
   const size_t column = escape_untrusted(text.substr(0, place), kLongestGate).size();
-  return bad_usage("gate.syntax", fmt::format("{}\n  {}\n  {:>{}}\n", message, shown, "^",
-                                              column + 1),
-                   "gate", std::move(hint));
+  return bad_usage("gate.syntax",
+                   fmt::format("{}\n  {}\n  {:>{}}\n", message, shown, "^", column + 1), "gate",
+                   std::move(hint));
 }
 
 struct GateParts {
@@ -48,9 +48,9 @@ GateParts split_gate(std::string_view text) {
   const bool equal = sign + 1 < text.size() && text[sign + 1] == '=';
   GateParts parts;
   parts.metric = trimmed(text.substr(0, sign));
-  parts.comparison =
-      text[sign] == '<' ? (equal ? GateComparison::kLessEqual : GateComparison::kLess)
-                        : (equal ? GateComparison::kGreaterEqual : GateComparison::kGreater);
+  parts.comparison = text[sign] == '<'
+                         ? (equal ? GateComparison::kLessEqual : GateComparison::kLess)
+                         : (equal ? GateComparison::kGreaterEqual : GateComparison::kGreater);
   parts.quantity_place = sign + (equal ? 2 : 1);
   while (parts.quantity_place < text.size() && is_blank(text[parts.quantity_place])) {
     ++parts.quantity_place;
@@ -104,8 +104,8 @@ bool read_limit(std::string_view text, Gate& gate) {
     case GateUnit::kNanoseconds:
     case GateUnit::kBytes:
       gate.relative = q.unit == Unit::kPercent;
-      return gate.relative || q.unit == (gate.unit == GateUnit::kBytes ? Unit::kBytes
-                                                                       : Unit::kNanoseconds);
+      return gate.relative ||
+             q.unit == (gate.unit == GateUnit::kBytes ? Unit::kBytes : Unit::kNanoseconds);
     case GateUnit::kPerSecond: return q.unit == Unit::kNone;
     case GateUnit::kTimes: return q.unit == Unit::kNone;
     case GateUnit::kFraction: {

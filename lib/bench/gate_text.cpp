@@ -11,8 +11,7 @@ namespace lathe {
 
 std::string gate_value_text(const Gate& gate, double value) {
   switch (gate.unit) {
-    case GateUnit::kNanoseconds:
-      return gate.relative ? percent_text(value) : duration_text(value);
+    case GateUnit::kNanoseconds: return gate.relative ? percent_text(value) : duration_text(value);
     case GateUnit::kPerSecond: return fmt::format("{:.4g}/s", value);
     case GateUnit::kTimes: return fmt::format("{:.3g}x", value);
     case GateUnit::kBytes: return bytes_text(std::llround(std::clamp(value, 0.0, 9e18)));
@@ -27,8 +26,7 @@ std::string speed_text(const Comparison& comparison) {
   if (!comparison.ratio || !comparison.interval) return "speed not compared";
   const double ratio = *comparison.ratio;
   const Interval& interval = *comparison.interval;
-  const std::string speedup =
-      fmt::format("CI {:.3g}–{:.3g}", 1 / interval.high, 1 / interval.low);
+  const std::string speedup = fmt::format("CI {:.3g}–{:.3g}", 1 / interval.high, 1 / interval.low);
   switch (comparison.verdict) {
     case ComparisonVerdict::kImproved:
       return fmt::format("{:.3g}x faster ({})", 1 / ratio, speedup);

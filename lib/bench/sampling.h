@@ -22,8 +22,8 @@ struct Conduct {
 };
 
 enum class StopReason {
-  kConverged,      // precise enough, and samples enough
-  kIterations,     // the asked number was run; nothing is claimed about convergence
+  kConverged,   // precise enough, and samples enough
+  kIterations,  // the asked number was run; nothing is claimed about convergence
   kMaxTime,
   kMaxIterations,
   kInterrupted,
@@ -79,7 +79,7 @@ Samples take_samples(const Runnable& run, const SamplingOptions& options,
 /// of its interval (a high latency is a low throughput).
 struct Throughput {
   double items_per_s = 0;
-  double low = 0;   // equal to items_per_s, as high is, when there is no interval
+  double low = 0;  // equal to items_per_s, as high is, when there is no interval
   double high = 0;
   bool has_interval = false;
 };

@@ -57,8 +57,8 @@ Percentile supported_percentile(std::span<const double> sorted, double p, double
   result.p = p;
   const size_t needed = samples_needed(p);
   if (sorted.size() < needed) {
-    result.reason = "needs " + std::to_string(needed) + " samples, has " +
-                    std::to_string(sorted.size());
+    result.reason =
+        "needs " + std::to_string(needed) + " samples, has " + std::to_string(sorted.size());
     return result;
   }
   result.value = quantile(sorted, p);

@@ -43,9 +43,9 @@ struct Summary {
   double mean = 0;
   std::optional<double> stdev;  // needs two samples, as cv does
   Estimate median;
-  double mad = 0;               // median absolute deviation from the median, unscaled
+  double mad = 0;  // median absolute deviation from the median, unscaled
   double iqr = 0;
-  std::optional<double> cv;     // stdev / mean; absent too where the mean is 0
+  std::optional<double> cv;             // stdev / mean; absent too where the mean is 0
   std::vector<Percentile> percentiles;  // p50 p90 p95 p99 p99.9
   Outliers outliers;
   double autocorrelation_lag1 = 0;

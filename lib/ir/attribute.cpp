@@ -38,8 +38,10 @@ bool same(const Attribute& a, const Attribute& b) {
       [&](const auto& left) {
         using T = std::decay_t<decltype(left)>;
         const T& right = std::get<T>(b);
-        if constexpr (std::is_same_v<T, Tensor>) return left.identical(right);
-        else return left == right;
+        if constexpr (std::is_same_v<T, Tensor>)
+          return left.identical(right);
+        else
+          return left == right;
       },
       a);
 }
@@ -72,8 +74,7 @@ std::vector<int64_t> Attributes::ints_or(std::string_view name,
   return value_or<std::vector<int64_t>>(*this, name, std::move(fallback));
 }
 
-std::vector<float> Attributes::floats_or(std::string_view name,
-                                         std::vector<float> fallback) const {
+std::vector<float> Attributes::floats_or(std::string_view name, std::vector<float> fallback) const {
   return value_or<std::vector<float>>(*this, name, std::move(fallback));
 }
 

@@ -32,7 +32,8 @@ class Attributes {
   auto end() const { return map_.end(); }
   size_t size() const { return map_.size(); }
 
-  /// The value, or `fallback` when absent. Throw Error (exit 3) when the attribute has another type.
+  /// The value, or `fallback` when absent. Throw Error (exit 3) when the attribute has another
+  /// type.
   int64_t int_or(std::string_view name, int64_t fallback) const;
   float float_or(std::string_view name, float fallback) const;
   std::string string_or(std::string_view name, std::string fallback) const;

@@ -38,7 +38,8 @@ class Error : public std::runtime_error {
   ExitCode code() const { return code_; }
   const std::string& id() const { return id_; }
   const ErrorText& text() const { return text_; }
-  /// The same error with `where` put in front of the place that it names ("model.onnx: node Conv_3").
+  /// The same error with `where` put in front of the place that it names ("model.onnx: node
+  /// Conv_3").
   Error within(std::string_view where) const;
 
  private:
@@ -58,9 +59,11 @@ Error bad_input(std::string id, std::string message, std::string where = {}, std
 /// Bad flag, profile, config or gates file: exit 2.
 Error bad_usage(std::string id, std::string message, std::string where = {}, std::string hint = {});
 /// Memory, depth, size or time limit: exit 8.
-Error over_limit(std::string id, std::string message, std::string where = {}, std::string hint = {});
+Error over_limit(std::string id, std::string message, std::string where = {},
+                 std::string hint = {});
 /// Output could not be written: exit 9.
-Error bad_output(std::string id, std::string message, std::string where = {}, std::string hint = {});
+Error bad_output(std::string id, std::string message, std::string where = {},
+                 std::string hint = {});
 /// Engine, library or sensor is missing: exit 6.
 Error bad_environment(std::string id, std::string message, std::string where = {},
                       std::string hint = {});

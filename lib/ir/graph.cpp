@@ -171,8 +171,8 @@ std::vector<ValueId> Graph::value_ids() const {
 }
 
 size_t Graph::node_count() const {
-  return static_cast<size_t>(
-      std::count_if(nodes_.begin(), nodes_.end(), [](const auto& node) { return node.has_value(); }));
+  return static_cast<size_t>(std::count_if(nodes_.begin(), nodes_.end(),
+                                           [](const auto& node) { return node.has_value(); }));
 }
 
 std::vector<NodeId> Graph::order() const {
@@ -396,7 +396,8 @@ void Graph::erase_value(ValueId id) {
 
 void Graph::set_constant(ValueId id, Tensor tensor) {
   Value& target = live(id);
-  if (target.producer.valid()) throw InternalError("set_constant: '" + target.name + "' is produced");
+  if (target.producer.valid())
+    throw InternalError("set_constant: '" + target.name + "' is produced");
   target.type = tensor_type(tensor.dtype(), dims_of(tensor.shape()));
   target.constant = std::move(tensor);
 }

@@ -53,10 +53,10 @@ Dims dims_of(const Shape& shape);
 struct ValueType {
   enum class Kind : uint8_t { kTensor, kSequence, kOptional, kOther };
   Kind kind = Kind::kTensor;
-  DType dtype = DType::kUndefined;             // of a tensor; undefined = not known
-  std::optional<Dims> dims;                    // of a tensor; nullopt = rank not known
-  std::shared_ptr<const ValueType> element;    // of a sequence or optional
-  std::string other_bytes;                     // kOther (map, sparse tensor, opaque): its TypeProto
+  DType dtype = DType::kUndefined;           // of a tensor; undefined = not known
+  std::optional<Dims> dims;                  // of a tensor; nullopt = rank not known
+  std::shared_ptr<const ValueType> element;  // of a sequence or optional
+  std::string other_bytes;                   // kOther (map, sparse tensor, opaque): its TypeProto
 
   bool is_tensor() const { return kind == Kind::kTensor; }
 };
@@ -90,7 +90,7 @@ class Subgraph {
   Graph& graph() { return *graph_; }
   const Graph& graph() const { return *graph_; }
 
-  std::string attribute;          // "then_branch", "body", …
+  std::string attribute;  // "then_branch", "body", …
   /// Outer values read inside; captures[i] is graph().captured()[i] inside. They count as uses.
   std::vector<ValueId> captures;
 
@@ -114,8 +114,12 @@ struct Node {
   ValueId input(size_t i) const { return i < inputs.size() ? inputs[i] : ValueId{}; }
   ValueId output(size_t i) const { return i < outputs.size() ? outputs[i] : ValueId{}; }
   /// "Conv", or an opaque node's own type.
-  std::string_view type_name() const { return kind == OpKind::kOpaque ? std::string_view(opaque_type) : op_name(kind); }
-  std::string_view domain() const { return kind == OpKind::kOpaque ? std::string_view(opaque_domain) : op_domain(kind); }
+  std::string_view type_name() const {
+    return kind == OpKind::kOpaque ? std::string_view(opaque_type) : op_name(kind);
+  }
+  std::string_view domain() const {
+    return kind == OpKind::kOpaque ? std::string_view(opaque_domain) : op_domain(kind);
+  }
 };
 
 class Graph {
@@ -194,7 +198,6 @@ class Graph {
   std::string fresh_name(std::string_view base) const;
 
  private:
-
   ValueId new_value(std::string name, ValueType type);
   void add_use(ValueId value, NodeId user);
   void drop_use(ValueId value, NodeId user);
@@ -214,7 +217,8 @@ template <class Visit>
 void for_each_graph(const Graph& graph, Visit visit) {
   visit(graph);
   for (const NodeId id : graph.node_ids())
-    for (const Subgraph& subgraph : graph.node(id).subgraphs) for_each_graph(subgraph.graph(), visit);
+    for (const Subgraph& subgraph : graph.node(id).subgraphs)
+      for_each_graph(subgraph.graph(), visit);
 }
 
 }  // namespace lathe

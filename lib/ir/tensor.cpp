@@ -22,7 +22,8 @@ void unpack(const Tensor& tensor, std::vector<Out>& out) {
   const int mask = (1 << bits) - 1;
   for (int64_t i = 0; i < tensor.numel(); ++i) {
     int value = std::to_integer<int>(tensor.bytes()[static_cast<size_t>(i / per_byte)]) >>
-                    (i % per_byte * bits) & mask;
+                    (i % per_byte * bits) &
+                mask;
     if (is_signed_integer(tensor.dtype()) && value >> (bits - 1)) value -= 1 << bits;
     out.push_back(static_cast<Out>(value));
   }
@@ -62,9 +63,10 @@ void widen_half(const Tensor& tensor, std::vector<double>& out, Convert convert)
 void check_size(DType dtype, const Shape& shape, size_t bytes) {
   const int64_t wanted = dtype_bytes(dtype, element_count(shape));
   if (wanted != static_cast<int64_t>(bytes))
-    throw bad_input("tensor.size", fmt::format("{} bytes of data for a {} tensor of shape {}, "
-                                               "which needs {}",
-                                               bytes, dtype_name(dtype), shape_text(shape), wanted));
+    throw bad_input("tensor.size",
+                    fmt::format("{} bytes of data for a {} tensor of shape {}, "
+                                "which needs {}",
+                                bytes, dtype_name(dtype), shape_text(shape), wanted));
 }
 
 size_t alignment_of(DType dtype) {
@@ -78,7 +80,9 @@ int64_t element_count(const Shape& shape) {
   int64_t count = 1;
   bool overflow = false;
   for (const int64_t dim : shape) {
-    if (dim < 0) throw bad_input("tensor.negative_dim", "a tensor has a negative dimension: " + shape_text(shape));
+    if (dim < 0)
+      throw bad_input("tensor.negative_dim",
+                      "a tensor has a negative dimension: " + shape_text(shape));
     overflow |= __builtin_mul_overflow(count, dim, &count);
   }
   for (const int64_t dim : shape)
@@ -132,16 +136,16 @@ const std::vector<std::string>& Tensor::strings() const {
 
 void Tensor::check_type(DType wanted) const {
   if (dtype_ != wanted)
-    throw InternalError(fmt::format("a {} tensor was read as {}", dtype_name(dtype_),
-                                    dtype_name(wanted)));
+    throw InternalError(
+        fmt::format("a {} tensor was read as {}", dtype_name(dtype_), dtype_name(wanted)));
 }
 
 std::vector<int64_t> Tensor::to_int64() const {
   std::vector<int64_t> out;
   out.reserve(static_cast<size_t>(numel_));
   if (!widen_integers(*this, out))
-    throw bad_input("tensor.dtype", fmt::format("integers are needed here, not {}",
-                                                dtype_name(dtype_)));
+    throw bad_input("tensor.dtype",
+                    fmt::format("integers are needed here, not {}", dtype_name(dtype_)));
   return out;
 }
 
@@ -155,8 +159,8 @@ std::vector<double> Tensor::to_double() const {
     case DType::kFloat16: widen_half(*this, out, half_to_float); break;
     case DType::kBFloat16: widen_half(*this, out, bfloat16_to_float); break;
     default:
-      throw bad_input("tensor.dtype", fmt::format("real numbers are needed here, not {}",
-                                                  dtype_name(dtype_)));
+      throw bad_input("tensor.dtype",
+                      fmt::format("real numbers are needed here, not {}", dtype_name(dtype_)));
   }
   return out;
 }

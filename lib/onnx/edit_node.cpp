@@ -31,20 +31,45 @@ Tensor bits16(DType dtype, uint16_t bits) {
 /// Ops whose output has the rank and element type of input 0.
 bool follows_first_input(OpKind kind) {
   switch (kind) {
-    case OpKind::kAbs: case OpKind::kAveragePool: case OpKind::kBatchNormalization:
-    case OpKind::kCeil: case OpKind::kClip: case OpKind::kConcat: case OpKind::kConv:
-    case OpKind::kConvTranspose: case OpKind::kDropout: case OpKind::kElu: case OpKind::kExp:
-    case OpKind::kFloor: case OpKind::kGlobalAveragePool: case OpKind::kGlobalMaxPool:
-    case OpKind::kHardSigmoid: case OpKind::kHardSwish: case OpKind::kIdentity:
-    case OpKind::kInstanceNormalization: case OpKind::kLRN: case OpKind::kLayerNormalization:
-    case OpKind::kLeakyRelu: case OpKind::kLog: case OpKind::kLogSoftmax: case OpKind::kMaxPool:
-    case OpKind::kNeg: case OpKind::kPRelu: case OpKind::kPad: case OpKind::kRelu:
-    case OpKind::kResize: case OpKind::kSelu: case OpKind::kSigmoid: case OpKind::kSlice:
-    case OpKind::kSoftmax: case OpKind::kSoftplus: case OpKind::kSplit: case OpKind::kSqrt:
-    case OpKind::kTanh: case OpKind::kTranspose:
-      return true;
-    default:
-      return false;
+    case OpKind::kAbs:
+    case OpKind::kAveragePool:
+    case OpKind::kBatchNormalization:
+    case OpKind::kCeil:
+    case OpKind::kClip:
+    case OpKind::kConcat:
+    case OpKind::kConv:
+    case OpKind::kConvTranspose:
+    case OpKind::kDropout:
+    case OpKind::kElu:
+    case OpKind::kExp:
+    case OpKind::kFloor:
+    case OpKind::kGlobalAveragePool:
+    case OpKind::kGlobalMaxPool:
+    case OpKind::kHardSigmoid:
+    case OpKind::kHardSwish:
+    case OpKind::kIdentity:
+    case OpKind::kInstanceNormalization:
+    case OpKind::kLRN:
+    case OpKind::kLayerNormalization:
+    case OpKind::kLeakyRelu:
+    case OpKind::kLog:
+    case OpKind::kLogSoftmax:
+    case OpKind::kMaxPool:
+    case OpKind::kNeg:
+    case OpKind::kPRelu:
+    case OpKind::kPad:
+    case OpKind::kRelu:
+    case OpKind::kResize:
+    case OpKind::kSelu:
+    case OpKind::kSigmoid:
+    case OpKind::kSlice:
+    case OpKind::kSoftmax:
+    case OpKind::kSoftplus:
+    case OpKind::kSplit:
+    case OpKind::kSqrt:
+    case OpKind::kTanh:
+    case OpKind::kTranspose: return true;
+    default: return false;
   }
 }
 
@@ -75,8 +100,10 @@ ValueId NodeEdit::op(OpKind kind, std::vector<ValueId> inputs, std::string_view 
 
 void set_input(Graph& graph, NodeId id, size_t index, ValueId value) {
   while (graph.node(id).inputs.size() < index) graph.add_node_input(id, ValueId{});
-  if (graph.node(id).inputs.size() == index) graph.add_node_input(id, value);
-  else graph.replace_input(id, index, value);
+  if (graph.node(id).inputs.size() == index)
+    graph.add_node_input(id, value);
+  else
+    graph.replace_input(id, index, value);
 }
 
 void keep_inputs(Graph& graph, NodeId id, size_t count) {
@@ -181,26 +208,35 @@ DType known_dtype(const Graph& graph, ValueId id) {
         if (number == nullptr || *number <= 0 || *number >= kDTypeCount) return DType::kFloat32;
         return static_cast<DType>(*number);
       }
-      case OpKind::kShape: case OpKind::kSize: case OpKind::kArgMax: case OpKind::kArgMin:
-      case OpKind::kNonZero:
-        return DType::kInt64;
-      case OpKind::kEqual: case OpKind::kLess: case OpKind::kGreater: case OpKind::kAnd:
-      case OpKind::kOr: case OpKind::kNot: case OpKind::kXor:
-        return DType::kBool;
-      case OpKind::kWhere:
-        next = 1;
-        break;
-      case OpKind::kDequantizeLinear:
-        next = 1;
-        break;
+      case OpKind::kShape:
+      case OpKind::kSize:
+      case OpKind::kArgMax:
+      case OpKind::kArgMin:
+      case OpKind::kNonZero: return DType::kInt64;
+      case OpKind::kEqual:
+      case OpKind::kLess:
+      case OpKind::kGreater:
+      case OpKind::kAnd:
+      case OpKind::kOr:
+      case OpKind::kNot:
+      case OpKind::kXor: return DType::kBool;
+      case OpKind::kWhere: next = 1; break;
+      case OpKind::kDequantizeLinear: next = 1; break;
       // The second input, mostly a constant, ends the walk at once.
-      case OpKind::kAdd: case OpKind::kSub: case OpKind::kMul: case OpKind::kDiv:
-      case OpKind::kConv: case OpKind::kConvTranspose: case OpKind::kGemm: case OpKind::kMatMul:
-      case OpKind::kBatchNormalization: case OpKind::kInstanceNormalization: case OpKind::kPRelu:
+      case OpKind::kAdd:
+      case OpKind::kSub:
+      case OpKind::kMul:
+      case OpKind::kDiv:
+      case OpKind::kConv:
+      case OpKind::kConvTranspose:
+      case OpKind::kGemm:
+      case OpKind::kMatMul:
+      case OpKind::kBatchNormalization:
+      case OpKind::kInstanceNormalization:
+      case OpKind::kPRelu:
         if (graph.constant(node.input(1)) != nullptr) next = 1;
         break;
-      default:
-        break;
+      default: break;
     }
     id = node.input(next);
   }

@@ -158,9 +158,10 @@ const MappedFile& ExternalFiles::open(const std::string& location, const std::st
   if (const auto it = files_.find(location); it != files_.end()) return it->second;
   const std::string shown = escape_untrusted(location);
   if (directory_.empty())
-    throw bad_input("external_data.no_directory",
-                    "the tensor's data is in the file '" + shown + "', but the model has no directory",
-                    where, "give the model as a file");
+    throw bad_input(
+        "external_data.no_directory",
+        "the tensor's data is in the file '" + shown + "', but the model has no directory", where,
+        "give the model as a file");
   if (const std::string_view fault = fault_of(location); !fault.empty())
     throw bad_input("external_data.location",
                     fmt::format("the place of external data, '{}', {}", shown, fault), where,
@@ -174,22 +175,23 @@ const MappedFile& ExternalFiles::open(const std::string& location, const std::st
   if (!file.valid()) {
     if (errno == ENOENT)
       throw bad_input("external_data.missing",
-                      "the tensor's data is in the file '" + shown + "', which does not exist", where,
-                      "put '" + shown + "' beside the model");
+                      "the tensor's data is in the file '" + shown + "', which does not exist",
+                      where, "put '" + shown + "' beside the model");
     if (errno == ELOOP || errno == EXDEV)
       throw bad_input("external_data.link",
                       "the data file '" + shown + "' is reached through a symbolic link", where,
                       "use --follow-links when the link can be trusted");
-    throw bad_input("external_data.unreadable",
-                    fmt::format("the data file '{}' cannot be opened: {}", shown, std::strerror(errno)),
-                    where);
+    throw bad_input(
+        "external_data.unreadable",
+        fmt::format("the data file '{}' cannot be opened: {}", shown, std::strerror(errno)), where);
   }
   MappedFile mapped = map_file(file.get(), where + ": data file '" + shown + "'");
   if (model_ && mapped.identity == *model_)
     throw bad_input("external_data.model_itself", "the model names itself as its data file", where);
   if (refuse_hard_links_ && mapped.links > 1)
-    throw bad_input("external_data.hard_link", "the data file '" + shown + "' has several hard links",
-                    where, "copy the file, or use --limits default");
+    throw bad_input("external_data.hard_link",
+                    "the data file '" + shown + "' has several hard links", where,
+                    "copy the file, or use --limits default");
   return files_.emplace(location, std::move(mapped)).first->second;
 }
 

@@ -1,5 +1,6 @@
 // External tensor data: the one place that opens a file whose name stands inside a model.
-// onnx.ai/onnx/repo-docs/ExternalData.html; rules of CVE-2024-27318, CVE-2026-27489, -34445, -34446.
+// onnx.ai/onnx/repo-docs/ExternalData.html; rules of CVE-2024-27318, CVE-2026-27489, -34445,
+// -34446.
 #pragma once
 
 #include <onnx/onnx_pb.h>

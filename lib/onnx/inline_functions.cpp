@@ -68,10 +68,12 @@ void check_calls(const Functions& functions, int max_depth) {
       }
       const FunctionKey* callee = top.callees[top.next++];
       const auto [it, is_new] = heights.emplace(callee, kOpen);
-      if (is_new) stack.push_back(open_call(*callee, functions));
+      if (is_new)
+        stack.push_back(open_call(*callee, functions));
       else if (it->second == kOpen)
         throw bad_input("model.recursive_function", shown(*callee) + " calls itself");
-      else top.height = std::max(top.height, it->second + 1);
+      else
+        top.height = std::max(top.height, it->second + 1);
     }
   }
 }
@@ -139,17 +141,17 @@ class Inliner {
                        int depth) {
     constexpr int64_t kNodeBytes = 1024;  // a node and its values in a Graph
     const onnx::FunctionProto& original = *reading_.functions.at(key_of(call));
-    reading_.source.budget.charge(static_cast<int64_t>(original.ByteSizeLong()) * 2 +
-                                      kNodeBytes * (1 + original.node_size()),
-                                  "inlining functions");
+    reading_.source.budget.charge(
+        static_cast<int64_t>(original.ByteSizeLong()) * 2 + kNodeBytes * (1 + original.node_size()),
+        "inlining functions");
     if (node.inputs.size() > static_cast<size_t>(original.input_size()) ||
         node.outputs.size() > static_cast<size_t>(original.output_size()))
       throw bad_input("model.function_call", "a call has more inputs or outputs than the function",
                       "node '" + escape_untrusted(node.name) + "'");
     onnx::FunctionProto function = original;
 
-    const auto defaults = newer_messages<onnx::AttributeProto>(function.unknown_fields(),
-                                                               kFunctionAttributeProto);
+    const auto defaults =
+        newer_messages<onnx::AttributeProto>(function.unknown_fields(), kFunctionAttributeProto);
     Given given;
     for (const auto& attribute : defaults) given[attribute.name()] = &attribute;
     for (const auto& attribute : call.attribute()) given[attribute.name()] = &attribute;
@@ -158,8 +160,8 @@ class Inliner {
     onnx::GraphProto body;
     body.set_name(function.name());
     body.mutable_node()->Swap(function.mutable_node());
-    for (auto& info : newer_messages<onnx::ValueInfoProto>(function.unknown_fields(),
-                                                           kFunctionValueInfo))
+    for (auto& info :
+         newer_messages<onnx::ValueInfoProto>(function.unknown_fields(), kFunctionValueInfo))
       body.add_value_info()->Swap(&info);
     for (const std::string& name : function.output()) body.add_output()->set_name(name);
     Instance instance;
@@ -179,8 +181,10 @@ class Inliner {
     inner.opset = model_.opset;
     for (const auto& import : function.opset_import()) {
       const std::string domain = plain_domain(import.domain());
-      if (domain.empty()) inner.opset = import.version();
-      else model_.other_opsets.emplace(domain, import.version());
+      if (domain.empty())
+        inner.opset = import.version();
+      else
+        model_.other_opsets.emplace(domain, import.version());
     }
     inner.graph = read_graph(body, reading_, depth, absent);
     for (size_t i = 0; i < instance.actual.size(); ++i)

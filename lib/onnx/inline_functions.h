@@ -13,11 +13,12 @@ namespace lathe {
 /// calls nested deeper than options.max_function_depth.
 Functions collect_functions(const onnx::ModelProto& proto, const ReadOptions& options);
 
-/// Replaces every node of kCallDomain in model.graph, at any depth, by its function's body: the body
-/// is read, normalised under the function's own opset and copied in; its values and nodes are named
-/// "<call>/<name>", outputs keep the call's names. References to attributes take the call's, else the
-/// function's default, else the attribute is left out. model.graph is normalised before.
-/// Throws Error: exit 3 for too many inputs or outputs; exit 8 when the memory budget is used up.
+/// Replaces every node of kCallDomain in model.graph, at any depth, by its function's body: the
+/// body is read, normalised under the function's own opset and copied in; its values and nodes are
+/// named
+/// "<call>/<name>", outputs keep the call's names. References to attributes take the call's, else
+/// the function's default, else the attribute is left out. model.graph is normalised before. Throws
+/// Error: exit 3 for too many inputs or outputs; exit 8 when the memory budget is used up.
 void inline_functions(Model& model, GraphReading& reading);
 
 }  // namespace lathe

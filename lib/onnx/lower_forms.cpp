@@ -42,7 +42,8 @@ bool is_upsample_like(const Graph& graph, const Node& node) {
   if (mode != "nearest") return false;
   const std::string rounding = attributes.string_or("nearest_mode", "round_prefer_floor");
   const Tensor* scales = graph.constant(node.input(2));
-  const std::vector<double> factors = scales != nullptr ? scales->to_double() : std::vector<double>{};
+  const std::vector<double> factors =
+      scales != nullptr ? scales->to_double() : std::vector<double>{};
   const bool shrinks = std::any_of(factors.begin(), factors.end(), [](double f) { return f < 1; });
   const bool grows = std::any_of(factors.begin(), factors.end(), [](double f) { return f > 1; });
   return rounding == (shrinks && !grows ? "ceil" : "floor");
@@ -87,8 +88,8 @@ void lower_resize(const NodeEdit& edit) {
 int64_t need_quantize(const Graph& graph, const Node& node) {
   if (!node.input(1).valid()) return 0;
   const ValueType& scale = graph.value(node.input(1)).type;
-  const bool scalar = !scale.dims || scale.dims->empty() ||
-                      (scale.dims->size() == 1 && (*scale.dims)[0].size == 1);
+  const bool scalar =
+      !scale.dims || scale.dims->empty() || (scale.dims->size() == 1 && (*scale.dims)[0].size == 1);
   return scalar ? 0 : 13;
 }
 void lower_quantize(const NodeEdit& edit) {

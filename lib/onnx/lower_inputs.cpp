@@ -83,8 +83,8 @@ int64_t need_slice(const Graph& graph, const Node& node) {
   for (size_t i = 1; i <= 4; ++i)
     if (!absent_or_constant(graph, node, i)) return 10;
   const auto steps = constant_ints(graph, node.input(4));
-  const bool stepped = steps && std::any_of(steps->begin(), steps->end(),
-                                            [](int64_t step) { return step != 1; });
+  const bool stepped =
+      steps && std::any_of(steps->begin(), steps->end(), [](int64_t step) { return step != 1; });
   return stepped ? 10 : 0;
 }
 void lower_slice(const NodeEdit& edit) {

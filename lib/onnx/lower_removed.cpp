@@ -65,8 +65,7 @@ void lower_crop(const NodeEdit& edit) {
   const ValueId starts = list("starts", {top, left});
   const ValueId ends = list("ends", {end(0, top, border[3]), end(1, left, border[2])});
   const ValueId axes = list("axes", {2, 3});
-  const ValueId cropped =
-      edit.op(OpKind::kSlice, {edit.input(0), starts, ends, axes}, "cropped");
+  const ValueId cropped = edit.op(OpKind::kSlice, {edit.input(0), starts, ends, axes}, "cropped");
   replace_node(edit.graph, edit.id, {cropped});
 }
 

@@ -35,10 +35,16 @@ struct Magic {
 constexpr std::array<Magic, 18> kMagic{{
     {0, "\x1f\x8b", "a gzip file"},
     {0, "BZh", "a bzip2 file"},
-    {0, "\xfd" "7zXZ", "an xz file"},
+    {0,
+     "\xfd"
+     "7zXZ",
+     "an xz file"},
     {0, "\x28\xb5\x2f\xfd", "a zstd file"},
     {0, "7z\xbc\xaf", "a 7z archive"},
-    {0, "\x7f" "ELF", "an ELF program or library"},
+    {0,
+     "\x7f"
+     "ELF",
+     "an ELF program or library"},
     {0, "\xff\xd8\xff", "a JPEG picture"},
     {0, "\x89PNG", "a PNG picture"},
     {0, "\x93NUMPY", "a NumPy array"},
@@ -68,7 +74,8 @@ MappedFile map_file(int descriptor, std::string_view where) {
     throw bad_input("file.unreadable", std::string("cannot be read: ") + std::strerror(errno),
                     std::string(where));
   if (!S_ISREG(status.st_mode))
-    throw bad_input("file.not_regular", "is " + std::string(kind_of(status.st_mode)) + ", a file is needed",
+    throw bad_input("file.not_regular",
+                    "is " + std::string(kind_of(status.st_mode)) + ", a file is needed",
                     std::string(where));
   MappedFile file;
   file.identity = {status.st_dev, status.st_ino};
@@ -93,7 +100,8 @@ MappedFile map_file(const std::filesystem::path& path) {
                     errno == ENOENT ? "there is no such file"
                                     : std::string("cannot be opened: ") + std::strerror(errno),
                     where);
-  const std::shared_ptr<const void> closer(nullptr, [descriptor](const void*) { ::close(descriptor); });
+  const std::shared_ptr<const void> closer(nullptr,
+                                           [descriptor](const void*) { ::close(descriptor); });
   return map_file(descriptor, where);
 }
 

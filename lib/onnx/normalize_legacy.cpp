@@ -42,15 +42,16 @@ ValueId with_runtime_ones(const NodeEdit& edit, ValueId a, ValueId b, int64_t ax
 
 // Before opset 7 the second operand was aligned at `axis` of the first, or at its end.
 void broadcast(const NodeEdit& edit) {
-  const bool aligned = edit.node().attributes.int_or("broadcast", 0) != 0 &&
-                       edit.node().attributes.has("axis");
+  const bool aligned =
+      edit.node().attributes.int_or("broadcast", 0) != 0 && edit.node().attributes.has("axis");
   const int64_t axis = edit.node().attributes.int_or("axis", -1);
   edit.attributes().erase("broadcast");
   edit.attributes().erase("axis");
   if (!aligned || axis < 0) return;
   const ValueId a = edit.input(0), b = edit.input(1);
   if (!a.valid() || !b.valid()) return;
-  const std::optional<int64_t> rank_a = known_rank(edit.graph, a), rank_b = known_rank(edit.graph, b);
+  const std::optional<int64_t> rank_a = known_rank(edit.graph, a),
+                               rank_b = known_rank(edit.graph, b);
   ValueId operand;
   if (rank_a && rank_b) {
     const int64_t ones = *rank_a - *rank_b - axis;
@@ -124,7 +125,8 @@ void recurrent(const NodeEdit& edit) { edit.attributes().erase("output_sequence"
 
 void roi_align(const NodeEdit& edit) {
   const char* name = "coordinate_transformation_mode";
-  if (!edit.node().attributes.has(name)) edit.attributes().set(name, std::string("output_half_pixel"));
+  if (!edit.node().attributes.has(name))
+    edit.attributes().set(name, std::string("output_half_pixel"));
 }
 
 void grid_sample(const NodeEdit& edit) {
@@ -137,18 +139,30 @@ void grid_sample(const NodeEdit& edit) {
 void scan(const NodeEdit& edit) { set_opaque(edit.graph, edit.id, "", "Scan"); }
 
 constexpr NormalizeRule kRules[] = {
-    {OpKind::kAdd, 7, broadcast},      {OpKind::kAnd, 7, broadcast},
-    {OpKind::kCast, 6, cast},          {OpKind::kConcat, 4, concat},
-    {OpKind::kDiv, 7, broadcast},      {OpKind::kEqual, 7, broadcast},
-    {OpKind::kGRU, 7, recurrent},      {OpKind::kGemm, 7, gemm},
-    {OpKind::kGlobalLpPool, 2, lp_pool}, {OpKind::kGreater, 7, broadcast},
-    {OpKind::kGridSample, 20, grid_sample}, {OpKind::kLSTM, 7, recurrent},
-    {OpKind::kLess, 7, broadcast},     {OpKind::kLpPool, 2, lp_pool},
-    {OpKind::kMul, 7, broadcast},      {OpKind::kOr, 7, broadcast},
-    {OpKind::kPRelu, 7, prelu},        {OpKind::kPow, 7, broadcast},
-    {OpKind::kRNN, 7, recurrent},      {OpKind::kRoiAlign, 16, roi_align},
-    {OpKind::kScan, 9, scan},          {OpKind::kSelu, 6, selu},
-    {OpKind::kSub, 7, broadcast},      {OpKind::kTile, 6, tile},
+    {OpKind::kAdd, 7, broadcast},
+    {OpKind::kAnd, 7, broadcast},
+    {OpKind::kCast, 6, cast},
+    {OpKind::kConcat, 4, concat},
+    {OpKind::kDiv, 7, broadcast},
+    {OpKind::kEqual, 7, broadcast},
+    {OpKind::kGRU, 7, recurrent},
+    {OpKind::kGemm, 7, gemm},
+    {OpKind::kGlobalLpPool, 2, lp_pool},
+    {OpKind::kGreater, 7, broadcast},
+    {OpKind::kGridSample, 20, grid_sample},
+    {OpKind::kLSTM, 7, recurrent},
+    {OpKind::kLess, 7, broadcast},
+    {OpKind::kLpPool, 2, lp_pool},
+    {OpKind::kMul, 7, broadcast},
+    {OpKind::kOr, 7, broadcast},
+    {OpKind::kPRelu, 7, prelu},
+    {OpKind::kPow, 7, broadcast},
+    {OpKind::kRNN, 7, recurrent},
+    {OpKind::kRoiAlign, 16, roi_align},
+    {OpKind::kScan, 9, scan},
+    {OpKind::kSelu, 6, selu},
+    {OpKind::kSub, 7, broadcast},
+    {OpKind::kTile, 6, tile},
     {OpKind::kXor, 7, broadcast},
 };
 

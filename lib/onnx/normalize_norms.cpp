@@ -80,8 +80,7 @@ void batch_normalization(const NodeEdit& edit) {
     return output.valid() &&
            (!edit.graph.value(output).users.empty() || edit.graph.is_output(output));
   };
-  if (is_read(3) || is_read(4))
-    return set_opaque(edit.graph, edit.id, "", "BatchNormalization");
+  if (is_read(3) || is_read(4)) return set_opaque(edit.graph, edit.id, "", "BatchNormalization");
   const bool training = is_read(1) || is_read(2);
   const bool spatial = edit.node().attributes.int_or("spatial", 1) != 0;
   if (!spatial && training) return set_opaque(edit.graph, edit.id, "", "BatchNormalization");
@@ -111,7 +110,8 @@ ValueId per_channel(const NodeEdit& edit, ValueId grouped, int64_t groups, std::
           const auto source = tensor->bytes().subspan(static_cast<size_t>(g) * element, element);
           bytes.insert(bytes.end(), source.begin(), source.end());
         }
-      return edit.constant(suffix, Tensor::from_bytes(tensor->dtype(), {channels}, std::move(bytes)));
+      return edit.constant(suffix,
+                           Tensor::from_bytes(tensor->dtype(), {channels}, std::move(bytes)));
     }
   }
   Attributes second, axis0;
@@ -152,7 +152,8 @@ void mean_variance(const NodeEdit& edit) {
   const bool variance = edit.node().attributes.int_or("normalize_variance", 1) != 0;
   edit.attributes().erase("across_channels");
   edit.attributes().erase("normalize_variance");
-  const std::vector<int64_t> axes = across ? std::vector<int64_t>{1, 2, 3} : std::vector<int64_t>{2, 3};
+  const std::vector<int64_t> axes =
+      across ? std::vector<int64_t>{1, 2, 3} : std::vector<int64_t>{2, 3};
   if (variance) return edit.attributes().set("axes", axes);
   const ValueId list = edit.constant("axes", Tensor::vector<int64_t>(axes));
   const ValueId mean = edit.op(OpKind::kReduceMean, {edit.input(0), list}, "mean");

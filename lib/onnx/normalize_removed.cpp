@@ -55,13 +55,19 @@ void set_asymmetric_resize(const NodeEdit& edit, std::string mode) {
 
 bool normalize_removed_op(const NodeEdit& edit) {
   const Node& node = edit.node();
-  if (node.kind != OpKind::kOpaque || !(node.opaque_domain.empty() || node.opaque_domain == "ai.onnx"))
+  if (node.kind != OpKind::kOpaque ||
+      !(node.opaque_domain.empty() || node.opaque_domain == "ai.onnx"))
     return false;
-  if (node.opaque_type == "Upsample") upsample(edit);
-  else if (node.opaque_type == "Scatter") set_kind(edit.graph, edit.id, OpKind::kScatterElements);
-  else if (node.opaque_type == "ParametricSoftplus") scaled_activation(edit, OpKind::kSoftplus);
-  else if (node.opaque_type == "ScaledTanh") scaled_activation(edit, OpKind::kTanh);
-  else return false;
+  if (node.opaque_type == "Upsample")
+    upsample(edit);
+  else if (node.opaque_type == "Scatter")
+    set_kind(edit.graph, edit.id, OpKind::kScatterElements);
+  else if (node.opaque_type == "ParametricSoftplus")
+    scaled_activation(edit, OpKind::kSoftplus);
+  else if (node.opaque_type == "ScaledTanh")
+    scaled_activation(edit, OpKind::kTanh);
+  else
+    return false;
   return true;
 }
 

@@ -17,11 +17,14 @@ ValueType read_tensor_type(const onnx::TypeProto_Tensor& proto) {
   ValueType type = tensor_type(read_dtype(proto.elem_type()));
   if (!proto.has_shape()) return type;
   if (proto.shape().dim_size() > kMaxRank)
-    throw over_limit("tensor.rank", fmt::format("a type has {} dimensions", proto.shape().dim_size()));
+    throw over_limit("tensor.rank",
+                     fmt::format("a type has {} dimensions", proto.shape().dim_size()));
   Dims dims;
   for (const auto& dim : proto.shape().dim()) {
-    if (dim.has_dim_value() && dim.dim_value() >= 0) dims.push_back(Dim::of(dim.dim_value()));
-    else dims.push_back(Dim::named(dim.has_dim_param() ? dim.dim_param() : std::string()));
+    if (dim.has_dim_value() && dim.dim_value() >= 0)
+      dims.push_back(Dim::of(dim.dim_value()));
+    else
+      dims.push_back(Dim::named(dim.has_dim_param() ? dim.dim_param() : std::string()));
   }
   type.dims = std::move(dims);
   return type;
@@ -50,8 +53,8 @@ Proto::AttributeType attribute_type(const Proto& proto) {
   if (proto.strings_size() > 0) return Proto::STRINGS;
   if (proto.tensors_size() > 0) return Proto::TENSORS;
   if (proto.graphs_size() > 0) return Proto::GRAPHS;
-  throw bad_input("node.attribute_type", "attribute '" + escape_untrusted(proto.name()) +
-                                             "' has neither type nor value");
+  throw bad_input("node.attribute_type",
+                  "attribute '" + escape_untrusted(proto.name()) + "' has neither type nor value");
 }
 
 Attribute read_attribute(Proto& proto, TensorSource source) {
@@ -68,8 +71,7 @@ Attribute read_attribute(Proto& proto, TensorSource source) {
     default:
       throw bad_input("node.attribute_type",
                       fmt::format("attribute '{}' is of type {}, which is not supported",
-                                  escape_untrusted(proto.name()),
-                                  static_cast<int>(proto.type())));
+                                  escape_untrusted(proto.name()), static_cast<int>(proto.type())));
   }
 }
 
@@ -80,10 +82,12 @@ Tensor read_constant_node(onnx::NodeProto& node, TensorSource source) {
   Proto& proto = *node.mutable_attribute(0);
   const std::string& name = proto.name();
   if (!proto.ref_attr_name().empty())
-    throw bad_input("node.ref_attribute", "an attribute refers to a function's, but stands outside");
+    throw bad_input("node.ref_attribute",
+                    "an attribute refers to a function's, but stands outside");
   const auto require = [&](Proto::AttributeType type) {
     if (attribute_type(proto) != type)
-      throw bad_input("node.attribute_type", "attribute '" + escape_untrusted(name) + "' has the wrong type");
+      throw bad_input("node.attribute_type",
+                      "attribute '" + escape_untrusted(name) + "' has the wrong type");
   };
   if (name == "value" && attribute_type(proto) == Proto::TENSOR)
     return read_tensor(*proto.mutable_t(), source);

@@ -128,7 +128,8 @@ void read_inputs(const onnx::GraphProto& proto, Scope& scope) {
       continue;
     check_new(scope, input.name());
     try {
-      declare(scope, input.name(), scope.graph.add_input(input.name(), read_type(input.type())), -1);
+      declare(scope, input.name(), scope.graph.add_input(input.name(), read_type(input.type())),
+              -1);
     } catch (const Error& error) {
       throw error.within("graph input " + quoted(input.name()));
     }
@@ -173,8 +174,8 @@ void read_attributes(onnx::NodeProto& proto, Node& node, Scope& scope, GraphRead
     if (!seen.insert(name).second)
       throw bad_input("node.attribute_twice", "attribute " + quoted(name) + " is there twice");
     if (!attribute.ref_attr_name().empty())
-      throw bad_input("node.ref_attribute", "attribute " + quoted(name) +
-                                                " refers to a function's, but stands outside");
+      throw bad_input("node.ref_attribute",
+                      "attribute " + quoted(name) + " refers to a function's, but stands outside");
     if (attribute_type(attribute) == onnx::AttributeProto::GRAPH) {
       Scope body = read_scope(*attribute.mutable_g(), reading, &scope, scope.depth + 1, {});
       Subgraph subgraph(name, std::move(body.graph));

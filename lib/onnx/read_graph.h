@@ -40,7 +40,9 @@ struct GraphReading {
 };
 
 /// No domain of a file: it holds a control character, which names of operators may not.
-inline constexpr std::string_view kCallDomain = "\x01" "call";
+inline constexpr std::string_view kCallDomain =
+    "\x01"
+    "call";
 
 /// Takes the graph out of `proto`. Constant nodes and initializers (dense and sparse) become
 /// constants; an initializer that is also an input (IR 3) is no input. Names of `absent` are known

@@ -43,8 +43,8 @@ onnx::ModelProto parse(std::span<const std::byte> bytes, const ReadOptions& opti
   if (bytes.empty())
     throw bad_input("model.empty", "the file is empty", {}, "fetch or export the model again");
   if (bytes.size() > INT_MAX)
-    throw over_limit("model.too_large", "the file has 2 GiB or more, which protobuf cannot hold", {},
-                     "save the model with external data");
+    throw over_limit("model.too_large", "the file has 2 GiB or more, which protobuf cannot hold",
+                     {}, "save the model with external data");
   try {
     return parse_checked(bytes, options);
   } catch (const Error& error) {

@@ -8,9 +8,10 @@ namespace lathe {
 
 void MemoryBudget::charge(int64_t bytes, std::string_view what) {
   if (bytes < 0 || bytes > left_)
-    throw over_limit("model.memory", fmt::format("{} would take too much memory for a file of this "
-                                                 "size",
-                                                 what),
+    throw over_limit("model.memory",
+                     fmt::format("{} would take too much memory for a file of this "
+                                 "size",
+                                 what),
                      {}, "raise --max-memory when the file can be trusted");
   left_ -= bytes;
 }

@@ -57,7 +57,8 @@ std::vector<std::byte> packed(const In& values) {
   for (const auto value : values) {
     const auto out = static_cast<Out>(value);
     if (static_cast<int64_t>(out) != static_cast<int64_t>(value))
-      throw bad_input("tensor.value_range", fmt::format("{} does not fit the tensor's type", value));
+      throw bad_input("tensor.value_range",
+                      fmt::format("{} does not fit the tensor's type", value));
     std::memcpy(to, &out, sizeof out);
     to += sizeof out;
   }
@@ -115,8 +116,7 @@ Tensor with_clean_bools(Tensor tensor) {
 
 Tensor read_unnamed(onnx::TensorProto& proto, TensorSource source) {
   const DType dtype = read_dtype(proto.data_type());
-  if (dtype == DType::kUndefined)
-    throw bad_input("tensor.dtype", "the tensor has no element type");
+  if (dtype == DType::kUndefined) throw bad_input("tensor.dtype", "the tensor has no element type");
   if (proto.has_segment())
     throw bad_input("tensor.segment", "tensors in segments are not supported");
   if (proto.dims_size() > kMaxRank)
@@ -203,7 +203,8 @@ Tensor read_sparse_tensor(onnx::SparseTensorProto& proto, TensorSource source) {
       if (inside) place = place * size + coordinate;
     }
     if (!inside || place < 0 || place >= count)
-      throw bad_input("tensor.sparse_index", "an index of the sparse tensor is out of range", where);
+      throw bad_input("tensor.sparse_index", "an index of the sparse tensor is out of range",
+                      where);
     std::memcpy(dense.data() + static_cast<size_t>(place) * width,
                 values.bytes().data() + static_cast<size_t>(i) * width, width);
   }

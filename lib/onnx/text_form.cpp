@@ -31,8 +31,10 @@ std::string type_text(const ValueType& type) {
   std::string dims;
   for (const Dim& dim : *type.dims) {
     if (!dims.empty()) dims += ',';
-    if (dim.known()) dims += std::to_string(dim.size);
-    else dims += dim.symbol.empty() ? std::string("?") : escape_untrusted(dim.symbol);
+    if (dim.known())
+      dims += std::to_string(dim.size);
+    else
+      dims += dim.symbol.empty() ? std::string("?") : escape_untrusted(dim.symbol);
   }
   return out.append("[").append(dims).append("]");
 }
@@ -45,7 +47,8 @@ uint64_t checksum(std::span<const std::byte> bytes) {
 }
 
 bool is_listed(DType dtype) {
-  if (dtype_bits(dtype) < 8 || dtype == DType::kComplex64 || dtype == DType::kComplex128) return false;
+  if (dtype_bits(dtype) < 8 || dtype == DType::kComplex64 || dtype == DType::kComplex128)
+    return false;
   return is_floating(dtype) || is_integer(dtype) || dtype == DType::kBool;
 }
 
@@ -60,13 +63,14 @@ std::string elements_text(const Tensor& tensor) {
     std::string all;
     for (const std::string& text : tensor.strings()) all.append(text).append(1, '\0');
     for (int64_t i = 0; i < shown; ++i) add(quote_text(tensor.strings()[static_cast<size_t>(i)]));
-    if (shown < tensor.numel()) add(fmt::format("... #{:016x}", checksum(std::as_bytes(std::span(all)))));
+    if (shown < tensor.numel())
+      add(fmt::format("... #{:016x}", checksum(std::as_bytes(std::span(all)))));
     return out;
   }
   if (!is_listed(tensor.dtype())) return fmt::format("#{:016x}", checksum(tensor.bytes()));
   const size_t bytes = static_cast<size_t>(dtype_bytes(tensor.dtype(), shown));
-  const Tensor start = Tensor::from_owner(tensor.dtype(), {shown}, tensor.owner(),
-                                          tensor.bytes().first(bytes));
+  const Tensor start =
+      Tensor::from_owner(tensor.dtype(), {shown}, tensor.owner(), tensor.bytes().first(bytes));
   if (is_floating(tensor.dtype()) && tensor.dtype() != DType::kFloat64) {
     for (const double value : start.to_double()) add(fmt::format("{}", static_cast<float>(value)));
   } else if (is_floating(tensor.dtype())) {
@@ -186,7 +190,8 @@ class Listing {
         separator = ", ";
       }
       std::map<std::string, const Subgraph*> subgraphs;
-      for (const Subgraph& subgraph : node.subgraphs) subgraphs.emplace(subgraph.attribute, &subgraph);
+      for (const Subgraph& subgraph : node.subgraphs)
+        subgraphs.emplace(subgraph.attribute, &subgraph);
       for (const auto& [name, subgraph] : subgraphs) {
         out_.append(separator).append(escape_untrusted(name)).append(" = ");
         this->graph(subgraph->graph(), depth);
@@ -222,8 +227,7 @@ Model parse_text(std::string_view text) {
   onnx::ModelProto proto;
   const std::string terminated(text);
   const auto status = onnx::OnnxParser::Parse(proto, terminated.c_str());
-  if (!status.IsOK())
-    throw bad_input("text.syntax", escape_untrusted(status.ErrorMessage(), 1000));
+  if (!status.IsOK()) throw bad_input("text.syntax", escape_untrusted(status.ErrorMessage(), 1000));
   const std::string bytes = proto.SerializeAsString();
   return read_onnx(std::as_bytes(std::span(bytes)), {}, {});
 }

@@ -15,9 +15,28 @@ namespace lathe {
 namespace {
 
 enum class Message : uint8_t {
-  kModel, kGraph, kNode, kAttribute, kTensor, kSparseTensor, kValueInfo, kType, kTypeTensor,
-  kTypeSequence, kTypeMap, kTypeOptional, kTypeSparse, kTypeOpaque, kShape, kDimension, kFunction,
-  kTraining, kEntry, kOpset, kAnnotation, kSegment,
+  kModel,
+  kGraph,
+  kNode,
+  kAttribute,
+  kTensor,
+  kSparseTensor,
+  kValueInfo,
+  kType,
+  kTypeTensor,
+  kTypeSequence,
+  kTypeMap,
+  kTypeOptional,
+  kTypeSparse,
+  kTypeOpaque,
+  kShape,
+  kDimension,
+  kFunction,
+  kTraining,
+  kEntry,
+  kOpset,
+  kAnnotation,
+  kSegment,
 };
 constexpr size_t kMessages = 22;
 
@@ -26,18 +45,28 @@ template <class T>
 constexpr int64_t cost_of() {
   return static_cast<int64_t>(sizeof(T)) + 24;
 }
-constexpr std::array<int64_t, kMessages> kCosts{
-    cost_of<onnx::ModelProto>(), cost_of<onnx::GraphProto>(), cost_of<onnx::NodeProto>(),
-    cost_of<onnx::AttributeProto>(), cost_of<onnx::TensorProto>(),
-    cost_of<onnx::SparseTensorProto>(), cost_of<onnx::ValueInfoProto>(),
-    cost_of<onnx::TypeProto>(), cost_of<onnx::TypeProto_Tensor>(),
-    cost_of<onnx::TypeProto_Sequence>(), cost_of<onnx::TypeProto_Map>(),
-    cost_of<onnx::TypeProto_Optional>(), cost_of<onnx::TypeProto_SparseTensor>(),
-    cost_of<onnx::TypeProto>(), cost_of<onnx::TensorShapeProto>(),
-    cost_of<onnx::TensorShapeProto_Dimension>(), cost_of<onnx::FunctionProto>(),
-    cost_of<onnx::TrainingInfoProto>(), cost_of<onnx::StringStringEntryProto>(),
-    cost_of<onnx::OperatorSetIdProto>(), cost_of<onnx::TensorAnnotation>(),
-    cost_of<onnx::TensorProto_Segment>()};
+constexpr std::array<int64_t, kMessages> kCosts{cost_of<onnx::ModelProto>(),
+                                                cost_of<onnx::GraphProto>(),
+                                                cost_of<onnx::NodeProto>(),
+                                                cost_of<onnx::AttributeProto>(),
+                                                cost_of<onnx::TensorProto>(),
+                                                cost_of<onnx::SparseTensorProto>(),
+                                                cost_of<onnx::ValueInfoProto>(),
+                                                cost_of<onnx::TypeProto>(),
+                                                cost_of<onnx::TypeProto_Tensor>(),
+                                                cost_of<onnx::TypeProto_Sequence>(),
+                                                cost_of<onnx::TypeProto_Map>(),
+                                                cost_of<onnx::TypeProto_Optional>(),
+                                                cost_of<onnx::TypeProto_SparseTensor>(),
+                                                cost_of<onnx::TypeProto>(),
+                                                cost_of<onnx::TensorShapeProto>(),
+                                                cost_of<onnx::TensorShapeProto_Dimension>(),
+                                                cost_of<onnx::FunctionProto>(),
+                                                cost_of<onnx::TrainingInfoProto>(),
+                                                cost_of<onnx::StringStringEntryProto>(),
+                                                cost_of<onnx::OperatorSetIdProto>(),
+                                                cost_of<onnx::TensorAnnotation>(),
+                                                cost_of<onnx::TensorProto_Segment>()};
 constexpr int64_t kStringCost = 48;
 constexpr int64_t kNumberCost = 8;
 constexpr int64_t kUnknownCost = 64;
@@ -56,7 +85,9 @@ constexpr Table make_table() {
   const auto set = [&](M parent, int field, Rule rule, M child = M::kModel) {
     table[static_cast<size_t>(parent)][static_cast<size_t>(field)] = {rule, child};
   };
-  const auto many = [&](M parent, int field, M child) { set(parent, field, Rule::kMessage, child); };
+  const auto many = [&](M parent, int field, M child) {
+    set(parent, field, Rule::kMessage, child);
+  };
   const auto once = [&](M parent, int field, M child) {
     set(parent, field, Rule::kMessageOnce, child);
   };
@@ -159,8 +190,9 @@ constexpr Table make_table() {
 constexpr Table kTable = make_table();
 
 [[noreturn]] void malformed(size_t offset, std::string_view what) {
-  throw bad_input("model.malformed", fmt::format("the file is damaged at byte {}: {}", offset, what),
-                  {}, "check that it is a complete ONNX file");
+  throw bad_input("model.malformed",
+                  fmt::format("the file is damaged at byte {}: {}", offset, what), {},
+                  "check that it is a complete ONNX file");
 }
 
 struct Frame {
@@ -179,8 +211,10 @@ class Scanner {
     counts_.parsed_bytes = static_cast<int64_t>(bytes_.size());
     enter(Message::kModel, bytes_.size(), 0);
     while (!stack_.empty()) {
-      if (at_ == stack_.back().end) stack_.pop_back();
-      else read_field();
+      if (at_ == stack_.back().end)
+        stack_.pop_back();
+      else
+        read_field();
     }
     memory_budget(options_, bytes_.size()).charge(counts_.parsed_bytes, "reading the model");
     return counts_;
@@ -231,13 +265,21 @@ class Scanner {
     const uint64_t tag = varint(frame.end);
     const uint64_t number = tag >> 3;
     if (number == 0 || tag > UINT32_MAX) malformed(start, "a field has no valid number");
-    const Field field = number < kFieldLimit
-                            ? kTable[static_cast<size_t>(frame.message)][number]
-                            : Field{};
+    const Field field =
+        number < kFieldLimit ? kTable[static_cast<size_t>(frame.message)][number] : Field{};
     switch (tag & 7) {
-      case 0: varint(frame.end); count_number(field); return;
-      case 1: skip(8, frame.end); count_number(field); return;
-      case 5: skip(4, frame.end); count_number(field); return;
+      case 0:
+        varint(frame.end);
+        count_number(field);
+        return;
+      case 1:
+        skip(8, frame.end);
+        count_number(field);
+        return;
+      case 5:
+        skip(4, frame.end);
+        count_number(field);
+        return;
       case 2: break;
       default: malformed(start, fmt::format("field {} has wire type {}", number, tag & 7));
     }
@@ -273,8 +315,10 @@ class Scanner {
   }
 
   void count_number(const Field& field) {
-    if (field.rule == Rule::kNumbers) counts_.parsed_bytes += kNumberCost;
-    else if (field.rule != Rule::kScalar) counts_.parsed_bytes += kUnknownCost;
+    if (field.rule == Rule::kNumbers)
+      counts_.parsed_bytes += kNumberCost;
+    else if (field.rule != Rule::kScalar)
+      counts_.parsed_bytes += kUnknownCost;
   }
 
   // Numbers in a packed field. Fixed-width ones are already counted with the file's own bytes.

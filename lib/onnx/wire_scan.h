@@ -1,6 +1,6 @@
 // A walk over a ModelProto's wire bytes that allocates nothing per message, so that a file is
-// refused before protobuf builds objects for it: ten megabytes of empty messages would become 1.4 GB.
-// Wire format: protobuf.dev/programming-guides/encoding; schema: onnx.proto of onnx 1.20.1.
+// refused before protobuf builds objects for it: ten megabytes of empty messages would become 1.4
+// GB. Wire format: protobuf.dev/programming-guides/encoding; schema: onnx.proto of onnx 1.20.1.
 #pragma once
 
 #include <cstddef>

@@ -107,8 +107,7 @@ onnx::NodeProto write_node(const Node& node, const Scope& scope) {
   }
   std::stable_sort(attributes.begin(), attributes.end(),
                    [](const auto& a, const auto& b) { return a.name() < b.name(); });
-  for (onnx::AttributeProto& attribute : attributes)
-    *proto.add_attribute() = std::move(attribute);
+  for (onnx::AttributeProto& attribute : attributes) *proto.add_attribute() = std::move(attribute);
 
   for (const auto& [key, value] : node.metadata) {
     onnx::StringStringEntryProto entry;
@@ -139,7 +138,8 @@ onnx::GraphProto write_scope(const Graph& graph, const Scope& scope) {
   for (const ValueId id : graph.outputs()) write_value(graph, id, scope, *proto.add_output());
   std::unordered_set<int32_t> outputs;
   for (const ValueId id : graph.outputs()) outputs.insert(id.index);
-  // In the order of the nodes: a reader of the file numbers its values so, and writes them again so.
+  // In the order of the nodes: a reader of the file numbers its values so, and writes them again
+  // so.
   for (const NodeId id : order)
     for (const ValueId output : graph.node(id).outputs) {
       const bool inner = output.valid() && !outputs.contains(output.index);
@@ -182,8 +182,10 @@ onnx::TypeProto write_type(const ValueType& type) {
       onnx::TensorShapeProto& shape = *tensor.mutable_shape();
       for (const Dim& dim : *type.dims) {
         auto& written = *shape.add_dim();
-        if (dim.known()) written.set_dim_value(dim.size);
-        else if (!dim.symbol.empty()) written.set_dim_param(dim.symbol);
+        if (dim.known())
+          written.set_dim_value(dim.size);
+        else if (!dim.symbol.empty())
+          written.set_dim_param(dim.symbol);
       }
       break;
     }
@@ -193,9 +195,7 @@ onnx::TypeProto write_type(const ValueType& type) {
     case ValueType::Kind::kOptional:
       *proto.mutable_optional_type()->mutable_elem_type() = write_type(*type.element);
       break;
-    case ValueType::Kind::kOther:
-      proto.ParseFromString(type.other_bytes);
-      break;
+    case ValueType::Kind::kOther: proto.ParseFromString(type.other_bytes); break;
   }
   return proto;
 }

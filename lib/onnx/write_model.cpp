@@ -19,19 +19,17 @@ constexpr int64_t kLargePiece = int64_t{1} << 20;
 /// The IR version that first had an element type.
 int64_t ir_version_of_type(DType dtype) {
   switch (dtype) {
-    case DType::kFloat8E4M3FN: case DType::kFloat8E4M3FNUZ:
-    case DType::kFloat8E5M2: case DType::kFloat8E5M2FNUZ:
-      return 9;
-    case DType::kUInt4: case DType::kInt4:
-      return 10;
-    case DType::kFloat4E2M1:
-      return 11;
-    case DType::kFloat8E8M0:
-      return 12;
-    case DType::kUInt2: case DType::kInt2:
-      return 13;
-    default:
-      return 4;
+    case DType::kFloat8E4M3FN:
+    case DType::kFloat8E4M3FNUZ:
+    case DType::kFloat8E5M2:
+    case DType::kFloat8E5M2FNUZ: return 9;
+    case DType::kUInt4:
+    case DType::kInt4: return 10;
+    case DType::kFloat4E2M1: return 11;
+    case DType::kFloat8E8M0: return 12;
+    case DType::kUInt2:
+    case DType::kInt2: return 13;
+    default: return 4;
   }
 }
 
@@ -42,13 +40,13 @@ int64_t choose_opset(const Model& model, const WriteOptions& options) {
   // The internal form is that of the newest opset known here, whatever a newer file said.
   opset = std::min(opset, std::max(kNewestWrittenOpset, need.opset));
   if (opset > options.max_opset)
-    throw bad_usage("opset.too_new",
-                    fmt::format("the model needs opset {}, at most {} is allowed", opset,
-                                options.max_opset),
-                    need.opset == opset && !need.node.empty()
-                        ? std::string("node ").append(escape_untrusted(need.node))
-                        : std::string(),
-                    "allow a newer opset, or exclude that node");
+    throw bad_usage(
+        "opset.too_new",
+        fmt::format("the model needs opset {}, at most {} is allowed", opset, options.max_opset),
+        need.opset == opset && !need.node.empty()
+            ? std::string("node ").append(escape_untrusted(need.node))
+            : std::string(),
+        "allow a newer opset, or exclude that node");
   for_each_graph(model.graph, [&](const Graph& graph) {
     for (const NodeId id : graph.node_ids()) {
       const Node& node = graph.node(id);
@@ -74,7 +72,8 @@ int64_t choose_ir_version(const Graph& graph, int64_t opset, const WriteOptions&
   if (least > options.max_ir)
     throw bad_usage("ir_version.too_new",
                     fmt::format("an element type of the model needs IR version {}, at most {} is "
-                                "allowed", least, options.max_ir));
+                                "allowed",
+                                least, options.max_ir));
   return std::max(least, std::min(ir_version_of(opset), options.max_ir));
 }
 

@@ -168,20 +168,15 @@ std::vector<ValueType> control_flow_types(const Graph& graph, const Node& node) 
         if (node.subgraphs.size() != 2) throw bad_node("an If needs two branches");
         types[i] = join_types(body_output(body, i), body_output(node.subgraphs[1].graph(), i));
         break;
-      case OpKind::kLoop:
-        types[i] = loop_output(graph, node, body, i);
-        break;
-      case OpKind::kScan:
-        types[i] = scan_output(graph, node, body, i);
-        break;
+      case OpKind::kLoop: types[i] = loop_output(graph, node, body, i); break;
+      case OpKind::kScan: types[i] = scan_output(graph, node, body, i); break;
       case OpKind::kSequenceMap:
         // Types that nest without end are not built (see sequence_construct).
         if (!body_output(body, i).is_tensor()) break;
         types[i].kind = ValueType::Kind::kSequence;
         types[i].element = std::make_shared<const ValueType>(body_output(body, i));
         break;
-      default:
-        break;
+      default: break;
     }
   }
   return types;

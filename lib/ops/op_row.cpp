@@ -327,8 +327,7 @@ int64_t weight_channel_axis(const Graph& graph, const Node& node) {
   switch (node.kind) {
     case OpKind::kGemm:
     case OpKind::kFusedGemm:
-    case OpKind::kQGemm:
-      return node.attributes.int_or("transB", 0) != 0 ? 0 : 1;
+    case OpKind::kQGemm: return node.attributes.int_or("transB", 0) != 0 ? 0 : 1;
     case OpKind::kMatMul:
     case OpKind::kMatMulInteger:
     case OpKind::kQLinearMatMul:
@@ -341,8 +340,7 @@ int64_t weight_channel_axis(const Graph& graph, const Node& node) {
       if (rank < 2) return -1;
       return node.attributes.int_or("transB", 0) != 0 ? rank - 2 : rank - 1;
     }
-    default:
-      return row.weight_channel_axis;
+    default: return row.weight_channel_axis;
   }
 }
 

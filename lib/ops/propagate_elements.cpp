@@ -57,22 +57,16 @@ Element combined(const InferCall& call, const Element& a, const Element& b) {
       if (a.number == 0 || b.number == 0) return number(0);
       return numbers && !__builtin_mul_overflow(*a.number, *b.number, &result) ? number(result)
                                                                                : Element{};
-    case OpKind::kDiv:
-      return divided(a, b);
-    case OpKind::kMod:
-      return remainder(call, a, b);
+    case OpKind::kDiv: return divided(a, b);
+    case OpKind::kMod: return remainder(call, a, b);
     case OpKind::kMin:
       return numbers ? number(std::min(*a.number, *b.number)) : a == b ? a : Element{};
     case OpKind::kMax:
       return numbers ? number(std::max(*a.number, *b.number)) : a == b ? a : Element{};
-    case OpKind::kEqual:
-      return equal(a, b);
-    case OpKind::kGreater:
-      return numbers ? number(*a.number > *b.number) : Element{};
-    case OpKind::kLess:
-      return numbers ? number(*a.number < *b.number) : Element{};
-    default:
-      return {};
+    case OpKind::kEqual: return equal(a, b);
+    case OpKind::kGreater: return numbers ? number(*a.number > *b.number) : Element{};
+    case OpKind::kLess: return numbers ? number(*a.number < *b.number) : Element{};
+    default: return {};
   }
 }
 
@@ -234,24 +228,17 @@ Known size(const InferCall& call) {
 
 Known dispatch(const InferCall& call) {
   switch (call.node.kind) {
-    case OpKind::kShape:
-      return shape(call);
-    case OpKind::kSize:
-      return size(call);
-    case OpKind::kGather:
-      return gather(call);
-    case OpKind::kSlice:
-      return slice(call);
-    case OpKind::kConcat:
-      return concat(call);
+    case OpKind::kShape: return shape(call);
+    case OpKind::kSize: return size(call);
+    case OpKind::kGather: return gather(call);
+    case OpKind::kSlice: return slice(call);
+    case OpKind::kConcat: return concat(call);
     case OpKind::kIdentity:
     case OpKind::kReshape:
     case OpKind::kSqueeze:
     case OpKind::kUnsqueeze:
-    case OpKind::kFlatten:
-      return call.elements(0);
-    case OpKind::kCast:
-      return cast(call);
+    case OpKind::kFlatten: return call.elements(0);
+    case OpKind::kCast: return cast(call);
     case OpKind::kAdd:
     case OpKind::kSub:
     case OpKind::kMul:
@@ -261,22 +248,16 @@ Known dispatch(const InferCall& call) {
     case OpKind::kMax:
     case OpKind::kEqual:
     case OpKind::kGreater:
-    case OpKind::kLess:
-      return binary(call);
-    case OpKind::kWhere:
-      return where(call);
-    case OpKind::kConstantOfShape:
-      return constant_of_shape(call);
-    case OpKind::kRange:
-      return range(call);
-    case OpKind::kReduceProd:
-      return reduced_product(call);
+    case OpKind::kLess: return binary(call);
+    case OpKind::kWhere: return where(call);
+    case OpKind::kConstantOfShape: return constant_of_shape(call);
+    case OpKind::kRange: return range(call);
+    case OpKind::kReduceProd: return reduced_product(call);
     case OpKind::kExpand: {
       const Known data = call.elements(0);
       return data && data->size() == 1 ? repeated(call, (*data)[0]) : std::nullopt;
     }
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
 }
 

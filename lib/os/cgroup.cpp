@@ -61,8 +61,7 @@ std::optional<double> smallest(const std::string& tree, std::string path, const 
 std::optional<double> least_limit(const std::string& root, const std::string& controller,
                                   const Read& v2, const Read& v1) {
   std::optional<double> least;
-  if (const auto path = group_path(root, ""))
-    least = smallest(root + "/sys/fs/cgroup", *path, v2);
+  if (const auto path = group_path(root, "")) least = smallest(root + "/sys/fs/cgroup", *path, v2);
   if (const auto path = group_path(root, controller))
     if (const auto value = smallest(root + "/sys/fs/cgroup/" + controller, *path, v1))
       least = std::min(*value, least.value_or(*value));

@@ -37,8 +37,7 @@ void check_directory(const std::string& path, const std::string& shown) {
     const std::string what =
         missing ? "its directory does not exist"
                 : fmt::format("its directory cannot be used: {}", std::strerror(errno));
-    throw bad_output("output.directory", what, shown,
-                     missing ? "create the directory first" : "");
+    throw bad_output("output.directory", what, shown, missing ? "create the directory first" : "");
   }
   if (!S_ISDIR(facts.st_mode))
     throw bad_output("output.directory", "its parent is not a directory", shown);
@@ -50,7 +49,8 @@ void check_directory(const std::string& path, const std::string& shown) {
 }  // namespace
 
 bool same_file(const std::string& a, const std::string& b) {
-  struct stat first {}, second {};
+  struct stat first {
+  }, second{};
   if (::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0)
     return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
   return target_of(a) == target_of(b);

@@ -108,10 +108,9 @@ void require_matches(const std::vector<Selector>& selectors, const std::vector<N
       return selector.matches(node.name, node.op_type);
     });
     if (!used)
-      throw bad_usage("glob.no_match",
-                      fmt::format("{} matches no node", escape_untrusted(selector.text())),
-                      std::string(flag),
-                      "`lathe inspect` lists the nodes; op:Conv selects by type");
+      throw bad_usage(
+          "glob.no_match", fmt::format("{} matches no node", escape_untrusted(selector.text())),
+          std::string(flag), "`lathe inspect` lists the nodes; op:Conv selects by type");
   }
 }
 

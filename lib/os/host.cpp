@@ -45,7 +45,7 @@ std::string cpu_model(const std::string& cpuinfo, const std::string& arch) {
 }
 
 std::vector<std::string> isa_flags(const std::string& cpuinfo) {
-  auto field = text_field(cpuinfo, "flags");           // x86
+  auto field = text_field(cpuinfo, "flags");            // x86
   if (!field) field = text_field(cpuinfo, "Features");  // ARM
   std::vector<std::string> out;
   const std::vector<std::string>& known = known_isa_flags();
@@ -77,10 +77,10 @@ int affinity_cpus() {
 
 const std::vector<std::string>& known_isa_flags() {
   static const std::vector<std::string> flags{
-      "amx_bf16", "amx_int8", "amx_tile", "asimd", "asimddp", "asimdhp", "avx", "avx2",
-      "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx512bw", "avx512dq", "avx512f", "avx512vl",
-      "avx_vnni", "bf16", "f16c", "fma", "fphp", "i8mm", "sse4_1", "sse4_2", "ssse3", "sve", "sve2",
-      "svei8mm"};
+      "amx_bf16", "amx_int8",    "amx_tile",    "asimd",       "asimddp",  "asimdhp",  "avx",
+      "avx2",     "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx512bw", "avx512dq", "avx512f",
+      "avx512vl", "avx_vnni",    "bf16",        "f16c",        "fma",      "fphp",     "i8mm",
+      "sse4_1",   "sse4_2",      "ssse3",       "sve",         "sve2",     "svei8mm"};
   return flags;
 }
 

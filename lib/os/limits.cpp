@@ -28,10 +28,10 @@ void apply_memory_limit(int64_t bytes) {
                           fmt::format("the memory limit cannot be read: {}", std::strerror(errno)));
   const int64_t used = private_memory_bytes().value_or(0);
   if (bytes < used + kHeadroomBytes)
-    throw bad_usage("limit.memory",
-                    fmt::format("{} is too small: {} are in use at start", bytes_text(bytes),
-                                bytes_text(used)),
-                    "--max-memory", fmt::format("at least {}", bytes_text(used + kHeadroomBytes)));
+    throw bad_usage(
+        "limit.memory",
+        fmt::format("{} is too small: {} are in use at start", bytes_text(bytes), bytes_text(used)),
+        "--max-memory", fmt::format("at least {}", bytes_text(used + kHeadroomBytes)));
   if (limit.rlim_max != RLIM_INFINITY && static_cast<rlim_t>(bytes) > limit.rlim_max)
     throw bad_usage("limit.memory",
                     fmt::format("{} is more than the system allows", bytes_text(bytes)),
@@ -51,12 +51,11 @@ std::optional<int64_t> memory_limit() {
 
 Error memory_error(std::string where) {
   const std::optional<int64_t> limit = memory_limit();
-  return over_limit("limit.memory",
-                    limit ? fmt::format("more memory is needed than the limit of {}",
-                                        bytes_text(*limit))
-                          : std::string("not enough memory"),
-                    std::move(where),
-                    limit ? "raise --max-memory" : "use a smaller --batch or fewer --samples");
+  return over_limit(
+      "limit.memory",
+      limit ? fmt::format("more memory is needed than the limit of {}", bytes_text(*limit))
+            : std::string("not enough memory"),
+      std::move(where), limit ? "raise --max-memory" : "use a smaller --batch or fewer --samples");
 }
 
 }  // namespace lathe

@@ -55,13 +55,12 @@ void Progress::update(int64_t done, std::string_view detail) {
 }
 
 std::string Progress::line(int64_t done, std::string_view detail) const {
-  const double elapsed_ns =
-      static_cast<double>(std::chrono::nanoseconds(last_ - started_).count());
+  const double elapsed_ns = static_cast<double>(std::chrono::nanoseconds(last_ - started_).count());
   std::string text = label_;
   const std::string unit = unit_.empty() ? "" : " " + unit_;
   if (total_ > 0) {
-    const int64_t share = static_cast<int64_t>(100.0 * static_cast<double>(done) /
-                                               static_cast<double>(total_));
+    const int64_t share =
+        static_cast<int64_t>(100.0 * static_cast<double>(done) / static_cast<double>(total_));
     text += fmt::format(" {}/{}{} {}%", done, total_, unit, std::clamp<int64_t>(share, 0, 100));
     if (done > 0 && done < total_) {
       const double left =

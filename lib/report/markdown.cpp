@@ -121,8 +121,8 @@ std::string markdown_cell(std::string_view text) {
 
 std::string report_markdown(const json& report) {
   const json& run = at(report, "run");
-  std::string out = fmt::format("## {}: lathe {}\n", text_of(at(report, "verdict")),
-                                text_of(at(run, "command")));
+  std::string out =
+      fmt::format("## {}: lathe {}\n", text_of(at(report, "verdict")), text_of(at(run, "command")));
   if (const json& error = at(report, "error"); !error.is_null()) {
     out += fmt::format("\n**{}** {}: {}\n", text_of(at(error, "code")), text_of(at(error, "where")),
                        text_of(at(error, "message")));
@@ -130,8 +130,8 @@ std::string report_markdown(const json& report) {
       out += fmt::format("\n{}\n", text_of(hint));
   }
   out += table_of(at(report, "gates"), "Gates", {"id", "verdict", "observed", "limit", "reason"});
-  out += table_of(at(report, "quality"), "Quality",
-                  {"metric", "before", "after", "drop", "samples"});
+  out +=
+      table_of(at(report, "quality"), "Quality", {"metric", "before", "after", "drop", "samples"});
   out += model_table(at(report, "model"), at(report, "model_out"));
   out += case_table(at(report, "cases"));
   out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});

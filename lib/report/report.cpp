@@ -23,12 +23,9 @@ void put_section(json& report, const char* name, const json& section) {
 }
 
 json to_json(const ToolFacts& tool) {
-  json out{{"name", tool.name},
-           {"version", tool.version},
-           {"build_type", tool.build_type},
-           {"compiler", tool.compiler},
-           {"sanitizers", tool.sanitizers},
-           {"backends", json::array()}};
+  json out{
+      {"name", tool.name},         {"version", tool.version},       {"build_type", tool.build_type},
+      {"compiler", tool.compiler}, {"sanitizers", tool.sanitizers}, {"backends", json::array()}};
   put_or_reason(out, "git", tool.git, "not built from a repository");
   for (const auto& [name, version] : tool.backends)
     out["backends"].push_back({{"name", name}, {"version", version}});
@@ -61,10 +58,10 @@ json to_json(const ModelFacts& model) {
   put_or_reason(out, "nodes", model.nodes, unread);
   const std::string shapes = "shapes are not known";
   put_or_reason(out, "macs", model.macs, shapes);
-  put_or_reason(out, "flops",
-                model.macs && *model.macs <= INT64_MAX / 2 ? std::optional(*model.macs * 2)
-                                                           : std::nullopt,
-                shapes);
+  put_or_reason(
+      out, "flops",
+      model.macs && *model.macs <= INT64_MAX / 2 ? std::optional(*model.macs * 2) : std::nullopt,
+      shapes);
   put_if(out, "parent_sha256", model.parent_sha256);
   put_if(out, "recipe_hash", model.recipe_hash);
   return out;
@@ -85,8 +82,11 @@ json to_json(const QualityRow& row) {
 }
 
 json to_json(const GateRow& gate) {
-  json out{{"id", gate.id},       {"metric", gate.metric}, {"op", gate.op},
-           {"limit", gate.limit}, {"verdict", gate.verdict}};
+  json out{{"id", gate.id},
+           {"metric", gate.metric},
+           {"op", gate.op},
+           {"limit", gate.limit},
+           {"verdict", gate.verdict}};
   put_or_reason(out, "observed", gate.observed, gate.reason);
   if (!gate.case_id.empty()) out["case"] = gate.case_id;
   if (gate.ci95) out["ci95"] = {gate.ci95->first, gate.ci95->second};
@@ -130,10 +130,10 @@ std::string_view verdict_of(ExitCode code) {
 }
 
 ExitCode worse(ExitCode a, ExitCode b) {
-  constexpr std::array kOrder{ExitCode::kInterrupted, ExitCode::kTerminated, ExitCode::kInternal,
-                              ExitCode::kLimit,       ExitCode::kOutput,     ExitCode::kBadInput,
-                              ExitCode::kEnvironment, ExitCode::kGateMissed,
-                              ExitCode::kInconclusive};
+  constexpr std::array kOrder{
+      ExitCode::kInterrupted, ExitCode::kTerminated, ExitCode::kInternal,
+      ExitCode::kLimit,       ExitCode::kOutput,     ExitCode::kBadInput,
+      ExitCode::kEnvironment, ExitCode::kGateMissed, ExitCode::kInconclusive};
   for (const ExitCode code : kOrder)
     if (a == code || b == code) return code;
   return a == ExitCode::kDone ? b : a;
@@ -155,14 +155,10 @@ json to_json(const HostFacts& host) {
   put_or_reason(cpu, "sockets", host.topology.sockets, hidden);
   put_or_reason(cpu, "cores", host.topology.cores, hidden);
   put_or_reason(cpu, "smt", host.topology.smt, hidden);
-  json out{{"fingerprint", host.fingerprint},
-           {"os", host.os},
-           {"kernel", host.kernel},
-           {"arch", host.arch},
-           {"cpu", std::move(cpu)},
-           {"cpus_online", host.cpus_online},
-           {"cpus_usable", host.cpus_usable},
-           {"virt", host.virt}};
+  json out{{"fingerprint", host.fingerprint}, {"os", host.os},
+           {"kernel", host.kernel},           {"arch", host.arch},
+           {"cpu", std::move(cpu)},           {"cpus_online", host.cpus_online},
+           {"cpus_usable", host.cpus_usable}, {"virt", host.virt}};
   put_or_reason(out, "cgroup_quota", host.cgroup_quota, "no quota is set");
   put_or_reason(out, "mem_bytes", host.mem_bytes, hidden);
   put_or_reason(out, "numa", host.topology.numa_nodes, hidden);

@@ -33,12 +33,12 @@ struct ToolFacts {
 ToolFacts tool_facts(std::string version);
 
 struct RunFacts {
-  std::string command;               // "quantize"
-  std::vector<std::string> argv;     // without the program's path
-  std::string started_utc;           // "2026-01-31T12:00:00Z"
+  std::string command;            // "quantize"
+  std::vector<std::string> argv;  // without the program's path
+  std::string started_utc;        // "2026-01-31T12:00:00Z"
   std::optional<int64_t> duration_ns;
   uint64_t seed = 0;
-  std::string config_hash;           // config_hash(recipe)
+  std::string config_hash;                // config_hash(recipe)
   std::map<std::string, std::string> ci;  // provider, ref, sha, job; empty outside CI
 };
 
@@ -76,7 +76,7 @@ struct QualityRow {
   std::optional<double> after;
   std::optional<double> drop;  // in the metric's bad direction
   int64_t samples = 0;
-  std::string reason;          // why a value is absent
+  std::string reason;  // why a value is absent
 };
 
 struct GateRow {
@@ -114,15 +114,15 @@ struct MemoryFacts {
 struct Report {
   ToolFacts tool;
   RunFacts run;
-  nlohmann::json recipe;          // keys = flags; reproduces the run when given to --config
+  nlohmann::json recipe;  // keys = flags; reproduces the run when given to --config
   std::optional<HostFacts> host;
-  nlohmann::json host_noise;      // aa_half_width, steal_pct, psi_cpu, score
-  nlohmann::json device_profile;  // name, version, hash, simulated, limits
-  std::optional<ModelFacts> model;      // input
+  nlohmann::json host_noise;        // aa_half_width, steal_pct, psi_cpu, score
+  nlohmann::json device_profile;    // name, version, hash, simulated, limits
+  std::optional<ModelFacts> model;  // input
   std::optional<ModelFacts> model_out;
-  nlohmann::json models;          // further models by role (teacher, student, against)
+  nlohmann::json models;  // further models by role (teacher, student, against)
   nlohmann::json inputs;
-  nlohmann::json phases;          // load_ns, compile_ns, first_inference_ns, warmup
+  nlohmann::json phases;  // load_ns, compile_ns, first_inference_ns, warmup
   std::vector<StepRow> steps;
   nlohmann::json plan;
   std::vector<QualityRow> quality;
@@ -132,11 +132,11 @@ struct Report {
   std::vector<GateRow> gates;
   std::vector<ArtifactRow> artifacts;
   std::vector<WarningRow> warnings;
-  nlohmann::json details;         // what one subcommand adds, by section name
+  nlohmann::json details;  // what one subcommand adds, by section name
   bool complete = true;
   ExitCode exit_code = ExitCode::kDone;
   std::optional<ErrorText> error;
-  std::string error_code;         // Error::id()
+  std::string error_code;  // Error::id()
 };
 
 /// "pass", "fail" (exit 4, 7), "inconclusive" (5) or "error".

@@ -124,9 +124,7 @@ class StrictBuilder {
     open_.pop_back();
     return true;
   }
-  std::string place(size_t offset) const {
-    return file_ + ":" + line_and_column(text_, offset);
-  }
+  std::string place(size_t offset) const { return file_ + ":" + line_and_column(text_, offset); }
   Error at(std::string id, std::string message) const {
     return json_error(code_, std::move(id), std::move(message),
                       place(taken_ == 0 ? 0 : taken_ - 1));

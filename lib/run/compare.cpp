@@ -14,8 +14,8 @@ namespace {
 std::vector<size_t> match(const Graph& a, const std::vector<ValueId>& ids, const Graph& b,
                           const std::vector<ValueId>& others, const char* kind) {
   if (ids.size() != others.size())
-    throw bad_input("compare.interface", fmt::format("the models have {} and {} {}s", ids.size(),
-                                                     others.size(), kind));
+    throw bad_input("compare.interface",
+                    fmt::format("the models have {} and {} {}s", ids.size(), others.size(), kind));
   std::vector<size_t> positions;
   for (const ValueId id : ids) {
     const auto it = std::find_if(others.begin(), others.end(), [&](ValueId other) {
@@ -88,8 +88,9 @@ double ErrorSums::relative_max_error() const {
 ErrorSums error_sums(const at::Tensor& a, const at::Tensor& b) {
   ErrorSums sums;
   if (a.numel() != b.numel())
-    throw bad_input("compare.shape", fmt::format("shapes differ: {} and {}", shape_text(a.sizes().vec()),
-                                                 shape_text(b.sizes().vec())));
+    throw bad_input("compare.shape",
+                    fmt::format("shapes differ: {} and {}", shape_text(a.sizes().vec()),
+                                shape_text(b.sizes().vec())));
   const bool narrow = a.scalar_type() == at::kFloat || a.scalar_type() == at::kHalf ||
                       a.scalar_type() == at::kBFloat16;
   const at::ScalarType wide = narrow ? at::kFloat : at::kDouble;
@@ -114,8 +115,10 @@ ErrorSums error_sums(const at::Tensor& a, const at::Tensor& b) {
       sums.max_abs = std::max(sums.max_abs, std::fabs(p));
     }
   };
-  if (narrow) add(left.data_ptr<float>(), right.data_ptr<float>());
-  else add(left.data_ptr<double>(), right.data_ptr<double>());
+  if (narrow)
+    add(left.data_ptr<float>(), right.data_ptr<float>());
+  else
+    add(left.data_ptr<double>(), right.data_ptr<double>());
   if (sums.unequal_non_finite > 0) sums.noise = INFINITY;
   return sums;
 }
@@ -160,7 +163,8 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
         throw bad_input("compare.not_a_tensor", "an output is no tensor of numbers");
       result.outputs.push_back(error_sums(wanted[i].tensor, got[output_of[i]].tensor));
     }
-    const std::vector<int64_t> labels = options.labels ? options.labels(sample) : std::vector<int64_t>{};
+    const std::vector<int64_t> labels =
+        options.labels ? options.labels(sample) : std::vector<int64_t>{};
     for (size_t m = 0; m < options.metrics.size(); ++m) {
       before[m].add(sample, wanted[0].tensor, labels, wanted[0].tensor);
       after[m].add(sample, got[output_of[0]].tensor, labels, wanted[0].tensor);
@@ -174,7 +178,8 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
   for (const ValueId id : a.outputs()) total.outputs.push_back(named(a, id));
   std::map<std::string, ErrorSums> layer_sums;
   for (const SampleResult& result : results) {
-    for (size_t i = 0; i < result.outputs.size(); ++i) total.outputs[i].sums.merge(result.outputs[i]);
+    for (size_t i = 0; i < result.outputs.size(); ++i)
+      total.outputs[i].sums.merge(result.outputs[i]);
     for (const auto& [name, sums] : result.layers) layer_sums[name].merge(sums);
   }
   for (const auto& [name, sums] : layer_sums) {

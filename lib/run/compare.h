@@ -13,12 +13,12 @@ namespace lathe {
 
 /// Sums from which the error figures of one value are computed; `a` is the reference.
 struct ErrorSums {
-  double signal = 0;      // sum of a²
-  double other = 0;       // sum of b²
-  double product = 0;     // sum of a·b
-  double noise = 0;       // sum of (a - b)²
+  double signal = 0;   // sum of a²
+  double other = 0;    // sum of b²
+  double product = 0;  // sum of a·b
+  double noise = 0;    // sum of (a - b)²
   double max_abs_error = 0;
-  double max_abs = 0;     // of a
+  double max_abs = 0;  // of a
   int64_t count = 0;
   int64_t unequal_non_finite = 0;  // NaN or infinity in one and not the same in the other
 
@@ -33,8 +33,8 @@ struct ErrorSums {
 ErrorSums error_sums(const at::Tensor& a, const at::Tensor& b);
 
 struct ValueError {
-  std::string value;      // name in the reference graph
-  std::string node;       // its producer there
+  std::string value;  // name in the reference graph
+  std::string node;   // its producer there
   std::string node_type;
   ErrorSums sums;
 };

@@ -141,8 +141,7 @@ Values call_sequence_map(const Node& node, std::span<const RuntimeValue> inputs,
       mapped[o].push_back(std::move(results[o]));
   }
   Values outputs;
-  for (Values& elements : mapped)
-    outputs.push_back(RuntimeValue::sequence_of(std::move(elements)));
+  for (Values& elements : mapped) outputs.push_back(RuntimeValue::sequence_of(std::move(elements)));
   return outputs;
 }
 

@@ -5,8 +5,9 @@
 
 namespace lathe {
 
-/// To be called in a catch block: rethrows what is in flight as Error with `place` in front. Running
-/// out of memory is exit 8, everything else that ATen refuses exit 3. InternalError passes through.
+/// To be called in a catch block: rethrows what is in flight as Error with `place` in front.
+/// Running out of memory is exit 8, everything else that ATen refuses exit 3. InternalError passes
+/// through.
 [[noreturn]] void rethrow_foreign(const std::string& place);
 
 }  // namespace lathe

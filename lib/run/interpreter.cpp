@@ -20,8 +20,8 @@ namespace lathe {
 namespace {
 
 bool is_runnable(const Node& node) {
-  return is_control_flow(node.kind) || is_sequence_op(node.kind) ||
-         is_string_op(node.kind) || evaluate_function(node.kind) != nullptr;
+  return is_control_flow(node.kind) || is_sequence_op(node.kind) || is_string_op(node.kind) ||
+         evaluate_function(node.kind) != nullptr;
 }
 
 void collect_unsupported(const Graph& graph, std::set<std::string>& names) {
@@ -54,11 +54,11 @@ Interpreter::Interpreter(Graph graph, bool allow_unsupported) : graph_(std::move
   if (!allow_unsupported) {
     const std::vector<std::string> missing = unsupported_ops(graph_);
     if (!missing.empty())
-      throw bad_input("run.unsupported_op",
-                      fmt::format("lathe cannot run {}: {}",
-                                  missing.size() == 1 ? "this op" : "these ops",
-                                  fmt::join(missing, ", ")),
-                      {}, "the file can still be inspected and copied");
+      throw bad_input(
+          "run.unsupported_op",
+          fmt::format("lathe cannot run {}: {}", missing.size() == 1 ? "this op" : "these ops",
+                      fmt::join(missing, ", ")),
+          {}, "the file can still be inspected and copied");
   }
   for (const ValueId id : graph_.value_ids())
     slot_count_ = std::max(slot_count_, static_cast<size_t>(id.index) + 1);
@@ -138,8 +138,8 @@ std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
   }
   if (auto results = call_sequence_op(node, inputs)) return std::move(*results);
   if (auto results = call_string_op(node, inputs)) return std::move(*results);
-  const bool passes_as_is = node.kind == OpKind::kIdentity && !inputs.empty() &&
-                            !inputs[0].is_tensor();
+  const bool passes_as_is =
+      node.kind == OpKind::kIdentity && !inputs.empty() && !inputs[0].is_tensor();
   return passes_as_is ? inputs : call_op(node, inputs);
 }
 
@@ -160,9 +160,10 @@ std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs
     try {
       if (options.check) options.check();
       if (--node_runs_left < 0)
-        throw over_limit("limit.node_runs",
-                         fmt::format("more than {} node executions in one run", options.max_node_runs),
-                         {}, "a loop of the model does not end");
+        throw over_limit(
+            "limit.node_runs",
+            fmt::format("more than {} node executions in one run", options.max_node_runs), {},
+            "a loop of the model does not end");
       const auto start = std::chrono::steady_clock::now();
       std::vector<RuntimeValue> results = run_step(step, slots, options, node_runs_left);
       if (options.on_node) {

@@ -51,8 +51,8 @@ class Interpreter {
   /// Runs a subgraph's body: `captured` are the values of graph().captured(), in order.
   /// `node_runs_left` is what is left of max_node_runs.
   std::vector<RuntimeValue> run_body(std::vector<RuntimeValue> inputs,
-                                     std::vector<RuntimeValue> captured,
-                                     const RunOptions& options, int64_t& node_runs_left) const;
+                                     std::vector<RuntimeValue> captured, const RunOptions& options,
+                                     int64_t& node_runs_left) const;
 
  private:
   struct Step {

@@ -23,12 +23,12 @@ at::Tensor scores_of(const at::Tensor& output) {
 
 void check_labels(std::span<const int64_t> labels, int64_t wanted, int64_t classes) {
   if (static_cast<int64_t>(labels.size()) != wanted)
-    throw bad_input("data.labels", fmt::format("{} labels for {} outputs of the model",
-                                               labels.size(), wanted));
+    throw bad_input("data.labels",
+                    fmt::format("{} labels for {} outputs of the model", labels.size(), wanted));
   for (const int64_t label : labels)
     if (label < 0 || label >= classes)
-      throw bad_input("data.labels", fmt::format("label {} lies outside the model's {} classes",
-                                                 label, classes));
+      throw bad_input("data.labels",
+                      fmt::format("label {} lies outside the model's {} classes", label, classes));
 }
 
 // Items whose label is among the k highest scores; the lower class wins a tie.
@@ -76,7 +76,8 @@ double metric_drop(Metric metric, double before, double after) {
   return worse / std::fabs(before);
 }
 
-MetricCollector::MetricCollector(Metric metric, size_t samples) : metric_(metric), parts_(samples) {}
+MetricCollector::MetricCollector(Metric metric, size_t samples)
+    : metric_(metric), parts_(samples) {}
 
 void MetricCollector::add(size_t sample, const at::Tensor& output, std::span<const int64_t> labels,
                           const at::Tensor& reference) {
@@ -103,8 +104,10 @@ void MetricCollector::add(size_t sample, const at::Tensor& output, std::span<con
         const auto wanted = static_cast<size_t>(labels[i]);
         const auto got = static_cast<size_t>(found[i]);
         ++part.unions[wanted];
-        if (wanted == got) ++part.intersections[wanted];
-        else ++part.unions[got];
+        if (wanted == got)
+          ++part.intersections[wanted];
+        else
+          ++part.unions[got];
       }
       part.denominator = static_cast<double>(labels.size());
       return;
@@ -119,11 +122,14 @@ void MetricCollector::add(size_t sample, const at::Tensor& output, std::span<con
   }
   if (!reference.defined() || reference.numel() != output.numel())
     throw bad_input("metric.shape", "the outputs that are compared differ in shape");
-  const at::Tensor difference = output.to(at::kDouble) - reference.to(at::kDouble).reshape(output.sizes());
-  if (metric_ == Metric::kMae) part.numerator = difference.abs().sum().item<double>();
-  else part.numerator = squared_sum(difference);
-  part.denominator = metric_ == Metric::kSqnr ? squared_sum(reference)
-                                              : static_cast<double>(output.numel());
+  const at::Tensor difference =
+      output.to(at::kDouble) - reference.to(at::kDouble).reshape(output.sizes());
+  if (metric_ == Metric::kMae)
+    part.numerator = difference.abs().sum().item<double>();
+  else
+    part.numerator = squared_sum(difference);
+  part.denominator =
+      metric_ == Metric::kSqnr ? squared_sum(reference) : static_cast<double>(output.numel());
 }
 
 std::optional<double> MetricCollector::value() const {
@@ -158,7 +164,8 @@ std::optional<double> MetricCollector::value() const {
 int64_t MetricCollector::items() const {
   double items = 0;
   for (const Part& part : parts_) items += part.denominator;
-  return metric_ == Metric::kSqnr ? static_cast<int64_t>(parts_.size()) : static_cast<int64_t>(items);
+  return metric_ == Metric::kSqnr ? static_cast<int64_t>(parts_.size())
+                                  : static_cast<int64_t>(items);
 }
 
 }  // namespace lathe

@@ -28,10 +28,10 @@ at::Tensor to_storage(at::Tensor tensor, DType dtype) {
 std::vector<RuntimeValue> call_op(const Node& node, std::span<const RuntimeValue> inputs) {
   const Evaluate evaluate = evaluate_function(node.kind);
   if (evaluate == nullptr)
-    throw bad_input("run.unsupported_op",
-                    fmt::format("lathe cannot run the op {}{}{}",
-                                escape_untrusted(node.domain()), node.domain().empty() ? "" : ".",
-                                escape_untrusted(node.type_name())));
+    throw bad_input(
+        "run.unsupported_op",
+        fmt::format("lathe cannot run the op {}{}{}", escape_untrusted(node.domain()),
+                    node.domain().empty() ? "" : ".", escape_untrusted(node.type_name())));
   std::vector<at::Tensor> tensors;
   std::vector<DType> dtypes;
   for (const RuntimeValue& input : inputs) {

@@ -61,7 +61,9 @@ RuntimeValue to_runtime(const Tensor& tensor) {
     void* data = const_cast<std::byte*>(tensor.bytes().data());
     const auto options = at::TensorOptions().dtype(storage_type(dtype));
     if (tensor.numel() == 0) return {at::empty(tensor.shape(), options), dtype};
-    return {at::from_blob(data, tensor.shape(), [held = tensor.owner()](void*) {}, options), dtype};
+    return {at::from_blob(
+                data, tensor.shape(), [held = tensor.owner()](void*) {}, options),
+            dtype};
   }
   if (is_small_float(dtype)) {
     at::Tensor wide = at::empty(tensor.shape(), at::kFloat);
@@ -102,8 +104,7 @@ Tensor to_tensor(const RuntimeValue& value) {
       put(i, encode_small_float(value.dtype, floats.data_ptr<float>()[i], true));
   } else {
     const at::Tensor wide = contiguous.to(at::kLong);
-    for (int64_t i = 0; i < count; ++i)
-      put(i, static_cast<uint64_t>(wide.data_ptr<int64_t>()[i]));
+    for (int64_t i = 0; i < count; ++i) put(i, static_cast<uint64_t>(wide.data_ptr<int64_t>()[i]));
   }
   return Tensor::from_bytes(value.dtype, shape, std::move(bytes));
 }

@@ -24,8 +24,8 @@ struct RuntimeValue {
   bool is_absent() const { return kind == Kind::kAbsent; }
 
   Kind kind = Kind::kAbsent;
-  at::Tensor tensor;                 // of storage_type(dtype), see evaluate/evaluate.h
-  DType dtype = DType::kUndefined;   // kString for strings
+  at::Tensor tensor;                // of storage_type(dtype), see evaluate/evaluate.h
+  DType dtype = DType::kUndefined;  // kString for strings
   Tensor strings;
   std::shared_ptr<const std::vector<RuntimeValue>> sequence;
 };

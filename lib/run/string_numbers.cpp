@@ -64,8 +64,8 @@ T parse_integer(std::string_view text) {
   T value = 0;
   const std::errc code = read_whole(without_plus(text), value);
   if (code == std::errc{}) return value;
-  const double real = code == std::errc::invalid_argument ? std::trunc(parse_real<double>(text))
-                                                          : std::nan("");
+  const double real =
+      code == std::errc::invalid_argument ? std::trunc(parse_real<double>(text)) : std::nan("");
   const double least = std::is_signed_v<T> ? -0x1p63 : 0;
   const double past = std::is_signed_v<T> ? 0x1p63 : 0x1p64;
   if (!(real >= least && real < past)) throw no_number(text);

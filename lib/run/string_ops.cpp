@@ -71,8 +71,8 @@ std::string in_case(std::string text, bool upper) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool latin = i > 0 && static_cast<unsigned char>(text[i - 1]) == 0xC3;
     const int small = byte | 0x20;
-    const bool letter = latin ? small >= 0xA0 && small <= 0xBE && small != 0xB7
-                              : small >= 'a' && small <= 'z';
+    const bool letter =
+        latin ? small >= 0xA0 && small <= 0xBE && small != 0xB7 : small >= 'a' && small <= 'z';
     if (letter) text[i] = static_cast<char>(upper ? small & ~0x20 : small);
   }
   return text;
@@ -166,9 +166,8 @@ Values equal(const Node&, Inputs inputs) {
   const std::vector<at::Tensor> places = broadcast(a, b);
   at::Tensor same = at::empty(places[0].sizes(), at::kBool);
   for (int64_t i = 0; i < same.numel(); ++i)
-    same.data_ptr<bool>()[i] =
-        a.strings()[static_cast<size_t>(places[0].data_ptr<int64_t>()[i])] ==
-        b.strings()[static_cast<size_t>(places[1].data_ptr<int64_t>()[i])];
+    same.data_ptr<bool>()[i] = a.strings()[static_cast<size_t>(places[0].data_ptr<int64_t>()[i])] ==
+                               b.strings()[static_cast<size_t>(places[1].data_ptr<int64_t>()[i])];
   return {{std::move(same), DType::kBool}};
 }
 
@@ -193,15 +192,12 @@ struct MoveRow {
 };
 
 constexpr MoveRow kMoves[] = {
-    {OpKind::kCompress, 0, 0},       {OpKind::kConcat, 0, SIZE_MAX},
-    {OpKind::kExpand, 0, 0},         {OpKind::kFlatten, 0, 0},
-    {OpKind::kGather, 0, 0},         {OpKind::kGatherElements, 0, 0},
-    {OpKind::kGatherND, 0, 0},       {OpKind::kReshape, 0, 0},
-    {OpKind::kShape, 0, 0},          {OpKind::kSize, 0, 0},
-    {OpKind::kSlice, 0, 0},          {OpKind::kSplit, 0, 0},
-    {OpKind::kSqueeze, 0, 0},        {OpKind::kTile, 0, 0},
-    {OpKind::kTranspose, 0, 0},      {OpKind::kUnsqueeze, 0, 0},
-    {OpKind::kWhere, 1, 2},
+    {OpKind::kCompress, 0, 0},  {OpKind::kConcat, 0, SIZE_MAX}, {OpKind::kExpand, 0, 0},
+    {OpKind::kFlatten, 0, 0},   {OpKind::kGather, 0, 0},        {OpKind::kGatherElements, 0, 0},
+    {OpKind::kGatherND, 0, 0},  {OpKind::kReshape, 0, 0},       {OpKind::kShape, 0, 0},
+    {OpKind::kSize, 0, 0},      {OpKind::kSlice, 0, 0},         {OpKind::kSplit, 0, 0},
+    {OpKind::kSqueeze, 0, 0},   {OpKind::kTile, 0, 0},          {OpKind::kTranspose, 0, 0},
+    {OpKind::kUnsqueeze, 0, 0}, {OpKind::kWhere, 1, 2},
 };
 
 // Runs the op on the elements' positions, then looks the strings up.

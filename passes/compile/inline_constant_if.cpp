@@ -33,8 +33,10 @@ std::map<ValueId, ValueId> paste(Graph& graph, const Graph& body,
   for (const ValueId id : body.value_ids()) {
     const Value& value = body.value(id);
     if (outer.contains(id)) continue;
-    if (value.constant) outer[id] = graph.add_constant(value.name, *value.constant);
-    else outer[id] = graph.add_value(value.name, value.type);
+    if (value.constant)
+      outer[id] = graph.add_constant(value.name, *value.constant);
+    else
+      outer[id] = graph.add_value(value.name, value.type);
   }
   std::set<std::string> taken;
   for (const NodeId id : graph.node_ids()) taken.insert(graph.node(id).name);

@@ -71,8 +71,10 @@ bool merge_one(Graph& graph, NodeId id) {
   }
   // With other readers the first stays, and nothing would be won.
   if (graph.single_user(middle) != id) return false;
-  if (both == *outer) graph.replace_input(id, 0, source);
-  else make_clamp(graph, id, source, both);
+  if (both == *outer)
+    graph.replace_input(id, 0, source);
+  else
+    make_clamp(graph, id, source, both);
   graph.erase_node(producer);
   return true;
 }

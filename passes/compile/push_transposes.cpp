@@ -103,9 +103,8 @@ Region grow(const Graph& graph, NodeId start, const Permutation& perm, const Pos
     for (const ValueId input : graph.node(id).inputs)
       if (input.valid() && region.entries.contains(graph.value(input).producer)) push_users(input);
   }
-  std::sort(region.nodes.begin(), region.nodes.end(), [&](NodeId a, NodeId b) {
-    return positions.at(a) < positions.at(b);
-  });
+  std::sort(region.nodes.begin(), region.nodes.end(),
+            [&](NodeId a, NodeId b) { return positions.at(a) < positions.at(b); });
   return region;
 }
 

@@ -28,7 +28,8 @@ std::vector<double> mean_shift(const Node& node, const Tensor& weight, const Qua
     const int64_t first_input = o / (outputs / group) * inputs;
     for (int64_t i = 0; i < inputs; ++i)
       for (int64_t t = 0; t < taps; ++t) {
-        const auto at = static_cast<size_t>(transposed ? i * outputs + o : (o * inputs + i) * taps + t);
+        const auto at =
+            static_cast<size_t>(transposed ? i * outputs + o : (o * inputs + i) * taps + t);
         const double error = static_cast<double>(rounded[at]) * scale - original[at];
         shift[static_cast<size_t>(o)] += error * means[static_cast<size_t>(first_input + i)];
       }
@@ -58,18 +59,19 @@ int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics
       const double old = bias != nullptr ? bias->values<float>()[c] : 0.0;
       corrected[c] = static_cast<float>(old - shift[c]);
     }
-    const std::string stem = bias != nullptr ? graph.value(node.inputs[2]).name : node.name + "_bias";
-    const ValueId constant = graph.add_constant(
-        stem + "_corrected",
-        Tensor::of<float>({static_cast<int64_t>(corrected.size())}, corrected));
+    const std::string stem =
+        bias != nullptr ? graph.value(node.inputs[2]).name : node.name + "_bias";
+    const ValueId constant =
+        graph.add_constant(stem + "_corrected",
+                           Tensor::of<float>({static_cast<int64_t>(corrected.size())}, corrected));
     if (node.inputs.size() > 2) {
       graph.replace_input(weight.node, 2, constant);
     } else {
       graph.add_node_input(weight.node, constant);
     }
     if (bias == nullptr)
-      plan.biases.push_back({weight.node, 2,
-                             bias_params(weight.params, plan.values.at(node.inputs[0]).scales[0])});
+      plan.biases.push_back(
+          {weight.node, 2, bias_params(weight.params, plan.values.at(node.inputs[0]).scales[0])});
     ++changes;
   }
   return changes;

@@ -58,7 +58,8 @@ void insert_for_value(Graph& graph, const PrecisionPlan& plan, const Insertion& 
   const std::string name = graph.value(id).name;
   const std::vector<NodeId> users = graph.value(id).users;
   const ScaleAndZero shared = add_parameters(graph, name, params);
-  const ValueId quantized = graph.add_value(name + "_quantized", tensor_type(params.dtype, type.dims));
+  const ValueId quantized =
+      graph.add_value(name + "_quantized", tensor_type(params.dtype, type.dims));
   const ValueId dequantized = graph.add_value(name + "_dequantized", type);
   for (const NodeId user : users) {
     if (!insertion.everywhere && !plan.nodes.contains(user)) continue;
@@ -96,9 +97,9 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   const Tensor integers = quantize_tensor(*graph.constant(id), weight.params);
   const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
   const ScaleAndZero shared = add_parameters(graph, name, weight.params);
-  const ValueId dequantized =
-      graph.add_op(OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point},
-                   name + "_dequantized", axis_attribute(weight.params), name + "_DequantizeLinear");
+  const ValueId dequantized = graph.add_op(
+      OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point},
+      name + "_dequantized", axis_attribute(weight.params), name + "_DequantizeLinear");
   graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
   graph.replace_input(weight.node, weight.input, dequantized);
 }

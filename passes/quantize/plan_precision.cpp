@@ -78,8 +78,8 @@ void plan_weights(const Graph& graph, const IntegerRules& rules, PrecisionPlan& 
         !(node.kind == OpKind::kConvTranspose && node.attributes.int_or("group", 1) != 1);
     const int64_t axis = per_channel ? weight_channel_axis(graph, node) : -1;
     const float input_scale = plan.values.at(node.inputs[0]).scales[0];
-    WeightPlan planned{
-        id, 1, weight_params(weight, rules.weight_dtype, axis, rules.weight_reduce_range)};
+    WeightPlan planned{id, 1,
+                       weight_params(weight, rules.weight_dtype, axis, rules.weight_reduce_range)};
     const std::string place = "node " + escape_untrusted(node.name);
     check_finite_weight(weight, place);
     if (bias != nullptr) {
@@ -97,9 +97,8 @@ void plan_weights(const Graph& graph, const IntegerRules& rules, PrecisionPlan& 
 
 }  // namespace
 
-PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules,
-                             PrecisionPlan selection, const Statistics& statistics,
-                             Observer observer) {
+PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules, PrecisionPlan selection,
+                             const Statistics& statistics, Observer observer) {
   plan_values(graph, rules, selection, statistics, observer);
   plan_weights(graph, rules, selection);
   return selection;

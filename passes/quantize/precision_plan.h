@@ -55,7 +55,8 @@ struct PrecisionPlan {
   std::map<NodeId, QuantRole> nodes;
   /// Activation values that get QuantizeLinear and DequantizeLinear.
   std::map<ValueId, QuantParams> values;
-  std::map<ValueId, ChosenRange> ranges;  // how `values` came about; not for values that were passed on
+  std::map<ValueId, ChosenRange>
+      ranges;  // how `values` came about; not for values that were passed on
   std::vector<WeightPlan> weights;
   std::vector<WeightPlan> biases;  // int32, scale = scale of input x scale of weight
   std::vector<PlanException> exceptions;
@@ -71,14 +72,13 @@ CalibrationTargets calibration_targets(const Graph& graph, const PrecisionPlan& 
 
 /// Fills the parameters of a selection from statistics and weights. Throws Error (exit 3) for NaN
 /// or infinite weights and for values that the statistics do not hold.
-PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules,
-                             PrecisionPlan selection, const Statistics& statistics,
-                             Observer observer);
+PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules, PrecisionPlan selection,
+                             const Statistics& statistics, Observer observer);
 
 /// Given:  Conv | Gemm (W, b) whose W will be rounded to W8 by the plan
-/// Result: b - (W8 - W) E[x]: rounding shifts every output channel's mean, and the bias takes it back
-/// (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
-/// section 4.2, with E[x] measured). Changes biases only; returns how many nodes.
+/// Result: b - (W8 - W) E[x]: rounding shifts every output channel's mean, and the bias takes it
+/// back (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
+/// 2019, section 4.2, with E[x] measured). Changes biases only; returns how many nodes.
 int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics);
 
 /// Given:  x -> Conv(W, b) -> Relu -> y, all of it in the plan

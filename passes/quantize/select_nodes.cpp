@@ -63,7 +63,8 @@ class Selector {
     if (!rules_.ops.contains(node.kind))
       return "the profile has no integer " + std::string(node.type_name());
     if (rules_.selected && !rules_.selected(node)) return "excluded by name";
-    if (node.inputs.size() < 2 || !is_float32(graph_, node.inputs[0])) return "its input is not float32";
+    if (node.inputs.size() < 2 || !is_float32(graph_, node.inputs[0]))
+      return "its input is not float32";
     if (graph_.constant(node.inputs[0]) != nullptr) return "its first input is a constant";
     const bool constant_weight = graph_.constant(node.inputs[1]) != nullptr;
     if (!is_float32(graph_, node.inputs[1])) return "its weight is not a float32 value";
@@ -73,9 +74,10 @@ class Selector {
       return "its weight is integer already";
     if (node.input(2).valid() && graph_.constant(node.input(2)) == nullptr)
       return "its bias is computed";
-    if (node.input(2).valid() && !is_float32(graph_, node.inputs[2])) return "its bias is not float32";
-    if (node.kind == OpKind::kGemm && (node.attributes.float_or("alpha", 1) != 1 ||
-                                       node.attributes.float_or("beta", 1) != 1))
+    if (node.input(2).valid() && !is_float32(graph_, node.inputs[2]))
+      return "its bias is not float32";
+    if (node.kind == OpKind::kGemm &&
+        (node.attributes.float_or("alpha", 1) != 1 || node.attributes.float_or("beta", 1) != 1))
       return "alpha or beta is not 1";
     return {};
   }
@@ -83,8 +85,10 @@ class Selector {
   void consider_compute(NodeId id) {
     const Node& node = graph_.node(id);
     const std::string obstacle = compute_obstacle(node);
-    if (obstacle.empty()) add(id, QuantRole::kCompute);
-    else except(node, obstacle);
+    if (obstacle.empty())
+      add(id, QuantRole::kCompute);
+    else
+      except(node, obstacle);
   }
 
   // Relu and Clip that belong to the node before them.
@@ -108,12 +112,11 @@ class Selector {
     if (node.input(0).valid() && !is_float32(graph_, node.input(0))) return;
     const std::vector<size_t> inputs =
         activation ? std::vector<size_t>{0} : activation_inputs(graph_, node, role);
-    const bool all_activations = role == QuantRole::kMove || activation ||
-                                 inputs.size() == node.inputs.size();
+    const bool all_activations =
+        role == QuantRole::kMove || activation || inputs.size() == node.inputs.size();
     if (inputs.empty() || !all_activations) return;
-    const bool fed = std::all_of(inputs.begin(), inputs.end(), [&](size_t i) {
-      return integer_.contains(node.inputs[i]);
-    });
+    const bool fed = std::all_of(inputs.begin(), inputs.end(),
+                                 [&](size_t i) { return integer_.contains(node.inputs[i]); });
     if (!fed) return;
     if (rules_.selected && !rules_.selected(node)) return except(node, "excluded by name");
     add(id, role);

@@ -54,8 +54,7 @@ QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis, bool 
   params.dtype = dtype;
   params.axis = axis;
   const auto qmax = static_cast<int32_t>(integer_max(dtype) >> (reduce_range ? 1 : 0));
-  const float overall =
-      largest.empty() ? 0.0f : *std::max_element(largest.begin(), largest.end());
+  const float overall = largest.empty() ? 0.0f : *std::max_element(largest.begin(), largest.end());
   for (const float max_abs : largest) {
     // A channel of zeros gets a scale from the whole weight; widen_for_bias() raises it if needed.
     const float used = max_abs > 0 ? max_abs : overall * 1e-4f;
@@ -90,8 +89,8 @@ Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params) {
   const bool wide = params.dtype == DType::kInt32;
   // Symmetric int8 leaves -128 out, so that every integer has its negative.
   const auto qmax = static_cast<int32_t>(integer_max(params.dtype));
-  const auto qmin = is_signed_integer(params.dtype) ? -qmax
-                                                    : static_cast<int32_t>(integer_min(params.dtype));
+  const auto qmin =
+      is_signed_integer(params.dtype) ? -qmax : static_cast<int32_t>(integer_min(params.dtype));
   std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(params.dtype, tensor.numel())));
   for (int64_t i = 0; i < tensor.numel(); ++i) {
     const size_t c = channel(i);

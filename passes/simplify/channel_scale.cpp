@@ -13,7 +13,7 @@ bool is_float_constant(const Graph& graph, ValueId id) {
 
 // Which output channel a weight element belongs to.
 struct ChannelOf {
-  int64_t inner = 1;     // elements per index of the channel axis
+  int64_t inner = 1;  // elements per index of the channel axis
   int64_t axis_size = 1;
   int64_t outer_per_group = 0;  // ConvTranspose: input channels per group; 0 = not grouped
 
@@ -44,7 +44,8 @@ std::optional<int64_t> affine_channels(const Graph& graph, const Node& node) {
   if (!gemm && node.kind != OpKind::kConv && node.kind != OpKind::kConvTranspose) return {};
   if (!is_float_constant(graph, node.input(1))) return {};
   if (node.input(2).valid() && !is_float_constant(graph, node.input(2))) return {};
-  if (gemm && (node.attributes.float_or("alpha", 1) != 1 || node.attributes.float_or("beta", 1) != 1))
+  if (gemm &&
+      (node.attributes.float_or("alpha", 1) != 1 || node.attributes.float_or("beta", 1) != 1))
     return {};
   const Shape& weight = graph.constant(node.input(1))->shape();
   if (weight.size() < 2 || (gemm && weight.size() != 2)) return {};
@@ -54,7 +55,8 @@ std::optional<int64_t> affine_channels(const Graph& graph, const Node& node) {
   if (node.kind == OpKind::kConvTranspose) channels = weight[1] * group;
   if (gemm && node.attributes.int_or("transB", 0) == 0) channels = weight[1];
   if (const Tensor* bias = graph.constant(node.input(2))) {
-    const bool fits = bias->numel() == channels && bias->rank() >= 1 && bias->shape().back() == channels;
+    const bool fits =
+        bias->numel() == channels && bias->rank() >= 1 && bias->shape().back() == channels;
     if (!fits && bias->numel() != 1) return {};
   }
   return channels;
@@ -80,13 +82,15 @@ void scale_channels(Graph& graph, NodeId producer, const std::vector<double>& sc
       node.input(2).valid() ? graph.value(node.input(2)).name : node.name + "_bias";
   const ValueId new_weight = graph.add_constant(
       graph.fresh_name(stem), real_tensor(weight.dtype(), weight.shape(), values));
-  const ValueId new_bias = graph.add_constant(
-      graph.fresh_name(bias_stem),
-      real_tensor(weight.dtype(), {static_cast<int64_t>(bias.size())}, bias));
+  const ValueId new_bias =
+      graph.add_constant(graph.fresh_name(bias_stem),
+                         real_tensor(weight.dtype(), {static_cast<int64_t>(bias.size())}, bias));
   const bool has_bias = node.inputs.size() > 2;
   graph.replace_input(producer, 1, new_weight);
-  if (has_bias) graph.replace_input(producer, 2, new_bias);
-  else graph.add_node_input(producer, new_bias);
+  if (has_bias)
+    graph.replace_input(producer, 2, new_bias);
+  else
+    graph.add_node_input(producer, new_bias);
 }
 
 void supersede(Graph& graph, ValueId from, ValueId to) {

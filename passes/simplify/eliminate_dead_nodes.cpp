@@ -13,9 +13,9 @@ int drop_unused_constants(Graph& graph) {
   int changes = 0;
   for (const ValueId id : graph.value_ids()) {
     const Value& value = graph.value(id);
-    const bool orphan = !value.producer.valid() && !graph.is_input(id) &&
-                        std::find(graph.captured().begin(), graph.captured().end(), id) ==
-                            graph.captured().end();
+    const bool orphan =
+        !value.producer.valid() && !graph.is_input(id) &&
+        std::find(graph.captured().begin(), graph.captured().end(), id) == graph.captured().end();
     if (orphan && is_unused(graph, id)) {
       graph.erase_value(id);
       ++changes;

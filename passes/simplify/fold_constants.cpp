@@ -11,7 +11,8 @@ namespace {
 int64_t constant_bytes(const Graph& graph) {
   int64_t total = 0;
   for (const ValueId id : graph.value_ids())
-    if (const Tensor* tensor = graph.constant(id)) total += static_cast<int64_t>(tensor->bytes().size());
+    if (const Tensor* tensor = graph.constant(id))
+      total += static_cast<int64_t>(tensor->bytes().size());
   return total;
 }
 
@@ -101,7 +102,9 @@ std::optional<Tensor> known_shape(const Graph& graph, const Node& node) {
   if (!shape) return {};
   if (node.kind == OpKind::kSize) return Tensor::scalar<int64_t>(element_count(*shape));
   const auto rank = static_cast<int64_t>(shape->size());
-  const auto bound = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
+  const auto bound = [&](int64_t at) {
+    return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
   const int64_t start = bound(node.attributes.int_or("start", 0));
   const int64_t end = std::max(start, bound(node.attributes.int_or("end", rank)));
   return Tensor::vector<int64_t>({shape->begin() + start, shape->begin() + end});
@@ -122,7 +125,8 @@ void replace_outputs(Graph& graph, NodeId id, const std::vector<Tensor>& results
 
 int fold_constants(Graph& graph, const FoldLimits& limits) {
   int changes = 0;
-  const auto budget = static_cast<int64_t>(limits.growth * static_cast<double>(constant_bytes(graph)));
+  const auto budget =
+      static_cast<int64_t>(limits.growth * static_cast<double>(constant_bytes(graph)));
   int64_t left = std::max(budget, int64_t{1} << 20);
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)

@@ -7,7 +7,8 @@ namespace lathe {
 namespace {
 
 // scale, bias, mean and variance as doubles; empty when one is not a constant of `channels` values.
-std::vector<std::vector<double>> parameters(const Graph& graph, const Node& node, int64_t channels) {
+std::vector<std::vector<double>> parameters(const Graph& graph, const Node& node,
+                                            int64_t channels) {
   std::vector<std::vector<double>> found;
   for (size_t i = 1; i <= 4; ++i) {
     const Tensor* constant = graph.constant(node.input(i));
@@ -58,7 +59,8 @@ bool fuse_one(Graph& graph, NodeId id) {
 int fuse_batch_norm(Graph& graph) {
   int changes = 0;
   for (const NodeId id : graph.order()) {
-    for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += fuse_batch_norm(subgraph.graph());
+    for (Subgraph& subgraph : graph.edit(id).subgraphs)
+      changes += fuse_batch_norm(subgraph.graph());
     changes += fuse_one(graph, id) ? 1 : 0;
   }
   return changes;

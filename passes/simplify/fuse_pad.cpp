@@ -37,7 +37,8 @@ bool fuse_one(Graph& graph, NodeId id) {
   if (auto_pad != "NOTSET" && auto_pad != "VALID") return false;
   const auto extra = spatial_pads(graph, graph.node(producer));
   if (!extra) return false;
-  std::vector<int64_t> pads = conv.attributes.ints_or("pads", std::vector<int64_t>(extra->size(), 0));
+  std::vector<int64_t> pads =
+      conv.attributes.ints_or("pads", std::vector<int64_t>(extra->size(), 0));
   if (pads.size() != extra->size()) return false;
   for (size_t i = 0; i < pads.size(); ++i)
     if (__builtin_add_overflow(pads[i], (*extra)[i], &pads[i])) return false;

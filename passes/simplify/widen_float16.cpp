@@ -46,10 +46,11 @@ int widen_attributes(Graph& graph, const std::set<ValueId>& border) {
       node.attributes.set(name, static_cast<int64_t>(DType::kFloat32));
       ++changes;
     }
-    if (const Tensor* value = node.kind == OpKind::kConstantOfShape ? node.attributes.tensor("value")
-                                                                    : nullptr;
+    if (const Tensor* value =
+            node.kind == OpKind::kConstantOfShape ? node.attributes.tensor("value") : nullptr;
         value != nullptr && is_half(value->dtype())) {
-      node.attributes.set("value", real_tensor(DType::kFloat32, value->shape(), value->to_double()));
+      node.attributes.set("value",
+                          real_tensor(DType::kFloat32, value->shape(), value->to_double()));
       ++changes;
     }
   }
@@ -61,8 +62,8 @@ bool only_widened(const Graph& graph, ValueId id) {
   const auto& users = graph.value(id).users;
   return std::all_of(users.begin(), users.end(), [&](NodeId user) {
     const Node& node = graph.node(user);
-    return node.kind == OpKind::kCast && node.attributes.int_or("to", 0) ==
-                                             static_cast<int64_t>(DType::kFloat32);
+    return node.kind == OpKind::kCast &&
+           node.attributes.int_or("to", 0) == static_cast<int64_t>(DType::kFloat32);
   });
 }
 
@@ -77,8 +78,8 @@ int cast_at_border(Graph& graph) {
   int changes = 0;
   for (const ValueId id : std::vector<ValueId>(graph.inputs())) {
     if (!is_half(graph, id) || graph.value(id).users.empty() || only_widened(graph, id)) continue;
-    const ValueId widened = graph.add_value(graph.value(id).name + "_float32",
-                                            tensor_type(DType::kFloat32, graph.value(id).type.dims));
+    const ValueId widened = graph.add_value(
+        graph.value(id).name + "_float32", tensor_type(DType::kFloat32, graph.value(id).type.dims));
     graph.replace_all_uses(id, widened);
     Node cast;
     cast.kind = OpKind::kCast;

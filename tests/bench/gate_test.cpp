@@ -58,12 +58,33 @@ TEST_CASE("a caret shows where a gate is wrong") {
 }
 
 TEST_CASE("what is no gate is refused") {
-  for (const char* text :
-       {"", " ", "<", "< 10ms", "p99", "p99 <", "p99 == 10ms", "p99 < < 10ms", "p99 < 10ms 5",
-        "p99 < 10MiB", "size < 10ms", "size < 50", "accuracy > 50", "accuracy_drop < 2",
-        "coverage > -1%", "p99 < -1ms", "size < -50%", "throughput > 50%", "throughput > 10ms",
-        "speedup > 2ms", "speedup > x", "accuracy > dB", "p99 < nan", "p99 < infms", "P99 < 1ms",
-        "p99 < 1e999ms", "coverage > 3dB"}) {
+  for (const char* text : {"",
+                           " ",
+                           "<",
+                           "< 10ms",
+                           "p99",
+                           "p99 <",
+                           "p99 == 10ms",
+                           "p99 < < 10ms",
+                           "p99 < 10ms 5",
+                           "p99 < 10MiB",
+                           "size < 10ms",
+                           "size < 50",
+                           "accuracy > 50",
+                           "accuracy_drop < 2",
+                           "coverage > -1%",
+                           "p99 < -1ms",
+                           "size < -50%",
+                           "throughput > 50%",
+                           "throughput > 10ms",
+                           "speedup > 2ms",
+                           "speedup > x",
+                           "accuracy > dB",
+                           "p99 < nan",
+                           "p99 < infms",
+                           "P99 < 1ms",
+                           "p99 < 1e999ms",
+                           "coverage > 3dB"}) {
     CAPTURE(text);
     CHECK(message_of(text) != "accepted");
   }
@@ -161,10 +182,9 @@ TEST_CASE("exit codes") {
   CHECK(gates_exit_code(std::vector<GateResult>{pass, open}) == ExitCode::kInconclusive);
   CHECK(gates_exit_code(std::vector<GateResult>{open, fail, pass}) == ExitCode::kGateMissed);
 
-  const std::vector<ExitCode> order = {ExitCode::kInternal,    ExitCode::kLimit,
-                                       ExitCode::kOutput,      ExitCode::kBadInput,
-                                       ExitCode::kEnvironment, ExitCode::kGateMissed,
-                                       ExitCode::kInconclusive};
+  const std::vector<ExitCode> order = {
+      ExitCode::kInternal,    ExitCode::kLimit,      ExitCode::kOutput,      ExitCode::kBadInput,
+      ExitCode::kEnvironment, ExitCode::kGateMissed, ExitCode::kInconclusive};
   for (size_t i = 0; i < order.size(); ++i) {
     for (size_t j = i; j < order.size(); ++j) {
       CHECK(resolve_exit_code(std::vector<ExitCode>{order[j], ExitCode::kDone, order[i]}) ==

@@ -9,8 +9,7 @@ namespace {
 
 TEST_CASE("a session without another model times one") {
   SimulatedMachine machine(Noise::kQuiet, 1);
-  const Session session =
-      run_session(machine.workload(2e6), nullptr, 4, {}, machine.conduct());
+  const Session session = run_session(machine.workload(2e6), nullptr, 4, {}, machine.conduct());
   REQUIRE(session.candidate);
   CHECK(session.candidate->summary.median.value > 2e6);
   CHECK(session.candidate->summary.median.value < 2.1e6);
@@ -70,8 +69,7 @@ TEST_CASE("an interrupt keeps what was measured") {
   const auto phase = [&](std::string_view name) { phases.emplace_back(name); };
   conduct.interrupted = [&] { return phases.size() > 2; };
   const Runnable against = machine.workload(1e6);
-  const Session session =
-      run_session(machine.workload(1e6), &against, 1, {}, conduct, phase);
+  const Session session = run_session(machine.workload(1e6), &against, 1, {}, conduct, phase);
   CHECK(session.interrupted);
   CHECK(session.candidate);
   CHECK_FALSE(session.against);

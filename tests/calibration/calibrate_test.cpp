@@ -16,7 +16,8 @@ Graph network() {
   Graph graph = parse_text(R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[1,2,4,4] x) => (float[1,3,4,4] y)
 <float[3,2,1,1] w = {1.0, -2.0, 0.5, 3.0, -1.0, 0.25}>
-{ c = Conv(x, w)  y = Relu(c) })").graph;
+{ c = Conv(x, w)  y = Relu(c) })")
+                    .graph;
   infer_shapes(graph);
   return graph;
 }
@@ -32,7 +33,9 @@ std::vector<float> picture(size_t sample) {
 SampleSource source(size_t count) {
   SampleSource samples;
   samples.count = count;
-  samples.sample = [](size_t i) { return std::vector<Tensor>{Tensor::of<float>({1, 2, 4, 4}, picture(i))}; };
+  samples.sample = [](size_t i) {
+    return std::vector<Tensor>{Tensor::of<float>({1, 2, 4, 4}, picture(i))};
+  };
   return samples;
 }
 
@@ -77,7 +80,8 @@ TEST_CASE("calibration is the same to the byte for any number of threads") {
   for (const int threads : {1, 4, 3}) {
     SampleRunOptions options;
     options.threads = threads;
-    texts.push_back(save_statistics(calibrate(interpreter, targets_of(graph), source(50), options)));
+    texts.push_back(
+        save_statistics(calibrate(interpreter, targets_of(graph), source(50), options)));
   }
   CHECK(texts[0] == texts[1]);
   CHECK(texts[0] == texts[2]);

@@ -27,15 +27,18 @@ TEST_CASE("sums are the same to the last bit in any order and grouping") {
   std::normal_distribution<float> normal(0.1f, 30);
   std::vector<std::vector<float>> samples(200, std::vector<float>(5 * 7));
   for (auto& sample : samples)
-    for (float& value : sample) value = normal(random) * std::ldexp(1.0f, static_cast<int>(random() % 20) - 10);
+    for (float& value : sample)
+      value = normal(random) * std::ldexp(1.0f, static_cast<int>(random() % 20) - 10);
   ChannelMeans in_order;
   for (const auto& sample : samples) in_order.add(sample, 5, 7);
 
   std::vector<long double> wanted(5, 0);
   for (const auto& sample : samples)
-    for (size_t i = 0; i < sample.size(); ++i) wanted[i / 7] += static_cast<long double>(sample[i]) / 7;
+    for (size_t i = 0; i < sample.size(); ++i)
+      wanted[i / 7] += static_cast<long double>(sample[i]) / 7;
   for (size_t c = 0; c < 5; ++c)
-    CHECK(in_order.means()[c] == doctest::Approx(static_cast<double>(wanted[c] / 200)).epsilon(1e-9));
+    CHECK(in_order.means()[c] ==
+          doctest::Approx(static_cast<double>(wanted[c] / 200)).epsilon(1e-9));
 
   for (int trial = 0; trial < 10; ++trial) {
     std::shuffle(samples.begin(), samples.end(), random);

@@ -111,7 +111,8 @@ TEST_CASE("the estimated error is that of quantizing the samples") {
 }
 
 TEST_CASE("mse finds what a brute-force search finds") {
-  std::vector<std::vector<float>> sets{gaussian(5000, 9), positive(5000, 10), gaussian(5000, 11, 1, 3)};
+  std::vector<std::vector<float>> sets{gaussian(5000, 9), positive(5000, 10),
+                                       gaussian(5000, 11, 1, 3)};
   sets.push_back(gaussian(5000, 12));
   sets.back().push_back(40);  // a far outlier on one side
   std::mt19937_64 random(13);
@@ -172,8 +173,9 @@ TEST_CASE("entropy on a symmetric grid: one-sided values have half of the intege
 }
 
 TEST_CASE("auto is never worse than a candidate") {
-  std::vector<std::vector<float>> sets{gaussian(3000, 17), positive(3000, 18), {0, 0, 0}, {5}, {-5},
-                                       gaussian(3000, 19, 1e-20), gaussian(3000, 20, 1e20), {}};
+  std::vector<std::vector<float>> sets{
+      gaussian(3000, 17),        positive(3000, 18),       {0, 0, 0}, {5}, {-5},
+      gaussian(3000, 19, 1e-20), gaussian(3000, 20, 1e20), {}};
   sets.push_back(gaussian(3000, 21));
   sets.back().push_back(-77);
   for (size_t i = 0; i < sets.size(); ++i)

@@ -27,7 +27,8 @@ struct BruteForce {
     while (largest >= std::ldexp(kSide, exponent)) ++exponent;
     for (const float value : values)
       if (std::isfinite(value))
-        ++bins.at(static_cast<size_t>(std::floor(std::ldexp(static_cast<double>(value), -exponent)) + kSide));
+        ++bins.at(static_cast<size_t>(
+            std::floor(std::ldexp(static_cast<double>(value), -exponent)) + kSide));
   }
 };
 
@@ -44,7 +45,8 @@ Histogram of(const std::vector<float>& values) {
   return histogram;
 }
 
-std::string refused(int exponent, std::vector<int64_t> bins, float min, float max, int64_t bad = 0) {
+std::string refused(int exponent, std::vector<int64_t> bins, float min, float max,
+                    int64_t bad = 0) {
   try {
     Histogram::restore(exponent, std::move(bins), min, max, bad);
   } catch (const Error& error) {

@@ -11,7 +11,7 @@
 namespace lathe {
 
 struct CliResult {
-  int exit_code = -1;    // -1: ended by a signal
+  int exit_code = -1;  // -1: ended by a signal
   int signal = 0;
   bool timed_out = false;
   std::string out;
@@ -20,8 +20,8 @@ struct CliResult {
 };
 
 struct CliOptions {
-  std::string stdout_path;    // "": captured; "-": closed; else opened for writing
-  std::string directory;      // working directory; "": this one
+  std::string stdout_path;  // "": captured; "-": closed; else opened for writing
+  std::string directory;    // working directory; "": this one
   int timeout_s = 120;
 };
 

@@ -44,8 +44,8 @@ TEST_CASE("quantize, run, compare and bench of a small model") {
   INFO(inspect.out, inspect.err);
   CHECK(inspect.out.rfind("q.onnx: QDQ ", 0) == 0);
 
-  const CliResult run = run_lathe({"run", files.model, "--data", "random", "--samples", "2", "-o",
-                                   files.at("y.npz")});
+  const CliResult run = run_lathe(
+      {"run", files.model, "--data", "random", "--samples", "2", "-o", files.at("y.npz")});
   INFO(run.out, run.err);
   CHECK(run.exit_code == 0);
   CHECK(content_of(files.at("y.npz")).substr(0, 2) == "PK");
@@ -133,18 +133,18 @@ TEST_CASE("data that do not fit the model are refused") {
                    "random", "--samples", "1", "-o", files.at("other.npz")})
             .exit_code == 0);
   // It holds "y" of 2 elements, the model wants "x" of 1x4.
-  for (const std::string& data : std::vector<std::string>{
-           files.at("other.npz"), files.folder.write("d.npz", "PK"),
-           files.folder.write("d.csv", "a,b\n1,2\n"),
-           files.folder.write("d.npy", "\x93NUMPY\x01")}) {
+  for (const std::string& data :
+       std::vector<std::string>{files.at("other.npz"), files.folder.write("d.npz", "PK"),
+                                files.folder.write("d.csv", "a,b\n1,2\n"),
+                                files.folder.write("d.npy", "\x93NUMPY\x01")}) {
     CAPTURE(data);
     check_refused(run_lathe({"run", files.model, "--data", data, "-o", files.at("y.npz")}), 3, {});
     check_refused(run_lathe({"quantize", files.model, "--data", data, "-o", files.at("q.onnx")}), 3,
                   {});
   }
-  check_refused(run_lathe({"run", files.model, "--data", files.at("none.npz"), "-o",
-                           files.at("y.npz")}),
-                3, {"none.npz"});
+  check_refused(
+      run_lathe({"run", files.model, "--data", files.at("none.npz"), "-o", files.at("y.npz")}), 3,
+      {"none.npz"});
   CHECK_FALSE(std::filesystem::exists(files.at("y.npz")));
   CHECK_FALSE(std::filesystem::exists(files.at("q.onnx")));
 }

@@ -31,16 +31,16 @@ TEST_CASE("compile proves its result and does nothing the second time") {
   CHECK(report["verification"]["samples"] == 5);
   CHECK(report["model_out"]["nodes"] < report["model"]["nodes"]);
   CHECK(std::filesystem::exists(scratch.file("a.onnx.manifest.json")));
-  const CliResult second =
-      run_lathe({"compile", scratch.file("a.onnx"), "-o", scratch.file("b.onnx"), "--verify", "off"});
+  const CliResult second = run_lathe(
+      {"compile", scratch.file("a.onnx"), "-o", scratch.file("b.onnx"), "--verify", "off"});
   REQUIRE(second.exit_code == 0);
   CHECK(content_of(scratch.file("a.onnx")) == content_of(scratch.file("b.onnx")));
 }
 
 TEST_CASE("compile publishes nothing when the result misses the tolerance") {
   const Scratch scratch;
-  const CliResult result = run_lathe({"compile", kModel, "-o", scratch.file("a.onnx"), "--tolerance",
-                                      "0", "--report", scratch.file("report.json")});
+  const CliResult result = run_lathe({"compile", kModel, "-o", scratch.file("a.onnx"),
+                                      "--tolerance", "0", "--report", scratch.file("report.json")});
   CHECK(result.exit_code == 4);
   CHECK(result.out.find("not verified") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(scratch.file("a.onnx")));
@@ -63,8 +63,8 @@ TEST_CASE("compile fixes input shapes that fit") {
   const CliResult unknown = run_lathe(
       {"compile", kModel, "-o", scratch.file("a.onnx"), "--input-shape", "nothing=1x1x28x28"});
   check_refused(unknown, 2, {"nothing", "--input-shape"});
-  const CliResult rank = run_lathe(
-      {"compile", kModel, "-o", scratch.file("a.onnx"), "--input-shape", "images=1x1"});
+  const CliResult rank =
+      run_lathe({"compile", kModel, "-o", scratch.file("a.onnx"), "--input-shape", "images=1x1"});
   CHECK(rank.exit_code == 2);
   CHECK(listing(scratch.path.string()).empty());
 }

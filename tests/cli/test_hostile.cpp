@@ -79,7 +79,7 @@ onnx::ModelProto weight_model(std::initializer_list<int64_t> dims, size_t raw_by
 // A message field of the wire format.
 std::string field(int number, const std::string& content) {
   std::string out(1, static_cast<char>(number << 3 | 2));
-  for (size_t size = content.size(); ; size >>= 7) {
+  for (size_t size = content.size();; size >>= 7) {
     out += static_cast<char>((size & 0x7f) | (size > 0x7f ? 0x80 : 0));
     if (size <= 0x7f) break;
   }
@@ -103,7 +103,11 @@ TEST_CASE("what is no model is named") {
   refuse_bytes(model.substr(0, model.size() / 2), 3);
   refuse_bytes(model.substr(0, model.size() - 1), 3);
   refuse_bytes(gzipped(model), 3, {"gzip"});
-  refuse_bytes("\x7f" "ELF\x02\x01\x01" + std::string(64, '\0'), 3, {"ELF"});
+  refuse_bytes(
+      "\x7f"
+      "ELF\x02\x01\x01" +
+          std::string(64, '\0'),
+      3, {"ELF"});
 }
 
 TEST_CASE("what is no file is refused at once") {
@@ -247,9 +251,9 @@ TEST_CASE("nesting beyond the limit is refused") {
     outer.set_name(name);
     onnx::NodeProto& node = add_node(outer, "If", {"c"}, {name});
     for (const char* branch : {"then_branch", "else_branch"}) {
-      onnx::AttributeProto& attribute =
-          add_attribute(node, branch, onnx::AttributeProto::GRAPH);
-      if (std::string_view(branch) == "then_branch") *attribute.mutable_g() = body;
+      onnx::AttributeProto& attribute = add_attribute(node, branch, onnx::AttributeProto::GRAPH);
+      if (std::string_view(branch) == "then_branch")
+        *attribute.mutable_g() = body;
       else {
         onnx::GraphProto& leaf = *attribute.mutable_g();
         leaf.set_name("other");

@@ -95,7 +95,8 @@ TEST_CASE("inspect tells the precision") {
         dw = DequantizeLinear (w, ws, wz)
         y = MatMul (d, dw)
       })");
-  CHECK(run_lathe({"inspect", folder.write("q.onnx", qdq)}).out.rfind("q.onnx: QDQ uint8,", 0) == 0);
+  CHECK(run_lathe({"inspect", folder.write("q.onnx", qdq)}).out.rfind("q.onnx: QDQ uint8,", 0) ==
+        0);
   const std::string weight_only = onnx_of(R"(q (float[1,4] x) => (float[1,2] y)
       <int8[4,2] w = {1,2,3,4,5,6,7,8}, float ws = {0.5}, int8 wz = {0}>
       { dw = DequantizeLinear (w, ws, wz)
@@ -104,8 +105,9 @@ TEST_CASE("inspect tells the precision") {
             .out.rfind("w.onnx: weight-only int8,", 0) == 0);
   const std::string integer = onnx_of(R"(q (uint8[1,4] x) => (int32[1,2] y)
       <int8[4,2] w = {1,2,3,4,5,6,7,8}> { y = MatMulInteger (x, w) })");
-  CHECK(run_lathe({"inspect", folder.write("i.onnx", integer)}).out.rfind("i.onnx: QOperator,", 0) ==
-        0);
+  CHECK(
+      run_lathe({"inspect", folder.write("i.onnx", integer)}).out.rfind("i.onnx: QOperator,", 0) ==
+      0);
   const std::string half = onnx_of(R"(h (float16[1,4] x, float16[4,2] w) => (float16[1,2] y)
       { y = MatMul (x, w) })");
   CHECK(run_lathe({"inspect", folder.write("h.onnx", half)}).out.rfind("h.onnx: float16,", 0) == 0);
@@ -133,10 +135,14 @@ TEST_CASE("names from the file cannot write to the terminal") {
   onnx::ModelProto model = empty_model();
   model.set_producer_name("\x1b]0;title\x07");
   model.mutable_graph()->mutable_input(0)->set_name("x\x1b[2J\n\r");
-  model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()
-      ->mutable_dim(0)->set_dim_param("\x1b[31m");
-  onnx::NodeProto& node =
-      add_node(*model.mutable_graph(), "Bad\x1b[1m", {"x\x1b[2J\n\r"}, {"y"});
+  model.mutable_graph()
+      ->mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(0)
+      ->set_dim_param("\x1b[31m");
+  onnx::NodeProto& node = add_node(*model.mutable_graph(), "Bad\x1b[1m", {"x\x1b[2J\n\r"}, {"y"});
   node.set_domain("evil\x1b");
   node.set_name("n\xff\n");
   const Folder folder;
@@ -165,7 +171,8 @@ TEST_CASE("inspect of the real models") {
     CAPTURE(entry.path().string());
     const CliResult result = run_lathe({"inspect", entry.path().string()});
     if (contains(entry.path().string(), "missing_data")) {
-      check_refused(result, 3, {"mobilenet_v2_fp32_missing_data.onnx", "mobilenet_v2_fp32.onnx.data"});
+      check_refused(result, 3,
+                    {"mobilenet_v2_fp32_missing_data.onnx", "mobilenet_v2_fp32.onnx.data"});
       CHECK(contains(result.err, "beside the model"));
       continue;
     }

@@ -42,8 +42,8 @@ onnx::ModelProto convolution() {
   graph.clear_output();
   add_info(*graph.add_input(), "x", {1, 1, 6, 6});
   add_info(*graph.add_output(), "y", {1, 8});
-  onnx::TensorProto& w = add_initializer(
-      graph, "w", {1, -2, 3, -4, 5, -6, 7, -8, 9, -9, 8, -7, 6, -5, 4, -3, 2, -1});
+  onnx::TensorProto& w =
+      add_initializer(graph, "w", {1, -2, 3, -4, 5, -6, 7, -8, 9, -9, 8, -7, 6, -5, 4, -3, 2, -1});
   w.clear_dims();
   for (const int64_t dim : {2, 1, 3, 3}) w.add_dims(dim);
   onnx::NodeProto& conv = add_node(graph, "Conv", {"x", "w"}, {"a"});
@@ -76,8 +76,8 @@ onnx::ModelProto places() {
   add_constant(graph, "pads", {0, 1, 0, 1});
   add_constant(graph, "times", {2, 1});
   add_node(graph, "Slice", {"x", "starts", "ends", "axes", "steps"}, {"a"});
-  add_attribute(add_node(graph, "Gather", {"a", "rows"}, {"b"}), "axis",
-                onnx::AttributeProto::INT).set_i(0);
+  add_attribute(add_node(graph, "Gather", {"a", "rows"}, {"b"}), "axis", onnx::AttributeProto::INT)
+      .set_i(0);
   add_node(graph, "Pad", {"b", "pads"}, {"c"});
   add_node(graph, "Tile", {"c", "times"}, {"y"});
   return model;
@@ -111,9 +111,9 @@ std::string broken_bytes(std::string bytes, const std::string& other, Dice& dice
 }
 
 int64_t hostile_number(Dice& dice) {
-  constexpr int64_t kNumbers[] = {0,         -1,        1,         2,           -2,
-                                  7,         255,       65536,     INT32_MAX,   INT32_MIN,
-                                  1LL << 32, 1LL << 40, 1LL << 62, INT64_MAX,   INT64_MIN};
+  constexpr int64_t kNumbers[] = {0,         -1,        1,         2,         -2,
+                                  7,         255,       65536,     INT32_MAX, INT32_MIN,
+                                  1LL << 32, 1LL << 40, 1LL << 62, INT64_MAX, INT64_MIN};
   return kNumbers[dice.below(std::size(kNumbers))];
 }
 
@@ -177,8 +177,8 @@ TEST_CASE("models with hostile numbers run or are refused") {
   const Folder folder;
   for (const onnx::ModelProto& model : models) {
     const std::string path = folder.write("model.onnx", model.SerializeAsString());
-    const CliResult whole = run_lathe({"run", path, "--data", "random", "--samples", "1", "--output",
-                                       (folder.path() / "y.npz").string(), "--force"});
+    const CliResult whole = run_lathe({"run", path, "--data", "random", "--samples", "1",
+                                       "--output", (folder.path() / "y.npz").string(), "--force"});
     INFO(whole.err);
     REQUIRE(whole.exit_code == 0);
   }

@@ -67,7 +67,8 @@ TEST_CASE("a report never takes the place of what is read") {
 TEST_CASE("a report that cannot be written ends with 9") {
   const Folder folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
-  check_refused(run_lathe({"inspect", model, "--force", "--report", folder.path().string()}), 9, {});
+  check_refused(run_lathe({"inspect", model, "--force", "--report", folder.path().string()}), 9,
+                {});
   check_refused(
       run_lathe({"inspect", model, "--report", (folder.path() / "no" / "r.json").string()}), 9,
       {"r.json"});

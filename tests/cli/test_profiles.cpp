@@ -49,8 +49,8 @@ TEST_CASE("a profile's mistakes are named by file, key and nearest key") {
     check_refused(result, 2, named);
     return result.err;
   };
-  const std::string near =
-      refuse(R"({"extends": "esp32", "memory": {"ram_byte": 5}})", {"p.json", "/memory", "ram_byte"});
+  const std::string near = refuse(R"({"extends": "esp32", "memory": {"ram_byte": 5}})",
+                                  {"p.json", "/memory", "ram_byte"});
   CHECK(near.find("ram_bytes") != std::string::npos);
   refuse(R"({"extends": "esp32", "cpu": {"cores": "two"}})", {"p.json", "/cpu/cores"});
   refuse(R"({"extends": "esp32", "cpu": {"cores": 0}})", {"p.json", "/cpu/cores"});

@@ -35,7 +35,8 @@ std::string schema_errors(const json& report) {
   valijson::Validator validator;
   valijson::ValidationResults results;
   std::string out;
-  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results)) return out;
+  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results))
+    return out;
   valijson::ValidationResults::Error error;
   while (results.popError(error)) {
     for (const std::string& part : error.context) out += part;
@@ -114,7 +115,8 @@ TEST_CASE("every command's report follows the schema") {
   const Files files;
   const std::string quantized = files.at("q.onnx");
   const std::vector<std::vector<std::string>> commands{
-      {"quantize", files.model, "-o", quantized, "--data", "random", "--samples", "6", "--eval", "random"},
+      {"quantize", files.model, "-o", quantized, "--data", "random", "--samples", "6", "--eval",
+       "random"},
       {"inspect", files.model},
       {"inspect", quantized},
       {"run", files.model, "--data", "random", "--samples", "2", "-o", files.at("y.npz")},
@@ -141,7 +143,8 @@ TEST_CASE("--json prints one document on stdout and nothing else") {
   const Files files;
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
            {"inspect", files.model},
-           {"quantize", files.model, "-o", files.at("q.onnx"), "--data", "random", "--samples", "4"},
+           {"quantize", files.model, "-o", files.at("q.onnx"), "--data", "random", "--samples",
+            "4"},
            {"run", files.model, "--data", "random", "--samples", "1", "-o", files.at("y.npz")},
            {"compare", files.model, files.model, "--data", "random", "--samples", "1"},
            {"bench", files.model, "--iterations", "10"}}) {
@@ -167,7 +170,8 @@ TEST_CASE("a failure leaves a report too, with its code") {
   CHECK(found.at("complete") == false);
   CHECK_FALSE(std::filesystem::exists(files.at("q.onnx")));
 
-  const CliResult printed = run_lathe({"inspect", files.folder.write("bad.onnx", "no model"), "--json"});
+  const CliResult printed =
+      run_lathe({"inspect", files.folder.write("bad.onnx", "no model"), "--json"});
   CHECK(printed.exit_code == 3);
   const json report_on_stdout = report_of(printed);
   CHECK(schema_errors(report_on_stdout) == "");
@@ -177,9 +181,9 @@ TEST_CASE("the same flags, a report's recipe and saved statistics give the same 
   const Files files;
   const std::string report = files.at("r.json");
   const std::string statistics = files.at("s.json");
-  const CliResult first = files.quantize("a.onnx", {"--data", "random", "--samples", "7", "--seed", "5",
-                                                    "--observer", "mse", "--exclude", "op:Gemm",
-                                                    "--statistics", statistics, "--report", report});
+  const CliResult first = files.quantize(
+      "a.onnx", {"--data", "random", "--samples", "7", "--seed", "5", "--observer", "mse",
+                 "--exclude", "op:Gemm", "--statistics", statistics, "--report", report});
   INFO(first.err);
   REQUIRE(first.exit_code == 0);
   const std::string bytes = content_of(files.at("a.onnx"));
@@ -191,26 +195,28 @@ TEST_CASE("the same flags, a report's recipe and saved statistics give the same 
   CHECK(recipe.exit_code == 0);
   CHECK((content_of(files.at("b.onnx")) == bytes));
 
-  const CliResult saved = files.quantize("c.onnx", {"--observer", "mse", "--exclude", "op:Gemm",
-                                                    "--statistics", statistics});
+  const CliResult saved = files.quantize(
+      "c.onnx", {"--observer", "mse", "--exclude", "op:Gemm", "--statistics", statistics});
   INFO(saved.err);
   CHECK(saved.exit_code == 0);
   CHECK((content_of(files.at("c.onnx")) == bytes));
 
-  const CliResult one = files.quantize("d.onnx", {"--data", "random", "--samples", "7", "--seed", "5",
-                                                  "--observer", "mse", "--exclude", "op:Gemm",
-                                                  "--threads", "1"});
+  const CliResult one =
+      files.quantize("d.onnx", {"--data", "random", "--samples", "7", "--seed", "5", "--observer",
+                                "mse", "--exclude", "op:Gemm", "--threads", "1"});
   CHECK(one.exit_code == 0);
   CHECK((content_of(files.at("d.onnx")) == bytes));
-  const CliResult other = files.quantize("e.onnx", {"--data", "random", "--samples", "7", "--seed", "6",
-                                                    "--observer", "mse", "--exclude", "op:Gemm"});
+  const CliResult other =
+      files.quantize("e.onnx", {"--data", "random", "--samples", "7", "--seed", "6", "--observer",
+                                "mse", "--exclude", "op:Gemm"});
   CHECK(other.exit_code == 0);
   CHECK_FALSE((content_of(files.at("e.onnx")) == bytes));
 }
 
 TEST_CASE("damaged or foreign statistics are refused and nothing is written") {
   const Files files;
-  for (const std::string text : {"", "{}", R"({"schema":"lathe.statistics","samples":1,"values":{},"channel_means":{}})"}) {
+  for (const std::string text :
+       {"", "{}", R"({"schema":"lathe.statistics","samples":1,"values":{},"channel_means":{}})"}) {
     const std::string path = files.folder.write("s.json", text);
     check_refused(files.quantize("q.onnx", {"--statistics", path}), 3, {});
     CHECK_FALSE(std::filesystem::exists(files.at("q.onnx")));
@@ -219,8 +225,9 @@ TEST_CASE("damaged or foreign statistics are refused and nothing is written") {
 
 TEST_CASE("a dry run writes no model and no statistics, but says its plan") {
   const Files files;
-  const CliResult result = files.quantize("q.onnx", {"--data", "random", "--samples", "4", "--dry-run",
-                                                     "--statistics", files.at("s.json")});
+  const CliResult result = files.quantize(
+      "q.onnx",
+      {"--data", "random", "--samples", "4", "--dry-run", "--statistics", files.at("s.json")});
   INFO(result.err);
   CHECK(result.exit_code == 0);
   CHECK(result.out.find("nothing was written") != std::string::npos);
@@ -234,9 +241,9 @@ TEST_CASE("a dry run writes no model and no statistics, but says its plan") {
 TEST_CASE("a missed --max-drop ends with 4 and still writes model and report") {
   const Files files;
   const CliResult result =
-      files.quantize("q.onnx", {"--data", "random", "--samples", "8", "--eval", "random", "--metric", "mse",
-                                "--max-drop", "0%", "--weight-granularity", "tensor", "--report",
-                                files.at("r.json")});
+      files.quantize("q.onnx", {"--data", "random", "--samples", "8", "--eval", "random",
+                                "--metric", "mse", "--max-drop", "0%", "--weight-granularity",
+                                "tensor", "--report", files.at("r.json")});
   INFO(result.out, result.err);
   CHECK(result.exit_code == 4);
   CHECK(result.out.find("FAIL --max-drop") != std::string::npos);
@@ -247,8 +254,8 @@ TEST_CASE("a missed --max-drop ends with 4 and still writes model and report") {
   CHECK(run_lathe({"inspect", files.at("q.onnx")}).exit_code == 0);
 
   const CliResult passed =
-      files.quantize("q.onnx", {"--data", "random", "--samples", "8", "--eval", "random", "--metric",
-                                "mse", "--max-drop", "99%", "--force"});
+      files.quantize("q.onnx", {"--data", "random", "--samples", "8", "--eval", "random",
+                                "--metric", "mse", "--max-drop", "99%", "--force"});
   INFO(passed.err);
   CHECK(passed.exit_code == 0);
 }
@@ -257,8 +264,8 @@ TEST_CASE("an interrupt during calibration ends with 130 and leaves nothing") {
   const Folder folder;
   const std::string model = folder.write("m.onnx", network(12, 256));
   const std::string out = (folder.path() / "q.onnx").string();
-  std::vector<std::string> words{LATHE_BINARY, "quantize", model, "-o", out, "--data", "random",
-                                 "--samples", "1000000", "--threads", "1", "--quiet"};
+  std::vector<std::string> words{LATHE_BINARY, "quantize",  model,     "-o",        out, "--data",
+                                 "random",     "--samples", "1000000", "--threads", "1", "--quiet"};
   for (const int number : {SIGINT, SIGTERM}) {
     CAPTURE(number);
     std::vector<char*> argv;

@@ -93,7 +93,8 @@ TEST_CASE("a bad config file is refused") {
     check_refused(result, 2, named);
     return result.err;
   };
-  CHECK(contains(refuse(R"({"profil": "esp32"})", {"c.json", "profil"}), "did you mean 'profile'?"));
+  CHECK(
+      contains(refuse(R"({"profil": "esp32"})", {"c.json", "profil"}), "did you mean 'profile'?"));
   refuse(R"({"threads": "many"})", {"c.json", "/threads"});
   refuse(R"({"threads": {}})", {"c.json", "/threads"});
   refuse(R"({"command": "quantize"})", {"c.json", "quantize"});

@@ -70,8 +70,9 @@ TEST_CASE("inline_constant_if: the chosen branch, taken names get a suffix") {
              else_branch = e () => (float[2] q) { q = Abs(i) }>
   y = Mul(j, h) })";
   const Graph yes = check_pass(text, inline_constant_if, 2);
-  CHECK(node_list(yes) == "h = Relu(x); p = Exp(h); r = Add(p, k); p_1 = Neg(r); "
-                          "r_1 = Mul(p_1, k_1); y = Mul(r_1, h)");
+  CHECK(node_list(yes) ==
+        "h = Relu(x); p = Exp(h); r = Add(p, k); p_1 = Neg(r); "
+        "r_1 = Mul(p_1, k_1); y = Mul(r_1, h)");
   std::string negative = text;
   negative.replace(negative.find("bool c = {1}"), 12, "bool c = {0}");
   const Graph no = check_pass(negative, inline_constant_if, 2);
@@ -108,7 +109,8 @@ TEST_CASE("merge_activations: Relu and Clip over their common range") {
   const auto merged = [](const std::string& body, int changes) {
     return node_list(check_pass(kHead + R"((float[8] x) => (float[8] y)
 <float zero = {0}, float six = {0.6}, float low = {-0.5}, float high = {0.4}, float far = {0.9}>
-{ )" + body + " }", merge_activations, changes));
+{ )" + body + " }",
+                                merge_activations, changes));
   };
   CHECK(merged("a = Relu(x) y = Relu(a)", 1) == "y = Relu(x)");
   CHECK(merged("a = Relu(x) y = Clip(a, zero, six)", 1) == "y = Clip(x, zero, six)");

@@ -84,7 +84,8 @@ std::string optimize_case(const fs::path& folder, Tally& tally) {
 }  // namespace
 
 TEST_CASE("optimize_graph: passes that wait for each other all get their turn") {
-  const Graph after = test::check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
+  const Graph after =
+      test::check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[N,3,4] x) => (float[N,4,3] y)
 <int64 one = {1}, int64 three = {3}, float zero = {0}, float six = {6}>
 { s = Shape(x)  d = Gather(s, one)  c = Equal(d, three)
@@ -93,8 +94,7 @@ agraph (float[N,3,4] x) => (float[N,4,3] y)
                  p = Transpose<perm = [0, 2, 1]>(u) },
              else_branch = b () => (float[N,4,3] q) { q = Transpose<perm = [0, 2, 1]>(x) }>
   k = Clip(i, zero, six)  y = Transpose<perm = [0, 2, 1]>(k) })",
-                                       [](Graph& graph) { return optimize(graph) != 0 ? 1 : 0; },
-                                       1);
+                       [](Graph& graph) { return optimize(graph) != 0 ? 1 : 0; }, 1);
   CHECK(test::node_list(after) == "k = Clip(x, zero, six); y = Transpose(k)");
 }
 

@@ -34,7 +34,8 @@ RuntimeValue sequence_value(const onnx::SequenceProto& proto) {
 template <class Proto>
 Proto parse(const std::filesystem::path& file) {
   Proto proto;
-  if (!proto.ParseFromString(read_all(file))) throw bad_input("test.pb", "unreadable", file.string());
+  if (!proto.ParseFromString(read_all(file)))
+    throw bad_input("test.pb", "unreadable", file.string());
   return proto;
 }
 

@@ -33,8 +33,10 @@ std::vector<Exclusion> read_exclusions() {
   std::vector<Exclusion> list;
   for (std::string line, reason; std::getline(in, line);) {
     if (line.empty()) continue;
-    if (line[0] == '#') reason = line.substr(2);
-    else list.push_back({line, reason});
+    if (line[0] == '#')
+      reason = line.substr(2);
+    else
+      list.push_back({line, reason});
   }
   return list;
 }

@@ -35,7 +35,9 @@ TEST_CASE("external data is read from beneath the model's directory") {
   const Folder folder;
   folder.write("w.bin", float_bytes({9, 1, 2}));
   folder.write("sub/w.bin", float_bytes({3, 4}));
-  const auto model = [&](const Entries& entries) { return read(external_model(entries), folder.path()); };
+  const auto model = [&](const Entries& entries) {
+    return read(external_model(entries), folder.path());
+  };
   CHECK(second(model({{"location", "w.bin"}, {"offset", "4"}, {"length", "8"}})) == 2);
   CHECK(second(model({{"location", "w.bin"}, {"offset", "0"}})) == 1);
   CHECK(second(model({{"location", "sub/w.bin"}})) == 4);
@@ -53,9 +55,8 @@ TEST_CASE("external data never leaves the directory") {
   const auto at = [&](const std::string& location) {
     return verdict_of(external_model({{"location", location}}), folder.path() / "model");
   };
-  for (const std::string location :
-       {"../secret.bin", "a/../../secret.bin", "a/..", "", ".", "a/", "..\\secret.bin", "C:\\x", "C:x",
-        "a\\b"}) {
+  for (const std::string location : {"../secret.bin", "a/../../secret.bin", "a/..", "", ".", "a/",
+                                     "..\\secret.bin", "C:\\x", "C:x", "a\\b"}) {
     CAPTURE(location);
     CHECK(at(location) == "3 external_data.location");
   }
@@ -84,7 +85,8 @@ TEST_CASE("links are refused unless asked for") {
   const auto at = [&](const std::string& location, const ReadOptions& options) {
     return verdict_of(external_model({{"location", location}}), directory, options);
   };
-  for (const std::string location : {"final.bin", "parent/outside.bin", "loop.bin", "dangling.bin"}) {
+  for (const std::string location :
+       {"final.bin", "parent/outside.bin", "loop.bin", "dangling.bin"}) {
     CAPTURE(location);
     CHECK(at(location, {}) == "3 external_data.link");
   }
@@ -112,8 +114,8 @@ TEST_CASE("offset, length and checksum are checked") {
   const auto with = [&](const std::string& key, const std::string& value) {
     return verdict_of(external_model({{"location", "w.bin"}, {key, value}}), folder.path());
   };
-  for (const std::string value : {"-1", "x", "", " 4", "4 ", "0x4", "+4", "4.0", "9223372036854775808",
-                                  "99999999999999999999"}) {
+  for (const std::string value : {"-1", "x", "", " 4", "4 ", "0x4", "+4", "4.0",
+                                  "9223372036854775808", "99999999999999999999"}) {
     CAPTURE(value);
     CHECK(with("offset", value) == "3 external_data.bad_number");
     CHECK(with("length", value) == "3 external_data.bad_number");
@@ -152,7 +154,8 @@ TEST_CASE("external data is checked wherever a tensor stands") {
   const onnx::TensorProto bad = external_model({{"location", "../w"}}).graph().initializer(0);
   onnx::ModelProto attribute = empty_model();
   *add_attribute(add_node(*attribute.mutable_graph(), "Constant", {}, {"y"}), "value",
-                 onnx::AttributeProto::TENSOR).mutable_t() = bad;
+                 onnx::AttributeProto::TENSOR)
+       .mutable_t() = bad;
   CHECK(verdict_of(attribute, folder.path()) == "3 external_data.location");
 
   onnx::ModelProto sparse = empty_model();
@@ -164,7 +167,8 @@ TEST_CASE("external data is checked wherever a tensor stands") {
 
   onnx::ModelProto branch = empty_model();
   auto& body = *add_attribute(add_node(*branch.mutable_graph(), "If", {"x"}, {"y"}), "then_branch",
-                              onnx::AttributeProto::GRAPH).mutable_g();
+                              onnx::AttributeProto::GRAPH)
+                    .mutable_g();
   *body.add_initializer() = bad;
   CHECK(verdict_of(branch, folder.path()) == "3 external_data.location");
 }

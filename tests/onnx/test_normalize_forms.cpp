@@ -8,9 +8,7 @@ using Numbers = std::vector<double>;
 
 namespace {
 
-std::string stable_text(const Model& model) {
-  return text_form(reread(write_onnx(model)).graph);
-}
+std::string stable_text(const Model& model) { return text_form(reread(write_onnx(model)).graph); }
 
 const Attributes& attributes_of(const Model& model, OpKind kind) {
   return model.graph.node(find_kind(model.graph, kind)).attributes;
@@ -28,7 +26,8 @@ TEST_CASE("Softmax over the last axis") {
 }
 
 TEST_CASE("Softmax whose other dimensions are 1 stays one op") {
-  const Model model = model_of(9, R"(g (float[1,1000,1,1] x) => (float[1,1000,1,1] y) { y = Softmax (x) })");
+  const Model model =
+      model_of(9, R"(g (float[1,1000,1,1] x) => (float[1,1000,1,1] y) { y = Softmax (x) })");
   CHECK(types_of(model.graph) == "Softmax");
   CHECK(attributes_of(model, OpKind::kSoftmax).int_or("axis", 0) == 1);
   CHECK(write_onnx(model).opset == 9);
@@ -36,7 +35,8 @@ TEST_CASE("Softmax whose other dimensions are 1 stays one op") {
 }
 
 TEST_CASE("Softmax that flattens") {
-  const Model model = model_of(11, R"(g (float[N,3,4] x) => (float[N,3,4] y) { y = LogSoftmax <axis = 1> (x) })");
+  const Model model =
+      model_of(11, R"(g (float[N,3,4] x) => (float[N,3,4] y) { y = LogSoftmax <axis = 1> (x) })");
   CHECK(types_of(model.graph) == "Shape Flatten LogSoftmax Reshape");
   CHECK(model.graph.value(model.graph.outputs()[0]).name == "y");
   CHECK(attributes_of(model, OpKind::kFlatten).int_or("axis", 0) == 1);
@@ -49,7 +49,8 @@ TEST_CASE("Softmax that flattens") {
 }
 
 TEST_CASE("Softmax along an inner axis needs opset 13") {
-  Model model = model_of(13, R"(g (float[N,3,4] x) => (float[N,3,4] y) { y = Softmax <axis = 1> (x) })");
+  Model model =
+      model_of(13, R"(g (float[N,3,4] x) => (float[N,3,4] y) { y = Softmax <axis = 1> (x) })");
   CHECK(types_of(model.graph) == "Softmax");
   model.opset = 11;
   CHECK(write_onnx(model).opset == 13);
@@ -66,43 +67,59 @@ TEST_CASE("operands are aligned at the attribute axis") {
   CHECK(add.attributes.size() == 0);
   CHECK(write_onnx(constant).opset == 7);
 
-  const Model produced = model_of(6, R"(g (float[1,2,3,3] x, float[2] b) => (float[1,2,3,3] y) { y = Mul <broadcast = 1, axis = 1> (x, b) })");
+  const Model produced = model_of(
+      6,
+      R"(g (float[1,2,3,3] x, float[2] b) => (float[1,2,3,3] y) { y = Mul <broadcast = 1, axis = 1> (x, b) })");
   CHECK(types_of(produced.graph) == "Unsqueeze Mul");
   CHECK(constant_input(produced.graph, OpKind::kUnsqueeze, 1) == Numbers{1, 2});
 
-  const Model unknown = model_of(6, R"(g (float[] x, float[2] b) => (float[] y) { y = Mul <broadcast = 1, axis = 1> (x, b) })");
-  CHECK(types_of(unknown.graph) == "Shape Shape Shape Shape Sub Sub ConstantOfShape Concat Reshape Mul");
-  CHECK_THROWS_AS(model_of(6, R"(g (float[2,3] x, float[3] b) => (float[2,3] y) { y = Sub <broadcast = 1, axis = 5> (x, b) })"), Error);
+  const Model unknown = model_of(
+      6,
+      R"(g (float[] x, float[2] b) => (float[] y) { y = Mul <broadcast = 1, axis = 1> (x, b) })");
+  CHECK(types_of(unknown.graph) ==
+        "Shape Shape Shape Shape Sub Sub ConstantOfShape Concat Reshape Mul");
+  CHECK_THROWS_AS(
+      model_of(
+          6,
+          R"(g (float[2,3] x, float[3] b) => (float[2,3] y) { y = Sub <broadcast = 1, axis = 5> (x, b) })"),
+      Error);
 }
 
 TEST_CASE("PRelu's slope was per channel") {
   const Model model = model_of(6, R"(g (float[1,2,3,3] x) => (float[1,2,3,3] y)
     <float[2] s = {0.1, 0.2}> { y = PRelu (x, s) })");
-  CHECK(model.graph.constant(model.graph.node(find_kind(model.graph, OpKind::kPRelu)).input(1))->shape() == Shape{2, 1, 1});
+  CHECK(model.graph.constant(model.graph.node(find_kind(model.graph, OpKind::kPRelu)).input(1))
+            ->shape() == Shape{2, 1, 1});
 }
 
 TEST_CASE("small old forms") {
-  const Model cast = model_of(1, R"(g (float[2] x) => (int32[2] y) { y = Cast <to = "INT32"> (x) })");
+  const Model cast =
+      model_of(1, R"(g (float[2] x) => (int32[2] y) { y = Cast <to = "INT32"> (x) })");
   CHECK(attributes_of(cast, OpKind::kCast).int_or("to", 0) == 6);
-  CHECK_THROWS_AS(model_of(1, R"(g (float[2] x) => (int32[2] y) { y = Cast <to = "WORD"> (x) })"), Error);
+  CHECK_THROWS_AS(model_of(1, R"(g (float[2] x) => (int32[2] y) { y = Cast <to = "WORD"> (x) })"),
+                  Error);
 
   const Model concat = model_of(1, R"(g (float[2,2] x) => (float[2,4] y) { y = Concat (x, x) })");
   CHECK(attributes_of(concat, OpKind::kConcat).int_or("axis", 0) == 1);
 
-  const Model relu = model_of(1, R"(g (float[2] x) => (float[2] y) { y = Relu <consumed_inputs = [0]> (x) })");
+  const Model relu =
+      model_of(1, R"(g (float[2] x) => (float[2] y) { y = Relu <consumed_inputs = [0]> (x) })");
   CHECK(attributes_of(relu, OpKind::kRelu).size() == 0);
 
   const Model selu = model_of(1, R"(g (float[2] x) => (float[2] y) { y = Selu (x) })");
   CHECK(attributes_of(selu, OpKind::kSelu).float_or("alpha", 0) == 1.6732F);
 
-  const Model pool = model_of(1, R"(g (float[1,2,4,4] x) => (float[1,2,1,1] y) { y = GlobalLpPool <p = 3.0> (x) })");
+  const Model pool = model_of(
+      1, R"(g (float[1,2,4,4] x) => (float[1,2,1,1] y) { y = GlobalLpPool <p = 3.0> (x) })");
   CHECK(attributes_of(pool, OpKind::kGlobalLpPool).int_or("p", 0) == 3);
 
   const Model tile = model_of(1, R"(g (int64[2,3] x) => (int64[2,6] y)
     <int64 t = {2}, int64 a = {1}> { y = Tile (x, t, a) })");
   CHECK(constant_input(tile.graph, OpKind::kTile, 1) == Numbers{1, 2});
 
-  const Model soft = model_of(5, R"(g (float[2] x) => (float[2] y) { y = ParametricSoftplus <alpha = 2.0, beta = 3.0> (x) })");
+  const Model soft = model_of(
+      5,
+      R"(g (float[2] x) => (float[2] y) { y = ParametricSoftplus <alpha = 2.0, beta = 3.0> (x) })");
   CHECK(types_of(soft.graph) == "Mul Softplus Mul");
   CHECK(soft.graph.value(soft.graph.outputs()[0]).name == "y");
 }
@@ -118,12 +135,16 @@ TEST_CASE("Upsample and Resize-10 become Resize and go back") {
   CHECK(node_of(proto_of(write_onnx(nearest)), "Upsample").input_size() == 2);
   CHECK(stable_text(nearest) == text_form(nearest.graph));
 
-  const Model listed = model_of(7, R"(g (float[1,1,2,2] x) => (float[1,1,4,4] y) { y = Upsample <mode = "linear", scales = [1.0, 1.0, 2.0, 2.0]> (x) })");
+  const Model listed = model_of(
+      7,
+      R"(g (float[1,1,2,2] x) => (float[1,1,4,4] y) { y = Upsample <mode = "linear", scales = [1.0, 1.0, 2.0, 2.0]> (x) })");
   CHECK(attributes_of(listed, OpKind::kResize).string_or("mode", "") == "linear");
   CHECK(write_onnx(listed).opset == 7);
   CHECK(stable_text(listed) == text_form(listed.graph));
 
-  const Model first = model_of(1, R"(g (float[1,1,2,2] x) => (float[1,1,4,6] y) { y = Upsample <height_scale = 2.0, width_scale = 3.0> (x) })");
+  const Model first = model_of(
+      1,
+      R"(g (float[1,1,2,2] x) => (float[1,1,4,6] y) { y = Upsample <height_scale = 2.0, width_scale = 3.0> (x) })");
   CHECK(constant_input(first.graph, OpKind::kResize, 2) == Numbers{1, 1, 2, 3});
 
   const Model smaller = model_of(10, R"(g (float[1,1,4,4] x) => (float[1,1,2,2] y)
@@ -142,34 +163,46 @@ TEST_CASE("Upsample and Resize-10 become Resize and go back") {
 }
 
 TEST_CASE("Scatter and GridSample change names") {
-  const Model scatter = model_of(9, R"(g (float[3] x, int64[1] i, float[1] u) => (float[3] y) { y = Scatter <axis = 0> (x, i, u) })");
+  const Model scatter = model_of(
+      9,
+      R"(g (float[3] x, int64[1] i, float[1] u) => (float[3] y) { y = Scatter <axis = 0> (x, i, u) })");
   CHECK(types_of(scatter.graph) == "ScatterElements");
   CHECK(node_of(proto_of(write_onnx(scatter)), "Scatter").input_size() == 3);
 
-  const Model grid = model_of(16, R"(g (float[1,1,4,4] x, float[1,2,2,2] s) => (float[1,1,2,2] y) { y = GridSample <mode = "bicubic"> (x, s) })");
+  const Model grid = model_of(
+      16,
+      R"(g (float[1,1,4,4] x, float[1,2,2,2] s) => (float[1,1,2,2] y) { y = GridSample <mode = "bicubic"> (x, s) })");
   CHECK(attributes_of(grid, OpKind::kGridSample).string_or("mode", "") == "cubic");
   CHECK(stable_text(grid) == text_form(grid.graph));
 }
 
 TEST_CASE("BatchNormalization") {
-  const std::string head = "g (float[1,2,2] x, float[2] s, float[2] b, float[2] m, float[2] v) => (float[1,2,2] y";
-  const Model test = model_of(6, head + ") { y, om, ov, sm, sv = BatchNormalization <is_test = 0, epsilon = 0.1> (x, s, b, m, v) }");
+  const std::string head =
+      "g (float[1,2,2] x, float[2] s, float[2] b, float[2] m, float[2] v) => (float[1,2,2] y";
+  const Model test = model_of(6, head +
+                                     ") { y, om, ov, sm, sv = BatchNormalization <is_test = 0, "
+                                     "epsilon = 0.1> (x, s, b, m, v) }");
   CHECK(test.graph.node(find_kind(test.graph, OpKind::kBatchNormalization)).outputs.size() == 1);
   CHECK_FALSE(attributes_of(test, OpKind::kBatchNormalization).has("is_test"));
   CHECK(write_onnx(test).opset == 7);
 
-  const Model training = model_of(9, head + ", float[2] om) { y, om, ov = BatchNormalization (x, s, b, m, v) }");
+  const Model training =
+      model_of(9, head + ", float[2] om) { y, om, ov = BatchNormalization (x, s, b, m, v) }");
   CHECK(attributes_of(training, OpKind::kBatchNormalization).int_or("training_mode", 0) == 1);
   CHECK(write_onnx(training).opset == 14);
 
-  const Model saved = model_of(9, head + ", float[2] sm) { y, om, ov, sm, sv = BatchNormalization (x, s, b, m, v) }");
+  const Model saved = model_of(
+      9, head + ", float[2] sm) { y, om, ov, sm, sv = BatchNormalization (x, s, b, m, v) }");
   CHECK(saved.graph.node(saved.graph.order()[0]).kind == OpKind::kOpaque);
   CHECK(write_onnx(saved).opset == 9);
   WriteOptions options;
   options.opset = 13;
   CHECK_THROWS_WITH_AS(write_onnx(saved, options), doctest::Contains("cannot express"), Error);
 
-  const Model element = model_of(7, "g (float[4,2,2] x, float[2,2] s, float[2,2] b, float[2,2] m, float[2,2] v) => (float[4,2,2] y) { y = BatchNormalization <spatial = 0> (x, s, b, m, v) }");
+  const Model element =
+      model_of(7,
+               "g (float[4,2,2] x, float[2,2] s, float[2,2] b, float[2,2] m, float[2,2] v) => "
+               "(float[4,2,2] y) { y = BatchNormalization <spatial = 0> (x, s, b, m, v) }");
   CHECK(types_of(element.graph) == "Sub Add Sqrt Div Mul Add");
 }
 
@@ -180,16 +213,20 @@ TEST_CASE("GroupNormalization's scale per group becomes one per channel") {
   CHECK(constant_input(model.graph, OpKind::kGroupNormalization, 2) == Numbers{0, 0, 5, 5});
   CHECK(write_onnx(model).opset == 21);
 
-  const Model produced = model_of(18, R"(g (float[1,C,2] x, float[2] s, float[2] b) => (float[1,C,2] y) { y = GroupNormalization <num_groups = 2> (x, s, b) })");
-  CHECK(types_of(produced.graph) == 
-        "Reshape Shape Div Concat Expand Reshape Reshape Shape Div Concat Expand Reshape GroupNormalization");
+  const Model produced = model_of(
+      18,
+      R"(g (float[1,C,2] x, float[2] s, float[2] b) => (float[1,C,2] y) { y = GroupNormalization <num_groups = 2> (x, s, b) })");
+  CHECK(types_of(produced.graph) ==
+        "Reshape Shape Div Concat Expand Reshape Reshape Shape Div Concat Expand Reshape "
+        "GroupNormalization");
 }
 
 TEST_CASE("element types raise the opset") {
   Model model = model_of(13, R"(g (bfloat16[3] x) => (bfloat16[3] y) { y = Relu (x) })");
   model.opset = 11;
   CHECK(write_onnx(model).opset == 13);
-  Model clip = model_of(13, R"(g (int32[3] x) => (int32[3] y) <int32 lo = {0}> { y = Clip (x, lo) })");
+  Model clip =
+      model_of(13, R"(g (int32[3] x) => (int32[3] y) <int32 lo = {0}> { y = Clip (x, lo) })");
   clip.opset = 9;
   CHECK(write_onnx(clip).opset == 12);
   Model scales = model_of(13, R"(g (int8[3,2] x) => (float[3,2] y)

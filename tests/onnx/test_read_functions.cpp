@@ -19,7 +19,8 @@ onnx::FunctionProto& add_function(onnx::ModelProto& model, const std::string& na
 
 onnx::NodeProto& add_to(onnx::FunctionProto& function, const std::string& type,
                         std::initializer_list<std::string> inputs,
-                        std::initializer_list<std::string> outputs, const std::string& domain = "") {
+                        std::initializer_list<std::string> outputs,
+                        const std::string& domain = "") {
   onnx::GraphProto holder;
   onnx::NodeProto& node = *function.add_node();
   node = add_node(holder, type, inputs, outputs);
@@ -91,7 +92,8 @@ TEST_CASE("constants may refer to attributes; overloads are told apart") {
     auto& function = add_function(proto, "F", {"a"}, {"b"});
     function.mutable_unknown_fields()->AddLengthDelimited(kFunctionOverload, overload);
     add_attribute(add_to(function, "Constant", {}, {"k"}), "value_float",
-                  onnx::AttributeProto::FLOAT).set_ref_attr_name("k");
+                  onnx::AttributeProto::FLOAT)
+        .set_ref_attr_name("k");
     add_to(function, overload == "add" ? "Add" : "Mul", {"a", "k"}, {"b"});
   }
   auto& call = add_call(proto, "F", {"x"}, {"y"});

@@ -39,8 +39,13 @@ TEST_CASE("sequences, optionals and maps") {
   auto* graph = proto.mutable_graph();
   auto* sequence = graph->add_input();
   sequence->set_name("s");
-  sequence->mutable_type()->mutable_optional_type()->mutable_elem_type()->mutable_sequence_type()
-      ->mutable_elem_type()->mutable_tensor_type()->set_elem_type(7);
+  sequence->mutable_type()
+      ->mutable_optional_type()
+      ->mutable_elem_type()
+      ->mutable_sequence_type()
+      ->mutable_elem_type()
+      ->mutable_tensor_type()
+      ->set_elem_type(7);
   auto* map = graph->add_input();
   map->set_name("m");
   map->mutable_type()->mutable_map_type()->set_key_type(7);
@@ -63,7 +68,8 @@ TEST_CASE("initializers are constants and no inputs") {
   add_node(*proto.mutable_graph(), "Add", {"x", "w"}, {"y"});
   const Model model = read(proto);
   CHECK(names(model.graph, model.graph.inputs()) == std::vector<std::string>{"x"});
-  CHECK(model.graph.constant(model.graph.find_value("w"))->to_double() == std::vector<double>{3, 4});
+  CHECK(model.graph.constant(model.graph.find_value("w"))->to_double() ==
+        std::vector<double>{3, 4});
 }
 
 TEST_CASE("Constant nodes of every form become constants") {
@@ -83,8 +89,8 @@ TEST_CASE("Constant nodes of every form become constants") {
   onnx::TensorProto& value = *constant("t", "value", A::TENSOR).mutable_t();
   value.set_data_type(8);
   value.add_string_data("scalar");
-  onnx::SparseTensorProto& sparse = *constant("sp", "sparse_value", A::SPARSE_TENSOR)
-                                         .mutable_sparse_tensor();
+  onnx::SparseTensorProto& sparse =
+      *constant("sp", "sparse_value", A::SPARSE_TENSOR).mutable_sparse_tensor();
   sparse.add_dims(3);
   sparse.mutable_values()->set_data_type(1);
   sparse.mutable_values()->add_dims(1);
@@ -195,7 +201,8 @@ TEST_CASE("faults of names are the file's, not ours") {
     edit(*proto.mutable_graph());
     return verdict_of(proto);
   };
-  CHECK(with([](auto& g) { add_node(g, "Relu", {"nothing"}, {"z"}); }) == "3 graph.missing_producer");
+  CHECK(with([](auto& g) { add_node(g, "Relu", {"nothing"}, {"z"}); }) ==
+        "3 graph.missing_producer");
   CHECK(with([](auto& g) { add_node(g, "Relu", {"x"}, {"y"}); }) == "3 graph.duplicate_name");
   CHECK(with([](auto& g) { add_node(g, "Split", {"x"}, {"a", "a"}); }) == "3 graph.duplicate_name");
   CHECK(with([](auto& g) { add_node(g, "Relu", {"x"}, {"x"}); }) == "3 graph.duplicate_name");

@@ -53,7 +53,8 @@ TEST_CASE("IR versions and operator sets") {
           p.set_ir_version(2);
         }).empty());
   for (const int64_t version : {0, -1, 999})
-    CHECK(with([&](auto& p) { p.mutable_opset_import(0)->set_version(version); }) == "3 model.opset");
+    CHECK(with([&](auto& p) { p.mutable_opset_import(0)->set_version(version); }) ==
+          "3 model.opset");
   CHECK(with([](auto& p) {
           p.add_opset_import()->set_domain("ai.onnx");
           p.mutable_opset_import(1)->set_version(17);
@@ -75,12 +76,15 @@ TEST_CASE("what the file is instead is named") {
   CHECK(text_of("").find("empty") != std::string::npos);
   CHECK(text_of("x").find("text") != std::string::npos);
   CHECK(text_of("hello, this is no model\n").find("text") != std::string::npos);
-  CHECK(text_of("\x7f" "ELF\x02\x01\x01").find("ELF") != std::string::npos);
+  CHECK(text_of("\x7f"
+                "ELF\x02\x01\x01")
+            .find("ELF") != std::string::npos);
   CHECK(text_of("\xff\xd8\xff\xe0").find("JPEG") != std::string::npos);
   CHECK(text_of("\x1f\x8b\x08").find("gzip") != std::string::npos);
   CHECK(text_of(std::string("PK\x03\x04\0\0", 6) + "net/data.pkl").find("TorchScript") !=
         std::string::npos);
-  CHECK(text_of("version https://git-lfs.github.com/spec/v1\n").find("Git LFS") != std::string::npos);
+  CHECK(text_of("version https://git-lfs.github.com/spec/v1\n").find("Git LFS") !=
+        std::string::npos);
 }
 
 TEST_CASE("only regular files are opened, at once") {
@@ -113,7 +117,8 @@ TEST_CASE("every truncation and many damages end in an Error") {
   onnx::ModelProto proto = relu_model();
   add_initializer(*proto.mutable_graph(), "w", {1, 2, 3});
   add_attribute(add_node(*proto.mutable_graph(), "Concat", {"w", "w"}, {"z"}), "axis",
-                onnx::AttributeProto::INT).set_i(0);
+                onnx::AttributeProto::INT)
+      .set_i(0);
   const std::string bytes = proto.SerializeAsString();
   for (size_t size = 0; size < bytes.size(); ++size) {
     CAPTURE(size);

@@ -38,9 +38,15 @@ TEST_CASE("typed fields of every dtype") {
     const int bits = dtype_bits(dtype);
     for (int i = 0; i < 2; ++i) switch (dtype) {
         case DType::kFloat32: proto.add_float_data(1); break;
-        case DType::kComplex64: proto.add_float_data(1); proto.add_float_data(2); break;
+        case DType::kComplex64:
+          proto.add_float_data(1);
+          proto.add_float_data(2);
+          break;
         case DType::kFloat64: proto.add_double_data(1); break;
-        case DType::kComplex128: proto.add_double_data(1); proto.add_double_data(2); break;
+        case DType::kComplex128:
+          proto.add_double_data(1);
+          proto.add_double_data(2);
+          break;
         case DType::kInt64: proto.add_int64_data(1); break;
         case DType::kUInt32:
         case DType::kUInt64: proto.add_uint64_data(1); break;

@@ -47,12 +47,15 @@ TEST_CASE("scan_wire refuses malformed wire bytes with their offset") {
   CHECK(scan_verdict(std::string("\x08") + repeated("\xff", 10) + "\x01") == "3 model.malformed");
   CHECK(scan_verdict("\x08") == "3 model.malformed");
   CHECK(scan_verdict(std::string("\x3a\x7f", 2)) == "3 model.truncated");
-  CHECK(scan_verdict("\x0e\x01") == "3 model.malformed");  // wire type 6
-  CHECK(scan_verdict("\x0f\x01") == "3 model.malformed");  // wire type 7
-  CHECK(scan_verdict("\x0b\x0c") == "3 model.malformed");  // group
+  CHECK(scan_verdict("\x0e\x01") == "3 model.malformed");                  // wire type 6
+  CHECK(scan_verdict("\x0f\x01") == "3 model.malformed");                  // wire type 7
+  CHECK(scan_verdict("\x0b\x0c") == "3 model.malformed");                  // group
   CHECK(scan_verdict(std::string("\x00\x01", 2)) == "3 model.malformed");  // field number 0
   // A node that claims to be longer than its graph.
-  CHECK(scan_verdict(field(7, "\x0a\x05" "ab") + std::string(10, '\x08')) == "3 model.malformed");
+  CHECK(scan_verdict(field(7,
+                           "\x0a\x05"
+                           "ab") +
+                     std::string(10, '\x08')) == "3 model.malformed");
   CHECK(scan_verdict(field(7, field(5, field(7, "\x81")))) == "3 model.malformed");
   try {
     scan(std::string("\x08\x01\x0f", 3));

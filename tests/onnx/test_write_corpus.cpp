@@ -85,10 +85,10 @@ TEST_CASE("models survive writing and reading") {
       bool old_form = false, experimental = false;
       for (const NodeId id : model.graph.node_ids()) {
         const Node& node = model.graph.node(id);
-        old_form = old_form || (node.kind == OpKind::kOpaque &&
-                                op_kind("", node.opaque_type).has_value());
-        experimental = experimental || node.kind == OpKind::kAffine ||
-                       node.kind == OpKind::kCrop || node.kind == OpKind::kImageScaler;
+        old_form =
+            old_form || (node.kind == OpKind::kOpaque && op_kind("", node.opaque_type).has_value());
+        experimental = experimental || node.kind == OpKind::kAffine || node.kind == OpKind::kCrop ||
+                       node.kind == OpKind::kImageScaler;
       }
       if (!old_form) {
         WriteOptions newest;

@@ -12,8 +12,10 @@ namespace {
 Model constants_model(size_t count) {
   Model model;
   model.graph.name = "g";
-  const ValueId x = model.graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::of(static_cast<int64_t>(count))}));
-  const ValueId w = model.graph.add_constant("w", Tensor::vector<float>(std::vector<float>(count, 1.5F)));
+  const ValueId x = model.graph.add_input(
+      "x", tensor_type(DType::kFloat32, Dims{Dim::of(static_cast<int64_t>(count))}));
+  const ValueId w =
+      model.graph.add_constant("w", Tensor::vector<float>(std::vector<float>(count, 1.5F)));
   const ValueId b = model.graph.add_constant("b", Tensor::scalar<float>(2));
   const ValueId sum = model.graph.add_op(OpKind::kAdd, {x, w}, "sum");
   const ValueId y = model.graph.add_op(OpKind::kMul, {sum, b}, "y");

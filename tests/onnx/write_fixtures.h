@@ -17,7 +17,8 @@ namespace lathe {
 
 /// A graph in ONNX's text syntax, read as a file of that opset.
 inline Model model_of(int64_t opset, std::string_view graph) {
-  Model model = parse_text(fmt::format("<ir_version: 8, opset_import: [\"\" : {}]>\n{}", opset, graph));
+  Model model =
+      parse_text(fmt::format("<ir_version: 8, opset_import: [\"\" : {}]>\n{}", opset, graph));
   verify(model.graph, "reading");
   return model;
 }
@@ -28,7 +29,8 @@ inline Model reread(const WrittenModel& written) {
 
 inline onnx::ModelProto proto_of(const WrittenModel& written) {
   onnx::ModelProto proto;
-  if (!proto.ParseFromString(written.model_bytes)) throw InternalError("written bytes do not parse");
+  if (!proto.ParseFromString(written.model_bytes))
+    throw InternalError("written bytes do not parse");
   return proto;
 }
 
@@ -39,7 +41,8 @@ inline const onnx::NodeProto& node_of(const onnx::ModelProto& proto, std::string
   throw InternalError(fmt::format("no node of type {}", type));
 }
 
-inline const onnx::AttributeProto* attribute_of(const onnx::NodeProto& node, std::string_view name) {
+inline const onnx::AttributeProto* attribute_of(const onnx::NodeProto& node,
+                                                std::string_view name) {
   for (const onnx::AttributeProto& attribute : node.attribute())
     if (attribute.name() == name) return &attribute;
   return nullptr;

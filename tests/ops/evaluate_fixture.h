@@ -58,8 +58,7 @@ inline std::vector<at::Tensor> run_op(OpKind kind, const std::vector<Given>& giv
   return evaluate(EvaluateCall{node, tensors, dtypes, {}});
 }
 
-inline Attributes attributes_of(
-    std::initializer_list<std::pair<std::string, Attribute>> entries) {
+inline Attributes attributes_of(std::initializer_list<std::pair<std::string, Attribute>> entries) {
   Attributes out;
   for (const auto& [name, value] : entries) out.set(name, value);
   return out;

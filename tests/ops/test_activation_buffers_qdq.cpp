@@ -6,7 +6,8 @@ namespace lathe {
 
 TEST_CASE("activation_buffers leaves dequantized weights out") {
   Graph graph;
-  const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::of(1), Dim::of(2)}));
+  const ValueId x =
+      graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::of(1), Dim::of(2)}));
   const ValueId w8 = graph.add_constant("w8", Tensor::of<int8_t>({2, 2}, {1, 2, 3, 4}));
   const ValueId scale = graph.add_constant("scale", Tensor::scalar<float>(0.5f));
   const ValueId w = graph.add_op(OpKind::kDequantizeLinear, {w8, scale}, "w");

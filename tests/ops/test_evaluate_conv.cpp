@@ -39,8 +39,8 @@ TEST_CASE("ConvTranspose: output_shape, output padding beyond the kernel, asymme
   const Given x = floats({1, 1, 2}, {1, 2});
   const Given kernel = floats({1, 1, 2}, {1, 10});
   const auto transposed = [&](Attributes attributes) {
-    return real_values(run_op(OpKind::kConvTranspose, {x, kernel, floats({1}, {0.5})},
-                              std::move(attributes))[0]);
+    return real_values(
+        run_op(OpKind::kConvTranspose, {x, kernel, floats({1}, {0.5})}, std::move(attributes))[0]);
   };
   CHECK(transposed({}) == Reals{1.5, 12.5, 20.5});
   CHECK(transposed(attributes_of({{"pads", Ints{0, 1}}})) == Reals{1.5, 12.5});
@@ -54,9 +54,8 @@ TEST_CASE("ConvTranspose: output_shape, output padding beyond the kernel, asymme
 
 TEST_CASE("MaxPool: indices count over the whole tensor, padding never wins") {
   const Given x = floats({1, 2, 2, 2}, {-1, -2, -3, -4, -8, -7, -6, -5});
-  const Attributes attributes =
-      attributes_of({{"kernel_shape", Ints{2, 2}}, {"pads", Ints{0, 0, 1, 1}},
-                     {"strides", Ints{2, 2}}});
+  const Attributes attributes = attributes_of(
+      {{"kernel_shape", Ints{2, 2}}, {"pads", Ints{0, 0, 1, 1}}, {"strides", Ints{2, 2}}});
   const auto pooled = run_op(OpKind::kMaxPool, {x}, attributes, 2);
   CHECK(real_values(pooled[0]) == Reals{-1, -5});
   CHECK(int_values(pooled[1]) == Ints{0, 7});
@@ -97,9 +96,9 @@ TEST_CASE("NonMaxSuppression: limit per class, threshold, equal scores keep thei
   const Given boxes = floats({1, 3, 4}, {0, 0, 1, 1, 0, 0.1, 1, 1.1, 0, 10, 1, 11});
   const Given scores = floats({1, 1, 3}, {0.5, 0.5, 0.4});
   const auto selected = [&](int64_t limit, double iou, double score) {
-    return int_values(run_op(OpKind::kNonMaxSuppression,
-                             {boxes, scores, int64s({limit}), floats({1}, {iou}),
-                              floats({1}, {score})})[0]);
+    return int_values(
+        run_op(OpKind::kNonMaxSuppression,
+               {boxes, scores, int64s({limit}), floats({1}, {iou}), floats({1}, {score})})[0]);
   };
   CHECK(selected(3, 0.5, 0.0) == Ints{0, 0, 0, 0, 0, 2});
   CHECK(selected(3, 0.95, 0.0) == Ints{0, 0, 0, 0, 0, 1, 0, 0, 2});

@@ -58,8 +58,8 @@ TEST_CASE("Clip with crossed bounds gives the upper one; NaN passes Max") {
                                            floats({}, {1})})[0]) == Reals{1, 1, 1});
   CHECK(int_values(run_op(OpKind::kClip, {ints(DType::kInt8, {3}, {-9, 0, 9}), Given{},
                                           ints(DType::kInt8, {}, {3})})[0]) == Ints{-9, 0, 3});
-  const auto max = real_values(
-      run_op(OpKind::kMax, {floats({2}, {NAN, 1}), floats({2}, {0, kInfinity})})[0]);
+  const auto max =
+      real_values(run_op(OpKind::kMax, {floats({2}, {NAN, 1}), floats({2}, {0, kInfinity})})[0]);
   CHECK(std::isnan(max[0]));
   CHECK(max[1] == kInfinity);
 }

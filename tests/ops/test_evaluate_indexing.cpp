@@ -42,10 +42,10 @@ TEST_CASE("ScatterND and ScatterElements: last write, add, mul, max with repeate
                   Error);
   // Along an axis of a matrix, with fewer indices than rows.
   const Given matrix = floats({2, 3}, {1, 2, 3, 4, 5, 6});
-  CHECK(real_values(run_op(OpKind::kScatterElements,
-                           {matrix, ints(DType::kInt64, {2, 1}, {2, 0}), floats({2, 1}, {9, 1})},
-                           attributes_of({{"axis", int64_t{1}},
-                                          {"reduction", std::string("max")}}))[0]) ==
+  CHECK(real_values(
+            run_op(OpKind::kScatterElements,
+                   {matrix, ints(DType::kInt64, {2, 1}, {2, 0}), floats({2, 1}, {9, 1})},
+                   attributes_of({{"axis", int64_t{1}}, {"reduction", std::string("max")}}))[0]) ==
         Reals{1, 2, 9, 4, 5, 6});
 }
 

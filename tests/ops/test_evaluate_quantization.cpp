@@ -25,18 +25,18 @@ TEST_CASE("QuantizeLinear: the fast loops and the general path agree on every la
     const at::Tensor zero = at::randint(-20, 20, {channels}).to(at::kChar);
     std::vector<int64_t> shape(4, 1);
     shape[static_cast<size_t>(axis < 0 ? axis + 4 : axis)] = channels;
-    const at::Tensor q = run_op(OpKind::kQuantizeLinear,
-                                {{DType::kFloat32, x}, {DType::kFloat32, scale},
-                                 {DType::kInt8, zero}},
-                                attributes_of({{"axis", axis}}))[0];
+    const at::Tensor q =
+        run_op(OpKind::kQuantizeLinear,
+               {{DType::kFloat32, x}, {DType::kFloat32, scale}, {DType::kInt8, zero}},
+               attributes_of({{"axis", axis}}))[0];
     const at::Tensor wanted =
         at::clamp(at::round(x / scale.reshape(shape)) + zero.reshape(shape), -128, 127)
             .to(at::kChar);
     CHECK(at::equal(q, wanted));
-    const at::Tensor back = run_op(OpKind::kDequantizeLinear,
-                                   {{DType::kInt8, q}, {DType::kFloat32, scale},
-                                    {DType::kInt8, zero}},
-                                   attributes_of({{"axis", axis}}))[0];
+    const at::Tensor back =
+        run_op(OpKind::kDequantizeLinear,
+               {{DType::kInt8, q}, {DType::kFloat32, scale}, {DType::kInt8, zero}},
+               attributes_of({{"axis", axis}}))[0];
     CHECK(at::equal(back, (q.to(at::kFloat) - zero.reshape(shape)) * scale.reshape(shape)));
   }
 }
@@ -59,11 +59,11 @@ TEST_CASE("QLinearConv: exact sums, per-channel weights, int32 bias, half to eve
   const Given x = ints(DType::kUInt8, {1, 1, 1, 3}, {0, 128, 255});
   const Given w = ints(DType::kInt8, {2, 1, 1, 1}, {1, -3});
   const auto run = [&](std::vector<int64_t> bias) {
-    return int_values(run_op(
-        OpKind::kQLinearConv,
-        {x, floats({}, {1}), ints(DType::kUInt8, {}, {128}), w, floats({2}, {1, 0.5}),
-         ints(DType::kInt8, {2}, {0, 0}), floats({}, {2}), ints(DType::kUInt8, {}, {100}),
-         ints(DType::kInt32, {2}, std::move(bias))})[0]);
+    return int_values(
+        run_op(OpKind::kQLinearConv,
+               {x, floats({}, {1}), ints(DType::kUInt8, {}, {128}), w, floats({2}, {1, 0.5}),
+                ints(DType::kInt8, {2}, {0, 0}), floats({}, {2}), ints(DType::kUInt8, {}, {100}),
+                ints(DType::kInt32, {2}, std::move(bias))})[0]);
   };
   // (q - 128) * w: -128, 0, 127 and 384, 0, -381; times 0.5 and 0.25; plus 100.
   CHECK(run({0, 0}) == Ints{36, 100, 164, 196, 100, 5});
@@ -77,8 +77,7 @@ TEST_CASE("Integer products are exact far beyond float32") {
   const Given b = ints(DType::kUInt8, {inner, 1}, Ints(inner, 253));
   CHECK(int_values(run_op(OpKind::kMatMulInteger, {a, b})[0]) == Ints{inner * 255 * 253});
   const Given odd = ints(DType::kUInt8, {1}, {1});
-  CHECK(int_values(run_op(OpKind::kMatMulInteger, {a, b, odd, odd})[0]) ==
-        Ints{inner * 254 * 252});
+  CHECK(int_values(run_op(OpKind::kMatMulInteger, {a, b, odd, odd})[0]) == Ints{inner * 254 * 252});
 }
 
 TEST_CASE("DynamicQuantizeLinear covers zero; a constant zero input has scale 1") {

@@ -47,8 +47,8 @@ TEST_CASE("Resize: crop with extrapolation, integers round, aspect ratio, refusa
   const Given x = floats({3}, {1, 2, 3});
   Attributes crop = rule("linear", "tf_crop_and_resize");
   crop.set("extrapolation_value", 10.0F);
-  const auto cropped = run_op(
-      OpKind::kResize, {x, floats({2}, {0.5, 1.5}), {}, int64s({3})}, crop)[0];
+  const auto cropped =
+      run_op(OpKind::kResize, {x, floats({2}, {0.5, 1.5}), {}, int64s({3})}, crop)[0];
   CHECK(real_values(cropped) == Reals{2, 3, 10});
   const Given bytes = ints(DType::kUInt8, {2}, {0, 255});
   CHECK(int_values(resized(bytes, {2}, rule("linear", "half_pixel"))) == Ints{0, 64, 191, 255});
@@ -69,11 +69,10 @@ TEST_CASE("Resize: crop with extrapolation, integers round, aspect ratio, refusa
 TEST_CASE("GridSample: volumetric nearest rounds ties to even") {
   const Given x = floats({1, 1, 1, 1, 4}, {10, 11, 12, 13});
   // align_corners: x = -2/3 + … lies halfway between pixels 0|1, 1|2 and 2|3.
-  const Given grid = floats({1, 1, 1, 3, 3},
-                            {-1 + 1.0 / 3, 0, 0, 0, 0, 0, 1 - 1.0 / 3, 0, 0});
-  const auto y = run_op(OpKind::kGridSample, {x, grid},
-                        attributes_of({{"mode", std::string("nearest")},
-                                       {"align_corners", int64_t{1}}}))[0];
+  const Given grid = floats({1, 1, 1, 3, 3}, {-1 + 1.0 / 3, 0, 0, 0, 0, 0, 1 - 1.0 / 3, 0, 0});
+  const auto y =
+      run_op(OpKind::kGridSample, {x, grid},
+             attributes_of({{"mode", std::string("nearest")}, {"align_corners", int64_t{1}}}))[0];
   CHECK(y.sizes().vec() == Ints{1, 1, 1, 1, 3});
   CHECK(real_values(y)[1] == 12);
 }

@@ -11,8 +11,8 @@ Given counted(std::vector<int64_t> sizes) {
 TEST_CASE("Slice clamps, steps backwards and refuses step 0") {
   const Given x = int64s({0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   const auto slice = [&](int64_t start, int64_t end, int64_t step) {
-    return int_values(run_op(OpKind::kSlice, {x, int64s({start}), int64s({end}), int64s({0}),
-                                              int64s({step})})[0]);
+    return int_values(run_op(OpKind::kSlice,
+                             {x, int64s({start}), int64s({end}), int64s({0}), int64s({step})})[0]);
   };
   CHECK(slice(1, 1000, 3) == Ints{1, 4, 7});
   CHECK(slice(-3, INT64_MAX, 1) == Ints{7, 8, 9});
@@ -56,8 +56,8 @@ TEST_CASE("Reshape copies zeros, infers -1 and obeys allowzero") {
 }
 
 TEST_CASE("Split into uneven parts") {
-  const auto parts = run_op(OpKind::kSplit, {counted({7})},
-                            attributes_of({{"num_outputs", int64_t{4}}}), 4);
+  const auto parts =
+      run_op(OpKind::kSplit, {counted({7})}, attributes_of({{"num_outputs", int64_t{4}}}), 4);
   CHECK(parts.size() == 4);
   CHECK(real_values(parts[0]) == Reals{0, 1});
   CHECK(real_values(parts[3]) == Reals{6});
@@ -68,8 +68,7 @@ TEST_CASE("Split into uneven parts") {
 TEST_CASE("DepthToSpace orders and its inverse") {
   const Given x = counted({1, 8, 1, 1});
   const Attributes dcr = attributes_of({{"blocksize", int64_t{2}}});
-  const Attributes crd =
-      attributes_of({{"blocksize", int64_t{2}}, {"mode", std::string("CRD")}});
+  const Attributes crd = attributes_of({{"blocksize", int64_t{2}}, {"mode", std::string("CRD")}});
   const at::Tensor spread = run_op(OpKind::kDepthToSpace, {x}, dcr)[0];
   CHECK(real_values(spread) == Reals{0, 2, 4, 6, 1, 3, 5, 7});
   CHECK(real_values(run_op(OpKind::kDepthToSpace, {x}, crd)[0]) == Reals{0, 1, 2, 3, 4, 5, 6, 7});
@@ -112,9 +111,9 @@ TEST_CASE("reductions: axes, empty sets and no-op") {
 
 TEST_CASE("Range counts steps and refuses delta 0") {
   const auto range = [](int64_t start, int64_t limit, int64_t delta) {
-    return int_values(run_op(OpKind::kRange, {ints(DType::kInt64, {}, {start}),
-                                              ints(DType::kInt64, {}, {limit}),
-                                              ints(DType::kInt64, {}, {delta})})[0]);
+    return int_values(
+        run_op(OpKind::kRange, {ints(DType::kInt64, {}, {start}), ints(DType::kInt64, {}, {limit}),
+                                ints(DType::kInt64, {}, {delta})})[0]);
   };
   CHECK(range(10, 6, -3) == Ints{10, 7});
   CHECK(range(1, 5, 2) == Ints{1, 3});

@@ -388,7 +388,8 @@ namespace lathe {
 
 TEST_CASE("infer_shapes: an impossible branch of an If stays unknown, the other is inferred") {
   Graph graph;
-  const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::of(2), Dim::of(3)}));
+  const ValueId x =
+      graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::of(2), Dim::of(3)}));
   const ValueId condition = graph.add_input("condition", tensor_type(DType::kBool, Dims{}));
   const auto branch = [&](OpKind kind) {
     Graph body;

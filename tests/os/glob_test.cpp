@@ -14,13 +14,16 @@ namespace {
 bool reference(std::string_view pattern, std::string_view text) {
   if (pattern.empty()) return text.empty();
   if (pattern[0] == '*')
-    return reference(pattern.substr(1), text) || (!text.empty() && reference(pattern, text.substr(1)));
+    return reference(pattern.substr(1), text) ||
+           (!text.empty() && reference(pattern, text.substr(1)));
   return !text.empty() && (pattern[0] == '?' || pattern[0] == text[0]) &&
          reference(pattern.substr(1), text.substr(1));
 }
 
 TEST_CASE("glob by example") {
-  const auto match = [](const char* pattern, const char* text) { return Glob(pattern).matches(text); };
+  const auto match = [](const char* pattern, const char* text) {
+    return Glob(pattern).matches(text);
+  };
   CHECK(match("conv", "conv"));
   CHECK(!match("conv", "conv1"));
   CHECK(match("conv*", "conv"));

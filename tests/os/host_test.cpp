@@ -193,7 +193,8 @@ TEST_CASE("colour follows flag, NO_COLOR, CLICOLOR_FORCE, CLICOLOR and the termi
   facts.no_color = "1";
   CHECK(!use_color(ColorChoice::kAuto, facts));
   CHECK(use_color(ColorChoice::kAlways, facts));
-  facts = {.is_terminal = true, .no_color = "", .clicolor_force = {}, .clicolor = {}, .term = "xterm"};
+  facts = {
+      .is_terminal = true, .no_color = "", .clicolor_force = {}, .clicolor = {}, .term = "xterm"};
   CHECK(use_color(ColorChoice::kAuto, facts));
   CHECK(!use_color(ColorChoice::kNever, facts));
   facts.clicolor = "0";
@@ -212,7 +213,8 @@ struct Recorder {
   Progress::Clock::time_point now{};
   Progress progress;
   explicit Recorder(ProgressMode mode)
-      : progress(mode, [this](std::string_view s) { text += s, ++writes; }, [this] { return now; }) {}
+      : progress(
+            mode, [this](std::string_view s) { text += s, ++writes; }, [this] { return now; }) {}
 };
 
 TEST_CASE("progress redraws at most 4 times a second and erases its line") {

@@ -121,7 +121,9 @@ TEST_CASE("SIGKILL at any moment leaves the old or the new file, complete") {
   const unsigned seed = std::random_device{}();
   MESSAGE("seed " << seed);
   std::mt19937 random(seed);
-  const auto content = [](int round) { return std::string(300'000, static_cast<char>('a' + round % 26)); };
+  const auto content = [](int round) {
+    return std::string(300'000, static_cast<char>('a' + round % 26));
+  };
   scratch.write("a", content(25));
   int replaced = 0;
   for (int round = 0; round < 40; ++round) {

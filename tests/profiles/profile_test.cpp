@@ -52,10 +52,10 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 TEST_CASE("the eleven shipped profiles load and are complete") {
-  CHECK(profile_names() ==
-        std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7", "esp32", "jetson_nano",
-                                 "raspberry_pi_4", "server-gpu", "x86-64", "x86-64-amx",
-                                 "x86-64-vnni", "x86_64_low_power"});
+  CHECK(profile_names() == std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7",
+                                                    "esp32", "jetson_nano", "raspberry_pi_4",
+                                                    "server-gpu", "x86-64", "x86-64-amx",
+                                                    "x86-64-vnni", "x86_64_low_power"});
   for (const std::string& name : profile_names()) {
     CAPTURE(name);
     const Profile profile = load_profile(name);
@@ -120,7 +120,8 @@ TEST_CASE("unknown names suggest the nearest") {
 TEST_CASE("own profiles extend shipped and sibling ones") {
   const Folder folder;
   const std::string board = folder.write(
-      "board.json", R"({"extends":"x86-64","name":"board","cpu":{"cores":2},"precision":{"ops":{"Mul":[]}}})");
+      "board.json",
+      R"({"extends":"x86-64","name":"board","cpu":{"cores":2},"precision":{"ops":{"Mul":[]}}})");
   const std::string child = folder.write(
       "child.json", R"({"extends":"board.json","name":"child","execution":{"threads":1}})");
   const Profile profile = load_profile(child);
@@ -137,11 +138,15 @@ TEST_CASE("extends is bounded") {
   const std::string a = folder.write("a.json", R"({"extends":"b.json"})");
   folder.write("b.json", R"({"extends":"a.json"})");
   CHECK(contains(error_of(a), "extends itself"));
-  CHECK(contains(error_of(folder.write("self.json", R"({"extends":"self.json"})")), "extends itself"));
-  CHECK(contains(error_of(folder.write("up.json", R"({"extends":"../x.json"})")), "may not extend"));
-  CHECK(contains(error_of(folder.write("abs.json", R"({"extends":"/etc/x.json"})")), "may not extend"));
+  CHECK(contains(error_of(folder.write("self.json", R"({"extends":"self.json"})")),
+                 "extends itself"));
+  CHECK(
+      contains(error_of(folder.write("up.json", R"({"extends":"../x.json"})")), "may not extend"));
+  CHECK(contains(error_of(folder.write("abs.json", R"({"extends":"/etc/x.json"})")),
+                 "may not extend"));
   CHECK(contains(error_of(folder.write("no.json", R"({"extends":"esp23"})")), "/extends"));
-  CHECK(contains(error_of(folder.write("num.json", R"({"extends":1})")), "/extends: expected a string"));
+  CHECK(contains(error_of(folder.write("num.json", R"({"extends":1})")),
+                 "/extends: expected a string"));
   for (int i = 0; i < 20; ++i)
     folder.write("c" + std::to_string(i) + ".json",
                  R"({"extends":"c)" + std::to_string(i + 1) + ".json\"}");
@@ -156,7 +161,8 @@ TEST_CASE("wrong values name file, pointer, range and nearest") {
     return error_of(folder.write("p.json", document.dump()));
   };
   CHECK(error("{}") == "");
-  CHECK(contains(error(R"({"cpu":{"cores":0}})"), "p.json: /cpu/cores: expected an integer from 1 to 4096, found 0"));
+  CHECK(contains(error(R"({"cpu":{"cores":0}})"),
+                 "p.json: /cpu/cores: expected an integer from 1 to 4096, found 0"));
   CHECK(contains(error(R"({"cpu":{"core":4}})"), "did you mean cores?"));
   CHECK(contains(error(R"({"cpu":{"int8":"vnnni"}})"), "did you mean \"vnni\"?"));
   CHECK(contains(error(R"({"memory":{"ram_bytes":-1}})"), "/memory/ram_bytes"));
@@ -168,11 +174,14 @@ TEST_CASE("wrong values name file, pointer, range and nearest") {
   CHECK(contains(error(R"({"precision":{"ops":{"Convv":["u8s8"]}}})"), "did you mean Conv?"));
   CHECK(contains(error(R"({"precision":{"ops":{"Conv":["u8s9"]}}})"), "did you mean u8s8?"));
   CHECK(contains(error(R"({"precision":{"pass_through":["Bogus9"]}})"), "unknown op"));
-  CHECK(contains(error(R"({"precision":{"configs":{"u8":{"activations":{"dtype":"int32"}}}}})"), "/dtype"));
-  CHECK(contains(error(R"({"precision":{"weight_only_bits":[3]}})"), "/precision/weight_only_bits"));
+  CHECK(contains(error(R"({"precision":{"configs":{"u8":{"activations":{"dtype":"int32"}}}}})"),
+                 "/dtype"));
+  CHECK(
+      contains(error(R"({"precision":{"weight_only_bits":[3]}})"), "/precision/weight_only_bits"));
   CHECK(contains(error(R"({"precision":{"weight_only_bits":[5]}})"), "expected 4 or 8"));
   CHECK(contains(error(R"({"runtime":{"max_opset":0}})"), "/runtime/max_opset"));
-  CHECK(contains(error(R"({"execution":{"batch_default":100,"batch_max":10}})"), "at least batch_default"));
+  CHECK(contains(error(R"({"execution":{"batch_default":100,"batch_max":10}})"),
+                 "at least batch_default"));
   CHECK(contains(error(R"({"targets":{"accuracy_drop":1.5}})"), "from 0 to 1"));
   CHECK(contains(error(R"({"power_modes":{"turbo":{}}})"), "unknown key \"turbo\""));
   CHECK(contains(error(R"({"cpu":[]})"), "/cpu"));

@@ -1,6 +1,6 @@
 #include "pass_check.h"
-#include "quantize_case.h"
 #include "quantize/weight_params.h"
+#include "quantize_case.h"
 
 #include <cmath>
 #include <random>
@@ -79,30 +79,36 @@ void check_layer(const Graph& before) {
 
 TEST_CASE("correct_bias takes back the mean shift of a Conv, with or without bias") {
   check_layer(layer(R"(agraph (float[1,16,4,4] x) => (float[1,2,4,4] y)
-<W, float[2] b = {1, -2}> { y = Conv(x, w, b) })", {2, 16, 1, 1}));
+<W, float[2] b = {1, -2}> { y = Conv(x, w, b) })",
+                    {2, 16, 1, 1}));
   check_layer(layer(R"(agraph (float[1,16,4,4] x) => (float[1,2,4,4] y)
-<W> { y = Conv(x, w) })", {2, 16, 1, 1}));
+<W> { y = Conv(x, w) })",
+                    {2, 16, 1, 1}));
 }
 
 TEST_CASE("correct_bias of a Conv in groups and with several taps") {
   check_layer(layer(R"(agraph (float[1,16,4,4] x) => (float[1,2,2,2] y)
-<W> { y = Conv<group = 2, kernel_shape = [3, 3]>(x, w) })", {2, 8, 3, 3}));
+<W> { y = Conv<group = 2, kernel_shape = [3, 3]>(x, w) })",
+                    {2, 8, 3, 3}));
 }
 
 TEST_CASE("correct_bias of Gemm, both ways round") {
   check_layer(layer(R"(agraph (float[1,16] x) => (float[1,2] y)
-<W> { y = Gemm<transB = 1>(x, w) })", {2, 16}));
+<W> { y = Gemm<transB = 1>(x, w) })",
+                    {2, 16}));
   check_layer(layer(R"(agraph (float[1,29] x) => (float[1,2] y)
-<W, float[2] b = {1, -2}> { y = Gemm(x, w, b) })", {29, 2}));
+<W, float[2] b = {1, -2}> { y = Gemm(x, w, b) })",
+                    {29, 2}));
 }
 
 TEST_CASE("correct_bias leaves computed weights, missing means and integer graphs alone") {
   const Graph before = layer(R"(agraph (float[1,16,4,4] x) => (float[1,2,4,4] y)
-<W> { y = Conv(x, w) })", {2, 16, 1, 1});
+<W> { y = Conv(x, w) })",
+                             {2, 16, 1, 1});
   Graph graph = before;
   PrecisionPlan plan = select_nodes(graph, usual_rules());
-  Statistics statistics = calibrate(Interpreter(graph), calibration_targets(graph, plan),
-                                    normal_data(graph, 4), {});
+  Statistics statistics =
+      calibrate(Interpreter(graph), calibration_targets(graph, plan), normal_data(graph, 4), {});
   plan = plan_precision(graph, usual_rules(), plan, statistics, Observer::kMinMax);
   Statistics without = statistics;
   without.channel_means.clear();

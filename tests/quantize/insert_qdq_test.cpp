@@ -45,8 +45,9 @@ TEST_CASE("Conv and Relu: Q and DQ around the pair, DQ on weight and bias") {
 }
 
 TEST_CASE("a graph output keeps its name and comes out of DequantizeLinear") {
-  for (const std::string body : {"y = Conv(x, w, b) }", "c = Conv(x, w, b)  y = Clip(c, zero, six) }",
-                                 "y = Conv(x, w)  c = Conv(y, w) }"}) {
+  for (const std::string body :
+       {"y = Conv(x, w, b) }", "c = Conv(x, w, b)  y = Clip(c, zero, six) }",
+        "y = Conv(x, w)  c = Conv(y, w) }"}) {
     const QuantizeCase result = quantize_case(kHead + body);
     CAPTURE(body);
     REQUIRE(result.after.outputs().size() == 1);
@@ -59,7 +60,8 @@ TEST_CASE("a graph output keeps its name and comes out of DequantizeLinear") {
 
 TEST_CASE("a value with a float and an integer reader") {
   // c is made by an integer node: both read the dequantized value. x is not: Sin keeps the float.
-  const QuantizeCase result = quantize_case(R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] s, float[1,2,4,4] t)
+  const QuantizeCase result = quantize_case(
+      R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] s, float[1,2,4,4] t)
 <float[2,2,1,1] w = {1, -2, 0.5, 4}> { c = Conv(x, w)  y = Conv(c, w)  s = Sin(c)  t = Cos(x) })");
   CHECK(maker(result.after, only(result.after, OpKind::kSin).inputs[0]) == "DequantizeLinear");
   CHECK(only(result.after, OpKind::kCos).inputs[0] == result.after.find_value("x"));
@@ -74,14 +76,16 @@ TEST_CASE("Gemm whose output is read by float nodes alone stays unquantized ther
 }
 
 TEST_CASE("one input that is read twice is quantized once") {
-  const QuantizeCase result = quantize_case("agraph (float[2,2] x) => (float[2,2] y) { m = MatMul(x, x)  y = Exp(m) }");
+  const QuantizeCase result =
+      quantize_case("agraph (float[2,2] x) => (float[2,2] y) { m = MatMul(x, x)  y = Exp(m) }");
   CHECK(count_of(result.after, OpKind::kQuantizeLinear) == 1);
   const Node& product = only(result.after, OpKind::kMatMul);
   CHECK(product.inputs[0] == product.inputs[1]);
 }
 
 TEST_CASE("an output that is listed twice, and names that are taken") {
-  const QuantizeCase result = quantize_case(R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] y_quantized)
+  const QuantizeCase result =
+      quantize_case(R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] y_quantized)
 <float[2,2,1,1] w = {1, -2, 0.5, 4}, float y_scale = {3}>
 { y = Conv(x, w)  y_quantized = Mul(y, y_scale) })");
   REQUIRE(result.after.outputs().size() == 2);
@@ -102,16 +106,21 @@ TEST_CASE("a value captured by a subgraph is read dequantized") {
 }
 
 TEST_CASE("the result is the same text every time") {
-  const std::string body = kHead + "c = Conv(x, w, b)  r = Relu(c)  d = Conv(r, w, b)  y = Add(d, x) }";
+  const std::string body =
+      kHead + "c = Conv(x, w, b)  r = Relu(c)  d = Conv(r, w, b)  y = Add(d, x) }";
   const std::string first = text_form(quantize_case(body, usual_rules(), true).after);
-  for (int i = 0; i < 3; ++i) CHECK(text_form(quantize_case(body, usual_rules(), true).after) == first);
+  for (int i = 0; i < 3; ++i)
+    CHECK(text_form(quantize_case(body, usual_rules(), true).after) == first);
 }
 
 TEST_CASE("an excluded node keeps float inputs and weights") {
   IntegerRules rules = usual_rules();
-  rules.selected = [](const Node& node) { return node.input(1).index < 0 || node.kind != OpKind::kGemm; };
+  rules.selected = [](const Node& node) {
+    return node.input(1).index < 0 || node.kind != OpKind::kGemm;
+  };
   const QuantizeCase result = quantize_case(R"(agraph (float[1,2] x) => (float[1,2] y)
-<float[2,2] w = {1, 2, 3, 4}, float[2,2] v = {1, 2, 3, 5}> { m = MatMul(x, w)  y = Gemm(m, v) })", rules);
+<float[2,2] w = {1, 2, 3, 4}, float[2,2] v = {1, 2, 3, 5}> { m = MatMul(x, w)  y = Gemm(m, v) })",
+                                            rules);
   const Node& gemm = only(result.after, OpKind::kGemm);
   CHECK(maker(result.after, gemm.inputs[0]) == "MatMul");
   CHECK(result.after.value(gemm.inputs[1]).constant->dtype() == DType::kFloat32);

@@ -1,6 +1,6 @@
 #include "pass_check.h"
-#include "quantize_case.h"
 #include "quantize/weight_params.h"
+#include "quantize_case.h"
 
 #include <cmath>
 #include <limits>
@@ -31,10 +31,11 @@ Statistics ranges(const Graph& graph, const PrecisionPlan& plan, float min, floa
 
 std::string failure(const Graph& graph, const Statistics& statistics) {
   try {
-    plan_precision(graph, usual_rules(), select_nodes(graph, usual_rules()), statistics, Observer::kMinMax);
+    plan_precision(graph, usual_rules(), select_nodes(graph, usual_rules()), statistics,
+                   Observer::kMinMax);
   } catch (const Error& error) {
-    return std::to_string(static_cast<int>(error.code())) + " " + error.id() + ": " + error.text().where +
-           ": " + error.text().message;
+    return std::to_string(static_cast<int>(error.code())) + " " + error.id() + ": " +
+           error.text().where + ": " + error.text().message;
   }
   return {};
 }
@@ -60,8 +61,10 @@ TEST_CASE("activation parameters map the measured range onto 0..255") {
   IntegerRules symmetric = usual_rules();
   symmetric.activation_dtype = DType::kInt8;
   symmetric.activation_symmetric = true;
-  plan = plan_precision(graph, symmetric, select_nodes(graph, symmetric), statistics, Observer::kMinMax);
-  CHECK(plan.values.at(graph.find_value("x")).scales == std::vector<float>{static_cast<float>(3.0 / 127)});
+  plan = plan_precision(graph, symmetric, select_nodes(graph, symmetric), statistics,
+                        Observer::kMinMax);
+  CHECK(plan.values.at(graph.find_value("x")).scales ==
+        std::vector<float>{static_cast<float>(3.0 / 127)});
   CHECK(plan.values.at(graph.find_value("x")).zero_points == std::vector<int32_t>{0});
 }
 
@@ -74,7 +77,8 @@ TEST_CASE("a range that fills its Clip stays inside it in float arithmetic") {
       const float bound = limit * (1 + static_cast<float>(i) * 1e-3f);
       graph.set_constant(graph.find_value("high"), Tensor::scalar(bound));
       PrecisionPlan plan = select_nodes(graph, usual_rules());
-      plan = plan_precision(graph, usual_rules(), plan, ranges(graph, plan, 0, bound), Observer::kMinMax);
+      plan = plan_precision(graph, usual_rules(), plan, ranges(graph, plan, 0, bound),
+                            Observer::kMinMax);
       const float scale = plan.values.at(graph.find_value("y")).scales[0];
       CHECK(255.0f * scale <= bound);
       CHECK(255.0f * scale >= bound * 0.99999f);
@@ -87,7 +91,8 @@ TEST_CASE("weights have one scale per output channel, or one for all") {
   const Graph graph = network(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
   PrecisionPlan plan = select_nodes(graph, usual_rules());
   const Statistics statistics = ranges(graph, plan, -1, 3);
-  const PrecisionPlan channels = plan_precision(graph, usual_rules(), plan, statistics, Observer::kMinMax);
+  const PrecisionPlan channels =
+      plan_precision(graph, usual_rules(), plan, statistics, Observer::kMinMax);
   const QuantParams& per_channel = weight_of(channels);
   CHECK(per_channel.axis == 0);
   REQUIRE(per_channel.scales.size() == 3);
@@ -112,17 +117,23 @@ TEST_CASE("output channels of transposed products") {
   const auto axis = [](const std::string& body) {
     const Graph graph = network(body);
     PrecisionPlan plan = select_nodes(graph, usual_rules());
-    plan = plan_precision(graph, usual_rules(), plan, ranges(graph, plan, -1, 1), Observer::kMinMax);
+    plan =
+        plan_precision(graph, usual_rules(), plan, ranges(graph, plan, -1, 1), Observer::kMinMax);
     return std::pair(weight_of(plan).axis, weight_of(plan).scales.size());
   };
   const std::string head = "agraph (float[1,2] x) => (float[1,3] y) <float[";
-  CHECK(axis(head + "2,3] w = {1,2,3,4,5,6}> { y = Gemm(x, w) }") == std::pair<int64_t, size_t>{1, 3});
-  CHECK(axis(head + "3,2] w = {1,2,3,4,5,6}> { y = Gemm<transB = 1>(x, w) }") == std::pair<int64_t, size_t>{0, 3});
-  CHECK(axis(head + "2,3] w = {1,2,3,4,5,6}> { y = MatMul(x, w) }") == std::pair<int64_t, size_t>{1, 3});
+  CHECK(axis(head + "2,3] w = {1,2,3,4,5,6}> { y = Gemm(x, w) }") ==
+        std::pair<int64_t, size_t>{1, 3});
+  CHECK(axis(head + "3,2] w = {1,2,3,4,5,6}> { y = Gemm<transB = 1>(x, w) }") ==
+        std::pair<int64_t, size_t>{0, 3});
+  CHECK(axis(head + "2,3] w = {1,2,3,4,5,6}> { y = MatMul(x, w) }") ==
+        std::pair<int64_t, size_t>{1, 3});
   CHECK(axis(R"(agraph (float[1,2,3,3] x) => (float[1,3,3,3] y)
-<float[2,3,1,1] w = {1,2,3,4,5,6}> { y = ConvTranspose(x, w) })") == std::pair<int64_t, size_t>{1, 3});
+<float[2,3,1,1] w = {1,2,3,4,5,6}> { y = ConvTranspose(x, w) })") ==
+        std::pair<int64_t, size_t>{1, 3});
   CHECK(axis(R"(agraph (float[1,2,3,3] x) => (float[1,6,3,3] y)
-<float[2,3,1,1] w = {1,2,3,4,5,6}> { y = ConvTranspose<group = 2>(x, w) })").first == -1);
+<float[2,3,1,1] w = {1,2,3,4,5,6}> { y = ConvTranspose<group = 2>(x, w) })")
+            .first == -1);
 }
 
 TEST_CASE("int8 weights never hold -128; reduced range ends at 63") {
@@ -152,7 +163,8 @@ TEST_CASE("a channel of zeros does not saturate its bias") {
   const QuantParams& bias = result.plan.biases.at(0).params;
   const Tensor q = quantize_tensor(*result.before.constant(result.before.find_value("b")), bias);
   CHECK(std::abs(q.to_int64()[1]) < (int64_t{1} << 30) + 1);
-  CHECK(static_cast<double>(q.to_int64()[1]) * bias.scales[1] == doctest::Approx(1000).epsilon(1e-5));
+  CHECK(static_cast<double>(q.to_int64()[1]) * bias.scales[1] ==
+        doctest::Approx(1000).epsilon(1e-5));
   CHECK(test::sqnr_between(result.before, result.after) > 50);
 
   const QuantizeCase zero = quantize_case(R"(agraph (float[1,2,2,2] x) => (float[1,2,2,2] y)
@@ -161,10 +173,12 @@ TEST_CASE("a channel of zeros does not saturate its bias") {
 }
 
 TEST_CASE("a Gemm's C of one number or of a whole matrix stays float and right") {
-  const std::string head = "agraph (float[2,2] x) => (float[2,3] y) <float[2,3] w = {1,2,3,4,5,6}, float[";
+  const std::string head =
+      "agraph (float[2,2] x) => (float[2,3] y) <float[2,3] w = {1,2,3,4,5,6}, float[";
   for (const std::string c : {"1] c = {1000}", "2,3] c = {100,0,0,0,0,-100}", "1,3] c = {7,8,9}"}) {
     CAPTURE(c);
-    const QuantizeCase result = quantize_case(head + c + "> { y = Gemm(x, w, c) }", usual_rules(), true);
+    const QuantizeCase result =
+        quantize_case(head + c + "> { y = Gemm(x, w, c) }", usual_rules(), true);
     CHECK(result.plan.biases.empty());
     CHECK(test::sqnr_between(result.before, result.after) > 30);
   }
@@ -173,14 +187,16 @@ TEST_CASE("a Gemm's C of one number or of a whole matrix stays float and right")
 }
 
 TEST_CASE("NaN and infinite weights are refused by name, missing statistics too") {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
     for (const char* name : {"w", "b"}) {
       Graph graph = network(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
       const ValueId id = graph.find_value(name);
       std::vector<float> values(static_cast<size_t>(graph.constant(id)->numel()), 1);
       values[1] = bad;
       graph.set_constant(id, Tensor::of<float>(graph.constant(id)->shape(), values));
-      const std::string text = failure(graph, ranges(graph, select_nodes(graph, usual_rules()), -1, 1));
+      const std::string text =
+          failure(graph, ranges(graph, select_nodes(graph, usual_rules()), -1, 1));
       CHECK(text.rfind("3 model.non_finite_weight", 0) == 0);
       CHECK(text.find("Conv") != std::string::npos);
     }

@@ -22,9 +22,9 @@ std::string join(std::vector<std::string> words) {
 
 IntegerRules usual_rules() {
   IntegerRules rules;
-  rules.ops = {OpKind::kConv, OpKind::kConvTranspose, OpKind::kGemm,        OpKind::kMatMul,
-               OpKind::kAdd,  OpKind::kMul,           OpKind::kConcat,      OpKind::kAveragePool,
-               OpKind::kGlobalAveragePool};
+  rules.ops = {OpKind::kConv,   OpKind::kConvTranspose, OpKind::kGemm,
+               OpKind::kMatMul, OpKind::kAdd,           OpKind::kMul,
+               OpKind::kConcat, OpKind::kAveragePool,   OpKind::kGlobalAveragePool};
   rules.moves = {OpKind::kMaxPool, OpKind::kReshape, OpKind::kFlatten, OpKind::kTranspose};
   return rules;
 }
@@ -46,7 +46,8 @@ std::string values_text(int64_t count, uint64_t seed, float low, float high, boo
 
 SampleSource normal_data(const Graph& graph, size_t count) {
   std::vector<Shape> shapes;
-  for (const ValueId id : graph.inputs()) shapes.push_back(*static_shape(*graph.value(id).type.dims));
+  for (const ValueId id : graph.inputs())
+    shapes.push_back(*static_shape(*graph.value(id).type.dims));
   SampleSource source;
   source.count = count;
   source.sample = [shapes](size_t sample) {
@@ -86,7 +87,8 @@ double sqnr_between(const Graph& before, const Graph& after, size_t index) {
   CompareOptions options;
   options.layers = false;
   return compare_graphs(Interpreter(before), Interpreter(after), fresh, options)
-      .outputs.at(index).sums.sqnr_db();
+      .outputs.at(index)
+      .sums.sqnr_db();
 }
 
 std::string maker(const Graph& graph, ValueId value) {

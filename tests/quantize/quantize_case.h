@@ -8,7 +8,8 @@
 
 namespace lathe::test {
 
-/// uint8 activations, int8 weights per channel; Conv, ConvTranspose, Gemm, MatMul, Add, Mul, Concat, pooling.
+/// uint8 activations, int8 weights per channel; Conv, ConvTranspose, Gemm, MatMul, Add, Mul,
+/// Concat, pooling.
 IntegerRules usual_rules();
 
 /// Reads `body` behind a header for opset 17.

@@ -42,7 +42,8 @@ TEST_CASE("Conv with its Relu or Clip is one node: only the end gets parameters"
 }
 
 TEST_CASE("a Relu that is not the only reader is a node of its own") {
-  const Selected shared = select(kHead + "c = Conv(x, w)  r = Relu(c)  s = Add(c, r)  y = Conv(s, w) }");
+  const Selected shared =
+      select(kHead + "c = Conv(x, w)  r = Relu(c)  s = Add(c, r)  y = Conv(s, w) }");
   CHECK(shared.nodes() == "Conv Relu Add Conv");
   CHECK(shared.values() == "c r s x y");
 }
@@ -61,7 +62,8 @@ TEST_CASE("a residual Add follows, an Add with a constant does not") {
 }
 
 TEST_CASE("an Add of one integer and one float value stays float") {
-  const Selected mixed = select(kHead + "c = Conv(x, w)  s = Sin(c)  a = Add(c, s)  y = Conv(a, w) }");
+  const Selected mixed =
+      select(kHead + "c = Conv(x, w)  s = Sin(c)  a = Add(c, s)  y = Conv(a, w) }");
   CHECK(mixed.nodes() == "Conv Conv");
 }
 
@@ -114,8 +116,8 @@ TEST_CASE("ops that the device does not compute in integers stay float") {
 }
 
 TEST_CASE("a product of two activations needs parameters for both") {
-  const Selected product =
-      select("agraph (float[2,3] a, float[3,2] b) => (float[2,2] y) { m = MatMul(a, b)  y = Exp(m) }");
+  const Selected product = select(
+      "agraph (float[2,3] a, float[3,2] b) => (float[2,2] y) { m = MatMul(a, b)  y = Exp(m) }");
   CHECK(product.nodes() == "MatMul");
   CHECK(product.values() == "a b");
 }
@@ -130,7 +132,9 @@ TEST_CASE("the output of Gemm is float when only float nodes read it") {
 
 TEST_CASE("nodes are left out by name or kind, with the reason") {
   IntegerRules rules = usual_rules();
-  rules.selected = [](const Node& node) { return node.outputs.size() == 1 && node.kind != OpKind::kAdd; };
+  rules.selected = [](const Node& node) {
+    return node.outputs.size() == 1 && node.kind != OpKind::kAdd;
+  };
   const Selected excluded = select(kHead + "c = Conv(x, w)  y = Add(c, x) }", rules);
   CHECK(excluded.nodes() == "Conv");
   CHECK(reason_for(excluded.plan, "Add") == "excluded by name");
@@ -142,15 +146,28 @@ TEST_CASE("nodes are left out by name or kind, with the reason") {
 
 TEST_CASE("reasons of products and convolutions that cannot be integer") {
   CHECK(reason_for(select(R"(agraph (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}>
-{ y = Gemm<alpha = 2.0>(x, w) })").plan, "Gemm") == "alpha or beta is not 1");
-  CHECK(reason_for(select(R"(agraph (float[1,2] x, float[2] b) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}>
-{ y = Gemm(x, w, b) })").plan, "Gemm") == "its bias is computed");
+{ y = Gemm<alpha = 2.0>(x, w) })")
+                       .plan,
+                   "Gemm") == "alpha or beta is not 1");
+  CHECK(reason_for(
+            select(
+                R"(agraph (float[1,2] x, float[2] b) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}>
+{ y = Gemm(x, w, b) })")
+                .plan,
+            "Gemm") == "its bias is computed");
   CHECK(reason_for(select(R"(agraph (float[1,2,3,3] x, float[2,2,1,1] w) => (float[1,2,3,3] y)
-{ y = Conv(x, w) })").plan, "Conv") == "its weight is computed");
+{ y = Conv(x, w) })")
+                       .plan,
+                   "Conv") == "its weight is computed");
   CHECK(reason_for(select(R"(agraph (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 2, 3, 4}>
-{ y = MatMul(w, x) })").plan, "MatMul") == "its first input is a constant");
-  CHECK(reason_for(select(R"(agraph (double[2,2] x) => (double[2,2] y) <double[2,2] w = {1, 2, 3, 4}>
-{ y = MatMul(x, w) })").plan, "MatMul") == "its input is not float32");
+{ y = MatMul(w, x) })")
+                       .plan,
+                   "MatMul") == "its first input is a constant");
+  CHECK(
+      reason_for(select(R"(agraph (double[2,2] x) => (double[2,2] y) <double[2,2] w = {1, 2, 3, 4}>
+{ y = MatMul(x, w) })")
+                     .plan,
+                 "MatMul") == "its input is not float32");
 }
 
 TEST_CASE("a bias of another type is left to whoever checks models") {
@@ -179,7 +196,8 @@ TEST_CASE("an already integer graph: its convolutions stay as they are") {
   CHECK(again.values.empty());
   CHECK(reason_for(again, "Conv") == "its weight is computed");
   const test::QuantizeCase product = test::quantize_case(
-      "agraph (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}> { m = MatMul(x, w)  y = Exp(m) }");
+      "agraph (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}> { m = MatMul(x, w)  y "
+      "= Exp(m) }");
   const PrecisionPlan none = select_nodes(product.after, usual_rules());
   CHECK(none.nodes.empty());
   CHECK(reason_for(none, "MatMul") == "its weight is integer already");

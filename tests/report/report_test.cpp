@@ -32,7 +32,8 @@ std::string schema_errors(const json& report) {
   valijson::Validator validator;
   valijson::ValidationResults results;
   std::string out;
-  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results)) return out;
+  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results))
+    return out;
   valijson::ValidationResults::Error error;
   while (results.popError(error)) {
     for (const std::string& place : error.context) out += place;
@@ -74,14 +75,16 @@ Report full_report() {
   report.model_out->file_bytes = 1024;
   report.steps = {{"fuse-batch-norm", 2, 0.5, std::nullopt}, {"insert-qdq", 0, 0.0, "disabled"}};
   report.plan = {{"values", json::array()}};
-  report.quality = {{"top1", 0.9, 0.89, 0.01, 1000, ""}, {"mse", 0.5, std::nullopt, std::nullopt, 0, "no data"}};
+  report.quality = {{"top1", 0.9, 0.89, 0.01, 1000, ""},
+                    {"mse", 0.5, std::nullopt, std::nullopt, 0, "no data"}};
   report.memory = MemoryFacts{1 << 20, "VmHWM", std::nullopt};
   report.cases = json::array({{{"id", "b1t1"},
                                {"scenario", "single"},
                                {"latency", {{"min", 1000}, {"median", {{"value", 1500.0}}}}},
                                {"throughput", {{"items_per_s", 100.0}}}}});
   report.gates = {{"g1", "accuracy_drop", "", "<", 0.02, 0.01, std::pair{0.0, 0.015}, "pass", ""},
-                  {"g2", "p99", "b1t1", "<", 1e6, std::nullopt, std::nullopt, "inconclusive", "needs 662 samples"}};
+                  {"g2", "p99", "b1t1", "<", 1e6, std::nullopt, std::nullopt, "inconclusive",
+                   "needs 662 samples"}};
   report.artifacts = {{"model", "q.onnx", std::string(64, 'b'), 1024}};
   report.warnings = {{"profile.host", "the host lacks VNNI", "--profile x86-64"}};
   return report;
@@ -170,8 +173,9 @@ TEST_CASE("json_text is sorted, exact and free of NaN") {
 }
 
 TEST_CASE("load_report takes any 1.x and nothing else") {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("lathe-report-" + std::to_string(std::hash<std::string>{}(utc_now())) + ".json");
+  const auto path =
+      std::filesystem::temp_directory_path() /
+      ("lathe-report-" + std::to_string(std::hash<std::string>{}(utc_now())) + ".json");
   const auto verdict = [&](json report) {
     std::ofstream(path) << json_text(report);
     try {

@@ -116,12 +116,14 @@ TEST_CASE("JsonReader errors name file, pointer, range and nearest key") {
   CHECK(message_of([&] { r.integer("cores", 1, 4096); }) ==
         "p.json: /cores: expected an integer from 1 to 4096, found 0");
   JsonReader inner = r.object("a/b");
-  CHECK(message_of([&] { inner.integer("cor~e", 1, 2); }).find("p.json: /a~1b/cor~0e: expected") == 0);
+  CHECK(message_of([&] { inner.integer("cor~e", 1, 2); }).find("p.json: /a~1b/cor~0e: expected") ==
+        0);
   CHECK(message_of([&] { r.integer("big", 0, INT64_MAX); }).find("/big: expected an integer") !=
         std::string::npos);
   CHECK(message_of([&] { r.integer("half", 0, 5); }).find("found 1.5") != std::string::npos);
-  CHECK(message_of([&] { r.choice("kind", {"none", "sdot"}); }).find("did you mean \"sdot\"?") !=
-        std::string::npos);
+  CHECK(message_of([&] {
+          r.choice("kind", {"none", "sdot"});
+        }).find("did you mean \"sdot\"?") != std::string::npos);
   auto rows = r.objects("rows");
   CHECK(message_of([&] { rows[0].number("x", 0, 1); }) ==
         "p.json: /rows/0/x: expected a number from 0 to 1, found -1");

@@ -110,21 +110,27 @@ TEST_CASE("the worst layer comes first") {
 }
 
 TEST_CASE("inputs and outputs are matched by name, else by position") {
-  const char* reference = "agraph (float[2] x, float[2] z) => (float[2] s, float[2] d) "
-                          "{ s = Add(x, z)  d = Sub(x, z) }";
+  const char* reference =
+      "agraph (float[2] x, float[2] z) => (float[2] s, float[2] d) "
+      "{ s = Add(x, z)  d = Sub(x, z) }";
   const auto samples = source_of({{floats({5, 7}), floats({1, 2})}});
   const CompareResult swapped =
-      compare(reference, "agraph (float[2] z, float[2] x) => (float[2] d, float[2] s) "
-                         "{ s = Add(x, z)  d = Sub(x, z) }", samples);
+      compare(reference,
+              "agraph (float[2] z, float[2] x) => (float[2] d, float[2] s) "
+              "{ s = Add(x, z)  d = Sub(x, z) }",
+              samples);
   REQUIRE(swapped.outputs.size() == 2);
   for (const ValueError& output : swapped.outputs) CHECK(output.sums.noise == 0);
   const CompareResult renamed =
-      compare(reference, "agraph (float[2] p, float[2] q) => (float[2] u, float[2] v) "
-                         "{ u = Add(p, q)  v = Sub(p, q) }", samples);
+      compare(reference,
+              "agraph (float[2] p, float[2] q) => (float[2] u, float[2] v) "
+              "{ u = Add(p, q)  v = Sub(p, q) }",
+              samples);
   for (const ValueError& output : renamed.outputs) CHECK(output.sums.noise == 0);
   CHECK(contains(error_of([&] {
-          compare(reference, "agraph (float[2] p) => (float[2] u) { u = Neg(p) }", samples);
-        }),
+                   compare(reference, "agraph (float[2] p) => (float[2] u) { u = Neg(p) }",
+                           samples);
+                 }),
                  "3 compare.interface"));
 }
 
@@ -217,16 +223,17 @@ TEST_CASE("a source that fails is told with its sample") {
     return {floats({1, 2})};
   };
   CHECK(contains(error_of([&] {
-          for_each_sample(interpreter.graph(), source, {},
-                          [&](size_t, size_t, const std::vector<RuntimeValue>& inputs) {
-                            return interpreter.run(inputs);
-                          });
-        }),
+                   for_each_sample(interpreter.graph(), source, {},
+                                   [&](size_t, size_t, const std::vector<RuntimeValue>& inputs) {
+                                     return interpreter.run(inputs);
+                                   });
+                 }),
                  "3 data.broken: sample 1"));
 }
 
 TEST_CASE("carried state: the given start, then each sample's output") {
-  const Interpreter interpreter(graph_from(R"(agraph (float[1] x, float[1] state) => (float[1] y, float[1] next)
+  const Interpreter interpreter(
+      graph_from(R"(agraph (float[1] x, float[1] state) => (float[1] y, float[1] next)
 { next = Add(x, state)  y = Neg(next) })"));
   SampleSource source;
   source.count = 5;
@@ -250,11 +257,11 @@ TEST_CASE("carried state: the given start, then each sample's output") {
   }
   source.carry = {{"nowhere", "state"}};
   CHECK(contains(error_of([&] {
-          for_each_sample(interpreter.graph(), source, {},
-                          [&](size_t, size_t, const std::vector<RuntimeValue>& inputs) {
-                            return interpreter.run(inputs);
-                          });
-        }),
+                   for_each_sample(interpreter.graph(), source, {},
+                                   [&](size_t, size_t, const std::vector<RuntimeValue>& inputs) {
+                                     return interpreter.run(inputs);
+                                   });
+                 }),
                  "3 data.carry"));
 }
 
@@ -262,11 +269,12 @@ TEST_CASE("no samples: nothing is called") {
   const Interpreter interpreter(graph_from(kTwice));
   SampleRunOptions run;
   run.threads = 3;
-  for_each_sample(interpreter.graph(), source_of({}), run,
-                  [&](size_t, size_t, const std::vector<RuntimeValue>&) -> std::vector<RuntimeValue> {
-                    FAIL("called");
-                    return {};
-                  });
+  for_each_sample(
+      interpreter.graph(), source_of({}), run,
+      [&](size_t, size_t, const std::vector<RuntimeValue>&) -> std::vector<RuntimeValue> {
+        FAIL("called");
+        return {};
+      });
 }
 
 }  // namespace lathe

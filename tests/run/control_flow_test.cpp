@@ -83,9 +83,9 @@ TEST_CASE("Loop without a count ends by its condition") {
   const char* text = R"(agraph (int64 unused, bool go, int64 v0, int64 stop) => (int64 last)
 { last = Loop (unused, go, v0) <body = b (int64 i, bool c, int64 v) => (bool c2, int64 v2)
     { v2 = Add(v, v)  c2 = Less(v2, stop) }> })";
-  const auto outputs = Interpreter(without_count(text)).run_tensors(
-      {Tensor::scalar<int64_t>(1), Tensor::scalar(true), Tensor::scalar<int64_t>(3),
-       Tensor::scalar<int64_t>(50)});
+  const auto outputs = Interpreter(without_count(text))
+                           .run_tensors({Tensor::scalar<int64_t>(1), Tensor::scalar(true),
+                                         Tensor::scalar<int64_t>(3), Tensor::scalar<int64_t>(50)});
   CHECK(outputs[0].to_int64() == std::vector<int64_t>{96});
 }
 
@@ -99,16 +99,19 @@ TEST_CASE("an endless loop is ended by check") {
     if (--left == 0) throw over_limit("limit.time", "too long");
   };
   CHECK(contains(error_of([&] {
-          Interpreter(without_count(text)).run_tensors(
-              {Tensor::scalar<int64_t>(1), Tensor::scalar(true), Tensor::scalar<int64_t>(3)}, options);
-        }),
+                   Interpreter(without_count(text))
+                       .run_tensors({Tensor::scalar<int64_t>(1), Tensor::scalar(true),
+                                     Tensor::scalar<int64_t>(3)},
+                                    options);
+                 }),
                  "8 limit.time"));
 }
 
 TEST_CASE("Scan: running sums, forwards and backwards") {
   const auto text = [](const std::string& attributes, const std::string& rows) {
     return "agraph (float[2] s0, float[" + rows + R"(,2] x) => (float[2] last, float[T,2] all)
-{ last, all = Scan (s0, x) <num_scan_inputs = 1)" + attributes +
+{ last, all = Scan (s0, x) <num_scan_inputs = 1)" +
+           attributes +
            R"(, body = b (float[2] s, float[2] row) => (float[2] s2, float[2] o)
     { s2 = Add(s, row)  o = Identity(s2) }> })";
   };
@@ -117,8 +120,8 @@ TEST_CASE("Scan: running sums, forwards and backwards") {
   const auto forward = run_text(text("", "3"), {start, rows});
   CHECK(forward[0].to_double() == Doubles{109, 212});
   CHECK(forward[1].to_double() == Doubles{101, 202, 104, 206, 109, 212});
-  const auto backward =
-      run_text(text(", scan_input_directions = [1], scan_output_directions = [1]", "3"), {start, rows});
+  const auto backward = run_text(
+      text(", scan_input_directions = [1], scan_output_directions = [1]", "3"), {start, rows});
   CHECK(backward[0].to_double() == Doubles{109, 212});
   CHECK(backward[1].to_double() == Doubles{109, 212, 108, 210, 105, 206});
   const auto none = run_text(text("", "0"), {start, Tensor::of<float>({0, 2}, {})});
@@ -127,11 +130,12 @@ TEST_CASE("Scan: running sums, forwards and backwards") {
 }
 
 TEST_CASE("sequences are made, read, changed and joined") {
-  const auto outputs = run_text(R"(agraph (float[2] x, float[2] z) => (float[4] y, float[2] first, int64 n)
+  const auto outputs =
+      run_text(R"(agraph (float[2] x, float[2] z) => (float[4] y, float[2] first, int64 n)
 <int64 minus = {-1}, int64 zero = {0}>
 { s = SequenceConstruct(x, z)  t = SequenceInsert(s, x, zero)  u = SequenceErase(t, minus)
   y = ConcatFromSequence<axis = 0>(u)  first = SequenceAt(s, minus)  n = SequenceLength(t) })",
-                                {floats({1, 2}), floats({3, 4})});
+               {floats({1, 2}), floats({3, 4})});
   CHECK(outputs[0].to_double() == Doubles{1, 2, 1, 2});
   CHECK(outputs[1].to_double() == Doubles{3, 4});
   CHECK(outputs[2].to_int64() == std::vector<int64_t>{3});
@@ -146,11 +150,11 @@ TEST_CASE("sequences are made, read, changed and joined") {
 
 TEST_CASE("a condition of two elements and a body that does not fit are refused") {
   CHECK(contains(error_of([] {
-          run_text(R"(agraph (bool[N] c, float[2] x) => (float[2] y)
+                   run_text(R"(agraph (bool[N] c, float[2] x) => (float[2] y)
 { y = If (c) <then_branch = t () => (float[2] p) { p = Neg(x) },
               else_branch = e () => (float[2] q) { q = Abs(x) }> })",
-                   {Tensor::vector<bool>({true, false}), floats({1, 2})});
-        }),
+                            {Tensor::vector<bool>({true, false}), floats({1, 2})});
+                 }),
                  "3 run.condition"));
 }
 

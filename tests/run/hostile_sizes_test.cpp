@@ -51,14 +51,13 @@ TEST_CASE("pixels beyond 2^24 are sampled within the image") {
     { x = ConstantOfShape <value = float[1] {3}> (size)
       y = RoiAlign <sampling_ratio = 1, coordinate_transformation_mode = "output_half_pixel">
           (x, region, batch) })";
-  CHECK(run_text(region, {Tensor::of<float>({1, 4}, {16777216, 0, 16777224, 0})})[0]
-            .to_double() == Doubles{3});
+  CHECK(run_text(region, {Tensor::of<float>({1, 4}, {16777216, 0, 16777224, 0})})[0].to_double() ==
+        Doubles{3});
   const char* grid = R"(agraph (float[1,1,1,2] grid) => (float[1,1,1,1] y)
     <int64[4] size = {1, 1, 1, 16777220}>
     { x = ConstantOfShape <value = float[1] {3}> (size)
       y = GridSample <padding_mode = "border", align_corners = 1> (x, grid) })";
-  CHECK(run_text(grid, {Tensor::of<float>({1, 1, 1, 2}, {1, 1})})[0].to_double() ==
-        Doubles{3});
+  CHECK(run_text(grid, {Tensor::of<float>({1, 1, 1, 2}, {1, 1})})[0].to_double() == Doubles{3});
 }
 
 }  // namespace lathe

@@ -99,7 +99,8 @@ TEST_CASE("a hook may replace a value") {
   options.on_value = [&](ValueId id, RuntimeValue& value) {
     if (graph.value(id).name == "b") value.tensor = at::full({2}, 7.0f);
   };
-  CHECK(Interpreter(graph).run_tensors({floats({0, 1})}, options)[0].to_double() == Doubles{14, 14});
+  CHECK(Interpreter(graph).run_tensors({floats({0, 1})}, options)[0].to_double() ==
+        Doubles{14, 14});
 }
 
 TEST_CASE("absent optional inputs") {
@@ -121,7 +122,8 @@ TEST_CASE("an error names the node") {
   CHECK_FALSE(contains(error, "Relu"));
   CHECK(error_of([&] { interpreter.run_tensors({}); }).rfind("3 run.inputs", 0) == 0);
   // It works after a failure.
-  CHECK(interpreter.run_tensors({Tensor::of<float>({1, 3}, {1, 1, 1})})[0].to_double() == Doubles{9, 12});
+  CHECK(interpreter.run_tensors({Tensor::of<float>({1, 3}, {1, 1, 1})})[0].to_double() ==
+        Doubles{9, 12});
 }
 
 TEST_CASE("ops that cannot be run are listed once, sorted, those in bodies too") {
@@ -130,15 +132,15 @@ TEST_CASE("ops that cannot be run are listed once, sorted, those in bodies too")
   y = If (c) <then_branch = t () => (float[2] p) { p = com.example.Hidden(d) },
               else_branch = e () => (float[2] q) { q = Relu(d) }> })";
   const Graph graph = graph_from(text);
-  CHECK(unsupported_ops(graph) == std::vector<std::string>{"com.example.Bend", "com.example.Hidden",
-                                                           "com.example.Twist"});
+  CHECK(unsupported_ops(graph) ==
+        std::vector<std::string>{"com.example.Bend", "com.example.Hidden", "com.example.Twist"});
   const std::string error = error_of([&] { Interpreter unused(graph); });
   CHECK(contains(error, "3 run.unsupported_op"));
   CHECK(contains(error, "com.example.Bend, com.example.Hidden, com.example.Twist"));
   const Interpreter lenient(graph, true);
   CHECK(contains(error_of([&] {
-          lenient.run_tensors({floats({1, 2}), Tensor::scalar(true)});
-        }),
+                   lenient.run_tensors({floats({1, 2}), Tensor::scalar(true)});
+                 }),
                  "Twist"));
 }
 
@@ -147,7 +149,8 @@ TEST_CASE("float16 values are rounded after every op") {
   const Tensor one = Tensor::from_bytes(DType::kFloat16, {1}, {std::byte{0x00}, std::byte{0x3c}});
   const uint16_t small = float_to_half(std::ldexp(1.0f, -11));
   const Tensor tiny = Tensor::from_bytes(
-      DType::kFloat16, {1}, {static_cast<std::byte>(small & 0xff), static_cast<std::byte>(small >> 8)});
+      DType::kFloat16, {1},
+      {static_cast<std::byte>(small & 0xff), static_cast<std::byte>(small >> 8)});
   const auto outputs = run_text(R"(agraph (float16[1] x, float16[1] t) => (float16[1] y)
 { a = Add(x, t)  y = Add(a, t) })",
                                 {one, tiny});
@@ -156,18 +159,19 @@ TEST_CASE("float16 values are rounded after every op") {
 }
 
 TEST_CASE("integers wrap at their own width") {
-  const auto sum = run_text("agraph (uint16[3] a, uint16[3] b) => (uint16[3] y, uint16[3] z) "
-                            "{ y = Add(a, b)  z = Sub(a, b) }",
-                            {Tensor::vector<uint16_t>({65535, 1, 40000}),
-                             Tensor::vector<uint16_t>({2, 2, 30000})});
+  const auto sum = run_text(
+      "agraph (uint16[3] a, uint16[3] b) => (uint16[3] y, uint16[3] z) "
+      "{ y = Add(a, b)  z = Sub(a, b) }",
+      {Tensor::vector<uint16_t>({65535, 1, 40000}), Tensor::vector<uint16_t>({2, 2, 30000})});
   CHECK(sum[0].to_int64() == std::vector<int64_t>{1, 3, 4464});
   CHECK(sum[1].to_int64() == std::vector<int64_t>{65533, 65535, 10000});
-  const auto product = run_text("agraph (uint32[2] a, uint32[2] b) => (uint32[2] y) { y = Mul(a, b) }",
-                                {Tensor::vector<uint32_t>({0xffffffffu, 0x80000001u}),
-                                 Tensor::vector<uint32_t>({2, 2})});
+  const auto product = run_text(
+      "agraph (uint32[2] a, uint32[2] b) => (uint32[2] y) { y = Mul(a, b) }",
+      {Tensor::vector<uint32_t>({0xffffffffu, 0x80000001u}), Tensor::vector<uint32_t>({2, 2})});
   CHECK(product[0].to_int64() == std::vector<int64_t>{0xfffffffe, 2});
-  const auto bytes = run_text("agraph (int8[2] a, int8[2] b) => (int8[2] y) { y = Add(a, b) }",
-                              {Tensor::vector<int8_t>({127, -128}), Tensor::vector<int8_t>({1, -1})});
+  const auto bytes =
+      run_text("agraph (int8[2] a, int8[2] b) => (int8[2] y) { y = Add(a, b) }",
+               {Tensor::vector<int8_t>({127, -128}), Tensor::vector<int8_t>({1, -1})});
   CHECK(bytes[0].to_int64() == std::vector<int64_t>{-128, 127});
   const auto small = run_text(R"(agraph (int32[5] x) => (int32[5] y, int32[5] z)
 { a = Cast<to = 22>(x)  y = Cast<to = 6>(a)  b = Cast<to = 21>(x)  z = Cast<to = 6>(b) })",
@@ -183,7 +187,8 @@ TEST_CASE("integer weights are dequantized once: no step, right numbers") {
   std::vector<std::string> seen;
   RunOptions options;
   options.on_value = [&](ValueId id, RuntimeValue&) { seen.push_back(graph.value(id).name); };
-  const auto outputs = Interpreter(graph).run_tensors({Tensor::of<float>({1, 2}, {1, 10})}, options);
+  const auto outputs =
+      Interpreter(graph).run_tensors({Tensor::of<float>({1, 2}, {1, 10})}, options);
   CHECK(seen == std::vector<std::string>{"y"});
   // w = {0.5, -6; 1.5, 6}
   CHECK(outputs[0].to_double() == Doubles{15.5, 54});
@@ -210,8 +215,8 @@ TEST_CASE("check is called before every node, and what it throws keeps its exit 
   };
   calls = 4;
   CHECK(contains(error_of([&] {
-          interpreter.run_tensors({floats({1, 2}), Tensor::scalar(true)}, options);
-        }),
+                   interpreter.run_tensors({floats({1, 2}), Tensor::scalar(true)}, options);
+                 }),
                  "130 interrupted"));
 }
 

@@ -92,16 +92,16 @@ TEST_CASE("drops point into each metric's bad direction") {
 }
 
 TEST_CASE("names go both ways") {
-  for (const Metric metric : {Metric::kTop1, Metric::kTop5, Metric::kMse, Metric::kMae, Metric::kMiou,
-                              Metric::kAgreement, Metric::kSqnr})
+  for (const Metric metric : {Metric::kTop1, Metric::kTop5, Metric::kMse, Metric::kMae,
+                              Metric::kMiou, Metric::kAgreement, Metric::kSqnr})
     CHECK(metric_from_name(metric_name(metric)) == metric);
   CHECK_FALSE(metric_from_name("top2").has_value());
 }
 
 TEST_CASE("labels that do not fit are refused") {
   const at::Tensor scores = tensor({2, 3}, {1, 2, 3, 1, 2, 3});
-  for (const std::vector<int64_t>& labels : std::vector<std::vector<int64_t>>{
-           {0}, {}, {0, 3}, {-1, 0}, {0, 1, 2}, {INT64_MAX, 0}})
+  for (const std::vector<int64_t>& labels :
+       std::vector<std::vector<int64_t>>{{0}, {}, {0, 3}, {-1, 0}, {0, 1, 2}, {INT64_MAX, 0}})
     CHECK_THROWS_AS(value_of(Metric::kTop1, scores, labels), Error);
   CHECK_THROWS_AS(value_of(Metric::kMiou, tensor({1, 2, 2}, {1, 0, 0, 1}), {0}), Error);
   CHECK_THROWS_AS(value_of(Metric::kTop1, tensor({1, 2, 2}, {1, 0, 0, 1}), {0}), Error);
@@ -117,8 +117,9 @@ TEST_CASE("nothing added: no value; order and threads do not matter") {
     MetricCollector collector(Metric::kMse, 64);
     const auto add = [&](size_t from, size_t to) {
       for (size_t i = from; i < to; ++i)
-        collector.add(i, tensor({3}, {0.1f * static_cast<float>(i), 1e-3f, 7e5f / static_cast<float>(i + 1)}), {},
-                      tensor({3}, {1, 2, 3}));
+        collector.add(
+            i, tensor({3}, {0.1f * static_cast<float>(i), 1e-3f, 7e5f / static_cast<float>(i + 1)}),
+            {}, tensor({3}, {1, 2, 3}));
     };
     std::thread other(add, backwards ? 0 : 32, backwards ? 32 : 64);
     add(backwards ? 32 : 0, backwards ? 64 : 32);

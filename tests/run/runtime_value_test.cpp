@@ -12,12 +12,12 @@ namespace lathe {
 namespace {
 
 constexpr DType kAll[] = {
-    DType::kFloat32,        DType::kUInt8,          DType::kInt8,       DType::kUInt16,
-    DType::kInt16,          DType::kInt32,          DType::kInt64,      DType::kFloat16,
-    DType::kFloat64,        DType::kUInt32,         DType::kUInt64,     DType::kComplex64,
-    DType::kComplex128,     DType::kBFloat16,       DType::kUInt4,      DType::kInt4,
-    DType::kUInt2,          DType::kInt2,           DType::kBool,       DType::kFloat4E2M1,
-    DType::kFloat8E4M3FN,   DType::kFloat8E4M3FNUZ, DType::kFloat8E5M2, DType::kFloat8E5M2FNUZ,
+    DType::kFloat32,      DType::kUInt8,          DType::kInt8,       DType::kUInt16,
+    DType::kInt16,        DType::kInt32,          DType::kInt64,      DType::kFloat16,
+    DType::kFloat64,      DType::kUInt32,         DType::kUInt64,     DType::kComplex64,
+    DType::kComplex128,   DType::kBFloat16,       DType::kUInt4,      DType::kInt4,
+    DType::kUInt2,        DType::kInt2,           DType::kBool,       DType::kFloat4E2M1,
+    DType::kFloat8E4M3FN, DType::kFloat8E4M3FNUZ, DType::kFloat8E5M2, DType::kFloat8E5M2FNUZ,
     DType::kFloat8E8M0};
 
 // Random bits; padding bits behind the last packed element are zero, as in a file.
@@ -37,7 +37,8 @@ Tensor random_tensor(DType dtype, const Shape& shape, uint64_t seed) {
 TEST_CASE("every dtype comes back bit by bit") {
   for (const DType dtype : kAll) {
     if (is_small_float(dtype)) continue;  // NaN has several codes; see below
-    for (const Shape& shape : {Shape{37}, Shape{3, 5}, Shape{1}, Shape{}, Shape{0, 4}, Shape{2, 2}}) {
+    for (const Shape& shape :
+         {Shape{37}, Shape{3, 5}, Shape{1}, Shape{}, Shape{0, 4}, Shape{2, 2}}) {
       CAPTURE(dtype_name(dtype));
       CAPTURE(shape_text(shape));
       const Tensor tensor = random_tensor(dtype, shape, 7);
@@ -56,7 +57,8 @@ TEST_CASE("every code of the small floats comes back") {
     const bool packed = dtype_bits(dtype) == 4;
     std::vector<std::byte> bytes;
     if (packed) {
-      for (int code = 0; code < 16; code += 2) bytes.push_back(static_cast<std::byte>(code | (code + 1) << 4));
+      for (int code = 0; code < 16; code += 2)
+        bytes.push_back(static_cast<std::byte>(code | (code + 1) << 4));
     } else {
       for (int code = 0; code < 256; ++code) bytes.push_back(static_cast<std::byte>(code));
     }
@@ -67,7 +69,9 @@ TEST_CASE("every code of the small floats comes back") {
     const Tensor back = to_tensor(value);
     for (int code = 0; code < (packed ? 16 : 256); ++code) {
       CAPTURE(code);
-      const int got = packed ? std::to_integer<int>(back.bytes()[static_cast<size_t>(code / 2)]) >> (code % 2 * 4) & 15
+      const int got = packed ? std::to_integer<int>(back.bytes()[static_cast<size_t>(code / 2)]) >>
+                                       (code % 2 * 4) &
+                                   15
                              : std::to_integer<int>(back.bytes()[static_cast<size_t>(code)]);
       if (std::isnan(decoded[code]))
         CHECK(std::isnan(decode_small_float(dtype, static_cast<uint8_t>(got))));

@@ -23,8 +23,8 @@ Tensor run_one(const std::string& body, const std::vector<Tensor>& inputs) {
 }
 
 Tensor cast_to(int dtype, const char* type, const Tensor& input, const char* from) {
-  return run_one("g (" + std::string(from) + "[N] x) => (" + type + "[N] y) { y = Cast<to = " +
-                     std::to_string(dtype) + ">(x) }",
+  return run_one("g (" + std::string(from) + "[N] x) => (" + type +
+                     "[N] y) { y = Cast<to = " + std::to_string(dtype) + ">(x) }",
                  {input});
 }
 
@@ -36,19 +36,28 @@ std::string refused(int dtype, const char* type, const std::string& text) {
 
 TEST_CASE("letters of ASCII and Latin-1 change their case, others stay") {
   const std::string head = "g (string[N] x) => (string[M] y) { y = StringNormalizer<";
-  const Tensor words = strings({"stra\xC3\x9F" "e \xC3\xA9\xC3\xB7\xC3\xBF", "\xD0\xB0@[`{z"});
+  const Tensor words =
+      strings({"stra\xC3\x9F"
+               "e \xC3\xA9\xC3\xB7\xC3\xBF",
+               "\xD0\xB0@[`{z"});
   CHECK(run_one(head + "case_change_action = \"UPPER\">(x) }", {words}).strings() ==
-        Strings{"STRA\xC3\x9F" "E \xC3\x89\xC3\xB7\xC3\xBF", "\xD0\xB0@[`{Z"});
+        Strings{"STRA\xC3\x9F"
+                "E \xC3\x89\xC3\xB7\xC3\xBF",
+                "\xD0\xB0@[`{Z"});
   CHECK(run_one(head + "case_change_action = \"LOWER\">(x) }",
-                {strings({"\xC3\x80\xC3\x97\xC3\x9E", "A\xE2\x80\x9E"})}).strings() ==
-        Strings{"\xC3\xA0\xC3\x97\xC3\xBE", "a\xE2\x80\x9E"});
-  CHECK(run_one(head + "stopwords = [\"\xC3\x84" "b\"]>(x) }", {strings({"\xC3\xA4" "B", "Cd"})})
+                {strings({"\xC3\x80\xC3\x97\xC3\x9E", "A\xE2\x80\x9E"})})
+            .strings() == Strings{"\xC3\xA0\xC3\x97\xC3\xBE", "a\xE2\x80\x9E"});
+  CHECK(run_one(head + "stopwords = [\"\xC3\x84"
+                       "b\"]>(x) }",
+                {strings({"\xC3\xA4"
+                          "B",
+                          "Cd"})})
             .strings() == Strings{"Cd"});
 }
 
 TEST_CASE("text becomes numbers") {
-  const Tensor reals = cast_to(1, "float", strings({"+1e-5", "-Inf", "nAn", "1e400", "-1e-400"}),
-                               "string");
+  const Tensor reals =
+      cast_to(1, "float", strings({"+1e-5", "-Inf", "nAn", "1e400", "-1e-400"}), "string");
   const auto values = reals.values<float>();
   CHECK(values[0] == 1e-5f);
   CHECK(values[1] == -INFINITY);

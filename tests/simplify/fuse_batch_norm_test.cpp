@@ -65,13 +65,15 @@ agraph (float[2,2] x) => (float[2,2] y)
 
 TEST_CASE("fuse_batch_norm: near misses stay") {
   SUBCASE("the convolution is read elsewhere too") {
-    check_pass(replaced(replaced(kConvBatchNorm, "(float[1,3,4,4] y)", "(float[1,3,4,4] y, float[1,3,4,4] z)"),
+    check_pass(replaced(replaced(kConvBatchNorm, "(float[1,3,4,4] y)",
+                                 "(float[1,3,4,4] y, float[1,3,4,4] z)"),
                         "variance) }", "variance)  z = Relu(c) }"),
                fuse_batch_norm, 0);
   }
   SUBCASE("the convolution is a graph output") {
-    check_pass(replaced(kConvBatchNorm, "(float[1,3,4,4] y)", "(float[1,3,4,4] y, float[1,3,4,4] c)"),
-               fuse_batch_norm, 0);
+    check_pass(
+        replaced(kConvBatchNorm, "(float[1,3,4,4] y)", "(float[1,3,4,4] y, float[1,3,4,4] c)"),
+        fuse_batch_norm, 0);
   }
   SUBCASE("an activation stands between") {
     check_pass(replaced(replaced(kConvBatchNorm, "c = Conv", "r = Conv"), "y = Batch",

@@ -1,6 +1,6 @@
+#include "simplify/simplify.h"
 #include "pass_check.h"
 #include "passes/passes.h"
-#include "simplify/simplify.h"
 
 #include <doctest/doctest.h>
 
@@ -80,7 +80,8 @@ agraph (float[1] x) => (float[1] y) <float[1] k = {1}, int64[1] zero = {0}> { )"
   fold_constants(graph);
   int64_t bytes = 0;
   for (const ValueId id : graph.value_ids())
-    if (const Tensor* tensor = graph.constant(id)) bytes += static_cast<int64_t>(tensor->bytes().size());
+    if (const Tensor* tensor = graph.constant(id))
+      bytes += static_cast<int64_t>(tensor->bytes().size());
   CHECK(bytes < (int64_t{8} << 20));
 }
 

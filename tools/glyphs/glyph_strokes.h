@@ -1,4 +1,5 @@
-// The ten digits and 26 capital letters as strokes of a pen: no font file, no licence, no rasteriser.
+// The ten digits and 26 capital letters as strokes of a pen: no font file, no licence, no
+// rasteriser.
 #pragma once
 
 #include <cstddef>

@@ -67,9 +67,10 @@ void make_glyphs(const MakeGlyphsOptions& options) {
 }  // namespace lathe
 
 int main(int argc, char** argv) {
-  CLI::App app("Draws digits and capital letters as 28x28 gray images with labels.\n"
-               "Writes FILE.npz and FILE.json, the specification for lathe's --data.",
-               "lathe-glyphs");
+  CLI::App app(
+      "Draws digits and capital letters as 28x28 gray images with labels.\n"
+      "Writes FILE.npz and FILE.json, the specification for lathe's --data.",
+      "lathe-glyphs");
   lathe::MakeGlyphsOptions options;
   app.add_option("--count", options.count, "number of images")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))

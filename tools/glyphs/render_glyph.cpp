@@ -114,8 +114,8 @@ std::vector<uint8_t> render_glyph(size_t label, uint64_t seed, uint64_t index,
   for (size_t row = 0; row < kGlyphSide; ++row) {
     for (size_t column = 0; column < kGlyphSide; ++column) {
       const Point centre = {static_cast<double>(column) + 0.5, static_cast<double>(row) + 0.5};
-      const double ink = std::max(coverage(centre, glyph, radius),
-                                  0.8 * coverage(centre, stray, stray_radius));
+      const double ink =
+          std::max(coverage(centre, glyph, radius), 0.8 * coverage(centre, stray, stray_radius));
       const double gray = paper + contrast * ink + deviation * random.normal();
       pixels[row * kGlyphSide + column] =
           static_cast<uint8_t>(std::clamp(gray, 0.0, 1.0) * 255 + 0.5);

@@ -26,15 +26,15 @@ class SplitMix {
 
 /// How hard the images are to read. Zero everywhere but `contrast_min` 1 gives clean glyphs.
 struct Distortion {
-  double rotation_degrees = 30;   // uniform in +-
-  double shift_pixels = 2.6;      // uniform in +-, both axes
-  double scale_min = 0.6;         // of the image's side, each axis on its own
+  double rotation_degrees = 30;  // uniform in +-
+  double shift_pixels = 2.6;     // uniform in +-, both axes
+  double scale_min = 0.6;        // of the image's side, each axis on its own
   double scale_max = 1.0;
-  double shear = 0.2;             // uniform in +-
-  double wobble = 0.035;          // deviation of each stroke point, in units of the glyph
-  double contrast_min = 0.28;     // ink minus paper, of the full range
-  double noise_max = 0.28;        // the deviation is uniform in 0..noise_max of the full range
-  double clutter = 0.5;           // probability of one stray line
+  double shear = 0.2;          // uniform in +-
+  double wobble = 0.035;       // deviation of each stroke point, in units of the glyph
+  double contrast_min = 0.28;  // ink minus paper, of the full range
+  double noise_max = 0.28;     // the deviation is uniform in 0..noise_max of the full range
+  double clutter = 0.5;        // probability of one stray line
 };
 
 /// Image `index` of the endless set named by `seed`: kGlyphSide * kGlyphSide gray bytes, rows from

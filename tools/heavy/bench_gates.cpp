@@ -15,10 +15,10 @@ Observations observations(const BenchSubject& subject, const std::optional<Timin
   if (timing) {
     seen = latency_observations(timing->summary);
     const Throughput& rate = timing->throughput;
-    seen["throughput"] = {rate.items_per_s,
-                          rate.has_interval ? std::optional(Interval{rate.low, rate.high})
-                                            : std::nullopt,
-                          rate.has_interval ? "" : "too few samples for an interval"};
+    seen["throughput"] = {
+        rate.items_per_s,
+        rate.has_interval ? std::optional(Interval{rate.low, rate.high}) : std::nullopt,
+        rate.has_interval ? "" : "too few samples for an interval"};
   }
   seen["size"] = counted(subject.size_bytes, subject.size_reason);
   seen["weights"] = counted(subject.facts.weights_bytes, "not known");

@@ -77,19 +77,19 @@ std::vector<MetricPair> bench_quality(const Interpreter& candidate, const Interp
   }
   std::vector<MetricCollector> collectors;
   for (const Metric metric : metrics) collectors.emplace_back(metric, source.count);
-  for_each_sample(candidate.graph(), source, run,
-                  [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
-                    RunOptions hooks;
-                    hooks.check = run.check;
-                    std::vector<RuntimeValue> outputs = candidate.run(inputs, hooks);
-                    if (outputs.empty() || !outputs[0].is_tensor())
-                      throw bad_input("compare.not_a_tensor", "the first output is no tensor of numbers");
-                    const std::vector<int64_t> wanted =
-                        labels ? labels(sample) : std::vector<int64_t>{};
-                    for (MetricCollector& collector : collectors)
-                      collector.add(sample, outputs[0].tensor, wanted, outputs[0].tensor);
-                    return outputs;
-                  });
+  for_each_sample(
+      candidate.graph(), source, run,
+      [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
+        RunOptions hooks;
+        hooks.check = run.check;
+        std::vector<RuntimeValue> outputs = candidate.run(inputs, hooks);
+        if (outputs.empty() || !outputs[0].is_tensor())
+          throw bad_input("compare.not_a_tensor", "the first output is no tensor of numbers");
+        const std::vector<int64_t> wanted = labels ? labels(sample) : std::vector<int64_t>{};
+        for (MetricCollector& collector : collectors)
+          collector.add(sample, outputs[0].tensor, wanted, outputs[0].tensor);
+        return outputs;
+      });
   std::vector<MetricPair> pairs;
   for (size_t i = 0; i < metrics.size(); ++i)
     pairs.push_back({metrics[i], std::nullopt, collectors[i].value(), collectors[i].items()});

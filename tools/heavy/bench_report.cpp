@@ -38,12 +38,8 @@ json phases_json(const BenchSubject& subject, const std::optional<Timing>& timin
 }
 
 json latency_json(const Summary& summary) {
-  json out{{"min", summary.min},
-           {"max", summary.max},
-           {"mean", summary.mean},
-           {"mad", summary.mad},
-           {"iqr", summary.iqr},
-           {"percentiles", json::array()}};
+  json out{{"min", summary.min}, {"max", summary.max}, {"mean", summary.mean},
+           {"mad", summary.mad}, {"iqr", summary.iqr}, {"percentiles", json::array()}};
   out["median"] = {{"value", summary.median.value}, {"ci95", interval_json(summary.median.ci95)}};
   if (!summary.median.ci95) out["median"]["ci95_reason"] = "too few samples for an interval";
   put_or_reason(out, "stdev", summary.stdev, "needs two samples");
@@ -121,8 +117,9 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
 
 json comparison_json(const BenchRun& run, const BenchOptions& options) {
   json out{{"mode", "interleaved"},
-           {"baseline", {{"model_sha256", run.against->facts.sha256},
-                         {"path_basename", run.against->facts.path_basename}}},
+           {"baseline",
+            {{"model_sha256", run.against->facts.sha256},
+             {"path_basename", run.against->facts.path_basename}}},
            {"missing", json::array()},
            {"extra", json::array()},
            {"cases", json::array()}};
@@ -162,8 +159,10 @@ QualityRow quality_row(const MetricPair& pair, bool has_against) {
   row.after = finite(pair.after);
   row.drop = finite(quality_drop(pair));
   row.samples = pair.items;
-  if (!has_against) row.reason = "there is no --against model";
-  else if (!needs_labels(pair.metric)) row.reason = "this metric compares with the --against model";
+  if (!has_against)
+    row.reason = "there is no --against model";
+  else if (!needs_labels(pair.metric))
+    row.reason = "this metric compares with the --against model";
   if (pair.after && !std::isfinite(*pair.after)) row.reason = "infinite: there is no difference";
   if (!pair.after) row.reason = "no item was counted";
   return row;
@@ -207,13 +206,12 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
   report.model = run.candidate.facts;
   if (run.against) report.models = {{"against", model_json(run.against->facts)}};
   report.phases = phases_json(run.candidate, run.session.candidate);
-  report.memory = MemoryFacts{run.candidate.peak.value,
-                              run.candidate.peak.value ? run.candidate.peak_method
-                                                       : run.candidate.peak.reason,
-                              run.candidate.arena_bytes};
+  report.memory =
+      MemoryFacts{run.candidate.peak.value,
+                  run.candidate.peak.value ? run.candidate.peak_method : run.candidate.peak.reason,
+                  run.candidate.arena_bytes};
   report.cases = json::array();
-  report.cases.push_back(
-      case_json("single", run, run.candidate, run.session.candidate, options));
+  report.cases.push_back(case_json("single", run, run.candidate, run.session.candidate, options));
   if (run.against) {
     report.cases.push_back(
         case_json("against/single", run, *run.against, run.session.against, options));

@@ -15,8 +15,8 @@ namespace lathe {
 struct BenchInputs {
   std::string source;  // "random" or the data's file name
   bool random = false;
-  size_t pool = 0;     // distinct samples that the timed runs cycle through
-  int64_t items = 1;   // of one execution
+  size_t pool = 0;    // distinct samples that the timed runs cycle through
+  int64_t items = 1;  // of one execution
 };
 
 struct BenchRun {
@@ -27,7 +27,7 @@ struct BenchRun {
   Session session;
   std::vector<GateResult> gates;
   int threads = 1;
-  std::optional<double> steal;      // share of the time that the hypervisor gave to others
+  std::optional<double> steal;  // share of the time that the hypervisor gave to others
   bool interrupted = false;
 };
 

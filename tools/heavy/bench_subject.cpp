@@ -72,16 +72,17 @@ void run_first(BenchSubject& subject, const std::vector<std::vector<Tensor>>& sa
   }
   subject.peak = peak_resident_bytes();
   if (!alone && subject.peak_method.starts_with("VmHWM of the whole"))
-    subject.peak = {std::nullopt, "the kernel does not reset the high-water mark, and another "
-                                  "model was loaded before"};
+    subject.peak = {std::nullopt,
+                    "the kernel does not reset the high-water mark, and another "
+                    "model was loaded before"};
 }
 
 std::vector<size_t> input_positions(const Graph& from, const Graph& to) {
   const std::vector<ValueId>& given = from.inputs();
   const std::vector<ValueId>& wanted = to.inputs();
   if (given.size() != wanted.size())
-    throw bad_input("compare.interface", fmt::format("the models have {} and {} inputs",
-                                                     given.size(), wanted.size()));
+    throw bad_input("compare.interface",
+                    fmt::format("the models have {} and {} inputs", given.size(), wanted.size()));
   std::vector<size_t> by_name;
   std::vector<size_t> by_position;
   for (const ValueId id : wanted) {
@@ -94,10 +95,10 @@ std::vector<size_t> input_positions(const Graph& from, const Graph& to) {
     const Value& a = from.value(given[positions[i]]);
     const Value& b = to.value(wanted[i]);
     if (!are_compatible(a.type, b.type))
-      throw bad_input("compare.interface",
-                      fmt::format("the models' inputs differ: {} and {}", input_text(a),
-                                  input_text(b)),
-                      {}, "--against takes a model with the same inputs");
+      throw bad_input(
+          "compare.interface",
+          fmt::format("the models' inputs differ: {} and {}", input_text(a), input_text(b)), {},
+          "--against takes a model with the same inputs");
   }
   return positions;
 }
@@ -106,8 +107,8 @@ int64_t items_of(const std::vector<Tensor>& sample, const Graph& graph) {
   if (sample.empty() || sample[0].rank() < 2 || graph.outputs().empty()) return 1;
   const int64_t items = sample[0].shape()[0];
   const ValueType& output = graph.value(graph.outputs()[0]).type;
-  if (output.dims && (output.dims->empty() ||
-                      ((*output.dims)[0].known() && (*output.dims)[0].size != items)))
+  if (output.dims &&
+      (output.dims->empty() || ((*output.dims)[0].known() && (*output.dims)[0].size != items)))
     return 1;
   return std::max<int64_t>(1, items);
 }

@@ -34,7 +34,8 @@ std::string quality_text(const MetricPair& pair) {
 std::string headline(const BenchRun& run, const Console& console) {
   std::vector<std::string> parts;
   const std::string gates = gates_text(run.gates);
-  if (run.interrupted) parts.push_back(console.bad("INTERRUPTED: what was measured so far"));
+  if (run.interrupted)
+    parts.push_back(console.bad("INTERRUPTED: what was measured so far"));
   else if (!gates.empty())
     parts.push_back(gates.starts_with("PASS") ? console.good(gates) : console.bad(gates));
   const Session& session = run.session;
@@ -58,7 +59,6 @@ std::string headline(const BenchRun& run, const Console& console) {
   return text + "\n\n";
 }
 
-
 // One row a figure: the candidate, and with --against the other and the change.
 class Figures {
  public:
@@ -79,9 +79,9 @@ class Figures {
     if (both_) row.push_back(against ? text(*against) : "-");
     row.push_back(model ? text(*model) : "-");
     if (both_)
-      row.push_back(compared && model && against ? change_text(static_cast<double>(*against),
-                                                   static_cast<double>(*model))
-                                     : "");
+      row.push_back(compared && model && against
+                        ? change_text(static_cast<double>(*against), static_cast<double>(*model))
+                        : "");
     rows_.push_back(std::move(row));
   }
   void add_text(const std::string& label, const std::string& model, const std::string& against,
@@ -116,13 +116,14 @@ void add_times(Figures& figures, const BenchRun& run) {
   for (size_t i = 0; i < model->summary.percentiles.size(); ++i) {
     const double p = model->summary.percentiles[i].p;
     if (p > 0.5)
-      figures.add(fmt::format("p{:g}", 100 * p), percentile(model, i), percentile(against, i),
-                  time, false);
+      figures.add(fmt::format("p{:g}", 100 * p), percentile(model, i), percentile(against, i), time,
+                  false);
   }
   row("min", [](const Timing& t) { return t.summary.min; });
-  figures.add("throughput", of(model, [](const Timing& t) { return t.throughput.items_per_s; }),
-              of(against, [](const Timing& t) { return t.throughput.items_per_s; }),
-              [](double rate) { return fmt::format("{:.4g}/s", rate); }, false);
+  figures.add(
+      "throughput", of(model, [](const Timing& t) { return t.throughput.items_per_s; }),
+      of(against, [](const Timing& t) { return t.throughput.items_per_s; }),
+      [](double rate) { return fmt::format("{:.4g}/s", rate); }, false);
 }
 
 std::string figures_text(const BenchRun& run) {
@@ -158,9 +159,9 @@ std::string gate_rows_text(const BenchRun& run, const Console& console) {
     if (result.ci95)
       observed += fmt::format(" ({}–{})", gate_value_text(result.gate, result.ci95->low),
                               gate_value_text(result.gate, result.ci95->high));
-    rows.push_back({result.verdict == GateVerdict::kPass ? console.good(verdict)
-                                                         : console.bad(verdict),
-                    escape_untrusted(result.gate.text), observed, result.reason});
+    rows.push_back(
+        {result.verdict == GateVerdict::kPass ? console.good(verdict) : console.bad(verdict),
+         escape_untrusted(result.gate.text), observed, result.reason});
   }
   std::string text = "\n";
   return text += table(rows);
@@ -174,13 +175,15 @@ std::vector<std::string> hints(const BenchRun& run) {
   std::vector<std::string> found;
   const Session& session = run.session;
   if (session.comparison && !session.comparison->note.empty() && !run.interrupted)
-    found.push_back(session.comparison->note + "; give it more time (--max-time) or a quieter "
-                                               "machine");
-  found.emplace_back(has_integer_arithmetic(run.candidate.facts)
-                      ? "the interpreter is lathe's reference engine: it computes quantized models "
-                        "in float, so its times say nothing of an int8 runtime"
-                      : "the interpreter is lathe's reference engine, not the runtime that you "
-                        "deploy");
+    found.push_back(session.comparison->note +
+                    "; give it more time (--max-time) or a quieter "
+                    "machine");
+  found.emplace_back(
+      has_integer_arithmetic(run.candidate.facts)
+          ? "the interpreter is lathe's reference engine: it computes quantized models "
+            "in float, so its times say nothing of an int8 runtime"
+          : "the interpreter is lathe's reference engine, not the runtime that you "
+            "deploy");
   if (session.candidate && !session.candidate->warm_up.converged)
     found.emplace_back("warm-up did not settle: the times may still be moving");
   if (session.candidate)

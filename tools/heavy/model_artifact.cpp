@@ -30,7 +30,9 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
                    const CommonOptions& common, Report& report) {
   std::vector<StagedFile> files;
   const auto list = [&](const std::string& kind, const std::string& path, const std::string& hash,
-                        int64_t bytes) { report.artifacts.push_back({kind, path, hash, bytes}); };
+                        int64_t bytes) {
+    report.artifacts.push_back({kind, path, hash, bytes});
+  };
   if (!written.external.empty()) {
     StagedFile data(common.output + ".data");
     int64_t at = 0;

@@ -68,8 +68,8 @@ Metric choose_metric(const std::string& name, bool has_labels) {
   if (name.empty()) return has_labels ? Metric::kTop1 : Metric::kAgreement;
   const Metric metric = *metric_from_name(name);
   if (needs_labels(metric) && !has_labels)
-    throw bad_usage("usage.labels", "metric '" + name + "' needs labels, and the data have none", {},
-                    "add \"labels\" to the data's spec, or use --metric agreement");
+    throw bad_usage("usage.labels", "metric '" + name + "' needs labels, and the data have none",
+                    {}, "add \"labels\" to the data's spec, or use --metric agreement");
   return metric;
 }
 

@@ -88,9 +88,9 @@ std::string coverage_text(const Graph& graph, const PrecisionPlan& plan) {
 std::string exceptions_text(const PrecisionPlan& plan, size_t count) {
   std::string text;
   for (size_t i = 0; i < plan.exceptions.size() && i < count; ++i)
-    text += fmt::format("  {} ({}): {}\n", escape_untrusted(plan.exceptions[i].node, 60),
-                        escape_untrusted(plan.exceptions[i].node_type, 40),
-                        plan.exceptions[i].reason);
+    text +=
+        fmt::format("  {} ({}): {}\n", escape_untrusted(plan.exceptions[i].node, 60),
+                    escape_untrusted(plan.exceptions[i].node_type, 40), plan.exceptions[i].reason);
   if (plan.exceptions.size() > count)
     text += fmt::format("  and {} more; --report lists all\n", plan.exceptions.size() - count);
   return text;

@@ -8,12 +8,12 @@
 
 #include "bench/clock.h"
 #include "bench/exit_code.h"
-#include "heavy/commands.h"
 #include "heavy/bench_gates.h"
 #include "heavy/bench_quality.h"
 #include "heavy/bench_report.h"
 #include "heavy/bench_run.h"
 #include "heavy/bench_text.h"
+#include "heavy/commands.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
@@ -101,8 +101,7 @@ BenchInputs describe_inputs(const BenchOptions& options, const DataSet& data, si
   return inputs;
 }
 
-void measure(const Request& request, const BenchOptions& options, Console& console,
-             BenchRun& run) {
+void measure(const Request& request, const BenchOptions& options, Console& console, BenchRun& run) {
   SessionOptions session;
   session.max_ns = request.max_ns;
   session.tolerance = request.tolerance;
@@ -131,9 +130,8 @@ void measure(const Request& request, const BenchOptions& options, Console& conso
   const Runnable against = run.against ? Runnable(runnable(*run.against)) : Runnable();
   const auto ticks = cpu_ticks();
   // An iteration that is under way at SIGINT is finished before the partial report is written.
-  const double slowest =
-      static_cast<double>(std::max(run.candidate.first_inference_ns,
-                                   run.against ? run.against->first_inference_ns : 0));
+  const double slowest = static_cast<double>(std::max(
+      run.candidate.first_inference_ns, run.against ? run.against->first_inference_ns : 0));
   set_interrupt_grace(2 + static_cast<unsigned>(std::min(60.0, 12 * slowest / 1e9)));
   run.session = run_session(candidate, run.against ? &against : nullptr,
                             static_cast<double>(run.inputs.items), session, conduct,
@@ -154,8 +152,8 @@ void warn_of_build(const Report& report, int threads, Console& console) {
   else if (report.tool.build_type == "Debug")
     console.warn("bench.build", "this lathe is a debug build: times mean little");
   if (threads > usable_cpus())
-    console.warn("bench.threads", fmt::format("{} threads share {} usable CPUs", threads,
-                                              usable_cpus()));
+    console.warn("bench.threads",
+                 fmt::format("{} threads share {} usable CPUs", threads, usable_cpus()));
 }
 
 // Loads the candidate and, with --against, both so that each one's memory peak is its own and
@@ -167,9 +165,9 @@ void load_all(const Request& request, const BenchOptions& options, int64_t align
   BenchSubject first =
       load_subject(has_against ? options.against : request.model, alignment, common);
   const bool given = !options.data.empty();
-  const DataSet data = open_data_for(
-      given ? options.data : "random", first.model.graph,
-      given ? options.samples : static_cast<int64_t>(kPoolSamples), common, console);
+  const DataSet data =
+      open_data_for(given ? options.data : "random", first.model.graph,
+                    given ? options.samples : static_cast<int64_t>(kPoolSamples), common, console);
   const std::vector<Metric> metrics =
       bench_metrics(options.metric, request.gates, data.has_labels(), has_against);
   const std::vector<std::vector<Tensor>> pool = draw_pool(data);
@@ -198,10 +196,9 @@ void load_all(const Request& request, const BenchOptions& options, int64_t align
   }
   throw_if_interrupted();
   if (metrics.empty()) return;
-  run.metrics = bench_quality(
-      run.candidate.engine->interpreter(),
-      run.against ? &run.against->engine->interpreter() : nullptr, data, metrics,
-      sample_run(run.threads, console, "accuracy", data.size()));
+  run.metrics = bench_quality(run.candidate.engine->interpreter(),
+                              run.against ? &run.against->engine->interpreter() : nullptr, data,
+                              metrics, sample_run(run.threads, console, "accuracy", data.size()));
 }
 
 // What a signal left of the run; nullopt when none came.
@@ -224,9 +221,8 @@ int run_bench(const BenchOptions& options, Console& console) {
   BenchRun run;
   run.threads = use_threads(common);
   Report report = start_report("bench", common);
-  report.device_profile = {{"name", profile.name},
-                           {"version", profile.version},
-                           {"hash", profile.hash}};
+  report.device_profile = {
+      {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
   warn_of_build(report, run.threads, console);
   load_all(request, options, profile.memory.arena_alignment, console, report, run);
   measure(request, options, console, run);

@@ -52,8 +52,7 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   if (data.has_labels() || !options.metric.empty())
     compare.metrics.push_back(choose_metric(options.metric, data.has_labels()));
   compare.run = sample_run(threads, console, "comparing", data.size());
-  const CompareResult result =
-      compare_graphs(reference, candidate, sample_source(data), compare);
+  const CompareResult result = compare_graphs(reference, candidate, sample_source(data), compare);
 
   const std::string missed = missed_bound(options, result);
   std::string text = missed.empty() ? console.good("outputs agree") : console.bad(missed);

@@ -107,7 +107,8 @@ void require_known_passes(const CompileOptions& options, const Pipeline& pipelin
 
 int64_t node_count(const Graph& graph) {
   int64_t count = 0;
-  for_each_graph(graph, [&](const Graph& inner) { count += static_cast<int64_t>(inner.node_count()); });
+  for_each_graph(graph,
+                 [&](const Graph& inner) { count += static_cast<int64_t>(inner.node_count()); });
   return count;
 }
 
@@ -164,16 +165,17 @@ int run_compile(const CompileOptions& options, Console& console) {
     report.model_out->parent_sha256 = report.model->sha256;
   }
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;
-  report.run.duration_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                               std::chrono::steady_clock::now() - start)
-                               .count();
+  report.run.duration_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
+          .count();
   if (failed) {
     console.print(console.bad("FAIL not verified, nothing was written") + ": " +
                   verification->failure + "\n  --disable-pass NAME leaves a pass out\n");
     console.deliver(to_json(report), common);
     return static_cast<int>(report.exit_code);
   }
-  std::string text = verification ? console.good("compiled and verified") : "compiled, not verified";
+  std::string text =
+      verification ? console.good("compiled and verified") : "compiled, not verified";
   text += fmt::format(": {}  {} nodes (was {}), {} (was {}), opset {}\n", common.output, after,
                       before, bytes_text(report.model_out->file_bytes),
                       bytes_text(report.model->file_bytes), written.opset);

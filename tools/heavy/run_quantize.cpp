@@ -15,13 +15,13 @@
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "ops/op_row.h"
 #include "os/check_output.h"
 #include "os/host.h"
 #include "os/publish.h"
 #include "os/quantity.h"
 #include "os/read_file.h"
 #include "os/signals.h"
-#include "ops/op_row.h"
 #include "passes/passes.h"
 #include "simplify/simplify.h"
 
@@ -67,8 +67,7 @@ Statistics obtain_statistics(const QuantizeOptions& options, const Graph& graph,
     console.detail("statistics read from " + file);
     return load_statistics(read_file(file, kMaxStatisticsBytes), file);
   }
-  const DataSet data =
-      open_data_for(options.data, graph, options.samples, options.common, console);
+  const DataSet data = open_data_for(options.data, graph, options.samples, options.common, console);
   const Interpreter interpreter(graph);
   Statistics statistics =
       calibrate(interpreter, calibration_targets(graph, selection), sample_source(data),
@@ -122,8 +121,8 @@ void report_quality(const Evaluation& evaluation, Report& report) {
     report.quality.push_back(row);
   }
   report.details["error_by_value"] = {{"outputs", error_rows(evaluation.result.outputs)},
-                             {"layers", error_rows(evaluation.result.layers)},
-                             {"samples", evaluation.result.samples}};
+                                      {"layers", error_rows(evaluation.result.layers)},
+                                      {"samples", evaluation.result.samples}};
 }
 
 std::string quality_text(const Evaluation& evaluation) {
@@ -215,8 +214,9 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const IntegerRules rules = integer_rules(profile, options, graph);
   PrecisionPlan plan = select_nodes(graph, rules);
   if (plan.nodes.empty())
-    console.warn("quantize.nothing", "no node of this model can become integer",
-                 "already quantized models and models without Conv, Gemm or MatMul stay as they are");
+    console.warn(
+        "quantize.nothing", "no node of this model can become integer",
+        "already quantized models and models without Conv, Gemm or MatMul stay as they are");
   const auto calibration_start = Clock::now();
   if (!plan.nodes.empty()) {
     const Statistics statistics = obtain_statistics(options, graph, plan, threads, console);
@@ -229,8 +229,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   report.plan = plan_section(graph, plan);
   const std::string coverage = coverage_text(graph, plan);
   if (common.dry_run) {
-    console.print(fmt::format("plan: {}\n{}nothing was written\n", coverage,
-                              exceptions_text(plan, 12)));
+    console.print(
+        fmt::format("plan: {}\n{}nothing was written\n", coverage, exceptions_text(plan, 12)));
     record_steps(pipeline, report);
     console.deliver(to_json(report), common);
     return 0;
@@ -260,9 +260,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const Reading peak = peak_resident_bytes();
   report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
   report.run.duration_ns = static_cast<int64_t>(seconds_since(start) * 1e9);
-  report.details["quantize"] = {{"calibration_s", calibration_s},
-                                {"observer", options.observer},
-                                {"coverage", coverage}};
+  report.details["quantize"] = {
+      {"calibration_s", calibration_s}, {"observer", options.observer}, {"coverage", coverage}};
   for (const Console::Warning& warning : console.warnings())
     report.warnings.push_back({warning.code, warning.message, warning.hint});
   const bool missed = evaluation && evaluation->missed;
@@ -277,8 +276,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   if (evaluation) text += quality_text(*evaluation) + "\n";
   text += "\n" + table({{"precision", coverage},
                         {"opset", fmt::format("{} (was {})", written.opset, *report.model->opset)},
-                        {"calibration", fmt::format("{:.1f} s of {:.1f} s", calibration_s,
-                                                    seconds_since(start))},
+                        {"calibration",
+                         fmt::format("{:.1f} s of {:.1f} s", calibration_s, seconds_since(start))},
                         {"peak memory", peak.value ? bytes_text(*peak.value) : "not known"}});
   if (evaluation && !evaluation->result.layers.empty())
     text += "\nworst layers\n" + table(error_table(evaluation->result.layers, 5));

@@ -28,8 +28,8 @@ std::vector<ValueId> wanted_values(const Graph& graph, const std::vector<std::st
         if (output.valid() && glob.matches(graph.value(output).name) && !graph.is_output(output))
           found.push_back(output);
     if (found.size() == before)
-      throw bad_usage("usage.values", "no value matches '" + escape_untrusted(text) + "'", "--values",
-                      "lathe inspect -v lists the nodes");
+      throw bad_usage("usage.values", "no value matches '" + escape_untrusted(text) + "'",
+                      "--values", "lathe inspect -v lists the nodes");
   }
   return found;
 }
@@ -47,8 +47,7 @@ Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
                                   shape_text(parts[0].shape()), shape_text(part.shape())),
                       "output " + escape_untrusted(name), "run the samples one by one");
     bytes.insert(bytes.end(), part.bytes().begin(), part.bytes().end());
-    if (of_strings)
-      strings.insert(strings.end(), part.strings().begin(), part.strings().end());
+    if (of_strings) strings.insert(strings.end(), part.strings().begin(), part.strings().end());
   }
   Shape shape = parts[0].shape();
   shape.insert(shape.begin(), static_cast<int64_t>(parts.size()));
@@ -81,20 +80,21 @@ int run_run(const RunOptionsCli& options, Console& console) {
 
   const SampleSource source = sample_source(data);
   std::vector<std::map<std::string, Tensor>> results(source.count);
-  for_each_sample(
-      graph, source, sample_run(threads, console, "running", source.count),
-      [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
-        RunOptions hooks;
-        hooks.on_value = [&](ValueId id, RuntimeValue& value) {
-          const bool writable = value.is_tensor() || value.kind == RuntimeValue::Kind::kStrings;
-          if (writable && std::find(inner.begin(), inner.end(), id) != inner.end())
-            results[sample].emplace(graph.value(id).name, to_tensor(value));
-        };
-        std::vector<RuntimeValue> found = interpreter.run(inputs, hooks);
-        for (size_t i = 0; i < found.size(); ++i)
-          results[sample].insert_or_assign(graph.value(graph.outputs()[i]).name, to_tensor(found[i]));
-        return found;
-      });
+  for_each_sample(graph, source, sample_run(threads, console, "running", source.count),
+                  [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
+                    RunOptions hooks;
+                    hooks.on_value = [&](ValueId id, RuntimeValue& value) {
+                      const bool writable =
+                          value.is_tensor() || value.kind == RuntimeValue::Kind::kStrings;
+                      if (writable && std::find(inner.begin(), inner.end(), id) != inner.end())
+                        results[sample].emplace(graph.value(id).name, to_tensor(value));
+                    };
+                    std::vector<RuntimeValue> found = interpreter.run(inputs, hooks);
+                    for (size_t i = 0; i < found.size(); ++i)
+                      results[sample].insert_or_assign(graph.value(graph.outputs()[i]).name,
+                                                       to_tensor(found[i]));
+                    return found;
+                  });
 
   std::vector<std::pair<std::string, Tensor>> arrays;
   std::vector<ValueId> written = graph.outputs();
@@ -108,14 +108,15 @@ int run_run(const RunOptionsCli& options, Console& console) {
   }
   const std::string bytes = npz_bytes(arrays);
   publish_file(common.output, bytes, common.force);
-  std::string text = fmt::format("{} samples run, {} arrays in {} ({})\n", source.count, arrays.size(),
-                                 common.output, bytes_text(static_cast<int64_t>(bytes.size())));
+  std::string text =
+      fmt::format("{} samples run, {} arrays in {} ({})\n", source.count, arrays.size(),
+                  common.output, bytes_text(static_cast<int64_t>(bytes.size())));
   for (const auto& [name, tensor] : arrays)
     text += fmt::format("  {}  {} {}\n", escape_untrusted(name), dtype_name(tensor.dtype()),
                         shape_text(tensor.shape()));
   console.print(text);
-  report.artifacts.push_back({"outputs", common.output, sha256_hex(bytes),
-                              static_cast<int64_t>(bytes.size())});
+  report.artifacts.push_back(
+      {"outputs", common.output, sha256_hex(bytes), static_cast<int64_t>(bytes.size())});
   console.deliver(to_json(report), common);
   return 0;
 }

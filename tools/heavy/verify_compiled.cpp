@@ -32,8 +32,11 @@ Tensor filled(const Value& value, const SeededInput& seeded, uint64_t seed, uint
 
 std::vector<std::vector<Tensor>> seeded_inputs(const Graph& graph, uint64_t seed) {
   std::vector<std::vector<Tensor>> sets;
-  const SeededInput kinds[] = {{Fill::kZeros, 1}, {Fill::kLarge, 1}, {Fill::kRandom, 1},
-                               {Fill::kRandom, 1}, {Fill::kRandom, 2}};
+  const SeededInput kinds[] = {{Fill::kZeros, 1},
+                               {Fill::kLarge, 1},
+                               {Fill::kRandom, 1},
+                               {Fill::kRandom, 1},
+                               {Fill::kRandom, 2}};
   for (const SeededInput& kind : kinds) {
     std::vector<Tensor> inputs;
     for (const ValueId id : graph.inputs())
@@ -66,7 +69,8 @@ std::vector<std::vector<Tensor>> usable(const Interpreter& original,
 std::string first_divergence(const Graph& graph, const CompareResult& result, double tolerance) {
   std::map<std::string, double> errors;
   for (const ValueError& layer : result.layers)
-    errors[layer.value] = layer.sums.unequal_non_finite > 0 ? INFINITY : layer.sums.relative_max_error();
+    errors[layer.value] =
+        layer.sums.unequal_non_finite > 0 ? INFINITY : layer.sums.relative_max_error();
   for (const NodeId id : graph.order())
     for (const ValueId output : graph.node(id).outputs) {
       if (!output.valid()) continue;
@@ -86,7 +90,8 @@ double verification_tolerance(const CompileOptions& options, const Graph& graph)
   for_each_graph(graph, [&](const Graph& inner) {
     for (const ValueId id : inner.value_ids()) {
       const DType dtype = inner.value(id).type.dtype;
-      if (dtype == DType::kFloat16 || dtype == DType::kBFloat16) tolerance = std::max(tolerance, 5e-3);
+      if (dtype == DType::kFloat16 || dtype == DType::kBFloat16)
+        tolerance = std::max(tolerance, 5e-3);
     }
     for (const NodeId id : inner.node_ids())
       if (inner.node(id).kind == OpKind::kQuantizeLinear ||

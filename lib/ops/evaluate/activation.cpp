@@ -70,8 +70,7 @@ at::Tensor gelu_of(const at::Tensor& x, bool tanh) { return at::gelu(x, tanh ? "
 
 Outputs gelu(const EvaluateCall& call) {
   const std::string approximate = call.attributes().string_or("approximate", "none");
-  call.require(approximate == "none" || approximate == "tanh",
-               "approximate must be none or tanh");
+  call.require(approximate == "none" || approximate == "tanh", "approximate must be none or tanh");
   return {gelu_of(call.input(0), approximate == "tanh")};
 }
 
@@ -104,9 +103,9 @@ Outputs prelu(const EvaluateCall& call) {
 // Inference copies; training draws its mask from lathe's own generator.
 Outputs dropout(const EvaluateCall& call) {
   const at::Tensor& x = call.input(0);
-  call.require((!call.has(1) || call.input(1).numel() == 1) &&
-                   (!call.has(2) || call.input(2).numel() == 1),
-               "ratio and training_mode must be scalars");
+  call.require(
+      (!call.has(1) || call.input(1).numel() == 1) && (!call.has(2) || call.input(2).numel() == 1),
+      "ratio and training_mode must be scalars");
   const double ratio = call.has(1) ? call.input(1).to(at::kDouble).item<double>() : 0.5;
   const bool training = call.has(2) && call.input(2).to(at::kBool).item<bool>();
   if (!training || ratio == 0.0) return {x, at::ones(x.sizes(), x.options().dtype(at::kBool))};

@@ -20,7 +20,7 @@ constexpr int64_t kGrain = 32768;  // elements worth a thread
 struct SliceParams {
   float scale;
   float zero_point;
-  float low;   // bounds of round(x / scale), so that adding the zero point cannot leave the type
+  float low;  // bounds of round(x / scale), so that adding the zero point cannot leave the type
   float high;
 };
 
@@ -95,8 +95,8 @@ void for_slices(at::IntArrayRef sizes, int64_t axis, const std::vector<SlicePara
 std::vector<SliceParams> slice_params(const at::Tensor& scale, const at::Tensor& zero_point,
                                       int64_t low, int64_t high) {
   const at::Tensor scales = scale.reshape({-1}).contiguous();
-  at::Tensor zeros = zero_point.defined() ? zero_point.reshape({-1}).to(at::kInt)
-                                          : at::zeros({1}, at::kInt);
+  at::Tensor zeros =
+      zero_point.defined() ? zero_point.reshape({-1}).to(at::kInt) : at::zeros({1}, at::kInt);
   zeros = zeros.expand({scales.numel()}).contiguous();
   std::vector<SliceParams> params(static_cast<size_t>(scales.numel()));
   for (size_t i = 0; i < params.size(); ++i) {
@@ -117,8 +117,7 @@ bool has_simple_layout(const at::Tensor& scale, const at::Tensor& zero_point,
                        const AffineLayout& layout) {
   const bool one = scale.numel() == 1;
   return scale.scalar_type() == at::kFloat && (one || (scale.dim() == 1 && !layout.block_size)) &&
-         (!zero_point.defined() || zero_point.numel() == 1 ||
-          zero_point.numel() == scale.numel());
+         (!zero_point.defined() || zero_point.numel() == 1 || zero_point.numel() == scale.numel());
 }
 
 }  // namespace
@@ -156,9 +155,8 @@ at::Tensor quantize_values(const EvaluateCall& call, const at::Tensor& x, const 
   const int64_t low = integer_min(to);
   const int64_t high = integer_max(to);
   const at::Tensor scales = spread_parameter(call, scale, x.sizes(), layout);
-  const at::Tensor zeros = zero_point.defined()
-                               ? spread_parameter(call, zero_point, x.sizes(), layout)
-                               : at::Tensor();
+  const at::Tensor zeros =
+      zero_point.defined() ? spread_parameter(call, zero_point, x.sizes(), layout) : at::Tensor();
   const at::ScalarType type = storage_type(to);
   if (x.scalar_type() != at::kFloat || dtype_bits(to) > 16 || is_traced(x, scale) ||
       !has_simple_layout(scale, zero_point, layout)) {
@@ -188,13 +186,11 @@ at::Tensor quantize_values(const EvaluateCall& call, const at::Tensor& x, const 
   return y;
 }
 
-at::Tensor dequantize_values(const EvaluateCall& call, const at::Tensor& q,
-                             const at::Tensor& scale, const at::Tensor& zero_point,
-                             const AffineLayout& layout) {
+at::Tensor dequantize_values(const EvaluateCall& call, const at::Tensor& q, const at::Tensor& scale,
+                             const at::Tensor& zero_point, const AffineLayout& layout) {
   const at::Tensor scales = spread_parameter(call, scale, q.sizes(), layout);
-  const at::Tensor zeros = zero_point.defined()
-                               ? spread_parameter(call, zero_point, q.sizes(), layout)
-                               : at::Tensor();
+  const at::Tensor zeros =
+      zero_point.defined() ? spread_parameter(call, zero_point, q.sizes(), layout) : at::Tensor();
   const at::ScalarType type = q.scalar_type();
   const bool narrow = type == at::kByte || type == at::kChar || type == at::kShort;
   if (!narrow || is_traced(q, scale) || !has_simple_layout(scale, zero_point, layout)) {

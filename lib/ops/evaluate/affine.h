@@ -23,9 +23,8 @@ at::Tensor quantize_values(const EvaluateCall& call, const at::Tensor& x, const 
                            const at::Tensor& zero_point, DType to, const AffineLayout& layout = {});
 
 /// (q - zero_point) * scale in the type of `scale` (float32 or float64).
-at::Tensor dequantize_values(const EvaluateCall& call, const at::Tensor& q,
-                             const at::Tensor& scale, const at::Tensor& zero_point,
-                             const AffineLayout& layout = {});
+at::Tensor dequantize_values(const EvaluateCall& call, const at::Tensor& q, const at::Tensor& scale,
+                             const at::Tensor& zero_point, const AffineLayout& layout = {});
 
 /// `parameter` shaped to broadcast over `sizes`; blocks are repeated.
 at::Tensor spread_parameter(const EvaluateCall& call, const at::Tensor& parameter,

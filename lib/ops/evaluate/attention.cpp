@@ -87,8 +87,8 @@ Outputs attention(const EvaluateCall& call) {
   const double cap = call.attributes().float_or("softcap", 0.0f);
   if (cap > 0) scores = at::mul(at::tanh(at::div(scores, cap)), cap);
   if (mode == 2) shown = scores;
-  const bool wide = call.attributes().int_or("softmax_precision", 1) ==
-                    static_cast<int64_t>(DType::kFloat64);
+  const bool wide =
+      call.attributes().int_or("softmax_precision", 1) == static_cast<int64_t>(DType::kFloat64);
   const at::Tensor weights =
       at::softmax(wide ? scores.to(at::kDouble) : scores, -1).to(q.scalar_type());
   if (mode == 3) shown = weights;
@@ -128,8 +128,8 @@ Outputs rotary_embedding(const EvaluateCall& call) {
   const at::Tensor b = interleaved ? turned.slice(3, 1, rotated, 2) : turned.narrow(3, half, half);
   const at::Tensor real = at::sub(at::mul(cosine, a), at::mul(sine, b));
   const at::Tensor imaginary = at::add(at::mul(sine, a), at::mul(cosine, b));
-  const at::Tensor joined = interleaved ? at::stack({real, imaginary}, -1).flatten(3)
-                                        : at::cat({real, imaginary}, 3);
+  const at::Tensor joined =
+      interleaved ? at::stack({real, imaginary}, -1).flatten(3) : at::cat({real, imaginary}, 3);
   x = at::cat({joined, x.narrow(3, rotated, x.size(3) - rotated)}, 3);
   return {given.dim() == 3 ? x.reshape(given.sizes()) : x.transpose(1, 2)};
 }

@@ -21,8 +21,8 @@ at::Tensor to_small_float(const at::Tensor& x, DType to, const CastRule& rule) {
   const float* from = source.data_ptr<float>();
   float* values = out.data_ptr<float>();
   for (int64_t i = 0; i < source.numel(); ++i)
-    values[i] = decode_small_float(to, encode_small_float(to, from[i], rule.saturate,
-                                                          rule.rounding));
+    values[i] =
+        decode_small_float(to, encode_small_float(to, from[i], rule.saturate, rule.rounding));
   return out;
 }
 
@@ -40,10 +40,10 @@ CastRule rule_of(const EvaluateCall& call) {
   const std::string rounding = call.attributes().string_or("round_mode", "up");
   call.require(rounding == "up" || rounding == "down" || rounding == "nearest",
                "round_mode must be up, down or nearest");
-  return {call.attributes().int_or("saturate", 1) != 0,
-          rounding == "up"     ? PowerRounding::kUp
-          : rounding == "down" ? PowerRounding::kDown
-                               : PowerRounding::kNearest};
+  return {call.attributes().int_or("saturate", 1) != 0, rounding == "up" ? PowerRounding::kUp
+                                                        : rounding == "down"
+                                                            ? PowerRounding::kDown
+                                                            : PowerRounding::kNearest};
 }
 
 Outputs cast(const EvaluateCall& call) {

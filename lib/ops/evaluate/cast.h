@@ -10,7 +10,7 @@
 namespace lathe {
 
 struct CastRule {
-  bool saturate = true;  // 8-bit floats only
+  bool saturate = true;                         // 8-bit floats only
   PowerRounding rounding = PowerRounding::kUp;  // float8e8m0 only
 };
 

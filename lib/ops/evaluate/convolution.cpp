@@ -15,9 +15,9 @@ namespace {
 
 int64_t read_group(const EvaluateCall& call, int64_t channels, int64_t filters) {
   const int64_t group = call.attributes().int_or("group", 1);
-  call.require(group >= 1 && channels % group == 0 && filters % group == 0,
-               fmt::format("group {} does not divide {} channels and {} filters", group, channels,
-                           filters));
+  call.require(
+      group >= 1 && channels % group == 0 && filters % group == 0,
+      fmt::format("group {} does not divide {} channels and {} filters", group, channels, filters));
   return group;
 }
 
@@ -42,8 +42,7 @@ std::vector<at::Tensor> conv(const EvaluateCall& call) {
 std::vector<at::Tensor> fused_conv(const EvaluateCall& call) {
   at::Tensor y = conv(call)[0];
   if (call.has(3)) y = y + call.input(3);
-  FusedActivation activation =
-      fused_activation(call.attributes().string_or("activation", ""));
+  FusedActivation activation = fused_activation(call.attributes().string_or("activation", ""));
   const std::vector<float> params = call.attributes().floats_or("activation_params", {});
   if (!params.empty()) activation.alpha = params[0];
   if (params.size() > 1) activation.beta = params[1];
@@ -51,8 +50,8 @@ std::vector<at::Tensor> fused_conv(const EvaluateCall& call) {
 }
 
 /// Output padding, and begin/end padding from output_shape or auto_pad.
-std::vector<int64_t> place_transposed(const EvaluateCall& call,
-                                      const std::vector<int64_t>& sizes, Window& window) {
+std::vector<int64_t> place_transposed(const EvaluateCall& call, const std::vector<int64_t>& sizes,
+                                      Window& window) {
   const size_t rank = sizes.size();
   std::vector<int64_t> extra =
       call.attributes().ints_or("output_padding", std::vector<int64_t>(rank, 0));
@@ -119,8 +118,8 @@ std::vector<at::Tensor> conv_transpose(const EvaluateCall& call) {
     return {at::convolution(x, weight, bias, window.strides, window.begin, window.dilations, true,
                             output_padding, group)};
   const std::vector<int64_t> zeros(outputs.size(), 0);
-  at::Tensor y = at::convolution(x, weight, {}, window.strides, zeros, window.dilations, true,
-                                 zeros, group);
+  at::Tensor y =
+      at::convolution(x, weight, {}, window.strides, zeros, window.dilations, true, zeros, group);
   y = pad_spatial(y, before, behind);
   if (!bias.defined()) return {y};
   std::vector<int64_t> bias_sizes(static_cast<size_t>(x.dim()), 1);
@@ -142,8 +141,8 @@ at::Tensor convolve(const EvaluateCall& call, const at::Tensor& x, const at::Ten
                     const at::Tensor& bias) {
   const std::vector<int64_t> sizes = spatial_sizes(call, x);
   call.require(sizes.size() <= 3, "more than three spatial axes are not supported");
-  call.require(weight.dim() == x.dim(), fmt::format("weight of rank {} for an input of rank {}",
-                                                    weight.dim(), x.dim()));
+  call.require(weight.dim() == x.dim(),
+               fmt::format("weight of rank {} for an input of rank {}", weight.dim(), x.dim()));
   const int64_t group = read_group(call, x.size(1), weight.size(0));
   call.require(weight.size(0) >= 1 && weight.size(1) * group == x.size(1),
                fmt::format("weight takes {} channels per group, the input has {} in {} groups",

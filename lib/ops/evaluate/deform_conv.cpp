@@ -13,11 +13,11 @@ namespace lathe {
 namespace {
 
 struct DeformShape {
-  int64_t channels, height, width;          // of one input image
+  int64_t channels, height, width;  // of one input image
   int64_t kernel_h, kernel_w;
   int64_t out_h, out_w;
   int64_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
-  int64_t channels_per_offset;              // channels that share an offset group
+  int64_t channels_per_offset;  // channels that share an offset group
   int64_t taps() const { return kernel_h * kernel_w; }
   int64_t positions() const { return out_h * out_w; }
 };
@@ -112,10 +112,20 @@ std::vector<at::Tensor> deform_conv(const EvaluateCall& call) {
                    channels % offset_group == 0 && weight.size(1) * group == channels &&
                    channels >= 1,
                "group or offset_group does not fit the channels");
-  const DeformShape shape{channels, sizes[0], sizes[1], window.kernel[0], window.kernel[1],
-                          outputs[0], outputs[1], window.strides[0], window.strides[1],
-                          window.dilations[0], window.dilations[1], window.begin[0],
-                          window.begin[1], channels / offset_group};
+  const DeformShape shape{channels,
+                          sizes[0],
+                          sizes[1],
+                          window.kernel[0],
+                          window.kernel[1],
+                          outputs[0],
+                          outputs[1],
+                          window.strides[0],
+                          window.strides[1],
+                          window.dilations[0],
+                          window.dilations[1],
+                          window.begin[0],
+                          window.begin[1],
+                          channels / offset_group};
   const std::vector<int64_t> offset_sizes = {batch, 2 * offset_group * shape.taps(), shape.out_h,
                                              shape.out_w};
   const std::vector<int64_t> mask_sizes = {batch, offset_group * shape.taps(), shape.out_h,
@@ -139,9 +149,8 @@ std::vector<at::Tensor> deform_conv(const EvaluateCall& call) {
     images.push_back(at::bmm(weights, columns.reshape({group, -1, shape.positions()}))
                          .reshape({filters, shape.out_h, shape.out_w}));
   }
-  at::Tensor y = images.empty()
-                     ? at::empty({0, filters, shape.out_h, shape.out_w}, x.options())
-                     : at::stack(images);
+  at::Tensor y = images.empty() ? at::empty({0, filters, shape.out_h, shape.out_w}, x.options())
+                                : at::stack(images);
   if (call.has(3)) y = y + call.input(3).reshape({1, filters, 1, 1});
   return {y};
 }

@@ -21,8 +21,8 @@ Box read_box(const float* b, bool center) {
   if (center) {
     box = {b[1] - b[3] / 2, b[0] - b[2] / 2, b[1] + b[3] / 2, b[0] + b[2] / 2, 0};
   } else {
-    box = {std::min(b[0], b[2]), std::min(b[1], b[3]), std::max(b[0], b[2]),
-           std::max(b[1], b[3]), 0};
+    box = {std::min(b[0], b[2]), std::min(b[1], b[3]), std::max(b[0], b[2]), std::max(b[1], b[3]),
+           0};
   }
   box.area = (box.y1 - box.y0) * (box.x1 - box.x0);
   return box;
@@ -48,8 +48,7 @@ std::vector<at::Tensor> non_max_suppression(const EvaluateCall& call) {
   call.require(boxes.dim() == 3 && scores.dim() == 3 && boxes.size(2) == 4 &&
                    boxes.size(0) == scores.size(0) && boxes.size(1) == scores.size(2),
                "boxes must be [batch, boxes, 4] and scores [batch, classes, boxes]");
-  const int64_t per_class =
-      call.has(2) && call.input(2).numel() != 0 ? call.int_value(2) : 0;
+  const int64_t per_class = call.has(2) && call.input(2).numel() != 0 ? call.int_value(2) : 0;
   const float iou_threshold = float_input(call, 3, 0);
   const bool scored = call.has(4) && call.input(4).numel() != 0;
   const float score_threshold = float_input(call, 4, 0);

@@ -44,9 +44,8 @@ at::Tensor integer_binary(const EvaluateCall& call, F function) {
   const at::Tensor &a = call.input(0), &b = call.input(1);
   if (call.dtype(0) == DType::kUInt64) return integer_loop<uint64_t, int64_t>(a, b, function);
   at::Tensor out;
-  AT_DISPATCH_INTEGRAL_TYPES(a.scalar_type(), "integer_binary", [&] {
-    out = integer_loop<scalar_t, scalar_t>(a, b, function);
-  });
+  AT_DISPATCH_INTEGRAL_TYPES(a.scalar_type(), "integer_binary",
+                             [&] { out = integer_loop<scalar_t, scalar_t>(a, b, function); });
   return out;
 }
 

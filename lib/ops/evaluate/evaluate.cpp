@@ -16,43 +16,30 @@ at::ScalarType storage_type(DType dtype) {
     case DType::kFloat8E5M2:
     case DType::kFloat8E5M2FNUZ:
     case DType::kFloat4E2M1:
-    case DType::kFloat8E8M0:
-      return at::kFloat;
-    case DType::kFloat64:
-      return at::kDouble;
-    case DType::kFloat16:
-      return at::kHalf;
-    case DType::kBFloat16:
-      return at::kBFloat16;
+    case DType::kFloat8E8M0: return at::kFloat;
+    case DType::kFloat64: return at::kDouble;
+    case DType::kFloat16: return at::kHalf;
+    case DType::kBFloat16: return at::kBFloat16;
     case DType::kUInt8:
     case DType::kUInt4:
-    case DType::kUInt2:
-      return at::kByte;
+    case DType::kUInt2: return at::kByte;
     case DType::kInt8:
     case DType::kInt4:
-    case DType::kInt2:
-      return at::kChar;
-    case DType::kInt16:
-      return at::kShort;
+    case DType::kInt2: return at::kChar;
+    case DType::kInt16: return at::kShort;
     case DType::kInt32:
-    case DType::kUInt16:
-      return at::kInt;
+    case DType::kUInt16: return at::kInt;
     case DType::kInt64:
     case DType::kUInt32:
-    case DType::kUInt64:
-      return at::kLong;
-    case DType::kBool:
-      return at::kBool;
-    case DType::kComplex64:
-      return at::kComplexFloat;
-    case DType::kComplex128:
-      return at::kComplexDouble;
+    case DType::kUInt64: return at::kLong;
+    case DType::kBool: return at::kBool;
+    case DType::kComplex64: return at::kComplexFloat;
+    case DType::kComplex128: return at::kComplexDouble;
     case DType::kString:
-    case DType::kUndefined:
-      break;
+    case DType::kUndefined: break;
   }
-  throw bad_input("evaluate.type", fmt::format("values of type {} cannot be computed with",
-                                               dtype_name(dtype)));
+  throw bad_input("evaluate.type",
+                  fmt::format("values of type {} cannot be computed with", dtype_name(dtype)));
 }
 
 at::ScalarType compute_type(DType dtype) {
@@ -62,8 +49,8 @@ at::ScalarType compute_type(DType dtype) {
 
 const at::Tensor& EvaluateCall::input(size_t i) const {
   if (!has(i))
-    throw bad_input("node.input_missing", fmt::format("{}: input {} is missing",
-                                                      escape_untrusted(node.type_name()), i));
+    throw bad_input("node.input_missing",
+                    fmt::format("{}: input {} is missing", escape_untrusted(node.type_name()), i));
   return inputs[i];
 }
 

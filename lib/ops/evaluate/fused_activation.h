@@ -10,8 +10,19 @@ namespace lathe {
 /// `alpha`, `beta` as ONNX's RNN operators define them per activation.
 struct FusedActivation {
   enum class Kind : uint8_t {
-    kNone, kRelu, kTanh, kSigmoid, kAffine, kLeakyRelu, kThresholdedRelu, kScaledTanh,
-    kHardSigmoid, kElu, kSoftsign, kSoftplus, kClip,
+    kNone,
+    kRelu,
+    kTanh,
+    kSigmoid,
+    kAffine,
+    kLeakyRelu,
+    kThresholdedRelu,
+    kScaledTanh,
+    kHardSigmoid,
+    kElu,
+    kSoftsign,
+    kSoftplus,
+    kClip,
   };
   Kind kind = Kind::kNone;
   double alpha = 0;

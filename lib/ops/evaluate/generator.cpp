@@ -172,8 +172,8 @@ Outputs mel_weight_matrix(const EvaluateCall& call) {
   const auto edge = [&](int64_t i) {
     const double hertz =
         700.0 * (std::pow(10.0, (static_cast<double>(i) * step + low_mel) / 2595.0) - 1.0);
-    const double bin = std::floor(static_cast<double>(dft_length + 1) * hertz /
-                                  static_cast<double>(sample_rate));
+    const double bin =
+        std::floor(static_cast<double>(dft_length + 1) * hertz / static_cast<double>(sample_rate));
     call.require(bin >= 0 && bin < static_cast<double>(bins),
                  "an edge frequency is above half the sample rate");
     return static_cast<int64_t>(bin);

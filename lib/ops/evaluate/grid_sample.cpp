@@ -23,7 +23,7 @@ at::Tensor reflected(const at::Tensor& x, double low, double span) {
 /// zero, ONNX to even.
 at::Tensor sample_nearest(const at::Tensor& x, const at::Tensor& grid, int64_t padding,
                           bool align) {
-  at::Tensor index;   // into a flattened image
+  at::Tensor index;  // into a flattened image
   at::Tensor inside;
   int64_t pitch = 1;
   for (int64_t i = 0; i < x.dim() - 2; ++i) {
@@ -60,8 +60,7 @@ std::vector<at::Tensor> grid_sample(const EvaluateCall& call) {
   if (!x.is_floating_point() || *std::max_element(sizes.begin(), sizes.end()) > kExactFloats)
     x = x.to(at::kDouble);
   const at::Tensor grid = call.input(1).to(x.scalar_type());
-  call.require(grid.dim() == x.dim() && grid.size(0) == x.size(0) &&
-                   grid.size(-1) == x.dim() - 2,
+  call.require(grid.dim() == x.dim() && grid.size(0) == x.size(0) && grid.size(-1) == x.dim() - 2,
                "the grid does not fit the input");
   for (const int64_t size : sizes) call.require(size >= 1, "an empty image");
   const std::string mode = call.attributes().string_or("mode", "linear");
@@ -100,8 +99,8 @@ std::vector<at::Tensor> affine_grid(const EvaluateCall& call) {
   std::vector<int64_t> elements = size;
   elements[1] = rank;
   checked_elements(elements);
-  return {at::affine_grid_generator(theta, size,
-                                    call.attributes().int_or("align_corners", 0) != 0)};
+  return {
+      at::affine_grid_generator(theta, size, call.attributes().int_or("align_corners", 0) != 0)};
 }
 
 }  // namespace lathe

@@ -49,8 +49,8 @@ at::Tensor row_numbers(const EvaluateCall& call, const at::Tensor& x, const at::
                        int64_t first) {
   const int64_t depth = indices.size(-1);
   call.require(depth >= 1 && first + depth <= x.dim(), "indices address too many dimensions");
-  at::Tensor rows = at::zeros(indices.sizes().slice(0, static_cast<size_t>(indices.dim() - 1)),
-                              at::kLong);
+  at::Tensor rows =
+      at::zeros(indices.sizes().slice(0, static_cast<size_t>(indices.dim() - 1)), at::kLong);
   for (int64_t i = 0; i < depth; ++i) {
     const int64_t size = x.size(first + i);
     rows = rows * size + checked_index(call, indices.select(-1, i), size);
@@ -172,8 +172,7 @@ Outputs tensor_scatter(const EvaluateCall& call) {
     call.require(i == axis ? update.size(i) <= past.size(i) : update.size(i) == past.size(i),
                  "update does not fit the cache");
   const int64_t batch = past.size(0), size = past.size(axis), length = update.size(axis);
-  const Sizes starts =
-      call.has(2) ? call.ints(2) : Sizes(static_cast<size_t>(batch), 0);
+  const Sizes starts = call.has(2) ? call.ints(2) : Sizes(static_cast<size_t>(batch), 0);
   call.require(static_cast<int64_t>(starts.size()) == batch, "needs one write index per batch");
   at::Tensor out = past.clone();
   for (int64_t b = 0; b < batch; ++b) {
@@ -289,8 +288,8 @@ Outputs unique(const EvaluateCall& call) {
   const at::Tensor rows = ordered(x, call.dtype(0)).movedim(axis, 0).contiguous();
   Groups groups;
   AT_DISPATCH_ALL_TYPES_AND(at::kBool, rows.scalar_type(), "unique", [&] {
-    groups = group_rows(rows.data_ptr<scalar_t>(), count, count == 0 ? 0 : rows.numel() / count,
-                        sorted);
+    groups =
+        group_rows(rows.data_ptr<scalar_t>(), count, count == 0 ? 0 : rows.numel() / count, sorted);
   });
   const at::Tensor first = at::tensor(groups.first, at::kLong);
   return {at::index_select(x, axis, first), first, at::tensor(groups.inverse, at::kLong),
@@ -301,16 +300,11 @@ Outputs unique(const EvaluateCall& call) {
 
 std::span<const EvaluateRow> indexing_ops() {
   static const EvaluateRow rows[] = {
-      {OpKind::kGather, gather},
-      {OpKind::kGatherElements, gather_elements},
-      {OpKind::kGatherND, gather_nd},
-      {OpKind::kNonZero, non_zero},
-      {OpKind::kOneHot, one_hot},
-      {OpKind::kScatterElements, scatter_elements},
-      {OpKind::kScatterND, scatter_nd},
-      {OpKind::kTensorScatter, tensor_scatter},
-      {OpKind::kTopK, top_k},
-      {OpKind::kUnique, unique},
+      {OpKind::kGather, gather},        {OpKind::kGatherElements, gather_elements},
+      {OpKind::kGatherND, gather_nd},   {OpKind::kNonZero, non_zero},
+      {OpKind::kOneHot, one_hot},       {OpKind::kScatterElements, scatter_elements},
+      {OpKind::kScatterND, scatter_nd}, {OpKind::kTensorScatter, tensor_scatter},
+      {OpKind::kTopK, top_k},           {OpKind::kUnique, unique},
   };
   return rows;
 }

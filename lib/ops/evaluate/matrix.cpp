@@ -62,8 +62,7 @@ at::Tensor gemm_product(const EvaluateCall& call) {
 std::vector<at::Tensor> gemm(const EvaluateCall& call) { return {gemm_product(call)}; }
 
 std::vector<at::Tensor> fused_gemm(const EvaluateCall& call) {
-  FusedActivation activation =
-      fused_activation(call.attributes().string_or("activation", ""));
+  FusedActivation activation = fused_activation(call.attributes().string_or("activation", ""));
   activation.alpha =
       call.attributes().float_or("activation_alpha", static_cast<float>(activation.alpha));
   activation.beta =

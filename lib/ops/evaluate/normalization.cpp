@@ -12,9 +12,7 @@
 namespace lathe {
 namespace {
 
-double epsilon(const EvaluateCall& call) {
-  return call.attributes().float_or("epsilon", 1e-5F);
-}
+double epsilon(const EvaluateCall& call) { return call.attributes().float_or("epsilon", 1e-5F); }
 
 /// An input that holds one number per channel, in the type of `x`.
 at::Tensor channel_parameter(const EvaluateCall& call, size_t index, int64_t channels,
@@ -44,8 +42,7 @@ std::vector<at::Tensor> batch_normalization(const EvaluateCall& call) {
   const at::Tensor batch_mean = at::mean(batched, axes);
   const at::Tensor batch_variance = at::var(batched, axes, /*unbiased=*/false);
   const double momentum = call.attributes().float_or("momentum", 0.9F);
-  return {normalized(batch_mean, batch_variance),
-          mean * momentum + batch_mean * (1.0 - momentum),
+  return {normalized(batch_mean, batch_variance), mean * momentum + batch_mean * (1.0 - momentum),
           variance * momentum + batch_variance * (1.0 - momentum)};
 }
 
@@ -70,9 +67,9 @@ std::vector<at::Tensor> layer_normalization(const EvaluateCall& call) {
   };
   const auto weight = optional(scale);
   const auto offset = optional(bias);
-  auto [y, mean, deviation] = at::native_layer_norm(
-      x, shape, weight ? c10::make_optional(*weight) : c10::nullopt,
-      offset ? c10::make_optional(*offset) : c10::nullopt, epsilon(call));
+  auto [y, mean, deviation] =
+      at::native_layer_norm(x, shape, weight ? c10::make_optional(*weight) : c10::nullopt,
+                            offset ? c10::make_optional(*offset) : c10::nullopt, epsilon(call));
   if (!direct) {
     y = y * scale;
     if (bias.defined()) y = y + bias;

@@ -34,8 +34,7 @@ struct Pooling {
   std::vector<int64_t> exact_end() const {
     std::vector<int64_t> end(sizes.size());
     for (size_t i = 0; i < sizes.size(); ++i)
-      end[i] = (outputs[i] - 1) * window.strides[i] + window.extent(i) - sizes[i] -
-               window.begin[i];
+      end[i] = (outputs[i] - 1) * window.strides[i] + window.extent(i) - sizes[i] - window.begin[i];
     return end;
   }
 };
@@ -45,8 +44,7 @@ Pooling read_pooling(const EvaluateCall& call, const at::Tensor& x) {
   pooling.sizes = spatial_sizes(call, x);
   call.require(pooling.sizes.size() <= 3, "more than three spatial axes are not supported");
   for (const int64_t size : pooling.sizes) call.require(size >= 1, "an empty image");
-  pooling.window =
-      read_window(call, required_kernel(call, pooling.sizes.size()), pooling.sizes);
+  pooling.window = read_window(call, required_kernel(call, pooling.sizes.size()), pooling.sizes);
   pooling.ceil_mode = call.attributes().int_or("ceil_mode", 0) != 0;
   pooling.outputs = window_outputs(call, pooling.window, pooling.sizes, pooling.ceil_mode);
   std::vector<int64_t> all = {x.size(0), x.size(1)};
@@ -160,8 +158,8 @@ at::Tensor window_counts(const Pooling& p, bool include_padding, const at::Tenso
         return std::clamp<int64_t>((bound - start + dilation - 1) / dilation, 0,
                                    p.window.kernel[i]);
       };
-      const int64_t count = (high > start ? taps_below(high) : 0) -
-                            (low > start ? taps_below(low) : 0);
+      const int64_t count =
+          (high > start ? taps_below(high) : 0) - (low > start ? taps_below(low) : 0);
       axis[static_cast<size_t>(o)] = static_cast<double>(std::max<int64_t>(count, 1));
     }
     std::vector<int64_t> shape(rank + 2, 1);

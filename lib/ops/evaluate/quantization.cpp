@@ -47,8 +47,7 @@ std::vector<at::Tensor> quantize_linear(const EvaluateCall& call) {
                      precision);
     scale = at::ones_like(scale);
   }
-  if (!is_small_float(to))
-    return {quantize_values(call, x, scale, zero_point, to, layout)};
+  if (!is_small_float(to)) return {quantize_values(call, x, scale, zero_point, to, layout)};
   at::Tensor y = x / spread_parameter(call, scale, x.sizes(), layout);
   // 8-bit floats have no zero point: ONNX gives the input only to name the type.
   if (zero_point.defined() && to == DType::kFloat4E2M1)

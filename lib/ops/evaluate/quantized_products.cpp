@@ -49,9 +49,9 @@ double largest(const at::Tensor& x) {
 at::ScalarType exact_type(const at::Tensor& x, const at::Tensor& weight,
                           const std::vector<int64_t>& axes, double bias) {
   const double sums =
-      weight.numel() == 0 ? 0.0
-                          : at::max(at::sum(at::abs(weight), axes, false, at::kDouble))
-                                .item<double>();
+      weight.numel() == 0
+          ? 0.0
+          : at::max(at::sum(at::abs(weight), axes, false, at::kDouble)).item<double>();
   return largest(x) * sums + bias <= kExactFloat ? at::kFloat : at::kDouble;
 }
 
@@ -98,8 +98,7 @@ at::Tensor scalar_parameter(const EvaluateCall& call, size_t index) {
 
 /// saturate(round_half_even(sums * multiplier) + zero_point), in float32 like the runtimes.
 at::Tensor requantized(const EvaluateCall& call, const at::Tensor& sums,
-                       const at::Tensor& multiplier, const at::Tensor& zero_point,
-                       DType fallback) {
+                       const at::Tensor& multiplier, const at::Tensor& zero_point, DType fallback) {
   DType to = call.output_dtypes.empty() ? DType::kUndefined : call.output_dtypes[0];
   if (to == DType::kUndefined) to = fallback;
   call.require(is_integer(to) && dtype_bits(to) <= 16, "the output must be a narrow integer");
@@ -160,8 +159,7 @@ std::vector<at::Tensor> qgemm(const EvaluateCall& call) {
   if (call.attributes().int_or("transB", 0) != 0) b = b.t();
   const at::Tensor b_zero = matrix_parameter(call, optional_input(call, 5), b, Side::kRight);
   const at::Tensor b_scale = matrix_parameter(call, call.input(4), b, Side::kRight);
-  at::Tensor sums =
-      exact_mat_mul(call, shifted(a, scalar_parameter(call, 2)), shifted(b, b_zero));
+  at::Tensor sums = exact_mat_mul(call, shifted(a, scalar_parameter(call, 2)), shifted(b, b_zero));
   if (call.has(6)) sums = sums.to(at::kDouble) + call.input(6);
   call.require(sums.dim() == 2 && sums.size(0) == a.size(0) && sums.size(1) == b.size(1),
                "C does not broadcast to the product");
@@ -180,8 +178,8 @@ std::vector<at::Tensor> dynamic_quantize_mat_mul(const EvaluateCall& call) {
       shifted(quantize_values(call, call.input(0), a_scale, a_zero, DType::kUInt8), a_zero);
   const at::Tensor b_zero = matrix_parameter(call, optional_input(call, 3), b, Side::kRight);
   const at::Tensor sums = exact_mat_mul(call, a, shifted(b, b_zero));
-  at::Tensor y = sums.to(at::kFloat) *
-                 (a_scale * matrix_parameter(call, call.input(2), b, Side::kRight));
+  at::Tensor y =
+      sums.to(at::kFloat) * (a_scale * matrix_parameter(call, call.input(2), b, Side::kRight));
   if (call.has(4)) y = y + call.input(4);
   return {y};
 }

@@ -14,17 +14,17 @@ namespace {
 
 /// The inputs of any of the three, brought to layout 0.
 struct Recurrence {
-  at::Tensor x;        // [time, batch, input]
-  at::Tensor weight;   // [directions, gates * hidden, input]
-  at::Tensor feedback; // [directions, gates * hidden, hidden]
-  at::Tensor bias;     // [directions, 2 * gates * hidden], undefined when absent
-  at::Tensor hidden;   // [directions, batch, hidden]
-  at::Tensor lengths;  // [batch] int64, undefined when every sequence fills the time axis
+  at::Tensor x;         // [time, batch, input]
+  at::Tensor weight;    // [directions, gates * hidden, input]
+  at::Tensor feedback;  // [directions, gates * hidden, hidden]
+  at::Tensor bias;      // [directions, 2 * gates * hidden], undefined when absent
+  at::Tensor hidden;    // [directions, batch, hidden]
+  at::Tensor lengths;   // [batch] int64, undefined when every sequence fills the time axis
   int64_t directions = 1;
-  int64_t size = 0;    // hidden size
+  int64_t size = 0;  // hidden size
   bool reverse = false;
   bool batch_first = false;
-  double clip = 0;     // 0: none
+  double clip = 0;                           // 0: none
   std::vector<FusedActivation> activations;  // per direction: f, g, h
 
   int64_t time() const { return x.size(0); }
@@ -49,9 +49,9 @@ std::vector<FusedActivation> read_activations(const EvaluateCall& call, int64_t 
   if (names.empty())
     for (int64_t d = 0; d < directions; ++d)
       names.insert(names.end(), defaults.begin(), defaults.end());
-  call.require(names.size() == static_cast<size_t>(directions) * defaults.size(),
-               fmt::format("{} activations, needs {} per direction", names.size(),
-                           defaults.size()));
+  call.require(
+      names.size() == static_cast<size_t>(directions) * defaults.size(),
+      fmt::format("{} activations, needs {} per direction", names.size(), defaults.size()));
   const std::vector<float> alphas = call.attributes().floats_or("activation_alpha", {});
   const std::vector<float> betas = call.attributes().floats_or("activation_beta", {});
   std::vector<FusedActivation> activations;
@@ -79,9 +79,9 @@ std::vector<FusedActivation> read_activations(const EvaluateCall& call, int64_t 
 at::Tensor initial_state(const EvaluateCall& call, size_t index, const Recurrence& r) {
   const std::array<int64_t, 3> shape = {r.directions, r.batch(), r.size};
   if (!call.has(index)) return at::zeros(shape, r.x.options());
-  const at::Tensor state =
-      r.batch_first && call.input(index).dim() == 3 ? call.input(index).transpose(0, 1)
-                                                    : call.input(index);
+  const at::Tensor state = r.batch_first && call.input(index).dim() == 3
+                               ? call.input(index).transpose(0, 1)
+                               : call.input(index);
   call.require(state.sizes() == at::IntArrayRef(shape), "an initial state has the wrong shape");
   return state;
 }
@@ -113,8 +113,7 @@ Recurrence read_recurrence(const EvaluateCall& call, int64_t gates,
                "W or R does not fit the input, the hidden size or the directions");
   if (call.has(3)) {
     r.bias = call.input(3);
-    call.require(r.bias.dim() == 2 && r.bias.size(0) == r.directions &&
-                     r.bias.size(1) == 2 * rows,
+    call.require(r.bias.dim() == 2 && r.bias.size(0) == r.directions && r.bias.size(1) == 2 * rows,
                  "B has the wrong shape");
   }
   if (call.has(4)) {
@@ -238,8 +237,8 @@ std::vector<at::Tensor> gru(const EvaluateCall& call) {
     const FusedActivation& g = r.activations[static_cast<size_t>(2 * d + 1)];
     const at::Tensor& h = state[0];
     const at::Tensor feedback = r.feedback[d].t();  // [hidden, gates * hidden]
-    const at::Tensor gates = f(clipped(
-        r, at::addmm(projected.slice(1, 0, 2 * n), h, feedback.slice(1, 0, 2 * n))));
+    const at::Tensor gates =
+        f(clipped(r, at::addmm(projected.slice(1, 0, 2 * n), h, feedback.slice(1, 0, 2 * n))));
     const at::Tensor update = gates.slice(1, 0, n);
     const at::Tensor reset = gates.slice(1, n, 2 * n);
     const at::Tensor candidate_weight = feedback.slice(1, 2 * n);
@@ -265,9 +264,9 @@ std::vector<at::Tensor> lstm(const EvaluateCall& call) {
   at::Tensor peephole;
   if (call.has(7)) {
     peephole = call.input(7);
-    call.require(peephole.dim() == 2 && peephole.size(0) == r.directions &&
-                     peephole.size(1) == 3 * n,
-                 "P has the wrong shape");
+    call.require(
+        peephole.dim() == 2 && peephole.size(0) == r.directions && peephole.size(1) == 3 * n,
+        "P has the wrong shape");
   }
   const auto step = [&](int64_t d, const at::Tensor& projected, std::vector<at::Tensor>& state) {
     const FusedActivation* activation = &r.activations[static_cast<size_t>(3 * d)];

@@ -65,8 +65,8 @@ Outputs reduce_log_sum(const EvaluateCall& call) {
 Outputs reduce_log_sum_exp(const EvaluateCall& call) {
   const Reduction r = reduction_of(call);
   if (r.axes.empty()) return {call.input(0)};
-  return {at::logsumexp(widened(call.input(0)), r.axes, r.keep_dims)
-              .to(call.input(0).scalar_type())};
+  return {
+      at::logsumexp(widened(call.input(0)), r.axes, r.keep_dims).to(call.input(0).scalar_type())};
 }
 
 Outputs reduce_mean(const EvaluateCall& call) {
@@ -87,14 +87,12 @@ Outputs reduce_prod(const EvaluateCall& call) {
 // What max (or min) over no element gives.
 at::Scalar limit(DType dtype, bool largest) {
   switch (dtype) {
-    case DType::kBool:
-      return at::Scalar(largest);
+    case DType::kBool: return at::Scalar(largest);
     case DType::kInt64:
     case DType::kUInt64:  // in ordered() form
       return at::Scalar(largest ? std::numeric_limits<int64_t>::max()
                                 : std::numeric_limits<int64_t>::min());
-    default:
-      break;
+    default: break;
   }
   if (is_integer(dtype)) return at::Scalar(largest ? integer_max(dtype) : integer_min(dtype));
   const double infinity = std::numeric_limits<double>::infinity();
@@ -106,11 +104,11 @@ Outputs extremum(const EvaluateCall& call, bool max) {
   const DType dtype = call.dtype(0);
   const at::Tensor x = ordered(call.input(0), dtype);
   if (r.axes.empty()) return {call.input(0)};
-  const bool empty = std::any_of(r.axes.begin(), r.axes.end(),
-                                 [&](int64_t axis) { return x.size(axis) == 0; });
+  const bool empty =
+      std::any_of(r.axes.begin(), r.axes.end(), [&](int64_t axis) { return x.size(axis) == 0; });
   if (!empty)
-    return {ordered(max ? at::amax(x, r.axes, r.keep_dims) : at::amin(x, r.axes, r.keep_dims),
-                    dtype)};
+    return {
+        ordered(max ? at::amax(x, r.axes, r.keep_dims) : at::amin(x, r.axes, r.keep_dims), dtype)};
   std::vector<int64_t> sizes;
   for (int64_t axis = 0; axis < x.dim(); ++axis) {
     const bool reduced = std::binary_search(r.axes.begin(), r.axes.end(), axis);
@@ -148,8 +146,8 @@ Outputs cum_sum(const EvaluateCall& call) {
   at::Tensor out = at::cumsum(x, axis, x.scalar_type());
   // Shifted, not "cumsum - x": the subtraction would lose digits.
   if (exclusive && x.size(axis) > 0)
-    out = at::cat({at::zeros_like(x.narrow(axis, 0, 1)),
-                   out.narrow(axis, 0, x.size(axis) - 1)}, axis);
+    out = at::cat({at::zeros_like(x.narrow(axis, 0, 1)), out.narrow(axis, 0, x.size(axis) - 1)},
+                  axis);
   return {reverse ? at::flip(out, {axis}) : out};
 }
 
@@ -177,8 +175,8 @@ Outputs lp_normalization(const EvaluateCall& call) {
   const int64_t axis = axis_attribute(call, -1);
   const int64_t p = call.attributes().int_or("p", 2);
   call.require(p == 1 || p == 2, "p must be 1 or 2");
-  const at::Tensor norm = p == 1 ? at::sum(at::abs(x), axis, true)
-                                 : at::sqrt(at::sum(at::mul(x, x), axis, true));
+  const at::Tensor norm =
+      p == 1 ? at::sum(at::abs(x), axis, true) : at::sqrt(at::sum(at::mul(x, x), axis, true));
   // 0/0 is NaN in ONNX's conformance cases; ONNX Runtime gives 0 there.
   return {at::div(x, norm)};
 }

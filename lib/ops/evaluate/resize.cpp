@@ -38,11 +38,11 @@ ResizeRule read_rule(const EvaluateCall& call) {
   rule.mode = choice(call, "mode", "nearest",
                      std::array{ModeRow{"nearest", Mode::kNearest},
                                 ModeRow{"linear", Mode::kLinear}, ModeRow{"cubic", Mode::kCubic}});
-  rule.nearest = choice(call, "nearest_mode", "round_prefer_floor",
-                        std::array{NearestRow{"round_prefer_floor", Nearest::kPreferFloor},
-                                   NearestRow{"round_prefer_ceil", Nearest::kPreferCeil},
-                                   NearestRow{"floor", Nearest::kFloor},
-                                   NearestRow{"ceil", Nearest::kCeil}});
+  rule.nearest =
+      choice(call, "nearest_mode", "round_prefer_floor",
+             std::array{NearestRow{"round_prefer_floor", Nearest::kPreferFloor},
+                        NearestRow{"round_prefer_ceil", Nearest::kPreferCeil},
+                        NearestRow{"floor", Nearest::kFloor}, NearestRow{"ceil", Nearest::kCeil}});
   rule.coordinates =
       choice(call, "coordinate_transformation_mode", "half_pixel",
              std::array{CoordinatesRow{"half_pixel", Coordinates::kHalfPixel},
@@ -107,8 +107,7 @@ void size_axes(const EvaluateCall& call, std::vector<ResizeAxis>& axes) {
       ResizeAxis& axis = axes[i];
       axis.scale = scales[i];
       axis.wanted_output = static_cast<float>(axis.input) * axis.scale;
-      call.require(axis.scale > 0 && axis.wanted_output < 2147483648.0F,
-                   "a scale is out of range");
+      call.require(axis.scale > 0 && axis.wanted_output < 2147483648.0F, "a scale is out of range");
       axis.output = static_cast<int64_t>(std::floor(axis.wanted_output));
     }
     return;

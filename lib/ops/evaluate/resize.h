@@ -16,7 +16,11 @@ struct ResizeRule {
   enum class Mode : uint8_t { kNearest, kLinear, kCubic };
   enum class Nearest : uint8_t { kPreferFloor, kPreferCeil, kFloor, kCeil };
   enum class Coordinates : uint8_t {
-    kHalfPixel, kHalfPixelSymmetric, kPytorchHalfPixel, kAlignCorners, kAsymmetric,
+    kHalfPixel,
+    kHalfPixelSymmetric,
+    kPytorchHalfPixel,
+    kAlignCorners,
+    kAsymmetric,
     kCropAndResize,
     kTfHalfPixelForNn,  // of opsets 11 and 12 only
   };

@@ -85,10 +85,10 @@ void align_region(const EvaluateCall& call, const AlignShape& s, const T* image,
     const T cell_y = start[0] + static_cast<T>(cell / s.out_w) * bin[0];
     const T cell_x = start[1] + static_cast<T>(cell % s.out_w) * bin[1];
     for (int64_t i = 0; i < samples; ++i) {
-      const T y = cell_y + (static_cast<T>(i / grid[1]) + T(0.5)) * bin[0] /
-                               static_cast<T>(grid[0]);
-      const T x = cell_x + (static_cast<T>(i % grid[1]) + T(0.5)) * bin[1] /
-                               static_cast<T>(grid[1]);
+      const T y =
+          cell_y + (static_cast<T>(i / grid[1]) + T(0.5)) * bin[0] / static_cast<T>(grid[0]);
+      const T x =
+          cell_x + (static_cast<T>(i % grid[1]) + T(0.5)) * bin[1] / static_cast<T>(grid[1]);
       table[static_cast<size_t>(i)] = corners(y, x, s.height, s.width);
     }
     for (int64_t c = 0; c < s.channels; ++c) {
@@ -158,8 +158,8 @@ std::vector<at::Tensor> max_unpool(const EvaluateCall& call) {
   for (const int64_t size : shape) call.require(size >= 0, "the output would be empty");
   const int64_t count = checked_elements(shape);
   const at::Tensor flat = index.reshape({-1});
-  call.require(flat.numel() == 0 || (at::min(flat).item<int64_t>() >= 0 &&
-                                     at::max(flat).item<int64_t>() < count),
+  call.require(flat.numel() == 0 ||
+                   (at::min(flat).item<int64_t>() >= 0 && at::max(flat).item<int64_t>() < count),
                "an index lies outside the output");
   at::Tensor y = at::zeros({count}, x.options()).scatter(0, flat, x.reshape({-1})).reshape(shape);
   if (!call.has(2)) return {y};
@@ -199,9 +199,8 @@ std::vector<at::Tensor> max_roi_pool(const EvaluateCall& call) {
     at::parallel_for(0, rois.size(0), 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i)
         max_pool_region(x.data_ptr<scalar_t>() + static_cast<int64_t>(roi[i * 5]) * x.stride(0),
-                        x.size(1), x.size(2), x.size(3), roi + i * 5,
-                        static_cast<scalar_t>(scale), pooled[0], pooled[1],
-                        y.data_ptr<scalar_t>() + i * y.stride(0));
+                        x.size(1), x.size(2), x.size(3), roi + i * 5, static_cast<scalar_t>(scale),
+                        pooled[0], pooled[1], y.data_ptr<scalar_t>() + i * y.stride(0));
     });
   });
   return {y};

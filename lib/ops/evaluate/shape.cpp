@@ -84,8 +84,7 @@ Outputs concat(const EvaluateCall& call) {
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < call.inputs.size(); ++i) parts.push_back(call.input(i));
   call.require(!parts.empty(), "needs an input");
-  return {at::cat(parts, call.normal_axis(call.attributes().required_int("axis"),
-                                          parts[0].dim()))};
+  return {at::cat(parts, call.normal_axis(call.attributes().required_int("axis"), parts[0].dim()))};
 }
 
 Outputs split(const EvaluateCall& call) {
@@ -113,8 +112,7 @@ Outputs split(const EvaluateCall& call) {
   return out;
 }
 
-at::Tensor slice_axis(const at::Tensor& x, int64_t axis, int64_t start, int64_t end,
-                      int64_t step) {
+at::Tensor slice_axis(const at::Tensor& x, int64_t axis, int64_t start, int64_t end, int64_t step) {
   const int64_t size = x.size(axis);
   // Longer steps select the same single element; bounded, the arithmetic below cannot overflow.
   step = std::clamp(step, -size - 1, size + 1);
@@ -141,9 +139,9 @@ Outputs slice(const EvaluateCall& call) {
   std::iota(axes.begin(), axes.end(), 0);
   if (call.has(3)) axes = call.ints(3);
   if (call.has(4)) steps = call.ints(4);
-  call.require(ends.size() == starts.size() && axes.size() == starts.size() &&
-                   steps.size() == starts.size(),
-               "starts, ends, axes and steps differ in length");
+  call.require(
+      ends.size() == starts.size() && axes.size() == starts.size() && steps.size() == starts.size(),
+      "starts, ends, axes and steps differ in length");
   for (size_t i = 0; i < starts.size(); ++i) {
     call.require(steps[i] != 0, "step must not be 0");
     x = slice_axis(x, call.normal_axis(axes[i], x.dim()), starts[i], ends[i], steps[i]);
@@ -212,9 +210,8 @@ Outputs depth_to_space(const EvaluateCall& call) {
   call.require(mode == "DCR" || mode == "CRD", "mode must be DCR or CRD");
   call.require(x.size(1) % (b * b) == 0, "channels must divide evenly");
   const int64_t n = x.size(0), c = x.size(1) / (b * b), h = x.size(2), w = x.size(3);
-  const at::Tensor out = mode == "DCR"
-                             ? x.reshape({n, b, b, c, h, w}).permute({0, 3, 4, 1, 5, 2})
-                             : x.reshape({n, c, b, b, h, w}).permute({0, 1, 4, 2, 5, 3});
+  const at::Tensor out = mode == "DCR" ? x.reshape({n, b, b, c, h, w}).permute({0, 3, 4, 1, 5, 2})
+                                       : x.reshape({n, c, b, b, h, w}).permute({0, 1, 4, 2, 5, 3});
   return {out.reshape({n, c, h * b, w * b})};
 }
 

@@ -49,8 +49,7 @@ Outputs stft(const EvaluateCall& call) {
                  "window and frame_length differ");
     frames = at::mul(frames, call.input(2));
   }
-  return {transform(call, frames, length, 2, false,
-                    call.attributes().int_or("onesided", 1) != 0)};
+  return {transform(call, frames, length, 2, false, call.attributes().int_or("onesided", 1) != 0)};
 }
 
 Outputs det(const EvaluateCall& call) { return {at::linalg_det(call.input(0))}; }

@@ -13,26 +13,20 @@ struct Format {
   int exponent_bits;
   int mantissa_bits;
   int bias;
-  uint8_t largest;   // code of the largest finite value
-  uint8_t overflow;  // code of what lies beyond it: infinity or NaN
-  uint8_t nan;       // 0: none
+  uint8_t largest;     // code of the largest finite value
+  uint8_t overflow;    // code of what lies beyond it: infinity or NaN
+  uint8_t nan;         // 0: none
   bool unsigned_zero;  // the code of -0 is NaN
 };
 
 Format format_of(DType dtype) {
   switch (dtype) {
-    case DType::kFloat8E4M3FN:
-      return {4, 3, 7, 0x7e, 0x7f, 0x7f, false};
-    case DType::kFloat8E4M3FNUZ:
-      return {4, 3, 8, 0x7f, 0x80, 0x80, true};
-    case DType::kFloat8E5M2:
-      return {5, 2, 15, 0x7b, 0x7c, 0x7f, false};
-    case DType::kFloat8E5M2FNUZ:
-      return {5, 2, 16, 0x7f, 0x80, 0x80, true};
-    case DType::kFloat4E2M1:
-      return {2, 1, 1, 0x7, 0x7, 0, false};
-    default:
-      throw InternalError("not a small float type");
+    case DType::kFloat8E4M3FN: return {4, 3, 7, 0x7e, 0x7f, 0x7f, false};
+    case DType::kFloat8E4M3FNUZ: return {4, 3, 8, 0x7f, 0x80, 0x80, true};
+    case DType::kFloat8E5M2: return {5, 2, 15, 0x7b, 0x7c, 0x7f, false};
+    case DType::kFloat8E5M2FNUZ: return {5, 2, 16, 0x7f, 0x80, 0x80, true};
+    case DType::kFloat4E2M1: return {2, 1, 1, 0x7, 0x7, 0, false};
+    default: throw InternalError("not a small float type");
   }
 }
 
@@ -40,9 +34,9 @@ uint8_t encode_power(float value, bool saturate, PowerRounding rounding) {
   const auto bits = std::bit_cast<uint32_t>(value) & 0x7fffffffu;
   const uint32_t exponent = bits >> 23, fraction = bits & 0x7fffffu;
   if (exponent == 0xff) return 0xff;
-  const bool up = rounding == PowerRounding::kUp ? fraction != 0
-                                                 : rounding == PowerRounding::kNearest &&
-                                                       fraction >= 0x400000u;
+  const bool up = rounding == PowerRounding::kUp
+                      ? fraction != 0
+                      : rounding == PowerRounding::kNearest && fraction >= 0x400000u;
   // Code 0 is 2^-127, a subnormal float32: half of its range lies at or below it.
   if (exponent == 0) return up && fraction > 0x400000u ? 1 : 0;
   if (up && exponent == 0xfe) return saturate ? 0xfe : 0xff;
@@ -58,10 +52,8 @@ bool is_small_float(DType dtype) {
     case DType::kFloat8E5M2:
     case DType::kFloat8E5M2FNUZ:
     case DType::kFloat8E8M0:
-    case DType::kFloat4E2M1:
-      return true;
-    default:
-      return false;
+    case DType::kFloat4E2M1: return true;
+    default: return false;
   }
 }
 

@@ -62,9 +62,9 @@ Window read_window(const EvaluateCall& call, std::vector<int64_t> kernel) {
 Window read_window(const EvaluateCall& call, std::vector<int64_t> kernel,
                    const std::vector<int64_t>& sizes) {
   Window window = read_window(call, std::move(kernel));
-  call.require(window.rank() == sizes.size(),
-               fmt::format("kernel has {} axes, the input {} spatial ones", window.rank(),
-                           sizes.size()));
+  call.require(
+      window.rank() == sizes.size(),
+      fmt::format("kernel has {} axes, the input {} spatial ones", window.rank(), sizes.size()));
   const std::string auto_pad = call.attributes().string_or("auto_pad", "NOTSET");
   if (auto_pad == "NOTSET" || auto_pad.empty()) return window;
   const bool lower = auto_pad == "SAME_LOWER";
@@ -74,8 +74,7 @@ Window read_window(const EvaluateCall& call, std::vector<int64_t> kernel,
     int64_t total = 0;
     if (auto_pad != "VALID") {
       const int64_t output = divide_up(sizes[i], window.strides[i]);
-      total = std::max<int64_t>(
-          0, (output - 1) * window.strides[i] + window.extent(i) - sizes[i]);
+      total = std::max<int64_t>(0, (output - 1) * window.strides[i] + window.extent(i) - sizes[i]);
     }
     window.begin[i] = lower ? total - total / 2 : total / 2;
     window.end[i] = total - window.begin[i];
@@ -88,9 +87,9 @@ std::vector<int64_t> window_outputs(const EvaluateCall& call, const Window& wind
   std::vector<int64_t> outputs(sizes.size());
   for (size_t i = 0; i < sizes.size(); ++i) {
     const int64_t room = sizes[i] + window.begin[i] + window.end[i] - window.extent(i);
-    call.require(room >= 0, fmt::format("window of {} does not fit into {} padded by {} and {}",
-                                        window.extent(i), sizes[i], window.begin[i],
-                                        window.end[i]));
+    call.require(room >= 0,
+                 fmt::format("window of {} does not fit into {} padded by {} and {}",
+                             window.extent(i), sizes[i], window.begin[i], window.end[i]));
     const int64_t stride = window.strides[i];
     int64_t count = (ceil_mode ? divide_up(room, stride) : room / stride) + 1;
     if (ceil_mode && (count - 1) * stride >= sizes[i] + window.begin[i]) --count;
