@@ -92,13 +92,8 @@ std::vector<std::optional<InputSpec>> assign(const DataSpec& spec,
                                              const std::string& where) {
   for (const auto& [name, ignored] : spec.inputs)
     if (name != "*" && !has_input(inputs, name)) throw unknown_input(name, inputs, "inputs", where);
-  for (const auto& [output, name] : spec.carry) {
+  for (const auto& [output, name] : spec.carry)
     if (!has_input(inputs, name)) throw unknown_input(name, inputs, "carry", where);
-    const auto same = [&n = name](const auto& other) { return other.second == n; };
-    if (std::count_if(spec.carry.begin(), spec.carry.end(), same) > 1)
-      throw bad_input("data.carry",
-                      fmt::format("two outputs are carried to {}", escape_untrusted(name)), where);
-  }
   const auto check_dtype = [&](const InputSpec& input, const ModelInput& model) {
     if (input.dtype && *input.dtype != model.dtype)
       throw bad_input(

@@ -138,8 +138,8 @@ DataSpec parse_data_spec(std::string_view text, const std::string& spec_path) {
     for (const std::string& name : inputs->keys())
       spec.inputs.emplace(name, read_input(inputs->object(name), spec.format));
   if (std::optional<JsonReader> carry = reader.object_if("carry"))
-    for (const std::string& output : carry->keys())
-      spec.carry.emplace_back(output, carry->string(output));
+    for (const std::string& input : carry->keys())
+      spec.carry.emplace_back(carry->string(input), input);
   reader.finish();
   return spec;
 }

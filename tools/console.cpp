@@ -46,7 +46,7 @@ std::string error_text(const Error& error) {
   const ErrorText& text = error.text();
   std::string message = escape_untrusted(text.message, kMaxShown);
   // The caret under a gate needs its line; the text is the user's own command line.
-  if (error.id() == "gate.syntax")
+  if (error.id().rfind("gate.", 0) == 0)
     for (size_t at = 0; (at = message.find("\\x0a", at)) != std::string::npos;)
       message.replace(at, 4, "\n");
   std::string out =

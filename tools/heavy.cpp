@@ -3,12 +3,23 @@
 #include <dlfcn.h>
 
 #include "ir/error.h"
+#include "os/limits.h"
+#include "os/quantity.h"
 
 namespace lathe {
 namespace {
 
+// LibTorch's own data, the stacks of its threads and room to work in.
+constexpr int64_t kLeastBytes = int64_t{384} << 20;
+
 template <class Options>
 int call(const char* symbol, const Options& options, Console& console) {
+  // LibTorch ends the process when it cannot allocate while it is loaded or starts a thread.
+  const std::optional<int64_t> limit = memory_limit();
+  if (limit && *limit < kLeastBytes)
+    throw over_limit("limit.memory",
+                     "LibTorch needs more memory than the limit of " + bytes_text(*limit), {},
+                     "--max-memory " + bytes_text(kLeastBytes) + " is the least for this command");
   // Found through the executable's relative run path. Never closed: LibTorch does not unload.
   void* library = dlopen("liblathe.so", RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr)

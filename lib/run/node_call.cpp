@@ -9,6 +9,9 @@
 namespace lathe {
 namespace {
 
+// Expanded views cost no memory until somebody walks through them, which would take for ever.
+constexpr int64_t kMaxElements = int64_t{1} << 33;
+
 bool is_half(DType dtype) { return dtype == DType::kFloat16 || dtype == DType::kBFloat16; }
 
 // Integer types that live in a wider one keep only their own bits.
@@ -54,6 +57,8 @@ std::vector<RuntimeValue> call_op(const Node& node, std::span<const RuntimeValue
       outputs.emplace_back();
       continue;
     }
+    if (results[i].numel() > kMaxElements)
+      throw over_limit("limit.memory", fmt::format("an output of {} elements", results[i].numel()));
     if (output_dtypes[i] == DType::kUndefined)
       throw InternalError(fmt::format("no type for output {} of {}", i, node.type_name()));
     outputs.emplace_back(to_storage(std::move(results[i]), output_dtypes[i]), output_dtypes[i]);

@@ -12,7 +12,7 @@ TEST_CASE("data spec: all keys") {
       "letterbox": {"size": 416, "value": 114, "align": "center"}, "center_crop": 224,
       "scale": 0.5, "mean": [1, 2, 3], "std": 2, "dtype": "float32"},
       "rate": {"value": 16000}},
-    "carry": {"stateN": "state"}})",
+    "carry": {"state": "stateN"}})",
                                         "/data/spec.json");
   CHECK(spec.format == DataFormat::kImages);
   CHECK(spec.path == "/data/pictures");

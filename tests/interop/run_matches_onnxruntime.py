@@ -69,7 +69,7 @@ def check_carried_states(binary, models, data, folder):
         json.dump({"format": "wav", "path": os.path.abspath(os.path.join(data, "speech/test.wav")),
                    "inputs": {"input": {"window": 512, "stride": 512, "context": 64},
                               "sr": {"value": 16000}},
-                   "limit": count, "carry": {"stateN": "state"}}, file)
+                   "limit": count, "carry": {"state": "stateN"}}, file)
     result = os.path.join(folder, "speech.npz")
     zoo.lathe(binary, "run", path, "--data", spec, "-o", result, "--quiet")
     # What stands before the first window is silence.

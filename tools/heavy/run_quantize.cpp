@@ -133,7 +133,7 @@ std::string quality_text(const Evaluation& evaluation) {
     if (pair.before) text += metric_text(pair.metric, pair.before) + " → ";
     text += metric_text(pair.metric, pair.after);
     if (pair.before && pair.metric == evaluation.metric && evaluation.drop)
-      text += fmt::format(" ({:+.1f} points)", -100 * *evaluation.drop);
+      text += fmt::format(" ({:+.1f} points)", 0.0 - 100 * *evaluation.drop);
   }
   if (!evaluation.result.outputs.empty())
     text += " · output SQNR " + decibel_text(evaluation.result.outputs[0].sums.sqnr_db());
@@ -270,6 +270,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const int64_t before_bytes = report.model->file_bytes;
   const int64_t after_bytes = report.model_out->file_bytes;
   std::string text = missed ? console.bad("FAIL --max-drop " + options.max_drop + " missed")
+                            : plan.nodes.empty() ? console.bold("nothing quantized, copy written")
                             : console.good("int8 model written");
   text += fmt::format(": {}  {} ({} of {})\n", common.output, bytes_text(after_bytes),
                       change_text(before_bytes, after_bytes), bytes_text(before_bytes));
