@@ -37,7 +37,7 @@ struct QuantizeOptions {
   std::string mode = "static";
   std::string observer = "auto";
   std::string effort = "fast";
-  int64_t samples = 256;
+  std::optional<int64_t> samples;  // nullopt: 256, of random data 16
   std::string statistics;
   std::string eval;
   std::string metric;    // empty: top1 with labels, agreement without

@@ -21,9 +21,10 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
   command->add_option("--effort", options.effort, "How hard to try")
       ->check(CLI::IsMember({"fast"}))
       ->capture_default_str();
-  command->add_option("--samples", options.samples, "Calibration samples at most")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
-      ->capture_default_str();
+  command
+      ->add_option("--samples", options.samples,
+                   "Calibration samples at most (default 256; of random data 16)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command
       ->add_option("--statistics", options.statistics,
                    "Read the calibration's statistics there, or write them there when absent")

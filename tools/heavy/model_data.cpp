@@ -33,6 +33,7 @@ DataSet open_data_for(const std::string& data, const Graph& graph, int64_t sampl
   DataOptions options;
   options.seed = common.seed;
   options.limit = samples;
+  if (samples > 0) options.random_samples = samples;
   options.follow_links = common.follow_links;
   DataSet set = open_data_set(data, inputs, options);
   for (const std::string& warning : set.warnings()) console.warn("data", warning);

@@ -67,7 +67,8 @@ Statistics obtain_statistics(const QuantizeOptions& options, const Graph& graph,
     console.detail("statistics read from " + file);
     return load_statistics(read_file(file, kMaxStatisticsBytes), file);
   }
-  const DataSet data = open_data_for(options.data, graph, options.samples, options.common, console);
+  const int64_t samples = options.samples.value_or(options.data == "random" ? 16 : 256);
+  const DataSet data = open_data_for(options.data, graph, samples, options.common, console);
   const Interpreter interpreter(graph);
   Statistics statistics =
       calibrate(interpreter, calibration_targets(graph, selection), sample_source(data),
