@@ -9,6 +9,7 @@
 #include "heavy/error_rows.h"
 #include "heavy/model_artifact.h"
 #include "heavy/model_data.h"
+#include "heavy/pipeline_rows.h"
 #include "heavy/threads.h"
 #include "heavy/verify_compiled.h"
 #include "ir/error.h"
@@ -86,14 +87,6 @@ nlohmann::json manifest_of(const CompileOptions& options, const Report& report,
                              {"expected_environment", {{"engine", "onnxruntime"}}}};
   if (verification) manifest["verification"] = verification_json(options, *verification);
   return manifest;
-}
-
-void record_steps(const Pipeline& pipeline, Report& report) {
-  for (const PipelineStep& step : pipeline.steps()) {
-    StepRow row{step.pass, step.changes, step.duration_ms, {}};
-    if (step.skipped) row.skipped = "disabled by name";
-    report.steps.push_back(row);
-  }
 }
 
 void require_known_passes(const CompileOptions& options, const Pipeline& pipeline) {

@@ -11,6 +11,7 @@
 #include "heavy/integer_rules.h"
 #include "heavy/model_artifact.h"
 #include "heavy/model_data.h"
+#include "heavy/pipeline_rows.h"
 #include "heavy/quantize_report.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
@@ -173,14 +174,6 @@ nlohmann::json manifest_of(const Report& report, const Graph& graph, const Preci
     manifest["verification"] = std::move(rows);
   }
   return manifest;
-}
-
-void record_steps(const Pipeline& pipeline, Report& report) {
-  for (const PipelineStep& step : pipeline.steps()) {
-    StepRow row{step.pass, step.changes, step.duration_ms, {}};
-    if (step.skipped) row.skipped = "disabled by name";
-    report.steps.push_back(row);
-  }
 }
 
 std::string change_text(int64_t before, int64_t after) {
