@@ -6,13 +6,9 @@
 #include <vector>
 
 #include "calibration/array.h"
+#include "os/zip_archive.h"
 
 namespace lathe {
-
-constexpr int64_t kMaxZipEntries = 10'000;
-/// A member may unpack to this much, or to kMaxZipRatio times its packed size if that is more.
-constexpr uint64_t kZipFreeBytes = uint64_t{16} << 20;
-constexpr uint64_t kMaxZipRatio = 100;
 
 struct NamedArray {
   std::string name;  // without ".npy"
