@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/error.h"
+#include "onnx/lower_composites.h"
 #include "onnx/lower_rules.h"
 
 namespace lathe {
@@ -40,15 +41,14 @@ bool allows(uint32_t mask, DType dtype) {
   return mask == 0 || dtype == DType::kUndefined || ((mask >> static_cast<int>(dtype)) & 1U) != 0;
 }
 
-int64_t need_of_types(const Graph& graph, const Node& node) {
+int64_t need_of_types(OpKind kind, DType in, DType out) {
   const auto rows = opset_rows();
   auto row = std::find_if(rows.begin(), rows.end(),
-                          [&](const OpsetRow& other) { return other.kind == node.kind; });
+                          [&](const OpsetRow& other) { return other.kind == kind; });
   if (row == rows.end()) return 0;
   const auto oldest = row;
-  const int64_t first = first_form(node.kind).value_or(row->since);
-  const DType in = type_of(graph, node.input(0)), out = output_type(graph, node);
-  for (; row != rows.end() && row->kind == node.kind; ++row)
+  const int64_t first = first_form(kind).value_or(row->since);
+  for (; row != rows.end() && row->kind == kind; ++row)
     if (allows(row->input_types, in) && allows(row->output_types, out))
       return row == oldest ? first : std::max(first, row->since);
   // No opset allows these types: the file is as invalid as before at whatever opset it has.
@@ -72,9 +72,9 @@ bool is_microsoft_gelu(const Node& node, bool microsoft) {
          node.attributes.string_or("approximate", "none") == "none";
 }
 
-int64_t need_of_node(const Graph& graph, const Node& node, bool microsoft) {
-  if (node.kind == OpKind::kOpaque || is_microsoft_gelu(node, microsoft)) return 0;
-  int64_t need = need_of_types(graph, node);
+/// Of the node as one op.
+int64_t need_of_op(const Graph& graph, const Node& node) {
+  int64_t need = need_of_types(node.kind, type_of(graph, node.input(0)), output_type(graph, node));
   for (const AttributeRow& row : attribute_rows()) {
     if (row.kind != node.kind || row.since <= need) continue;
     const Attribute* value = node.attributes.find(row.name);
@@ -85,6 +85,18 @@ int64_t need_of_node(const Graph& graph, const Node& node, bool microsoft) {
       if (rule.kind == node.kind && rule.need != nullptr)
         need = std::max(need, rule.need(graph, node));
   return need;
+}
+
+int64_t need_of_node(const Graph& graph, const Node& node, bool microsoft) {
+  if (node.kind == OpKind::kOpaque || is_microsoft_gelu(node, microsoft)) return 0;
+  const int64_t need = need_of_op(graph, node);
+  const std::vector<OpKind> parts = composite_parts(graph, node);
+  if (parts.empty()) return need;
+  const DType dtype = type_of(graph, node.input(0));
+  int64_t need_of_parts = 0;
+  for (const OpKind part : parts)
+    need_of_parts = std::max(need_of_parts, need_of_types(part, dtype, dtype));
+  return std::min(need, need_of_parts);
 }
 
 void lower_node(const NodeEdit& edit, bool microsoft) {
@@ -101,7 +113,18 @@ void lower_node(const NodeEdit& edit, bool microsoft) {
       if (rule.kind == kind && rule.lower != nullptr) rule.lower(edit);
 }
 
+// In graph order, so that new constants do not depend on the order in which nodes were made.
+void write_out_composites(Graph& graph, int64_t opset, bool microsoft) {
+  for (const NodeId id : graph.order()) {
+    if (!graph.is_live(id) || is_microsoft_gelu(graph.node(id), microsoft)) continue;
+    if (composite_parts(graph, graph.node(id)).empty()) continue;
+    if (opset < need_of_op(graph, graph.node(id))) write_out({graph, id, opset});
+  }
+}
+
 void lower_graph(Graph& graph, int64_t opset, bool microsoft) {
+  // First: the parts are lowered, too.
+  write_out_composites(graph, opset, microsoft);
   for (const NodeId id : graph.node_ids()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       lower_graph(subgraph.graph(), opset, microsoft);

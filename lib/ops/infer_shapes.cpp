@@ -49,6 +49,10 @@ void check_inputs(const Node& node, const OpRow& row) {
   if (static_cast<int64_t>(node.inputs.size()) < row.min_inputs)
     throw bad_node(
         fmt::format("{} inputs where at least {} are needed", node.inputs.size(), row.min_inputs));
+  // Loop's first two are optional, and com.microsoft has zero points to leave out in between.
+  const bool dense = node.kind != OpKind::kLoop && op_domain(node.kind).empty();
+  for (size_t i = 0; dense && static_cast<int64_t>(i) < row.min_inputs; ++i)
+    if (!node.inputs[i].valid()) throw bad_node(fmt::format("input {} is missing", i));
   if (row.max_inputs >= 0 && static_cast<int64_t>(count) > row.max_inputs)
     throw bad_node(fmt::format("{} inputs where at most {} are possible", count, row.max_inputs));
 }
@@ -105,8 +109,11 @@ class NodeInference {
     InferCall call(graph_, node, types, &known_);
     if (row.shape != nullptr) row.shape(call);
     auto elements = propagate_elements(call);
-    if (elements && node.outputs[0].valid())
-      known_[static_cast<size_t>(node.outputs[0].index)] = std::move(elements);
+    if (elements && node.outputs[0].valid()) {
+      const auto index = static_cast<size_t>(node.outputs[0].index);
+      if (index >= known_.size()) known_.resize(index + 1);
+      known_[index] = std::move(elements);
+    }
     store(node, std::move(types));
   }
 
@@ -114,8 +121,9 @@ class NodeInference {
     for (size_t i = 0; i < types.size(); ++i) {
       const ValueId output = node.outputs[i];
       if (!output.valid()) continue;
+      const auto index = static_cast<size_t>(output.index);
       merge(graph_.edit_type(output), std::move(types[i]),
-            is_output_[static_cast<size_t>(output.index)]);
+            index < is_output_.size() && is_output_[index]);
     }
   }
 
@@ -137,5 +145,10 @@ void infer_graph(Graph& graph) {
 }  // namespace
 
 void infer_shapes(Graph& graph) { infer_graph(graph); }
+
+void infer_node(Graph& graph, NodeId id, KnownElements& known) {
+  const std::vector<bool> no_outputs;
+  NodeInference(graph, no_outputs, known).infer(id);
+}
 
 }  // namespace lathe

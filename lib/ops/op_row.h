@@ -112,6 +112,10 @@ int64_t weight_channel_axis(const Graph& graph, const Node& node);
 /// (exit 3, where = "node NAME (Type)") for nodes that cannot be valid.
 void infer_shapes(Graph& graph);
 
+/// The same for the outputs of one node whose inputs are inferred already, while a graph is being
+/// built. `known` holds the elements found so far and grows.
+void infer_node(Graph& graph, NodeId id, KnownElements& known);
+
 /// Multiply-accumulates of the whole graph at the known shapes; nodes whose shapes are unknown are
 /// counted in `unknown_nodes`.
 struct MacCount {

@@ -14,6 +14,10 @@ namespace lathe {
 /// Result: the first, read by all. A graph output keeps its name.
 int eliminate_common_subexpressions(Graph& graph);
 
+/// Given:  a body that captures a constant of at most 256 bytes
+/// Result: the constant inside the body, where folding sees it.
+int copy_constants_into_bodies(Graph& graph);
+
 /// Given:  If whose condition is constant
 /// Result: the nodes of the chosen branch in its place; names that are taken get a numbered suffix.
 int inline_constant_if(Graph& graph);
@@ -61,5 +65,52 @@ int fuse_matmul_add(Graph& graph);
 ///         and Y_c of LSTM, …)
 /// Result: the node without them.
 int remove_unused_outputs(Graph& graph);
+
+/// Given:  an operation that gives one of its inputs back: x + 0, x - 0, x * 1, x / 1, x^1,
+///         max(x, -inf), min(x, inf) with a constant that does not widen x; Neg(Neg), Not(Not);
+///         Abs(Abs), Ceil(Floor) and the like; a Reduce over axes of size 1 that keeps them; a
+///         Slice of everything; Tile by ones; Split into one; Clip without bounds
+/// Result: users read the input. (x + 0 is x also for -0, which is equal to 0.)
+int eliminate_neutral_operations(Graph& graph);
+
+/// Given:  Reshape whose target is computed from shapes, of which all elements but one are known or
+///         are the data's own size on that axis; Expand likewise
+/// Result: a constant target (0 for an axis that stays, -1 for the one that is open); an Expand to
+///         the size that is there already vanishes. Only sizes that follow from the inputs count.
+int fold_reshape_targets(Graph& graph);
+
+/// Given:  LSTM | GRU | RNN with an initial state of zeros, constant or expanded from a constant
+/// Result: without it: zeros are the default.
+int drop_zero_states(Graph& graph);
+
+/// Given:  Slice that is read by Slices only, all with constant parameters, on other axes or on
+/// axes
+///         of known size
+/// Result: the readers cut from the first's input.
+int fuse_consecutive_slices(Graph& graph);
+
+/// Given:  Concat -> Concat on one axis, the value between read only once; constants of size 0
+/// Result: one Concat.
+int fuse_consecutive_concats(Graph& graph);
+
+/// Given:  Transpose that only moves axes of size 1, beside a Reshape | Flatten | Squeeze |
+///         Unsqueeze
+/// Result: Reshape, which fuse_consecutive_reshapes joins with its neighbour.
+int replace_trivial_transposes(Graph& graph);
+
+/// Given:  Reduce* that keeps its axes -> Squeeze | Reshape | Flatten that drops just these
+/// Result: Reduce* with keepdims = 0.
+int fuse_reduce_squeeze(Graph& graph);
+
+/// Given:  x op c1 op c2, floating, op both of Add | Sub or both of Mul | Div, constants that
+///         broadcast to each other's shape, do not cancel and are of moderate size
+/// Result: x op c. Arithmetic in double.
+int fuse_constant_chains(Graph& graph);
+
+/// Given:  three or more MatMul of one value by constant matrices, or two or more with a bias
+/// behind
+///         each
+/// Result: one MatMul (and Add) by the matrices beside each other -> Split.
+int merge_parallel_matmuls(Graph& graph);
 
 }  // namespace lathe

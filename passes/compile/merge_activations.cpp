@@ -1,36 +1,15 @@
 #include <algorithm>
 #include <limits>
-#include <optional>
 
 #include "compile/compile_passes.h"
 #include "compile/redirect.h"
 #include "ir/real_tensor.h"
+#include "ops/activation_fusion.h"
 
 namespace lathe {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-struct Bounds {
-  double low = -kInfinity;
-  double high = kInfinity;
-  bool operator==(const Bounds&) const = default;
-};
-
-std::optional<Bounds> bounds_of(const Graph& graph, const Node& node) {
-  if (node.kind == OpKind::kRelu) return Bounds{0, kInfinity};
-  if (node.kind != OpKind::kClip) return {};
-  Bounds bounds;
-  for (size_t i = 1; i <= 2; ++i) {
-    if (!node.input(i).valid()) continue;
-    const Tensor* tensor = graph.constant(node.input(i));
-    if (tensor == nullptr || tensor->numel() != 1 || !is_floating(tensor->dtype())) return {};
-    (i == 1 ? bounds.low : bounds.high) = tensor->to_double()[0];
-  }
-  // The negation also catches NaN.
-  if (!(bounds.low <= bounds.high)) return {};
-  return bounds;
-}
 
 ValueId bound_constant(Graph& graph, NodeId id, const char* name, double bound, DType dtype) {
   if (bound == -kInfinity || bound == kInfinity) return {};
@@ -39,12 +18,12 @@ ValueId bound_constant(Graph& graph, NodeId id, const char* name, double bound, 
 }
 
 // Turns the node into a clamp of `source`.
-void make_clamp(Graph& graph, NodeId id, ValueId source, Bounds bounds) {
+void make_clamp(Graph& graph, NodeId id, ValueId source, ActivationBounds bounds) {
   const DType dtype = graph.value(source).type.dtype;
   graph.truncate_inputs(id, 1);
   graph.replace_input(id, 0, source);
   graph.edit(id).attributes = {};
-  graph.edit(id).kind = bounds == Bounds{0, kInfinity} ? OpKind::kRelu : OpKind::kClip;
+  graph.edit(id).kind = bounds == ActivationBounds{0, kInfinity} ? OpKind::kRelu : OpKind::kClip;
   if (graph.node(id).kind == OpKind::kRelu) return;
   const ValueId low = bound_constant(graph, id, "_min", bounds.low, dtype);
   const ValueId high = bound_constant(graph, id, "_max", bounds.high, dtype);
@@ -54,15 +33,15 @@ void make_clamp(Graph& graph, NodeId id, ValueId source, Bounds bounds) {
 
 bool merge_one(Graph& graph, NodeId id) {
   const Node& second = graph.node(id);
-  const auto outer = bounds_of(graph, second);
+  const auto outer = clamp_of(graph, second);
   if (!outer) return false;
   const ValueId middle = second.inputs[0];
   const NodeId producer = graph.value(middle).producer;
   if (!producer.valid()) return false;
-  const auto inner = bounds_of(graph, graph.node(producer));
+  const auto inner = clamp_of(graph, graph.node(producer));
   if (!inner || !is_floating(graph.value(middle).type.dtype)) return false;
-  const Bounds both{std::clamp(inner->low, outer->low, outer->high),
-                    std::clamp(inner->high, outer->low, outer->high)};
+  const ActivationBounds both{std::clamp(inner->low, outer->low, outer->high),
+                              std::clamp(inner->high, outer->low, outer->high)};
   const ValueId source = graph.node(producer).inputs[0];
   if (both == *inner && may_redirect(graph, second.outputs[0], middle)) {
     graph.replace_all_uses_keeping_output_name(second.outputs[0], middle);

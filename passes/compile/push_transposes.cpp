@@ -91,6 +91,7 @@ Region grow(const Graph& graph, NodeId start, const Permutation& perm, const Pos
     }
   };
   push_users(graph.node(start).outputs[0]);
+  std::set<NodeId> pushed = {start};  // once per entry: it may have thousands of users
   while (!queue.empty()) {
     const NodeId id = queue.begin()->second;
     queue.erase(queue.begin());
@@ -101,7 +102,9 @@ Region grow(const Graph& graph, NodeId start, const Permutation& perm, const Pos
     }
     push_users(graph.node(id).outputs[0]);
     for (const ValueId input : graph.node(id).inputs)
-      if (input.valid() && region.entries.contains(graph.value(input).producer)) push_users(input);
+      if (input.valid() && region.entries.contains(graph.value(input).producer) &&
+          pushed.insert(graph.value(input).producer).second)
+        push_users(input);
   }
   std::sort(region.nodes.begin(), region.nodes.end(),
             [&](NodeId a, NodeId b) { return positions.at(a) < positions.at(b); });

@@ -1,20 +1,12 @@
-#include <cmath>
-
+#include "ops/activation_fusion.h"
 #include "quantize/precision_plan.h"
 
 namespace lathe {
 
 std::optional<Range> activation_bounds(const Graph& graph, const Node& node) {
-  if (node.kind == OpKind::kRelu) return Range{0.0, INFINITY};
-  if (node.kind != OpKind::kClip) return std::nullopt;
-  Range bounds{-INFINITY, INFINITY};
-  for (const size_t i : {size_t{1}, size_t{2}}) {
-    if (!node.input(i).valid()) continue;
-    const Tensor* constant = graph.constant(node.input(i));
-    if (constant == nullptr || constant->numel() != 1) return std::nullopt;
-    (i == 1 ? bounds.min : bounds.max) = constant->to_double()[0];
-  }
-  return bounds;
+  const auto bounds = clamp_of(graph, node);
+  if (!bounds) return std::nullopt;
+  return Range{bounds->low, bounds->high};
 }
 
 ValueId fused_output(const Graph& graph, NodeId node) {

@@ -96,6 +96,28 @@ TEST_CASE("inline_constant_if: a branch that only passes an outer value on; nest
   CHECK(count_of(nested, OpKind::kIf) == 1);
 }
 
+TEST_CASE("copy_constants_into_bodies: a condition that stands outside, two bodies further in") {
+  const std::string text = kHead + R"((float[2] x) => (float[2] y)
+<bool flag = {1}, int64 one = {1}, float[2] k = {1, 2}>
+{ n = Size(x)  c = Greater(n, one)
+  y = If(c) <then_branch = a () => (float[2] r)
+               { r = If(flag) <then_branch = e () => (float[2] s) { s = Mul(x, k) },
+                               else_branch = f () => (float[2] t) { t = Relu(x) }> },
+             else_branch = b () => (float[2] q) { q = Abs(x) }> })";
+  Graph after = check_pass(text, copy_constants_into_bodies, 3);
+  CHECK(inline_constant_if(after) == 1);
+  CHECK(node_list(after) == "n = Size(x); c = Greater(n, one); y = If(c)");
+}
+
+TEST_CASE("copy_constants_into_bodies: weights, and what a body only passes on, stay outside") {
+  check_pass(kHead + R"((float[2] x) => (float[2] y)
+<int64 one = {1}, float[2] k = {1, 2}>
+{ n = Size(x)  c = Greater(n, one)  h = Exp(k)
+  y = If(c) <then_branch = a () => (float[2] r) { r = Mul(x, h) },
+             else_branch = b () => (float[2] q) { q = Abs(x) }> })",
+             copy_constants_into_bodies, 0);
+}
+
 TEST_CASE("inline_constant_if: a condition that is computed stays") {
   check_pass(kHead + R"((float[2] x) => (float[2] y)
 <int64 one = {1}>

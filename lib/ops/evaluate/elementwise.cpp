@@ -1,6 +1,7 @@
 // Arithmetic, comparisons, logic and bits, with ONNX's (NumPy's) broadcasting.
 #include <type_traits>
 
+#include "evaluate/constant_tensor.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/unsigned64.h"
 #include "ir/error.h"
@@ -212,7 +213,7 @@ Outputs image_scaler(const EvaluateCall& call) {
   if (bias.empty()) return {scaled};
   call.require(x.dim() == 4 && x.size(1) == static_cast<int64_t>(bias.size()),
                "bias must have one element per channel of an NCHW input");
-  return {at::add(scaled, at::tensor(bias, x.options()).reshape({1, -1, 1, 1}))};
+  return {at::add(scaled, constant_tensor(bias, x.options()).reshape({1, -1, 1, 1}))};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <limits>
 #include <numeric>
 
+#include "evaluate/constant_tensor.h"
 #include "evaluate/evaluate.h"
 
 namespace lathe {
@@ -73,7 +74,7 @@ Outputs pad(const EvaluateCall& call) {
     const int64_t wanted = size + before + padding.after[static_cast<size_t>(axis)];
     if (before == 0 && wanted == size) continue;
     call.require(size > 0 || wanted == 0, "an empty dimension has nothing to repeat");
-    at::Tensor index = at::empty({wanted}, at::kLong);
+    const at::Tensor index = untraced_empty({wanted}, at::kLong);
     int64_t* positions = index.data_ptr<int64_t>();
     for (int64_t i = 0; i < wanted; ++i) positions[i] = source_position(i - before, size, mode);
     x = at::index_select(x, axis, index);

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include "evaluate/constant_tensor.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 
@@ -164,7 +165,7 @@ at::Tensor window_counts(const Pooling& p, bool include_padding, const at::Tenso
     }
     std::vector<int64_t> shape(rank + 2, 1);
     shape[i + 2] = p.outputs[i];
-    counts = counts * at::tensor(axis, options.dtype(at::kDouble)).to(options).reshape(shape);
+    counts = counts * constant_tensor(axis, options.dtype(at::kDouble)).to(options).reshape(shape);
   }
   return counts;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 
+#include "evaluate/constant_tensor.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/fused_activation.h"
 #include "evaluate/window.h"
@@ -125,7 +126,7 @@ Recurrence read_recurrence(const EvaluateCall& call, int64_t gates,
       call.require(length >= 0 && length <= r.time(), "a sequence length is out of range");
       ragged = ragged || length != r.time();
     }
-    if (ragged) r.lengths = at::tensor(lengths, at::kLong);
+    if (ragged) r.lengths = constant_tensor(lengths, at::kLong);
   }
   r.hidden = initial_state(call, 5, r);
   r.clip = call.attributes().float_or("clip", 0.0F);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "evaluate/constant_tensor.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 
@@ -144,14 +145,15 @@ at::Tensor resample(const at::Tensor& x, const ResizeRule& rule, const ResizeAxi
   shape[static_cast<size_t>(axis.axis)] = axis.output;
   at::Tensor y;
   for (size_t tap = 0; tap < table.index.size(); ++tap) {
-    at::Tensor part = at::index_select(x, axis.axis, at::tensor(table.index[tap], at::kLong));
+    at::Tensor part = at::index_select(x, axis.axis, constant_tensor(table.index[tap], at::kLong));
     if (rule.mode != Mode::kNearest)
-      part = part * at::tensor(table.weight[tap], at::kFloat).to(x.scalar_type()).reshape(shape);
+      part =
+          part * constant_tensor(table.weight[tap], at::kFloat).to(x.scalar_type()).reshape(shape);
     y = y.defined() ? y + part : part;
   }
   if (std::find(table.outside.begin(), table.outside.end(), 1) == table.outside.end()) return y;
   std::vector<int64_t> outside(table.outside.begin(), table.outside.end());
-  const at::Tensor mask = at::tensor(outside, at::kLong).reshape(shape).to(at::kBool);
+  const at::Tensor mask = constant_tensor(outside, at::kLong).reshape(shape).to(at::kBool);
   return at::where(mask, at::full({}, extrapolation, y.options()), y);
 }
 
