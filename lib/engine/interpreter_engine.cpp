@@ -13,7 +13,7 @@ void InterpreterEngine::prepare(const std::vector<std::vector<Tensor>>& samples)
   }
 }
 
-void InterpreterEngine::execute(size_t iteration) const {
+void InterpreterEngine::execute(size_t iteration) {
   if (samples_.empty()) throw InternalError("InterpreterEngine::execute: nothing was prepared");
   interpreter_.run(samples_[iteration % samples_.size()]);
 }

@@ -2,28 +2,19 @@
 // execution costs the model and nothing else.
 #pragma once
 
-#include <cstddef>
-#include <vector>
-
-#include "ir/tensor.h"
+#include "engine/engine.h"
 #include "run/interpreter.h"
 
 namespace lathe {
 
-class InterpreterEngine {
+class InterpreterEngine : public Engine {
  public:
   /// Throws Error (exit 3) that lists the ops that cannot be run.
   explicit InterpreterEngine(const Graph& graph) : interpreter_(graph) {}
 
-  const Interpreter& interpreter() const { return interpreter_; }
-
-  /// The inputs that executions cycle through: at least one sample of one tensor per graph input,
-  /// in the graph's order. Shares the tensors' bytes.
-  void prepare(const std::vector<std::vector<Tensor>>& samples);
-
-  /// Runs sample number `iteration` modulo their count; the outputs are dropped. Throws Error as
-  /// Interpreter::run does.
-  void execute(size_t iteration) const;
+  std::string_view name() const override { return "interpreter"; }
+  void prepare(const std::vector<std::vector<Tensor>>& samples) override;
+  void execute(size_t iteration) override;
 
  private:
   Interpreter interpreter_;

@@ -1,0 +1,176 @@
+"""What `lathe compile --target torchscript` writes loads in Python's torch and computes the same.
+
+usage: torchscript_loads_in_python.py LATHE SOURCE_DIR [MODEL]...
+
+Debian's torch belongs to /usr/bin/python3, which needs no numpy here: arrays travel as raw bytes.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import zoo
+
+PYTHON = "/usr/bin/python3"
+# Python's torch and lathe use one LibTorch; XNNPACK in mobile files adds in another order.
+TOLERANCE = 1e-4
+# lathe run computes Q/DQ in float, the artifact in integers: each rounds on its own.
+MIN_SQNR_DB = 20.0
+MODELS = {"mobilenet_v2_imagenet": 4, "cifar10_resnet_4b": 16, "vit_pgd_2_3_16": 0}
+
+# Reads {"artifact", "mobile", "engine", "inputs": [[name, path, shape]]} and writes each output's float32
+# bytes beside the artifact.
+CHILD = r"""
+import ctypes, json, sys, torch
+job = json.load(sys.stdin)
+torch.set_num_threads(1)
+if job["engine"]:
+    torch.backends.quantized.engine = job["engine"]
+if job["mobile"]:
+    from torch.jit.mobile import _load_for_lite_interpreter
+    module = _load_for_lite_interpreter(job["artifact"])
+else:
+    module = torch.jit.load(job["artifact"])
+arrays = {}
+for name, path, shape in job["inputs"]:
+    with open(path, "rb") as file:
+        flat = torch.frombuffer(bytearray(file.read()), dtype=torch.float32)
+    arrays[name] = flat.reshape(shape)
+with torch.no_grad():
+    results = module(*arrays.values()) if job["mobile"] else module(**arrays)
+if isinstance(results, torch.Tensor):
+    results = (results,)
+written = []
+for i, result in enumerate(results):
+    result = result.contiguous()
+    path = "%s.out%d" % (job["artifact"], i)
+    with open(path, "wb") as file:
+        file.write(ctypes.string_at(result.data_ptr(), result.numel() * result.element_size()))
+    written.append([path, list(result.shape), str(result.dtype)])
+code = "" if job["mobile"] else module.code
+print(json.dumps({"outputs": written, "integer": code.count("ops.quantized.conv2d")}))
+"""
+
+
+def run_in_python(artifact, mobile, engine, sample):
+    """Arguments are given by name: the model's, with `_` for what no Python name may hold."""
+    inputs = []
+    for i, (name, array) in enumerate(sample.items()):
+        path = f"{artifact}.in{i}"
+        np.ascontiguousarray(array, np.float32).tofile(path)
+        inputs.append([re.sub(r"\W", "_", name, flags=re.ASCII), path, list(array.shape)])
+    job = {"artifact": artifact, "mobile": mobile, "engine": engine, "inputs": inputs}
+    done = subprocess.run([PYTHON, "-c", CHILD], input=json.dumps(job), capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"Python's torch refuses {artifact}:\n{done.stderr[-2000:]}")
+    told = json.loads(done.stdout)
+    outputs = []
+    for path, shape, dtype in told["outputs"]:
+        if dtype != "torch.float32":
+            raise AssertionError(f"an output is {dtype}")
+        outputs.append(np.fromfile(path, np.float32).reshape(shape))
+    return outputs, told["integer"]
+
+
+def run_in_lathe(binary, path, sample, folder):
+    feed, result = os.path.join(folder, "feed.npz"), os.path.join(folder, "out.npz")
+    zoo.save_feeds(feed, [sample])
+    zoo.lathe(binary, "run", path, "--data", feed, "-o", result, "--force", "--quiet")
+    with np.load(result) as got:
+        return [got[name] for name in got.files]
+
+
+def compiled(binary, path, target, folder):
+    """The artifact's path and its manifest; compiled twice, with the same bytes."""
+    suffix = {"torchscript": ".pt", "torchscript-mobile": ".ptl"}[target]
+    first, again = (os.path.join(folder, name + suffix) for name in ("first", "again"))
+    for output in (first, again):
+        zoo.lathe(binary, "compile", path, "-o", output, "--target", target, "--force", "--quiet")
+    with open(first, "rb") as one, open(again, "rb") as other:
+        if one.read() != other.read():
+            raise AssertionError(f"{target}: two runs give different bytes")
+    with open(first + ".manifest.json") as file:
+        return first, json.load(file)
+
+
+def compare(name, expected, got, integer):
+    if len(expected) != len(got):
+        raise AssertionError(f"{name}: {len(got)} outputs, not {len(expected)}")
+    worst = max(zoo.relative_error(a, b) for a, b in zip(expected, got))
+    if integer:
+        sqnr = zoo.sqnr_db(expected, got)
+        print(f"  {name}: {sqnr:.1f} dB, largest {worst:.2e}", flush=True)
+        if not sqnr >= MIN_SQNR_DB:
+            raise AssertionError(f"{name}: {sqnr:.1f} dB is below {MIN_SQNR_DB}")
+        return
+    print(f"  {name}: {worst:.2e}", flush=True)
+    if not worst <= TOLERANCE:
+        raise AssertionError(f"{name}: {worst:.3e} is above {TOLERANCE}")
+
+
+def check_artifact(binary, label, path, target, samples, folder):
+    artifact, manifest = compiled(binary, path, target, folder)
+    mobile = target == "torchscript-mobile"
+    integer = label.endswith("int8")
+    engine = manifest["expected_environment"].get("quantized_engine") if integer else None
+    rows = []
+    for sample in samples:
+        expected = run_in_lathe(binary, path, sample, folder)
+        got, convolutions = run_in_python(artifact, mobile, engine, sample)
+        if integer and not mobile and convolutions == 0:
+            raise AssertionError(f"{label}: no quantized convolution in the code")
+        compare(f"{label} {target}", expected, got, integer)
+        rows.append(got)
+    if manifest["batch_fixed"] or len(samples) < 2:
+        return
+    batch = {key: np.concatenate([sample[key] for sample in samples]) for key in samples[0]}
+    got, _ = run_in_python(artifact, mobile, engine, batch)
+    expected = [np.concatenate([row[i] for row in rows]) for i in range(len(got))]
+    compare(f"{label} {target} at batch {len(rows)}", expected, got, integer)
+
+
+def check_model(binary, name, models, data, root, folder):
+    path = os.path.join(models, name + ".onnx")
+    samples = zoo.feeds(name, models, data, root, 2)
+    forms = [(name, path)]
+    if MODELS.get(name, 0) > 0:
+        calibration, int8 = (os.path.join(folder, item) for item in ("cal.npz", "int8.onnx"))
+        zoo.save_feeds(calibration, zoo.feeds(name, models, data, root, MODELS[name], 2))
+        zoo.lathe(binary, "quantize", path, "-o", int8, "--data", calibration, "--force", "--quiet")
+        forms.append((name + " int8", int8))
+    for label, form in forms:
+        for target in ("torchscript", "torchscript-mobile"):
+            check_artifact(binary, label, form, target, samples, folder)
+
+
+def has_torch():
+    done = subprocess.run([PYTHON, "-c", "import torch"], capture_output=True)
+    return done.returncode == 0
+
+
+def main():
+    binary, root = sys.argv[1:3]
+    models, data = zoo.shared_or_skip(root)
+    if not has_torch():
+        print(f"skipped: {PYTHON} has no torch (apt install python3-torch)")
+        sys.exit(0)
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in sys.argv[3:] or MODELS:
+            try:
+                check_model(binary, name, models, data, root, folder)
+            except AssertionError as error:
+                failed.append(name)
+                print(f"FAILED {name}: {error}", flush=True)
+    print(f"failed: {', '.join(failed)}" if failed else "Python's torch agrees with lathe")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
