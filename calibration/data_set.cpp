@@ -54,7 +54,10 @@ DataFormat format_of(const std::string& path) {
                   "npz, npy, idx, csv, wav, a folder of pictures, or a data spec (.json)");
 }
 
-Tensor zeros(const ModelInput& input) {
+// What a carried input starts from.
+Tensor first_state(const ModelInput& input, const DataOptions& options) {
+  if (const auto it = options.initial.find(input.name); it != options.initial.end())
+    return it->second;
   const Shape shape = shape_with_ones(input.dims);
   const int64_t bytes = dtype_bytes(input.dtype, element_count(shape));
   if (bytes > kMaxArrayBytes)
@@ -86,6 +89,21 @@ bool has_input(const std::vector<ModelInput>& inputs, std::string_view name) {
                      [&](const ModelInput& i) { return i.name == name; });
 }
 
+using Carry = std::vector<std::pair<std::string, std::string>>;
+
+bool is_carried(const Carry& carry, const std::string& input) {
+  return std::any_of(carry.begin(), carry.end(),
+                     [&](const auto& pair) { return pair.second == input; });
+}
+
+// What the model carries and the data neither carry nor describe.
+DataSpec with_model_carry(DataSpec spec, const Carry& carry) {
+  for (const auto& pair : carry)
+    if (!is_carried(spec.carry, pair.second) && !spec.inputs.contains(pair.second))
+      spec.carry.push_back(pair);
+  return spec;
+}
+
 // The spec of each model input; nullopt for carried ones.
 std::vector<std::optional<InputSpec>> assign(const DataSpec& spec,
                                              const std::vector<ModelInput>& inputs,
@@ -107,8 +125,7 @@ std::vector<std::optional<InputSpec>> assign(const DataSpec& spec,
   for (size_t i = 0; i < inputs.size(); ++i) {
     const std::string& name = inputs[i].name;
     const auto found = spec.inputs.find(name);
-    const bool carried = std::any_of(spec.carry.begin(), spec.carry.end(),
-                                     [&](const auto& pair) { return pair.second == name; });
+    const bool carried = is_carried(spec.carry, name);
     if (carried && found != spec.inputs.end())
       throw bad_input("data.carry",
                       fmt::format("the input {} is carried and described", escape_untrusted(name)),
@@ -168,8 +185,8 @@ DataSet::State open_spec(const DataSpec& spec, bool plain, const std::vector<Mod
       state.readers.push_back(std::move(opened.inputs[next++]));
       continue;
     }
-    const Tensor fixed =
-        assigned[i] ? constant(inputs[i], *assigned[i]->value, where) : zeros(inputs[i]);
+    const Tensor fixed = assigned[i] ? constant(inputs[i], *assigned[i]->value, where)
+                                     : first_state(inputs[i], options);
     state.readers.push_back([fixed](int64_t) { return fixed; });
   }
   state.label = std::move(opened.label);
@@ -190,7 +207,12 @@ DataSet::State open_spec(const DataSpec& spec, bool plain, const std::vector<Mod
 
 DataSet::State open_random(const std::vector<ModelInput>& inputs, const DataOptions& options) {
   DataSet::State state;
+  state.carry = options.carry;
   for (size_t i = 0; i < inputs.size(); ++i) {
+    if (is_carried(state.carry, inputs[i].name)) {
+      state.readers.push_back([fixed = first_state(inputs[i], options)](int64_t) { return fixed; });
+      continue;
+    }
     const Shape shape = random_shape(inputs[i]);
     const uint64_t lane = static_cast<uint64_t>(i) << 40;
     state.readers.push_back(
@@ -264,12 +286,14 @@ DataSet open_data_set(const std::string& data, const std::vector<ModelInput>& in
   if (data == "random") {
     state = open_random(inputs, options);
   } else if (data.ends_with(".json")) {
-    state = open_spec(load_data_spec(data), false, inputs, options, shown_path(data));
+    state = open_spec(with_model_carry(load_data_spec(data), options.carry), false, inputs, options,
+                      shown_path(data));
   } else {
     DataSpec spec;
     spec.path = data;
     spec.format = format_of(data);
-    state = open_spec(spec, true, inputs, options, shown_path(data));
+    state = open_spec(with_model_carry(std::move(spec), options.carry), true, inputs, options,
+                      shown_path(data));
   }
   if (options.limit > 0) state.count = std::min(state.count, options.limit);
   state.inputs = inputs;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +19,10 @@ struct DataOptions {
   int64_t random_samples = 16;
   bool follow_links = false;      // symbolic links in folders of pictures
   bool allow_non_finite = false;  // else NaN and infinity in data are an error
+  /// (output, input) that the model itself carries, where the data do not say.
+  std::vector<std::pair<std::string, std::string>> carry;
+  /// What carried inputs start from, by name, where it is not zeros.
+  std::map<std::string, Tensor> initial;
 };
 
 /// Cheap to copy. All members may be called from several threads at once.
@@ -30,7 +35,7 @@ class DataSet {
   size_t size() const;
   /// One tensor per model input, in the model's order, with dtype and shape as the model wants
   /// them, batch axis included (1, except for arrays of the inputs' full shape). Carried inputs are
-  /// zeros: feeding them back is the caller's. Throws Error (exit 3, 8) that names file and sample.
+  /// their first state: feeding them back is the caller's. Throws Error (exit 3, 8) that names file and sample.
   std::vector<Tensor> sample(size_t index) const;
 
   bool has_labels() const;

@@ -25,6 +25,11 @@ target_include_directories(aten SYSTEM INTERFACE ${TORCH_INCLUDE})
 target_link_libraries(aten INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY} OpenMP::OpenMP_CXX)
 target_compile_definitions(aten INTERFACE AT_PARALLEL_OPENMP=1)
 
+# TorchScript's C++ interface; LibTorch's wheels keep some of its headers in a place of their own.
+add_library(torch_script INTERFACE)
+target_include_directories(torch_script SYSTEM INTERFACE ${TORCH_INCLUDE}/torch/csrc/api/include)
+target_link_libraries(torch_script INTERFACE aten)
+
 # What data sets are made of.
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)

@@ -4,14 +4,14 @@ namespace lathe {
 
 CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   CLI::App* command = app.add_subcommand("bench", "Measure a model; compare and gate it");
-  command->add_option("models", options.models, "Model (.onnx)")
+  command->add_option("models", options.models, "Model (.onnx, .pt)")
       ->required()
       ->expected(1)
       ->type_name("MODEL");
   command->add_option("--against", options.against, "Compare with this model, in alternation")
       ->type_name("MODEL");
   command->add_option("--engine", options.engine, "What executes the model")
-      ->check(CLI::IsMember({"auto", "interpreter"}))
+      ->check(CLI::IsMember({"auto", "interpreter", "torchscript"}))
       ->capture_default_str();
   command->add_option("--data", options.data, "Data for inputs and accuracy (default: random)")
       ->type_name("DATA");
@@ -35,6 +35,7 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   command->add_option("--iterations", options.iterations, "Exactly this many; 0 = until stable")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  add_model_flags(*command, options.common);
   add_common(*command, options.common, false);
   return command;
 }

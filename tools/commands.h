@@ -7,6 +7,8 @@
 namespace lathe {
 
 int run_inspect(const InspectOptions& options, Console& console);
+int run_batch(const BatchOptions& options, Console& console);
+int run_zoo(const ZooOptions& options, Console& console);
 int run_profiles(const ProfilesOptions& options, Console& console);
 
 }  // namespace lathe

@@ -37,4 +37,27 @@ void add_common(CLI::App& command, CommonOptions& common, bool writes) {
                    "Open external data behind symbolic links");
 }
 
+void add_model_flags(CLI::App& command, CommonOptions& common) {
+  command
+      .add_option("--input-shape", common.input_shapes,
+                  "An input's shape, letters for free sizes: TorchScript files carry none")
+      ->type_name("NAME=1x3x224x224")
+      ->expected(1)
+      ->take_all();
+  command
+      .add_option("--input-type", common.input_types,
+                  "An input's element type (TorchScript; float when not given)")
+      ->type_name("NAME=int64")
+      ->expected(1)
+      ->take_all();
+  command
+      .add_option("--input-value", common.input_values,
+                  "Fix an int, float or bool input of a TorchScript file")
+      ->type_name("NAME=16000")
+      ->expected(1)
+      ->take_all();
+  command.add_flag("--trust", common.trust,
+                   "Open TorchScript files that run code while they are loaded");
+}
+
 }  // namespace lathe

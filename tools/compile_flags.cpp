@@ -5,16 +5,18 @@ namespace lathe {
 CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
   CLI::App* command =
       app.add_subcommand("compile", "Optimize a model's graph, and prove that nothing changed");
-  command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
   command->add_option("--target", options.target, "What to make")
-      ->check(CLI::IsMember({"onnx"}))
+      ->check(CLI::IsMember({"onnx", "torchscript", "torchscript-mobile"}))
       ->capture_default_str();
   command->add_option("--opset", options.opset, "Opset of the output")
       ->check(CLI::Range(int64_t{7}, int64_t{25}));
-  command->add_option("--input-shape", options.input_shapes, "Fix an input's shape")
-      ->type_name("NAME=1x3x224x224")
-      ->expected(1)
-      ->take_all();
+  command->add_flag("--float16", options.float16,
+                    "float16 weights and arithmetic; inputs and outputs keep their types");
+  command->add_flag("--dynamic-batch", options.dynamic_batch,
+                    "Make a fixed batch free on inputs and outputs");
+  command->add_flag("--external-data", options.external_data,
+                    "Keep weights of 1 KiB and more in OUT.data beside the model (onnx)");
   command->add_option("--disable-pass", options.disabled, "Leave a pass out")
       ->type_name("NAME")
       ->expected(1)
@@ -28,6 +30,7 @@ CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
       ->add_option("--tolerance", options.tolerance,
                    "Largest max|a-b|/max|a| of an output (default by precision)")
       ->check(CLI::NonNegativeNumber);
+  add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
   return command;
 }

@@ -13,10 +13,15 @@ CLI::App* add_inspect(CLI::App& app, InspectOptions& options);
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options);
 CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options);
 CLI::App* add_bench(CLI::App& app, BenchOptions& options);
+CLI::App* add_batch(CLI::App& app, BatchOptions& options);
+CLI::App* add_zoo(CLI::App& app, ZooOptions& options);
 CLI::App* add_profiles(CLI::App& app, ProfilesOptions& options);
 
 /// The flags that every subcommand has. `writes`: it has an output.
 void add_common(CLI::App& command, CommonOptions& common, bool writes);
+
+/// The flags of every subcommand that reads a model.
+void add_model_flags(CLI::App& command, CommonOptions& common);
 
 /// Sets every flag of `command` that the command line left out from the JSON object in
 /// common.config (keys are flags without dashes; a report's `recipe` is used). Throws Error

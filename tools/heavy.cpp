@@ -12,8 +12,8 @@ namespace {
 // LibTorch's own data, the stacks of its threads and room to work in.
 constexpr int64_t kLeastBytes = int64_t{384} << 20;
 
-template <class Options>
-int call(const char* symbol, const Options& options, Console& console) {
+template <class Run>
+Run find(const char* symbol) {
   // LibTorch ends the process when it cannot allocate while it is loaded or starts a thread.
   const std::optional<int64_t> limit = memory_limit();
   if (limit && *limit < kLeastBytes)
@@ -26,13 +26,17 @@ int call(const char* symbol, const Options& options, Console& console) {
     throw bad_environment("environment.library",
                           std::string("liblathe.so cannot be loaded: ") + dlerror(), {},
                           "install LibTorch (libtorch1.13) and keep liblathe.so beside lathe");
-  using Run = int (*)(const Options&, Console&);
   const auto run = reinterpret_cast<Run>(dlsym(library, symbol));
   if (run == nullptr)
     throw bad_environment("environment.library",
                           std::string("liblathe.so does not fit this lathe: ") + dlerror(), {},
                           "install both from the same package");
-  return run(options, console);
+  return run;
+}
+
+template <class Options>
+int call(const char* symbol, const Options& options, Console& console) {
+  return find<int (*)(const Options&, Console&)>(symbol)(options, console);
 }
 
 }  // namespace
@@ -55,6 +59,10 @@ int Heavy::compare(const CompareOptionsCli& options, Console& console) const {
 
 int Heavy::bench(const BenchOptions& options, Console& console) const {
   return call("lathe_run_bench", options, console);
+}
+
+int Heavy::torchscript_child(int argc, char** argv) const {
+  return find<int (*)(int, char**)>("lathe_torchscript_child")(argc, argv);
 }
 
 }  // namespace lathe

@@ -15,6 +15,8 @@ class Heavy {
   int run(const RunOptionsCli& options, Console& console) const;
   int compare(const CompareOptionsCli& options, Console& console) const;
   int bench(const BenchOptions& options, Console& console) const;
+  /// torchscript/child/read_in_child.h.
+  int torchscript_child(int argc, char** argv) const;
 };
 
 }  // namespace lathe

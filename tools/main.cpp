@@ -8,6 +8,7 @@
 #include <functional>
 #include <iostream>
 #include <new>
+#include <string_view>
 
 #include "commands.h"
 #include "console.h"
@@ -92,6 +93,8 @@ int run(int argc, char** argv) {
   CompareOptionsCli compare;
   BenchOptions bench;
   CompileOptions compile;
+  BatchOptions batch;
+  ZooOptions zoo;
   ProfilesOptions profiles;
   const Heavy heavy;
   std::vector<Command> commands{
@@ -124,6 +127,10 @@ int run(int argc, char** argv) {
          return std::vector{compare.first, compare.second, compare.data};
        },
        [&](Console& console) { return heavy.compare(compare, console); }},
+      {add_batch(app, batch), &batch.common, [&] { return std::vector{batch.jobs}; },
+       [&](Console& console) { return run_batch(batch, console); }},
+      {add_zoo(app, zoo), &zoo.common, [] { return std::vector<std::string>{}; },
+       [&](Console& console) { return run_zoo(zoo, console); }},
       {add_profiles(app, profiles), &profiles.common, [&] { return std::vector{profiles.name}; },
        [&](Console& console) { return run_profiles(profiles, console); }},
   };
@@ -154,6 +161,9 @@ int main(int argc, char** argv) {
   setenv("GOMP_SPINCOUNT", "1000", 0);
   lathe::occupy_standard_descriptors();
   try {
+    // Not for users: the child process that opens TorchScript files (load_torchscript.h).
+    if (argc > 1 && std::string_view(argv[1]) == "--torchscript-child")
+      return lathe::Heavy().torchscript_child(argc, argv);
     return lathe::run(argc, argv);
   } catch (const lathe::Error& error) {
     std::cerr << lathe::error_text(error);

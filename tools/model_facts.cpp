@@ -7,6 +7,7 @@
 #include "os/quantity.h"
 #include "os/read_file.h"
 #include "os/sha256.h"
+#include "torchscript/load_torchscript.h"
 
 namespace lathe {
 
@@ -36,8 +37,9 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
   ModelFacts facts;
   facts.path_basename = std::filesystem::path(path).filename().string();
   facts.sha256 = sha256_file(path);
-  facts.format = "onnx";
-  facts.opset = model.opset;
+  const bool torchscript = is_torchscript_file(path);
+  facts.format = torchscript ? "torchscript" : "onnx";
+  if (!torchscript) facts.opset = model.opset;
   facts.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   facts.weights_bytes = weights_bytes(model.graph);
   int64_t nodes = 0;

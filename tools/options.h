@@ -25,6 +25,9 @@ struct CommonOptions {
   std::string limits = "default";  // strict | default | off
   bool follow_links = false;
   bool trust = false;
+  std::vector<std::string> input_shapes;  // "NAME=1x3x224x224"
+  std::vector<std::string> input_types;   // "NAME=int64"
+  std::vector<std::string> input_values;  // "NAME=16000"
 
   std::vector<std::string> argv;  // as given
   std::string recipe = "{}";      // JSON object of the flags that were given, for the report
@@ -91,10 +94,25 @@ struct CompileOptions {
   std::string model;
   std::string target = "onnx";
   std::optional<int64_t> opset;
-  std::vector<std::string> input_shapes;  // "NAME=1x3x224x224"
-  std::vector<std::string> disabled;      // names of passes
-  std::string verify = "random";          // random | off | DATA
+  bool float16 = false;
+  bool dynamic_batch = false;
+  bool external_data = false;
+  std::vector<std::string> disabled;  // names of passes
+  std::string verify = "random";      // random | off | DATA
   std::optional<double> tolerance;
+};
+
+struct BatchOptions {
+  CommonOptions common;
+  std::string jobs;
+  std::string shard = "1/1";
+  bool fresh = false;
+};
+
+struct ZooOptions {
+  CommonOptions common;
+  std::string name = "list";
+  std::optional<int64_t> opset;
 };
 
 struct ProfilesOptions {

@@ -4,7 +4,7 @@ namespace lathe {
 
 CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
   CLI::App* command = app.add_subcommand("quantize", "Make a float model an int8 model");
-  command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
   command
       ->add_option("--data", options.data,
                    "Calibration data: .npz, .npy, idx, CSV, WAV, folder of images, spec .json, "
@@ -52,6 +52,7 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->take_all();
   command->add_option("--opset", options.opset, "Opset of the output at most")
       ->check(CLI::Range(int64_t{7}, int64_t{25}));
+  add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
   return command;
 }

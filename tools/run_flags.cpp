@@ -4,7 +4,7 @@ namespace lathe {
 
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
   CLI::App* command = app.add_subcommand("run", "Run a model on data and save its outputs as .npz");
-  command->add_option("model", options.model, "Model (.onnx)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
   command->add_option("--data", options.data, "Input data, or 'random'")
       ->required()
       ->type_name("DATA");
@@ -15,6 +15,7 @@ CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
       ->type_name("GLOB")
       ->expected(1)
       ->take_all();
+  add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
   return command;
 }
@@ -38,6 +39,7 @@ CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options) {
                       "End with code 4 when an output's SQNR in dB is smaller");
   command->add_option("--metric", options.metric, "Metric of both models on the data's labels")
       ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_model_flags(*command, options.common);
   add_common(*command, options.common, false);
   return command;
 }

@@ -4,8 +4,8 @@
 #include "commands.h"
 #include "inspect_text.h"
 #include "model_facts.h"
-#include "onnx/read_model.h"
-#include "ops/op_row.h"
+#include "open_model.h"
+#include "show_manifest.h"
 
 namespace lathe {
 
@@ -14,10 +14,9 @@ int run_inspect(const InspectOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   const Profile profile = load_profile(common.profile);
   Report report = start_report("inspect", common);
-  Model model = load_onnx(options.model, read_options(common));
+  Model model = open_unchecked_model(options.model, common, console);
   InspectFacts facts;
   try {
-    infer_shapes(model.graph);
     report.model = model_facts(options.model, model);
     facts = inspect_graph(model.graph, profile);
   } catch (const Error& error) {
@@ -25,6 +24,10 @@ int run_inspect(const InspectOptions& options, Console& console) {
   }
   const bool all = common.verbosity > 0;
   console.print(inspect_text(model, *report.model, facts, profile, all, console));
+  if (const auto manifest = manifest_beside(options.model, report.model->sha256)) {
+    console.print("\n" + table(manifest_rows(*manifest)));
+    report.details["manifest"] = manifest_section(*manifest);
+  }
 
   report.device_profile = {
       {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};

@@ -1,6 +1,7 @@
 // Broken copies of small models, seeded: each one is read or refused with a message and an exit
 // code, never with a signal, an internal error or memory without bound.
 #include <cstdint>
+#include <cstdlib>
 #include <iterator>
 #include <random>
 #include <string>
@@ -170,6 +171,33 @@ TEST_CASE("broken copies of models are read or refused") {
   // Some pass: the changes are small enough to reach what stands behind the parser.
   CHECK(accepted >= 10);
   CHECK(accepted < kBroken + kNumbered);
+}
+
+// Ten thousand, half of them well-formed; every tenth goes through all of compile.
+TEST_CASE("a storm of 10,000 mutated models is read or refused, slow" *
+          doctest::skip(std::getenv("LATHE_SLOW") == nullptr)) {
+  const onnx::ModelProto models[] = {convolution(), places()};
+  const std::string bytes[] = {models[0].SerializeAsString(), models[1].SerializeAsString(),
+                               content_of(LATHE_SOURCE_DIR "/scripts/glyphs.onnx")};
+  const Folder folder;
+  const std::string out = (folder.path() / "out.onnx").string();
+  int compiled = 0;
+  for (uint64_t seed = 10'000; seed < 20'000; ++seed) {
+    CAPTURE(seed);
+    Dice dice(seed);
+    const std::string path = folder.write(
+        "model.onnx", seed % 2 == 0
+                          ? broken_bytes(bytes[dice.below(3)], bytes[dice.below(2)], dice)
+                          : broken_numbers(models[dice.below(2)], dice).SerializeAsString());
+    const bool compile = seed % 10 < 2 && seed % 20 < 10;
+    const CliResult result =
+        compile ? run_lathe({"compile", path, "-o", out, "--force", "--threads", "1"},
+                            {.timeout_s = kTimeout})
+                : run_lathe({"inspect", path}, {.timeout_s = kTimeout});
+    check_bounded(result);
+    compiled += compile && result.exit_code == 0;
+  }
+  CHECK(compiled > 50);
 }
 
 TEST_CASE("models with hostile numbers run or are refused") {

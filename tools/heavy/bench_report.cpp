@@ -83,7 +83,7 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
                const std::optional<Timing>& timing, const BenchOptions& options) {
   json out{{"id", id},
            {"scenario", "single"},
-           {"engine", "interpreter"},
+           {"engine", subject.engine->name()},
            {"model_sha256", subject.facts.sha256},
            {"batch", run.inputs.items},
            {"streams", 1},

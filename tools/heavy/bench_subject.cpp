@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "bench/clock.h"
+#include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "ir/error.h"
 #include "ir/memory_plan.h"
@@ -31,14 +32,15 @@ bool are_compatible(const ValueType& a, const ValueType& b) {
 
 }  // namespace
 
-BenchSubject load_subject(const std::string& path, int64_t alignment, const CommonOptions& common) {
+BenchSubject load_subject(const std::string& path, const std::string& engine,
+                          const Profile& profile, const CommonOptions& common, Console& console) {
   BenchSubject subject;
   subject.path = path;
   const bool reset = reset_peak_resident();
   subject.peak_method = reset ? "VmHWM of the process, reset before the model was loaded"
                               : "VmHWM of the whole life of the process";
   int64_t start = now_ns();
-  subject.model = open_model(path, common);
+  subject.model = open_model(path, common, console);
   subject.load_ns = now_ns() - start;
   subject.facts = model_facts(path, subject.model);
   if (subject.facts.weights_bytes.value_or(0) > subject.facts.file_bytes)
@@ -47,13 +49,14 @@ BenchSubject load_subject(const std::string& path, int64_t alignment, const Comm
     subject.size_bytes = subject.facts.file_bytes;
   try {
     subject.arena_bytes =
-        plan_memory(activation_buffers(subject.model.graph), alignment).arena_bytes;
+        plan_memory(activation_buffers(subject.model.graph), profile.memory.arena_alignment)
+            .arena_bytes;
   } catch (const Error& error) {
     subject.arena_reason = error.text().message;
   }
   start = now_ns();
   try {
-    subject.engine = std::make_unique<InterpreterEngine>(subject.model.graph);
+    subject.engine = make_engine(engine, path, subject.model, profile, common);
   } catch (const Error& error) {
     throw error.within(path);
   }

@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "engine/interpreter_engine.h"
+#include "console.h"
+#include "engine/engine.h"
 #include "ir/model.h"
 #include "options.h"
 #include "os/host.h"
+#include "profiles/profile.h"
 #include "report/report.h"
 
 namespace lathe {
@@ -29,12 +31,13 @@ struct BenchSubject {
   int64_t load_ns = 0;
   int64_t compile_ns = 0;
   int64_t first_inference_ns = 0;
-  std::unique_ptr<InterpreterEngine> engine;
+  std::unique_ptr<Engine> engine;
 };
 
-/// Loads and prepares the model, timed apart. `alignment`: of the planned arena. Throws Error as
-/// load_onnx and Interpreter do.
-BenchSubject load_subject(const std::string& path, int64_t alignment, const CommonOptions& common);
+/// Loads and prepares the model for `engine` (--engine), timed apart; the arena is planned with the
+/// profile's alignment. Throws Error as open_model and make_engine do.
+BenchSubject load_subject(const std::string& path, const std::string& engine,
+                          const Profile& profile, const CommonOptions& common, Console& console);
 
 /// Gives the engine its inputs and runs it once. `alone`: no other model was loaded before in this
 /// process, so that its peak is this model's even where the kernel does not reset the mark.

@@ -178,12 +178,13 @@ std::vector<std::string> hints(const BenchRun& run) {
     found.push_back(session.comparison->note +
                     "; give it more time (--max-time) or a quieter "
                     "machine");
-  found.emplace_back(
-      has_integer_arithmetic(run.candidate.facts)
-          ? "the interpreter is lathe's reference engine: it computes quantized models "
-            "in float, so its times say nothing of an int8 runtime"
-          : "the interpreter is lathe's reference engine, not the runtime that you "
-            "deploy");
+  if (run.candidate.engine->name() == "interpreter")
+    found.emplace_back(
+        has_integer_arithmetic(run.candidate.facts)
+            ? "the interpreter is lathe's reference engine: it computes quantized models "
+              "in float, so its times say nothing of an int8 runtime"
+            : "the interpreter is lathe's reference engine, not the runtime that you "
+              "deploy");
   if (session.candidate && !session.candidate->warm_up.converged)
     found.emplace_back("warm-up did not settle: the times may still be moving");
   if (session.candidate)
@@ -205,8 +206,8 @@ std::string bench_text(const BenchRun& run, const Console& console) {
   std::string text = headline(run, console) + figures_text(run);
   if (!run.gates.empty()) text += gate_rows_text(run, console);
   const Session& session = run.session;
-  text += fmt::format("\n  interpreter, {} thread{}, {} {} inputs", run.threads,
-                      run.threads == 1 ? "" : "s", run.inputs.pool,
+  text += fmt::format("\n  {}, {} thread{}, {} {} inputs", run.candidate.engine->name(),
+                      run.threads, run.threads == 1 ? "" : "s", run.inputs.pool,
                       run.inputs.random ? "random" : "distinct");
   if (session.candidate)
     text += fmt::format(", {} samples in {} ({})", session.candidate->summary.n,

@@ -10,11 +10,13 @@
 namespace lathe {
 
 WrittenModel write_model_for(const Model& model, const Profile& profile,
-                             const std::optional<int64_t>& opset_limit, const std::string& output) {
+                             const std::optional<int64_t>& opset_limit, const std::string& output,
+                             bool external_data) {
   WriteOptions options;
   options.max_opset = std::min(kNewestWrittenOpset, profile.runtime.max_opset);
   if (opset_limit) options.max_opset = std::min(options.max_opset, *opset_limit);
   options.max_ir = profile.runtime.max_ir;
+  options.external_data = external_data;
   options.data_file = std::filesystem::path(output).filename().string() + ".data";
   return write_onnx(model, options);
 }
@@ -29,9 +31,14 @@ Model read_back(const WrittenModel& written, const Model& model) {
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
                    const CommonOptions& common, Report& report) {
   std::vector<StagedFile> files;
+  nlohmann::json artifacts = nlohmann::json::array();
   const auto list = [&](const std::string& kind, const std::string& path, const std::string& hash,
                         int64_t bytes) {
     report.artifacts.push_back({kind, path, hash, bytes});
+    artifacts.push_back({{"kind", kind},
+                         {"file", std::filesystem::path(path).filename().string()},
+                         {"sha256", hash},
+                         {"bytes", bytes}});
   };
   if (!written.external.empty()) {
     StagedFile data(common.output + ".data");
@@ -45,7 +52,11 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
     list("external_data", data.path(), hash, written.external_bytes);
     files.push_back(std::move(data));
   }
-  const std::string text = manifest.dump(2) + "\n";
+  const std::string model_hash = sha256_hex(written.model_bytes);
+  list("model", common.output, model_hash, static_cast<int64_t>(written.model_bytes.size()));
+  nlohmann::json complete = manifest;
+  complete["artifacts"] = artifacts;
+  const std::string text = complete.dump(2) + "\n";
   StagedFile manifest_file(common.output + ".manifest.json");
   manifest_file.write(text);
   files.push_back(std::move(manifest_file));
@@ -55,8 +66,6 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
   publish(std::move(files), common.force);
   list("manifest", common.output + ".manifest.json", sha256_hex(text),
        static_cast<int64_t>(text.size()));
-  list("model", common.output, sha256_hex(written.model_bytes),
-       static_cast<int64_t>(written.model_bytes.size()));
 }
 
 }  // namespace lathe

@@ -13,14 +13,17 @@
 
 namespace lathe {
 
-/// The bytes for `model` under the profile's limits; `opset_limit` is --opset.
+/// The bytes for `model` under the profile's limits; `opset_limit` is --opset. `external_data`:
+/// constants of 1 KiB and more go beside the model (otherwise only when it must be).
 WrittenModel write_model_for(const Model& model, const Profile& profile,
-                             const std::optional<int64_t>& opset_limit, const std::string& output);
+                             const std::optional<int64_t>& opset_limit, const std::string& output,
+                             bool external_data = false);
 
 /// The model as a reader of those bytes sees it (without external data files: the model itself).
 Model read_back(const WrittenModel& written, const Model& model);
 
-/// Publishes data file, model and manifest together and lists them in the report.
+/// Publishes data file, model and manifest together and lists them in the report. The manifest
+/// gets "artifacts": name, sha256 and bytes of model and data file.
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
                    const CommonOptions& common, Report& report);
 

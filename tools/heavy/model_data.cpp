@@ -2,26 +2,74 @@
 
 #include <fmt/format.h>
 
+#include "heavy/seeded_inputs.h"
+#include "ir/carry.h"
 #include "ir/error.h"
-#include "model_facts.h"
-#include "onnx/read_model.h"
-#include "ops/op_row.h"
 #include "os/signals.h"
+#include "run/compare.h"
 
 namespace lathe {
 
-Model open_model(const std::string& path, const CommonOptions& common) {
-  Model model = load_onnx(path, read_options(common));
-  try {
-    infer_shapes(model.graph);
-  } catch (const Error& error) {
-    throw error.within(path);
-  }
-  return model;
+namespace {
+
+Tensor zeros(DType dtype, const Dims& dims) {
+  const Shape shape = shape_with_ones(dims);
+  const auto bytes = static_cast<size_t>(dtype_bytes(dtype, element_count(shape)));
+  return Tensor::from_bytes(dtype, shape, std::vector<std::byte>(bytes));
 }
 
-DataSet open_data_for(const std::string& data, const Graph& graph, int64_t samples,
+// The graph of a first call against the one of all calls, which starts from zeros or the first
+// state: empty when both give the same on seeded inputs.
+std::string first_step_difference(const Model& first, const Model& steady, uint64_t seed) {
+  const Interpreter of_first(first.graph);
+  const Interpreter of_all(steady.graph);
+  const std::map<std::string, Tensor> initial = initial_state_of(steady);
+  for (const std::vector<Tensor>& inputs : seeded_inputs(of_first, 10, seed)) {
+    std::vector<RuntimeValue> given;
+    for (const Tensor& input : inputs) given.push_back(to_runtime(input));
+    std::vector<RuntimeValue> all = given;
+    for (size_t i = inputs.size(); i < steady.graph.inputs().size(); ++i) {
+      const Value& value = steady.graph.value(steady.graph.inputs()[i]);
+      const auto it = initial.find(value.name);
+      const Tensor start = it != initial.end()
+                               ? it->second
+                               : zeros(value.type.dtype, value.type.dims.value_or(Dims{}));
+      all.push_back(to_runtime(start));
+    }
+    const std::vector<RuntimeValue> expected = of_first.run(given);
+    const std::vector<RuntimeValue> found = of_all.run(all);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const ErrorSums sums = error_sums(expected[i].tensor, found[i].tensor);
+      if (sums.unequal_non_finite > 0 || sums.relative_max_error() > 1e-5)
+        return "output " + escape_untrusted(first.graph.value(first.graph.outputs()[i]).name);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Model open_model(const std::string& path, const CommonOptions& common, Console& console) {
+  OpenedModel opened = open_model_file(path, common);
+  if (opened.first_step) {
+    std::string difference;
+    try {
+      difference = first_step_difference(*opened.first_step, opened.model, common.seed);
+    } catch (const Error& error) {
+      difference = error.what();
+    }
+    if (!difference.empty()) {
+      console.detail("the first call is not like the others: " + difference);
+      opened = open_model_file(path, common, false);
+    }
+  }
+  print_notes(opened, console);
+  return std::move(opened.model);
+}
+
+DataSet open_data_for(const std::string& data, const Model& model, int64_t samples,
                       const CommonOptions& common, Console& console) {
+  const Graph& graph = model.graph;
   std::vector<ModelInput> inputs;
   for (const ValueId id : graph.inputs()) {
     const Value& value = graph.value(id);
@@ -35,6 +83,8 @@ DataSet open_data_for(const std::string& data, const Graph& graph, int64_t sampl
   options.limit = samples;
   if (samples > 0) options.random_samples = samples;
   options.follow_links = common.follow_links;
+  options.carry = carry_of(model);
+  options.initial = initial_state_of(model);
   DataSet set = open_data_set(data, inputs, options);
   for (const std::string& warning : set.warnings()) console.warn("data", warning);
   return set;

@@ -9,17 +9,20 @@
 #include "calibration/data_set.h"
 #include "console.h"
 #include "ir/model.h"
+#include "open_model.h"
 #include "options.h"
 #include "run/metrics.h"
 #include "run/sample_runner.h"
 
 namespace lathe {
 
-/// load_onnx with the options of the flags, types and shapes inferred.
-Model open_model(const std::string& path, const CommonOptions& common);
+/// open_model_file(), its assumptions checked by running the model where that can be done: a first
+/// call from saved state against the graph of all calls. Notes are printed as warnings.
+Model open_model(const std::string& path, const CommonOptions& common, Console& console);
 
-/// The data set for a graph's inputs, at most `samples` of it (0: all); its warnings are printed.
-DataSet open_data_for(const std::string& data, const Graph& graph, int64_t samples,
+/// The data set for a model's inputs, at most `samples` of it (0: all); its warnings are printed.
+/// State that the model carries (ir/carry.h) is fed back unless the data give it.
+DataSet open_data_for(const std::string& data, const Model& model, int64_t samples,
                       const CommonOptions& common, Console& console);
 
 /// The samples as lib takes them. Refers to `data`.

@@ -158,15 +158,15 @@ void warn_of_build(const Report& report, int threads, Console& console) {
 
 // Loads the candidate and, with --against, both so that each one's memory peak is its own and
 // neither pays for what the process sets up at its first inference.
-void load_all(const Request& request, const BenchOptions& options, int64_t alignment,
+void load_all(const Request& request, const BenchOptions& options, const Profile& profile,
               Console& console, Report& report, BenchRun& run) {
   const CommonOptions& common = options.common;
   const bool has_against = !options.against.empty();
-  BenchSubject first =
-      load_subject(has_against ? options.against : request.model, alignment, common);
+  BenchSubject first = load_subject(has_against ? options.against : request.model, options.engine,
+                                    profile, common, console);
   const bool given = !options.data.empty();
   const DataSet data =
-      open_data_for(given ? options.data : "random", first.model.graph,
+      open_data_for(given ? options.data : "random", first.model,
                     given ? options.samples : static_cast<int64_t>(kPoolSamples), common, console);
   const std::vector<Metric> metrics =
       bench_metrics(options.metric, request.gates, data.has_labels(), has_against);
@@ -185,20 +185,22 @@ void load_all(const Request& request, const BenchOptions& options, int64_t align
     const std::string method = first.peak_method;
     first = {};
     malloc_trim(0);
-    run.candidate = load_subject(request.model, alignment, common);
+    run.candidate = load_subject(request.model, options.engine, profile, common, console);
     run_first(run.candidate, reordered(pool, input_positions(graph, run.candidate.model.graph)),
               false);
     throw_if_interrupted();
-    run.against = load_subject(options.against, alignment, common);
+    run.against = load_subject(options.against, options.engine, profile, common, console);
     run_first(*run.against, pool, false);
     run.against->peak = peak;
     run.against->peak_method = method;
   }
   throw_if_interrupted();
   if (metrics.empty()) return;
-  run.metrics = bench_quality(run.candidate.engine->interpreter(),
-                              run.against ? &run.against->engine->interpreter() : nullptr, data,
-                              metrics, sample_run(run.threads, console, "accuracy", data.size()));
+  std::optional<Interpreter> against;
+  if (run.against) against.emplace(run.against->model.graph);
+  run.metrics =
+      bench_quality(Interpreter(run.candidate.model.graph), against ? &*against : nullptr, data,
+                    metrics, sample_run(run.threads, console, "accuracy", data.size()));
 }
 
 // What a signal left of the run; nullopt when none came.
@@ -224,7 +226,7 @@ int run_bench(const BenchOptions& options, Console& console) {
   report.device_profile = {
       {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
   warn_of_build(report, run.threads, console);
-  load_all(request, options, profile.memory.arena_alignment, console, report, run);
+  load_all(request, options, profile, console, report, run);
   measure(request, options, console, run);
   if (!run.interrupted) run.gates = judge_gates(request.gates, run);
 

@@ -40,11 +40,11 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
     check_output(common.report, common.force, {options.first, options.second, options.data});
   const int threads = use_threads(common);
   Report report = start_report("compare", common);
-  const Model first = open_model(options.first, common);
-  const Model second = open_model(options.second, common);
+  const Model first = open_model(options.first, common, console);
+  const Model second = open_model(options.second, common, console);
   report.model = model_facts(options.first, first);
   report.model_out = model_facts(options.second, second);
-  const DataSet data = open_data_for(options.data, first.graph, options.samples, common, console);
+  const DataSet data = open_data_for(options.data, first, options.samples, common, console);
   const Interpreter reference(first.graph);
   const Interpreter candidate(second.graph);
   CompareOptions compare;

@@ -9,6 +9,7 @@
 #include "heavy/commands.h"
 #include "heavy/error_rows.h"
 #include "heavy/integer_rules.h"
+#include "heavy/manifest.h"
 #include "heavy/model_artifact.h"
 #include "heavy/model_data.h"
 #include "heavy/pipeline_rows.h"
@@ -61,7 +62,7 @@ void check_usage(const QuantizeOptions& options) {
   check_outputs(outputs, common.force, {options.model, options.data, options.eval});
 }
 
-Statistics obtain_statistics(const QuantizeOptions& options, const Graph& graph,
+Statistics obtain_statistics(const QuantizeOptions& options, const Model& model,
                              const PrecisionPlan& selection, int threads, Console& console) {
   const std::string& file = options.statistics;
   if (!file.empty() && std::filesystem::exists(file)) {
@@ -69,10 +70,10 @@ Statistics obtain_statistics(const QuantizeOptions& options, const Graph& graph,
     return load_statistics(read_file(file, kMaxStatisticsBytes), file);
   }
   const int64_t samples = options.samples.value_or(options.data == "random" ? 16 : 256);
-  const DataSet data = open_data_for(options.data, graph, samples, options.common, console);
-  const Interpreter interpreter(graph);
+  const DataSet data = open_data_for(options.data, model, samples, options.common, console);
+  const Interpreter interpreter(model.graph);
   Statistics statistics =
-      calibrate(interpreter, calibration_targets(graph, selection), sample_source(data),
+      calibrate(interpreter, calibration_targets(model.graph, selection), sample_source(data),
                 sample_run(threads, console, "calibrating", data.size()));
   if (!file.empty() && !options.common.dry_run)
     publish_file(file, save_statistics(statistics), false);
@@ -86,9 +87,9 @@ struct Evaluation {
   bool missed = false;
 };
 
-Evaluation evaluate(const QuantizeOptions& options, const Graph& before, const Graph& after,
-                    int threads, Console& console) {
-  const DataSet data = open_data_for(options.eval, before, 0, options.common, console);
+Evaluation evaluate(const QuantizeOptions& options, const Model& model, const Graph& before,
+                    const Graph& after, int threads, Console& console) {
+  const DataSet data = open_data_for(options.eval, model, 0, options.common, console);
   Evaluation evaluation;
   evaluation.metric = choose_metric(options.metric, data.has_labels());
   CompareOptions compare;
@@ -142,24 +143,11 @@ std::string quality_text(const Evaluation& evaluation) {
   return text + fmt::format(" · {} samples", evaluation.result.samples);
 }
 
-nlohmann::json manifest_of(const Report& report, const Graph& graph, const PrecisionPlan& plan) {
-  nlohmann::json passes = nlohmann::json::array();
-  for (const StepRow& step : report.steps)
-    passes.push_back({{"pass", step.pass}, {"changes", step.changes}});
-  nlohmann::json manifest = {
-      {"schema", "lathe.manifest"},
-      {"schema_version", "1.0"},
-      {"lathe_version", report.tool.version},
-      {"source_sha256", report.model->sha256},
-      {"recipe", report.recipe},
-      {"passes", std::move(passes)},
-      {"precision", coverage_text(graph, plan)},
-      {"expected_environment", {{"engine", "onnxruntime"}}},
-  };
-  if (!report.device_profile.is_null()) {
-    manifest["expected_environment"]["profile"] = report.device_profile["name"];
-    manifest["expected_environment"]["isa"] = report.device_profile["isa"];
-  }
+nlohmann::json manifest_of(const Report& report, const Graph& before, const Graph& simplified,
+                           const Graph& after, const PrecisionPlan& plan, const Profile& profile) {
+  nlohmann::json manifest = manifest_json(report, before, after, profile, "onnxruntime");
+  manifest["precision"] = coverage_text(simplified, plan);
+  manifest["verified"] = !report.quality.empty();
   if (report.quality.empty()) {
     manifest["verification"] = nullptr;
     manifest["verification_reason"] = "no --eval data were given";
@@ -197,9 +185,10 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     console.warn("profile.host", "this host lacks the profile's int8 instruction (" +
                                      profile.cpu.int8 + "); speed measured here will differ");
 
-  Model model = open_model(options.model, common);
+  Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
   Graph& graph = model.graph;
+  const Graph original = graph;
   Pipeline pipeline(graph, {.disabled = {}, .dump = {}, .check = throw_if_interrupted});
   pipeline.run("widen_float16", [&] { return widen_float16(graph); });
   simplify(graph, pipeline);
@@ -213,7 +202,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
         "already quantized models and models without Conv, Gemm or MatMul stay as they are");
   const auto calibration_start = Clock::now();
   if (!plan.nodes.empty()) {
-    const Statistics statistics = obtain_statistics(options, graph, plan, threads, console);
+    const Statistics statistics = obtain_statistics(options, model, plan, threads, console);
     plan = plan_precision(graph, rules, std::move(plan), statistics,
                           *observer_from_name(options.observer));
     if (!common.dry_run)
@@ -241,11 +230,12 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   std::optional<Evaluation> evaluation;
   if (!options.eval.empty()) {
     const Model reread = read_back(written, model);
-    evaluation = evaluate(options, simplified, reread.graph, threads, console);
+    evaluation = evaluate(options, model, simplified, reread.graph, threads, console);
     report_quality(*evaluation, report);
   }
   throw_if_interrupted();
-  publish_model(written, manifest_of(report, simplified, plan), common, report);
+  publish_model(written, manifest_of(report, original, simplified, graph, plan, profile), common,
+                report);
   model.opset = written.opset;
   model.ir_version = written.ir_version;
   report.model_out = model_facts(common.output, model);
@@ -264,13 +254,15 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const int64_t before_bytes = report.model->file_bytes;
   const int64_t after_bytes = report.model_out->file_bytes;
   std::string text = missed ? console.bad("FAIL --max-drop " + options.max_drop + " missed")
-                            : plan.nodes.empty() ? console.bold("nothing quantized, copy written")
-                            : console.good("int8 model written");
+                     : plan.nodes.empty() ? console.bold("nothing quantized, copy written")
+                                          : console.good("int8 model written");
   text += fmt::format(": {}  {} ({} of {})\n", common.output, bytes_text(after_bytes),
                       change_text(before_bytes, after_bytes), bytes_text(before_bytes));
   if (evaluation) text += quality_text(*evaluation) + "\n";
   text += "\n" + table({{"precision", coverage},
-                        {"opset", fmt::format("{} (was {})", written.opset, *report.model->opset)},
+                        {"opset", report.model->opset ? fmt::format("{} (was {})", written.opset,
+                                                                    *report.model->opset)
+                                                      : std::to_string(written.opset)},
                         {"calibration",
                          fmt::format("{:.1f} s of {:.1f} s", calibration_s, seconds_since(start))},
                         {"peak memory", peak.value ? bytes_text(*peak.value) : "not known"}});

@@ -67,9 +67,9 @@ int run_run(const RunOptionsCli& options, Console& console) {
   check_outputs(outputs, common.force, {options.model, options.data});
   const int threads = use_threads(common);
   Report report = start_report("run", common);
-  const Model model = open_model(options.model, common);
+  const Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
-  const DataSet data = open_data_for(options.data, model.graph, options.samples, common, console);
+  const DataSet data = open_data_for(options.data, model, options.samples, common, console);
   const Interpreter interpreter(model.graph);
   const Graph& graph = interpreter.graph();
   const std::vector<ValueId> inner = wanted_values(graph, options.values);

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "console.h"
+#include "heavy/compile_target.h"
+#include "heavy/verification_bound.h"
 #include "options.h"
 #include "run/compare.h"
 
@@ -12,19 +14,17 @@ namespace lathe {
 
 struct Verification {
   CompareResult result;
-  double tolerance = 0;
-  /// Empty when every output of every sample is within the tolerance.
+  VerificationBound bound;
+  /// Empty when every output of every sample is within the bound.
   std::string failure;
 };
 
-/// Largest max|a-b|/max|a| that --tolerance or, by default, the graph's precision allows: 1e-4 for
-/// float32 (re-association), 5e-3 with float16, 2e-2 where values are quantized (one step).
-double verification_tolerance(const CompileOptions& options, const Graph& graph);
-
-/// Runs both on --verify's data, or on seeded inputs: zeros, large values, and random ones, batch 2
-/// too where the batch is free. Inputs that the original itself refuses are left out; throws Error
-/// (exit 3) when none is left.
-Verification verify_compiled(const CompileOptions& options, const Graph& original,
-                             const Graph& compiled, int threads, Console& console);
+/// Runs both on `source` (heavy/verification_inputs.h) and judges the outputs by
+/// verification_bound(). An artifact that can be executed is compared with `compiled`, the graph
+/// that it was made of, on the same inputs. `arithmetic`: a pass has changed the order of sums.
+Verification verify_compiled(const CompileOptions& options, const Model& original,
+                             const Model& compiled, const CompiledArtifact& artifact,
+                             const SampleSource& source, bool arithmetic, int threads,
+                             Console& console);
 
 }  // namespace lathe

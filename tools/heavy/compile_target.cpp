@@ -1,0 +1,89 @@
+#include "heavy/compile_target.h"
+
+#include <torch/version.h>
+
+#include "backend/torchscript.h"
+#include "heavy/model_artifact.h"
+#include "ir/error.h"
+#include "report/nearest_name.h"
+
+namespace lathe {
+namespace {
+
+CompiledArtifact emit_onnx(const Model& model, const Profile& profile,
+                           const CompileOptions& options) {
+  CompiledArtifact artifact;
+  artifact.written =
+      write_model_for(model, profile, options.opset, options.common.output, options.external_data);
+  artifact.reread = read_back(artifact.written, model);
+  return artifact;
+}
+
+nlohmann::json quantized_facts(const TorchScriptArtifact& emitted, QuantizedEngine engine) {
+  std::map<std::string, int64_t> ops;
+  for (const QuantizedGroup& group : emitted.quantized.groups)
+    ++ops[std::string(quantized_op_name(group.op))];
+  return {{"engine", std::string(engine_name(engine))}, {"operators", ops}};
+}
+
+CompiledArtifact emit_script(const Model& model, const Profile& profile,
+                             const CompileOptions& options, bool mobile) {
+  TorchScriptOptions script;
+  script.mobile = mobile;
+  script.engine = quantized_engine(profile);
+  if (options.tolerance) script.tolerance = *options.tolerance;
+  TorchScriptArtifact emitted = emit_torchscript(model.graph, script);
+  CompiledArtifact artifact;
+  const bool quantized = !emitted.quantized.groups.empty();
+  if (quantized) {
+    artifact.min_sqnr_db = script.min_sqnr_db;
+    artifact.facts["quantized"] = quantized_facts(emitted, *script.engine);
+  }
+  artifact.one_shape = emitted.batch_fixed || !emitted.batch_per_load.empty();
+  artifact.facts["batch_fixed"] = emitted.batch_fixed;
+  if (emitted.batch_fixed) artifact.facts["batch_reason"] = emitted.batch_reason;
+  if (!emitted.batch_per_load.empty())
+    artifact.facts["batch_per_load_reason"] = emitted.batch_per_load;
+  artifact.facts["expected_environment"]["libtorch"] = TORCH_VERSION;
+  const auto program = std::make_shared<TorchScriptProgram>(
+      emitted.bytes, mobile, quantized ? script.engine : std::nullopt);
+  artifact.run = [program](const std::vector<at::Tensor>& inputs) { return program->run(inputs); };
+  artifact.written.model_bytes = std::move(emitted.bytes);
+  return artifact;
+}
+
+CompiledArtifact emit_torchscript_file(const Model& model, const Profile& profile,
+                                       const CompileOptions& options) {
+  return emit_script(model, profile, options, false);
+}
+
+CompiledArtifact emit_mobile_file(const Model& model, const Profile& profile,
+                                  const CompileOptions& options) {
+  return emit_script(model, profile, options, true);
+}
+
+constexpr CompileTarget kTargets[] = {
+    {"onnx", "onnx", "onnxruntime", ".onnx", emit_onnx},
+    {"torchscript", "torchscript", "libtorch", ".pt", emit_torchscript_file},
+    {"torchscript-mobile", "torchscript", "libtorch-mobile", ".ptl", emit_mobile_file},
+};
+
+}  // namespace
+
+QuantizedEngine quantized_engine(const Profile& profile) {
+  return profile.cpu.arch == "x86_64" ? QuantizedEngine::kOnednn : QuantizedEngine::kQnnpack;
+}
+
+std::span<const CompileTarget> compile_targets() { return kTargets; }
+
+const CompileTarget& compile_target(std::string_view name) {
+  std::vector<std::string> names;
+  for (const CompileTarget& target : kTargets) {
+    if (target.name == name) return target;
+    names.emplace_back(target.name);
+  }
+  throw bad_usage("usage.target", "there is no target '" + escape_untrusted(name) + "'", "--target",
+                  name_hint(std::string(name), names));
+}
+
+}  // namespace lathe

@@ -1,0 +1,56 @@
+// What `lathe compile` can make: one row a target.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/quantized_plan.h"
+#include "ir/model.h"
+#include "onnx/write_model.h"
+#include "options.h"
+#include "profiles/profile.h"
+#include "report/report.h"
+
+namespace lathe {
+
+/// An artifact in memory, and a way to execute it as its consumer will.
+struct CompiledArtifact {
+  WrittenModel written;  // bytes, data file; opset and IR version of ONNX files only
+  /// What `onnx` is read back as; other targets execute the artifact itself through `run`, with
+  /// tensors of storage_type (see evaluate/evaluate.h).
+  std::optional<Model> reread;
+  /// One tensor per graph input, in order; one per graph output. Empty for `onnx`.
+  std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)> run;
+  /// What `run` is judged by instead of the relative error, where integer kernels round on their
+  /// own.
+  std::optional<double> min_sqnr_db;
+  /// `run` takes the shapes of its first call only.
+  bool one_shape = false;
+  /// What the manifest says besides: batch_fixed, quantized ops, ….
+  nlohmann::json facts = nlohmann::json::object();
+};
+
+struct CompileTarget {
+  std::string_view name;
+  std::string_view format;  // as in ModelFacts
+  std::string_view engine;  // what loads it
+  std::string_view suggested_extension;
+  /// Throws Error: exit 3 naming op and node for what the target cannot express.
+  CompiledArtifact (*emit)(const Model& model, const Profile& profile,
+                           const CompileOptions& options);
+};
+
+/// LibTorch's integer kernels for the device; nothing changes in float graphs.
+QuantizedEngine quantized_engine(const Profile& profile);
+
+std::span<const CompileTarget> compile_targets();
+/// Throws Error (exit 2).
+const CompileTarget& compile_target(std::string_view name);
+
+}  // namespace lathe

@@ -1,0 +1,42 @@
+#include "heavy/make_engine.h"
+
+#include <algorithm>
+
+#include "engine/interpreter_engine.h"
+#include "engine/torchscript_engine.h"
+#include "heavy/compile_target.h"
+#include "ir/carry.h"
+#include "os/read_file.h"
+#include "torchscript/load_torchscript.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t{4} << 30;
+
+// Positions of the inputs that are not state.
+std::vector<size_t> arguments_of(const Model& model) {
+  const Carry carry = carry_of(model);
+  std::vector<size_t> positions;
+  for (size_t i = 0; i < model.graph.inputs().size(); ++i) {
+    const std::string& name = model.graph.value(model.graph.inputs()[i]).name;
+    if (std::none_of(carry.begin(), carry.end(), [&](const auto& c) { return c.second == name; }))
+      positions.push_back(i);
+  }
+  return positions;
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
+                                    const Model& model, const Profile& profile,
+                                    const CommonOptions& common) {
+  if (name != "torchscript") return std::make_unique<InterpreterEngine>(model.graph);
+  if (common.trust && is_torchscript_file(path))
+    return std::make_unique<TorchScriptEngine>(read_file(path, kMaxFileBytes), arguments_of(model));
+  TorchScriptOptions options;
+  options.engine = quantized_engine(profile);
+  return std::make_unique<TorchScriptEngine>(model.graph, options);
+}
+
+}  // namespace lathe

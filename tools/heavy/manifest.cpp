@@ -1,0 +1,107 @@
+#include "heavy/manifest.h"
+
+#include <algorithm>
+#include <map>
+
+#include "ir/error.h"
+#include "ops/activation_buffers.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+// Planning is quadratic in the number of values.
+constexpr size_t kMaxPlannedValues = 16384;
+
+// Sums over the rounds, in the order in which the passes first changed something.
+json pass_rows(const Report& report) {
+  std::vector<std::pair<std::string, int64_t>> sums;
+  for (const StepRow& step : report.steps) {
+    if (step.changes == 0) continue;
+    const auto it = std::find_if(sums.begin(), sums.end(),
+                                 [&](const auto& sum) { return sum.first == step.pass; });
+    if (it != sums.end())
+      it->second += step.changes;
+    else
+      sums.emplace_back(step.pass, step.changes);
+  }
+  json rows = json::array();
+  for (const auto& [pass, changes] : sums) rows.push_back({{"pass", pass}, {"changes", changes}});
+  return rows;
+}
+
+void put_arena(json& manifest, const Graph& graph, const Profile& profile) {
+  std::optional<int64_t> bytes;
+  const std::vector<BufferRequest> requests = activation_buffers(graph);
+  if (requests.size() <= kMaxPlannedValues)
+    bytes = plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
+  put_or_reason(manifest, "arena_bytes", bytes, "too many values to plan");
+}
+
+}  // namespace
+
+int64_t count_nodes(const Graph& graph) {
+  int64_t count = 0;
+  for_each_graph(graph,
+                 [&](const Graph& inner) { count += static_cast<int64_t>(inner.node_count()); });
+  return count;
+}
+
+json coverage_json(const Graph& graph, const Profile& profile) {
+  struct Row {
+    int64_t nodes = 0;
+    OpKind kind = OpKind::kOpaque;
+  };
+  std::map<std::string, Row> rows;
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const NodeId id : inner.node_ids()) {
+      const Node& node = inner.node(id);
+      Row& row = rows[escape_untrusted(node.type_name())];
+      ++row.nodes;
+      row.kind = node.kind;
+    }
+  });
+  int64_t integer = 0;
+  int64_t moved = 0;
+  int64_t total = 0;
+  json ops = json::object();
+  for (const auto& [type, row] : rows) {
+    json configs = json::array();
+    for (const PrecisionConfig* config : allowed_configs(profile, row.kind))
+      configs.push_back(config->name);
+    total += row.nodes;
+    if (!configs.empty())
+      integer += row.nodes;
+    else if (profile.precision.pass_through.contains(row.kind))
+      moved += row.nodes;
+    ops[type] = {{"nodes", row.nodes}, {"configs", std::move(configs)}};
+  }
+  return {{"integer_nodes", integer},
+          {"pass_through_nodes", moved},
+          {"float_nodes", total - integer - moved},
+          {"total_nodes", total},
+          {"float16", profile.precision.float16},
+          {"ops", std::move(ops)}};
+}
+
+json manifest_json(const Report& report, const Graph& before, const Graph& after,
+                   const Profile& profile, std::string_view engine) {
+  json manifest = {{"schema", "lathe.manifest"},
+                   {"schema_version", "1.0"},
+                   {"lathe_version", report.tool.version},
+                   {"command", report.run.command},
+                   {"source_sha256", report.model->sha256},
+                   {"source_bytes", report.model->file_bytes},
+                   {"recipe", report.recipe},
+                   {"passes", pass_rows(report)},
+                   {"nodes_before", count_nodes(before)},
+                   {"nodes_after", count_nodes(after)},
+                   {"op_coverage", coverage_json(after, profile)},
+                   {"expected_environment",
+                    {{"engine", engine}, {"profile", profile.name}, {"isa", profile.cpu.isa}}}};
+  put_arena(manifest, after, profile);
+  return manifest;
+}
+
+}  // namespace lathe

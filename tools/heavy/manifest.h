@@ -1,0 +1,28 @@
+// What OUT.manifest.json says of an artifact, whichever command made it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "ir/graph.h"
+#include "profiles/profile.h"
+#include "report/report.h"
+
+namespace lathe {
+
+/// Schema "lathe.manifest" 1.0: source hash, lathe version, recipe, changes of each pass, nodes
+/// before and after, what the profile would compute in which precision, estimated arena, expected
+/// environment (`engine` loads it; ISA of the profile's device). Verification and what else one
+/// command knows is added by the caller, the artifact's files by publish_model(). Types of `after`
+/// must have been inferred.
+nlohmann::json manifest_json(const Report& report, const Graph& before, const Graph& after,
+                             const Profile& profile, std::string_view engine);
+
+/// {integer_nodes, float_nodes, pass_through_nodes, total_nodes, ops: {Conv: {nodes, configs}}}:
+/// what the profile's precision rules allow for each op; no configs: float.
+nlohmann::json coverage_json(const Graph& graph, const Profile& profile);
+
+/// Nodes of the graph and of all bodies in it.
+int64_t count_nodes(const Graph& graph);
+
+}  // namespace lathe

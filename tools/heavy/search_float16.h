@@ -1,0 +1,29 @@
+// Which nodes a network needs in float32, measured.
+#pragma once
+
+#include "compile/convert_float16.h"
+#include "console.h"
+#include "heavy/verification_bound.h"
+#include "run/sample_runner.h"
+
+namespace lathe {
+
+struct Float16Search {
+  Float16Plan plan;
+  /// Largest strain() of an output by rules and ranges alone, and with what the search kept.
+  double strain_before = 0;
+  double strain_after = 0;
+  int rounds = 0;  // conversions tried after the first
+};
+
+/// Starts from the rules of plan_float16(). Kept besides, each with its reason:
+/// - nodes that read or make values beyond 2^14 (a factor of 4 from overflow, for data not seen
+///   here), or only values below 2^-14, where float16 has no 11 bits left;
+/// - where an output then still uses more than 70 % of the bound: nodes by how much their rounding
+///   alone moves the outputs. The converted nodes are measured in 24 parts of neighbours (which
+///   share their Casts); bisection finds how many of the worst have to stay.
+/// All on at most 16 samples; sensitivity on 2. `graph`: float32, optimized, types inferred.
+Float16Search search_float16(const Graph& graph, const SampleSource& source,
+                             const VerificationBound& bound, int threads, Console& console);
+
+}  // namespace lathe
