@@ -45,6 +45,9 @@ CompiledArtifact emit_script(const Model& model, const Profile& profile,
   if (!emitted.batch_per_load.empty())
     artifact.facts["batch_per_load_reason"] = emitted.batch_per_load;
   artifact.facts["expected_environment"]["libtorch"] = TORCH_VERSION;
+  if (quantized)
+    artifact.facts["expected_environment"]["quantized_engine"] =
+        std::string(engine_name(*script.engine));
   const auto program = std::make_shared<TorchScriptProgram>(
       emitted.bytes, mobile, quantized ? script.engine : std::nullopt);
   artifact.run = [program](const std::vector<at::Tensor>& inputs) { return program->run(inputs); };
