@@ -13,6 +13,8 @@ import onnx
 import zoo
 
 TOLERANCE = 1e-4  # max|a-b| / max|a|
+# Box sizes are squares times anchors, behind 60 convolutions.
+TOLERANCES = {"yolov5s": 5e-4}
 # Seconds each, files below 60 MB. The others on request: resnet50 yolov5s bert_base.
 NETWORKS = ("resnet18", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0", "crnn",
             "lstm_autoencoder")
@@ -40,18 +42,19 @@ def check_network(binary, name, opset, folder):
     np.savez(data, **feed)
     zoo.lathe(binary, "run", path, "--data", data, "-o", result, "--force", "--quiet")
     expected = zoo.run_session(model, feed)
+    bound = TOLERANCES.get(name, TOLERANCE)
     with np.load(result) as got:
         for output, values in expected.items():
             if not np.isfinite(values).all() or values.std() < 0.01:
                 raise AssertionError(f"{output} is not a sane result")
             error = zoo.relative_error(values, got[output])
             print(f"  {name}, opset {opset}: {output} {error:.2e}", flush=True)
-            if not error <= TOLERANCE:
-                raise AssertionError(f"{output}: {error:.3e} is above {TOLERANCE}")
+            if not error <= bound:
+                raise AssertionError(f"{output}: {error:.3e} is above {bound}")
     # The batch is free.
     pair = {key: np.concatenate([array, array]) for key, array in feed.items()}
     for output, values in zoo.run_session(model, pair).items():
-        if zoo.relative_error(np.concatenate([expected[output]] * 2), values) > TOLERANCE:
+        if zoo.relative_error(np.concatenate([expected[output]] * 2), values) > bound:
             raise AssertionError(f"{output} differs in a batch of two")
     os.remove(path)
 

@@ -106,14 +106,17 @@ int run_compile(const CompileOptions& options, Console& console) {
   require_known_passes(options, pipeline);
   record_steps(pipeline, report);
   const int64_t before = count_nodes(original.graph);
-  const int64_t after = count_nodes(graph);
   if (common.dry_run) {
-    console.print(fmt::format("{} nodes would become {}; nothing was written\n", before, after));
+    console.print(
+        fmt::format("{} nodes would become {}; nothing was written\n", before, count_nodes(graph)));
     console.deliver(to_json(report), common);
     return 0;
   }
   if (options.opset) model.opset = *options.opset;
   const CompiledArtifact artifact = target.emit(model, profile, options);
+  // Of the file: what its opset lacks is written out in several nodes there.
+  const Graph& emitted = artifact.reread ? artifact.reread->graph : graph;
+  const int64_t after = count_nodes(emitted);
   std::optional<Verification> verification;
   if (inputs) {
     verification = verify_compiled(options, original, model, artifact, inputs->source,
@@ -129,7 +132,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   throw_if_interrupted();
   if (!failed) {
     publish_model(artifact.written,
-                  manifest_of(options, target, artifact, original.graph, graph, profile, report,
+                  manifest_of(options, target, artifact, original.graph, emitted, profile, report,
                               facts, verification),
                   common, report);
     if (artifact.reread) model.opset = artifact.written.opset;

@@ -1,0 +1,111 @@
+// lathe zoo: well-known networks with seeded weights, for benchmarks and tests.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "commands.h"
+#include "inspect_graph.h"
+#include "ir/error.h"
+#include "model_facts.h"
+#include "onnx/write_model.h"
+#include "os/check_output.h"
+#include "os/publish.h"
+#include "os/quantity.h"
+#include "os/signals.h"
+#include "profiles/profile.h"
+#include "report/nearest_name.h"
+#include "zoo/zoo.h"
+
+namespace lathe {
+namespace {
+
+nlohmann::json network_json(const ZooNetwork& network) {
+  return {{"name", network.name},     {"task", network.task},
+          {"source", network.source}, {"parameters", network.parameters},
+          {"macs", network.macs},     {"inputs", network.inputs}};
+}
+
+int list_networks(const ZooOptions& options, Console& console) {
+  if (!options.common.output.empty())
+    throw bad_usage("usage.zoo", "which network?", "-o", "lathe zoo NAME -o FILE");
+  std::vector<std::vector<std::string>> rows{{console.bold("network"), console.bold("parameters"),
+                                              console.bold("MACs"), console.bold("input"),
+                                              console.bold("task")}};
+  nlohmann::json list = nlohmann::json::array();
+  for (const ZooNetwork& network : zoo_networks()) {
+    const std::string_view shape = network.inputs.substr(network.inputs.rfind(' ') + 1);
+    rows.push_back({std::string(network.name), count_text(network.parameters),
+                    count_text(network.macs), std::string(shape), std::string(network.task)});
+    list.push_back(network_json(network));
+  }
+  console.print(fmt::format("{} networks; lathe zoo NAME -o FILE writes one, weights by --seed\n{}",
+                            list.size(), table(rows)));
+  Report report = start_report("zoo", options.common);
+  report.details["zoo"] = std::move(list);
+  console.deliver(to_json(report), options.common);
+  return 0;
+}
+
+const ZooNetwork& network_of(const std::string& name) {
+  if (const ZooNetwork* network = find_zoo_network(name)) return *network;
+  std::vector<std::string> names{"list"};
+  for (const ZooNetwork& network : zoo_networks()) names.emplace_back(network.name);
+  throw bad_usage("zoo.unknown", fmt::format("no network is named {}", escape_untrusted(name)),
+                  "zoo", name_hint(name, names));
+}
+
+WriteOptions write_options(const ZooOptions& options, const Profile& profile, const Model& model) {
+  WriteOptions write;
+  write.max_opset = std::min(kNewestWrittenOpset, profile.runtime.max_opset);
+  if (options.opset) write.max_opset = std::min(write.max_opset, *options.opset);
+  write.opset = std::min(options.opset.value_or(model.opset), write.max_opset);
+  write.max_ir = profile.runtime.max_ir;
+  return write;
+}
+
+}  // namespace
+
+int run_zoo(const ZooOptions& options, Console& console) {
+  if (options.name == "list") return list_networks(options, console);
+  const CommonOptions& common = options.common;
+  const auto start = std::chrono::steady_clock::now();
+  const ZooNetwork& network = network_of(options.name);
+  if (common.output.empty() && !common.dry_run)
+    throw bad_usage("usage.output", "where should the network go?", "-o", "add -o FILE.onnx");
+  std::vector<std::string> outputs;
+  if (!common.dry_run) outputs.push_back(common.output);
+  if (!common.report.empty()) outputs.push_back(common.report);
+  check_outputs(outputs, common.force, {});
+  const Profile profile = load_profile(common.profile);
+  Report report = start_report("zoo", common);
+  report.device_profile = {
+      {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
+  report.details["zoo"] = network_json(network);
+
+  Model model = network.build(common.seed);
+  throw_if_interrupted();
+  const WrittenModel written = write_onnx(model, write_options(options, profile, model));
+  throw_if_interrupted();
+  model.opset = written.opset;
+  if (!common.dry_run) {
+    publish_file(common.output, written.model_bytes, common.force);
+    report.model_out = model_facts(common.output, model);
+    report.artifacts.push_back({"model", common.output, report.model_out->sha256,
+                                static_cast<int64_t>(written.model_bytes.size())});
+  }
+  const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
+  report.run.duration_ns = duration.count();
+  console.print(fmt::format(
+      "{}: {}  ({}, opset {}, seed {})\n{}", console.good(std::string(network.name)),
+      common.dry_run ? "nothing was written" : escape_untrusted(common.output),
+      bytes_text(static_cast<int64_t>(written.model_bytes.size())), written.opset, common.seed,
+      table({{"parameters", count_text(network.parameters)},
+             {"MACs", count_text(network.macs)},
+             {"input", std::string(network.inputs)},
+             {"as in", std::string(network.source)}})));
+  console.deliver(to_json(report), common);
+  return 0;
+}
+
+}  // namespace lathe
