@@ -14,6 +14,7 @@
 #include "backend/trace_module.h"
 #include "ir/error.h"
 #include "run/foreign_errors.h"
+#include "torchscript/input_notes.h"
 
 namespace lathe {
 namespace {
@@ -24,13 +25,26 @@ namespace jit = torch::jit;
 constexpr int64_t kTracedBatch = 2;
 constexpr int64_t kSecondBatch = 3;
 
-std::string write(const jit::Module& module, bool mobile) {
+// The inputs as the file will take them; `example`: at these shapes only.
+std::string notes_of(const Graph& graph, const std::vector<RuntimeValue>* example) {
+  std::vector<InputNote> notes;
+  for (size_t i = 0; i < graph.inputs().size(); ++i) {
+    const ValueType& type = graph.value(graph.inputs()[i]).type;
+    const Dims dims = example != nullptr ? dims_of((*example)[i].tensor.sizes().vec())
+                                         : type.dims.value_or(Dims{});
+    notes.push_back({type.dtype, dims});
+  }
+  return input_notes_text(notes);
+}
+
+std::string write(const jit::Module& module, bool mobile, const std::string& notes) {
   std::ostringstream out;
+  const jit::ExtraFilesMap extra{{std::string(kInputNotes), notes}};
   try {
     if (mobile)
-      jit::optimizeForMobile(module)._save_for_mobile(out);
+      jit::optimizeForMobile(module)._save_for_mobile(out, extra);
     else
-      jit::freeze(module).save(out);
+      jit::freeze(module).save(out, extra);
   } catch (const c10::Error& error) {
     if (std::string_view(error.what_without_backtrace()).find("XNNPACK is not enabled") !=
         std::string_view::npos)
@@ -251,7 +265,8 @@ TorchScriptArtifact emit_torchscript(const Graph& graph, const TorchScriptOption
     const FreeRecord record = trace_free_batch(graph, tracer, options, axes[0]);
     artifact.batch_reason = record.reason;
     if (record.reason.empty()) {
-      artifact.bytes = write(tracer.module_of(record.graph), options.mobile);
+      artifact.bytes =
+          write(tracer.module_of(record.graph), options.mobile, notes_of(graph, nullptr));
       const int64_t other = batch == 1 ? kSecondBatch : 1;
       artifact.checks = emitter.check(artifact.bytes, {batch, other});
       for (const TorchScriptCheck& check : artifact.checks)
@@ -265,8 +280,9 @@ TorchScriptArtifact emit_torchscript(const Graph& graph, const TorchScriptOption
   }
   if (!artifact.batch_fixed) return artifact;
   GraphTracer tracer = emitter.tracer();
-  const auto record = tracer.trace(example_inputs(graph, options.example, batch, 0));
-  artifact.bytes = write(tracer.module_of(record), options.mobile);
+  const std::vector<RuntimeValue> example = example_inputs(graph, options.example, batch, 0);
+  const auto record = tracer.trace(example);
+  artifact.bytes = write(tracer.module_of(record), options.mobile, notes_of(graph, &example));
   artifact.checks = emitter.check(artifact.bytes, {batch});
   return artifact;
 }

@@ -52,6 +52,18 @@ std::vector<Input> inputs_of(const TorchModule& module) {
   return inputs;
 }
 
+// What the options leave open, as the file itself says it.
+ConvertOptions with_input_notes(const TorchModule& module, ConvertOptions options) {
+  const std::vector<Input> inputs = inputs_of(module);
+  if (module.input_notes.size() != inputs.size()) return options;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].type.kind != TorchType::Kind::kTensor) continue;
+    options.input_shapes.try_emplace(inputs[i].name, module.input_notes[i].dims);
+    options.input_types.try_emplace(inputs[i].name, module.input_notes[i].dtype);
+  }
+  return options;
+}
+
 void check_names(const std::vector<Input>& inputs, const ConvertOptions& options) {
   std::string names;
   for (const Input& input : inputs) names += (names.empty() ? "" : ", ") + input.name;
@@ -402,7 +414,8 @@ bool has_ranks(const ConvertedModule& converted) {
 
 }  // namespace
 
-ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& options) {
+ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& given) {
+  const ConvertOptions options = with_input_notes(module, given);
   if (!options.steady_state) return convert_as(module, options, false);
   // Without assumptions when that gives a graph of known ranks.
   std::optional<ConvertedModule> exact;

@@ -17,6 +17,7 @@
 #include "ir/error.h"
 #include "os/child_process.h"
 #include "os/read_file.h"
+#include "os/zip_archive.h"
 #include "torchscript/archive.h"
 #include "torchscript/description_format.h"
 
@@ -133,6 +134,17 @@ void check_inputs(const TorchModule& module, const std::string& where) {
   }
 }
 
+// What lathe wrote about the inputs, if it wrote the file; a user's --input-shape goes first.
+std::vector<InputNote> input_notes_of(std::span<const std::byte> archive,
+                                      const std::string& where) {
+  const std::string name = fmt::format("/extra/{}", kInputNotes);
+  for (const ZipEntry& entry : read_zip(archive, where))
+    if (entry.name.ends_with(name) && entry.bytes <= kMaxInputNotesBytes)
+      return parse_input_notes(zip_entry_text(entry, where, kMaxInputNotesBytes))
+          .value_or(std::vector<InputNote>{});
+  return {};
+}
+
 }  // namespace
 
 bool is_torchscript_file(const std::filesystem::path& file) {
@@ -183,6 +195,7 @@ TorchModule load_torchscript(const std::filesystem::path& file,
   TorchModule module =
       read_description(std::make_shared<const std::string>(std::move(child.output)), where);
   check_inputs(module, where);
+  module.input_notes = input_notes_of(copy.bytes(), where);
   return module;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/tensor.h"
+#include "torchscript/input_notes.h"
 
 namespace lathe {
 
@@ -117,6 +118,8 @@ struct TorchModule {
   std::vector<TorchValue> values;
   TorchBlock forward;  // inputs[0] is the module itself (kObject, path "")
   std::vector<TorchAttribute> attributes;
+  /// Of each input behind the module itself, from lathe's own files; empty: not known.
+  std::vector<InputNote> input_notes;
   std::vector<std::string> other_methods;  // names besides forward, sorted
   std::string class_name;
 };
