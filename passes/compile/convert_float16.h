@@ -23,11 +23,14 @@ struct Float16Plan {
   std::map<std::pair<NodeId, size_t>, Float16Plan> bodies;  // of If, Loop, Scan, by subgraph
 };
 
-/// Stays by rule (float16_rules.h): what the ONNX specification or float16's range forbids, what computes shapes or
-/// indices, what a runtime fuses with its QuantizeLinear neighbours, nodes with constants beyond
-/// 65504 (and what reads their results) or entirely below 6.1e-5, and nodes that only such nodes
-/// surround. `measured` stay besides. Element types must have been inferred.
-Float16Plan plan_float16(const Graph& graph, const KeptNodes& measured = {});
+/// Stays by rule (float16_rules.h): what the ONNX specification or float16's range forbids, what
+/// computes shapes or indices, what a runtime fuses with its QuantizeLinear neighbours, nodes with
+/// constants beyond 65504 (and what reads their results) or entirely below 6.1e-5, and nodes that
+/// only such nodes surround. `measured` stay besides; `ranges_known` says that these are all that
+/// read or make too large values, so that nothing stays merely because what it reads may be beyond
+/// 65504. Element types must have been inferred.
+Float16Plan plan_float16(const Graph& graph, const KeptNodes& measured = {},
+                         bool ranges_known = false);
 
 /// Whether the plan converts a node of the graph that it was made for.
 bool is_converted(const Graph& graph, const Float16Plan& plan, NodeId id);

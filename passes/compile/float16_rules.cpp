@@ -11,8 +11,7 @@ constexpr std::string_view kOwnValues = "makes its own values in float32";
 constexpr std::string_view kCoordinates = "takes coordinates or scores in float32";
 constexpr std::string_view kOrder = "chooses by order, which rounding changes";
 constexpr std::string_view kSums = "sums of many values leave float16's range";
-constexpr std::string_view kPowers =
-    "squares, exponentials and reciprocals leave float16's range";
+constexpr std::string_view kPowers = "squares, exponentials and reciprocals leave float16's range";
 constexpr std::string_view kSquares = "squares leave float16's range";
 constexpr std::string_view kLastBits = "depends on the last bits of a large argument";
 constexpr std::string_view kScales = "float16 scales need opset 19";

@@ -21,7 +21,8 @@ bool is_integer_cast(const Graph& graph, const Node& node) {
 
 class Planner {
  public:
-  Planner(const Graph& graph, const KeptNodes& measured) : graph_(graph), order_(graph.order()) {
+  Planner(const Graph& graph, const KeptNodes& measured, bool ranges_known)
+      : graph_(graph), order_(graph.order()), ranges_known_(ranges_known) {
     for (const auto& [id, reason] : measured)
       if (is_candidate(id)) keep(id, reason);
   }
@@ -29,7 +30,7 @@ class Planner {
   Float16Plan plan() {
     for (const NodeId id : order_)
       if (is_candidate(id) && !is_kept(id)) keep_by_itself(id);
-    keep_large();
+    if (!ranges_known_) keep_large();
     keep_shapes();
     keep_beside_quantization();
     keep_surrounded();
@@ -185,7 +186,7 @@ class Planner {
   void finish(NodeId id) {
     const Node& node = graph_.node(id);
     for (size_t i = 0; i < node.subgraphs.size(); ++i) {
-      Float16Plan body = plan_float16(node.subgraphs[i].graph(), {});
+      Float16Plan body = plan_float16(node.subgraphs[i].graph());
       plan_.converted += body.converted;
       plan_.weights += body.weights;
       plan_.subnormal += body.subnormal;
@@ -211,6 +212,7 @@ class Planner {
 
   const Graph& graph_;
   const std::vector<NodeId> order_;
+  const bool ranges_known_;
   Float16Plan plan_;
   std::set<NodeId> large_;
   std::set<NodeId> sizes_;
@@ -236,8 +238,8 @@ bool is_converted(const Graph& graph, const Float16Plan& plan, NodeId id) {
   return !plan.kept.contains(id) && node.subgraphs.empty() && has_float32_work(graph, node);
 }
 
-Float16Plan plan_float16(const Graph& graph, const KeptNodes& measured) {
-  return Planner(graph, measured).plan();
+Float16Plan plan_float16(const Graph& graph, const KeptNodes& measured, bool ranges_known) {
+  return Planner(graph, measured, ranges_known).plan();
 }
 
 }  // namespace lathe

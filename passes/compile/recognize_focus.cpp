@@ -129,6 +129,9 @@ bool recognize_one(Graph& graph, NodeId id) {
         graph.add_constant(graph.fresh_name(graph.value(weight).name + "_permuted"),
                            permuted(*graph.constant(weight), order));
     graph.replace_input(conv, 1, changed);
+    // Its channels are in another order now: nothing that is compared by name may find it.
+    const ValueId output = graph.node(id).outputs[0];
+    graph.rename(output, graph.fresh_name(graph.value(output).name + "_by_depth"));
   }
   WrittenOut pattern{id, slices, OpKind::kSpaceToDepth, {source}, {}};
   pattern.attributes.set("blocksize", block);

@@ -78,7 +78,7 @@ TEST_CASE("compile --float16 halves the weights and keeps inputs and outputs") {
   const nlohmann::json report = report_of(result);
   CHECK(report["float16"]["converted_nodes"] > 0);
   CHECK(report["float16"]["clamped_weights"] == 0);
-  CHECK(report["verification"]["tolerance"] == 5e-3);
+  CHECK(report["verification"]["min_sqnr_db"] == 30.0);
   CHECK(report["model_out"]["weights_bytes"].get<int64_t>() * 2 <=
         report["model"]["weights_bytes"].get<int64_t>() + 256);
   CHECK(report["model_out"]["dtype_histogram"].contains("float16"));
@@ -86,6 +86,20 @@ TEST_CASE("compile --float16 halves the weights and keeps inputs and outputs") {
       run_lathe({"compile", out, "-o", scratch.file("again.onnx"), "--float16", "--verify", "off"});
   REQUIRE(again.exit_code == 0);
   CHECK(content_of(out) == content_of(scratch.file("again.onnx")));
+}
+
+TEST_CASE("compile --float16 keeps in float32 what a narrower tolerance needs, and says why") {
+  const Scratch scratch;
+  const CliResult result = run_lathe({"compile", kModel, "-o", scratch.file("half.onnx"),
+                                      "--float16", "--tolerance", "5e-4", "--json"});
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  const nlohmann::json section = report_of(result)["float16"];
+  CHECK(section["search"]["bound_used_by_rules"] > 1.0);
+  CHECK(section["search"]["bound_used"] <= 1.0);
+  CHECK(section["converted_nodes"] > 0);
+  REQUIRE(section["kept"].size() > 0);
+  CHECK(section["kept"][0]["reason"].get<std::string>().ends_with("of the bound"));
 }
 
 TEST_CASE("compile --float16 that misses the tolerance names a node and leaves only the report") {

@@ -72,6 +72,26 @@ TEST_CASE("convert_float16: what float16 cannot hold stays, and what reads it") 
                   "a") == "a constant is too small for float16");
 }
 
+TEST_CASE("convert_float16: measurements keep nodes, and may say that nothing else is too large") {
+  const Graph graph = graph_of(kHead + R"((float[1,3] x, float[1,3] m) => (float[1,3] y)
+<float big = {-1e9}, float[3,3] v = {1, 2, 3, 4, 5, 6, 7, 8, 9}>
+{ k = Mul(m, big)  w = MatMul(x, v)  a = Add(w, k)  y = MatMul(a, v) })");
+  const auto maker = [&](const char* value) {
+    return graph.value(graph.find_value(value)).producer;
+  };
+  const KeptNodes measured{{maker("w"), "has values up to 3.0e+04"}};
+  const Float16Plan by_rule = plan_float16(graph, measured);
+  CHECK(by_rule.kept.at(maker("w")) == "has values up to 3.0e+04");
+  CHECK(by_rule.kept.at(maker("a")) == "what it reads may be beyond 65504");
+  CHECK(is_converted(graph, by_rule, maker("y")) == false);
+  const Float16Plan known = plan_float16(graph, measured, true);
+  CHECK(known.kept.at(maker("k")) == "a constant is beyond 65504");
+  CHECK(is_converted(graph, known, maker("y")));
+  Graph converted = graph;
+  CHECK(convert_float16(converted, known) == 1);
+  CHECK(type_of(converted, "w") == DType::kFloat32);
+}
+
 TEST_CASE("convert_float16: weights that lose bits are counted") {
   const Graph graph = graph_of(kHead + R"((float[N,4] x) => (float[N,1] y)
 <float[4,1] w = {1, 1e-5, 1e-9, 0}> { y = MatMul(x, w) })");

@@ -234,7 +234,7 @@ TEST_CASE("recognize_focus: in SpaceToDepth's order, and in YOLO's before a Conv
   CHECK(node_list(check_pass(focus("a, c, b, d", "y = Conv(f, w)"), recognize_focus, 1)) ==
         "f = SpaceToDepth(x); y = Conv(f, w)");
   CHECK(node_list(check_pass(focus("a, b, c, d", "y = Conv(f, w)", "6"), recognize_focus, 1)) ==
-        "f = SpaceToDepth(x); y = Conv(f, w_permuted)");
+        "f_by_depth = SpaceToDepth(x); y = Conv(f_by_depth, w_permuted)");
 }
 
 TEST_CASE("recognize_focus: near misses stay") {

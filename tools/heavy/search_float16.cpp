@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <numeric>
+#include <set>
 
 #include "heavy/model_data.h"
 #include "heavy/verification_inputs.h"
@@ -22,29 +24,41 @@ constexpr double kSmallest = 6.103515625e-05;  // 2^-14
 // Some of the bound is left for samples and for runtimes that are not measured here.
 constexpr double kGoal = 0.7;
 
-// Largest absolute value of each value over the samples; infinite where one is not finite.
-std::map<ValueId, double> measured_ranges(const Interpreter& interpreter,
-                                          const SampleSource& source,
-                                          const SampleRunOptions& options) {
+// What the float32 graph made of one sample; carried state is among the inputs.
+struct Recorded {
+  std::vector<RuntimeValue> inputs;
+  std::vector<RuntimeValue> outputs;
+};
+
+struct ReferenceRun {
+  std::vector<Recorded> samples;
+  /// Largest absolute value of each value over the samples; infinite where one is not finite.
   std::map<ValueId, double> ranges;
+};
+
+ReferenceRun run_reference(const Graph& graph, const SampleSource& source,
+                           const SampleRunOptions& options) {
+  const Interpreter interpreter(graph);
+  ReferenceRun reference;
+  reference.samples.resize(source.count);
   std::mutex mutex;
   const auto add = [&](ValueId id, const RuntimeValue& value) {
     if (!value.is_tensor() || value.dtype != DType::kFloat32 || value.tensor.numel() == 0) return;
     const double largest = value.tensor.abs().max().item<double>();
     const std::scoped_lock lock(mutex);
-    double& range = ranges[id];
+    double& range = reference.ranges[id];
     range = std::isfinite(largest) ? std::max(range, largest) : INFINITY;
   };
-  for_each_sample(interpreter.graph(), source, options,
-                  [&](size_t, size_t, const std::vector<RuntimeValue>& inputs) {
+  for_each_sample(graph, source, options,
+                  [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
                     RunOptions run;
                     run.check = options.check;
                     run.on_value = add;
-                    for (size_t i = 0; i < inputs.size(); ++i)
-                      add(interpreter.graph().inputs()[i], inputs[i]);
-                    return interpreter.run(inputs, run);
+                    for (size_t i = 0; i < inputs.size(); ++i) add(graph.inputs()[i], inputs[i]);
+                    reference.samples[sample] = {inputs, interpreter.run(inputs, run)};
+                    return reference.samples[sample].outputs;
                   });
-  return ranges;
+  return reference;
 }
 
 std::string range_reason(const Graph& graph, const Node& node,
@@ -63,39 +77,42 @@ std::string range_reason(const Graph& graph, const Node& node,
 
 class Search {
  public:
-  Search(const Graph& graph, const SampleSource& source, const VerificationBound& bound,
+  Search(const Graph& graph, const VerificationInputs& inputs, const VerificationBound& bound,
          int threads, Console& console)
       : graph_(graph),
-        reference_(graph),
-        source_(some_of(source, kSamples)),
-        few_(some_of(source_, kSensitivitySamples)),
+        is_data_(inputs.data != nullptr),
         bound_(bound),
         threads_(threads),
-        console_(console) {}
+        console_(console) {
+    const SampleSource source = some_of(inputs.source, kSamples);
+    reference_ = run_reference(graph, source,
+                               sample_run(threads, console, "measuring ranges", source.count));
+  }
 
   Float16Search run() {
     keep_by_range();
     Float16Search found;
-    found.plan = plan_float16(graph_, kept_);
-    found.strain_before = found.strain_after = measure(found.plan, source_);
-    if (found.strain_after <= kGoal || found.plan.converted == 0) return found;
-    measure_parts(found.plan);
+    const Float16Plan by_rule = plan(kept_);
+    found.plan = by_rule;
+    found.strain_before = found.strain_after = measure(by_rule, reference_.samples.size());
+    if (found.strain_after <= kGoal || by_rule.converted == 0) return found;
+    measure_parts(by_rule);
     // The fewest of the worst parts that leave an error within the goal.
     size_t too_few = 0;
     size_t enough = parts_.size();
     while (too_few + 1 < enough) {
       const size_t count = (too_few + enough) / 2;
       ++found.rounds;
-      const double left = measure(plan_float16(graph_, keep_worst(count)), source_);
+      Float16Plan tried = plan(keep_worst(count));
+      const double left = measure(tried, reference_.samples.size());
       if (left > kGoal) {
         too_few = count;
         continue;
       }
       enough = count;
       found.strain_after = left;
+      found.plan = std::move(tried);
     }
-    found.plan = plan_float16(graph_, keep_worst(enough));
-    if (enough == parts_.size()) found.strain_after = measure(found.plan, source_);
     return found;
   }
 
@@ -103,52 +120,90 @@ class Search {
   struct Part {
     std::vector<NodeId> nodes;
     double strain = 0;
+    double weights = 0;  // elements
   };
 
   void keep_by_range() {
-    const SampleRunOptions options =
-        sample_run(threads_, console_, "measuring ranges", source_.count);
-    const auto ranges = measured_ranges(reference_, source_, options);
     for (const NodeId id : graph_.order()) {
       const Node& node = graph_.node(id);
       if (!has_float32_work(graph_, node)) continue;
-      if (std::string reason = range_reason(graph_, node, ranges); !reason.empty())
+      if (std::string reason = range_reason(graph_, node, reference_.ranges); !reason.empty())
         kept_.emplace(id, std::move(reason));
     }
   }
 
-  double measure(const Float16Plan& plan, const SampleSource& source) {
+  Float16Plan plan(const KeptNodes& kept) const { return plan_float16(graph_, kept, is_data_); }
+
+  // The largest strain of an output over the last `count` samples.
+  double measure(const Float16Plan& plan, size_t count) {
     throw_if_interrupted();
     Graph converted = graph_;
     convert_float16(converted, plan);
-    CompareOptions options;
-    options.layers = false;
-    options.run = sample_run(threads_, console_, "measuring float16", source.count);
+    const Interpreter interpreter(std::move(converted));
+    const size_t first = reference_.samples.size() - count;
+    std::vector<std::vector<ErrorSums>> sums(count);
+    const SampleRunOptions options = sample_run(threads_, console_, "measuring float16", count);
+    // The inputs are recorded already.
+    const SampleSource none{count, [](size_t) { return std::vector<Tensor>{}; }, {}};
+    for_each_sample(
+        graph_, none, options, [&](size_t sample, size_t, const std::vector<RuntimeValue>&) {
+          RunOptions run;
+          run.check = options.check;
+          const Recorded& wanted = reference_.samples[first + sample];
+          std::vector<RuntimeValue> got = interpreter.run(wanted.inputs, run);
+          for (size_t i = 0; i < got.size(); ++i)
+            sums[sample].push_back(got[i].is_tensor()
+                                       ? error_sums(wanted.outputs[i].tensor, got[i].tensor)
+                                       : ErrorSums{});
+          return got;
+        });
     double worst = 0;
-    for (const ValueError& output :
-         compare_graphs(reference_, Interpreter(std::move(converted)), source, options).outputs)
-      worst = std::max(worst, strain(output.sums, bound_));
+    for (size_t i = 0; i < graph_.outputs().size(); ++i) {
+      ErrorSums total;
+      for (const std::vector<ErrorSums>& sample : sums) total.merge(sample[i]);
+      worst = std::max(worst, strain(total, bound_));
+    }
     return worst;
   }
 
-  void measure_parts(const Float16Plan& plan) {
+  void measure_parts(const Float16Plan& by_rule) {
     std::vector<NodeId> converted;
     for (const NodeId id : graph_.order())
-      if (is_converted(graph_, plan, id)) converted.push_back(id);
+      if (is_converted(graph_, by_rule, id)) converted.push_back(id);
+    const size_t few = std::min(reference_.samples.size(), kSensitivitySamples);
     const size_t length = (converted.size() + kParts - 1) / kParts;
     for (size_t begin = 0; begin < converted.size(); begin += length) {
       const size_t end = std::min(begin + length, converted.size());
       Part part;
       part.nodes.assign(converted.begin() + static_cast<std::ptrdiff_t>(begin),
                         converted.begin() + static_cast<std::ptrdiff_t>(end));
+      part.weights = weights_of(part.nodes);
       KeptNodes others = kept_;
       for (size_t i = 0; i < converted.size(); ++i)
         if (i < begin || i >= end) others.emplace(converted[i], "");
-      part.strain = measure(plan_float16(graph_, others), few_);
+      part.strain = measure(plan(others), few);
       parts_.push_back(std::move(part));
     }
+    sort_parts();
+  }
+
+  // Many weights are worth some noise: of two equal offenders the smaller one stays in float32.
+  void sort_parts() {
+    double mean = 1;
+    for (const Part& part : parts_) mean += part.weights / static_cast<double>(parts_.size());
+    const auto cost = [&](const Part& part) { return part.strain / (part.weights + mean); };
     std::stable_sort(parts_.begin(), parts_.end(),
-                     [](const Part& a, const Part& b) { return a.strain > b.strain; });
+                     [&](const Part& a, const Part& b) { return cost(a) > cost(b); });
+  }
+
+  double weights_of(const std::vector<NodeId>& nodes) const {
+    std::set<ValueId> found;
+    for (const NodeId id : nodes)
+      for (const ValueId input : graph_.node(id).inputs)
+        if (graph_.constant(input) != nullptr) found.insert(input);
+    return std::accumulate(found.begin(), found.end(), 0.0, [&](double sum, ValueId id) {
+      return sum + static_cast<double>(graph_.constant(id)->numel());
+    });
   }
 
   KeptNodes keep_worst(size_t count) const {
@@ -166,21 +221,20 @@ class Search {
   }
 
   const Graph& graph_;
-  const Interpreter reference_;
-  const SampleSource source_;
-  const SampleSource few_;
+  const bool is_data_;
   const VerificationBound& bound_;
   const int threads_;
   Console& console_;
+  ReferenceRun reference_;
   KeptNodes kept_;
   std::vector<Part> parts_;
 };
 
 }  // namespace
 
-Float16Search search_float16(const Graph& graph, const SampleSource& source,
+Float16Search search_float16(const Graph& graph, const VerificationInputs& inputs,
                              const VerificationBound& bound, int threads, Console& console) {
-  return Search(graph, source, bound, threads, console).run();
+  return Search(graph, inputs, bound, threads, console).run();
 }
 
 }  // namespace lathe

@@ -4,7 +4,7 @@
 #include "compile/convert_float16.h"
 #include "console.h"
 #include "heavy/verification_bound.h"
-#include "run/sample_runner.h"
+#include "heavy/verification_inputs.h"
 
 namespace lathe {
 
@@ -20,10 +20,14 @@ struct Float16Search {
 /// - nodes that read or make values beyond 2^14 (a factor of 4 from overflow, for data not seen
 ///   here), or only values below 2^-14, where float16 has no 11 bits left;
 /// - where an output then still uses more than 70 % of the bound: nodes by how much their rounding
-///   alone moves the outputs. The converted nodes are measured in 24 parts of neighbours (which
-///   share their Casts); bisection finds how many of the worst have to stay.
-/// All on at most 16 samples; sensitivity on 2. `graph`: float32, optimized, types inferred.
-Float16Search search_float16(const Graph& graph, const SampleSource& source,
+///   alone moves the outputs, for each weight that float16 would halve. The converted nodes are
+///   measured in 24 parts of neighbours (which share their Casts); bisection finds how many of the
+///   worst have to stay.
+/// On data, not on seeded inputs, the measured ranges replace the rules of what may be too large.
+/// Where the bound would leave no node in float16, the plan is that of the rules: it misses the
+/// bound, and verification says so. All on at most 16 samples; sensitivity on 2. `graph`: float32,
+/// optimized, types inferred.
+Float16Search search_float16(const Graph& graph, const VerificationInputs& inputs,
                              const VerificationBound& bound, int threads, Console& console);
 
 }  // namespace lathe

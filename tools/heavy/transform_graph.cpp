@@ -48,11 +48,11 @@ json float16_json(const Graph& graph, const Float16Plan& plan,
   json kept = json::array();
   add_kept(graph, plan, kept);
   json section = {{"converted_nodes", plan.converted},
-          {"rounded_weights", plan.weights},
-          {"subnormal_weights", plan.subnormal},
-          {"zeroed_weights", plan.zeroed},
-          {"clamped_weights", 0},
-          {"kept", std::move(kept)}};
+                  {"rounded_weights", plan.weights},
+                  {"subnormal_weights", plan.subnormal},
+                  {"zeroed_weights", plan.zeroed},
+                  {"clamped_weights", 0},
+                  {"kept", std::move(kept)}};
   // Of the bound, in amplitude; a number beyond all bounds has no JSON form.
   const auto share = [](double strain) -> json {
     return std::isfinite(strain) ? json(std::sqrt(strain)) : json("not finite");
@@ -93,8 +93,8 @@ TransformFacts transform_graph(Graph& graph, const CompileOptions& options,
   if (options.float16) {
     std::optional<Float16Search> search;
     if (inputs != nullptr)
-      search = search_float16(graph, inputs->source, verification_bound(options, graph, true),
-                              threads, console);
+      search = search_float16(graph, *inputs, verification_bound(options, graph, true), threads,
+                              console);
     const Float16Plan plan = search ? search->plan : plan_float16(graph);
     const json section = float16_json(graph, plan, search);
     pipeline.run("convert_float16", [&] {

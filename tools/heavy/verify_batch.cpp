@@ -78,7 +78,8 @@ std::string verify_batch(const Interpreter& original, const Interpreter& freed,
     if (apart.shape() != got[i].shape())
       return fmt::format("output {} of a batch has another shape than its items together",
                          escape_untrusted(name));
-    ValueError output{name, {}, {}, error_sums(to_runtime(apart).tensor, to_runtime(got[i]).tensor)};
+    ValueError output{
+        name, {}, {}, error_sums(to_runtime(apart).tensor, to_runtime(got[i]).tensor)};
     const std::string missed = missed_bound(output, bound);
     if (missed.empty()) continue;
     return fmt::format("in a batch of {}, against {} runs: {}",
