@@ -49,7 +49,7 @@ at::Tensor move_elements(const Node& node, const std::vector<RuntimeValue>& inpu
   return evaluate_function(node.kind)({node, tensors, dtypes, outputs}).at(0);
 }
 
-at::Tensor clamp(at::Tensor x, const ClampBounds& bounds) {
+at::Tensor clamp(at::Tensor x, const ActivationBounds& bounds) {
   // QNNPACK's kernels write rows in NCHW order whatever order they read.
   if (at::globalContext().qEngine() == at::kQNNPACK) x = x.contiguous();
   const double inf = std::numeric_limits<double>::infinity();
@@ -144,7 +144,7 @@ QuantizedNodes::Group QuantizedNodes::prepare(const QuantizedGroup& plan, size_t
   }
   // There is no conv_transpose_relu: the clamp behind it stands for it.
   if (plan.relu && plan.op == QuantizedOp::kConvTranspose)
-    group.plan.clamp = plan.clamp.value_or(ClampBounds{0, std::numeric_limits<double>::infinity()});
+    group.plan.clamp = plan.clamp.value_or(ActivationBounds{0, std::numeric_limits<double>::infinity()});
   else
     group.op += relu;
   if (!group.packed.isNone()) group.attribute = fmt::format("packed_params_{}", number);

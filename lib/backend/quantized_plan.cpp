@@ -24,20 +24,6 @@ struct Match {
 };
 Match no(std::string reason) { return {std::nullopt, std::move(reason)}; }
 
-std::optional<ClampBounds> activation_bounds(const Graph& graph, const Node& node) {
-  if (node.kind == OpKind::kRelu) return ClampBounds{0, INFINITY};
-  if (node.kind != OpKind::kClip) return std::nullopt;
-  ClampBounds bounds{-INFINITY, INFINITY};
-  for (const size_t i : {size_t{1}, size_t{2}}) {
-    if (!node.input(i).valid()) continue;
-    const Tensor* constant = graph.constant(node.input(i));
-    if (constant == nullptr || constant->numel() != 1) return std::nullopt;
-    (i == 1 ? bounds.low : bounds.high) = constant->to_double()[0];
-  }
-  if (!(bounds.low <= bounds.high)) return std::nullopt;
-  return bounds;
-}
-
 int64_t quantized_bound(double bound, const QuantizedParams& params) {
   return quantize(static_cast<float>(bound), static_cast<float>(params.scale),
                   static_cast<int32_t>(params.zero_point), 0, kQmax);
@@ -151,10 +137,10 @@ class Planner {
 
   /// Fills activation, relu, clamp, quantize and output from what follows `value`.
   std::string follow(ValueId value, QuantizedGroup& group, bool takes_activation) const {
-    std::optional<ClampBounds> bounds;
+    std::optional<ActivationBounds> bounds;
     auto user = graph_.single_user(value);
     if (takes_activation && user && graph_.node(*user).input(0) == value) {
-      bounds = activation_bounds(graph_, graph_.node(*user));
+      bounds = clamp_of(graph_, graph_.node(*user));
       if (bounds) {
         group.activation = *user;
         value = graph_.node(*user).outputs[0];
@@ -174,7 +160,7 @@ class Planner {
 
   // Rounding is monotone: clamping before it is clamping to the rounded bounds after it, and
   // saturation is such a clamp.
-  static void absorb(const ClampBounds& bounds, QuantizedGroup& group) {
+  static void absorb(const ActivationBounds& bounds, QuantizedGroup& group) {
     const bool low = quantized_bound(bounds.low, group.output) == 0;
     const bool high = quantized_bound(bounds.high, group.output) == kQmax;
     group.relu = !low && bounds.low == 0;
@@ -379,7 +365,7 @@ class Planner {
       case OpKind::kRelu:
       case OpKind::kClip:
         group.op = QuantizedOp::kClamp;
-        group.clamp = activation_bounds(graph_, node);
+        group.clamp = clamp_of(graph_, node);
         return group.clamp ? "" : "its bounds are not constant";
       case OpKind::kResize:
         group.op = QuantizedOp::kResize;

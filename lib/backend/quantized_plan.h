@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "ops/activation_fusion.h"
 
 namespace lathe {
 
@@ -55,12 +56,6 @@ enum class QuantizedOp : uint8_t {
 /// "quantized::conv2d" without rank and _relu: "conv", "linear", …
 std::string_view quantized_op_name(QuantizedOp op);
 
-/// Closed bounds in float.
-struct ClampBounds {
-  double low;
-  double high;
-};
-
 /// Nodes that become one quantized operator (two with `clamp`).
 struct QuantizedGroup {
   QuantizedOp op = QuantizedOp::kMove;
@@ -70,7 +65,7 @@ struct QuantizedGroup {
   NodeId activation;         // Relu or Clip behind it; invalid: none
   bool relu = false;         // the operator's _relu form
   /// What saturation and `relu` do not do of the activation.
-  std::optional<ClampBounds> clamp;
+  std::optional<ActivationBounds> clamp;
   NodeId quantize;  // the QuantizeLinear of its output; invalid: an op that only moves
                     // elements, whose readers want them quantized or not
   QuantizedParams output;

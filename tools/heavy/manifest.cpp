@@ -5,6 +5,7 @@
 
 #include "ir/error.h"
 #include "ops/activation_buffers.h"
+#include "ops/activation_fusion.h"
 
 namespace lathe {
 namespace {
@@ -85,6 +86,20 @@ json coverage_json(const Graph& graph, const Profile& profile) {
           {"ops", std::move(ops)}};
 }
 
+namespace {
+
+// What a runtime may compute in one pass: markers for whoever executes the artifact.
+json fusion_rows(const Graph& graph) {
+  json rows = json::array();
+  for (const ActivationFusion& pair : plan_activation_fusion(graph).pairs)
+    rows.push_back({{"node", escape_untrusted(graph.node(pair.producer).name)},
+                    {"activation", escape_untrusted(graph.node(pair.activation).name)},
+                    {"form", activation_text(pair.form)}});
+  return rows;
+}
+
+}  // namespace
+
 json manifest_json(const Report& report, const Graph& before, const Graph& after,
                    const Profile& profile, std::string_view engine) {
   json manifest = {{"schema", "lathe.manifest"},
@@ -98,6 +113,7 @@ json manifest_json(const Report& report, const Graph& before, const Graph& after
                    {"nodes_before", count_nodes(before)},
                    {"nodes_after", count_nodes(after)},
                    {"op_coverage", coverage_json(after, profile)},
+                   {"activation_fusions", fusion_rows(after)},
                    {"expected_environment",
                     {{"engine", engine}, {"profile", profile.name}, {"isa", profile.cpu.isa}}}};
   put_arena(manifest, after, profile);

@@ -11,7 +11,8 @@
 namespace lathe {
 
 /// Schema "lathe.manifest" 1.0: source hash, lathe version, recipe, changes of each pass, nodes
-/// before and after, what the profile would compute in which precision, estimated arena, expected
+/// before and after, what the profile would compute in which precision, activations that a runtime
+/// may fuse into the node before them, estimated arena, expected
 /// environment (`engine` loads it; ISA of the profile's device). Verification and what else one
 /// command knows is added by the caller, the artifact's files by publish_model(). Types of `after`
 /// must have been inferred.

@@ -20,13 +20,9 @@
 namespace lathe {
 namespace {
 
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Module;
-using torch::jit::Node;
-using torch::jit::Value;
+namespace jit = torch::jit;
 
-std::string source_of(const Node& node) {
+std::string source_of(const jit::Node& node) {
   const auto place = node.sourceRange().file_line_col();
   if (!place || std::get<0>(*place).empty()) return {};
   return std::get<0>(*place) + ":" + std::to_string(std::get<1>(*place));
@@ -34,7 +30,7 @@ std::string source_of(const Node& node) {
 
 class Describer {
  public:
-  TorchModule describe(const Module& module, const Graph& graph) {
+  TorchModule describe(const jit::Module& module, const jit::Graph& graph) {
     for (const torch::jit::Method& method : module.get_methods())
       if (method.name() != "forward" && !method.name().starts_with("__"))
         out_.other_methods.push_back(method.name());
@@ -46,7 +42,7 @@ class Describer {
   }
 
  private:
-  TorchValueId define(const Value* value) {
+  TorchValueId define(const jit::Value* value) {
     budget_.charge();
     const auto id = static_cast<TorchValueId>(out_.values.size());
     ids_.emplace(value, id);
@@ -54,27 +50,27 @@ class Describer {
     return id;
   }
 
-  TorchValueId use(const Value* value) const { return ids_.at(value); }
+  TorchValueId use(const jit::Value* value) const { return ids_.at(value); }
 
-  TorchBlock block(const Block& from, int depth) {
+  TorchBlock block(const jit::Block& from, int depth) {
     if (depth > kMaxDescriptionDepth)
       throw over_limit("torchscript.depth", "conditions and loops are nested too deeply");
     TorchBlock to;
-    for (const Value* input : from.inputs()) to.inputs.push_back(define(input));
-    for (const Node* inner : from.nodes()) to.nodes.push_back(node(*inner, depth));
-    for (const Value* output : from.outputs()) to.outputs.push_back(use(output));
+    for (const jit::Value* input : from.inputs()) to.inputs.push_back(define(input));
+    for (const jit::Node* inner : from.nodes()) to.nodes.push_back(node(*inner, depth));
+    for (const jit::Value* output : from.outputs()) to.outputs.push_back(use(output));
     return to;
   }
 
-  TorchNode node(const Node& from, int depth) {
+  TorchNode node(const jit::Node& from, int depth) {
     budget_.charge();
     TorchNode to;
     to.kind = from.kind().toQualString();
     to.source = source_of(from);
     if (const auto* schema = from.maybeSchema()) to.overload = schema->overload_name();
-    for (const Value* input : from.inputs()) to.inputs.push_back(use(input));
-    for (const Block* inner : from.blocks()) to.blocks.push_back(block(*inner, depth + 1));
-    for (const Value* output : from.outputs()) to.outputs.push_back(define(output));
+    for (const jit::Value* input : from.inputs()) to.inputs.push_back(use(input));
+    for (const jit::Block* inner : from.blocks()) to.blocks.push_back(block(*inner, depth + 1));
+    for (const jit::Value* output : from.outputs()) to.outputs.push_back(define(output));
     const std::string where = to.source.empty() ? to.kind : to.source;
     if (from.kind() == c10::prim::Constant) {
       const auto value = torch::jit::toIValue(from.output());
@@ -171,7 +167,7 @@ class Describer {
 
   TorchModule out_;
   DescriptionBudget budget_;
-  std::unordered_map<const Value*, TorchValueId> ids_;
+  std::unordered_map<const jit::Value*, TorchValueId> ids_;
   std::unordered_map<const c10::ivalue::Object*, std::string> objects_;
 };
 
@@ -185,7 +181,7 @@ void attempt(const Pass& pass) {
   }
 }
 
-Module frozen(const Module& module) {
+jit::Module frozen(const jit::Module& module) {
   try {
     return torch::jit::freeze_module(module);
   } catch (const c10::Error&) {
@@ -195,7 +191,7 @@ Module frozen(const Module& module) {
 
 }  // namespace
 
-TorchModule describe_module(Module module) {
+TorchModule describe_module(jit::Module module) {
   if (!module.find_method("forward")) {
     if (module.find_method("forward__0"))
       throw bad_input("torchscript.no_forward", "the module's forward has several overloads", {},
@@ -209,8 +205,8 @@ TorchModule describe_module(Module module) {
                     {}, "call the method that computes the outputs from forward and save again");
   }
   module.eval();
-  const Module ready = frozen(module);
-  std::shared_ptr<Graph> graph = ready.get_method("forward").graph();
+  const jit::Module ready = frozen(module);
+  std::shared_ptr<jit::Graph> graph = ready.get_method("forward").graph();
   torch::jit::Inline(*graph);
   attempt([&] { torch::jit::InlineForkWait(graph); });
   attempt([&] { torch::jit::LowerSimpleTuples(graph); });
