@@ -54,6 +54,16 @@ void forget_inner_shapes(Graph& graph) {
     if (graph.value(id).producer.valid() && !graph.is_output(id)) graph.edit_type(id).dims.reset();
 }
 
+// What `work` throws names the file.
+template <class Work>
+auto within_file(const std::string& path, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    throw error.within(path);
+  }
+}
+
 // "NAME=REST"; throws Error (exit 2) for anything else.
 std::pair<std::string, std::string> name_and_rest(const std::string& text, std::string_view flag,
                                                   const std::string& example) {
@@ -107,7 +117,9 @@ OpenedModel open_torchscript(const std::string& path, const CommonOptions& commo
     load.memory_bytes = parse_bytes(common.max_memory, "--max-memory");
   ConvertOptions options = convert_options(common);
   options.steady_state = steady_state;
-  ConvertedModule converted = convert_module(load_torchscript(path, load), options);
+  // Names the file itself, unlike the conversion.
+  const TorchModule module = load_torchscript(path, load);
+  ConvertedModule converted = within_file(path, [&] { return convert_module(module, options); });
   OpenedModel opened{std::move(converted.model), std::move(converted.first_step),
                      std::move(converted.notes)};
   set_carry(opened.model, {converted.carry.begin(), converted.carry.end()});
@@ -137,14 +149,12 @@ InputShape parse_input_shape(const std::string& text) {
 OpenedModel open_model_file(const std::string& path, const CommonOptions& common,
                             bool steady_state) {
   if (is_torchscript_file(path)) {
-    try {
-      OpenedModel opened = open_torchscript(path, common, steady_state);
+    OpenedModel opened = open_torchscript(path, common, steady_state);
+    within_file(path, [&] {
       infer_shapes(opened.model.graph);
       if (opened.first_step) infer_shapes(opened.first_step->graph);
-      return opened;
-    } catch (const Error& error) {
-      throw error.within(path);
-    }
+    });
+    return opened;
   }
   for (const auto* flag : {&common.input_types, &common.input_values})
     if (!flag->empty())
@@ -152,13 +162,11 @@ OpenedModel open_model_file(const std::string& path, const CommonOptions& common
                       "--input-type and --input-value are for TorchScript files", path);
   OpenedModel opened{load_onnx(path, read_options(common)), {}, {}};
   Graph& graph = opened.model.graph;
-  try {
+  within_file(path, [&] {
     for (const InputShape& shape : input_shapes(common)) fix_input_shape(graph, shape);
     if (!common.input_shapes.empty()) forget_inner_shapes(graph);
     infer_shapes(graph);
-  } catch (const Error& error) {
-    throw error.within(path);
-  }
+  });
   return opened;
 }
 

@@ -119,10 +119,12 @@ void check_kind(const Entries& entries, std::string_view where) {
 }
 
 void check_version(const Entries& entries, std::string_view where) {
-  const auto version = entries.find("version");
+  // Files of format version 6 and later may keep it under the other name (inline_container.cc).
+  auto version = entries.find(".data/version");
+  if (version == entries.end()) version = entries.find("version");
   if (version == entries.end())
     throw bad_input("torchscript.version", "the archive does not say its format version",
-                    std::string(where));
+                    std::string(where), "it is no file of torch.jit.save");
   std::string text = zip_entry_text(*version->second, where, 64);
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   int64_t number = 0;
@@ -178,9 +180,10 @@ void check_code(const Entries& entries, std::string_view where) {
     files.emplace(name, zip_entry_text(*entry, where, kMaxCodeBytes));
   }
   if (const auto found = find_load_time_code(files))
-    throw bad_input("torchscript.needs_trust", "runs code while it is loaded: " + found->reason,
-                    fmt::format("{}: {}", where, escape_untrusted(found->place)),
-                    "--trust opens it, still in a locked-in process");
+    throw bad_input(
+        "torchscript.needs_trust", "runs code while it is loaded: " + found->reason,
+        fmt::format("{}: {}", where, escape_untrusted(found->place)),
+        "--trust opens it, in a locked-in process (bench --engine torchscript: in lathe's own)");
 }
 
 }  // namespace

@@ -412,10 +412,7 @@ bool has_ranks(const ConvertedModule& converted) {
       graph.inputs(), [&](ValueId input) { return graph.value(input).type.dims.has_value(); });
 }
 
-}  // namespace
-
-ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& given) {
-  const ConvertOptions options = with_input_notes(module, given);
+ConvertedModule convert_anew(const TorchModule& module, const ConvertOptions& options) {
   if (!options.steady_state) return convert_as(module, options, false);
   // Without assumptions when that gives a graph of known ranks.
   std::optional<ConvertedModule> exact;
@@ -427,6 +424,17 @@ ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& 
   if (exact && has_ranks(*exact)) return std::move(*exact);
   ConvertedModule steady = convert_as(module, options, true);
   return exact && !has_ranks(steady) ? std::move(*exact) : std::move(steady);
+}
+
+}  // namespace
+
+ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& given) {
+  ConvertedModule converted = convert_anew(module, with_input_notes(module, given));
+  if (module.was_training)
+    converted.notes.insert(converted.notes.begin(),
+                           "the file was saved in training mode; it is taken in evaluation mode "
+                           "(Dropout and BatchNorm compute something else there)");
+  return converted;
 }
 
 }  // namespace lathe

@@ -121,6 +121,8 @@ struct TorchModule {
   /// Of each input behind the module itself, from lathe's own files; empty: not known.
   std::vector<InputNote> input_notes;
   std::vector<std::string> other_methods;  // names besides forward, sorted
+  /// Saved in training mode: what is described is the module in evaluation mode.
+  bool was_training = false;
   std::string class_name;
 };
 

@@ -258,6 +258,7 @@ class Reader {
 TorchModule read_module(Reader& reader) {
   TorchModule module;
   module.class_name = reader.text();
+  module.was_training = reader.flag();
   const size_t methods = reader.count(4);
   for (size_t i = 0; i < methods; ++i) module.other_methods.push_back(reader.text());
   const size_t values = reader.count(13);

@@ -126,6 +126,7 @@ void write_description(const TorchModule& module, const WriteBytes& write) {
   out.raw("LTS1");
   out.number(uint8_t{1});
   out.text(module.class_name);
+  out.flag(module.was_training);
   out.count(module.other_methods.size());
   for (const std::string& name : module.other_methods) out.text(name);
   out.count(module.values.size());

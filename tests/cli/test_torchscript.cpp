@@ -114,6 +114,15 @@ TEST_CASE("flags of TorchScript inputs that do not fit are refused") {
                 {"--input-value"});
   check_refused(run_lathe({"compile", kModel, "-o", out, "--input-value", "image=1"}), 2,
                 {"TorchScript"});
+  const std::string script = scratch.file("o.pt");
+  check_refused(
+      run_lathe({"compile", kModel, "-o", script, "--target", "torchscript", "--float16"}), 2,
+      {"--float16"});
+  check_refused(
+      run_lathe({"compile", kModel, "-o", script, "--target", "torchscript", "--opset", "13"}), 2,
+      {"--opset"});
+  check_refused(run_lathe({"compile", kModel, "-o", out, "--opset", "25"}), 2,
+                {"--opset", "x86-64-vnni"});
   CHECK_FALSE(fs::exists(out));
 }
 

@@ -14,6 +14,7 @@ TorchModule small_module() {
   TorchModule module;
   module.class_name = "__torch__.Net";
   module.other_methods = {"step"};
+  module.was_training = true;
   TorchType object, tensor, list;
   object.kind = TorchType::Kind::kObject;
   tensor.kind = TorchType::Kind::kTensor;
@@ -85,6 +86,7 @@ TEST_CASE("a description comes back as it was written") {
   const TorchModule back = read_description(message, "net.pt");
   CHECK(back.class_name == module.class_name);
   CHECK(back.other_methods == module.other_methods);
+  CHECK(back.was_training);
   REQUIRE(back.values.size() == 7);
   CHECK(back.values[4].type.contained.at(0).kind == TorchType::Kind::kTensor);
   const TorchNode& branch = back.forward.nodes.at(2);

@@ -1,7 +1,10 @@
 #include "heavy/model_artifact.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 
+#include "ir/error.h"
 #include "onnx/read_model.h"
 #include "ops/op_row.h"
 #include "os/publish.h"
@@ -12,6 +15,12 @@ namespace lathe {
 WrittenModel write_model_for(const Model& model, const Profile& profile,
                              const std::optional<int64_t>& opset_limit, const std::string& output,
                              bool external_data) {
+  if (opset_limit && *opset_limit > profile.runtime.max_opset)
+    throw bad_usage(
+        "opset.profile",
+        fmt::format("profile {} reads opsets up to {}", profile.name, profile.runtime.max_opset),
+        fmt::format("--opset {}", *opset_limit),
+        "take that opset, or a --profile of a newer runtime");
   WriteOptions options;
   options.max_opset = std::min(kNewestWrittenOpset, profile.runtime.max_opset);
   if (opset_limit) options.max_opset = std::min(options.max_opset, *opset_limit);

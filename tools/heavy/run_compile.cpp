@@ -78,6 +78,10 @@ int run_compile(const CompileOptions& options, Console& console) {
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the model go?", "-o",
                     fmt::format("add -o OUT{}", target.suggested_extension));
+  if (target.format != "onnx" && (options.float16 || options.opset))
+    throw bad_usage("usage.target", "only ONNX files have an opset and float16 arithmetic",
+                    options.float16 ? "--float16" : "--opset",
+                    fmt::format("leave it out with --target {}", target.name));
   if (options.external_data && target.format != "onnx")
     throw bad_usage("usage.external_data",
                     fmt::format("a {} file holds its weights", target.format), "--external-data",

@@ -1,5 +1,6 @@
 #include "heavy/seeded_inputs.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -14,6 +15,7 @@ enum class Fill { kZeros, kLarge, kRandom };
 struct SeededInput {
   Fill fill = Fill::kRandom;
   int64_t batch = 1;
+  int64_t free_size = 64;  // of unknown sizes that are no batch
 };
 
 bool is_comparison(OpKind kind) {
@@ -37,10 +39,28 @@ void compared_numbers(const Graph& graph, ValueId value, std::set<int64_t>& numb
   }
 }
 
-Tensor filled(const Value& value, const SeededInput& seeded, double large, uint64_t seed,
-              uint64_t stream) {
+// Symbols that stand for the batch: those of leading sizes.
+std::set<std::string> batch_symbols(const Graph& graph) {
+  std::set<std::string> symbols;
+  for (const ValueId id : graph.inputs()) {
+    const auto& dims = graph.value(id).type.dims;
+    if (dims && !dims->empty() && !dims->front().known() && !dims->front().symbol.empty())
+      symbols.insert(dims->front().symbol);
+  }
+  return symbols;
+}
+
+Tensor filled(const Value& value, const std::set<std::string>& batches, const SeededInput& seeded,
+              double large, uint64_t seed, uint64_t stream) {
   ModelInput input{value.name, value.type.dtype, value.type.dims.value_or(Dims{})};
-  if (!input.dims.empty() && !input.dims[0].known()) input.dims[0] = Dim::of(seeded.batch);
+  for (size_t axis = 0; axis < input.dims.size(); ++axis) {
+    Dim& dim = input.dims[axis];
+    if (dim.known()) continue;
+    const bool batch = axis == 0 || batches.contains(dim.symbol);
+    // A size without a name inside of a state or mask is a batch more often than not.
+    const bool inner = dim.symbol.empty() && axis + 1 < input.dims.size();
+    dim = Dim::of(batch || inner ? seeded.batch : seeded.free_size);
+  }
   const Shape shape = random_shape(input);
   const Tensor random = random_tensor(input.dtype, shape, seed, stream);
   if (seeded.fill == Fill::kRandom) return random;
@@ -71,12 +91,27 @@ std::vector<std::vector<Tensor>> seeded_inputs(const Interpreter& interpreter, d
   }
   std::vector<std::vector<Tensor>> kept;
   std::string refusal;
+  const std::set<std::string> batches = batch_symbols(graph);
+  const auto has_free_size = [&](ValueId id) {
+    const auto& dims = graph.value(id).type.dims;
+    return dims && std::any_of(dims->begin() + (dims->empty() ? 0 : 1), dims->end(),
+                               [](const Dim& dim) { return !dim.known(); });
+  };
+  // Sizes that networks for sound and pictures commonly take; the first that the graph accepts.
+  std::vector<int64_t> free_sizes{64, 224, 512, 16, 1};
+  if (std::none_of(graph.inputs().begin(), graph.inputs().end(), has_free_size))
+    free_sizes.resize(1);
   uint64_t number = 0;
-  for (const SeededInput& kind : kKinds) {
+  for (size_t i = 0; i < std::size(kKinds) * free_sizes.size(); ++i) {
+    const size_t size = i / std::size(kKinds);
+    if (i % std::size(kKinds) == 0 && !kept.empty()) break;
+    if (i % std::size(kKinds) == 0) number = 0;
+    SeededInput kind = kKinds[i % std::size(kKinds)];
+    kind.free_size = free_sizes[size];
     std::vector<Tensor> inputs;
     for (const ValueId id : graph.inputs()) {
       const Value& value = graph.value(id);
-      inputs.push_back(filled(value, kind, large, seed, number * 64 + inputs.size()));
+      inputs.push_back(filled(value, batches, kind, large, seed, number * 64 + inputs.size()));
       if (const auto it = choices.find(id); it != choices.end()) {
         const auto chosen = static_cast<double>(it->second[number % it->second.size()]);
         inputs.back() = tensor_from_doubles(value.type.dtype, inputs.back().shape(), {chosen},

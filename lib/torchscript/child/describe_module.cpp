@@ -204,6 +204,7 @@ TorchModule describe_module(jit::Module module) {
                         (names.empty() ? std::string() : "; its methods: " + names),
                     {}, "call the method that computes the outputs from forward and save again");
   }
+  const bool was_training = module.is_training();
   module.eval();
   const jit::Module ready = frozen(module);
   std::shared_ptr<jit::Graph> graph = ready.get_method("forward").graph();
@@ -218,6 +219,7 @@ TorchModule describe_module(jit::Module module) {
   attempt([&] { torch::jit::LowerSimpleTuples(graph); });
   torch::jit::EliminateDeadCode(graph);
   TorchModule out = Describer().describe(ready, *graph);
+  out.was_training = was_training;
   // Freezing copies the class under another name.
   if (const auto& name = module.type()->name()) out.class_name = name->qualifiedName();
   return out;
