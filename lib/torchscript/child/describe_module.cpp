@@ -181,7 +181,19 @@ void attempt(const Pass& pass) {
   }
 }
 
+// Freezing copies the module, and copying runs __setstate__ a second time: harmless for PyTorch's
+// packed weights, not for what a user wrote.
+bool has_own_setstate(const jit::Module& module) {
+  for (const jit::Module& inner : module.modules()) {
+    const auto& name = inner.type()->name();
+    const bool of_torch = name && name->qualifiedName().starts_with("__torch__.torch.");
+    if (!of_torch && inner.find_method("__setstate__")) return true;
+  }
+  return false;
+}
+
 jit::Module frozen(const jit::Module& module) {
+  if (has_own_setstate(module)) return module;
   try {
     return torch::jit::freeze_module(module);
   } catch (const c10::Error&) {
