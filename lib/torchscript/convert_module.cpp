@@ -431,9 +431,9 @@ ConvertedModule convert_anew(const TorchModule& module, const ConvertOptions& op
 ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& given) {
   ConvertedModule converted = convert_anew(module, with_input_notes(module, given));
   if (module.was_training)
-    converted.notes.insert(converted.notes.begin(),
-                           "the file was saved in training mode; it is taken in evaluation mode "
-                           "(Dropout and BatchNorm compute something else there)");
+    converted.notes.emplace_back(
+        "the file was saved in training mode; it is taken in evaluation mode (Dropout and BatchNorm "
+        "compute something else there)");
   return converted;
 }
 

@@ -86,9 +86,10 @@ TEST_CASE("convert_float16: measurements keep nodes, and may say that nothing el
   CHECK(is_converted(graph, by_rule, maker("y")) == false);
   const Float16Plan known = plan_float16(graph, measured, true);
   CHECK(known.kept.at(maker("k")) == "a constant is beyond 65504");
+  CHECK(is_converted(graph, known, maker("a")));
   CHECK(is_converted(graph, known, maker("y")));
   Graph converted = graph;
-  CHECK(convert_float16(converted, known) == 1);
+  CHECK(convert_float16(converted, known) == 2);
   CHECK(type_of(converted, "w") == DType::kFloat32);
 }
 
