@@ -40,10 +40,14 @@ check_files() {
 
 check_use() {
   local prefix=$1 lathe=$1/bin/lathe
-  "$lathe" --help | grep -q quantize || fail "--help"
+  "$lathe" --help >help.txt
+  grep -q quantize help.txt || fail "--help"
   [ "$("$lathe" --version)" = "lathe $version" ] || fail "--version says $("$lathe" --version)"
-  "$lathe" inspect glyphs.onnx | grep -q Conv || fail "inspect"
-  "$lathe" profiles | grep -q raspberry_pi_4 || fail "profiles"
+  # Into a file: a reader that stops early would close the pipe.
+  "$lathe" inspect glyphs.onnx >inspected.txt
+  grep -q Conv inspected.txt || fail "inspect"
+  "$lathe" profiles >profiles.txt
+  grep -q raspberry_pi_4 profiles.txt || fail "profiles"
   # Loads liblathe.so: which one, the loader says itself.
   LD_DEBUG=files "$lathe" quantize glyphs.onnx --data random --samples 4 -o int8.onnx \
     --report int8.json 2> loader.txt || { tail -20 loader.txt; fail "quantize"; }

@@ -216,7 +216,8 @@ TorchModule describe_module(jit::Module module) {
                         (names.empty() ? std::string() : "; its methods: " + names),
                     {}, "call the method that computes the outputs from forward and save again");
   }
-  const bool was_training = module.is_training();
+  // Frozen modules have no such attribute, and is_training() would say yes.
+  const bool was_training = module.hasattr("training") && module.is_training();
   module.eval();
   const jit::Module ready = frozen(module);
   std::shared_ptr<jit::Graph> graph = ready.get_method("forward").graph();
