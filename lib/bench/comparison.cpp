@@ -1,20 +1,16 @@
 #include "bench/comparison.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 
+#include "bench/comparison_merge.h"
 #include "bench/random.h"
 #include "ir/error.h"
 
 namespace lathe {
 namespace {
-
-// A signed-rank test on fewer pairs could not reach 2.5 % either.
-constexpr size_t kFewestPairs = 6;
 
 struct Side {
   const Runnable* run;
@@ -33,7 +29,7 @@ double time_block(Side& side, size_t kept, const Clock& clock) {
   return std::max(fastest, 1.0);  // a coarse clock may read 0, which has no logarithm
 }
 
-size_t choose_block_iterations(const ComparisonOptions& options, const Comparison& result) {
+size_t choose_block_iterations(const ComparisonOptions& options, const ProcessRatios& result) {
   const double slower = std::max(
       {result.baseline_warm_up.last_median_ns, result.candidate_warm_up.last_median_ns, 1.0});
   const double fitting = std::ceil(static_cast<double>(options.block_ns) / slower);
@@ -42,61 +38,79 @@ size_t choose_block_iterations(const ComparisonOptions& options, const Compariso
                                               : std::max<size_t>(2, static_cast<size_t>(fitting));
 }
 
-struct PairedRatios {
-  std::vector<double> candidate;  // log candidate / baseline
-  std::vector<double> itself;     // log baseline again / baseline
+// Runs pairs of blocks and keeps what they gave, with the order in which they ran.
+class PairRunner {
+ public:
+  PairRunner(const Runnable& baseline, const Runnable& candidate, const ComparisonOptions& options,
+             const Conduct& conduct)
+      : conduct_(conduct), random_(options.seed), start_(conduct.clock()) {
+    taken_.baseline_warm_up = warm_up(baseline, options.warm_up, conduct);
+    taken_.candidate_warm_up = warm_up(candidate, options.warm_up, conduct);
+    taken_.block_iterations = choose_block_iterations(options, taken_);
+    sides_ = {Side{&baseline, taken_.baseline_warm_up.iterations},
+              Side{&candidate, taken_.candidate_warm_up.iterations}};
+    max_ns_ = options.max_ns;
+  }
+
+  size_t pairs() const { return raw_.size(); }
+
+  /// Runs until there are `wanted` pairs; false, with the reason kept, when something ends it.
+  bool run_to(size_t wanted) {
+    while (raw_.size() < wanted) {
+      if (conduct_.interrupted()) {
+        taken_.stop_reason = StopReason::kInterrupted;
+        return false;
+      }
+      if (conduct_.clock() - start_ >= max_ns_) {
+        taken_.stop_reason = StopReason::kMaxTime;
+        return false;
+      }
+      run_pair();
+    }
+    taken_.stop_reason = StopReason::kIterations;
+    return true;
+  }
+
+  ProcessRatios taken() const {
+    ProcessRatios result = taken_;
+    result.order_effect = order_effect();
+    for (size_t i = 0; i < raw_.size(); ++i) {
+      result.log_ratios.push_back(raw_[i] - (candidate_last_[i] ? 1 : -1) * result.order_effect);
+    }
+    result.time_ns = conduct_.clock() - start_;
+    return result;
+  }
+
+ private:
+  void run_pair() {
+    // The second of two pairs turns the first one's order round.
+    const bool candidate_last =
+        candidate_last_.size() % 2 == 1 ? !candidate_last_.back() : random_.below(2) == 1;
+    std::array<double, 2> block{};
+    for (const size_t which : {candidate_last ? size_t{0} : 1, candidate_last ? size_t{1} : 0}) {
+      block[which] = time_block(sides_[which], taken_.block_iterations, conduct_.clock);
+    }
+    raw_.push_back(std::log(block[1] / block[0]));
+    candidate_last_.push_back(candidate_last);
+  }
+
+  double order_effect() const {
+    std::vector<double> halves;
+    for (size_t i = 0; i + 1 < raw_.size(); i += 2) {
+      halves.push_back((candidate_last_[i] ? 1 : -1) * (raw_[i] - raw_[i + 1]) / 2);
+    }
+    return halves.size() < 3 ? 0 : hodges_lehmann(halves);
+  }
+
+  const Conduct& conduct_;
+  BenchRandom random_;
+  int64_t start_;
+  int64_t max_ns_ = 0;
+  std::array<Side, 2> sides_{};
+  ProcessRatios taken_;
+  std::vector<double> raw_;
+  std::vector<bool> candidate_last_;
 };
-
-void run_pair(Side& baseline, Side& candidate, size_t kept, const Clock& clock, BenchRandom& random,
-              PairedRatios& ratios) {
-  std::array<size_t, 3> order = {0, 1, 2};
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  std::array<double, 3> block{};
-  for (const size_t which : order) {
-    block[which] = time_block(which == 1 ? candidate : baseline, kept, clock);
-  }
-  ratios.candidate.push_back(std::log(block[1] / block[0]));
-  ratios.itself.push_back(std::log(block[2] / block[0]));
-}
-
-Interval ratio_interval(const std::vector<double>& log_ratios, const BootstrapOptions& options) {
-  const Interval logs = bootstrap_interval({log_ratios}, options);
-  return {std::exp(logs.low), std::exp(logs.high)};
-}
-
-void look(const PairedRatios& ratios, const ComparisonOptions& options, Comparison& result) {
-  const BootstrapOptions bootstrap = {result.confidence, options.resamples, options.seed};
-  result.interval = ratio_interval(ratios.candidate, bootstrap);
-  result.ratio = std::exp(hodges_lehmann(ratios.candidate));
-  const Interval itself = ratio_interval(ratios.itself, bootstrap);
-  result.noise_floor = (itself.high - itself.low) / 2;
-  result.effective_tolerance = std::max(options.tolerance, 3 * *result.noise_floor);
-  result.verdict = judge_ratio(*result.interval, result.effective_tolerance);
-}
-
-// A pass under a raised tolerance says less than was asked. More pairs lower the noise floor, so
-// they are taken while there are looks left.
-bool is_settled(const Comparison& result) {
-  switch (result.verdict) {
-    case ComparisonVerdict::kRegressed:
-    case ComparisonVerdict::kImproved: return true;
-    case ComparisonVerdict::kPass: return result.effective_tolerance <= result.tolerance;
-    case ComparisonVerdict::kInconclusive: return false;
-  }
-  throw InternalError("is_settled: unknown verdict");
-}
-
-std::string note_on(const Comparison& result) {
-  if (!result.ratio) {
-    return fmt::format("{} pairs were run; at least {} are needed for a verdict", result.pairs,
-                       kFewestPairs);
-  }
-  if (result.effective_tolerance > result.tolerance) {
-    return fmt::format("this machine cannot resolve {:.3g} % now; it resolves {:.2g} %",
-                       100 * result.tolerance, 100 * result.effective_tolerance);
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -117,51 +131,35 @@ ComparisonVerdict judge_ratio(const Interval& ratio, double tolerance) {
   return ComparisonVerdict::kInconclusive;
 }
 
+ProcessRatios measure_pairs(const Runnable& baseline, const Runnable& candidate,
+                            const ComparisonOptions& options, const Conduct& conduct) {
+  PairRunner runner(baseline, candidate, options, conduct);
+  runner.run_to(std::max(options.pairs, kFewestPairs));
+  return runner.taken();
+}
+
 Comparison compare_runs(const Runnable& baseline, const Runnable& candidate,
                         const ComparisonOptions& options, const Conduct& conduct) {
-  const int64_t start = conduct.clock();
   const size_t looks = std::max<size_t>(1, options.looks);
+  PairRunner runner(baseline, candidate, options, conduct);
   Comparison result;
-  result.tolerance = result.effective_tolerance = options.tolerance;
-  result.confidence = 1 - (1 - options.confidence) / static_cast<double>(looks);
-  result.baseline_warm_up = warm_up(baseline, options.warm_up, conduct);
-  result.candidate_warm_up = warm_up(candidate, options.warm_up, conduct);
-  result.block_iterations = choose_block_iterations(options, result);
-
-  Side first = {&baseline, result.baseline_warm_up.iterations};
-  Side second = {&candidate, result.candidate_warm_up.iterations};
-  BenchRandom random(options.seed);
-  PairedRatios ratios;
   size_t next_look = std::max(options.pairs, kFewestPairs);
   // Only the planned looks may decide: stopping whenever the result pleases would raise the rate
   // of false alarms. Running out of time ends with one last look, which takes the place of the
   // next.
-  while (true) {
-    if (conduct.interrupted()) {
-      result.stop_reason = StopReason::kInterrupted;
-    } else if (conduct.clock() - start >= options.max_ns) {
-      result.stop_reason = StopReason::kMaxTime;
-    } else if (ratios.candidate.size() < next_look) {
-      run_pair(first, second, result.block_iterations, conduct.clock, random, ratios);
-      continue;
-    } else {
-      look(ratios, options, result);
-      ++result.looks;
-      next_look *= 2;
-      result.stop_reason = is_settled(result) ? StopReason::kConverged : StopReason::kIterations;
-      if (is_settled(result) || result.looks == looks) break;
-      continue;
+  for (size_t look = 1; look <= looks; ++look) {
+    const bool reached = runner.run_to(next_look);
+    const ProcessRatios taken = runner.taken();
+    result = merge_comparison({taken}, options);
+    result.looks = result.ratio ? look : look - 1;
+    result.stop_reason = taken.stop_reason;
+    if (!reached) break;
+    if (is_settled(result)) {
+      result.stop_reason = StopReason::kConverged;
+      break;
     }
-    if (ratios.candidate.size() >= kFewestPairs) {
-      look(ratios, options, result);
-      ++result.looks;
-    }
-    break;
+    next_look *= 2;
   }
-  result.pairs = ratios.candidate.size();
-  result.log_ratios = std::move(ratios.candidate);
-  result.time_ns = conduct.clock() - start;
-  result.note = note_on(result);
   return result;
 }
 

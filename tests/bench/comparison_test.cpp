@@ -107,11 +107,11 @@ TEST_CASE("an interruption ends it with what there is") {
   SimulatedMachine machine(Noise::kQuiet, 7);
   Conduct conduct = machine.conduct();
   size_t asked = 0;
-  conduct.interrupted = [&] { return ++asked > 60; };
+  conduct.interrupted = [&] { return ++asked > 40; };
   const Comparison c =
       compare_runs(machine.workload(1e6), machine.workload(1e6), fast_options(0), conduct);
   CHECK(c.stop_reason == StopReason::kInterrupted);
-  CHECK(c.pairs < 60);
+  CHECK(c.pairs < 40);
 }
 
 TEST_CASE("slow models get short blocks") {
