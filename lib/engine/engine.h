@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/node_observer.h"
 #include "ir/tensor.h"
+#include "run/runtime_value.h"
 
 namespace lathe {
 
@@ -23,6 +25,14 @@ class Engine {
   /// Runs sample number `iteration` modulo their count; the outputs are dropped. Throws Error
   /// (exit 3) when the model cannot be computed on it, exit 8 when memory runs out.
   virtual void execute(size_t iteration) = 0;
+
+  /// What the engine computes for one sample, for accuracies: one value per graph input, one per
+  /// graph output (a trusted TorchScript file: what its forward returns). Errors as execute.
+  virtual std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) = 0;
+
+  /// From now on executions tell `observer` of every node of the graph that the engine was made
+  /// from; an empty one ends that. False, and nothing changes, where the engine does not see nodes.
+  virtual bool observe(NodeObserver observer) { return !observer; }
 };
 
 }  // namespace lathe

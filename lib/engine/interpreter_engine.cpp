@@ -1,5 +1,7 @@
 #include "engine/interpreter_engine.h"
 
+#include <utility>
+
 #include "ir/error.h"
 
 namespace lathe {
@@ -15,7 +17,16 @@ void InterpreterEngine::prepare(const std::vector<std::vector<Tensor>>& samples)
 
 void InterpreterEngine::execute(size_t iteration) {
   if (samples_.empty()) throw InternalError("InterpreterEngine::execute: nothing was prepared");
-  interpreter_.run(samples_[iteration % samples_.size()]);
+  interpreter_.run(samples_[iteration % samples_.size()], options_);
+}
+
+std::vector<RuntimeValue> InterpreterEngine::run(const std::vector<RuntimeValue>& inputs) {
+  return interpreter_.run(inputs);
+}
+
+bool InterpreterEngine::observe(NodeObserver observer) {
+  options_.on_node = std::move(observer);
+  return true;
 }
 
 }  // namespace lathe

@@ -15,9 +15,12 @@ class InterpreterEngine : public Engine {
   std::string_view name() const override { return "interpreter"; }
   void prepare(const std::vector<std::vector<Tensor>>& samples) override;
   void execute(size_t iteration) override;
+  std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;
+  bool observe(NodeObserver observer) override;
 
  private:
   Interpreter interpreter_;
+  RunOptions options_;
   std::vector<std::vector<RuntimeValue>> samples_;
 };
 

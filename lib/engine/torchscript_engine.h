@@ -27,6 +27,7 @@ class TorchScriptEngine : public Engine {
   /// LibTorch profiles and specializes during the first two executions.
   void prepare(const std::vector<std::vector<Tensor>>& samples) override;
   void execute(size_t iteration) override;
+  std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;
 
   /// What was made of the graph; empty for a file.
   const TorchScriptArtifact& artifact() const { return artifact_; }
@@ -34,7 +35,8 @@ class TorchScriptEngine : public Engine {
  private:
   TorchScriptArtifact artifact_;
   TorchScriptProgram program_;
-  std::vector<size_t> arguments_;  // empty: all
+  std::vector<size_t> arguments_;    // empty: all
+  std::vector<DType> output_types_;  // of the graph's outputs; empty for a file
   std::vector<std::vector<at::Tensor>> samples_;
 };
 
