@@ -147,10 +147,16 @@ TEST_CASE("verdicts and the order of exit codes") {
   CHECK(verdict_of(ExitCode::kGateMissed) == "fail");
   CHECK(verdict_of(ExitCode::kInconclusive) == "inconclusive");
   CHECK(verdict_of(ExitCode::kInterrupted) == "error");
-  CHECK(worse(ExitCode::kGateMissed, ExitCode::kLimit) == ExitCode::kLimit);
-  CHECK(worse(ExitCode::kLimit, ExitCode::kInternal) == ExitCode::kInternal);
-  CHECK(worse(ExitCode::kBadInput, ExitCode::kOutput) == ExitCode::kOutput);
-  CHECK(worse(ExitCode::kInconclusive, ExitCode::kGateMissed) == ExitCode::kGateMissed);
+  // DESIGN: 1, 8, 9, 3, 6, 4, 5 in that order; an interruption before all of them.
+  const std::vector<ExitCode> order = {
+      ExitCode::kInterrupted, ExitCode::kInternal,    ExitCode::kLimit,
+      ExitCode::kOutput,      ExitCode::kBadInput,    ExitCode::kEnvironment,
+      ExitCode::kGateMissed,  ExitCode::kInconclusive, ExitCode::kBatchFailed};
+  for (size_t i = 0; i < order.size(); ++i)
+    for (size_t j = i; j < order.size(); ++j) {
+      CHECK(worse(order[i], order[j]) == order[i]);
+      CHECK(worse(order[j], order[i]) == order[i]);
+    }
   CHECK(worse(ExitCode::kDone, ExitCode::kBatchFailed) == ExitCode::kBatchFailed);
   CHECK(worse(ExitCode::kDone, ExitCode::kDone) == ExitCode::kDone);
 }

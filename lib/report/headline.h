@@ -1,0 +1,40 @@
+// The sentences that say how a run ended, the same on the page, in annotations and in test reports.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lathe {
+
+/// "PASS", "FAIL", "INCONCLUSIVE", "ERROR" or, for a report without a known verdict, "UNKNOWN".
+std::string verdict_word(const nlohmann::json& report);
+
+/// One line: gates, speed, size, quality, or the error. Text from files is escaped for a terminal
+/// (escape_untrusted), not for a format.
+std::string report_headline(const nlohmann::json& report);
+
+/// A gate's figure in the unit of its metric: "1.23 ms", "128.7 KiB", "1.64x", "98.3 %".
+std::string gate_value_text(std::string_view metric, double value);
+
+/// Latencies, throughput and speed-up: what an operator that got slower explains.
+bool metric_is_time(std::string_view metric);
+
+/// One line that says what a gate found: "speedup is 0.78x (CI 0.75x–0.81x), must be >= 0.9x:
+/// Conv_12 (Conv) +1.2 ms".
+std::string gate_sentence(const nlohmann::json& report, const nlohmann::json& gate);
+
+/// What got slower in the case `id`, from the comparison's op_deltas; empty when nothing is known.
+std::string blame_of(const nlohmann::json& report, const nlohmann::json& id);
+
+/// "−52 %", "+1.3 %", "±0 %"; "–" when it cannot be said.
+std::string change_text_of(const nlohmann::json& before, const nlohmann::json& after);
+
+/// "1.64x faster (CI 1.34–2.07)" of one of comparison.cases; empty without a ratio.
+std::string speed_sentence(const nlohmann::json& row);
+
+/// Gates with failed ones first, the largest excess over the limit first; then the undecided.
+std::vector<const nlohmann::json*> worst_gates(const nlohmann::json& report);
+
+}  // namespace lathe

@@ -1,0 +1,37 @@
+// Sections of the report page, each empty when the report has nothing to show in it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace lathe {
+
+// html_sections.cpp: of every subcommand.
+std::string html_gates(const nlohmann::json& report);
+std::string html_models(const nlohmann::json& report);
+std::string html_quality(const nlohmann::json& report);
+std::string html_warnings(const nlohmann::json& report);
+std::string html_host(const nlohmann::json& report);
+std::string html_run(const nlohmann::json& report);
+
+// html_cases.cpp, html_figures.cpp and html_ops.cpp: of bench.
+std::string html_before_after(const nlohmann::json& report);
+std::string html_cases(const nlohmann::json& report);
+std::string html_comparison(const nlohmann::json& report);
+std::string html_figures(const nlohmann::json& report);
+std::string html_ops(const nlohmann::json& report);
+std::string html_measurement(const nlohmann::json& report);
+
+// html_layers.cpp: of quantize and compile.
+std::string html_layers(const nlohmann::json& report);
+std::string html_plan(const nlohmann::json& report);
+std::string html_verification(const nlohmann::json& report);
+std::string html_steps(const nlohmann::json& report);
+
+// How figures are shown; "–" with the reason as its title where one is absent.
+std::string shown_time(const nlohmann::json& object, const char* key);
+std::string shown_bytes(const nlohmann::json& object, const char* key);
+std::string shown_number(const nlohmann::json& object, const char* key);
+std::string shown_metric(const nlohmann::json& row, const char* key);
+
+}  // namespace lathe

@@ -1,0 +1,143 @@
+#include "report/measures.h"
+
+#include <fmt/format.h>
+
+#include "report/fields.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+const json& model_with_hash(const json& report, const json& hash) {
+  static const json nothing;
+  for (const char* role : {"model", "model_out"})
+    if (field(field(report, role), "sha256") == hash) return field(report, role);
+  if (const json& models = field(report, "models"); models.is_object())
+    for (const json& model : models)
+      if (field(model, "sha256") == hash) return model;
+  return nothing;
+}
+
+// "p95" of 0.95 and of 95.
+std::string percentile_name(double p) { return fmt::format("p{:g}", p <= 1 ? 100 * p : p); }
+
+class Collector {
+ public:
+  Collector(std::string series, std::string model)
+      : series_(std::move(series)), model_(std::move(model)) {}
+
+  void add(const char* name, const char* unit, const json& value, bool bigger_is_better = false) {
+    if (const auto number = number_of(value))
+      out_.push_back(
+          {series_, model_, name, unit, *number, interval_field(value), bigger_is_better});
+  }
+  void add(Measure measure) {
+    measure.series = series_;
+    measure.model = model_;
+    out_.push_back(std::move(measure));
+  }
+  void move_to(std::vector<Measure>& all) {
+    for (Measure& measure : out_) all.push_back(std::move(measure));
+  }
+
+ private:
+  std::string series_;
+  std::string model_;
+  std::vector<Measure> out_;
+};
+
+void add_case(const json& report, const json& row, std::vector<Measure>& all) {
+  Collector out(case_name(report, row), case_model(report, row));
+  const json& latency = field(row, "latency");
+  out.add("latency", "ns", field(latency, "median"));
+  for (const json& percentile : list_field(latency, "percentiles")) {
+    const auto p = number_field(percentile, "p");
+    if (!p || *p == 0.5) continue;
+    out.add(percentile_name(*p).c_str(), "ns", percentile);
+  }
+  if (const auto rate = number_field(field(row, "throughput"), "items_per_s"))
+    out.add(
+        {{}, {}, "throughput", "items/s", *rate, interval_field(field(row, "throughput")), true});
+  out.add("goodput", "items/s", field(field(row, "schedule"), "goodput_qps"), true);
+  out.add("arena", "bytes", field(field(row, "memory"), "arena_planned_bytes"));
+  out.add("peak_memory", "bytes", field(field(row, "memory"), "hwm_bytes"));
+  out.add("energy", "J", field(field(row, "energy"), "joules"));
+  out.move_to(all);
+}
+
+void add_speedup(const json& report, const json& row, std::vector<Measure>& all) {
+  const json& ratio = field(row, "ratio");
+  const auto value = number_of(ratio);
+  if (!value || *value <= 0) return;
+  Measure measure{{}, {}, "speedup", "ratio", 1 / *value, std::nullopt, true};
+  if (const auto ci = interval_field(ratio); ci && ci->first > 0)
+    measure.ci95 = {1 / ci->second, 1 / ci->first};
+  Collector out(case_name(report, row), case_model(report, row));
+  out.add(std::move(measure));
+  out.move_to(all);
+}
+
+}  // namespace
+
+bool metric_grows_with_quality(const std::string& metric) {
+  return metric != "mse" && metric != "mae";
+}
+
+bool metric_is_share(const std::string& metric) {
+  return metric == "top1" || metric == "top5" || metric == "miou" || metric == "agreement";
+}
+
+const json& model_before(const json& report) {
+  static const json nothing;
+  if (const json& against = field(field(report, "models"), "against"); against.is_object())
+    return against;
+  return field(report, "model_out").is_object() ? field(report, "model") : nothing;
+}
+
+const json& model_after(const json& report) {
+  const json& out = field(report, "model_out");
+  return out.is_object() ? out : field(report, "model");
+}
+
+std::string case_model(const json& report, const json& row) {
+  const json& hash = field(row, "model_sha256");
+  const json& model = hash.is_string() ? model_with_hash(report, hash) : model_after(report);
+  const std::string name = text_field(model, "path_basename");
+  return name.empty() ? "model" : name;
+}
+
+std::string case_name(const json& report, const json& row) {
+  const std::string id = text_field(row, "id");
+  const std::string model = case_model(report, row);
+  if (id.empty()) return model;
+  return id.find(model) != std::string::npos ? id : model + "/" + id;
+}
+
+std::vector<Measure> report_measures(const json& report) {
+  std::vector<Measure> all;
+  for (const json& row : list_field(report, "cases")) add_case(report, row, all);
+  for (const json& row : list_field(field(report, "comparison"), "cases"))
+    add_speedup(report, row, all);
+  for (const json* model : {&model_before(report), &model_after(report)}) {
+    const std::string name = text_field(*model, "path_basename");
+    Collector out(name, name);
+    out.add("file_size", "bytes", field(*model, "file_bytes"));
+    out.add("weights_size", "bytes", field(*model, "weights_bytes"));
+    out.move_to(all);
+  }
+  const std::string after = text_field(model_after(report), "path_basename");
+  for (const json& row : list_field(report, "quality")) {
+    const std::string metric = text_field(row, "metric");
+    Collector out(after, after);
+    out.add(metric.c_str(),
+            metric == "sqnr"          ? "dB"
+            : metric_is_share(metric) ? "ratio"
+                                      : "",
+            field(row, "after"), metric_grows_with_quality(metric));
+    out.move_to(all);
+  }
+  return all;
+}
+
+}  // namespace lathe

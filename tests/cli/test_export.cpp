@@ -1,0 +1,68 @@
+// --html and --export: written beside the report, checked before the work, left alone when there.
+#include <filesystem>
+#include <fstream>
+
+#include "run_lathe.h"
+
+namespace lathe {
+namespace {
+
+const std::string kModel = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
+
+class Folder {
+ public:
+  explicit Folder(const char* name)
+      : path_((std::filesystem::temp_directory_path() / name).string() +
+              std::to_string(
+                  std::filesystem::file_time_type::clock::now().time_since_epoch().count())) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string file(const char* name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+TEST_CASE("compile --html writes the page, and not over another file") {
+  const Folder folder("lathe-html-");
+  const std::vector<std::string> arguments{
+      "compile", kModel, "-o", folder.file("c.onnx"), "--html", folder.file("c.html")};
+  CHECK(run_lathe(arguments).exit_code == 0);
+  CHECK(content_of(folder.file("c.html")).find("PASS") != std::string::npos);
+  std::filesystem::remove(folder.file("c.onnx"));
+  std::filesystem::remove(folder.file("c.onnx.manifest.json"));
+  check_refused(run_lathe(arguments), 2, {"c.html"});
+  CHECK(!std::filesystem::exists(folder.file("c.onnx")));
+}
+
+TEST_CASE("an export that cannot be written is refused before the work") {
+  const Folder folder("lathe-export-");
+  const auto bench = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"bench", kModel});
+    return run_lathe(more);
+  };
+  check_refused(bench({"--export", "junot=x.xml"}), 2, {"junot"});
+  check_refused(bench({"--export", "junit"}), 2, {"junit"});
+  check_refused(bench({"--export", "csv=" + folder.file("none/x.csv")}), 9, {"x.csv"});
+  check_refused(bench({"--export", "csv=" + folder.file("a"), "--report", folder.file("a")}), 2,
+                {"--report"});
+  check_refused(bench({"--html", kModel, "--force"}), 2, {"glyphs.onnx"});
+  CHECK(bench({"--export", "github=-", "--json"}).exit_code == 2);
+}
+
+TEST_CASE("a failed run leaves its JUnit, with an error") {
+  const Folder folder("lathe-junit-");
+  const std::string broken = folder.file("broken.onnx");
+  std::ofstream(broken) << "no model";
+  const CliResult result =
+      run_lathe({"bench", broken, "--export", "junit=" + folder.file("gates.xml")});
+  CHECK(result.exit_code == 3);
+  CHECK(content_of(folder.file("gates.xml")).find("errors=\"1\"") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,141 @@
+#include "report/html_page.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "report/html_text.h"
+#include "report/svg_plot.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kEvil = "</style></script><script>alert(1)</script>\"'><img src=x onerror=1>";
+
+// Every start tag is closed in order, and every name is one that the page uses.
+std::string tag_errors(const std::string& page) {
+  const std::vector<std::string> empty{"meta", "br", "wbr", "line", "rect", "circle", "path"};
+  std::vector<std::string> open;
+  for (size_t at = page.find("<html"); (at = page.find('<', at)) != std::string::npos; ++at) {
+    const bool close = page[at + 1] == '/';
+    const size_t from = at + (close ? 2 : 1);
+    const size_t end = page.find_first_of(" >/\n", from);
+    const std::string name = page.substr(from, end - from);
+    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz123") != name.npos)
+      return "odd tag '" + name + "'";
+    if (name == "script" || name == "img" || name == "link" || name == "iframe") return name;
+    if (close) {
+      if (open.empty() || open.back() != name) return "unexpected </" + name + ">";
+      open.pop_back();
+    } else if (std::find(empty.begin(), empty.end(), name) == empty.end()) {
+      open.push_back(name);
+      if (name == "style" && page.find("</style>", at) == std::string::npos) return "style";
+    }
+  }
+  return open.empty() ? "" : "open <" + open.back() + ">";
+}
+
+json hostile_report() {
+  json bins = json::array();
+  for (int i = 0; i < 20; ++i)
+    bins.push_back({{"low", 1e6 + i}, {"high", 1e6 + i + 1}, {"count", i}});
+  json report{{"verdict", "fail"}, {"run", {{"command", kEvil}, {"argv", {kEvil}}, {"id", kEvil}}}};
+  report["model"] = {{"path_basename", kEvil}, {"file_bytes", 1000}, {"ops", {{kEvil, 1}}}};
+  report["models"]["against"] = {{"path_basename", kEvil}, {"file_bytes", 2000}};
+  report["gates"] = {{{"id", kEvil}, {"metric", kEvil}, {"verdict", kEvil}, {"reason", kEvil}}};
+  report["warnings"] = {{{"code", kEvil}, {"message", kEvil}, {"hint", kEvil}}};
+  json one{{"id", kEvil},
+           {"engine", kEvil},
+           {"samples", {{"n", 3}, {"histogram", {{"bins", bins}}}}},
+           {"latency", {{"median", 1e6}, {"min", 1e6}, {"max", 2e6}, {"min_reason", kEvil}}},
+           {"throughput", {{"items_per_s", 3}}}};
+  one["profile"]["ops"] = {{{"name", kEvil}, {"type", kEvil}, {"total_ns", 5}}};
+  report["cases"] = {one, one, one};
+  report["cases"][1]["batch"] = 8;
+  report["comparison"] = {{"mode", kEvil}};
+  report["comparison"]["cases"] = {{{"id", kEvil},
+                                    {"verdict", kEvil},
+                                    {"note", kEvil},
+                                    {"block_ratios", {{0.9, 1.1}, {1.2, 1.0}}},
+                                    {"ratio", {{"value", 1.1}, {"ci95", {0.9, 1.2}}}},
+                                    {"op_deltas", {{{"name", kEvil}, {"delta_ns", 3}}}}}};
+  report["quality"] = {{{"metric", kEvil}, {"after", 1}}};
+  report["error_by_value"]["layers"] = {{{"value", kEvil}, {"sqnr_db", 12}}};
+  report["plan"]["exceptions"] = {{{"node", kEvil}, {"node_type", kEvil}, {"reason", kEvil}}};
+  report["verification"] = {{"failure", kEvil}, {"inputs", kEvil}};
+  report["steps"] = {{{"pass", kEvil}, {"changes", 1}}};
+  report["host"] = {{"os", kEvil}, {"cpu", {{"model", kEvil}}}};
+  report["recipe"] = {{kEvil, kEvil}};
+  report["artifacts"] = {{{"kind", kEvil}, {"path", kEvil}}};
+  return report;
+}
+
+TEST_CASE("names from files stay text everywhere on the page") {
+  const std::string page = to_html(hostile_report());
+  CHECK(tag_errors(page) == "");
+  CHECK(page.find("<script") == std::string::npos);
+  CHECK(page.find("<img") == std::string::npos);
+  CHECK(page.find("&lt;/style&gt;") != std::string::npos);
+  for (const char* title : {"Gates", "Figures", "Operators", "Quality", "Plan", "Verification"})
+    CHECK(page.find(std::string("<h2>") + title) != std::string::npos);
+  json error = hostile_report();
+  error["error"] = {{"code", kEvil}, {"message", kEvil}, {"where", kEvil}, {"hint", kEvil}};
+  CHECK(tag_errors(to_html(error)) == "");
+}
+
+TEST_CASE("the page needs no network, knows dark mode, and begins with the verdict") {
+  const std::string page = to_html({{"verdict", "pass"}, {"run", {{"command", "compile"}}}});
+  CHECK(page.starts_with("<!DOCTYPE html>"));
+  CHECK(page.find("default-src 'none'") != std::string::npos);
+  CHECK(page.find("http:") == std::string::npos);
+  CHECK(page.find("https:") == std::string::npos);
+  CHECK(page.find("url(") == std::string::npos);
+  CHECK(page.find("prefers-color-scheme:dark") != std::string::npos);
+  CHECK(page.find("width=device-width") != std::string::npos);
+  const size_t main = page.find("<main>");
+  CHECK(page.find("PASS", main) < page.find("<section", main));
+  CHECK(tag_errors(page) == "");
+  CHECK(tag_errors(to_html(json::object())) == "");
+}
+
+TEST_CASE("figures appear when the report has what they show") {
+  json report = hostile_report();
+  CHECK(to_html(report).find("Distribution of latency") != std::string::npos);
+  CHECK(to_html(report).find("Ratio of each pair of blocks") != std::string::npos);
+  CHECK(to_html(report).find("Latency by batch") != std::string::npos);
+  for (json& row : report["cases"]) row["samples"].erase("histogram");
+  report["comparison"]["cases"][0].erase("block_ratios");
+  CHECK(to_html(report).find("Distribution of latency") == std::string::npos);
+  CHECK(to_html(report).find("Ratio of each pair of blocks") == std::string::npos);
+}
+
+TEST_CASE("axis ticks are round and inside") {
+  CHECK(axis_ticks(0, 1.06, false, 5) == std::vector<double>{0, 0.5, 1});
+  CHECK(axis_ticks(1, 1000, true, 7) ==
+        std::vector<double>{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000});
+  for (const double tick : axis_ticks(3.1e-7, 8.9e12, true, 5)) {
+    CHECK(tick >= 3.1e-7);
+    CHECK(tick <= 8.9e12);
+  }
+  CHECK(axis_ticks(1e-3, 1e9, true, 5).size() <= 6);
+  CHECK(axis_ticks(1, 1, false, 5).empty());
+  CHECK(svg_plot({}).empty());
+  Plot plot;
+  plot.x.logarithmic = true;
+  plot.series = {{"one", {{0, 1}, {5, 5}}, PlotMark::kLine}};  // zero has no place on the axis
+  CHECK(svg_plot(plot).find("NaN") == std::string::npos);
+  CHECK(svg_plot(plot).find("inf") == std::string::npos);
+}
+
+TEST_CASE("shortened keeps both ends and whole letters") {
+  CHECK(shortened("abcdefghij", 10) == "abcdefghij");
+  CHECK(shortened("abcdefghij", 7) == "ab…ghij");
+  CHECK(shortened("äöüäöüäöüä", 4) == "ä…üä");
+  CHECK(html_escape("<a b='c\"&") == "&lt;a b=&#39;c&quot;&amp;");
+}
+
+}  // namespace
+}  // namespace lathe
