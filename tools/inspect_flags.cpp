@@ -12,11 +12,14 @@ CLI::App* add_inspect(CLI::App& app, InspectOptions& options) {
 }
 
 CLI::App* add_profiles(CLI::App& app, ProfilesOptions& options) {
-  CLI::App* command = app.add_subcommand("profiles", "List the device profiles, or show one");
-  command->add_option("action", options.action, "list or show")
-      ->check(CLI::IsMember({"list", "show"}))
+  CLI::App* command = app.add_subcommand(
+      "profiles", "List the device profiles, show one, or write this host's");
+  command->add_option("action", options.action, "list, show, or detect (measures this host)")
+      ->check(CLI::IsMember({"list", "show", "detect"}))
       ->capture_default_str();
   command->add_option("name", options.name, "Profile to show")->type_name("NAME|FILE");
+  command->add_option("-o,--output", options.common.output, "Where detect writes the profile")
+      ->type_name("FILE.json");
   add_common(*command, options.common, false);
   return command;
 }

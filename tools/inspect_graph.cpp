@@ -151,6 +151,15 @@ void plan_arena(const Graph& graph, const Profile& profile, InspectFacts& facts)
   facts.arena_bytes = plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
 }
 
+DeviceRates profile_rates(const Profile& profile) {
+  DeviceRates rates;
+  if (!profile.rates) return rates;
+  rates.gops = profile.rates->gops;
+  if (profile.rates->bandwidth_gb_per_s)
+    rates.memory.push_back({std::nullopt, *profile.rates->bandwidth_gb_per_s});
+  return rates;
+}
+
 }  // namespace
 
 std::string support_name(Support support) {
@@ -202,6 +211,7 @@ InspectFacts inspect_graph(const Graph& graph, const Profile& profile) {
             static_cast<int64_t>(tensor->bytes().size());
   });
   plan_arena(graph, profile, facts);
+  facts.estimate = estimate_latency(graph, profile_rates(profile));
   return facts;
 }
 

@@ -10,6 +10,7 @@
 
 #include "ir/graph.h"
 #include "profiles/profile.h"
+#include "roofline/estimate.h"
 
 namespace lathe {
 
@@ -62,6 +63,7 @@ struct InspectFacts {
   int64_t unknown_values = 0;          // activations whose size is not known: counted too small
   bool has_subgraphs = false;          // whose values the arena leaves out
   bool free_batch = false;             // some input's first dimension is open and counts as 1
+  EstimatedLatency estimate;           // on the profile's device: simulated
 };
 
 /// `graph` after infer_shapes. Linear but for the memory plan, which is left out for large graphs.

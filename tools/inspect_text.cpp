@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "os/quantity.h"
+#include "peaks_report.h"
 
 namespace lathe {
 namespace {
@@ -68,6 +69,20 @@ std::string arena_text(const InspectFacts& facts) {
     out = "at least " + out +
           fmt::format("  ({} of unknown size)", plural(facts.unknown_values, "value"));
   if (facts.has_subgraphs) out += "  (without subgraphs)";
+  return out;
+}
+
+// "simulated 12.3 ms at the rates of raspberry_pi_4 (40 % of it bound by memory)".
+std::string estimate_text(const InspectFacts& facts, const Profile& profile) {
+  const EstimatedLatency& estimate = facts.estimate;
+  if (!estimate.ns) return "?  (" + estimate.reason + ")";
+  std::string out = fmt::format(
+      "{}simulated {} at the {} rates of {}", estimate.unknown_nodes > 0 ? "at least " : "",
+      duration_text(*estimate.ns), profile.rates ? escape_untrusted(profile.rates->source) : "",
+      escape_untrusted(profile.name));
+  if (*estimate.ns > 0)
+    out += fmt::format(", {:.0f} % of it bound by memory",
+                       100 * estimate.memory_bound_ns / *estimate.ns);
   return out;
 }
 
@@ -226,6 +241,7 @@ std::string inspect_text(const Model& model, const ModelFacts& file, const Inspe
   if (facts.macs > 0)
     coverage += fmt::format(" ({} of MACs)", share_text(facts.integer_macs, facts.macs));
   rows.push_back({"profile", coverage});
+  rows.push_back({"latency", estimate_text(facts, profile)});
   if (!custom.empty()) rows.push_back({"unknown", custom});
   out += table(rows) + "\n" + types_text(facts, profile, all, console);
   if (all) out += nodes_text(facts, console);
@@ -267,7 +283,8 @@ nlohmann::json inspect_json(const Model& model, const InspectFacts& facts, const
            {"precision", std::move(precision)},
            {"weights_bytes_by_dtype", facts.weights_by_dtype},
            {"memory", std::move(memory)},
-           {"coverage", std::move(coverage)}};
+           {"coverage", std::move(coverage)},
+           {"estimated_latency", estimate_json(facts.estimate, all)}};
   if (!all) return out;
   json nodes = json::array();
   for (const InspectNode& node : facts.nodes) {

@@ -1,9 +1,17 @@
-// lathe profiles: the shipped devices, and one of them in full.
+// lathe profiles: the shipped devices, one of them in full, or this host as one.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "commands.h"
+#include "detect_profile.h"
 #include "model_facts.h"
+#include "os/check_output.h"
+#include "os/publish.h"
 #include "os/quantity.h"
+#include "os/sha256.h"
+#include "os/signals.h"
+#include "peaks_report.h"
 #include "profiles/profile.h"
 #include "report/json_text.h"
 
@@ -58,9 +66,62 @@ int show_profile(const ProfilesOptions& options, Console& console) {
   return 0;
 }
 
+void check_outputs_of(const ProfilesOptions& options) {
+  const CommonOptions& common = options.common;
+  if (!options.name.empty())
+    throw bad_usage("usage.profiles", "detect takes no name", escape_untrusted(options.name),
+                    "lathe profiles detect -o FILE.json");
+  std::vector<std::string> outputs;
+  for (const std::string& path : {common.output, common.report})
+    if (!path.empty()) outputs.push_back(path);
+  check_outputs(outputs, common.force, {});
+}
+
+int detect_profile(const ProfilesOptions& options, Console& console) {
+  const CommonOptions& common = options.common;
+  check_outputs_of(options);
+  const HostFacts host = host_facts();
+  std::vector<Profile> shipped;
+  for (const std::string& name : profile_names()) shipped.push_back(load_profile(name));
+  const Profile& base = nearest_profile(shipped, host);
+  PeakOptions probe;
+  probe.threads =
+      common.threads > 0 ? std::min(common.threads, host.cpus_usable) : host.cpus_usable;
+  probe.caches = host.topology.caches;
+  const MeasuredPeaks peaks = measure_peaks(probe);
+  throw_if_interrupted();
+  nlohmann::json document = detected_profile(host, peaks, base);
+  // What is written must be readable again.
+  nlohmann::json merged = profile_json(base.name);
+  merged.merge_patch(document);
+  merged.erase("extends");
+  const Profile profile = read_profile(merged, "this host");
+  const std::string text = json_text(document);
+  Report report = start_report("profiles", common);
+  if (common.output.empty()) {
+    // Nothing but JSON, as show does.
+    if (!common.json) console.print(text);
+  } else {
+    publish_file(common.output, text, common.force);
+    report.artifacts.push_back(
+        {"profile", common.output, sha256_hex(text), static_cast<int64_t>(text.size())});
+    console.print(fmt::format("{}: {} on top of {}\n\n{}", console.bold(profile.name),
+                              escape_untrusted(common.output), base.name, peaks_text(peaks)));
+  }
+  report.host = host;
+  report.details["profile"] = std::move(document);
+  report.details["peaks"] = peaks_json(peaks);
+  console.deliver(to_json(report), common);
+  return 0;
+}
+
 }  // namespace
 
 int run_profiles(const ProfilesOptions& options, Console& console) {
+  if (options.action == "detect") return detect_profile(options, console);
+  if (!options.common.output.empty())
+    throw bad_usage("usage.profiles", "only detect writes a file", "-o",
+                    "lathe profiles show NAME > FILE.json");
   return options.action == "show" ? show_profile(options, console)
                                   : list_profiles(options, console);
 }

@@ -1,0 +1,241 @@
+#include "roofline/estimate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "ops/op_row.h"
+
+namespace lathe {
+namespace {
+
+// Elements keep their order and stay where they are.
+bool is_view(OpKind kind) {
+  switch (kind) {
+    case OpKind::kReshape:
+    case OpKind::kFlatten:
+    case OpKind::kSqueeze:
+    case OpKind::kUnsqueeze:
+    case OpKind::kIdentity:
+    case OpKind::kDropout:
+    case OpKind::kShape:
+    case OpKind::kConstant: return true;
+    default: return false;
+  }
+}
+
+// They read about as much as they write, not the whole of what they select from.
+bool selects(OpKind kind) {
+  switch (kind) {
+    case OpKind::kGather:
+    case OpKind::kGatherElements:
+    case OpKind::kGatherND:
+    case OpKind::kSlice:
+    case OpKind::kSplit: return true;
+    default: return false;
+  }
+}
+
+bool is_quantizer(OpKind kind) {
+  return kind == OpKind::kQuantizeLinear || kind == OpKind::kDequantizeLinear;
+}
+
+bool is_byte_integer(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
+
+// The value that travels for `id`: what a DequantizeLinear widens stays narrow until it is used.
+ValueId stored(const Graph& graph, ValueId id) {
+  const NodeId producer = graph.value(id).producer;
+  if (!producer.valid()) return id;
+  const Node& node = graph.node(producer);
+  return node.kind == OpKind::kDequantizeLinear && node.input(0).valid() ? node.input(0) : id;
+}
+
+std::optional<int64_t> bytes_of(const ValueType& type) {
+  if (!type.is_tensor() || !type.dims || dtype_bits(type.dtype) == 0) return std::nullopt;
+  int64_t count = 1;
+  for (size_t i = 0; i < type.dims->size(); ++i) {
+    const Dim& dim = (*type.dims)[i];
+    if (!dim.known() && i > 0) return std::nullopt;
+    if (__builtin_mul_overflow(count, dim.known() ? dim.size : 1, &count)) return std::nullopt;
+  }
+  int64_t bits = 0;
+  if (__builtin_mul_overflow(count, dtype_bits(type.dtype), &bits)) return std::nullopt;
+  return bits / 8 + (bits % 8 != 0 ? 1 : 0);
+}
+
+struct Traffic {
+  double weights = 0;
+  double activations = 0;
+  bool known = true;
+
+  void add(const Graph& graph, ValueId id, std::optional<int64_t> most = std::nullopt) {
+    const Value& value = graph.value(id);
+    const auto bytes = bytes_of(value.type);
+    known = known && bytes.has_value();
+    if (!bytes) return;
+    const auto counted = static_cast<double>(most ? std::min(*bytes, *most) : *bytes);
+    (value.is_constant() ? weights : activations) += counted;
+  }
+};
+
+class Estimator {
+ public:
+  Estimator(const Graph& graph, const DeviceRates& rates) : graph_(graph), rates_(rates) {
+    for (const ValueId id : graph.value_ids())
+      if (const Tensor* tensor = graph.constant(id))
+        all_weights_ += static_cast<double>(tensor->bytes().size());
+    for (const ValueId id : graph.outputs()) outputs_.insert(id);
+  }
+
+  EstimatedLatency estimate() {
+    EstimatedLatency out;
+    if (!rates_.gops.contains("float32") && !rates_.gops.contains("int8")) {
+      out.reason = "the device's rates are not known";
+      return out;
+    }
+    double sum = 0;
+    for (const NodeId id : graph_.order()) {
+      const Node& node = graph_.node(id);
+      if (merged_.contains(id) || is_view(node.kind) || is_quantizer(node.kind)) continue;
+      LayerEstimate layer = estimate_layer(id, out.unknown_nodes);
+      sum += layer.ns;
+      if (layer.memory_bound) out.memory_bound_ns += layer.ns;
+      out.layers.push_back(std::move(layer));
+    }
+    const bool blind = out.unknown_nodes > 0 && sum == 0;
+    if (blind)
+      out.reason = "no shape is known";
+    else
+      out.ns = sum;
+    return out;
+  }
+
+ private:
+  // The only user of a value that nobody else sees; invalid otherwise.
+  NodeId only_user(ValueId id) const {
+    const Value& value = graph_.value(id);
+    return value.users.size() == 1 && !outputs_.contains(id) ? value.users[0] : NodeId{};
+  }
+
+  // Follows the nodes that an engine would execute within this one; what leaves the last of them
+  // is what is written.
+  ValueId merge_followers(const Node& node, LayerEstimate& layer, Traffic& traffic) {
+    ValueId last = node.output(0);
+    while (last.valid()) {
+      const NodeId id = only_user(last);
+      if (!id.valid() || merged_.contains(id)) break;
+      const Node& next = graph_.node(id);
+      const OpRow& row = op_row(next.kind);
+      const bool elementwise =
+          row.channels == ChannelFlow::kElementwise || row.channels == ChannelFlow::kPerChannel;
+      const bool quantizes = next.kind == OpKind::kQuantizeLinear;
+      if ((!quantizes && !elementwise) || row.macs != nullptr || next.outputs.size() != 1 ||
+          !next.subgraphs.empty() || next.kind == OpKind::kDequantizeLinear)
+        break;
+      if (!quantizes)
+        for (const ValueId input : next.inputs)
+          if (input.valid() && input != last) traffic.add(graph_, stored(graph_, input));
+      merged_.insert(id);
+      if (!is_view(next.kind)) layer.merged.push_back(next.name);
+      last = next.output(0);
+    }
+    return last;
+  }
+
+  std::string compute_dtype(const Node& node) const {
+    const auto type = [&](size_t i) {
+      return node.input(i).valid() ? graph_.value(stored(graph_, node.input(i))).type.dtype
+                                   : DType::kUndefined;
+    };
+    const std::string_view name = node.type_name();
+    // x, its scale and its zero point come before the second factor.
+    const size_t second = name.starts_with("QLinear") || node.kind == OpKind::kQGemm ? 3 : 1;
+    if (is_byte_integer(type(0)) && is_byte_integer(type(second))) return "int8";
+    const DType own = node.output(0).valid() ? graph_.value(node.output(0)).type.dtype : type(0);
+    if (own == DType::kFloat16) return "float16";
+    return own == DType::kBFloat16 ? "bfloat16" : "float32";
+  }
+
+  double gops(const std::string& dtype) const {
+    for (const std::string& name : {dtype, std::string("float32"), std::string("int8")})
+      if (const auto rate = rates_.gops.find(name); rate != rates_.gops.end() && rate->second > 0)
+        return rate->second;
+    return 0;
+  }
+
+  // 10^9 bytes a second are one byte a nanosecond.
+  double transfer_ns(double bytes, double resident) const {
+    for (const MemoryLevel& level : rates_.memory)
+      if (&level == &rates_.memory.back() || !level.capacity_bytes ||
+          resident <= static_cast<double>(*level.capacity_bytes))
+        return level.gb_per_s > 0 ? bytes / level.gb_per_s : 0;
+    return 0;
+  }
+
+  LayerEstimate estimate_layer(NodeId id, int64_t& unknown_nodes) {
+    const Node& node = graph_.node(id);
+    LayerEstimate layer;
+    layer.node = node.name;
+    layer.type = std::string(node.type_name());
+    layer.dtype = compute_dtype(node);
+    const MacRule rule = op_row(node.kind).macs;
+    layer.macs = rule != nullptr ? rule(graph_, node) : std::optional<int64_t>(0);
+    Traffic traffic;
+    std::optional<int64_t> most;
+    if (selects(node.kind) && node.output(0).valid())
+      most = bytes_of(graph_.value(node.output(0)).type);
+    std::set<ValueId> seen;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId input = node.inputs[i];
+      if (!input.valid() || !seen.insert(input).second) continue;
+      traffic.add(graph_, stored(graph_, input), i == 0 ? most : std::nullopt);
+    }
+    const ValueId written = merge_followers(node, layer, traffic);
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      if (const ValueId output = i == 0 ? written : node.outputs[i]; output.valid())
+        traffic.add(graph_, output);
+    if (!layer.macs || !traffic.known) ++unknown_nodes;
+    layer.bytes = static_cast<int64_t>(traffic.weights + traffic.activations);
+    if (const double rate = gops(layer.dtype); rate > 0)
+      layer.compute_ns = 2.0 * static_cast<double>(layer.macs.value_or(0)) / rate;
+    layer.memory_ns = transfer_ns(traffic.weights, all_weights_) +
+                      transfer_ns(traffic.activations, traffic.activations);
+    layer.ns = std::max(layer.compute_ns, layer.memory_ns);
+    layer.memory_bound = layer.memory_ns > layer.compute_ns;
+    return layer;
+  }
+
+  const Graph& graph_;
+  const DeviceRates& rates_;
+  double all_weights_ = 0;
+  std::set<ValueId> outputs_;
+  std::set<NodeId> merged_;
+};
+
+}  // namespace
+
+DeviceRates device_rates(const MeasuredPeaks& peaks, const std::vector<CacheFacts>& caches,
+                         bool all_cores) {
+  DeviceRates rates;
+  for (const char* dtype : {"float32", "int8"})
+    if (const ComputePeak* peak = best_peak(peaks, dtype))
+      rates.gops[dtype] = all_cores ? peak->all_cores_gops : peak->one_core_gops;
+  const int64_t cores = all_cores ? peaks.threads : 1;
+  for (const BandwidthPeak& peak : peaks.bandwidth) {
+    MemoryLevel level;
+    level.gb_per_s = all_cores ? peak.all_cores_read : peak.one_core_read;
+    for (const CacheFacts& cache : caches)
+      if (cache.type != "Instruction" && peak.level == fmt::format("L{}", cache.level))
+        level.capacity_bytes = cache.bytes / 2 * (cache.level < 3 ? cores : 1);
+    // A cache of unknown size is of no use here; what is last holds everything.
+    if (level.capacity_bytes || peak.level == "DRAM") rates.memory.push_back(level);
+  }
+  return rates;
+}
+
+EstimatedLatency estimate_latency(const Graph& graph, const DeviceRates& rates) {
+  return Estimator(graph, rates).estimate();
+}
+
+}  // namespace lathe
