@@ -14,9 +14,10 @@ using nlohmann::json;
 
 // Where things are written is no part of how they are made.
 bool is_place(const std::string& flag) {
-  return flag == "output" || flag == "report" || flag == "json" || flag == "config" ||
-         flag == "force" || flag == "quiet" || flag == "verbose" || flag == "color" ||
-         flag == "dry-run" || flag == "help" || flag == "threads";
+  return flag == "output" || flag == "report" || flag == "html" || flag == "export" ||
+         flag == "json" || flag == "config" || flag == "force" || flag == "quiet" ||
+         flag == "verbose" || flag == "color" || flag == "dry-run" || flag == "help" ||
+         flag == "threads";
 }
 
 std::string text_of(const json& value, const std::string& file, const std::string& key) {

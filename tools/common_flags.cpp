@@ -16,9 +16,11 @@ void add_common(CLI::App& command, CommonOptions& common, bool writes) {
   command.add_option("--profile", common.profile, "Device: a shipped name or a JSON file")
       ->type_name("NAME|FILE")
       ->capture_default_str();
-  command.add_option("--threads", common.threads, "Threads; 0 = usable CPUs")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
+  // bench has its own, a list.
+  if (command.get_option_no_throw("--threads") == nullptr)
+    command.add_option("--threads", common.threads, "Threads; 0 = usable CPUs")
+        ->check(CLI::Range(0, 4096))
+        ->capture_default_str();
   command.add_option("--seed", common.seed, "Seed of everything random")->capture_default_str();
   command
       .add_option("--config", common.config, "Flags from a JSON file, or from a report's recipe")

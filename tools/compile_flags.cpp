@@ -30,6 +30,7 @@ CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
       ->add_option("--tolerance", options.tolerance,
                    "Largest max|a-b|/max|a| of an output (default by precision)")
       ->check(CLI::NonNegativeNumber);
+  add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
   return command;

@@ -5,6 +5,7 @@
 
 #include <iostream>
 
+#include "export_report.h"
 #include "model_facts.h"
 #include "os/check_output.h"
 #include "os/publish.h"
@@ -89,6 +90,7 @@ void Console::check_report(const CommonOptions& common, const std::vector<std::s
       throw bad_usage("output.twice", "--report and --output name the same file",
                       escape_untrusted(common.report), "give them different names");
   }
+  check_exports(common, inputs);
   report_checked_ = true;
 }
 
@@ -97,9 +99,13 @@ int Console::fail(const Error& error, const CommonOptions& common) {
   std::cerr << error_text(error);
   const ExitCode code = error.code();
   CommonOptions where = common;
-  if (!report_checked_) where.report.clear();
-  if (report_written_) where.force = true;  // it is our own
-  if (where.report.empty() && !where.json) return static_cast<int>(code);
+  if (!report_checked_) {
+    where.report.clear();
+    where.html.clear();
+    where.exports.clear();
+  }
+  if (where.report.empty() && where.html.empty() && where.exports.empty() && !where.json)
+    return static_cast<int>(code);
   try {
     Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
     for (const Warning& warning : warnings_)
@@ -116,9 +122,10 @@ int Console::fail(const Error& error, const CommonOptions& common) {
 void Console::deliver(const nlohmann::json& report, const CommonOptions& common) {
   const std::string text = json_text(report);
   if (!common.report.empty()) {
-    publish_file(common.report, text, common.force);
-    report_written_ = true;
+    publish_file(common.report, text, common.force || written_.contains(common.report));
+    written_.insert(common.report);
   }
+  write_exports(report, common, written_);
   if (!common.json) return;
   std::cout << text << std::flush;
   if (!std::cout) throw bad_output("output.stdout", "standard output cannot be written");

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,12 @@ class Console {
   void detail(const std::string& text);
   void warn(const std::string& code, const std::string& message, const std::string& hint = {});
   /// Checks --report before the work starts: Error (exit 2 or 9) when it cannot be written or is
-  /// one of `inputs`. Until then fail() writes no file.
+  /// one of `inputs`; the files of --html and --export, too. Until then fail() writes no file.
   void check_report(const CommonOptions& common, const std::vector<std::string>& inputs);
   /// Prints the error, and the failed report where one was asked for. Returns the exit code.
   int fail(const Error& error, const CommonOptions& common);
-  /// Writes the report to --report and, with --json, to stdout. Throws Error (exit 9).
+  /// Writes the report to --report, its exports, and, with --json, the report to stdout. Throws
+  /// Error (exit 9).
   void deliver(const nlohmann::json& report, const CommonOptions& common);
 
   Progress& progress() { return *progress_; }
@@ -56,7 +58,7 @@ class Console {
   int verbosity_;
   bool color_;
   bool report_checked_ = false;
-  bool report_written_ = false;
+  std::set<std::string> written_;  // files of ours: a second attempt may replace them
   std::unique_ptr<Progress> progress_;
   std::vector<Warning> warnings_;
 };

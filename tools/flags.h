@@ -15,10 +15,15 @@ CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options);
 CLI::App* add_bench(CLI::App& app, BenchOptions& options);
 CLI::App* add_batch(CLI::App& app, BatchOptions& options);
 CLI::App* add_zoo(CLI::App& app, ZooOptions& options);
+CLI::App* add_trace(CLI::App& app, TraceOptionsCli& options);
 CLI::App* add_profiles(CLI::App& app, ProfilesOptions& options);
 
 /// The flags that every subcommand has. `writes`: it has an output.
 void add_common(CLI::App& command, CommonOptions& common, bool writes);
+
+/// --html FILE, and --export KIND=FILE; see export_report.h.
+void add_html_flag(CLI::App& command, CommonOptions& common);
+void add_export_flag(CLI::App& command, CommonOptions& common);
 
 /// The flags of every subcommand that reads a model.
 void add_model_flags(CLI::App& command, CommonOptions& common);

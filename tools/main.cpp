@@ -95,6 +95,7 @@ int run(int argc, char** argv) {
   CompileOptions compile;
   BatchOptions batch;
   ZooOptions zoo;
+  TraceOptionsCli trace;
   ProfilesOptions profiles;
   const Heavy heavy;
   std::vector<Command> commands{
@@ -131,6 +132,8 @@ int run(int argc, char** argv) {
        [&](Console& console) { return run_batch(batch, console); }},
       {add_zoo(app, zoo), &zoo.common, [] { return std::vector<std::string>{}; },
        [&](Console& console) { return run_zoo(zoo, console); }},
+      {add_trace(app, trace), &trace.common, [&] { return std::vector{trace.file}; },
+       [&](Console& console) { return run_trace(trace, console); }},
       {add_profiles(app, profiles), &profiles.common, [&] { return std::vector{profiles.name}; },
        [&](Console& console) { return run_profiles(profiles, console); }},
   };

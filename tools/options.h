@@ -12,6 +12,8 @@ struct CommonOptions {
   std::string output;  // -o
   std::string report;  // --report FILE.json
   bool json = false;   // the report alone on stdout
+  std::string html;                  // --html FILE
+  std::vector<std::string> exports;  // --export KIND=FILE
   std::string profile = "x86-64-vnni";
   int threads = 0;  // 0: usable CPUs by affinity and cgroup
   uint64_t seed = 0;
@@ -79,14 +81,30 @@ struct BenchOptions {
   CommonOptions common;
   std::vector<std::string> models;
   std::string against;
-  std::string engine = "auto";
+  std::string engine = "auto";  // list: auto, interpreter, torchscript
+  std::string batch;            // list; empty: the model's own
+  std::string threads = "0";    // list; 0: usable CPUs
   std::string data;
   std::string metric;
   int64_t samples = 0;
   std::vector<std::string> gates;
+  std::string gates_file;
+  std::optional<std::string> gate_profile;  // "": the profile of --profile
   std::string tolerance = "2%";
-  std::string max_time = "60s";
+  std::string max_time;    // empty: 60 s, of several cases 10 s each
   int64_t iterations = 0;  // 0: until the result is stable
+  int64_t processes = 1;
+  std::string denormals = "keep";  // keep | flush
+  std::vector<std::string> recommend;
+  std::string minimize;
+  std::string maximize;
+  std::string resume;
+  /// Set in a child that measures one case for its parent (heavy/bench_child.h); JSON.
+  std::string child;
+  bool doctor = false;
+  bool self_check = false;
+  /// Set in a child of --self-check (heavy/bench_self_check.h); JSON.
+  std::string self_check_child;
 };
 
 struct CompileOptions {
@@ -115,9 +133,20 @@ struct ZooOptions {
   std::optional<int64_t> opset;
 };
 
+struct TraceOptionsCli {
+  CommonOptions common;
+  std::string file;
+  int64_t top = 20;
+  std::string name;  // glob; empty: all
+  std::optional<int64_t> thread;
+  std::string from;  // quantity: "10ms"; empty: no bound
+  std::string to;
+  std::string html;
+};
+
 struct ProfilesOptions {
   CommonOptions common;
-  std::string action = "list";  // list | show
+  std::string action = "list";  // list | show | detect
   std::string name;
 };
 

@@ -52,6 +52,7 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->take_all();
   command->add_option("--opset", options.opset, "Opset of the output at most")
       ->check(CLI::Range(int64_t{7}, int64_t{25}));
+  add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
   return command;

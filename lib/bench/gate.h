@@ -1,6 +1,6 @@
-// Gates: what must hold for a benchmark to pass, written `METRIC (<|<=|>|>=) QUANTITY`.
+// Gates: what must hold for a benchmark to pass, written `[CASE:] METRIC (<|<=|>|>=) QUANTITY`.
 //
-//   p99 < 10ms        size <= 50%        accuracy_drop < 1%        speedup >= 1.5x
+//   p99 < 10ms        size <= 50%        accuracy_drop < 1%        */batch8/*: speedup >= 1.5x
 #pragma once
 
 #include <map>
@@ -26,7 +26,9 @@ enum class GateUnit {
 enum class GateComparison { kLess, kLessEqual, kGreater, kGreaterEqual };
 
 struct Gate {
-  std::string text;    // as written; its identity in reports
+  std::string text;  // as written; its identity in reports
+  /// Glob on the ids of the cases that it speaks of; empty: every case.
+  std::string cases;
   std::string metric;  // one of gate_metrics()
   GateUnit unit = GateUnit::kNanoseconds;
   GateComparison comparison = GateComparison::kLess;
@@ -73,6 +75,7 @@ std::string_view gate_verdict_name(GateVerdict verdict);
 
 struct GateResult {
   Gate gate;
+  std::string case_id;  // empty: no case of that name
   GateVerdict verdict = GateVerdict::kInconclusive;
   /// What was compared, in the gate's unit; for a relative latency both are parts of the against
   /// model's time, for a relative size both are bytes.

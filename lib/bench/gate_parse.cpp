@@ -29,7 +29,9 @@ Error syntax_error(std::string_view text, size_t place, const std::string& messa
 }
 
 struct GateParts {
+  std::string_view cases;
   std::string_view metric;
+  size_t metric_place = 0;
   GateComparison comparison = GateComparison::kLess;
   std::string_view quantity;
   size_t quantity_place = 0;
@@ -47,7 +49,17 @@ GateParts split_gate(std::string_view text) {
   }
   const bool equal = sign + 1 < text.size() && text[sign + 1] == '=';
   GateParts parts;
-  parts.metric = trimmed(text.substr(0, sign));
+  const size_t colon = text.substr(0, sign).rfind(':');
+  if (colon != std::string_view::npos) {
+    parts.cases = trimmed(text.substr(0, colon));
+    if (parts.cases.empty())
+      throw syntax_error(text, colon, "expected a case before the colon",
+                         "as in \"*/batch8/*: p95 < 10ms\"");
+    parts.metric_place = colon + 1;
+  }
+  parts.metric = trimmed(text.substr(parts.metric_place, sign - parts.metric_place));
+  while (parts.metric_place < text.size() && is_blank(text[parts.metric_place]))
+    ++parts.metric_place;
   parts.comparison = text[sign] == '<'
                          ? (equal ? GateComparison::kLessEqual : GateComparison::kLess)
                          : (equal ? GateComparison::kGreaterEqual : GateComparison::kGreater);
@@ -136,14 +148,13 @@ Gate parse_gate(std::string_view text) {
   const GateParts parts = split_gate(text);
   const GateMetric* metric = find_gate_metric(parts.metric);
   if (metric == nullptr) {
-    size_t place = 0;
-    while (place < text.size() && is_blank(text[place])) ++place;
-    throw syntax_error(text, place,
+    throw syntax_error(text, parts.metric_place,
                        parts.metric.empty() ? "expected a metric" : "there is no such metric",
                        fmt::format("metrics: {}", fmt::join(gate_metrics(), " ")));
   }
   Gate gate;
   gate.text = trimmed(text);
+  gate.cases = parts.cases;
   gate.metric = parts.metric;
   gate.unit = metric->unit;
   gate.comparison = parts.comparison;

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "bench/exit_code.h"
 
 namespace lathe {
 namespace {
@@ -181,19 +180,6 @@ TEST_CASE("exit codes") {
   CHECK(gates_exit_code(std::vector<GateResult>{pass}) == ExitCode::kDone);
   CHECK(gates_exit_code(std::vector<GateResult>{pass, open}) == ExitCode::kInconclusive);
   CHECK(gates_exit_code(std::vector<GateResult>{open, fail, pass}) == ExitCode::kGateMissed);
-
-  const std::vector<ExitCode> order = {
-      ExitCode::kInternal,    ExitCode::kLimit,      ExitCode::kOutput,      ExitCode::kBadInput,
-      ExitCode::kEnvironment, ExitCode::kGateMissed, ExitCode::kInconclusive};
-  for (size_t i = 0; i < order.size(); ++i) {
-    for (size_t j = i; j < order.size(); ++j) {
-      CHECK(resolve_exit_code(std::vector<ExitCode>{order[j], ExitCode::kDone, order[i]}) ==
-            order[i]);
-    }
-  }
-  CHECK(resolve_exit_code(std::vector<ExitCode>{}) == ExitCode::kDone);
-  CHECK(resolve_exit_code(std::vector<ExitCode>{ExitCode::kGateMissed, ExitCode::kInterrupted}) ==
-        ExitCode::kInterrupted);
 }
 
 }  // namespace

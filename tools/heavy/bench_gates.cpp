@@ -1,6 +1,9 @@
 #include "heavy/bench_gates.h"
 
+#include <fmt/format.h>
+
 #include "heavy/bench_quality.h"
+#include "os/read_file.h"
 
 namespace lathe {
 namespace {
@@ -23,35 +26,71 @@ Observations observations(const BenchSubject& subject, const std::optional<Timin
   seen["size"] = counted(subject.size_bytes, subject.size_reason);
   seen["weights"] = counted(subject.facts.weights_bytes, "not known");
   seen["arena"] = counted(subject.arena_bytes, subject.arena_reason);
+  seen["coverage"] = {subject.coverage, std::nullopt, "the model has no nodes"};
   seen["peak_memory"] = counted(subject.peak.value, subject.peak.reason);
   return seen;
 }
 
 }  // namespace
 
-std::vector<Gate> read_gates(const std::vector<std::string>& texts, bool has_against) {
+std::vector<Gate> profile_gates(const Profile& profile) {
+  const TargetProfile& targets = profile.targets;
+  std::vector<std::string> texts;
+  if (targets.size_bytes) texts.push_back(fmt::format("size <= {}B", *targets.size_bytes));
+  if (targets.ram_bytes) texts.push_back(fmt::format("arena <= {}B", *targets.ram_bytes));
+  if (targets.accuracy_drop)
+    texts.push_back(fmt::format("accuracy_drop <= {}%", 100 * *targets.accuracy_drop));
+  if (targets.latency_ms) texts.push_back(fmt::format("p95 <= {}ms", *targets.latency_ms));
+  if (targets.throughput_per_s)
+    texts.push_back(fmt::format("throughput >= {}/s", *targets.throughput_per_s));
   std::vector<Gate> gates;
   for (const std::string& text : texts) gates.push_back(parse_gate(text));
-  require_against(gates, has_against);
   return gates;
 }
 
-std::vector<GateResult> judge_gates(const std::vector<Gate>& gates, const BenchRun& run) {
-  GateInputs inputs;
+BenchGates read_gates(const BenchOptions& options) {
+  constexpr int64_t kMaxGatesFile = 1 << 20;
+  BenchGates read;
+  for (const std::string& text : options.gates) read.gates.push_back(parse_gate(text));
+  if (!options.gates_file.empty()) {
+    const std::string text = read_file(options.gates_file, kMaxGatesFile, ExitCode::kUsage);
+    for (Gate& gate : parse_gates(text, options.gates_file)) read.gates.push_back(std::move(gate));
+    if (read.gates.empty())
+      throw bad_usage("gate.none", "there is no gate in this file", options.gates_file);
+  }
+  require_against(read.gates, !options.against.empty());
+  if (!options.gate_profile) return read;
+  const std::string& name =
+      options.gate_profile->empty() ? options.common.profile : *options.gate_profile;
+  const std::vector<Gate> targets = profile_gates(load_profile(name));
+  if (targets.empty())
+    throw bad_usage("gate.no_targets", "this profile sets no targets", "--gate-profile " + name,
+                    "give a profile with \"targets\", or --gate");
+  for (const Gate& gate : targets)
+    if (gate.metric == "accuracy_drop" && options.against.empty())
+      read.skipped.emplace_back(gate, "needs --against MODEL");
+    else
+      read.gates.push_back(gate);
+  return read;
+}
+
+void put_quality(const MetricPair& pair, Observations& seen) {
+  seen["accuracy"] = {pair.after, std::nullopt, "no item was counted"};
+  seen["accuracy_drop"] = {quality_drop(pair), std::nullopt, "no item was counted"};
+}
+
+GateCase gate_case(const BenchRun& run) {
+  GateCase one;
+  one.id = "single";
+  GateInputs& inputs = one.inputs;
   inputs.candidate = observations(run.candidate, run.session.candidate);
   if (run.against) inputs.against = observations(*run.against, run.session.against);
   if (run.session.comparison) {
     const Comparison& comparison = *run.session.comparison;
     inputs.time_ratio = Observed{comparison.ratio, comparison.interval, comparison.note};
   }
-  if (!run.metrics.empty()) {
-    const MetricPair& pair = run.metrics[0];
-    inputs.candidate["accuracy"] = {pair.after, std::nullopt, "no item was counted"};
-    inputs.candidate["accuracy_drop"] = {quality_drop(pair), std::nullopt, "no item was counted"};
-  }
-  std::vector<GateResult> results;
-  for (const Gate& gate : gates) results.push_back(evaluate_gate(gate, inputs));
-  return results;
+  if (!run.metrics.empty()) put_quality(run.metrics[0], inputs.candidate);
+  return one;
 }
 
 }  // namespace lathe

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "heavy/bench_subject.h"
 #include "heavy/model_data.h"
 #include "ir/error.h"
 
@@ -29,8 +30,6 @@ std::vector<Metric> choose(const std::string& name, bool in_decibels, bool has_l
 
 void check_gate(const Gate& gate, const std::vector<Metric>& metrics, bool has_against) {
   const std::string where = "gate \"" + escape_untrusted(gate.text) + "\"";
-  if (gate.metric == "coverage")
-    throw bad_usage("gate.not_measured", "bench does not measure coverage", where);
   const bool is_drop = gate.metric == "accuracy_drop";
   if (gate.metric != "accuracy" && !is_drop) return;
   if (metrics.empty())
@@ -52,6 +51,30 @@ void check_gate(const Gate& gate, const std::vector<Metric>& metrics, bool has_a
                                           : "write the limit as in 'accuracy > 30dB'");
 }
 
+// The outputs, when output `first` is a tensor and all that the graph has are there.
+std::vector<RuntimeValue> checked(std::vector<RuntimeValue> outputs, size_t first,
+                                  const Graph& graph) {
+  if (outputs.size() < graph.outputs().size())
+    throw bad_input("bench.outputs",
+                    "this engine keeps the model's state to itself, and accuracy needs it", {},
+                    "--engine interpreter");
+  if (outputs.empty() || !outputs[first].is_tensor())
+    throw bad_input("compare.not_a_tensor", "an output is no tensor of numbers");
+  return outputs;
+}
+
+// The candidate's counterpart of the other's first output: by name, else the first.
+size_t output_position(const Graph& other, const Graph& candidate) {
+  if (other.outputs().empty() || candidate.outputs().size() != other.outputs().size())
+    throw bad_input("compare.interface",
+                    fmt::format("the models have {} and {} outputs", other.outputs().size(),
+                                candidate.outputs().size()));
+  const std::string& name = other.value(other.outputs()[0]).name;
+  for (size_t i = 0; i < candidate.outputs().size(); ++i)
+    if (candidate.value(candidate.outputs()[i]).name == name) return i;
+  return 0;
+}
+
 }  // namespace
 
 std::vector<Metric> bench_metrics(const std::string& name, std::span<const Gate> gates,
@@ -62,37 +85,44 @@ std::vector<Metric> bench_metrics(const std::string& name, std::span<const Gate>
   return metrics;
 }
 
-std::vector<MetricPair> bench_quality(const Interpreter& candidate, const Interpreter* against,
+std::vector<MetricPair> bench_quality(const QualityModel& candidate, const QualityModel* against,
                                       const DataSet& data, const std::vector<Metric>& metrics,
                                       const SampleRunOptions& run) {
   const SampleSource source = sample_source(data);
   const auto labels = label_source(data);
-  if (against != nullptr) {
-    CompareOptions options;
-    options.run = run;
-    options.layers = false;
-    options.metrics = metrics;
-    options.labels = labels;
-    return compare_graphs(*against, candidate, source, options).metrics;
+  const QualityModel& fed = against != nullptr ? *against : candidate;
+  const std::vector<size_t> positions = input_positions(*fed.graph, *candidate.graph);
+  const size_t first = against != nullptr ? output_position(*fed.graph, *candidate.graph) : 0;
+  std::vector<MetricCollector> before;
+  std::vector<MetricCollector> after;
+  for (const Metric metric : metrics) {
+    before.emplace_back(metric, source.count);
+    after.emplace_back(metric, source.count);
   }
-  std::vector<MetricCollector> collectors;
-  for (const Metric metric : metrics) collectors.emplace_back(metric, source.count);
+  SampleRunOptions options = run;
+  if (!candidate.parallel || !fed.parallel) options.threads = 1;
   for_each_sample(
-      candidate.graph(), source, run,
+      *fed.graph, source, options,
       [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
-        RunOptions hooks;
-        hooks.check = run.check;
-        std::vector<RuntimeValue> outputs = candidate.run(inputs, hooks);
-        if (outputs.empty() || !outputs[0].is_tensor())
-          throw bad_input("compare.not_a_tensor", "the first output is no tensor of numbers");
-        const std::vector<int64_t> wanted = labels ? labels(sample) : std::vector<int64_t>{};
-        for (MetricCollector& collector : collectors)
-          collector.add(sample, outputs[0].tensor, wanted, outputs[0].tensor);
-        return outputs;
+        std::vector<RuntimeValue> wanted;
+        if (against != nullptr) wanted = checked(against->run(inputs), 0, *against->graph);
+        std::vector<RuntimeValue> ordered;
+        for (const size_t position : positions) ordered.push_back(inputs[position]);
+        std::vector<RuntimeValue> got = checked(candidate.run(ordered), first, *candidate.graph);
+        const at::Tensor& reference = against != nullptr ? wanted[0].tensor : got[first].tensor;
+        const std::vector<int64_t> classes = labels ? labels(sample) : std::vector<int64_t>{};
+        for (size_t m = 0; m < metrics.size(); ++m) {
+          if (against != nullptr) before[m].add(sample, reference, classes, reference);
+          after[m].add(sample, got[first].tensor, classes, reference);
+        }
+        return against != nullptr ? wanted : got;
       });
   std::vector<MetricPair> pairs;
-  for (size_t i = 0; i < metrics.size(); ++i)
-    pairs.push_back({metrics[i], std::nullopt, collectors[i].value(), collectors[i].items()});
+  for (size_t m = 0; m < metrics.size(); ++m) {
+    MetricPair pair{metrics[m], std::nullopt, after[m].value(), after[m].items()};
+    if (against != nullptr && needs_labels(metrics[m])) pair.before = before[m].value();
+    pairs.push_back(pair);
+  }
   return pairs;
 }
 

@@ -3,16 +3,13 @@
 #include <cmath>
 
 #include "heavy/bench_quality.h"
+#include "heavy/bench_rows.h"
 #include "os/sha256.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-json interval_json(const std::optional<Interval>& interval) {
-  return interval ? json{interval->low, interval->high} : json(nullptr);
-}
 
 json model_json(const ModelFacts& facts) {
   Report report;
@@ -37,40 +34,6 @@ json phases_json(const BenchSubject& subject, const std::optional<Timing>& timin
   return out;
 }
 
-json latency_json(const Summary& summary) {
-  json out{{"min", summary.min}, {"max", summary.max}, {"mean", summary.mean},
-           {"mad", summary.mad}, {"iqr", summary.iqr}, {"percentiles", json::array()}};
-  out["median"] = {{"value", summary.median.value}, {"ci95", interval_json(summary.median.ci95)}};
-  if (!summary.median.ci95) out["median"]["ci95_reason"] = "too few samples for an interval";
-  put_or_reason(out, "stdev", summary.stdev, "needs two samples");
-  put_or_reason(out, "cv", summary.cv, "needs two samples");
-  for (const Percentile& percentile : summary.percentiles) {
-    json row{{"p", percentile.p}, {"ci95", interval_json(percentile.ci95)}};
-    put_or_reason(row, "value", percentile.value, percentile.reason);
-    if (!percentile.reason.empty()) row["reason"] = percentile.reason;
-    if (!percentile.ci95)
-      row["ci95_reason"] =
-          percentile.reason.empty() ? "too few samples for an interval" : percentile.reason;
-    out["percentiles"].push_back(std::move(row));
-  }
-  return out;
-}
-
-json stability_json(const Timing& timing) {
-  const Summary& summary = timing.summary;
-  const StopReason reason = timing.samples.stop_reason;
-  json out{{"autocorr_lag1", summary.autocorrelation_lag1},
-           {"effective_n", summary.effective_n},
-           {"outliers", {{"mild", summary.outliers.mild}, {"severe", summary.outliers.severe}}},
-           {"verdict", reason == StopReason::kConverged    ? "stable"
-                       : reason == StopReason::kIterations ? "not judged"
-                                                           : "not converged"}};
-  put_or_reason(out, "drift_pct",
-                summary.drift ? std::optional(100 * *summary.drift) : std::nullopt,
-                "too few samples");
-  return out;
-}
-
 json memory_json(const BenchSubject& subject) {
   json out;
   put_or_reason(out, "arena_planned_bytes", subject.arena_bytes, subject.arena_reason);
@@ -87,11 +50,14 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
            {"model_sha256", subject.facts.sha256},
            {"batch", run.inputs.items},
            {"streams", 1},
+           {"denormals", options.denormals},
            {"memory", memory_json(subject)},
            {"phases", phases_json(subject, timing)}};
+  put_or_reason(out, "size_bytes", subject.size_bytes, subject.size_reason);
+  put_or_reason(out, "weights_bytes", subject.facts.weights_bytes, "not known");
   out["threads"] = {{"effective", run.threads}};
   put_or_reason(out["threads"], "requested",
-                options.common.threads > 0 ? std::optional(options.common.threads) : std::nullopt,
+                run.threads_asked > 0 ? std::optional(run.threads_asked) : std::nullopt,
                 "not asked: the usable CPUs");
   if (!timing) {
     out["samples"] = {{"n", 0}, {"stop_reason", "interrupted"}};
@@ -102,16 +68,15 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
   }
   out["samples"] = {{"n", timing->summary.n},
                     {"n_processes", 1},
+                    {"process_medians_ns", {timing->summary.median.value}},
                     {"time_ns", timing->samples.time_ns},
                     {"stop_reason", stop_reason_name(timing->samples.stop_reason)},
                     {"raw_ref", nullptr},
                     {"raw_ref_reason", "samples are not stored"}};
   out["latency"] = latency_json(timing->summary);
-  const Throughput& rate = timing->throughput;
-  out["throughput"] = {{"items_per_s", rate.items_per_s},
-                       {"ci95", rate.has_interval ? json{rate.low, rate.high} : json(nullptr)}};
-  if (!rate.has_interval) out["throughput"]["ci95_reason"] = "too few samples for an interval";
-  out["stability"] = stability_json(*timing);
+  out["throughput"] = throughput_json(timing->throughput);
+  out["stability"] = stability_json(timing->summary, timing->samples.stop_reason,
+                                    two_modes(timing->samples.latency_ns));
   return out;
 }
 
@@ -136,6 +101,8 @@ json comparison_json(const BenchRun& run, const BenchOptions& options) {
   json row{{"id", "single"},
            {"verdict", comparison_verdict_name(comparison->verdict)},
            {"effective_delta", comparison->effective_tolerance},
+           {"p_regressed", comparison->p_regressed},
+           {"p_improved", comparison->p_improved},
            {"note", comparison->note},
            {"pairs", comparison->pairs},
            {"block_iterations", comparison->block_iterations},
@@ -168,11 +135,13 @@ QualityRow quality_row(const MetricPair& pair, bool has_against) {
   return row;
 }
 
+}  // namespace
+
 GateRow gate_row(const GateResult& result) {
   GateRow row;
   row.id = escape_untrusted(result.gate.text);
   row.metric = result.gate.metric;
-  row.case_id = "single";
+  row.case_id = result.case_id;
   row.op = std::string(gate_comparison_text(result.gate.comparison));
   row.limit = result.limit;
   row.observed = finite(result.observed);
@@ -181,8 +150,6 @@ GateRow gate_row(const GateResult& result) {
   row.reason = result.reason;
   return row;
 }
-
-}  // namespace
 
 json input_rows(const Graph& graph, const std::vector<std::vector<Tensor>>& pool,
                 const BenchInputs& inputs, uint64_t seed) {
@@ -212,6 +179,7 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
                   run.candidate.arena_bytes};
   report.cases = json::array();
   report.cases.push_back(case_json("single", run, run.candidate, run.session.candidate, options));
+  report.cases.back()["warnings"] = findings_json(run.findings);
   if (run.against) {
     report.cases.push_back(
         case_json("against/single", run, *run.against, run.session.against, options));
@@ -225,8 +193,9 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
   put_or_reason(report.host_noise, "aa_half_width",
                 comparison ? comparison->noise_floor : std::nullopt,
                 "measured with --against, from 6 pairs");
+  put_or_reason(report.host_noise, "psi_cpu", run.disturbance.pressure, "the system does not tell");
   put_or_reason(report.host_noise, "steal_pct",
-                run.steal ? std::optional(100 * *run.steal) : std::nullopt,
+                run.disturbance.steal ? std::optional(100 * *run.disturbance.steal) : std::nullopt,
                 "the system does not tell");
 }
 

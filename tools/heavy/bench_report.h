@@ -10,6 +10,8 @@ namespace lathe {
 nlohmann::json input_rows(const Graph& graph, const std::vector<std::vector<Tensor>>& pool,
                           const BenchInputs& inputs, uint64_t seed);
 
+GateRow gate_row(const GateResult& result);
+
 /// Writes everything that the run knows into the report: model, models, phases, quality, memory,
 /// cases, comparison and gates. Unfinished parts are null with a reason.
 void fill_report(Report& report, const BenchRun& run, const BenchOptions& options);

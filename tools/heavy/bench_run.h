@@ -7,6 +7,7 @@
 
 #include "bench/gate.h"
 #include "bench/session.h"
+#include "bench/stability.h"
 #include "heavy/bench_subject.h"
 #include "run/compare.h"
 
@@ -27,7 +28,9 @@ struct BenchRun {
   Session session;
   std::vector<GateResult> gates;
   int threads = 1;
-  std::optional<double> steal;  // share of the time that the hypervisor gave to others
+  int threads_asked = 0;  // 0: the usable CPUs
+  Disturbance disturbance;
+  std::vector<StabilityFinding> findings;  // of the candidate's samples
   bool interrupted = false;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "bench/clock.h"
+#include "heavy/bench_batch.h"
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "ir/error.h"
@@ -32,8 +33,27 @@ bool are_compatible(const ValueType& a, const ValueType& b) {
 
 }  // namespace
 
+std::optional<double> integer_coverage(const Graph& graph, const Profile& profile) {
+  int64_t total = 0;
+  int64_t integer = 0;
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const NodeId id : inner.node_ids()) {
+      const OpKind kind = inner.node(id).kind;
+      if (kind == OpKind::kQuantizeLinear || kind == OpKind::kDequantizeLinear ||
+          kind == OpKind::kDynamicQuantizeLinear)
+        continue;
+      ++total;
+      if (!allowed_configs(profile, kind).empty() || profile.precision.pass_through.contains(kind))
+        ++integer;
+    }
+  });
+  if (total == 0) return std::nullopt;
+  return static_cast<double>(integer) / static_cast<double>(total);
+}
+
 BenchSubject load_subject(const std::string& path, const std::string& engine,
-                          const Profile& profile, const CommonOptions& common, Console& console) {
+                          const std::optional<int64_t>& batch, const Profile& profile,
+                          const CommonOptions& common, Console& console) {
   BenchSubject subject;
   subject.path = path;
   const bool reset = reset_peak_resident();
@@ -43,20 +63,28 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
   subject.model = open_model(path, common, console);
   subject.load_ns = now_ns() - start;
   subject.facts = model_facts(path, subject.model);
+  subject.coverage = integer_coverage(subject.model.graph, profile);
+  try {
+    if (batch) subject.batched = with_batch(subject.model.graph, *batch);
+  } catch (const Error& error) {
+    throw error.within(path);
+  }
   if (subject.facts.weights_bytes.value_or(0) > subject.facts.file_bytes)
     subject.size_reason = "weights lie in other files than the model's; gate 'weights' instead";
   else
     subject.size_bytes = subject.facts.file_bytes;
   try {
     subject.arena_bytes =
-        plan_memory(activation_buffers(subject.model.graph), profile.memory.arena_alignment)
+        plan_memory(activation_buffers(subject.graph()), profile.memory.arena_alignment)
             .arena_bytes;
   } catch (const Error& error) {
     subject.arena_reason = error.text().message;
   }
   start = now_ns();
   try {
-    subject.engine = make_engine(engine, path, subject.model, profile, common);
+    Model executed = subject.model;
+    if (subject.batched) executed.graph = *subject.batched;
+    subject.engine = make_engine(engine, path, executed, profile, common);
   } catch (const Error& error) {
     throw error.within(path);
   }

@@ -19,7 +19,9 @@ namespace lathe {
 struct BenchSubject {
   std::string path;
   Model model;
+  std::optional<Graph> batched;  // the graph at --batch
   ModelFacts facts;
+  std::optional<double> coverage;
   /// Bytes of the planned arena for the values between the nodes; unknown dimensions count as 1.
   std::optional<int64_t> arena_bytes;
   std::string arena_reason;
@@ -32,12 +34,21 @@ struct BenchSubject {
   int64_t compile_ns = 0;
   int64_t first_inference_ns = 0;
   std::unique_ptr<Engine> engine;
+
+  /// What the engine executes.
+  const Graph& graph() const { return batched ? *batched : model.graph; }
 };
 
-/// Loads and prepares the model for `engine` (--engine), timed apart; the arena is planned with the
-/// profile's alignment. Throws Error as open_model and make_engine do.
+/// Loads and prepares the model for `engine` (--engine) at `batch` (nullopt: as it is), timed
+/// apart; the arena is planned with the profile's alignment. Throws Error as open_model,
+/// with_batch and make_engine do.
 BenchSubject load_subject(const std::string& path, const std::string& engine,
-                          const Profile& profile, const CommonOptions& common, Console& console);
+                          const std::optional<int64_t>& batch, const Profile& profile,
+                          const CommonOptions& common, Console& console);
+
+/// Share of the nodes that the profile computes on integers or passes through; Quantize and
+/// Dequantize nodes do not count. nullopt for a graph without other nodes.
+std::optional<double> integer_coverage(const Graph& graph, const Profile& profile);
 
 /// Gives the engine its inputs and runs it once. `alone`: no other model was loaded before in this
 /// process, so that its peak is this model's even where the kernel does not reset the mark.
