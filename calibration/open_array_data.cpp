@@ -233,7 +233,7 @@ OpenedData open_array_data(const OpenRequest& request) {
   const Arrays arrays = open_arrays(request);
   OpenedData data;
   std::optional<int64_t> count;
-  int64_t batch = 1;
+  int64_t batch = 0;
   for (const InputRequest& wanted : request.inputs) {
     const Array& array = array_for(arrays, wanted, request.inputs.size(), where);
     InputReader reader = make_reader(array, wanted, request.plain);
@@ -249,6 +249,7 @@ OpenedData open_array_data(const OpenRequest& request) {
     if (request.plain && array.dtype == DType::kUInt8 && is_floating(wanted.input.dtype))
       data.warnings.push_back("uint8 values are fed as 0..255; a data spec can scale them");
   }
+  if (batch == 0) throw bad_input("data.empty", "the data set is empty", where);
   data.count = count.value_or(1);
   data.name = [](int64_t sample) { return fmt::format("sample {}", sample); };
   if (!arrays.labels) return data;

@@ -7,7 +7,7 @@ packages=(libtorch-dev libonnx-dev libcli11-dev nlohmann-json3-dev libfmt-dev do
   libprotobuf-dev protobuf-compiler libopenblas0-pthread libzip-dev libturbojpeg0-dev libpng-dev
   zlib1g-dev libseccomp-dev cmake ninja-build g++ ccache pkg-config)
 if [ "${1:-}" = --tests ]; then
-  packages+=(libonnx-testdata libvalijson-dev python3-venv python3-torch)
+  packages+=(libonnx-testdata libvalijson-dev python3-venv python3-torch libxml2-utils)
 fi
 
 missing=()

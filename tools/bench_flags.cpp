@@ -4,6 +4,8 @@ namespace lathe {
 
 namespace {
 
+constexpr int64_t kMostIterations = 1'000'000'000'000;
+
 void add_gates(CLI::App& command, BenchOptions& options) {
   command
       .add_option("--gate", options.gates,
@@ -22,15 +24,18 @@ void add_gates(CLI::App& command, BenchOptions& options) {
           "The targets of a device profile as gates (default: of --profile)")
       ->type_name("NAME|FILE")
       ->expected(0, 1);
-  command.add_option("--tolerance", options.tolerance, "Smallest change of speed that counts")
-      ->type_name("QUANTITY")
-      ->capture_default_str();
+  command
+      .add_option("--tolerance", options.tolerance,
+                  "Slowdown that still passes (default 2%, with --baseline 10%); when given, more "
+                  "than it is code 4 and doubt code 5")
+      ->type_name("QUANTITY");
 }
 
 void add_sweep(CLI::App& command, BenchOptions& options) {
   command
       .add_option("--batch", options.batch,
-                  "Items an inference, a list such as 1,2,4 or 1..32:x2 (default: the model's)")
+                  "Items an inference, a list such as 1,2,4 or 1..32:x2, or auto: doubled until it "
+                  "brings nothing (default: the model's)")
       ->type_name("LIST");
   command.add_option("--threads", options.threads, "Threads, a list; 0 = usable CPUs")
       ->type_name("LIST")
@@ -41,10 +46,11 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
       ->type_name("LIST")
       ->capture_default_str();
   command
-      .add_option("--processes", options.processes,
-                  "Processes that measure each case; several show what one cannot: 3 to 5")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+      .add_option(
+          "--processes", options.processes,
+          "Processes that measure each case (default 1, with --against 5 to 20 as the verdict "
+          "needs, with --baseline 10)")
+      ->check(CLI::Range(1, 100));
   command
       .add_option("--recommend", options.recommend,
                   "'METRIC <= QUANTITY' that the recommended case must hold")
@@ -69,6 +75,50 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
   command.add_option("--self-check-child", options.self_check_child)->group("");
 }
 
+void add_scenario(CLI::App& command, BenchOptions& options) {
+  command
+      .add_option("--scenario", options.scenario,
+                  "single: one loop; multi: several; server: queries arrive; offline: all at once")
+      ->check(CLI::IsMember({"single", "multi", "server", "offline"}))
+      ->capture_default_str();
+  command
+      .add_option("--streams", options.streams,
+                  "Loops of multi, workers of server and offline, each with its own engine")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_flag("--lockstep", options.lockstep, "multi: all streams start each round together");
+  command
+      .add_option("--rate", options.rate,
+                  "server: queries a second (default: half of what the workers can serve)")
+      ->type_name("NUMBER");
+  command
+      .add_option("--arrival", options.arrival,
+                  "server: poisson (default, many users) or constant (a camera)")
+      ->check(CLI::IsMember({"poisson", "constant"}));
+  command
+      .add_option("--slo", options.slo,
+                  "server: count the answers within this time of when they were due")
+      ->type_name("QUANTITY");
+  command
+      .add_option("--max-queue-delay", options.max_queue_delay,
+                  "server: how long a query waits for its --batch to fill (default: the profile's)")
+      ->type_name("QUANTITY");
+  command.add_flag("--find-peak", options.find_peak,
+                   "server: the highest rate at which 99 % of the answers keep --slo");
+  command
+      .add_option("--frames", options.frames,
+                  "Simulate a camera of so many frames a second on the measured times")
+      ->type_name("FPS");
+  command
+      .add_option("--power-mode", options.power_mode,
+                  "The profile's power mode for --frames (default: each)")
+      ->type_name("NAME");
+  command
+      .add_option("--early-exit", options.early_exit,
+                  "--frames: this share of the executions ends early, at this share of the cost")
+      ->type_name("SHARE:COST");
+}
+
 }  // namespace
 
 CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
@@ -84,8 +134,16 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
         models->required(count <= 0);
       },
       "Examine this machine instead of a model: code 5 when it cannot tell --tolerance");
-  command->add_option("--against", options.against, "Compare with this model, in alternation")
-      ->type_name("MODEL");
+  auto* against =
+      command->add_option("--against", options.against, "Compare with this model, in alternation")
+          ->type_name("MODEL");
+  command
+      ->add_option("--baseline", options.baseline,
+                   "Compare with a stored report of the same benchmark on this host")
+      ->type_name("REPORT")
+      ->excludes(against);
+  command->add_flag("--allow-host-mismatch", options.allow_host_mismatch,
+                    "Compare with a baseline of another host or setting all the same");
   command->add_option("--data", options.data, "Data for inputs and accuracy (default: random)")
       ->type_name("DATA");
   command
@@ -93,25 +151,38 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
                    "Accuracy metric (default: top1 with labels, agreement without)")
       ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
   command->add_option("--samples", options.samples, "Samples for accuracy at most; 0 = all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, kMostIterations))
       ->capture_default_str();
   add_gates(*command, options);
   add_sweep(*command, options);
-  command->add_option("--max-time", options.max_time,
-                      "Time for measuring at most (default: 60s; of several cases 10s each)")
+  add_scenario(*command, options);
+  command
+      ->add_option("--max-time", options.max_time,
+                   "Time for measuring at most (default: 60s; of several cases 10s each)")
       ->type_name("QUANTITY");
   command->add_option("--iterations", options.iterations, "Exactly this many; 0 = until stable")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, kMostIterations))
       ->capture_default_str();
   command
       ->add_option("--denormals", options.denormals,
                    "Numbers near 0: keep them, or flush to 0 (a runtime's usual choice)")
       ->check(CLI::IsMember({"keep", "flush"}))
       ->capture_default_str();
+  command->add_flag("--profile-ops", options.profile_ops,
+                    "Then profile each model node by node: shares, bottlenecks, differences");
+  command
+      ->add_option("--trace", options.trace,
+                   "Then record a traced pass (Chrome trace; FILE.ort.json as ONNX Runtime's)")
+      ->type_name("FILE");
   add_html_flag(*command, options.common);
   add_export_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, false);
+  // An unset variable in a script (--gates "$GATES") must not leave a flag out in silence.
+  for (CLI::Option* option : command->get_options([](const CLI::Option*) { return true; }))
+    option->check([](const std::string& value) {
+      return value.empty() ? std::string("the value is empty") : std::string();
+    });
   return command;
 }
 

@@ -45,11 +45,15 @@ size_t width(const std::string& text) {
 std::string error_text(const Error& error) {
   constexpr size_t kMaxShown = 2000;
   const ErrorText& text = error.text();
-  std::string message = escape_untrusted(text.message, kMaxShown);
-  // The caret under a gate needs its line; the text is the user's own command line.
-  if (error.id().rfind("gate.", 0) == 0)
-    for (size_t at = 0; (at = message.find("\\x0a", at)) != std::string::npos;)
-      message.replace(at, 4, "\n");
+  std::string message;
+  // The caret under a gate needs its line. What the gate says is escaped already: it makes none.
+  const bool has_lines = error.id() == "gate.syntax";
+  for (size_t at = 0; at <= text.message.size();) {
+    const size_t end =
+        has_lines ? std::min(text.message.find('\n', at), text.message.size()) : text.message.size();
+    message += (at > 0 ? "\n" : "") + escape_untrusted(text.message.substr(at, end - at), kMaxShown);
+    at = end + 1;
+  }
   std::string out =
       fmt::format("error[{}]: {}{}{}\n", error.id(), escape_untrusted(text.where, kMaxShown),
                   text.where.empty() ? "" : ": ", message);
@@ -106,26 +110,39 @@ int Console::fail(const Error& error, const CommonOptions& common) {
   }
   if (where.report.empty() && where.html.empty() && where.exports.empty() && !where.json)
     return static_cast<int>(code);
-  try {
-    Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
-    for (const Warning& warning : warnings_)
-      report.warnings.push_back({warning.code, warning.message, warning.hint});
-    set_error(report, error);
-    deliver(to_json(report), where);
-  } catch (const Error& second) {
-    if (second.id() != error.id()) std::cerr << error_text(second);
-    return static_cast<int>(worse(code, second.code()));
+  Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
+  for (const Warning& warning : warnings_)
+    report.warnings.push_back({warning.code, warning.message, warning.hint});
+  set_error(report, error);
+  const nlohmann::json document = to_json(report);
+  ExitCode worst = code;
+  // An export that cannot be written costs itself, not the report.
+  for (const bool exports : {true, false}) {
+    try {
+      if (exports)
+        write_exports(document, where, written_);
+      else
+        write_report(document, where);
+    } catch (const Error& second) {
+      if (second.id() != error.id()) std::cerr << error_text(second);
+      worst = worse(worst, second.code());
+    }
   }
-  return static_cast<int>(code);
+  return static_cast<int>(worst);
 }
 
 void Console::deliver(const nlohmann::json& report, const CommonOptions& common) {
+  // The report last: where it says that all went well, the exports are there.
+  write_exports(report, common, written_);
+  write_report(report, common);
+}
+
+void Console::write_report(const nlohmann::json& report, const CommonOptions& common) {
   const std::string text = json_text(report);
   if (!common.report.empty()) {
     publish_file(common.report, text, common.force || written_.contains(common.report));
     written_.insert(common.report);
   }
-  write_exports(report, common, written_);
   if (!common.json) return;
   std::cout << text << std::flush;
   if (!std::cout) throw bad_output("output.stdout", "standard output cannot be written");

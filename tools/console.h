@@ -32,8 +32,8 @@ class Console {
   void check_report(const CommonOptions& common, const std::vector<std::string>& inputs);
   /// Prints the error, and the failed report where one was asked for. Returns the exit code.
   int fail(const Error& error, const CommonOptions& common);
-  /// Writes the report to --report, its exports, and, with --json, the report to stdout. Throws
-  /// Error (exit 9).
+  /// Writes the exports, then the report to --report and, with --json, to stdout. Throws Error
+  /// (exit 9).
   void deliver(const nlohmann::json& report, const CommonOptions& common);
 
   Progress& progress() { return *progress_; }
@@ -52,6 +52,7 @@ class Console {
 
  private:
   std::string paint(const std::string& text, Color color) const;
+  void write_report(const nlohmann::json& report, const CommonOptions& common);
 
   bool json_;
   bool quiet_;

@@ -112,7 +112,8 @@ int run(int argc, char** argv) {
       {add_bench(app, bench), &bench.common,
        [&] {
          std::vector<std::string> files = bench.models;
-         files.insert(files.end(), {bench.against, bench.data});
+         files.insert(files.end(), {bench.against, bench.baseline, bench.data, bench.gates_file,
+                                    bench.gate_profile.value_or(""), bench.resume});
          return files;
        },
        [&](Console& console) { return heavy.bench(bench, console); }},

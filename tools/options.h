@@ -9,9 +9,9 @@
 namespace lathe {
 
 struct CommonOptions {
-  std::string output;  // -o
-  std::string report;  // --report FILE.json
-  bool json = false;   // the report alone on stdout
+  std::string output;                // -o
+  std::string report;                // --report FILE.json
+  bool json = false;                 // the report alone on stdout
   std::string html;                  // --html FILE
   std::vector<std::string> exports;  // --export KIND=FILE
   std::string profile = "x86-64-vnni";
@@ -81,6 +81,8 @@ struct BenchOptions {
   CommonOptions common;
   std::vector<std::string> models;
   std::string against;
+  std::string baseline;  // a stored report
+  bool allow_host_mismatch = false;
   std::string engine = "auto";  // list: auto, interpreter, torchscript
   std::string batch;            // list; empty: the model's own
   std::string threads = "0";    // list; 0: usable CPUs
@@ -90,15 +92,28 @@ struct BenchOptions {
   std::vector<std::string> gates;
   std::string gates_file;
   std::optional<std::string> gate_profile;  // "": the profile of --profile
-  std::string tolerance = "2%";
-  std::string max_time;    // empty: 60 s, of several cases 10 s each
-  int64_t iterations = 0;  // 0: until the result is stable
-  int64_t processes = 1;
-  std::string denormals = "keep";  // keep | flush
+  std::string tolerance;                    // empty: 2 %, with --baseline 10 %, and no gate
+  std::string max_time;                     // empty: 60 s, of several cases 10 s each
+  int64_t iterations = 0;                   // 0: until the result is stable
+  int64_t processes = 0;                    // 0: 1, with --against 5 or more, with --baseline 10
+  std::string denormals = "keep";           // keep | flush
+  bool profile_ops = false;
+  std::string trace;  // file
   std::vector<std::string> recommend;
   std::string minimize;
   std::string maximize;
   std::string resume;
+  std::string scenario = "single";  // single | multi | server | offline
+  int64_t streams = 1;              // multi: closed loops; server, offline: workers
+  bool lockstep = false;
+  std::string rate;             // queries a second; empty: half of what the workers can serve
+  std::string arrival;          // poisson | constant; empty: poisson
+  std::string slo;              // quantity: "50ms"
+  std::string max_queue_delay;  // quantity; empty: the profile's
+  bool find_peak = false;
+  std::string frames;      // frames a second; empty: no simulation
+  std::string power_mode;  // empty: each of the profile's
+  std::string early_exit;  // "SHARE:COST"
   /// Set in a child that measures one case for its parent (heavy/bench_child.h); JSON.
   std::string child;
   bool doctor = false;

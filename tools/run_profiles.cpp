@@ -84,7 +84,7 @@ int detect_profile(const ProfilesOptions& options, Console& console) {
   std::vector<Profile> shipped;
   for (const std::string& name : profile_names()) shipped.push_back(load_profile(name));
   const Profile& base = nearest_profile(shipped, host);
-  PeakOptions probe;
+  PeakProbeOptions probe;
   probe.threads =
       common.threads > 0 ? std::min(common.threads, host.cpus_usable) : host.cpus_usable;
   probe.caches = host.topology.caches;

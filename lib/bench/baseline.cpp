@@ -18,27 +18,19 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kOtherHost = "the baseline was measured on another host";
+constexpr const char* kMismatch =
+    "measure a new baseline here, compare with --against, or give --allow-host-mismatch";
+
 // They change what is done with the numbers, not the numbers.
-constexpr std::array<std::string_view, 20> kJudgingKeys = {"against",
-                                                           "allow-host-mismatch",
-                                                           "baseline",
-                                                           "color",
-                                                           "command",
-                                                           "config",
-                                                           "force",
-                                                           "gate",
-                                                           "gate-profile",
-                                                           "gates",
-                                                           "json",
-                                                           "max-time",
-                                                           "model",
-                                                           "models",
-                                                           "o",
-                                                           "output",
-                                                           "quiet",
-                                                           "recommend",
-                                                           "report",
-                                                           "tolerance"};
+constexpr auto kJudgingKeys = std::to_array<std::string_view>(
+    {"against", "allow-host-mismatch", "baseline", "color", "command", "config", "force", "gate",
+     "gate-profile", "gates", "json", "max-time", "model", "models", "o", "output", "quiet",
+     "recommend", "report", "tolerance",
+     // Each case says its own.
+     "batch", "engine", "processes", "threads",
+     // Beside the timed runs.
+     "export", "html", "profile-ops", "resume", "trace", "trust"});
 
 // The value at the keys; null where any step is missing or no object.
 json value_at(const json& document, std::initializer_list<const char*> path) {
@@ -98,6 +90,7 @@ void check_bench(const json& report, const std::string& path) {
 struct StoredCase {
   std::string id;
   std::vector<double> process_medians;
+  bool contended = false;
 };
 
 std::vector<StoredCase> read_cases(const json& report, const std::string& path) {
@@ -116,6 +109,9 @@ std::vector<StoredCase> read_cases(const json& report, const std::string& path) 
       if (samples.has("process_medians_ns") && !samples.value("process_medians_ns").is_null())
         stored.process_medians = samples.numbers("process_medians_ns", 1e-3, 1e18);
     }
+    if (row.has("warnings"))
+      for (JsonReader& warning : row.objects("warnings"))
+        stored.contended = stored.contended || warning.string("code") == "bench.contention";
     cases.push_back(std::move(stored));
   }
   return cases;
@@ -177,19 +173,34 @@ CrossRunCase compare_case(const StoredCase& here, const StoredCase& there,
                          result.verdict == ComparisonVerdict::kImproved;
   if (different && *result.p_value > 1 - options.confidence)
     result.verdict = ComparisonVerdict::kInconclusive;
+  // A neighbour on the CPUs slows all processes of one run alike: nothing within it tells.
+  if (different && (here.contended || there.contended)) {
+    result.verdict = ComparisonVerdict::kInconclusive;
+    result.note = fmt::format("others wanted the CPUs {}: give --against, which alternates the two",
+                              here.contended && there.contended ? "in both runs"
+                              : here.contended                  ? "now"
+                                                                : "when the baseline was measured");
+  }
   return result;
 }
 
 void refuse_or_warn(const std::string& what, const std::string& path,
                     const CrossRunOptions& options, CrossRun& run) {
   if (!options.allow_mismatch)
-    throw bad_environment(
-        "bench.baseline_mismatch", what, escape_untrusted(path),
-        "measure a new baseline here, compare with --against, or give --allow-host-mismatch");
+    throw bad_environment("bench.baseline_mismatch", what, escape_untrusted(path), kMismatch);
   run.warnings.push_back(what);
 }
 
 }  // namespace
+
+json load_baseline(const std::string& path, bool allow_mismatch) {
+  json baseline = load_report(path);
+  check_bench(baseline, path);
+  if (!allow_mismatch &&
+      value_at(baseline, {"host", "fingerprint"}) != json(host_facts().fingerprint))
+    throw bad_environment("bench.baseline_mismatch", kOtherHost, escape_untrusted(path), kMismatch);
+  return baseline;
+}
 
 json measured_facts(const json& report) {
   json facts = {{"recipe", json::object()}, {"inputs", json::array()}, {"cases", json::object()}};
@@ -235,7 +246,7 @@ CrossRun compare_with_baseline(const json& current, const json& baseline, const 
   run.baseline_model_sha256 = text_at({"model", "sha256"});
   const json host = value_at(current, {"host", "fingerprint"});
   if (host.is_null() || host != value_at(baseline, {"host", "fingerprint"}))
-    refuse_or_warn("the baseline was measured on another host", path, options, run);
+    refuse_or_warn(kOtherHost, path, options, run);
   std::vector<std::string> differences;
   add_differences(measured_facts(current), measured_facts(baseline), "", differences);
   if (!differences.empty())
@@ -282,6 +293,7 @@ json cross_run_json(const CrossRun& run, const CrossRunOptions& options) {
              {"processes", one.processes},
              {"baseline_processes", one.baseline_processes},
              {"ratio", json::object()}};
+    if (!one.note.empty()) row["note"] = one.note;
     put_or_reason(row, "p_value", one.p_value, one.reason);
     put_or_reason(row["ratio"], "value", one.ratio, one.reason);
     put_or_reason(

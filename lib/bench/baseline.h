@@ -38,6 +38,8 @@ struct CrossRunCase {
   ComparisonVerdict verdict = ComparisonVerdict::kInconclusive;
   double effective_tolerance = 0;
   std::string reason;  // why there is no ratio; else empty
+  /// Why a difference that was seen is not believed: tasks waited for a CPU in one of both runs.
+  std::string note;
   size_t baseline_processes = 0;
   size_t processes = 0;
 };
@@ -56,6 +58,10 @@ struct CrossRun {
 /// count, seed), build type and sanitizers, and of each case engine, batch, threads, scenario. The
 /// model's file is not in it: that is what a baseline is compared with.
 nlohmann::json measured_facts(const nlohmann::json& report);
+
+/// Reads a stored report of bench. Throws Error (exit 2) for another one, and (exit 6), before any
+/// time is spent, when it is of another host and `allow_mismatch` is false.
+nlohmann::json load_baseline(const std::string& path, bool allow_mismatch);
 
 /// Compares a report of this run with a stored one (both `lathe.report` 1.x of bench; load_report
 /// reads them; `current` may be to_json(report) before its comparison section is there). A case is

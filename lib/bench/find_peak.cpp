@@ -11,7 +11,7 @@
 namespace lathe {
 namespace {
 
-void check_options(const PeakOptions& o) {
+void check_options(const PeakSearchOptions& o) {
   const auto reject = [](const char* what, const char* hint) {
     throw bad_usage("bench.bad_peak_search", what, {}, hint);
   };
@@ -37,7 +37,7 @@ struct AllOfRate {
 // All trials of one search.
 class Search {
  public:
-  Search(const LoadTrial& trial, const PeakOptions& options, const Conduct& conduct)
+  Search(const LoadTrial& trial, const PeakSearchOptions& options, const Conduct& conduct)
       : trial_(trial),
         options_(options),
         conduct_(conduct),
@@ -130,7 +130,7 @@ class Search {
   }
 
   const LoadTrial& trial_;
-  const PeakOptions& options_;
+  const PeakSearchOptions& options_;
   const Conduct& conduct_;
   int64_t deadline_;
   BenchRandom random_;
@@ -161,7 +161,7 @@ std::string_view peak_stop_name(PeakStop stop) {
   throw InternalError("peak_stop_name: unknown stop");
 }
 
-Peak find_peak(const LoadTrial& trial, const PeakOptions& options, const Conduct& conduct) {
+Peak find_peak(const LoadTrial& trial, const PeakSearchOptions& options, const Conduct& conduct) {
   check_options(options);
   Search search(trial, options, conduct);
   std::optional<double> low;

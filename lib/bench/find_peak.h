@@ -18,7 +18,7 @@
 
 namespace lathe {
 
-struct PeakOptions {
+struct PeakSearchOptions {
   int64_t slo_ns = 0;
   double percentile = 0.99;
   double confidence = 0.99;
@@ -89,7 +89,7 @@ struct Peak {
 /// Doubles or halves from the first rate until one is met and one is not, then bisects the
 /// logarithm of the rate. A rate that stays undecided counts as not met. Throws Error (exit 2) for
 /// an SLO, percentile, confidence or rate outside of its range; exceptions of `trial` pass through.
-Peak find_peak(const LoadTrial& trial, const PeakOptions& options, const Conduct& conduct = {});
+Peak find_peak(const LoadTrial& trial, const PeakSearchOptions& options, const Conduct& conduct = {});
 
 /// The trial that runs `run` in the server scenario; of `options` the SLO is replaced by the
 /// request's, and max_ns bounds each trial together with what is left of the budget.

@@ -133,7 +133,7 @@ void require_against(std::span<const Gate> gates, bool has_against) {
   for (const Gate& gate : gates) {
     if (!gate.relative && gate.metric != "speedup") continue;
     throw bad_usage("gate.needs_against", "this gate compares with another model",
-                    "gate \"" + escape_untrusted(gate.text) + "\"", "give --against MODEL");
+                    "gate \"" + escape_untrusted(gate.text) + "\"", "give --against MODEL or --baseline REPORT");
   }
 }
 

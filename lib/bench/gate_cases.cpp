@@ -43,6 +43,8 @@ void judge_cases(const Gate& gate, std::span<const GateCase> cases,
 }  // namespace
 
 std::vector<Gate> parse_gates(std::string_view text, const std::string& file) {
+  // Some editors begin a file with a byte order mark.
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   std::vector<Gate> gates;
   int line_number = 0;
   while (!text.empty()) {

@@ -10,7 +10,7 @@
 
 namespace lathe {
 
-/// One gate a line; empty lines and what follows a `#` are left out. Throws Error (exit 2) as
+/// One gate a line; empty lines, what follows a `#` and a byte order mark are left out. Throws Error (exit 2) as
 /// parse_gate does, its place "FILE:LINE".
 std::vector<Gate> parse_gates(std::string_view text, const std::string& file);
 

@@ -3,6 +3,7 @@
 #include "bench/gate.h"
 #include "bench/gate_metric.h"
 #include "os/quantity.h"
+#include "report/nearest_name.h"
 
 namespace lathe {
 namespace {
@@ -17,15 +18,46 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// Columns that a terminal gives to valid UTF-8: two for East Asian wide and emoji, none for marks
+// that combine with the letter before.
+size_t columns(std::string_view text) {
+  size_t count = 0;
+  for (size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    uint32_t code = length == 1 ? lead : lead & (0x7fU >> length);
+    for (size_t i = 1; i < length && at + i < text.size(); ++i)
+      code = code << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3fU);
+    at += length;
+    const auto within = [code](uint32_t first, uint32_t last) {
+      return code >= first && code <= last;
+    };
+    if (within(0x300, 0x36f)) continue;
+    const bool wide = within(0x1100, 0x115f) || within(0x2e80, 0xa4cf) || within(0xac00, 0xd7a3) ||
+                      within(0xf900, 0xfaff) || within(0xff00, 0xff60) ||
+                      within(0x1f300, 0x1faff) || within(0x20000, 0x3fffd);
+    count += wide ? 2 : 1;
+  }
+  return count;
+}
+
 // The text with a caret under byte `place`, both indented by two columns. Escapes make the text
-// longer, so the caret is placed by the escaped length of what stands before it.
+// longer, so the caret is placed by the escaped form of what stands before it.
 Error syntax_error(std::string_view text, size_t place, const std::string& message,
                    std::string hint = {}) {
-  const std::string shown = escape_untrusted(text, kLongestGate);
-  const size_t column = escape_untrusted(text.substr(0, place), kLongestGate).size();
+  constexpr size_t kAllEscaped = 4 * kLongestGate;
+  const std::string shown = escape_untrusted(text, kAllEscaped);
+  const size_t column = columns(escape_untrusted(text.substr(0, place), kAllEscaped));
   return bad_usage("gate.syntax",
-                   fmt::format("{}\n  {}\n  {:>{}}\n", message, shown, "^", column + 1), "gate",
+                   fmt::format("{}\n  {}\n  {:>{}}", message, shown, "^", column + 1), "gate",
                    std::move(hint));
+}
+
+std::string metric_hint(std::string_view name) {
+  const std::vector<std::string_view> known = gate_metrics();
+  const std::string near = nearest_name(name, {known.begin(), known.end()});
+  if (!near.empty()) return "did you mean " + near + "?";
+  return fmt::format("metrics: {}", fmt::join(known, " "));
 }
 
 struct GateParts {
@@ -148,9 +180,12 @@ Gate parse_gate(std::string_view text) {
   const GateParts parts = split_gate(text);
   const GateMetric* metric = find_gate_metric(parts.metric);
   if (metric == nullptr) {
+    if (parts.metric.ends_with('='))
+      throw syntax_error(text, parts.metric_place + parts.metric.size() - 1,
+                         "expected <, <=, > or >=");
     throw syntax_error(text, parts.metric_place,
                        parts.metric.empty() ? "expected a metric" : "there is no such metric",
-                       fmt::format("metrics: {}", fmt::join(gate_metrics(), " ")));
+                       metric_hint(parts.metric));
   }
   Gate gate;
   gate.text = trimmed(text);

@@ -47,6 +47,7 @@ ComparisonOptions comparison_options(const SessionOptions& options, int64_t budg
   ComparisonOptions comparison;
   comparison.tolerance = options.tolerance;
   comparison.seed = options.seed;
+  comparison.looks = options.looks;
   comparison.max_ns = budget;
   comparison.warm_up = already_warm();
   if (options.iterations) {

@@ -19,6 +19,7 @@ struct SessionOptions {
   size_t enough_samples = 64;       // samples_for_gates
   /// Exactly so many latencies of each model; the comparison then makes one look.
   std::optional<size_t> iterations;
+  size_t looks = 3;  // of the comparison
   uint64_t seed = 0;
 };
 

@@ -55,7 +55,8 @@ std::string trace_args(const std::vector<std::pair<std::string, std::string>>& a
   return out + "}";
 }
 
-Trace::Trace(TraceOptions options) : options_(options), start_ns_(options.clock()) {}
+Trace::Trace(TraceOptions options)
+    : options_(options), start_ns_(options.start_ns != 0 ? options.start_ns : options.clock()) {}
 
 TraceThread& Trace::thread(std::string name) {
   const std::lock_guard lock(mutex_);

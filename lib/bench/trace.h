@@ -74,6 +74,11 @@ class TraceThread {
     const size_t slot = claim();
     if (slot != kDropped) events_[slot] = {clock_() - duration_ns, duration_ns, label, false};
   }
+  /// An event whose times are known, on the trace's clock.
+  void record(TraceLabel label, int64_t start_ns, int64_t duration_ns) {
+    const size_t slot = claim();
+    if (slot != kDropped) events_[slot] = {start_ns, duration_ns, label, false};
+  }
   /// The value of a counter now; `label` comes from Trace::counter.
   void count(TraceLabel label, int64_t value) {
     const size_t slot = claim();
@@ -118,6 +123,7 @@ struct TraceOptions {
   /// takes some 400 bytes of the file.
   size_t max_events = 100'000;
   int64_t (*clock)() = now_ns;
+  int64_t start_ns = 0;  // what the file counts as 0, on that clock; 0: when the trace is made
 };
 
 /// Labels and threads. Both may be added at any time by any thread; what was returned lives as long

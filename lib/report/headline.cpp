@@ -134,7 +134,8 @@ std::string report_headline(const json& report) {
     } else if (const auto mean = geometric_mean(field(field(report, "comparison"), "geomean"));
                mean && *mean > 0) {
       parts.push_back(
-          fmt::format("{:.3g}x over {} cases (geometric mean)", 1 / *mean, compared.size()));
+          fmt::format("{:.3g}x {} over {} cases (geometric mean)", *mean > 1 ? *mean : 1 / *mean,
+                      *mean > 1 ? "slower" : "faster", compared.size()));
     } else if (cases.size() == 1) {
       if (const auto median = number_field(field(cases[0], "latency"), "median"))
         parts.push_back("median " + duration_text(*median));
@@ -160,24 +161,26 @@ bool metric_is_time(std::string_view metric) {
   return is_latency(metric) || is_one_of(metric, {"speedup", "throughput", "goodput"});
 }
 
-std::string gate_value_text(std::string_view metric, double value) {
-  const auto is = [metric](std::initializer_list<std::string_view> names) {
-    return is_one_of(metric, names);
-  };
+std::string gate_value_text(const json& gate, double value) {
+  const std::string metric = text_field(gate, "metric");
+  const std::string unit = text_field(gate, "unit");
+  if (unit == "of_against") return percent_text(value);
+  if (unit == "dB") return fmt::format("{:.1f} dB", value);
   if (is_latency(metric)) return duration_text(value);
-  if (is({"size", "weights", "arena", "peak_memory"}) && std::fabs(value) < 4e18)
-    return bytes_text(static_cast<int64_t>(value));
-  if (is({"speedup"})) return fmt::format("{:.3g}x", value);
-  if (is({"throughput", "goodput"})) return fmt::format("{:.4g}/s", value);
-  if (is({"accuracy", "coverage"})) return fmt::format("{:.4g} %", 100 * value);
-  if (is({"accuracy_drop"})) return fmt::format("{:.3g} points", 100 * value);
+  if (is_one_of(metric, {"size", "weights", "arena", "peak_memory"}) && std::fabs(value) < 4e18)
+    return bytes_text(std::llround(value));
+  if (metric == "speedup") return fmt::format("{:.3g}x", value);
+  if (is_one_of(metric, {"throughput", "goodput"})) return fmt::format("{:.4g}/s", value);
+  if (is_one_of(metric, {"accuracy", "coverage"})) return fmt::format("{:.4g} %", 100 * value);
+  if (metric == "accuracy_drop") return fmt::format("{:.3g} points", 100 * value);
   return fmt::format("{:.5g}", value);
 }
 
 std::string blame_of(const json& report, const json& id) {
   for (const json& row : list_field(field(report, "comparison"), "cases")) {
     if (!id.is_null() && field(row, "id") != id) continue;
-    if (const std::string text = text_field(row, "blame"); !text.empty()) return text;
+    for (const BlameSentence& blame : blame_sentences(row))
+      if (blame.delta_ns && *blame.delta_ns > 0) return blame.text;
     const json* worst = nullptr;
     double most = 0;
     for (const json& delta : list_field(row, "op_deltas"))
@@ -202,15 +205,15 @@ std::string gate_sentence(const json& report, const json& gate) {
   const auto limit = number_field(gate, "limit");
   std::string text = metric;
   if (observed) {
-    text += " is " + gate_value_text(metric, *observed);
+    text += " is " + gate_value_text(gate, *observed);
     if (const auto ci = interval_field(gate))
-      text += fmt::format(" (CI {}–{})", gate_value_text(metric, ci->first),
-                          gate_value_text(metric, ci->second));
+      text += fmt::format(" (CI {}–{})", gate_value_text(gate, ci->first),
+                          gate_value_text(gate, ci->second));
   } else {
     text += " is not known";
   }
   if (limit)
-    text += fmt::format(", must be {} {}", text_field(gate, "op"), gate_value_text(metric, *limit));
+    text += fmt::format(", must be {} {}", text_field(gate, "op"), gate_value_text(gate, *limit));
   if (const std::string reason = text_field(gate, "reason"); !reason.empty()) text += ": " + reason;
   if (field(gate, "verdict") == "fail" && metric_is_time(metric))
     if (const std::string blame = blame_of(report, field(gate, "case")); !blame.empty())

@@ -15,8 +15,9 @@ std::string verdict_word(const nlohmann::json& report);
 /// (escape_untrusted), not for a format.
 std::string report_headline(const nlohmann::json& report);
 
-/// A gate's figure in the unit of its metric: "1.23 ms", "128.7 KiB", "1.64x", "98.3 %".
-std::string gate_value_text(std::string_view metric, double value);
+/// A figure of `gate` (an element of report.gates) in its unit: "1.23 ms", "128.7 KiB", "1.64x",
+/// "98.3 %", "31.2 dB"; for a latency relative to the --against model's "96.4 %".
+std::string gate_value_text(const nlohmann::json& gate, double value);
 
 /// Latencies, throughput and speed-up: what an operator that got slower explains.
 bool metric_is_time(std::string_view metric);
@@ -25,7 +26,8 @@ bool metric_is_time(std::string_view metric);
 /// Conv_12 (Conv) +1.2 ms".
 std::string gate_sentence(const nlohmann::json& report, const nlohmann::json& gate);
 
-/// What got slower in the case `id`, from the comparison's op_deltas; empty when nothing is known.
+/// What got slower in the case `id`, from the comparison's blame, or else its op_deltas; empty when
+/// nothing is known.
 std::string blame_of(const nlohmann::json& report, const nlohmann::json& id);
 
 /// "−52 %", "+1.3 %", "±0 %"; "–" when it cannot be said.

@@ -1,7 +1,7 @@
 // Tables of the bench page.
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
 
 #include "os/quantity.h"
 #include "report/fields.h"
@@ -95,47 +95,67 @@ std::string html_before_after(const json& report) {
 std::string html_cases(const json& report) {
   const json& cases = list_field(report, "cases");
   if (cases.empty()) return {};
-  bool pareto = false;
-  bool server = false;
-  for (const json& row : cases) {
-    pareto |= field(row, "pareto").is_object();
-    server |= field(row, "schedule").is_object();
-  }
-  HtmlTable table{"Every case",
-                  {"case", "engine", "batch", "threads", "samples", "median", "p95", "p99",
-                   "items/s", "peak memory"},
-                  "wlnnnnnnnn",
-                  {}};
-  if (server)
-    for (const char* name : {"goodput", "late", "backlog"}) {
-      table.head.emplace_back(name);
-      table.align += 'n';
-    }
-  if (pareto) table.head.emplace_back("Pareto front");
-  table.head.emplace_back("stability");
+  struct Column {
+    const char* name;
+    char align;
+    bool always;  // else only when it tells two cases apart
+    std::vector<std::string> cells;
+  };
+  const auto any = [&cases](double p) {
+    return std::any_of(cases.begin(), cases.end(), [p](const json& row) {
+      return number_field(percentile(row, p), "value").has_value();
+    });
+  };
+  std::vector<Column> columns{{"engine", 'l', false, {}},  {"batch", 'n', false, {}},
+                              {"threads", 'n', false, {}}, {"samples", 'n', true, {}},
+                              {"median", 'n', true, {}},   {"p95", 'n', false, {}},
+                              {"p99", 'n', false, {}},     {"items/s", 'n', true, {}},
+                              {"size", 'n', false, {}},    {"peak memory", 'n', true, {}},
+                              {"quality", 'n', false, {}}, {"Pareto front", 'l', false, {}},
+                              {"goodput", 'n', false, {}}, {"late", 'n', false, {}},
+                              {"backlog", 'n', false, {}}, {"stability", 'l', true, {}}};
   for (const json& row : cases) {
     const json& latency = field(row, "latency");
-    std::vector<std::string> cells{html_name(case_name(report, row)),
-                                   html_escape(text_field(row, "engine")),
-                                   shown_number(row, "batch"),
-                                   shown_number(field(row, "threads"), "effective"),
-                                   shown_number(field(row, "samples"), "n"),
-                                   shown_time(latency, "median"),
-                                   shown_time(percentile(row, 0.95), "value"),
-                                   shown_time(percentile(row, 0.99), "value"),
-                                   shown_number(field(row, "throughput"), "items_per_s"),
-                                   shown_bytes(field(row, "memory"), "hwm_bytes")};
-    if (server)
-      for (const char* key : {"goodput_qps", "late", "max_backlog"})
-        cells.push_back(shown_number(field(row, "schedule"), key));
-    if (pareto) {
-      bool on_front = false;
-      if (const json& fronts = field(row, "pareto"); fronts.is_object())
-        for (const json& front : fronts) on_front |= front == true;
-      cells.emplace_back(on_front ? "yes" : "");
-    }
-    cells.push_back(html_verdict(text_field(field(row, "stability"), "verdict")));
-    table.rows.push_back(std::move(cells));
+    bool on_front = false;
+    if (const json& fronts = field(row, "pareto"); fronts.is_object())
+      for (const json& front : fronts) on_front |= front == true;
+    const json& schedule = field(row, "schedule");
+    const std::string error = text_field(field(row, "error"), "message");
+    const std::vector<std::string> cells{
+        html_escape(text_field(row, "engine")),
+        shown_number(row, "batch"),
+        shown_number(field(row, "threads"), "effective"),
+        shown_number(field(row, "samples"), "n"),
+        shown_time(latency, "median"),
+        shown_time(percentile(row, 0.95), "value"),
+        shown_time(percentile(row, 0.99), "value"),
+        shown_number(field(row, "throughput"), "items_per_s"),
+        shown_bytes(row, "size_bytes"),
+        shown_bytes(field(row, "memory"), "hwm_bytes"),
+        field(row, "quality").is_object() ? shown_metric(field(row, "quality"), "value") : "",
+        on_front ? "yes" : "",
+        shown_number(schedule, "goodput_qps"),
+        shown_number(schedule, "late"),
+        shown_number(schedule, "max_backlog"),
+        error.empty() ? html_verdict(text_field(field(row, "stability"), "verdict"))
+                      : html_verdict("error") + " <span class=\"note\">" + html_escape(error) +
+                            "</span>"};
+    for (size_t i = 0; i < columns.size(); ++i) columns[i].cells.push_back(cells[i]);
+  }
+  HtmlTable table{"Every case", {"case"}, "w", {}, true, true};
+  for (const json& row : cases)
+    table.rows.push_back({html_name(text_field(row, "id").empty() ? case_name(report, row)
+                                                                  : text_field(row, "id"))});
+  std::erase_if(columns, [&any](const Column& column) {
+    const std::string_view name = column.name;
+    return (name == "p95" && !any(0.95)) || (name == "p99" && !any(0.99));
+  });
+  for (const Column& column : columns) {
+    const auto differs = [&column](const std::string& cell) { return cell != column.cells[0]; };
+    if (!column.always && std::none_of(column.cells.begin(), column.cells.end(), differs)) continue;
+    table.head.emplace_back(column.name);
+    table.align += column.align;
+    for (size_t i = 0; i < cases.size(); ++i) table.rows[i].push_back(column.cells[i]);
   }
   return html_section("cases", "Cases", html_table(table));
 }
@@ -143,16 +163,18 @@ std::string html_cases(const json& report) {
 std::string html_comparison(const json& report) {
   const json& comparison = field(report, "comparison");
   HtmlTable table{"Time of the model divided by the baseline's",
-                  {"case", "verdict", "ratio", "interval", "smallest change that counts", "pairs"},
+                  {"case", "verdict", "ratio", "interval", "threshold", "pairs"},
                   "wlnnnn",
-                  {}};
+                  {},
+                  true,
+                  true};
   for (const json& row : list_field(comparison, "cases")) {
     const json& ratio = field(row, "ratio");
     const auto ci = interval_field(ratio);
     const auto delta = number_field(row, "effective_delta");
     const auto value = number_of(ratio);
     table.rows.push_back(
-        {html_escape(text_field(row, "id")), html_verdict(text_field(row, "verdict")),
+        {html_name(text_field(row, "id")), html_verdict(text_field(row, "verdict")),
          value ? fmt::format("{:.4g}", *value) : "–",
          ci ? fmt::format("{:.4g} – {:.4g}", ci->first, ci->second) : "–",
          delta ? fmt::format("{:.2g} %", 100 * *delta) : "–", shown_number(row, "pairs")});
@@ -171,6 +193,8 @@ std::string html_comparison(const json& report) {
       html_note(mode == "interleaved"
                     ? "Both models ran in turns, in the same processes. Below 1 is faster."
                     : "cross_run: the baseline was measured in another run. Below 1 is faster.");
+  html += html_note(
+      "Threshold: the smallest change that counts, as asked or as fine as this machine can tell.");
   return html_section("comparison", "Comparison", html);
 }
 
@@ -179,7 +203,9 @@ std::string html_measurement(const json& report) {
       "Runs and samples",
       {"case", "processes", "samples", "stopped by", "warm-up", "drift", "outliers", "spread (CV)"},
       "wnnlnnnn",
-      {}};
+      {},
+      true,
+      true};
   for (const json& row : list_field(report, "cases")) {
     const json& samples = field(row, "samples");
     const json& stability = field(row, "stability");
@@ -192,7 +218,7 @@ std::string html_measurement(const json& report) {
       warm = shown_number(warmup, "iterations") +
              (field(warmup, "converged") == true ? "" : ", not converged");
     table.rows.push_back(
-        {html_escape(case_name(report, row)), shown_number(samples, "n_processes"),
+        {html_name(case_name(report, row)), shown_number(samples, "n_processes"),
          shown_number(samples, "n"), html_escape(text_field(samples, "stop_reason")), warm,
          drift ? fmt::format("{:+.2g} %", *drift) : "–",
          outliers.is_object()

@@ -27,6 +27,10 @@ std::string ratio_tick(double value) { return fmt::format("{:.3g}x", value); }
 
 std::string bytes_tick(double value) { return bytes_text(std::llround(value)); }
 
+AxisText quality_tick(const std::string& metric) {
+  return metric_is_share(metric) ? percent_tick : plain_tick;
+}
+
 // Powers of two, about five of them.
 std::vector<double> byte_ticks(double low, double high) {
   const double first = std::floor(std::log2(low));
@@ -72,7 +76,29 @@ std::vector<std::pair<double, double>> cumulative(const std::vector<Bin>& bins) 
   return points;
 }
 
+std::vector<const json*> rows_of(const json& report) {
+  std::vector<const json*> rows;
+  for (const json& row : list_field(report, "cases")) rows.push_back(&row);
+  return rows;
+}
+
+// Labels of the cases that were compared, and of no others.
+std::map<std::string, std::string> compared_labels(const json& report) {
+  std::set<std::string> ids;
+  for (const json& row : list_field(field(report, "comparison"), "cases"))
+    ids.insert(text_field(row, "id"));
+  std::vector<const json*> rows = rows_of(report);
+  std::erase_if(rows, [&ids](const json* row) { return !ids.contains(text_field(*row, "id")); });
+  return case_labels(report, rows);
+}
+
+std::string label_of(const std::map<std::string, std::string>& labels, const json& row) {
+  const auto at = labels.find(text_field(row, "id"));
+  return at == labels.end() ? text_field(row, "id") : at->second;
+}
+
 std::string distribution(const json& report) {
+  const auto labels = case_labels(report, rows_of(report));
   Plot plot;
   plot.title = "Distribution of latency";
   plot.x = {"time of one inference", true, time_tick, {}};
@@ -82,14 +108,16 @@ std::string distribution(const json& report) {
     if (plot.series.size() == kMaxCurves) break;
     auto points = cumulative(bins_of(row));
     if (points.empty()) continue;
-    plot.description += fmt::format("{}: median {}. ", case_name(report, row),
-                                    shown_time(field(row, "latency"), "median"));
-    plot.series.push_back({case_name(report, row), std::move(points), PlotMark::kLine});
+    const std::string name = label_of(labels, row);
+    if (const auto median = number_field(field(row, "latency"), "median"))
+      plot.description += fmt::format("{}: median {}. ", name, duration_text(*median));
+    plot.series.push_back({name, std::move(points), PlotMark::kLine});
   }
   return svg_plot(plot);
 }
 
 std::string spread(const json& report) {
+  const auto labels = case_labels(report, rows_of(report));
   RangePlot plot;
   plot.title = "Latency: minimum to maximum, middle half thick, median as a dot";
   plot.x = {"time of one inference", true, time_tick, {}};
@@ -100,23 +128,23 @@ std::string spread(const json& report) {
     const auto high = number_field(latency, "max");
     if (!median || !low || !high) continue;
     const double half = number_field(latency, "iqr").value_or(0) / 2;
-    plot.rows.push_back({case_name(report, row),
+    plot.rows.push_back({label_of(labels, row),
                          *low,
                          *high,
                          {std::max(*low, *median - half), std::min(*high, *median + half)},
                          *median,
                          duration_text(*median)});
     plot.description +=
-        fmt::format("{}: {} to {}, median {}. ", case_name(report, row), duration_text(*low),
+        fmt::format("{}: {} to {}, median {}. ", label_of(labels, row), duration_text(*low),
                     duration_text(*high), duration_text(*median));
   }
   return svg_ranges(plot);
 }
 
 // Blocks of several processes one after the other; a cut where the next begins.
-std::string blocks(const json& row) {
+std::string blocks(const json& row, const std::string& label) {
   Plot plot;
-  plot.title = "Ratio of each pair of blocks, " + text_field(row, "id");
+  plot.title = "Ratio of each pair of blocks" + (label.empty() ? "" : ", " + label);
   plot.x = {"pair of blocks", false, plain_tick, {}};
   plot.y = {"model / baseline", true, ratio_tick, {}};
   plot.rules = {1};
@@ -136,6 +164,12 @@ std::string blocks(const json& row) {
   }
   if (const auto ci = interval_field(field(row, "ratio")); ci && ci->first > 0)
     plot.bands.push_back(*ci);
+  if (dots.points.size() < 3) return {};
+  const double step = std::max(1.0, std::floor(index / 6));
+  const double round = std::pow(10, std::floor(std::log10(step)));
+  for (double tick = std::ceil(step / round) * round; tick <= index;
+       tick += std::ceil(step / round) * round)
+    plot.x.ticks.push_back(tick);
   plot.description = fmt::format(
       "{} pairs; the shaded band is the interval of the ratio, below 1 "
       "the model is faster than the baseline",
@@ -145,6 +179,7 @@ std::string blocks(const json& row) {
 }
 
 std::string forest(const json& report) {
+  const auto labels = compared_labels(report);
   RangePlot plot;
   plot.title = "Time against the baseline, with its interval";
   plot.description = "Left of 1 is faster. Shaded: changes too small to count. ";
@@ -156,13 +191,13 @@ std::string forest(const json& report) {
     const auto ci = interval_field(field(row, "ratio"));
     if (!ratio || !ci) continue;
     delta = std::max(delta, number_field(row, "effective_delta").value_or(0));
-    plot.rows.push_back({text_field(row, "id"),
+    plot.rows.push_back({label_of(labels, row),
                          ci->first,
                          ci->second,
                          {*ratio, *ratio},
                          *ratio,
                          fmt::format("{:.3g}x, {}", *ratio, text_field(row, "verdict"))});
-    plot.description += fmt::format("{}: {:.3g} ({:.3g} to {:.3g}). ", text_field(row, "id"),
+    plot.description += fmt::format("{}: {:.3g} ({:.3g} to {:.3g}). ", label_of(labels, row),
                                     *ratio, ci->first, ci->second);
   }
   if (delta > 0 && delta < 1) plot.bands.emplace_back(1 - delta, 1 + delta);
@@ -257,44 +292,40 @@ std::string sweep(const json& report, bool over_batch) {
   return svg_plot(time) + svg_plot(rate);
 }
 
-// Speed against size: what one chooses between when several models were measured.
-std::string choice(const json& report) {
+// What one chooses between: speed against size or quality, the Pareto front as a line.
+std::string choice(const json& report, bool by_size) {
   std::map<std::string, PlotSeries> series;
-  const json& models = field(report, "models");
-  const auto bytes_of = [&](const std::string& name) -> std::optional<double> {
-    for (const char* role : {"model", "model_out"})
-      if (text_field(field(report, role), "path_basename") == name)
-        return number_field(field(report, role), "file_bytes");
-    if (models.is_object())
-      for (const json& model : models)
-        if (text_field(model, "path_basename") == name) return number_field(model, "file_bytes");
-    return std::nullopt;
-  };
-  double least = 1e18;
-  double most = 0;
+  PlotSeries front{"Pareto front", {}, PlotMark::kLineAndDots};
+  std::set<double> values;
+  std::string metric;
   for (const json& row : list_field(report, "cases")) {
-    const std::string name = case_model(report, row);
     const auto median = number_field(field(row, "latency"), "median");
-    const auto bytes = bytes_of(name);
-    if (!median || !bytes || *bytes <= 0) continue;
-    least = std::min(least, *bytes);
-    most = std::max(most, *bytes);
+    const json& quality = field(row, "quality");
+    const auto x = by_size ? number_field(row, "size_bytes") : number_of(quality);
+    if (!median || !x || (by_size && *x <= 0)) continue;
+    const std::string name = case_model(report, row);
+    values.insert(*x);
+    metric = text_field(quality, "metric");
     series[name].name = name;
     series[name].mark = PlotMark::kDots;
-    series[name].points.emplace_back(*bytes, *median);
+    series[name].points.emplace_back(*x, *median);
+    if (field(field(row, "pareto"), "latency_bytes_quality") == true)
+      front.points.emplace_back(*x, *median);
   }
-  if (series.size() < 3) return {};
-  Plot plot{"Size and speed",
-            "Down and to the left is better.",
-            {"file size", true, bytes_tick, byte_ticks(least, most)},
-            {"median", true, time_tick, {}},
-            {},
-            {},
-            {},
-            {},
-            false};
-  for (auto& [name, one] : series)
-    if (plot.series.size() < kMaxCurves) plot.series.push_back(std::move(one));
+  if (values.size() < 2) return {};
+  Plot plot;
+  plot.title = by_size ? "Size and speed" : "Quality and speed";
+  plot.x = {by_size ? "file size" : metric, by_size, by_size ? bytes_tick : quality_tick(metric),
+            {}};
+  if (by_size) plot.x.ticks = byte_ticks(*values.begin(), *values.rbegin());
+  plot.y = {"median", true, time_tick, {}};
+  for (auto& [name, one] : series) {
+    for (const auto& [x, y] : one.points)
+      plot.description += fmt::format("{} {}: {}. ", name, plot.x.text(x), duration_text(y));
+    if (plot.series.size() < kMaxCurves - 1) plot.series.push_back(std::move(one));
+  }
+  std::sort(front.points.begin(), front.points.end());
+  if (!front.points.empty()) plot.series.push_back(std::move(front));
   return svg_plot(plot);
 }
 
@@ -304,13 +335,16 @@ std::string html_figures(const json& report) {
   const json& cases = list_field(report, "cases");
   if (cases.empty()) return {};
   std::string html = distribution(report);
-  const std::string curves = sweep(report, true) + sweep(report, false) + choice(report);
+  const std::string curves = sweep(report, true) + sweep(report, false) +
+                             choice(report, true) + choice(report, false);
   if (html.empty() && (curves.empty() || cases.size() <= 6)) html = spread(report);
   html += forest(report);
   size_t shown = 0;
+  const auto labels = compared_labels(report);
   for (const json& row : list_field(field(report, "comparison"), "cases"))
     if (shown < 4)
-      if (const std::string figure = blocks(row); !figure.empty()) {
+      if (const std::string figure = blocks(row, labels.size() > 1 ? label_of(labels, row) : "");
+          !figure.empty()) {
         html += figure;
         ++shown;
       }

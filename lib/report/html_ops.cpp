@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxOps = 40;
+constexpr size_t kMaxDeltas = 20;
 
 std::string op_name(const json& op) {
   const std::string name = text_field(op, "name");
@@ -78,6 +79,15 @@ std::string waterfall(const json& report, const json& row) {
   return html + html_note(note + ".");
 }
 
+// "inserted", "was Conv", "fused into conv1".
+std::string change_html(const json& op) {
+  if (const std::string type = text_field(op, "from_type"); !type.empty())
+    return "was " + html_escape(type);
+  if (const std::string into = text_field(op, "into"); !into.empty())
+    return "fused into " + html_name(into, 48);
+  return html_escape(text_field(op, "change"));
+}
+
 std::string deltas(const json& row) {
   struct Delta {
     const json* op;
@@ -95,17 +105,22 @@ std::string deltas(const json& row) {
     return std::fabs(a.ns) > std::fabs(b.ns);
   });
   HtmlTable table{"What changed against the baseline, " + text_field(row, "id"),
-                  {"operator", "", "change"},
+                  {"operator", "", "time a run"},
                   "wln",
                   {}};
-  for (size_t i = 0; i < std::min(rows.size(), kMaxOps); ++i)
+  for (size_t i = 0; i < std::min(rows.size(), kMaxDeltas); ++i)
     table.rows.push_back(
-        {op_name(*rows[i].op),
+        {op_name(*rows[i].op) + " <span class=\"note\">" + change_html(*rows[i].op) + "</span>",
          html_bar(std::fabs(rows[i].ns) / most, 0, rows[i].ns > 0 ? "b1" : ""),
          (rows[i].ns > 0 ? "+" : "−") + html_escape(duration_text(std::fabs(rows[i].ns)))});
-  std::string html = html_table(table);
-  if (const std::string blame = text_field(row, "blame"); !blame.empty())
-    html = "<p>" + html_escape(blame) + "</p>" + html;
+  std::string html;
+  for (const BlameSentence& blame : blame_sentences(row))
+    html += "<li>" + html_escape(blame.text) + "</li>";
+  if (!html.empty()) html = "<ul>" + html + "</ul>";
+  html += html_table(table);
+  if (rows.size() > kMaxDeltas)
+    html += html_note(
+        fmt::format("{} smaller changes are in the JSON report.", rows.size() - kMaxDeltas));
   return html;
 }
 

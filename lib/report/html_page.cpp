@@ -69,6 +69,36 @@ std::string against(const json& before, const json& after) {
   return change == "–" ? "" : change;
 }
 
+// The best of what was tried, and what one asked to be recommended.
+void add_sweep_tiles(const json& report, Tiles& tiles) {
+  std::vector<const json*> rows;
+  for (const json& row : list_field(report, "cases"))
+    if (!text_field(row, "id").starts_with("against/")) rows.push_back(&row);
+  const auto labels = case_labels(report, rows);
+  const json* fastest = nullptr;
+  const json* most = nullptr;
+  const auto median = [](const json* row) { return number_field(field(*row, "latency"), "median"); };
+  const auto rate = [](const json* row) {
+    return number_field(field(*row, "throughput"), "items_per_s");
+  };
+  for (const json* row : rows) {
+    if (median(row) && (fastest == nullptr || *median(row) < *median(fastest))) fastest = row;
+    if (rate(row) && (most == nullptr || *rate(row) > *rate(most))) most = row;
+  }
+  tiles.add("cases", std::to_string(rows.size()), "");
+  if (fastest != nullptr)
+    tiles.add("least median", shown_time(field(*fastest, "latency"), "median"),
+              labels.at(text_field(*fastest, "id")));
+  if (most != nullptr)
+    tiles.add("most items per second", shown_number(field(*most, "throughput"), "items_per_s"),
+              labels.at(text_field(*most, "id")));
+  const json& recommended = field(field(report, "sweep"), "recommended");
+  for (const json* row : rows)
+    if (!recommended.is_null() && field(*row, "id") == field(recommended, "case"))
+      tiles.add("recommended", html_escape(labels.at(text_field(*row, "id"))),
+                text_field(recommended, "metric"));
+}
+
 std::string tiles_of(const json& report) {
   Tiles tiles;
   const json& cases = list_field(report, "cases");
@@ -87,7 +117,7 @@ std::string tiles_of(const json& report) {
     tiles.add("peak memory", shown_bytes(memory, "hwm_bytes"),
               against(field(field(before, "memory"), "hwm_bytes"), field(memory, "hwm_bytes")));
   } else if (!cases.empty()) {
-    tiles.add("cases", std::to_string(cases.size()), "");
+    add_sweep_tiles(report, tiles);
   }
   const json& before = model_before(report);
   const json& after = model_after(report);

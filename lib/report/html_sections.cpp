@@ -38,7 +38,7 @@ std::string change_cell(const json& before, const json& after, const char* key) 
 std::string gate_figure(const json& gate, const char* key) {
   const auto value = number_field(gate, key);
   if (!value) return "–";
-  return html_escape(gate_value_text(text_field(gate, "metric"), *value));
+  return html_escape(gate_value_text(gate, *value));
 }
 
 std::string op_changes(const json& before, const json& after) {
@@ -82,30 +82,46 @@ std::string shown_metric(const json& row, const char* key) {
 }
 
 std::string html_gates(const json& report) {
+  constexpr size_t kManyPassed = 4;
   HtmlTable table{"Each gate with what was measured",
                   {"gate", "verdict", "observed", "interval", "limit", "why"},
                   "wlnnnw",
                   {},
                   false,
                   true};
-  for (const json& gate : list_field(report, "gates")) {
+  HtmlTable passed = table;
+  HtmlTable skipped = table;
+  const auto add = [&report](const json& gate, HtmlTable& into) {
     std::string interval = "–";
-    const std::string metric = text_field(gate, "metric");
     if (const auto ci = interval_field(gate))
-      interval = html_escape(fmt::format("{}–{}", gate_value_text(metric, ci->first),
-                                         gate_value_text(metric, ci->second)));
+      interval = html_escape(fmt::format("{}–{}", gate_value_text(gate, ci->first),
+                                         gate_value_text(gate, ci->second)));
     std::string name = "<code>" + html_escape(text_field(gate, "id")) + "</code>";
     if (const std::string id = text_field(gate, "case"); !id.empty())
       name += " <span class=\"note\">" + html_escape(id) + "</span>";
     std::string why = text_field(gate, "reason");
-    if (field(gate, "verdict") == "fail" && metric_is_time(metric))
+    if (field(gate, "verdict") == "fail" && metric_is_time(text_field(gate, "metric")))
       if (const std::string blame = blame_of(report, field(gate, "case")); !blame.empty())
         why += (why.empty() ? "slower: " : "; slower: ") + blame;
-    table.rows.push_back(
+    into.rows.push_back(
         {name, html_verdict(text_field(gate, "verdict")), gate_figure(gate, "observed"), interval,
          html_escape(text_field(gate, "op")) + " " + gate_figure(gate, "limit"), html_escape(why)});
+  };
+  for (const json* gate : worst_gates(report)) add(*gate, table);
+  for (const json& gate : list_field(report, "gates")) {
+    const std::string verdict = text_field(gate, "verdict");
+    if (verdict == "pass")
+      add(gate, passed);
+    else if (verdict != "fail" && verdict != "inconclusive")
+      add(gate, skipped);
   }
-  return html_section("gates", "Gates", html_table(table));
+  table.rows.insert(table.rows.end(), skipped.rows.begin(), skipped.rows.end());
+  const bool folded = !table.rows.empty() && passed.rows.size() > kManyPassed;
+  if (!folded) table.rows.insert(table.rows.end(), passed.rows.begin(), passed.rows.end());
+  std::string html = html_table(table);
+  if (folded)
+    html += html_details(fmt::format("{} gates hold", passed.rows.size()), html_table(passed));
+  return html_section("gates", "Gates", html);
 }
 
 std::string html_models(const json& report) {
@@ -153,8 +169,11 @@ std::string html_quality(const json& report) {
 }
 
 std::string html_warnings(const json& report) {
+  constexpr size_t kManyWarnings = 4;
   std::string items;
-  const auto add = [&items](const json& warning, const std::string& place) {
+  size_t count = 0;
+  const auto add = [&items, &count](const json& warning, const std::string& place) {
+    ++count;
     items += "<li><span class=\"v open\"><span aria-hidden=\"true\">!</span> " +
              html_escape(text_field(warning, "code")) + "</span> " + html_escape(place) +
              html_escape(text_field(warning, "message"));
@@ -170,7 +189,9 @@ std::string html_warnings(const json& report) {
     if (const std::string note = text_field(row, "note"); !note.empty())
       add({{"code", "comparison"}, {"message", note}}, text_field(row, "id") + ": ");
   if (items.empty()) return {};
-  return html_section("warnings", "Warnings", "<ul class=\"plain\">" + items + "</ul>");
+  items = "<ul class=\"plain\">" + items + "</ul>";
+  if (count > kManyWarnings) items = html_details(fmt::format("{} warnings", count), items);
+  return html_section("warnings", "Warnings", items);
 }
 
 std::string html_host(const json& report) {

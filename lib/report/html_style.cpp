@@ -88,6 +88,8 @@ code,pre{font:.86rem/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu San
 pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 details>summary{cursor:pointer;font-weight:600;font-size:1.05rem}
 details[open]>summary{margin-bottom:10px}
+details.more>summary{font-size:.92rem}
+.scroll+details.more{margin-top:12px}
 footer{color:var(--dim);font-size:.82rem;padding:2px 4px 20px;overflow-wrap:anywhere}
 @media (max-width:560px){main{padding:10px}header,section{padding:12px 13px}
 h1{font-size:1.12rem}
@@ -100,7 +102,7 @@ table.stack tr{display:block;padding:8px 0;border-bottom:1px solid var(--grid)}
 table.stack tr:first-child{padding-top:0}table.stack tr:last-child{border:0;padding-bottom:0}
 table.stack th,table.stack td{display:block;border:0;padding:1px 0;text-align:left;white-space:normal}
 table.stack td:empty{display:none}
-table.stack td::before{content:attr(data-l);display:inline-block;width:6.2em;color:var(--dim)}
+table.stack td::before{content:attr(data-l);display:inline-block;width:7em;color:var(--dim)}
 }
 @media print{body{background:#fff}header,section{break-inside:avoid}}
 )css";

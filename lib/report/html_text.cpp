@@ -79,6 +79,11 @@ std::string html_section(std::string_view id, std::string_view title, const std:
                      html_escape(title), html);
 }
 
+std::string html_details(std::string_view summary, const std::string& html) {
+  return "<details class=\"more\"><summary>" + html_escape(summary) + "</summary>\n" + html +
+         "</details>\n";
+}
+
 std::string html_name(std::string_view text, size_t max_letters) {
   const std::string shown = shortened(text, max_letters);
   std::string out;

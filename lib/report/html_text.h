@@ -27,6 +27,9 @@ std::string html_table(const HtmlTable& table);
 /// A heading with its content; empty when the content is. `id` names the place for links.
 std::string html_section(std::string_view id, std::string_view title, const std::string& html);
 
+/// Folded away behind its summary until the reader opens it.
+std::string html_details(std::string_view summary, const std::string& html);
+
 /// A paragraph in small type.
 std::string html_note(std::string_view text);
 

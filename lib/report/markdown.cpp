@@ -4,6 +4,7 @@
 
 #include "ir/error.h"
 #include "os/quantity.h"
+#include "report/headline.h"
 
 namespace lathe {
 namespace {
@@ -90,6 +91,20 @@ std::string table_of(const json& rows, const char* title, const std::vector<cons
   return table.text();
 }
 
+std::string gate_table(const json& gates) {
+  Table table("Gates", {"gate", "case", "verdict", "observed", "limit", "reason"});
+  for (const json& gate : gates) {
+    const auto figure = [&gate](const char* key) {
+      const json& value = at(gate, key);
+      return value.is_number() ? gate_value_text(gate, value.get<double>()) : text_of(value);
+    };
+    table.add({text_of(at(gate, "id")), text_of(at(gate, "case")), text_of(at(gate, "verdict")),
+               figure("observed"), text_of(at(gate, "op")) + " " + figure("limit"),
+               text_of(at(gate, "reason"))});
+  }
+  return table.text();
+}
+
 std::string case_table(const json& cases) {
   Table table("Cases", {"case", "median", "min", "max", "items/s"});
   for (const json& row : cases) {
@@ -129,7 +144,7 @@ std::string report_markdown(const json& report) {
     if (const json& hint = at(error, "hint"); hint.is_string() && !hint.empty() && hint != "")
       out += fmt::format("\n{}\n", text_of(hint));
   }
-  out += table_of(at(report, "gates"), "Gates", {"id", "verdict", "observed", "limit", "reason"});
+  out += gate_table(at(report, "gates"));
   out +=
       table_of(at(report, "quality"), "Quality", {"metric", "before", "after", "drop", "samples"});
   out += model_table(at(report, "model"), at(report, "model_out"));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "report/fields.h"
 
 namespace lathe {
@@ -78,6 +80,29 @@ void add_speedup(const json& report, const json& row, std::vector<Measure>& all)
   out.move_to(all);
 }
 
+// "mobilenet" of "mobilenet.onnx".
+std::string stem(const std::string& name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string::npos || dot == 0 ? name : name.substr(0, dot);
+}
+
+// What a case may differ in, in the order of a label. A lone difference in threads still reads as
+// "2 threads".
+std::vector<std::string> facets(const json& report, const json& row) {
+  const auto counted = [](const std::optional<double>& count, const char* one, const char* more) {
+    return count ? fmt::format("{:g} {}", *count, *count == 1 ? one : more) : std::string();
+  };
+  const auto batch = number_field(row, "batch");
+  const auto rate = number_field(row, "target_qps");
+  return {stem(case_model(report, row)),
+          text_field(row, "engine"),
+          batch ? fmt::format("batch {:g}", *batch) : "",
+          counted(number_field(field(row, "threads"), "effective"), "thread", "threads"),
+          counted(number_field(row, "streams"), "stream", "streams"),
+          text_field(row, "scenario"),
+          rate ? fmt::format("{:g}/s", *rate) : ""};
+}
+
 }  // namespace
 
 bool metric_grows_with_quality(const std::string& metric) {
@@ -96,8 +121,18 @@ const json& model_before(const json& report) {
 }
 
 const json& model_after(const json& report) {
-  const json& out = field(report, "model_out");
-  return out.is_object() ? out : field(report, "model");
+  for (const char* role : {"model_out", "model"})
+    if (const json& model = field(report, role); model.is_object()) return model;
+  // A sweep over one model.
+  static const json nothing;
+  const json* only = nullptr;
+  if (const json& models = field(report, "models"); models.is_object())
+    for (const auto& [role, model] : models.items()) {
+      if (role == "against") continue;
+      if (only != nullptr) return nothing;
+      only = &model;
+    }
+  return only != nullptr ? *only : nothing;
 }
 
 std::string case_model(const json& report, const json& row) {
@@ -111,7 +146,40 @@ std::string case_name(const json& report, const json& row) {
   const std::string id = text_field(row, "id");
   const std::string model = case_model(report, row);
   if (id.empty()) return model;
-  return id.find(model) != std::string::npos ? id : model + "/" + id;
+  // Ids of sweeps begin with the model's name.
+  return id.find(model) != std::string::npos || id.starts_with(stem(model) + "/")
+             ? id
+             : model + "/" + id;
+}
+
+std::map<std::string, std::string> case_labels(const json& report,
+                                               const std::vector<const json*>& rows) {
+  std::vector<std::vector<std::string>> all;
+  for (const json* row : rows) all.push_back(facets(report, *row));
+  std::vector<std::string> labels(rows.size());
+  for (size_t facet = 0; !all.empty() && facet < all[0].size(); ++facet) {
+    std::set<std::string> values;
+    for (const auto& one : all) values.insert(one[facet]);
+    if (values.size() < 2) continue;
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (!all[i][facet].empty()) labels[i] += (labels[i].empty() ? "" : ", ") + all[i][facet];
+  }
+  std::map<std::string, int> times;
+  for (const std::string& label : labels) ++times[label];
+  std::map<std::string, std::string> out;
+  for (size_t i = 0; i < rows.size(); ++i)
+    out[text_field(*rows[i], "id")] = labels[i].empty() || times[labels[i]] > 1
+                                          ? case_name(report, *rows[i])
+                                          : labels[i];
+  return out;
+}
+
+std::vector<BlameSentence> blame_sentences(const json& row) {
+  std::vector<BlameSentence> sentences;
+  for (const json& blame : list_field(row, "blame"))
+    if (std::string text = text_field(blame, "sentence"); !text.empty())
+      sentences.push_back({std::move(text), number_field(blame, "delta_ns")});
+  return sentences;
 }
 
 std::vector<Measure> report_measures(const json& report) {
@@ -119,7 +187,12 @@ std::vector<Measure> report_measures(const json& report) {
   for (const json& row : list_field(report, "cases")) add_case(report, row, all);
   for (const json& row : list_field(field(report, "comparison"), "cases"))
     add_speedup(report, row, all);
-  for (const json* model : {&model_before(report), &model_after(report)}) {
+  std::vector<const json*> models{&model_before(report), &model_after(report)};
+  if (const json& others = field(report, "models"); others.is_object())
+    for (const json& model : others) models.push_back(&model);
+  std::set<std::string> named;
+  for (const json* model : models) {
+    if (!model->is_object() || !named.insert(text_field(*model, "path_basename")).second) continue;
     const std::string name = text_field(*model, "path_basename");
     Collector out(name, name);
     out.add("file_size", "bytes", field(*model, "file_bytes"));

@@ -88,6 +88,7 @@ json to_json(const GateRow& gate) {
            {"limit", gate.limit},
            {"verdict", gate.verdict}};
   put_or_reason(out, "observed", gate.observed, gate.reason);
+  if (!gate.unit.empty()) out["unit"] = gate.unit;
   if (!gate.case_id.empty()) out["case"] = gate.case_id;
   if (gate.ci95) out["ci95"] = {gate.ci95->first, gate.ci95->second};
   if (!gate.reason.empty()) out["reason"] = gate.reason;

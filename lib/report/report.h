@@ -85,6 +85,7 @@ struct GateRow {
   std::string case_id;  // empty: the whole run
   std::string op;       // "<", "<=", ">", ">="
   double limit = 0;
+  std::string unit;  // of limit, observed, ci95: ns, items/s, x, bytes, fraction, dB, of_against
   std::optional<double> observed;
   std::optional<std::pair<double, double>> ci95;
   std::string verdict;  // pass, fail, inconclusive, skipped

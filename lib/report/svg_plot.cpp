@@ -117,13 +117,17 @@ std::string x_ticks(const PlotAxis& axis, const Extent& extent, const Scale& x, 
                    html_escape(axis.label));
 }
 
-// Two names in a row; returns the height.
+// Two names in a row, one when they are long; returns the height.
 double legend(const std::vector<PlotSeries>& series, double top, std::string& out) {
+  constexpr size_t kHalfRow = 26;
   size_t shown = 0;
+  size_t columns = 2;
+  for (const PlotSeries& one : series)
+    if (shortened(one.name, kHalfRow) != one.name) columns = 1;
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].name.empty() || series[i].points.empty()) continue;
-    const double x = shown % 2 == 0 ? 12 : 216;
-    const double y = top + 17 * static_cast<double>(shown / 2);
+    const double x = shown % columns == 0 ? 12 : 216;
+    const double y = top + 17 * static_cast<double>(shown / columns);
     ++shown;
     if (series[i].mark == PlotMark::kDots)
       out +=
@@ -132,9 +136,9 @@ double legend(const std::vector<PlotSeries>& series, double top, std::string& ou
       out += fmt::format("<line class=\"line k{0}\" x1=\"{1}\" x2=\"{2}\" y1=\"{3}\" y2=\"{3}\"/>",
                          i % 6, x, x + 22, y - 4);
     out += fmt::format("<text class=\"s\" x=\"{}\" y=\"{}\">{}</text>\n", x + 28, y,
-                       html_escape(shortened(series[i].name, 26)));
+                       html_escape(shortened(series[i].name, columns == 1 ? 56 : kHalfRow)));
   }
-  return 17 * static_cast<double>((shown + 1) / 2);
+  return 17 * static_cast<double>((shown + columns - 1) / columns);
 }
 
 }  // namespace

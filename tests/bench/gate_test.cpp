@@ -47,11 +47,11 @@ TEST_CASE("gates are read with their units") {
 }
 
 TEST_CASE("a caret shows where a gate is wrong") {
-  CHECK(message_of("p99 10ms") == "expected <, <=, > or >=\n  p99 10ms\n      ^\n");
-  CHECK(message_of("p98 < 10ms") == "there is no such metric\n  p98 < 10ms\n  ^\n");
+  CHECK(message_of("p99 10ms") == "expected <, <=, > or >=\n  p99 10ms\n      ^");
+  CHECK(message_of("p98 < 10ms") == "there is no such metric\n  p98 < 10ms\n  ^");
   CHECK(message_of("p99 < 10") ==
-        "expected a time (10ms) or a percentage (90%)\n  p99 < 10\n        ^\n");
-  CHECK(message_of("p99 <") == "expected a time (10ms) or a percentage (90%)\n  p99 <\n       ^\n");
+        "expected a time (10ms) or a percentage (90%)\n  p99 < 10\n        ^");
+  CHECK(message_of("p99 <") == "expected a time (10ms) or a percentage (90%)\n  p99 <\n       ^");
   // The caret stands under the escaped text.
   CHECK(message_of("\x1b < 1ms").find("\x1b") == std::string::npos);
 }

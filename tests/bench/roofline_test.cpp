@@ -41,7 +41,7 @@ TEST_CASE("readers stay within their granules") {
 }
 
 TEST_CASE("working sets lie in the level that they are named after") {
-  PeakOptions options;
+  PeakProbeOptions options;
   options.threads = 2;
   options.caches = {{1, "Data", 48 * kKiB},
                     {1, "Instruction", 64 * kKiB},
@@ -69,7 +69,7 @@ TEST_CASE("working sets lie in the level that they are named after") {
 }
 
 TEST_CASE("a machine that tells nothing about its caches still has working sets") {
-  PeakOptions options;
+  PeakProbeOptions options;
   const std::vector<BandwidthPeak> sets = working_sets(options);
   REQUIRE(sets.size() == 3);  // no L3 is assumed
   CHECK(sets[0].bytes < sets[1].bytes);
@@ -94,7 +94,7 @@ TEST_CASE("a team runs every member in every round") {
 
 // How fast the machine is does not matter: rates are positive, and complete.
 TEST_CASE("peaks are measured for every kernel and level") {
-  PeakOptions options;
+  PeakProbeOptions options;
   options.threads = 2;
   options.budget_ns = 1'000'000;
   options.max_bytes = 16 * 1024 * kKiB;

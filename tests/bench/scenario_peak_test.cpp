@@ -40,8 +40,8 @@ struct SimulatedServer {
   }
 };
 
-PeakOptions usual() {
-  PeakOptions options;
+PeakSearchOptions usual() {
+  PeakSearchOptions options;
   options.slo_ns = 6 * kService_ns;
   options.first_rate_per_s = 100;
   options.max_ns = 3'600'000'000'000;
@@ -85,7 +85,7 @@ TEST_CASE("clustering is one for independent queries and their number for repeat
 TEST_CASE("the peak of M/D/1 is where theory puts its p99") {
   const double theory = 1000 * md1_utilisation(0.99, 5);  // one service more is the limit
   SimulatedServer server;
-  PeakOptions options = usual();
+  PeakSearchOptions options = usual();
   options.queries = 50'000;
   const Peak peak = find_peak(server.trial(), options, server.conduct());
   CHECK(peak.stop == PeakStop::kResolved);
@@ -108,7 +108,7 @@ TEST_CASE("the search promises no more than theory has, also with few queries") 
   std::vector<double> found;
   for (uint64_t seed = 0; seed < 100; ++seed) {
     SimulatedServer server;
-    PeakOptions options = usual();
+    PeakSearchOptions options = usual();
     options.seed = seed;
     const Peak peak = find_peak(server.trial(), options, server.conduct());
     REQUIRE(peak.rate_per_s);
@@ -123,7 +123,7 @@ TEST_CASE("the search promises no more than theory has, also with few queries") 
 
 TEST_CASE("a loose limit does not let an overloaded server pass because the trial was short") {
   SimulatedServer server{Arrival::kConstant};
-  PeakOptions options = usual();
+  PeakSearchOptions options = usual();
   options.slo_ns = 100 * kService_ns;  // 1324 queries at 1.05 times capacity stay within it
   options.resolution = 0.01;
   const Peak peak = find_peak(server.trial(), options, server.conduct());
@@ -135,7 +135,7 @@ TEST_CASE("a loose limit does not let an overloaded server pass because the tria
 
 TEST_CASE("the search ends at its bounds and says at which") {
   SimulatedServer server;
-  PeakOptions options = usual();
+  PeakSearchOptions options = usual();
   options.max_rate_per_s = 300;
   const Peak fast = find_peak(server.trial(), options, server.conduct());
   CHECK(peak_stop_name(fast.stop) == "never_missed");
@@ -177,16 +177,16 @@ TEST_CASE("the search ends at its bounds and says at which") {
 TEST_CASE("a search without sense is refused") {
   SimulatedServer server;
   const auto rejects = [&](auto change) {
-    PeakOptions options = usual();
+    PeakSearchOptions options = usual();
     change(options);
     CHECK_THROWS_AS(find_peak(server.trial(), options), Error);
   };
-  rejects([](PeakOptions& o) { o.slo_ns = 0; });
-  rejects([](PeakOptions& o) { o.percentile = 1; });
-  rejects([](PeakOptions& o) { o.confidence = std::nan(""); });
-  rejects([](PeakOptions& o) { o.first_rate_per_s = 0; });
-  rejects([](PeakOptions& o) { o.max_rate_per_s = 1e10; });
-  rejects([](PeakOptions& o) { o.resolution = 0; });
+  rejects([](PeakSearchOptions& o) { o.slo_ns = 0; });
+  rejects([](PeakSearchOptions& o) { o.percentile = 1; });
+  rejects([](PeakSearchOptions& o) { o.confidence = std::nan(""); });
+  rejects([](PeakSearchOptions& o) { o.first_rate_per_s = 0; });
+  rejects([](PeakSearchOptions& o) { o.max_rate_per_s = 1e10; });
+  rejects([](PeakSearchOptions& o) { o.resolution = 0; });
 }
 
 TEST_CASE("server_trial runs the real server") {

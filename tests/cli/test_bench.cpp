@@ -141,6 +141,22 @@ TEST_CASE("--dry-run lists the cases and measures nothing") {
   CHECK_FALSE(report["cases"][0].contains("latency"));
 }
 
+TEST_CASE("--batch auto doubles until it brings nothing and names the optimal batch") {
+  const CliResult result = run_lathe(
+      {"bench", kGlyphs, "--batch", "auto", "--threads", "1", "--max-time", "300ms", "--json"});
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  const json report = report_of(result);
+  int64_t batch = 1;
+  for (const json& row : report["cases"]) {
+    CHECK(row["batch"] == batch);
+    batch *= 2;
+  }
+  const int64_t best = report["sweep"]["optimal_batches"][0]["batch"].get<int64_t>();
+  CHECK(best >= 1);
+  CHECK(best < batch);
+}
+
 TEST_CASE("the recommended case passes the expression and comes with its command") {
   CliResult result = run_lathe(quick({"--batch", "1,8", "--threads", "1", "--recommend",
                                       "median < 10s", "--maximize", "throughput", "--json"}));

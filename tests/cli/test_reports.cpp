@@ -10,12 +10,9 @@
 #include <fstream>
 #include <string>
 #include <thread>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "onnx/read_fixtures.h"
+#include "report_schema.h"
 #include "run_lathe.h"
 
 extern char** environ;
@@ -24,26 +21,6 @@ namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-// Complaints of the shipped schema, "" when the report is valid.
-std::string schema_errors(const json& report) {
-  std::ifstream file(LATHE_SOURCE_DIR "/lib/report/schema/lathe.report.schema.json");
-  REQUIRE(file.good());
-  valijson::Schema schema;
-  const json text = json::parse(file);
-  valijson::SchemaParser().populateSchema(valijson::adapters::NlohmannJsonAdapter(text), schema);
-  valijson::Validator validator;
-  valijson::ValidationResults results;
-  std::string out;
-  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results))
-    return out;
-  valijson::ValidationResults::Error error;
-  while (results.popError(error)) {
-    for (const std::string& part : error.context) out += part;
-    out += ": " + error.description + "\n";
-  }
-  return out;
-}
 
 // Conv, Relu, global pooling, Gemm: 1x3x16x16 -> 1x4. `repeats` further convolutions.
 std::string network(int repeats = 0, int size = 16) {

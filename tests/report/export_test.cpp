@@ -261,9 +261,24 @@ TEST_CASE("annotations: escaped, worst first, ten at most") {
   CHECK(lines_of(to_github_annotations(report)).size() == 1);
 }
 
+TEST_CASE("every model of a report has its size, a case its id but once") {
+  json report = bench_report();
+  report["models"]["m"] = report["model"];
+  report.erase("model");
+  report["cases"][0]["id"] = "q/batch1";
+  const json bmf = json::parse(export_report(report, *parse_export("bmf=x", "").kind));
+  CHECK(bmf["q.onnx"]["file-size"]["value"] == 1024);
+  CHECK(bmf["m.onnx"]["file-size"]["value"] == 4096);
+  CHECK(bmf.contains("q/batch1"));
+  CHECK(bmf.contains("m.onnx/against/single"));
+  CHECK(report_headline(report).ends_with("size −75 %"));  // of the only model beside --against
+}
+
 TEST_CASE("the step summary has the headline and stays below 1 MiB") {
   json report = bench_report();
   CHECK(to_github_summary(report).find("2 of 4 gates missed") != std::string::npos);
+  CHECK(to_github_summary(report).find("| speedup \\>= 1.6x | single | fail | 0.8x | ") !=
+        std::string::npos);
   CHECK(to_github_summary(report).size() < 1 << 20);
 }
 

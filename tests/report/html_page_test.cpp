@@ -112,6 +112,68 @@ TEST_CASE("figures appear when the report has what they show") {
   CHECK(to_html(report).find("Ratio of each pair of blocks") == std::string::npos);
 }
 
+// One model against another: two engines at two batches each.
+json sweep_report() {
+  const auto hash = [](char c) { return std::string(64, c); };
+  json report{{"verdict", "fail"}, {"run", {{"command", "bench"}}}};
+  report["models"] = {{"q", {{"path_basename", "q.onnx"}, {"sha256", hash('a')}}},
+                      {"against", {{"path_basename", "m.onnx"}, {"sha256", hash('b')}}}};
+  report["models"]["q"]["file_bytes"] = 1000;
+  report["models"]["against"]["file_bytes"] = 4000;
+  report["comparison"] = {{"mode", "interleaved"}, {"cases", json::array()}};
+  for (const char* engine : {"interpreter", "torchscript"})
+    for (const int batch : {1, 4}) {
+      const std::string id = "q/batch" + std::to_string(batch) + "/" + engine;
+      json row{{"id", id},
+               {"engine", engine},
+               {"batch", batch},
+               {"model_sha256", hash('a')},
+               {"size_bytes", 1000},
+               {"samples", {{"n", 3}, {"histogram", {{"bins", {{1e6, 2e6, 2}, {4e6, 5e6, 1}}}}}}},
+               {"quality", {{"metric", "top1"}, {"value", 0.9}}},
+               {"pareto", {{"latency_bytes_quality", batch == 1}}},
+               {"latency", {{"median", 1e6 * batch}, {"min", 9e5}, {"max", 5e6}}},
+               {"throughput", {{"items_per_s", 1000}}}};
+      report["cases"].push_back(row);
+      row["id"] = "against/" + id;
+      row["model_sha256"] = hash('b');
+      row["size_bytes"] = 4000;
+      row["latency"]["median"] = 2e6 * batch;
+      row.erase("pareto");
+      report["cases"].push_back(row);
+      report["comparison"]["cases"].push_back({{"id", id},
+                                               {"verdict", "improved"},
+                                               {"block_ratios", {{0.5, 0.6, 0.4}}},
+                                               {"ratio", {{"value", 0.5}, {"ci95", {0.4, 0.6}}}}});
+    }
+  for (int i = 0; i < 8; ++i)
+    report["gates"].push_back({{"id", "size < 2kB"},
+                               {"metric", "size"},
+                               {"op", "<"},
+                               {"limit", 2000},
+                               {"observed", 1000},
+                               {"verdict", i == 7 ? "fail" : "pass"}});
+  return report;
+}
+
+TEST_CASE("a sweep: short names, the best ones first, gates that hold folded away") {
+  const std::string page = to_html(sweep_report());
+  CHECK(tag_errors(page) == "");
+  // In legends only what tells the cases apart; the compared ones are all of one model.
+  CHECK(page.find("q, interpreter, batch 4<") != std::string::npos);
+  CHECK(page.find("Ratio of each pair of blocks, torchscript, batch 1 ") != std::string::npos);
+  CHECK(page.find("least median</span><span class=\"f\">1 ms</span><span "
+                  "class=\"d\">interpreter, batch 1<") != std::string::npos);
+  CHECK(page.find("Size and speed") != std::string::npos);
+  CHECK(page.find("Pareto front") != std::string::npos);
+  CHECK(page.find("Quality and speed") == std::string::npos);  // all alike
+  const size_t gates = page.find("<h2>Gates");
+  const size_t folded = page.find("<summary>7 gates hold</summary>");
+  CHECK(gates < page.find("✗</span> fail", gates));
+  CHECK(page.find("✗</span> fail", gates) < folded);
+  CHECK(folded != std::string::npos);
+}
+
 TEST_CASE("axis ticks are round and inside") {
   CHECK(axis_ticks(0, 1.06, false, 5) == std::vector<double>{0, 0.5, 1});
   CHECK(axis_ticks(1, 1000, true, 7) ==

@@ -82,9 +82,10 @@ Report full_report() {
                                {"scenario", "single"},
                                {"latency", {{"min", 1000}, {"median", {{"value", 1500.0}}}}},
                                {"throughput", {{"items_per_s", 100.0}}}}});
-  report.gates = {{"g1", "accuracy_drop", "", "<", 0.02, 0.01, std::pair{0.0, 0.015}, "pass", ""},
-                  {"g2", "p99", "b1t1", "<", 1e6, std::nullopt, std::nullopt, "inconclusive",
-                   "needs 662 samples"}};
+  report.gates = {
+      {"g1", "accuracy_drop", "", "<", 0.02, "fraction", 0.01, std::pair{0.0, 0.015}, "pass", ""},
+      {"g2", "p99", "b1t1", "<", 1e6, "ns", std::nullopt, std::nullopt, "inconclusive",
+       "needs 662 samples"}};
   report.artifacts = {{"model", "q.onnx", std::string(64, 'b'), 1024}};
   report.warnings = {{"profile.host", "the host lacks VNNI", "--profile x86-64"}};
   return report;
@@ -149,8 +150,8 @@ TEST_CASE("verdicts and the order of exit codes") {
   CHECK(verdict_of(ExitCode::kInterrupted) == "error");
   // DESIGN: 1, 8, 9, 3, 6, 4, 5 in that order; an interruption before all of them.
   const std::vector<ExitCode> order = {
-      ExitCode::kInterrupted, ExitCode::kInternal,    ExitCode::kLimit,
-      ExitCode::kOutput,      ExitCode::kBadInput,    ExitCode::kEnvironment,
+      ExitCode::kInterrupted, ExitCode::kInternal,     ExitCode::kLimit,
+      ExitCode::kOutput,      ExitCode::kBadInput,     ExitCode::kEnvironment,
       ExitCode::kGateMissed,  ExitCode::kInconclusive, ExitCode::kBatchFailed};
   for (size_t i = 0; i < order.size(); ++i)
     for (size_t j = i; j < order.size(); ++j) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <span>
 
 #include "ir/error.h"
 #include "os/signals.h"
@@ -16,11 +17,14 @@ namespace {
 
 using nlohmann::json;
 
-json samples_json(const std::optional<Timing>& timing) {
+json samples_json(std::span<const double> latency_ns) {
   json out = json::array();
-  if (timing)
-    for (const double ns : timing->samples.latency_ns) out.push_back(std::llround(ns));
+  for (const double ns : latency_ns) out.push_back(std::llround(ns));
   return out;
+}
+
+json samples_json(const std::optional<Timing>& timing) {
+  return timing ? samples_json(timing->samples.latency_ns) : json::array();
 }
 
 json share_json(const std::optional<double>& share) { return share ? json(*share) : json(nullptr); }
@@ -32,8 +36,8 @@ CaseFailure failure_of(const ChildResult& result) {
     failure.signal = result.signal;
     failure.code = result.signal == 9 ? ExitCode::kLimit : ExitCode::kBadInput;
     failure.id = "bench.crash";
-    failure.message = fmt::format("ended by signal {} (SIG{})", result.signal,
-                                  name != nullptr ? name : "?");
+    failure.message =
+        fmt::format("ended by signal {} (SIG{})", result.signal, name != nullptr ? name : "?");
     if (result.signal == 9) failure.message += ", which the kernel sends when memory runs out";
     return failure;
   }
@@ -46,7 +50,8 @@ CaseFailure failure_of(const ChildResult& result) {
 }  // namespace
 
 json child_section(const BenchRun& run) {
-  json out{{"candidate_ns", samples_json(run.session.candidate)},
+  json out{{"candidate_ns",
+            run.load ? samples_json(run.load->latency_ns) : samples_json(run.session.candidate)},
            {"against_ns", samples_json(run.session.against)},
            {"log_ratios", json::array()},
            {"order_effect", 0.0},
@@ -62,7 +67,7 @@ json child_section(const BenchRun& run) {
 }
 
 ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
-                           const BenchRequest& request, bool wants_quality) {
+                           const BenchRequest& request, size_t process, bool wants_quality) {
   const CommonOptions& common = options.common;
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   // "--" is no protection: a model whose name starts with a dash is given as a path.
@@ -71,8 +76,13 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   };
   ChildCommand command;
   std::vector<std::string>& argv = command.argv;
-  argv = {program, "bench", path(one.model), "--json", "--quiet", "--case-child",
-          child_spec(request, wants_quality)};
+  argv = {program,
+          "bench",
+          path(one.model),
+          "--json",
+          "--quiet",
+          "--case-child",
+          child_spec(request, process, wants_quality)};
   const auto add = [&](const char* flag, const std::string& value) {
     if (value.empty()) return;
     argv.emplace_back(flag);
@@ -88,8 +98,8 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   add("--data", options.data);
   if (wants_quality) add("--metric", options.metric);
   add("--samples", std::to_string(options.samples));
-  add("--tolerance", options.tolerance);
-  add("--max-time", fmt::format("{}ns", std::max<int64_t>(1, request.max_ns / options.processes)));
+  add("--tolerance", fmt::format("{}%", 100 * request.tolerance));
+  add("--max-time", fmt::format("{}ns", std::max<int64_t>(1, request.max_ns / request.processes)));
   add("--iterations", std::to_string(options.iterations));
   add("--denormals", options.denormals);
   add("--seed", std::to_string(common.seed));
@@ -101,7 +111,23 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   add_all("--input-value", common.input_values);
   if (common.trust) argv.emplace_back("--trust");
   if (common.follow_links) argv.emplace_back("--follow-links");
+  // One process tells where the time goes; what the others measure is not disturbed by it.
+  if (process == 0) {
+    if (options.profile_ops) argv.emplace_back("--profile-ops");
+    add("--trace", options.trace.empty() ? "" : path(options.trace));
+    if (!options.trace.empty() && common.force) argv.emplace_back("--force");
+  }
+  const std::vector<std::string> load = load_flags(options);
+  argv.insert(argv.end(), load.begin(), load.end());
+  pad_environment(process_plan(common.seed, process), command);
   return command;
+}
+
+void pad_environment(const ProcessPlan& plan, ChildCommand& command) {
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+  environment.push_back("LATHE_PADDING=" + std::string(plan.environment_padding, 'x'));
+  command.environment = std::move(environment);
 }
 
 ChildOutcome run_case(const ChildCommand& command) {

@@ -15,9 +15,13 @@ namespace lathe {
 /// log_ratios, order_effect and block_iterations of the comparison, coverage, against_coverage.
 nlohmann::json child_section(const BenchRun& run);
 
-/// `lathe bench` of this one case, with what the request's options say of it.
+/// `lathe bench` of this one case as child number `process`, with what the request's options say of
+/// it and a layout of memory of its own.
 ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
-                           const BenchRequest& request, bool wants_quality);
+                           const BenchRequest& request, size_t process, bool wants_quality);
+
+/// Gives the command an environment that is longer by the plan's padding.
+void pad_environment(const ProcessPlan& plan, ChildCommand& command);
 
 /// Why a child gave no result.
 struct CaseFailure {

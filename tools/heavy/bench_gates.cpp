@@ -48,6 +48,10 @@ std::vector<Gate> profile_gates(const Profile& profile) {
   return gates;
 }
 
+bool has_other_side(const BenchOptions& options) {
+  return !options.against.empty() || !options.baseline.empty();
+}
+
 BenchGates read_gates(const BenchOptions& options) {
   constexpr int64_t kMaxGatesFile = 1 << 20;
   BenchGates read;
@@ -58,7 +62,7 @@ BenchGates read_gates(const BenchOptions& options) {
     if (read.gates.empty())
       throw bad_usage("gate.none", "there is no gate in this file", options.gates_file);
   }
-  require_against(read.gates, !options.against.empty());
+  require_against(read.gates, has_other_side(options));
   if (!options.gate_profile) return read;
   const std::string& name =
       options.gate_profile->empty() ? options.common.profile : *options.gate_profile;
@@ -67,11 +71,45 @@ BenchGates read_gates(const BenchOptions& options) {
     throw bad_usage("gate.no_targets", "this profile sets no targets", "--gate-profile " + name,
                     "give a profile with \"targets\", or --gate");
   for (const Gate& gate : targets)
-    if (gate.metric == "accuracy_drop" && options.against.empty())
-      read.skipped.emplace_back(gate, "needs --against MODEL");
+    if (gate.metric == "accuracy_drop" && !has_other_side(options))
+      read.skipped.emplace_back(gate, "needs --against MODEL or --baseline REPORT");
     else
       read.gates.push_back(gate);
+  if (read.gates.empty())
+    throw bad_usage("gate.needs_against",
+                    "every target of this profile compares with another model",
+                    "--gate-profile " + name, "give --against MODEL or --baseline REPORT");
   return read;
+}
+
+ComparedSpeed speed_of(const Comparison& comparison) {
+  return {comparison.ratio, comparison.interval, comparison.verdict, comparison.effective_tolerance,
+          comparison.note};
+}
+
+GateResult tolerance_gate(const std::string& case_id, double tolerance,
+                          const ComparedSpeed& speed) {
+  GateResult result;
+  result.gate.text = fmt::format("--tolerance {:g}%", 100 * tolerance);
+  result.gate.metric = "speedup";
+  result.gate.unit = GateUnit::kTimes;
+  result.gate.comparison = GateComparison::kGreaterEqual;
+  result.gate.limit = result.limit = 1 / (1 + speed.effective_tolerance);
+  result.case_id = case_id;
+  result.reason = speed.note;
+  if (speed.ratio && *speed.ratio > 0) result.observed = 1 / *speed.ratio;
+  if (speed.interval && speed.interval->low > 0)
+    result.ci95 = Interval{1 / speed.interval->high, 1 / speed.interval->low};
+  switch (speed.verdict) {
+    case ComparisonVerdict::kRegressed: result.verdict = GateVerdict::kFail; break;
+    case ComparisonVerdict::kPass:
+    case ComparisonVerdict::kImproved: result.verdict = GateVerdict::kPass; break;
+    case ComparisonVerdict::kInconclusive:
+      result.verdict = GateVerdict::kInconclusive;
+      if (result.reason.empty()) result.reason = "the interval has the limit inside of it";
+      break;
+  }
+  return result;
 }
 
 void put_quality(const MetricPair& pair, Observations& seen) {
@@ -84,6 +122,7 @@ GateCase gate_case(const BenchRun& run) {
   one.id = "single";
   GateInputs& inputs = one.inputs;
   inputs.candidate = observations(run.candidate, run.session.candidate);
+  if (run.load) put_load(*run.load, inputs.candidate);
   if (run.against) inputs.against = observations(*run.against, run.session.against);
   if (run.session.comparison) {
     const Comparison& comparison = *run.session.comparison;

@@ -16,6 +16,9 @@ struct BenchGates {
   std::vector<std::pair<Gate, std::string>> skipped;
 };
 
+/// Whether there is something to compare with: --against or --baseline.
+bool has_other_side(const BenchOptions& options);
+
 /// The gates of --gate, --gates and --gate-profile. Throws Error (exit 2) for mistakes in them and
 /// for those that need a model that was not given.
 BenchGates read_gates(const BenchOptions& options);
@@ -26,6 +29,18 @@ std::vector<Gate> profile_gates(const Profile& profile);
 
 /// What the run offers to gates, as its only case.
 GateCase gate_case(const BenchRun& run);
+
+/// What --tolerance asks of one compared case, as a gate on its speed-up: missed when the case
+/// regressed, undecided when the comparison is.
+struct ComparedSpeed {
+  std::optional<double> ratio;  // time here / time there
+  std::optional<Interval> interval;
+  ComparisonVerdict verdict = ComparisonVerdict::kInconclusive;
+  double effective_tolerance = 0;
+  std::string note;
+};
+ComparedSpeed speed_of(const Comparison& comparison);
+GateResult tolerance_gate(const std::string& case_id, double tolerance, const ComparedSpeed& speed);
 
 /// Accuracy and accuracy drop as gates see them.
 void put_quality(const MetricPair& pair, Observations& seen);

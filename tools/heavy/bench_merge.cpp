@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "heavy/bench_load.h"
+#include "heavy/bench_load_rows.h"
+#include "heavy/bench_load_text.h"
 #include "heavy/bench_rows.h"
 #include "ir/error.h"
 #include "report/report.h"
@@ -37,8 +40,14 @@ json merged_memory(const std::vector<json>& processes, size_t row) {
   json memory = processes[0].at("cases").at(row).at("memory");
   for (const json& process : processes) {
     const json& other = process.at("cases").at(row).at("memory");
-    if (number(other, "hwm_bytes").value_or(0) > number(memory, "hwm_bytes").value_or(0))
-      memory["hwm_bytes"] = other.at("hwm_bytes");
+    // A process in which the other model was loaded before tells neither.
+    for (const std::string key : {"hwm_bytes", "rss_bytes"}) {
+      if (number(other, key.c_str()).value_or(0) <= number(memory, key.c_str()).value_or(0))
+        continue;
+      memory[key] = other.at(key);
+      memory.erase(key + "_reason");
+      if (other.contains("hwm_method")) memory["hwm_method"] = other.at("hwm_method");
+    }
   }
   return memory;
 }
@@ -47,9 +56,8 @@ json merged_warnings(const std::vector<json>& processes, size_t row) {
   json warnings = json::array();
   for (const json& process : processes)
     for (const json& warning : process.at("cases").at(row).value("warnings", json::array()))
-      if (std::none_of(warnings.begin(), warnings.end(), [&](const json& seen) {
-            return seen.at("code") == warning.at("code");
-          }))
+      if (std::none_of(warnings.begin(), warnings.end(),
+                       [&](const json& seen) { return seen.at("code") == warning.at("code"); }))
         warnings.push_back(warning);
   return warnings;
 }
@@ -88,27 +96,32 @@ struct Side {
 Side merged_side(const SweepCase& one, size_t row, const char* samples, const std::string& id) {
   const std::vector<json>& processes = one.processes;
   std::vector<std::vector<double>> series;
-  for (const json& process : processes)
-    series.push_back(numbers(process.at("child").at(samples)));
+  for (const json& process : processes) series.push_back(numbers(process.at("child").at(samples)));
   Side side;
   side.pooled = summarize_processes(series);
   const Summary& summary = side.pooled.summary;
   side.row = processes[0].at("cases").at(row);
   side.row["id"] = id;
   const auto items = side.row.at("batch").get<int64_t>();
-  side.rate = pooled_throughput(summary, items);
+  const bool is_load = is_load_row(side.row);
+  side.rate = is_load ? merged_load_rate(processes, row) : pooled_throughput(summary, items);
   side.row["latency"] = latency_json(summary);
   side.row["throughput"] = throughput_json(side.rate);
   const StopReason stop = stop_reason_of(processes, row);
   std::optional<TwoModes> modes;
   for (const std::vector<double>& values : series)
     if (!modes) modes = two_modes(values);
-  side.row["stability"] = stability_json(summary, stop, modes);
+  // Of a load the first process's: latencies with a queue in them say nothing of the machine.
+  if (!is_load) side.row["stability"] = stability_json(summary, stop, modes);
   json& counts = side.row["samples"];
   counts["n"] = summary.n;
   counts["n_processes"] = processes.size();
   counts["process_medians_ns"] = side.pooled.process_medians;
-  counts["stop_reason"] = stop_reason_name(stop);
+  std::vector<double> all;
+  for (const std::vector<double>& values : series)
+    all.insert(all.end(), values.begin(), values.end());
+  counts["histogram"] = histogram_json(all);
+  if (!is_load) counts["stop_reason"] = stop_reason_name(stop);
   put_or_reason(counts, "process_spread", side.pooled.spread, "one process only");
   int64_t time = 0;
   for (const json& process : processes)
@@ -123,6 +136,7 @@ Side merged_side(const SweepCase& one, size_t row, const char* samples, const st
                                  ? std::optional(Interval{side.rate.low, side.rate.high})
                                  : std::nullopt,
                              side.rate.has_interval ? "" : "too few samples for an interval"};
+  if (is_load) withhold_unfinished(left_waiting(processes, row), side.seen);
   side.seen["arena"] = counted(side.row.at("memory"), "arena_planned_bytes");
   side.seen["peak_memory"] = counted(side.row.at("memory"), "hwm_bytes");
   side.seen["size"] = counted(side.row, "size_bytes");
@@ -136,10 +150,12 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
   one.comparison["id"] = one.plan.id;
   if (one.processes.size() > 1) {
     std::vector<ProcessRatios> ratios;
+    std::vector<std::vector<double>> series;
     for (const json& process : one.processes) {
       ProcessRatios& each = ratios.emplace_back();
       const json& child = process.at("child");
       each.log_ratios = numbers(child.at("log_ratios"));
+      series.push_back(each.log_ratios);
       each.order_effect = child.at("order_effect").get<double>();
       each.block_iterations = child.at("block_iterations").get<size_t>();
       each.time_ns = process.at("comparison").at("cases").at(0).at("time_ns").get<int64_t>();
@@ -152,6 +168,7 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
     one.comparison["pairs"] = merged.pairs;
     one.comparison["processes"] = merged.processes;
     one.comparison["process_ratios"] = merged.process_ratios;
+    put_block_ratios(one.comparison, series);
     one.comparison["time_ns"] = merged.time_ns;
     one.comparison["p_regressed"] = merged.p_regressed;
     one.comparison["p_improved"] = merged.p_improved;
@@ -171,7 +188,7 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
 json failed_row(const SweepCase& one) {
   const std::string reason = one.gates.failure;
   json row{{"id", one.plan.id},
-           {"scenario", "single"},
+           {"scenario", one.scenario},
            {"engine", one.plan.engine},
            {"failed", true},
            {"error",
@@ -191,7 +208,8 @@ json failed_row(const SweepCase& one) {
 
 json trimmed_report(const json& report) {
   json out = json::object();
-  for (const char* key : {"model", "models", "inputs", "cases", "comparison", "quality", "child"})
+  for (const char* key :
+       {"model", "models", "inputs", "cases", "comparison", "quality", "child", "artifacts"})
     if (report.contains(key)) out[key] = report.at(key);
   return out;
 }
@@ -236,8 +254,8 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
       if (process.contains("quality") && !process.at("quality").empty() && one.quality.is_null())
         one.quality = process.at("quality");
   } catch (const json::exception& error) {
-    throw bad_usage("bench.stored", "a stored result lacks what a case has: " +
-                                        escape_untrusted(error.what(), 200),
+    throw bad_usage("bench.stored",
+                    "a stored result lacks what a case has: " + escape_untrusted(error.what(), 200),
                     where, "measure again without --resume, or into another file");
   }
 }

@@ -16,6 +16,7 @@ namespace lathe {
 
 struct SweepCase {
   BenchCase plan;
+  std::string scenario = "single";
   std::vector<nlohmann::json> processes;  // trimmed_report() of each
   std::optional<CaseFailure> failure;
   bool resumed = false;

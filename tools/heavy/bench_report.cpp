@@ -2,8 +2,12 @@
 
 #include <cmath>
 
+#include "heavy/bench_load_rows.h"
+#include "heavy/bench_profile.h"
 #include "heavy/bench_quality.h"
 #include "heavy/bench_rows.h"
+#include "heavy/bench_sensors.h"
+#include "heavy/bench_trace.h"
 #include "os/sha256.h"
 
 namespace lathe {
@@ -26,24 +30,22 @@ json phases_json(const BenchSubject& subject, const std::optional<Timing>& timin
     out["warmup_reason"] = "interrupted";
     return out;
   }
-  const WarmUp& warm = timing->warm_up;
-  out["warmup"] = {{"iterations", warm.iterations},
-                   {"time_ns", warm.time_ns},
-                   {"converged", warm.converged},
-                   {"stop_reason", stop_reason_name(warm.stop_reason)}};
+  out["warmup"] = warm_up_json(timing->warm_up);
   return out;
 }
 
-json memory_json(const BenchSubject& subject) {
+json memory_json(const BenchSubject& subject, const CaseDetails& details) {
   json out;
   put_or_reason(out, "arena_planned_bytes", subject.arena_bytes, subject.arena_reason);
   put_or_reason(out, "hwm_bytes", subject.peak.value, subject.peak.reason);
   if (subject.peak.value) out["hwm_method"] = subject.peak_method;
+  put_memory(out, subject, details);
   return out;
 }
 
 json case_json(const std::string& id, const BenchRun& run, const BenchSubject& subject,
-               const std::optional<Timing>& timing, const BenchOptions& options) {
+               const std::optional<Timing>& timing, const CaseDetails& details,
+               const BenchOptions& options) {
   json out{{"id", id},
            {"scenario", "single"},
            {"engine", subject.engine->name()},
@@ -51,7 +53,7 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
            {"batch", run.inputs.items},
            {"streams", 1},
            {"denormals", options.denormals},
-           {"memory", memory_json(subject)},
+           {"memory", memory_json(subject, details)},
            {"phases", phases_json(subject, timing)}};
   put_or_reason(out, "size_bytes", subject.size_bytes, subject.size_reason);
   put_or_reason(out, "weights_bytes", subject.facts.weights_bytes, "not known");
@@ -59,6 +61,12 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
   put_or_reason(out["threads"], "requested",
                 run.threads_asked > 0 ? std::optional(run.threads_asked) : std::nullopt,
                 "not asked: the usable CPUs");
+  put_sensors(out, details);
+  if (details.profile) put_profile(out, *details.profile, run.peaks);
+  if (run.load) {
+    put_load(out, *run.load);
+    return out;
+  }
   if (!timing) {
     out["samples"] = {{"n", 0}, {"stop_reason", "interrupted"}};
     out["throughput"] = nullptr;
@@ -71,6 +79,7 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
                     {"process_medians_ns", {timing->summary.median.value}},
                     {"time_ns", timing->samples.time_ns},
                     {"stop_reason", stop_reason_name(timing->samples.stop_reason)},
+                    {"histogram", histogram_json(timing->samples.latency_ns)},
                     {"raw_ref", nullptr},
                     {"raw_ref_reason", "samples are not stored"}};
   out["latency"] = latency_json(timing->summary);
@@ -111,6 +120,7 @@ json comparison_json(const BenchRun& run, const BenchOptions& options) {
            {"ratio", {{"ci95", interval_json(comparison->interval)}}}};
   put_or_reason(row["ratio"], "value", comparison->ratio, comparison->note);
   if (!comparison->interval) row["ratio"]["ci95_reason"] = comparison->note;
+  put_block_ratios(row, {comparison->log_ratios});
   out["cases"].push_back(std::move(row));
   return out;
 }
@@ -135,6 +145,17 @@ QualityRow quality_row(const MetricPair& pair, bool has_against) {
   return row;
 }
 
+std::string unit_of(const Gate& gate) {
+  switch (gate.unit) {
+    case GateUnit::kNanoseconds: return gate.relative ? "of_against" : "ns";
+    case GateUnit::kPerSecond: return "items/s";
+    case GateUnit::kTimes: return "x";
+    case GateUnit::kBytes: return "bytes";
+    case GateUnit::kFraction: return is_decibel_gate(gate) ? "dB" : "fraction";
+  }
+  throw InternalError("unit_of: unknown unit");
+}
+
 }  // namespace
 
 GateRow gate_row(const GateResult& result) {
@@ -144,10 +165,24 @@ GateRow gate_row(const GateResult& result) {
   row.case_id = result.case_id;
   row.op = std::string(gate_comparison_text(result.gate.comparison));
   row.limit = result.limit;
+  row.unit = unit_of(result.gate);
   row.observed = finite(result.observed);
   if (result.ci95) row.ci95 = {result.ci95->low, result.ci95->high};
   row.verdict = std::string(gate_verdict_name(result.verdict));
   row.reason = result.reason;
+  return row;
+}
+
+GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::string& reason) {
+  GateRow row;
+  row.id = escape_untrusted(gate.text);
+  row.metric = gate.metric;
+  row.case_id = case_id;
+  row.op = std::string(gate_comparison_text(gate.comparison));
+  row.limit = gate.limit;
+  row.unit = unit_of(gate);
+  row.verdict = "skipped";
+  row.reason = reason;
   return row;
 }
 
@@ -178,12 +213,18 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
                   run.candidate.peak.value ? run.candidate.peak_method : run.candidate.peak.reason,
                   run.candidate.arena_bytes};
   report.cases = json::array();
-  report.cases.push_back(case_json("single", run, run.candidate, run.session.candidate, options));
+  report.cases.push_back(
+      case_json("single", run, run.candidate, run.session.candidate, run.details, options));
   report.cases.back()["warnings"] = findings_json(run.findings);
+  if (run.load) report.phases = report.cases.back().at("phases");
+  if (run.frames) report.cases.back()["frames"] = frames_json(*run.frames);
+  if (run.trace) report.cases.back()["trace"] = trace_json(*run.trace);
   if (run.against) {
-    report.cases.push_back(
-        case_json("against/single", run, *run.against, run.session.against, options));
+    report.cases.push_back(case_json("against/single", run, *run.against, run.session.against,
+                                     run.against_details, options));
     report.comparison = comparison_json(run, options);
+    if (run.details.profile && run.against_details.profile)
+      put_blame(report.comparison["cases"][0], *run.against_details.profile, *run.details.profile);
   }
   for (const MetricPair& pair : run.metrics)
     report.quality.push_back(quality_row(pair, run.against.has_value()));

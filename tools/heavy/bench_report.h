@@ -11,6 +11,8 @@ nlohmann::json input_rows(const Graph& graph, const std::vector<std::vector<Tens
                           const BenchInputs& inputs, uint64_t seed);
 
 GateRow gate_row(const GateResult& result);
+/// Of a gate that was not judged.
+GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::string& reason);
 
 /// Writes everything that the run knows into the report: model, models, phases, quality, memory,
 /// cases, comparison and gates. Unfinished parts are null with a reason.

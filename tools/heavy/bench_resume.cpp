@@ -25,6 +25,15 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kMaxResumeFile = int64_t{1} << 30;
+constexpr std::string_view kLineStart = "{\"case\":\"";
+
+// A last line that was cut off is dropped, but only one of ours: nobody's notes.
+bool is_cut_off(std::string_view rest) {
+  const size_t length = std::min(rest.size(), kLineStart.size());
+  return rest.substr(0, length) == kLineStart.substr(0, length);
+}
+
+std::string check_of(const json& processes) { return sha256_hex(compact_json_text(processes)); }
 
 void write_all(int descriptor, std::string_view text, const std::string& path) {
   while (!text.empty()) {
@@ -47,9 +56,12 @@ ResumeFile::ResumeFile(std::string path) : path_(std::move(path)) {
     int number = 0;
     for (size_t at = 0; at < text.size();) {
       const size_t end = text.find('\n', at);
-      if (end == std::string::npos) break;
       ++number;
       const std::string where = fmt::format("{}:{}", path_, number);
+      if (end == std::string::npos && is_cut_off(std::string_view(text).substr(at))) break;
+      if (end == std::string::npos)
+        throw bad_usage("bench.stored", "this is no file of finished cases", where,
+                        "choose another --resume FILE");
       const json line = parse_json_strict(std::string_view(text).substr(at, end - at), where);
       JsonReader reader(line, where);
       reader.string("case");
@@ -57,6 +69,9 @@ ResumeFile::ResumeFile(std::string path) : path_(std::move(path)) {
       const json& processes = reader.value("processes");
       if (!processes.is_array() || processes.empty())
         throw reader.error("processes", "is not a list of results");
+      if (reader.string("check") != check_of(processes))
+        throw bad_usage("bench.stored", "the results were changed after they were stored", where,
+                        "delete the line: its case is measured again");
       finished_[key] = processes;
       reader.finish();
       at = complete = end + 1;
@@ -80,7 +95,11 @@ const json* ResumeFile::find(const std::string& key) const {
 
 void ResumeFile::keep(const std::string& key, const SweepCase& one) {
   if (descriptor_ < 0) return;
-  const json line{{"case", one.plan.id}, {"key", key}, {"processes", one.processes}};
+  const json processes = one.processes;
+  const json line{{"case", one.plan.id},
+                  {"check", check_of(processes)},
+                  {"key", key},
+                  {"processes", processes}};
   write_all(descriptor_, compact_json_text(line) + "\n", path_);
   ::fsync(descriptor_);
 }
@@ -105,10 +124,12 @@ std::string resume_key(const BenchCase& one, const BenchOptions& options,
                       {"samples", options.samples},
                       {"metric", options.metric},
                       {"iterations", options.iterations},
+                      {"load", load_flags(options)},
                       {"max_ns", request.max_ns},
                       {"processes", options.processes},
                       {"tolerance", request.tolerance},
                       {"denormals", options.denormals},
+                      {"profile_ops", options.profile_ops},
                       {"seed", common.seed},
                       {"profile", load_profile(common.profile).hash},
                       {"shapes", common.input_shapes},

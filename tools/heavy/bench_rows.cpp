@@ -1,10 +1,22 @@
 #include "heavy/bench_rows.h"
 
+#include <cmath>
+
+#include "bench/latency_histogram.h"
 #include "report/report.h"
 
 namespace lathe {
 
 using nlohmann::json;
+
+namespace {
+
+constexpr size_t kMaxRatios = 1000;
+
+// As many digits as a plot can show: reports of many cases stay small.
+double rounded(double value, double unit) { return std::round(value * unit) / unit; }
+
+}  // namespace
 
 json interval_json(const std::optional<Interval>& interval) {
   return interval ? json{interval->low, interval->high} : json(nullptr);
@@ -29,11 +41,40 @@ json latency_json(const Summary& summary) {
   return out;
 }
 
+json histogram_json(std::span<const double> samples_ns) {
+  const LatencyHistogram histogram = latency_histogram(samples_ns);
+  json bins = json::array();
+  if (histogram.below_one > 0) bins.push_back({0, 1, histogram.below_one});
+  for (const LatencyBin& bin : histogram.bins)
+    bins.push_back({rounded(bin.low, 10), rounded(bin.high, 10), bin.count});
+  return {{"scale", "log"}, {"per_octave", histogram.per_octave}, {"bins", std::move(bins)}};
+}
+
+void put_block_ratios(json& row, const std::vector<std::vector<double>>& log_ratios) {
+  const Thinned few = thinned(log_ratios, kMaxRatios);
+  json processes = json::array();
+  for (const std::vector<double>& series : few.series) {
+    json ratios = json::array();
+    for (const double value : series) ratios.push_back(rounded(std::exp(value), 1e5));
+    processes.push_back(std::move(ratios));
+  }
+  row["block_ratios"] = std::move(processes);
+  row.erase("block_ratios_every");
+  if (few.every > 1) row["block_ratios_every"] = few.every;
+}
+
 json throughput_json(const Throughput& rate) {
   json out{{"items_per_s", rate.items_per_s},
            {"ci95", rate.has_interval ? json{rate.low, rate.high} : json(nullptr)}};
   if (!rate.has_interval) out["ci95_reason"] = "too few samples for an interval";
   return out;
+}
+
+json warm_up_json(const WarmUp& warm) {
+  return {{"iterations", warm.iterations},
+          {"time_ns", warm.time_ns},
+          {"converged", warm.converged},
+          {"stop_reason", stop_reason_name(warm.stop_reason)}};
 }
 
 json stability_json(const Summary& summary, StopReason reason,

@@ -1,8 +1,6 @@
 #include "heavy/bench_self_check.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -56,13 +54,6 @@ ProcessRatios read_ratios(JsonReader reader) {
   return ratios;
 }
 
-// Moves what is allocated next to another place.
-std::unique_ptr<std::byte[]> pad_heap(size_t bytes) {
-  auto padding = std::make_unique<std::byte[]>(bytes);
-  padding[bytes - 1] = std::byte{1};
-  return padding;
-}
-
 // One process: the model twice, in the plan's order.
 SelfCheckRatios measure_child(const BenchOptions& options, const BenchRequest& request,
                               const ProcessPlan& plan, int64_t max_ns, Console& console) {
@@ -70,7 +61,7 @@ SelfCheckRatios measure_child(const BenchOptions& options, const BenchRequest& r
   const BenchCase& setting = request.cases.front();
   const Profile profile = load_profile(common.profile);
   std::array<std::optional<BenchSubject>, 2> subjects;
-  std::vector<std::unique_ptr<std::byte[]>> paddings;
+  std::vector<HeapPadding> paddings;
   std::optional<DataSet> data;
   std::vector<std::vector<Tensor>> pool;
   for (const bool first : {true, false}) {
@@ -120,16 +111,12 @@ int run_child_part(const BenchOptions& options, const BenchRequest& request, Con
 
 ChildCommand self_check_command(const BenchOptions& options, const BenchRequest& request,
                                 const ProcessPlan& plan, int64_t max_ns) {
-  ChildCommand command = child_command(request.cases.front(), options, request, false);
+  ChildCommand command = child_command(request.cases.front(), options, request, plan.number, false);
   const auto flag = std::find(command.argv.begin(), command.argv.end(), "--case-child");
   if (flag == command.argv.end() || flag + 1 == command.argv.end())
     throw InternalError("a child's command without --case-child");
   *flag = "--self-check-child";
   *(flag + 1) = compact_json_text({{"number", plan.number}, {"max_ns", max_ns}});
-  std::vector<std::string> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-  environment.push_back("LATHE_PADDING=" + std::string(plan.environment_padding, 'x'));
-  command.environment = std::move(environment);
   return command;
 }
 
@@ -211,6 +198,7 @@ int run_self_check(const BenchOptions& given, Console& console) {
   BenchOptions options = given;
   const bool is_child = !options.self_check_child.empty();
   options.processes = 1;
+  if (options.tolerance.empty()) options.tolerance = "2%";
   const BenchRequest request = read_request(options);
   refuse_more_than_one(options, request);
   options.common.threads = request.cases.front().threads;

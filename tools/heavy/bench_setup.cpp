@@ -114,24 +114,39 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
   run.inputs.items = items_of(pool[0], first.graph());
   report.inputs = input_rows(first.model.graph, pool, run.inputs, common.seed);
   if (given) warn_of_constant_inputs(pool, first.model.graph, console);
+  if (request.load.is_load()) run.pool = pool;
   run_first(first, pool, true);
   throw_if_interrupted();
   if (!has_against) {
     run.candidate = std::move(first);
   } else {
     const Reading peak = first.peak;
+    const Reading resident = first.resident;
     const Graph graph = std::move(first.model.graph);
     const std::string method = first.peak_method;
     first = {};
     malloc_trim(0);
-    run.candidate = load(setting.model);
-    run_first(run.candidate, reordered(pool, input_positions(graph, run.candidate.model.graph)),
-              false);
-    throw_if_interrupted();
-    run.against = load(options.against);
-    run_first(*run.against, pool, false);
+    for (const bool is_candidate :
+         {request.plan.candidate_loads_first, !request.plan.candidate_loads_first}) {
+      const bool is_first = is_candidate == request.plan.candidate_loads_first;
+      run.paddings.push_back(
+          pad_heap(is_first ? request.plan.first_heap_padding : request.plan.second_heap_padding));
+      if (is_candidate) {
+        run.candidate = load(setting.model);
+        run_first(run.candidate, reordered(pool, input_positions(graph, run.candidate.model.graph)),
+                  false);
+        if (!is_first)
+          run.candidate.peak = run.candidate.resident = {
+              std::nullopt, "the other model was loaded before, in this process"};
+      } else {
+        run.against = load(options.against);
+        run_first(*run.against, pool, false);
+      }
+      throw_if_interrupted();
+    }
     run.against->peak = peak;
     run.against->peak_method = method;
+    run.against->resident = resident;
   }
   throw_if_interrupted();
   if (metrics.empty()) return;

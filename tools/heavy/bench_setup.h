@@ -10,7 +10,8 @@
 namespace lathe {
 
 /// Loads the candidate and, with --against, both so that each one's memory peak is its own and
-/// neither pays for what the process sets up at its first inference. Fills the run's candidate,
+/// neither pays for what the process sets up at its first inference; order and place in memory are
+/// the request's plan's. Fills the run's candidate,
 /// against, inputs and metrics, and the report's inputs. Throws Error as load_subject, run_first
 /// and bench_quality do, and 130 or 143 when interrupted.
 void load_case(const BenchRequest& request, const BenchOptions& options, const Profile& profile,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "bench/clock.h"
+#include "bench/trace.h"
 #include "heavy/bench_batch.h"
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
@@ -33,6 +34,13 @@ bool are_compatible(const ValueType& a, const ValueType& b) {
 
 }  // namespace
 
+HeapPadding pad_heap(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  auto padding = std::make_unique<std::byte[]>(bytes);
+  padding[bytes - 1] = std::byte{1};
+  return padding;
+}
+
 std::optional<double> integer_coverage(const Graph& graph, const Profile& profile) {
   int64_t total = 0;
   int64_t integer = 0;
@@ -62,6 +70,7 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
   int64_t start = now_ns();
   subject.model = open_model(path, common, console);
   subject.load_ns = now_ns() - start;
+  subject.phases.push_back({std::string(kTraceLoad), start, subject.load_ns});
   subject.facts = model_facts(path, subject.model);
   subject.coverage = integer_coverage(subject.model.graph, profile);
   try {
@@ -89,6 +98,7 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
     throw error.within(path);
   }
   subject.compile_ns = now_ns() - start;
+  subject.phases.push_back({std::string(kTracePrepare), start, subject.compile_ns});
   return subject;
 }
 
@@ -98,9 +108,12 @@ void run_first(BenchSubject& subject, const std::vector<std::vector<Tensor>>& sa
     const int64_t start = now_ns();
     subject.engine->execute(0);
     subject.first_inference_ns = now_ns() - start;
+    subject.phases.push_back({"first inference", start, subject.first_inference_ns});
   } catch (const Error& error) {
     throw error.within(subject.path);
   }
+  for (const Tensor& input : samples.front()) subject.input_shapes.push_back(input.shape());
+  subject.resident = resident_bytes();
   subject.peak = peak_resident_bytes();
   if (!alone && subject.peak_method.starts_with("VmHWM of the whole"))
     subject.peak = {std::nullopt,

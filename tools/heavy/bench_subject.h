@@ -1,6 +1,7 @@
 // A model made ready for measuring, with what is known of it before any time is taken.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,13 @@
 
 namespace lathe {
 
+/// What the process did for the model, by the clock of lathe (bench/clock.h): for the trace.
+struct PhaseTime {
+  std::string name;
+  int64_t start_ns = 0;
+  int64_t duration_ns = 0;
+};
+
 struct BenchSubject {
   std::string path;
   Model model;
@@ -30,6 +38,9 @@ struct BenchSubject {
   std::string size_reason;
   Reading peak;  // resident memory of the process while this model alone was loaded and run once
   std::string peak_method;
+  Reading resident;                 // of the process right after that run
+  std::vector<Shape> input_shapes;  // of the inputs that it is timed on
+  std::vector<PhaseTime> phases;    // loading to first inference
   int64_t load_ns = 0;
   int64_t compile_ns = 0;
   int64_t first_inference_ns = 0;
@@ -45,6 +56,10 @@ struct BenchSubject {
 BenchSubject load_subject(const std::string& path, const std::string& engine,
                           const std::optional<int64_t>& batch, const Profile& profile,
                           const CommonOptions& common, Console& console);
+
+/// Memory that is taken before something is loaded moves that to another place in the heap.
+using HeapPadding = std::unique_ptr<std::byte[]>;
+HeapPadding pad_heap(size_t bytes);
 
 /// Share of the nodes that the profile computes on integers or passes through; Quantize and
 /// Dequantize nodes do not count. nullopt for a graph without other nodes.

@@ -29,6 +29,8 @@ struct Sweep {
   std::optional<size_t> recommended;
   std::string recommended_command;
   std::vector<GateResult> gates;
+  std::vector<std::string> missing;            // cases that only the baseline has
+  std::vector<std::string> baseline_warnings;  // what --allow-host-mismatch let pass
   std::optional<Error> interruption;
 
   /// Cases with a result or a failure.
@@ -41,6 +43,7 @@ struct Sweep {
 int run_sweep(const BenchOptions& options, const BenchRequest& request, Console& console);
 
 /// For people: gates first, one row a case, the front marked, what is best.
-std::string sweep_text(const Sweep& sweep, const BenchRequest& request, const Console& console);
+std::string sweep_text(const Sweep& sweep, const nlohmann::json& report,
+                       const BenchRequest& request, const Console& console);
 
 }  // namespace lathe

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bench/gate_text.h"
+#include "heavy/bench_load_text.h"
 #include "heavy/bench_sweep.h"
+#include "heavy/bench_text.h"
 #include "heavy/error_rows.h"
 #include "os/quantity.h"
 
@@ -37,13 +38,14 @@ std::string speed_cell(const SweepCase& one) {
   return fmt::format("{:.2f}x {}", 1 / *ratio->value, verdict);
 }
 
-std::string headline(const Sweep& sweep, const BenchRequest& request, const Console& console) {
+std::string headline(const Sweep& sweep, const nlohmann::json& report, const BenchRequest& request,
+                     const Console& console) {
   std::vector<std::string> parts;
-  const std::string gates = gates_text(sweep.gates);
+  const std::string gates = gates_verdict(report, console);
   if (sweep.interruption)
     parts.push_back(console.bad("INTERRUPTED: what was measured so far"));
   else if (!gates.empty())
-    parts.push_back(gates.starts_with("PASS") ? console.good(gates) : console.bad(gates));
+    parts.push_back(gates);
   size_t failed = 0;
   size_t resumed = 0;
   for (const SweepCase* one : sweep.done()) {
@@ -60,21 +62,6 @@ std::string headline(const Sweep& sweep, const BenchRequest& request, const Cons
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : " · ") + part;
   return text + "\n\n";
-}
-
-std::string gates_table(const Sweep& sweep, const Console& console) {
-  std::vector<Row> rows{{"", "gate", "case", "observed", ""}};
-  for (const GateResult& result : sweep.gates) {
-    const std::string verdict(gate_verdict_name(result.verdict));
-    std::string seen = result.observed ? gate_value_text(result.gate, *result.observed) : "-";
-    if (result.ci95)
-      seen += fmt::format(" ({}–{})", gate_value_text(result.gate, result.ci95->low),
-                          gate_value_text(result.gate, result.ci95->high));
-    rows.push_back(
-        {result.verdict == GateVerdict::kPass ? console.good(verdict) : console.bad(verdict),
-         escape_untrusted(result.gate.text), result.case_id, seen, result.reason});
-  }
-  return table(rows) + "\n";
 }
 
 std::string cases_table(const Sweep& sweep) {
@@ -114,7 +101,7 @@ std::string cases_table(const Sweep& sweep) {
       row.push_back(
           cell(observed(one, "accuracy"), [&](double value) { return accuracy_cell(one, value); }));
     if (has_speed) row.push_back(speed_cell(one));
-    std::string warnings;
+    std::string warnings = is_overloaded(one.row) ? "overloaded" : "";
     for (const auto& warning : one.row.value("warnings", nlohmann::json::array())) {
       const std::string code = warning.value("code", "");
       warnings += (warnings.empty() ? "" : ", ") + code.substr(code.find('.') + 1);
@@ -127,9 +114,10 @@ std::string cases_table(const Sweep& sweep) {
 
 }  // namespace
 
-std::string sweep_text(const Sweep& sweep, const BenchRequest& request, const Console& console) {
-  std::string text = headline(sweep, request, console);
-  if (!sweep.gates.empty()) text += gates_table(sweep, console);
+std::string sweep_text(const Sweep& sweep, const nlohmann::json& report,
+                       const BenchRequest& request, const Console& console) {
+  std::string text = headline(sweep, report, request, console);
+  if (const std::string gates = gates_table(report, console); !gates.empty()) text += gates + "\n";
   if (sweep.done().empty()) return text;
   text += cases_table(sweep);
   if (std::count(sweep.front.begin(), sweep.front.end(), true) > 0)

@@ -1,17 +1,21 @@
 // lathe bench: how fast, how large, how accurate; compared with another model and gated.
 #include <fmt/format.h>
 
+#include <algorithm>
 
 #include "bench/clock.h"
 #include "heavy/bench_child.h"
 #include "heavy/bench_gates.h"
 #include "heavy/bench_measure.h"
+#include "heavy/bench_profile.h"
 #include "heavy/bench_report.h"
 #include "heavy/bench_request.h"
 #include "heavy/bench_self_check.h"
+#include "heavy/bench_sensors.h"
 #include "heavy/bench_setup.h"
 #include "heavy/bench_sweep.h"
 #include "heavy/bench_text.h"
+#include "heavy/bench_trace.h"
 #include "heavy/commands.h"
 #include "heavy/run_doctor.h"
 #include "heavy/threads.h"
@@ -24,6 +28,9 @@
 namespace lathe {
 namespace {
 
+constexpr int64_t kLeastProfile = 500'000'000;
+constexpr int64_t kMostProfile = 5'000'000'000;
+
 void warn_of_build(const Report& report, int threads, Console& console) {
   if (!report.tool.sanitizers.empty())
     console.warn("bench.build", "this lathe is built with sanitizers: times mean nothing");
@@ -32,6 +39,27 @@ void warn_of_build(const Report& report, int threads, Console& console) {
   if (threads > usable_cpus())
     console.warn("bench.threads",
                  fmt::format("{} threads share {} usable CPUs", threads, usable_cpus()));
+}
+
+void refuse_passes(const BenchOptions& options) {
+  const char* other = options.doctor ? "--doctor" : "--self-check";
+  for (const auto& [is_given, flag] : {std::pair(options.profile_ops, "--profile-ops"),
+                                       std::pair(!options.trace.empty(), "--trace")})
+    if (is_given)
+      throw bad_usage("usage.passes", fmt::format("{} measures no case to look into", other), flag,
+                      fmt::format("leave out {}, or run it alone", flag));
+}
+
+// The passes after the timed one.
+void look_closer(const BenchRequest& request, const BenchOptions& options, Console& console,
+                 Report& report, BenchRun& run) {
+  if (run.interrupted) return;
+  count_allocations(run);
+  if (options.profile_ops)
+    profile_case(run, std::clamp<int64_t>(request.max_ns / 4, kLeastProfile, kMostProfile),
+                 console);
+  if (!options.trace.empty() && !interrupted()) trace_case(options, console, run, report);
+  run.interrupted = interrupted();
 }
 
 // What a signal left of the run; nullopt when none came.
@@ -47,6 +75,7 @@ std::optional<Error> signal_error() {
 }  // namespace
 
 int run_bench(const BenchOptions& given, Console& console) {
+  if (given.doctor || given.self_check) refuse_passes(given);
   if (given.doctor) return run_doctor(given, console);
   if (given.self_check || !given.self_check_child.empty()) return run_self_check(given, console);
   const BenchRequest request = read_request(given);
@@ -69,34 +98,35 @@ int run_bench(const BenchOptions& given, Console& console) {
   warn_of_build(report, run.threads, console);
   load_case(request, options, profile, console, report, run);
   measure_case(request, options, console, run);
+  look_closer(request, options, console, report, run);
   for (const StabilityFinding& finding : run.findings)
     console.warn(finding.code, finding.message, finding.hint);
   if (!run.interrupted && !request.is_child) {
     const GateCase one = gate_case(run);
     run.gates = evaluate_gates(request.gates, std::span(&one, 1));
+    if (request.tolerance_is_gate && run.session.comparison)
+      run.gates.push_back(
+          tolerance_gate("single", request.tolerance, speed_of(*run.session.comparison)));
   }
-
-  console.print(bench_text(run, console));
   report.exit_code = gates_exit_code(run.gates);
-  const auto skip = [&](const Gate& gate, const std::string& reason) {
-    report.gates.push_back({escape_untrusted(gate.text), gate.metric, "single",
-                            std::string(gate_comparison_text(gate.comparison)), gate.limit,
-                            std::nullopt, std::nullopt, "skipped", reason});
-  };
+  fill_report(report, run, options);
   if (const auto error = signal_error(); run.interrupted && error) {
     set_error(report, *error);
-    for (const Gate& gate : request.gates) skip(gate, "interrupted");
+    for (const Gate& gate : request.gates)
+      report.gates.push_back(skipped_gate(gate, "single", "interrupted"));
   }
-  fill_report(report, run, options);
   for (const auto& [gate, reason] : request.skipped) {
-    skip(gate, reason);
+    report.gates.push_back(skipped_gate(gate, "single", reason));
     console.warn("gate.skipped", escape_untrusted(gate.text) + ": " + reason);
   }
   if (request.is_child) report.details = {{"child", child_section(run)}};
   for (const Console::Warning& warning : console.warnings())
     report.warnings.push_back({warning.code, warning.message, warning.hint});
   report.run.duration_ns = now_ns() - start;
-  console.deliver(to_json(report), common);
+  const nlohmann::json document = to_json(report);
+  console.print(bench_text(document, console));
+  console.print(details_text(report.cases, report.comparison, console));
+  console.deliver(document, common);
   return static_cast<int>(report.exit_code);
 }
 

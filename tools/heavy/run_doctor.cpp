@@ -41,7 +41,7 @@ DoctorFacts examine(const Report& report, int threads, double tolerance, Console
   progress.pause();
   facts.self = compare_with_itself(tolerance, kSelfNs, conduct);
   throw_if_interrupted();
-  PeakOptions peaks;
+  PeakProbeOptions peaks;
   peaks.threads = threads;
   peaks.budget_ns = kPeaksNs;
   peaks.caches = facts.host.topology.caches;
@@ -118,7 +118,8 @@ int run_doctor(const BenchOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   const int64_t start = now_ns();
   refuse_models(options);
-  const double tolerance = parse_fraction(options.tolerance, "--tolerance");
+  const double tolerance =
+      parse_fraction(options.tolerance.empty() ? "2%" : options.tolerance, "--tolerance");
   if (!common.report.empty()) check_output(common.report, common.force, {});
   Report report = start_report("bench", common);
   CommonOptions effective = common;

@@ -145,7 +145,7 @@ int64_t whole_chunks(int64_t bytes) {
 
 }  // namespace
 
-std::vector<BandwidthPeak> working_sets(const PeakOptions& options) {
+std::vector<BandwidthPeak> working_sets(const PeakProbeOptions& options) {
   const int64_t threads = std::max(1, options.threads);
   const int64_t found1 = cache_bytes(options.caches, 1);
   const int64_t found2 = cache_bytes(options.caches, 2);
@@ -168,7 +168,7 @@ std::vector<BandwidthPeak> working_sets(const PeakOptions& options) {
   return sets;
 }
 
-MeasuredPeaks measure_peaks(const PeakOptions& options) {
+MeasuredPeaks measure_peaks(const PeakProbeOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   MeasuredPeaks peaks;
   peaks.threads = std::max(1, options.threads);

@@ -11,7 +11,7 @@
 
 namespace lathe {
 
-struct PeakOptions {
+struct PeakProbeOptions {
   int threads = 1;                       // of the columns "all cores"; at least 1
   int64_t budget_ns = 1'000'000'000;     // about so long in all
   std::vector<CacheFacts> caches;        // choose the working sets; what is missing is assumed
@@ -45,11 +45,11 @@ struct MeasuredPeaks {
 /// Each cell is the best of many runs of about half a millisecond: what disturbs only slows down,
 /// and between two time slices of a busy machine there is room for one of them. The result is
 /// nevertheless a lower bound. Throws Error (exit 6 or 8) when threads or memory are refused.
-MeasuredPeaks measure_peaks(const PeakOptions& options);
+MeasuredPeaks measure_peaks(const PeakProbeOptions& options);
 
 /// The working sets that measure_peaks uses, rates still zero: L1 and L2 half full, L3 well beyond
 /// L2 and shared by the threads, DRAM beyond all L3.
-std::vector<BandwidthPeak> working_sets(const PeakOptions& options);
+std::vector<BandwidthPeak> working_sets(const PeakProbeOptions& options);
 
 /// The fastest instruction for a dtype; nullptr when none was measured.
 const ComputePeak* best_peak(const MeasuredPeaks& peaks, std::string_view dtype);

@@ -1,0 +1,162 @@
+// lathe bench against another model and against a stored run: verdicts, gates, what is missing.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "run_lathe.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("lathe-compare-" + std::to_string(::getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+  std::string file(const std::string& name, const std::string& content = {}) const {
+    if (!content.empty()) std::ofstream(path / name, std::ios::binary) << content;
+    return (path / name).string();
+  }
+};
+
+std::vector<std::string> words(std::vector<std::string> more) {
+  more.insert(more.begin(), {"bench", kGlyphs, "--threads", "1", "--json"});
+  return more;
+}
+
+const json& gate_of(const json& report, const std::string& id) {
+  for (const json& gate : report.at("gates"))
+    if (gate.at("id") == id) return gate;
+  FAIL("no gate " << id);
+  throw std::logic_error("unreachable");
+}
+
+TEST_CASE("--against runs several processes, each with an order and a layout of its own") {
+  const CliResult result = run_lathe(words({"--against", kGlyphs, "--max-time", "8s"}));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  const json report = report_of(result);
+  const json& row = report["comparison"]["cases"][0];
+  CHECK(report["comparison"]["mode"] == "interleaved");
+  CHECK(row["id"] == "single");
+  CHECK(row["processes"] >= 5);
+  CHECK(row["process_ratios"].size() == row["processes"]);
+  CHECK(row["looks"] >= 1);
+  CHECK(row["ratio"]["ci95"].is_array());
+  CHECK(report["cases"][0]["samples"]["n_processes"] == row["processes"]);
+  CHECK(report["cases"][0]["memory"]["hwm_bytes"] > 0);
+  CHECK(report["cases"][1]["id"] == "against/single");
+  CHECK(report["model"]["path_basename"] == "glyphs.onnx");
+  CHECK(report["models"]["against"]["path_basename"] == "glyphs.onnx");
+}
+
+TEST_CASE("--tolerance that is given is a gate, and a model that is slower misses it") {
+  const Folder folder;
+  const std::string slow = folder.file("slow.onnx");
+  REQUIRE(run_lathe({"zoo", "mobilenet_v2", "-o", slow}).exit_code == 0);
+  const std::string fast = folder.file("fast.onnx");
+  REQUIRE(run_lathe({"zoo", "resnet50", "-o", fast}).exit_code == 0);
+  const CliResult result =
+      run_lathe({"bench", fast, "--against", slow, "--threads", "1", "--processes", "2",
+                 "--max-time", "12s", "--tolerance", "10%", "--gate", "size <= 300%", "--json"});
+  INFO(result.err);
+  REQUIRE(result.exit_code == 4);
+  const json report = report_of(result);
+  CHECK(report["verdict"] == "fail");
+  const json& gate = gate_of(report, "--tolerance 10%");
+  CHECK(gate["verdict"] == "fail");
+  CHECK(gate["metric"] == "speedup");
+  CHECK(gate["unit"] == "x");
+  CHECK(gate["observed"].get<double>() < 0.8);
+  CHECK(gate_of(report, "size <= 300%")["verdict"] == "fail");
+  CHECK(report["comparison"]["cases"][0]["verdict"] == "regressed");
+}
+
+TEST_CASE("a stored run of the same benchmark is a baseline") {
+  const Folder folder;
+  const std::string stored = folder.file("baseline.json");
+  const std::vector<std::string> quick{"--max-time", "6s", "--iterations", "20"};
+  auto first = words({"--report", stored, "--processes", "10"});
+  first.insert(first.end(), quick.begin(), quick.end());
+  REQUIRE(run_lathe(first).exit_code == 0);
+
+  auto second = words({"--baseline", stored, "--gate", "size <= 100%", "--gate", "arena <= 100%"});
+  second.insert(second.end(), quick.begin(), quick.end());
+  CliResult result = run_lathe(second);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  json report = report_of(result);
+  CHECK(report["comparison"]["mode"] == "cross_run");
+  const json row = report["comparison"]["cases"][0];
+  CHECK(row["ratio"]["value"] > 0);
+  CHECK(row["processes"] == 10);
+  CHECK(row["baseline_processes"] == 10);
+  CHECK(report["comparison"]["missing"].empty());
+  CHECK(gate_of(report, "arena <= 100%")["verdict"] == "pass");
+
+  SUBCASE("a case that only the baseline has is a failure that says so") {
+    json document = json::parse(content_of(stored));
+    json extra = document["cases"][0];
+    extra["id"] = "gone";
+    document["cases"].push_back(extra);
+    auto missing = words({"--baseline", folder.file("more.json", document.dump())});
+    missing.insert(missing.end(), quick.begin(), quick.end());
+    result = run_lathe(missing);
+    CHECK(result.exit_code == 4);
+    report = report_of(result);
+    CHECK(report["comparison"]["missing"] == json::array({"gone"}));
+    CHECK(gate_of(report, "--tolerance 10%")["case"] == "gone");
+  }
+  SUBCASE("another host or another benchmark is refused before time is spent") {
+    json document = json::parse(content_of(stored));
+    document["host"]["fingerprint"] = "0123";
+    auto other = words({"--baseline", folder.file("host.json", document.dump())});
+    other.erase(std::find(other.begin(), other.end(), "--json"));
+    check_refused(run_lathe(other), 6, {"another host"});
+    document = json::parse(content_of(stored));
+    document["run"]["command"] = "quantize";
+    other.back() = folder.file("command.json", document.dump());
+    check_refused(run_lathe(other), 2, {"not a report of lathe bench"});
+    other.back() = folder.file("text.json", "no report");
+    check_refused(run_lathe(other), 2, {"text.json"});
+  }
+  SUBCASE("what was measured has to agree, or --allow-host-mismatch is given") {
+    auto other = second;
+    other.insert(other.end(), {"--denormals", "flush"});
+    result = run_lathe(other);
+    CHECK(result.exit_code == 6);
+    CHECK(result.err.find("denormals") != std::string::npos);
+    other.emplace_back("--allow-host-mismatch");
+    result = run_lathe(other);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.find("bench.baseline") != std::string::npos);
+  }
+}
+
+TEST_CASE("fewer than ten processes a side are not judged against a stored run") {
+  const Folder folder;
+  const std::string stored = folder.file("baseline.json");
+  const std::vector<std::string> quick{"--max-time", "4s", "--iterations", "10"};
+  auto first = words({"--report", stored, "--processes", "2"});
+  first.insert(first.end(), quick.begin(), quick.end());
+  REQUIRE(run_lathe(first).exit_code == 0);
+  auto second = words({"--baseline", stored, "--processes", "2", "--tolerance", "10%"});
+  second.insert(second.end(), quick.begin(), quick.end());
+  const CliResult result = run_lathe(second);
+  CHECK(result.exit_code == 5);
+  CHECK(gate_of(report_of(result), "--tolerance 10%")["verdict"] == "inconclusive");
+}
+
+TEST_CASE("gates that compare need something to compare with") {
+  check_refused(run_lathe({"bench", kGlyphs, "--gate", "speedup > 1x"}), 2, {"compares with another"});
+  CHECK(run_lathe({"bench", kGlyphs, "--against", kGlyphs, "--baseline", "x.json"}).exit_code == 2);
+}
+
+}  // namespace
+}  // namespace lathe
