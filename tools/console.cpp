@@ -49,9 +49,10 @@ std::string error_text(const Error& error) {
   // The caret under a gate needs its line. What the gate says is escaped already: it makes none.
   const bool has_lines = error.id() == "gate.syntax";
   for (size_t at = 0; at <= text.message.size();) {
-    const size_t end =
-        has_lines ? std::min(text.message.find('\n', at), text.message.size()) : text.message.size();
-    message += (at > 0 ? "\n" : "") + escape_untrusted(text.message.substr(at, end - at), kMaxShown);
+    const size_t end = has_lines ? std::min(text.message.find('\n', at), text.message.size())
+                                 : text.message.size();
+    message +=
+        (at > 0 ? "\n" : "") + escape_untrusted(text.message.substr(at, end - at), kMaxShown);
     at = end + 1;
   }
   std::string out =

@@ -64,11 +64,9 @@ std::string to_google_benchmark(const json& report) {
       continue;
     }
     out["real_time"] = *median;
-    const auto user = number_field(field(row, "cpu"), "user_ns");
-    const auto system = number_field(field(row, "cpu"), "sys_ns");
-    const double n = number_field(field(row, "samples"), "n").value_or(0);
-    if (user && system && n > 0) {
-      out["cpu_time"] = (*user + *system) / n;
+    // CPU time was taken over warm-up and samples together: as a share it holds for one inference.
+    if (const auto cpus = number_field(field(row, "cpu"), "cpus_used"); cpus && *cpus > 0) {
+      out["cpu_time"] = *median * *cpus;
     } else {
       out["cpu_time"] = *median;
       out["label"] = "cpu_time is real_time: CPU time was not measured";

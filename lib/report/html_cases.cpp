@@ -106,14 +106,13 @@ std::string html_cases(const json& report) {
       return number_field(percentile(row, p), "value").has_value();
     });
   };
-  std::vector<Column> columns{{"engine", 'l', false, {}},  {"batch", 'n', false, {}},
-                              {"threads", 'n', false, {}}, {"samples", 'n', true, {}},
-                              {"median", 'n', true, {}},   {"p95", 'n', false, {}},
-                              {"p99", 'n', false, {}},     {"items/s", 'n', true, {}},
-                              {"size", 'n', false, {}},    {"peak memory", 'n', true, {}},
-                              {"quality", 'n', false, {}}, {"Pareto front", 'l', false, {}},
-                              {"goodput", 'n', false, {}}, {"late", 'n', false, {}},
-                              {"backlog", 'n', false, {}}, {"stability", 'l', true, {}}};
+  std::vector<Column> columns{
+      {"engine", 'l', false, {}},     {"batch", 'n', false, {}},   {"threads", 'n', false, {}},
+      {"samples", 'n', true, {}},     {"median", 'n', true, {}},   {"p95", 'n', false, {}},
+      {"p99", 'n', false, {}},        {"items/s", 'n', true, {}},  {"size", 'n', false, {}},
+      {"peak memory", 'n', true, {}}, {"quality", 'n', false, {}}, {"Pareto front", 'l', false, {}},
+      {"goodput", 'n', false, {}},    {"late", 'n', false, {}},    {"backlog", 'n', false, {}},
+      {"stability", 'l', true, {}}};
   for (const json& row : cases) {
     const json& latency = field(row, "latency");
     bool on_front = false;
@@ -137,9 +136,9 @@ std::string html_cases(const json& report) {
         shown_number(schedule, "goodput_qps"),
         shown_number(schedule, "late"),
         shown_number(schedule, "max_backlog"),
-        error.empty() ? html_verdict(text_field(field(row, "stability"), "verdict"))
-                      : html_verdict("error") + " <span class=\"note\">" + html_escape(error) +
-                            "</span>"};
+        error.empty()
+            ? html_verdict(text_field(field(row, "stability"), "verdict"))
+            : html_verdict("error") + " <span class=\"note\">" + html_escape(error) + "</span>"};
     for (size_t i = 0; i < columns.size(); ++i) columns[i].cells.push_back(cells[i]);
   }
   HtmlTable table{"Every case", {"case"}, "w", {}, true, true};

@@ -315,8 +315,8 @@ std::string choice(const json& report, bool by_size) {
   if (values.size() < 2) return {};
   Plot plot;
   plot.title = by_size ? "Size and speed" : "Quality and speed";
-  plot.x = {by_size ? "file size" : metric, by_size, by_size ? bytes_tick : quality_tick(metric),
-            {}};
+  plot.x = {
+      by_size ? "file size" : metric, by_size, by_size ? bytes_tick : quality_tick(metric), {}};
   if (by_size) plot.x.ticks = byte_ticks(*values.begin(), *values.rbegin());
   plot.y = {"median", true, time_tick, {}};
   for (auto& [name, one] : series) {
@@ -336,7 +336,7 @@ std::string html_figures(const json& report) {
   if (cases.empty()) return {};
   std::string html = distribution(report);
   const std::string curves = sweep(report, true) + sweep(report, false) +
-                             choice(report, true) + choice(report, false);
+                             (cases.size() > 2 ? choice(report, true) + choice(report, false) : "");
   if (html.empty() && (curves.empty() || cases.size() <= 6)) html = spread(report);
   html += forest(report);
   size_t shown = 0;

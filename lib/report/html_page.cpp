@@ -77,7 +77,9 @@ void add_sweep_tiles(const json& report, Tiles& tiles) {
   const auto labels = case_labels(report, rows);
   const json* fastest = nullptr;
   const json* most = nullptr;
-  const auto median = [](const json* row) { return number_field(field(*row, "latency"), "median"); };
+  const auto median = [](const json* row) {
+    return number_field(field(*row, "latency"), "median");
+  };
   const auto rate = [](const json* row) {
     return number_field(field(*row, "throughput"), "items_per_s");
   };

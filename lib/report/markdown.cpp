@@ -5,6 +5,7 @@
 #include "ir/error.h"
 #include "os/quantity.h"
 #include "report/headline.h"
+#include "report/measures.h"
 
 namespace lathe {
 namespace {
@@ -147,7 +148,7 @@ std::string report_markdown(const json& report) {
   out += gate_table(at(report, "gates"));
   out +=
       table_of(at(report, "quality"), "Quality", {"metric", "before", "after", "drop", "samples"});
-  out += model_table(at(report, "model"), at(report, "model_out"));
+  out += model_table(model_before(report), model_after(report));
   out += case_table(at(report, "cases"));
   out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});
   out += table_of(at(report, "artifacts"), "Artifacts", {"kind", "path", "bytes", "sha256"});

@@ -168,9 +168,8 @@ std::map<std::string, std::string> case_labels(const json& report,
   for (const std::string& label : labels) ++times[label];
   std::map<std::string, std::string> out;
   for (size_t i = 0; i < rows.size(); ++i)
-    out[text_field(*rows[i], "id")] = labels[i].empty() || times[labels[i]] > 1
-                                          ? case_name(report, *rows[i])
-                                          : labels[i];
+    out[text_field(*rows[i], "id")] =
+        labels[i].empty() || times[labels[i]] > 1 ? case_name(report, *rows[i]) : labels[i];
   return out;
 }
 

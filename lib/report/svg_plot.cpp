@@ -102,14 +102,28 @@ std::string begin_figure(const std::string& title, const std::string& descriptio
       html_escape(title), kWidth, height, html_escape(description));
 }
 
+// Below the axis, centred; moved inwards where the picture ends.
+std::string x_label(double x, double y, const std::string& html) {
+  const double half = 3.3 * static_cast<double>(html.size());
+  const char* anchor = "middle";
+  if (x + half > kWidth - 1) {
+    anchor = "end";
+    x = kWidth - 1;
+  } else if (x - half < 1) {
+    anchor = "start";
+    x = 1;
+  }
+  return fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
+                     html);
+}
+
 std::string x_ticks(const PlotAxis& axis, const Extent& extent, const Scale& x, double top,
                     double bottom) {
   std::string out;
   for (const double tick : ticks_of(axis, extent, 5))
-    out += fmt::format(
-        "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\"/>"
-        "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>\n",
-        x(tick), top, bottom, bottom + 15, label(axis, tick));
+    out += fmt::format("<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\"/>",
+                       x(tick), top, bottom) +
+           x_label(x(tick), bottom + 15, label(axis, tick));
   return out + fmt::format(
                    "<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\"/>"
                    "<text x=\"{3}\" y=\"{4}\" text-anchor=\"middle\">{5}</text>\n",

@@ -56,7 +56,8 @@ TEST_CASE("odd samples: none, all alike, zero, not finite, from one to a year") 
   const std::vector<double> same(50, 4096.0);
   REQUIRE(latency_histogram(same).bins.size() == 1);
   CHECK(latency_histogram(same).bins[0].count == 50);
-  const std::vector<double> odd{0, -1, 0.5, 1, std::nan(""), std::numeric_limits<double>::infinity()};
+  const std::vector<double> odd{0, -1,           0.5,
+                                1, std::nan(""), std::numeric_limits<double>::infinity()};
   const LatencyHistogram histogram = latency_histogram(odd);
   CHECK(histogram.below_one == 3);
   CHECK(total(histogram) == 4);

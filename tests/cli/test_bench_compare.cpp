@@ -154,7 +154,8 @@ TEST_CASE("fewer than ten processes a side are not judged against a stored run")
 }
 
 TEST_CASE("gates that compare need something to compare with") {
-  check_refused(run_lathe({"bench", kGlyphs, "--gate", "speedup > 1x"}), 2, {"compares with another"});
+  check_refused(run_lathe({"bench", kGlyphs, "--gate", "speedup > 1x"}), 2,
+                {"compares with another"});
   CHECK(run_lathe({"bench", kGlyphs, "--against", kGlyphs, "--baseline", "x.json"}).exit_code == 2);
 }
 

@@ -76,7 +76,8 @@ TEST_CASE("what a gate says makes no line of its own in the log") {
 TEST_CASE("gates files of other systems and editors") {
   const Folder folder;
   const std::string good = folder.write(
-      "good", "\xef\xbb\xbfsize < 1MiB\r\n\r\n# comment\r\n\t coverage >= 0%  # why\r\n*/a/*: p99<1s");
+      "good",
+      "\xef\xbb\xbfsize < 1MiB\r\n\r\n# comment\r\n\t coverage >= 0%  # why\r\n*/a/*: p99<1s");
   CHECK(plan({"--gates", good}).exit_code == 0);
   const CliResult wrong =
       plan({"--gates", folder.write("wrong", "size < 1MiB\r\n\tsize < much\r\n")});
@@ -101,21 +102,20 @@ TEST_CASE("every metric passes and misses its gate, in one case and by glob in s
     const char* holds;
     const char* never;
   };
-  const Row rows[] = {
-      {"min", "< 100s", "> 100s"},        {"mean", "< 100s", "> 100s"},
-      {"median", "< 100s", "> 100s"},     {"p50", "< 100s", "> 100s"},
-      {"p90", "< 100s", "> 100s"},        {"p95", "< 100s", "> 100s"},
-      {"p99", "< 100s", "> 100s"},        {"p99.9", "< 100s", "> 100s"},
-      {"max", "<= 100s", ">= 100s"},      {"throughput", "> 0.001/s", "< 0.001/s"},
-      {"speedup", "> 0.001x", "> 1000x"}, {"size", "<= 100%", "< 100%"},
-      {"weights", "< 1MiB", "> 1MiB"},    {"arena", "< 1GiB", "> 1GiB"},
-      {"peak_memory", "< 9GiB", "> 9GiB"}, {"accuracy", ">= 100%", "< 100%"},
-      {"accuracy_drop", "<= 0%", "> 0%"}, {"coverage", ">= 0%", "> 100%"}};
+  const Row rows[] = {{"min", "< 100s", "> 100s"},         {"mean", "< 100s", "> 100s"},
+                      {"median", "< 100s", "> 100s"},      {"p50", "< 100s", "> 100s"},
+                      {"p90", "< 100s", "> 100s"},         {"p95", "< 100s", "> 100s"},
+                      {"p99", "< 100s", "> 100s"},         {"p99.9", "< 100s", "> 100s"},
+                      {"max", "<= 100s", ">= 100s"},       {"throughput", "> 0.001/s", "< 0.001/s"},
+                      {"speedup", "> 0.001x", "> 1000x"},  {"size", "<= 100%", "< 100%"},
+                      {"weights", "< 1MiB", "> 1MiB"},     {"arena", "< 1GiB", "> 1GiB"},
+                      {"peak_memory", "< 9GiB", "> 9GiB"}, {"accuracy", ">= 100%", "< 100%"},
+                      {"accuracy_drop", "<= 0%", "> 0%"},  {"coverage", ">= 0%", "> 100%"}};
   CHECK(std::size(rows) == 18);
   for (const bool several : {false, true}) {
     CAPTURE(several);
-    std::vector<std::string> words{"--against", kGlyphs, "--processes", "1", "--iterations", "300",
-                                   "--data", "random", "--samples", "8"};
+    std::vector<std::string> words{"--against", kGlyphs,  "--processes", "1", "--iterations", "300",
+                                   "--data",    "random", "--samples",   "8"};
     if (several) words.insert(words.end(), {"--batch", "1,2"});
     for (const Row& row : rows)
       for (const char* limit : {row.holds, row.never})
@@ -186,11 +186,18 @@ TEST_CASE("accuracy is that of the engine that is measured") {
   const std::string model = (folder.path() / "q.onnx").string();
   REQUIRE(run_lathe({"quantize", kGlyphs, "-o", model, "--data", "random", "--samples", "16"})
               .exit_code == 0);
-  const CliResult result =
-      run_lathe({"bench", model, "--against", kGlyphs, "--processes", "1", "--threads", "1",
-                 "--engine", "interpreter,torchscript", "--iterations", "3", "--max-time", "2s",
-                 "--data", "random", "--samples", "32", "--metric", "sqnr", "--gate",
-                 "accuracy > 15dB", "--json"});
+  const CliResult result = run_lathe({"bench",        model,
+                                      "--against",    kGlyphs,
+                                      "--processes",  "1",
+                                      "--threads",    "1",
+                                      "--engine",     "interpreter,torchscript",
+                                      "--iterations", "3",
+                                      "--max-time",   "2s",
+                                      "--data",       "random",
+                                      "--samples",    "32",
+                                      "--metric",     "sqnr",
+                                      "--gate",       "accuracy > 15dB",
+                                      "--json"});
   INFO(result.err);
   CHECK(result.exit_code == 0);
   const json report = report_of(result);
@@ -202,8 +209,7 @@ TEST_CASE("accuracy is that of the engine that is measured") {
 }
 
 TEST_CASE("each device profile gives gates, or says why it has none") {
-  for (const auto& entry :
-       std::filesystem::directory_iterator(LATHE_SOURCE_DIR "/profiles")) {
+  for (const auto& entry : std::filesystem::directory_iterator(LATHE_SOURCE_DIR "/profiles")) {
     if (entry.path().extension() != ".json") continue;
     const std::string name = entry.path().stem().string();
     CAPTURE(name);

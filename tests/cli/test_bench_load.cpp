@@ -84,8 +84,9 @@ void check_counts(const json& row) {
 }
 
 double capacity() {
-  return measured({"--scenario", "server", "--iterations", "100"})["cases"][0]["schedule"]
-                 ["capacity_qps"].get<double>();
+  return measured({"--scenario", "server", "--iterations",
+                   "100"})["cases"][0]["schedule"]["capacity_qps"]
+      .get<double>();
 }
 
 TEST_CASE("server: at half of what the worker can serve the queue empties again") {
@@ -154,8 +155,7 @@ TEST_CASE("server: queries left waiting withhold what gates would judge") {
   CHECK(row["schedule"]["left_waiting"] > 0);
   CHECK(row["schedule"]["stop"] == "max_time");
   CHECK(row["latency"]["is_lower_bound"] == true);
-  CHECK(report["gates"][0]["reason"].get<std::string>().find("left waiting") !=
-        std::string::npos);
+  CHECK(report["gates"][0]["reason"].get<std::string>().find("left waiting") != std::string::npos);
 }
 
 TEST_CASE("gates see the load's own latencies and throughput") {
@@ -206,8 +206,8 @@ TEST_CASE("multi: every stream runs as many iterations; a round lasts as long as
   CHECK(row["samples"]["stop_reason"] == "iterations");
   CHECK_FALSE(row.contains("joint_latency"));
 
-  row = measured({"--scenario", "multi", "--streams", "3", "--lockstep", "--iterations",
-                  "100"})["cases"][0];
+  row = measured(
+      {"--scenario", "multi", "--streams", "3", "--lockstep", "--iterations", "100"})["cases"][0];
   CHECK(row["samples"]["n"] == 300);
   CHECK(row["lockstep"] == true);
   CHECK(row["joint_latency"]["max"] >= row["latency"]["max"]);
@@ -274,8 +274,8 @@ TEST_CASE("sweeps and several processes keep the scenario") {
 }
 
 TEST_CASE("--frames simulates each power mode of the profile under each policy") {
-  json row = measured({"--frames", "30", "--iterations", "70", "--profile",
-                       "raspberry_pi_4"})["cases"][0];
+  json row =
+      measured({"--frames", "30", "--iterations", "70", "--profile", "raspberry_pi_4"})["cases"][0];
   CHECK(row["scenario"] == "single");
   REQUIRE(row["frames"].size() == 9);
   std::set<std::string> policies;

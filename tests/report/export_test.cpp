@@ -175,7 +175,7 @@ TEST_CASE("csv: a row a case, quoted, no formulas") {
 
 TEST_CASE("google/benchmark: caches are an array, one row a case, nanoseconds") {
   json report = bench_report();
-  report["cases"][0]["cpu"] = {{"user_ns", 800e6}, {"sys_ns", 200e6}};
+  report["cases"][0]["cpu"] = {{"user_ns", 800e6}, {"sys_ns", 200e6}, {"cpus_used", 0.5}};
   report["cases"][1]["latency"] = json::object();
   const ExportRequest request = parse_export("gbench=x", "");
   const json out = json::parse(export_report(report, *request.kind));
@@ -278,6 +278,8 @@ TEST_CASE("the step summary has the headline and stays below 1 MiB") {
   json report = bench_report();
   CHECK(to_github_summary(report).find("2 of 4 gates missed") != std::string::npos);
   CHECK(to_github_summary(report).find("| speedup \\>= 1.6x | single | fail | 0.8x | ") !=
+        std::string::npos);
+  CHECK(to_github_summary(report).find("| file_bytes | 4.00 KiB | 1.00 KiB |") !=
         std::string::npos);
   CHECK(to_github_summary(report).size() < 1 << 20);
 }

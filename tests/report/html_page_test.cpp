@@ -192,6 +192,16 @@ TEST_CASE("axis ticks are round and inside") {
   CHECK(svg_plot(plot).find("inf") == std::string::npos);
 }
 
+TEST_CASE("a tick's label ends where the picture ends") {
+  Plot plot;
+  plot.x.text = [](double) -> std::string { return "1000000 us"; };
+  plot.x.ticks = {0, 5, 10};
+  plot.series = {{"one", {{0, 1}, {10, 5}}, PlotMark::kLine}};
+  const std::string picture = svg_plot(plot);
+  CHECK(picture.find("x=\"419.0\" y=\"221\" text-anchor=\"end\">1000000 us<") != std::string::npos);
+  CHECK(picture.find("text-anchor=\"middle\">1000000 us<") != std::string::npos);
+}
+
 TEST_CASE("shortened keeps both ends and whole letters") {
   CHECK(shortened("abcdefghij", 10) == "abcdefghij");
   CHECK(shortened("abcdefghij", 7) == "ab…ghij");

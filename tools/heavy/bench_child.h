@@ -31,6 +31,8 @@ struct CaseFailure {
   std::string message;  // one line
 
   /// Memory ran out, or the kernel ended it, which it does for memory.
+  /// Nothing was run: a smaller batch had said enough.
+  bool not_tried() const { return id == "bench.backed_off"; }
   bool out_of_memory() const { return code == ExitCode::kLimit || signal == 9; }
 };
 

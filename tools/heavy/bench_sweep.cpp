@@ -24,6 +24,17 @@ namespace {
 
 using nlohmann::json;
 
+// Memory ran out where a smaller batch had worked: that is what the sweep was to find.
+bool is_found_limit(const SweepCase& one, const Sweep& sweep) {
+  if (one.failure->not_tried()) return true;
+  if (!one.failure->out_of_memory() || !one.plan.batch) return false;
+  return std::any_of(sweep.cases.begin(), sweep.cases.end(), [&](const SweepCase& other) {
+    return !other.failure && !other.row.is_null() && other.plan.model == one.plan.model &&
+           other.plan.engine == one.plan.engine && other.plan.threads == one.plan.threads &&
+           other.plan.batch && *other.plan.batch < *one.plan.batch;
+  });
+}
+
 ExitCode exit_code_of(const Sweep& sweep) {
   ExitCode code = gates_exit_code(sweep.gates);
   size_t done = 0;
@@ -35,7 +46,7 @@ ExitCode exit_code_of(const Sweep& sweep) {
     if (!one.failure) continue;
     ++failed;
     failures = worse(failures, one.failure->code);
-    failed_otherwise = failed_otherwise || one.failure->code != ExitCode::kLimit;
+    failed_otherwise = failed_otherwise || !is_found_limit(one, sweep);
   }
   if (done > 0 && failed == done) return worse(code, failures);
   return failed_otherwise ? worse(code, ExitCode::kBatchFailed) : code;
@@ -78,12 +89,14 @@ void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& reque
                {"optimal_batches", json::array()}};
   size_t resumed = 0;
   size_t failed = 0;
+  size_t left_out = 0;
   for (const SweepCase& one : sweep.cases) {
     resumed += one.resumed ? 1 : 0;
-    failed += one.failure ? 1 : 0;
+    if (one.failure) ++(one.failure->not_tried() ? left_out : failed);
   }
   summary["resumed"] = resumed;
   summary["failed"] = failed;
+  summary["not_tried"] = left_out;
   for (const OptimalBatch& best : sweep.optimal)
     summary["optimal_batches"].push_back(
         {{"case", best.case_id}, {"batch", best.batch}, {"ns_per_item", best.ns_per_item}});

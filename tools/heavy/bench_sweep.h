@@ -38,7 +38,7 @@ struct Sweep {
 };
 
 /// Runs what the request plans, prints the table and delivers the report. Returns the exit code: 4
-/// or 5 by the gates; 7 when a case failed for another reason than memory; when all failed the
+/// or 5 by the gates; 7 when a case failed, unless memory ran out where a smaller batch had worked; when all failed the
 /// worst of their codes (8 where memory ran out).
 int run_sweep(const BenchOptions& options, const BenchRequest& request, Console& console);
 

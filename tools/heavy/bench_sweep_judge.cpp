@@ -13,6 +13,7 @@
 #include "os/glob.h"
 #include "os/host.h"
 #include "report/report.h"
+#include "run/metrics.h"
 
 namespace lathe {
 namespace {
@@ -167,9 +168,10 @@ void compare_accuracy(const json& stored, SweepCase& one) {
   Observed drop{std::nullopt, std::nullopt, "the baseline has no accuracy of the same metric"};
   const auto before = number(there, "value");
   const auto after = number(here, "value");
-  if (before && after && there.value("metric", "") == here.value("metric", "-")) {
+  const auto metric = metric_from_name(here.value("metric", ""));
+  if (before && after && metric && there.value("metric", "") == metric_name(*metric)) {
     if (there.value("n", json()) == here.value("n", json()))
-      drop = {*before - *after, std::nullopt, {}};
+      drop = {metric_drop(*metric, *before, *after), std::nullopt, {}};
     else
       drop.reason = "the baseline's accuracy is of another number of samples";
   }

@@ -242,7 +242,7 @@ class SweepRun {
     one.failure = failure;
     progress_[i].closed = true;
     merge_case(one, comparison_options(options_, request_), {});
-    if (failure.id != "bench.backed_off")
+    if (!failure.not_tried())
       console_.warn("bench.case_failed",
                     one.plan.id + ": " + escape_untrusted(failure.message, 300));
   }

@@ -47,17 +47,20 @@ std::string headline(const Sweep& sweep, const nlohmann::json& report, const Ben
   else if (!gates.empty())
     parts.push_back(gates);
   size_t failed = 0;
+  size_t left_out = 0;
   size_t resumed = 0;
   for (const SweepCase* one : sweep.done()) {
-    failed += one->failure ? 1 : 0;
+    failed += one->failure && !one->failure->not_tried() ? 1 : 0;
+    left_out += one->failure && one->failure->not_tried() ? 1 : 0;
     resumed += one->resumed ? 1 : 0;
   }
   std::string cases =
-      fmt::format("{} of {} cases", sweep.done().size() - failed, request.cases.size());
-  if (sweep.done().size() - failed == request.cases.size())
+      fmt::format("{} of {} cases", sweep.done().size() - failed - left_out, request.cases.size());
+  if (sweep.done().size() - failed - left_out == request.cases.size())
     cases = fmt::format("{} case{}", request.cases.size(), request.cases.size() == 1 ? "" : "s");
   parts.push_back(console.bold(cases));
   if (failed > 0) parts.push_back(console.bad(fmt::format("{} failed", failed)));
+  if (left_out > 0) parts.push_back(fmt::format("{} not tried", left_out));
   if (resumed > 0) parts.push_back(fmt::format("{} taken from the resume file", resumed));
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : " · ") + part;
@@ -85,7 +88,8 @@ std::string cases_table(const Sweep& sweep) {
       Row row(head.size(), "-");
       row[0] = "";
       row[1] = one.plan.id;
-      row.back() = "failed: " + escape_untrusted(one.failure->message, 120);
+      row.back() = (one.failure->not_tried() ? "" : "failed: ") +
+                   escape_untrusted(one.failure->message, 120);
       rows.push_back(std::move(row));
       continue;
     }

@@ -5,7 +5,8 @@
 
 namespace lathe {
 
-/// --threads, or the usable CPUs; also given to the numeric libraries.
+/// --threads, or the usable CPUs; also given to the numeric libraries. Throws Error (exit 8) when
+/// the memory limit does not hold their stacks.
 int use_threads(const CommonOptions& common);
 
 }  // namespace lathe
