@@ -82,6 +82,19 @@ std::string outcome(const json& report) {
   return field(verification, "verified") == true ? "verified" : "not verified";
 }
 
+// "8 cases, least median 3.27 ms (int8/batch1/threads1/torchscript)".
+std::string best_case(const json& cases) {
+  const json* best = nullptr;
+  const auto median = [](const json& row) { return number_field(field(row, "latency"), "median"); };
+  for (const json& row : cases)
+    if (median(row) && (best == nullptr || *median(row) < *median(*best))) best = &row;
+  std::string text = fmt::format("{} cases", cases.size());
+  if (best != nullptr)
+    text += fmt::format(", least median {} ({})", duration_text(*median(*best)),
+                        text_field(*best, "id"));
+  return text;
+}
+
 }  // namespace
 
 std::string verdict_word(const json& report) {
@@ -133,14 +146,16 @@ std::string report_headline(const json& report) {
       parts.push_back(speed_sentence(compared[0]));
     } else if (const auto mean = geometric_mean(field(field(report, "comparison"), "geomean"));
                mean && *mean > 0) {
-      parts.push_back(
-          fmt::format("{:.3g}x {} over {} cases (geometric mean)", *mean > 1 ? *mean : 1 / *mean,
-                      *mean > 1 ? "slower" : "faster", compared.size()));
+      parts.push_back(fmt::format("{:.3g}x {} over {} cases (geometric mean)",
+                                  *mean > 1 ? *mean : 1 / *mean, *mean > 1 ? "slower" : "faster",
+                                  compared.size()));
     } else if (cases.size() == 1) {
       if (const auto median = number_field(field(cases[0], "latency"), "median"))
         parts.push_back("median " + duration_text(*median));
       if (const auto rate = number_field(field(cases[0], "throughput"), "items_per_s"))
         parts.push_back(fmt::format("{:.4g} items/s", *rate));
+    } else if (compared.empty() && cases.size() > 1) {
+      parts.push_back(best_case(cases));
     }
     parts.push_back(outcome(report));
     if (const std::string change = change_text_of(field(model_before(report), "file_bytes"),

@@ -110,7 +110,7 @@ std::string html_cases(const json& report) {
       {"engine", 'l', false, {}},     {"batch", 'n', false, {}},   {"threads", 'n', false, {}},
       {"samples", 'n', true, {}},     {"median", 'n', true, {}},   {"p95", 'n', false, {}},
       {"p99", 'n', false, {}},        {"items/s", 'n', true, {}},  {"size", 'n', false, {}},
-      {"peak memory", 'n', true, {}}, {"quality", 'n', false, {}}, {"Pareto front", 'l', false, {}},
+      {"peak memory", 'n', true, {}}, {"quality", 'n', false, {}}, {"Pareto", 'l', false, {}},
       {"goodput", 'n', false, {}},    {"late", 'n', false, {}},    {"backlog", 'n', false, {}},
       {"stability", 'l', true, {}}};
   for (const json& row : cases) {

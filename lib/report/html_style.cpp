@@ -102,7 +102,7 @@ table.stack tr{display:block;padding:8px 0;border-bottom:1px solid var(--grid)}
 table.stack tr:first-child{padding-top:0}table.stack tr:last-child{border:0;padding-bottom:0}
 table.stack th,table.stack td{display:block;border:0;padding:1px 0;text-align:left;white-space:normal}
 table.stack td:empty{display:none}
-table.stack td::before{content:attr(data-l);display:inline-block;width:7em;color:var(--dim)}
+table.stack td::before{content:attr(data-l);display:inline-block;width:7.6em;color:var(--dim)}
 }
 @media print{body{background:#fff}header,section{break-inside:avoid}}
 )css";

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "report_schema.h"
 #include "run_lathe.h"
 
 namespace lathe {
@@ -52,6 +53,32 @@ TEST_CASE("an export that cannot be written is refused before the work") {
                 {"--report"});
   check_refused(bench({"--html", kModel, "--force"}), 2, {"glyphs.onnx"});
   CHECK(bench({"--export", "github=-", "--json"}).exit_code == 2);
+}
+
+TEST_CASE("reports of several processes hold all samples and every pair of blocks") {
+  const CliResult result =
+      run_lathe({"bench", kModel, "--against", kModel, "--batch", "1,2", "--threads", "1",
+                 "--processes", "2", "--iterations", "40", "--max-time", "4s", "--json"});
+  INFO(result.err);
+  const nlohmann::json report = report_of(result);
+  CHECK(schema_errors(report) == "");
+  REQUIRE(report["cases"].size() == 4);
+  for (const nlohmann::json& row : report["cases"]) {
+    size_t samples = 0;
+    double last = 0;
+    for (const nlohmann::json& bin : row["samples"]["histogram"]["bins"]) {
+      CHECK(bin[0].get<double>() >= last);
+      last = bin[1].get<double>();
+      samples += bin[2].get<size_t>();
+    }
+    CHECK(samples == row["samples"]["n"].get<size_t>());
+    CHECK(last >= row["latency"]["max"].get<double>() - 0.1);
+  }
+  for (const nlohmann::json& row : report["comparison"]["cases"]) {
+    REQUIRE(row["block_ratios"].size() == 2);
+    CHECK(row["block_ratios"][0].size() + row["block_ratios"][1].size() ==
+          row["pairs"].get<size_t>());
+  }
 }
 
 TEST_CASE("a failed run leaves its JUnit, with an error") {

@@ -134,6 +134,9 @@ TEST_CASE("the headline says gates, speed and size") {
   report["comparison"]["cases"][0]["ratio"] = {{"value", 0.5}, {"ci95", {0.4, 0.625}}};
   report["gates"] = json::array();
   CHECK(report_headline(report) == "2x faster (CI 1.6–2.5) · size −75 %");
+  json sweep = report;
+  sweep.erase("comparison");
+  CHECK(report_headline(sweep) == "2 cases, least median 4 ms (against/single) · size −75 %");
   report["error"] = {{"message", "ends early"}, {"where", "m.onnx"}};
   CHECK(report_headline(report) == "m.onnx: ends early");
 }

@@ -111,6 +111,11 @@ TEST_CASE("the schema refuses broken reports") {
   CHECK(broken("/steps/0/changes", -1));
   CHECK(broken("/gates/0/op", "=="));
   CHECK(broken("/quality/0/drop", "1%"));
+  CHECK(broken("/cases/0/samples/histogram", {{"scale", "linear"}, {"bins", json::array()}}));
+  CHECK(broken("/cases/0/samples/histogram", {{"scale", "log"}, {"bins", {{1, 2}}}}));
+  CHECK(broken("/comparison", {{"mode", "interleaved"},
+                               {"cases", {{{"id", "x"}, {"verdict", "pass"},
+                                           {"block_ratios", {1.0, 1.1}}}}}}));
   CHECK(broken("/verdict", "error"));  // without an error section
   json report = good;
   report.erase("warnings");
