@@ -12,8 +12,8 @@ CLI::App* add_inspect(CLI::App& app, InspectOptions& options) {
 }
 
 CLI::App* add_profiles(CLI::App& app, ProfilesOptions& options) {
-  CLI::App* command = app.add_subcommand(
-      "profiles", "List the device profiles, show one, or write this host's");
+  CLI::App* command =
+      app.add_subcommand("profiles", "List the device profiles, show one, or write this host's");
   command->add_option("action", options.action, "list, show, or detect (measures this host)")
       ->check(CLI::IsMember({"list", "show", "detect"}))
       ->capture_default_str();

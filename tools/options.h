@@ -114,11 +114,11 @@ struct BenchOptions {
   std::string frames;      // frames a second; empty: no simulation
   std::string power_mode;  // empty: each of the profile's
   std::string early_exit;  // "SHARE:COST"
-  /// Set in a child that measures one case for its parent (heavy/bench_child.h); JSON.
+  /// Set in a child that measures one case for its parent (heavy/bench/child.h); JSON.
   std::string child;
   bool doctor = false;
   bool self_check = false;
-  /// Set in a child of --self-check (heavy/bench_self_check.h); JSON.
+  /// Set in a child of --self-check (heavy/bench/self_check.h); JSON.
   std::string self_check_child;
 };
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/comparison.h"
+#include "comparison/comparison.h"
 #include "os/host.h"
 #include "roofline/measured_peaks.h"
 

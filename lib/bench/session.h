@@ -7,9 +7,9 @@
 #include <optional>
 #include <string_view>
 
-#include "bench/comparison.h"
-#include "bench/sampling.h"
-#include "bench/statistics.h"
+#include "comparison/comparison.h"
+#include "statistics/sampling.h"
+#include "statistics/statistics.h"
 
 namespace lathe {
 

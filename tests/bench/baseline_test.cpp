@@ -1,11 +1,11 @@
-#include "bench/baseline.h"
+#include "comparison/baseline.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "bench/random.h"
 #include "ir/error.h"
+#include "statistics/random.h"
 
 namespace lathe {
 namespace {

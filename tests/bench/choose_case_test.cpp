@@ -1,9 +1,9 @@
-#include "bench/choose_case.h"
+#include "gates/choose_case.h"
 
 #include <doctest/doctest.h>
 
-#include "bench/processes.h"
-#include "bench/random.h"
+#include "statistics/processes.h"
+#include "statistics/random.h"
 
 namespace lathe {
 namespace {
@@ -17,8 +17,8 @@ GateCase measured(const std::string& id, double p95, double size) {
 }
 
 TEST_CASE("the Pareto front keeps what nothing beats") {
-  const std::vector<Costs> rows{
-      {1.0, 5.0}, {2.0, 4.0}, {2.0, 5.0}, {1.0, 5.0}, {std::nullopt, 3.0}, {std::nullopt, {}}};
+  const std::vector<Costs> rows{{1.0, 5.0}, {2.0, 4.0},          {2.0, 5.0},
+                                {1.0, 5.0}, {std::nullopt, 3.0}, {std::nullopt, {}}};
   CHECK(pareto_front(rows) == std::vector<bool>{true, true, false, true, true, false});
 }
 

@@ -1,4 +1,4 @@
-#include "bench/comparison_merge.h"
+#include "comparison/comparison_merge.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "bench/comparison.h"
+#include "comparison/comparison.h"
 
 #include <doctest/doctest.h>
 

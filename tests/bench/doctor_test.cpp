@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "bench/allocation_use.h"
 #include "simulated_machine.h"
+#include "tracing/allocation_use.h"
 
 namespace lathe {
 namespace {

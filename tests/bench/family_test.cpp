@@ -1,4 +1,4 @@
-#include "bench/family.h"
+#include "comparison/family.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "bench/gate_cases.h"
+#include "gates/gate_cases.h"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,6 @@
-#include "bench/gate.h"
+#include "gates/gate.h"
 
 #include <doctest/doctest.h>
-
 
 namespace lathe {
 namespace {

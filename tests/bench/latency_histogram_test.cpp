@@ -1,11 +1,11 @@
-#include "bench/latency_histogram.h"
+#include "statistics/latency_histogram.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "bench/random.h"
+#include "statistics/random.h"
 
 namespace lathe {
 namespace {

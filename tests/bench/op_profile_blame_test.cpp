@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "bench/op_blame.h"
+#include "tracing/op_blame.h"
 
 namespace lathe {
 namespace {

@@ -1,8 +1,8 @@
-#include "bench/op_profile.h"
+#include "tracing/op_profile.h"
 
-#include "bench/op_profile_bottleneck.h"
 #include "engine/interpreter_engine.h"
 #include "small_network.h"
+#include "tracing/op_profile_bottleneck.h"
 
 #include "doctest_after_torch.h"
 

@@ -1,11 +1,11 @@
-#include "bench/sampling.h"
+#include "statistics/sampling.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "bench/statistics.h"
 #include "simulated_machine.h"
+#include "statistics/statistics.h"
 
 namespace lathe {
 namespace {

@@ -1,4 +1,4 @@
-#include "bench/frame_policy.h"
+#include "load/frame_policy.h"
 
 #include <doctest/doctest.h>
 

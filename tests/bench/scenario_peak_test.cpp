@@ -3,12 +3,12 @@
 #include <atomic>
 #include <cmath>
 
-#include "bench/find_peak.h"
-#include "bench/over_limit.h"
-#include "bench/random.h"
-#include "bench/statistics.h"
 #include "ir/error.h"
+#include "load/find_peak.h"
+#include "load/over_limit.h"
 #include "queueing_theory.h"
+#include "statistics/random.h"
+#include "statistics/statistics.h"
 
 namespace lathe {
 namespace {

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <numeric>
 
-#include "bench/arrival.h"
-#include "bench/open_loop.h"
-#include "bench/random.h"
-#include "bench/statistics.h"
 #include "ir/error.h"
+#include "load/arrival.h"
+#include "load/open_loop.h"
 #include "queueing_theory.h"
+#include "statistics/random.h"
+#include "statistics/statistics.h"
 
 namespace lathe {
 namespace {

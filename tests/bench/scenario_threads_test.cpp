@@ -6,12 +6,12 @@
 #include <atomic>
 #include <stdexcept>
 
-#include "bench/arrival.h"
-#include "bench/open_loop.h"
-#include "bench/scenario.h"
-#include "bench/streams.h"
-#include "bench/workers.h"
 #include "ir/error.h"
+#include "load/arrival.h"
+#include "load/open_loop.h"
+#include "load/scenario.h"
+#include "load/streams.h"
+#include "load/workers.h"
 
 namespace lathe {
 namespace {

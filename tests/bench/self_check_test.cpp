@@ -1,4 +1,4 @@
-#include "bench/self_check.h"
+#include "comparison/self_check.h"
 
 #include <doctest/doctest.h>
 

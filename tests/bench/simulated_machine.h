@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "bench/random.h"
-#include "bench/sampling.h"
+#include "statistics/random.h"
+#include "statistics/sampling.h"
 
 namespace lathe {
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/comparison_merge.h"
-#include "bench/random.h"
+#include "comparison/comparison_merge.h"
+#include "statistics/random.h"
 
 namespace lathe {
 

@@ -1,4 +1,4 @@
-#include "bench/stability.h"
+#include "statistics/stability.h"
 
 #include <doctest/doctest.h>
 

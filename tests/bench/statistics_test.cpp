@@ -1,12 +1,12 @@
-#include "bench/statistics.h"
+#include "statistics/statistics.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <numeric>
 
-#include "bench/random.h"
 #include "ir/error.h"
+#include "statistics/random.h"
 
 namespace lathe {
 namespace {

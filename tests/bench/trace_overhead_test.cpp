@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "bench/trace_nodes.h"
 #include "engine/interpreter_engine.h"
 #include "onnx/read_model.h"
+#include "tracing/trace_nodes.h"
 
 #include "doctest_after_torch.h"
 

@@ -1,16 +1,16 @@
-#include "bench/trace.h"
+#include "tracing/trace.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "bench/trace_memory.h"
-#include "bench/trace_nodes.h"
-#include "bench/trace_runs.h"
-#include "bench/trace_write.h"
 #include "engine/interpreter_engine.h"
 #include "small_network.h"
+#include "tracing/trace_memory.h"
+#include "tracing/trace_nodes.h"
+#include "tracing/trace_runs.h"
+#include "tracing/trace_write.h"
 
 #include "doctest_after_torch.h"
 

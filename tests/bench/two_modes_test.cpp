@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "bench/random.h"
-#include "bench/sampling.h"
-#include "bench/statistics.h"
 #include "simulated_machine.h"
+#include "statistics/random.h"
+#include "statistics/sampling.h"
+#include "statistics/statistics.h"
 
 namespace lathe {
 namespace {

@@ -286,8 +286,9 @@ TEST_CASE("a limit of memory is kept") {
   const CliResult result = run_lathe({"inspect", path, "--max-memory", "32MiB"});
   check_refused(result, 8, {"memory"});
   // LibTorch would end the process by itself.
-  check_refused(run_lathe({"run", path, "--data", "random", "-o", path + ".npz", "--max-memory", "200MiB"}),
-                8, {"LibTorch", "200"});
+  check_refused(
+      run_lathe({"run", path, "--data", "random", "-o", path + ".npz", "--max-memory", "200MiB"}),
+      8, {"LibTorch", "200"});
   check_refused(run_lathe({"inspect", path, "--max-memory", "1MiB"}), 2, {"--max-memory"});
 }
 

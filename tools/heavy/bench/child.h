@@ -1,0 +1,48 @@
+// A child process that measures one case: what it is told, what it tells its parent.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "heavy/bench/bench_run.h"
+#include "heavy/bench/request.h"
+#include "os/child_process.h"
+
+namespace lathe {
+
+/// What a child adds to its report: candidate_ns and against_ns (samples in whole nanoseconds),
+/// log_ratios, order_effect and block_iterations of the comparison, coverage, against_coverage.
+nlohmann::json child_section(const BenchRun& run);
+
+/// `lathe bench` of this one case as child number `process`, with what the request's options say of
+/// it and a layout of memory of its own.
+ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
+                           const BenchRequest& request, size_t process, bool wants_quality);
+
+/// Gives the command an environment that is longer by the plan's padding.
+void pad_environment(const ProcessPlan& plan, ChildCommand& command);
+
+/// Why a child gave no result.
+struct CaseFailure {
+  ExitCode code = ExitCode::kInternal;
+  int signal = 0;
+  std::string id;       // of the error: "memory.limit"
+  std::string message;  // one line
+
+  /// Memory ran out, or the kernel ended it, which it does for memory.
+  /// Nothing was run: a smaller batch had said enough.
+  bool not_tried() const { return id == "bench.backed_off"; }
+  bool out_of_memory() const { return code == ExitCode::kLimit || signal == 9; }
+};
+
+/// The child's report, or why there is none.
+struct ChildOutcome {
+  nlohmann::json report;
+  std::optional<CaseFailure> failure;
+};
+/// Throws Error (exit 130 or 143) after a signal to this process, exit 6 when no child can be
+/// started.
+ChildOutcome run_case(const ChildCommand& command);
+
+}  // namespace lathe

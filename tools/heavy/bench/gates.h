@@ -1,0 +1,48 @@
+// Gates of a benchmark: what they may see of it.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gates/gate_cases.h"
+#include "heavy/bench/bench_run.h"
+
+namespace lathe {
+
+struct BenchGates {
+  std::vector<Gate> gates;
+  /// Targets of the profile that cannot be judged in this run, with the reason.
+  std::vector<std::pair<Gate, std::string>> skipped;
+};
+
+/// Whether there is something to compare with: --against or --baseline.
+bool has_other_side(const BenchOptions& options);
+
+/// The gates of --gate, --gates and --gate-profile. Throws Error (exit 2) for mistakes in them and
+/// for those that need a model that was not given.
+BenchGates read_gates(const BenchOptions& options);
+
+/// A profile's targets as gates: latency_ms "p95 <=", throughput_per_s "throughput >=", size_bytes
+/// "size <=", ram_bytes "arena <=", accuracy_drop "accuracy_drop <=".
+std::vector<Gate> profile_gates(const Profile& profile);
+
+/// What the run offers to gates, as its only case.
+GateCase gate_case(const BenchRun& run);
+
+/// What --tolerance asks of one compared case, as a gate on its speed-up: missed when the case
+/// regressed, undecided when the comparison is.
+struct ComparedSpeed {
+  std::optional<double> ratio;  // time here / time there
+  std::optional<Interval> interval;
+  ComparisonVerdict verdict = ComparisonVerdict::kInconclusive;
+  double effective_tolerance = 0;
+  std::string note;
+};
+ComparedSpeed speed_of(const Comparison& comparison);
+GateResult tolerance_gate(const std::string& case_id, double tolerance, const ComparedSpeed& speed);
+
+/// Accuracy and accuracy drop as gates see them.
+void put_quality(const MetricPair& pair, Observations& seen);
+
+}  // namespace lathe

@@ -1,0 +1,21 @@
+// A benchmark as sections of the report (names of lathe.report 1.0).
+#pragma once
+
+#include "calibration/data_set.h"
+#include "heavy/bench/bench_run.h"
+
+namespace lathe {
+
+/// Name, shape, type, source and hash of what the timed runs are fed, one row an input of `graph`.
+nlohmann::json input_rows(const Graph& graph, const std::vector<std::vector<Tensor>>& pool,
+                          const BenchInputs& inputs, uint64_t seed);
+
+GateRow gate_row(const GateResult& result);
+/// Of a gate that was not judged.
+GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::string& reason);
+
+/// Writes everything that the run knows into the report: model, models, phases, quality, memory,
+/// cases, comparison and gates. Unfinished parts are null with a reason.
+void fill_report(Report& report, const BenchRun& run, const BenchOptions& options);
+
+}  // namespace lathe

@@ -1,0 +1,49 @@
+// Several cases, each measured in child processes of its own: a model that crashes or runs out of
+// memory costs its case, not the sweep.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "console.h"
+#include "gates/gate.h"
+#include "heavy/bench/merge.h"
+#include "heavy/bench/request.h"
+#include "options.h"
+
+namespace lathe {
+
+/// A model and engine with several batches: the one with the least time per item.
+struct OptimalBatch {
+  std::string what;  // "mobilenet, torchscript, 2 threads"
+  std::string case_id;
+  int64_t batch = 1;
+  double ns_per_item = 0;
+};
+
+struct Sweep {
+  std::vector<SweepCase> cases;  // in the order of the plan; those not run yet have no row
+  std::vector<bool> front;       // of the Pareto front, one a case
+  std::vector<OptimalBatch> optimal;
+  std::optional<size_t> recommended;
+  std::string recommended_command;
+  std::vector<GateResult> gates;
+  std::vector<std::string> missing;            // cases that only the baseline has
+  std::vector<std::string> baseline_warnings;  // what --allow-host-mismatch let pass
+  std::optional<Error> interruption;
+
+  /// Cases with a result or a failure.
+  std::vector<const SweepCase*> done() const;
+};
+
+/// Runs what the request plans, prints the table and delivers the report. Returns the exit code: 4
+/// or 5 by the gates; 7 when a case failed, unless memory ran out where a smaller batch had worked;
+/// when all failed the worst of their codes (8 where memory ran out).
+int run_sweep(const BenchOptions& options, const BenchRequest& request, Console& console);
+
+/// For people: gates first, one row a case, the front marked, what is best.
+std::string sweep_text(const Sweep& sweep, const nlohmann::json& report,
+                       const BenchRequest& request, const Console& console);
+
+}  // namespace lathe
