@@ -109,6 +109,12 @@ bool Interpreter::hold_dequantized_constant(NodeId id) {
   return true;
 }
 
+const RuntimeValue& Interpreter::constant(ValueId id, const RunOptions& options) const {
+  const auto slot = static_cast<size_t>(id.index);
+  const bool replaced = slot < options.constants.size() && !options.constants[slot].is_absent();
+  return replaced ? options.constants[slot] : constants_[slot];
+}
+
 std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
                                                 const std::vector<RuntimeValue>& slots,
                                                 const RunOptions& options,
@@ -116,8 +122,8 @@ std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
   const Node& node = graph_.node(step.node);
   const auto read = [&](ValueId id) {
     if (!id.valid()) return RuntimeValue{};
-    const RuntimeValue& constant = constants_[static_cast<size_t>(id.index)];
-    return constant.is_absent() ? slots[static_cast<size_t>(id.index)] : constant;
+    const RuntimeValue& held = constant(id, options);
+    return held.is_absent() ? slots[static_cast<size_t>(id.index)] : held;
   };
   std::vector<RuntimeValue> inputs;
   for (const ValueId input : node.inputs) inputs.push_back(read(input));
@@ -183,8 +189,8 @@ std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs
   }
   std::vector<RuntimeValue> outputs;
   for (const ValueId id : graph_.outputs()) {
-    const RuntimeValue& constant = constants_[static_cast<size_t>(id.index)];
-    outputs.push_back(constant.is_absent() ? slots[static_cast<size_t>(id.index)] : constant);
+    const RuntimeValue& held = constant(id, options);
+    outputs.push_back(held.is_absent() ? slots[static_cast<size_t>(id.index)] : held);
   }
   return outputs;
 }

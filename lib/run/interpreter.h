@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "ir/graph.h"
@@ -24,6 +25,9 @@ struct RunOptions {
   int64_t max_node_runs = 5'000'000;
   /// Keep autograd on (training); otherwise the run is under InferenceMode.
   bool gradients = false;
+  /// Stand for constants of the top graph, by ValueId::index (parameters while they are trained).
+  /// Where absent or beyond the end, the graph's own. Not seen by what is computed once.
+  std::span<const RuntimeValue> constants;
 };
 
 /// A graph made ready to run: order, last uses, constants as ATen tensors (sharing bytes;
@@ -62,6 +66,8 @@ class Interpreter {
   };
 
   bool hold_dequantized_constant(NodeId node);
+  /// Absent when the value is no constant.
+  const RuntimeValue& constant(ValueId id, const RunOptions& options) const;
   std::vector<RuntimeValue> run_step(const Step& step, const std::vector<RuntimeValue>& slots,
                                      const RunOptions& options, int64_t& node_runs_left) const;
 

@@ -30,7 +30,8 @@ constexpr auto kJudgingKeys = std::to_array<std::string_view>(
      // Each case says its own.
      "batch", "engine", "processes", "threads",
      // Beside the timed runs.
-     "export", "html", "profile-ops", "resume", "trace", "trust"});
+     "export", "follow-links", "limits", "max-memory", "maximize", "minimize", "html",
+     "profile-ops", "resume", "trace", "trust"});
 
 // The value at the keys; null where any step is missing or no object.
 json value_at(const json& document, std::initializer_list<const char*> path) {
@@ -169,17 +170,17 @@ CrossRunCase compare_case(const StoredCase& here, const StoredCase& there,
   result.interval = {std::exp(logs.low), std::exp(logs.high)};
   result.p_value = mann_whitney_p(here.process_medians, there.process_medians);
   result.verdict = judge_ratio(*result.interval, options.tolerance);
-  const bool different = result.verdict == ComparisonVerdict::kRegressed ||
-                         result.verdict == ComparisonVerdict::kImproved;
-  if (different && *result.p_value > 1 - options.confidence)
-    result.verdict = ComparisonVerdict::kInconclusive;
-  // A neighbour on the CPUs slows all processes of one run alike: nothing within it tells.
-  if (different && (here.contended || there.contended)) {
+  const bool slower = result.verdict == ComparisonVerdict::kRegressed;
+  if (*result.p_value > 1 - options.confidence) {
+    if (slower) result.verdict = ComparisonVerdict::kInconclusive;
+    if (result.verdict == ComparisonVerdict::kImproved) result.verdict = ComparisonVerdict::kPass;
+  }
+  // A neighbour on the CPUs slows all processes of one run alike: nothing within it tells. Slowed
+  // now, the model seems slower than it is; slowed then, it seems faster.
+  if (slower ? here.contended : there.contended) {
     result.verdict = ComparisonVerdict::kInconclusive;
     result.note = fmt::format("others wanted the CPUs {}: give --against, which alternates the two",
-                              here.contended && there.contended ? "in both runs"
-                              : here.contended                  ? "now"
-                                                                : "when the baseline was measured");
+                              slower ? "now" : "when the baseline was measured");
   }
   return result;
 }
@@ -193,12 +194,21 @@ void refuse_or_warn(const std::string& what, const std::string& path,
 
 }  // namespace
 
-json load_baseline(const std::string& path, bool allow_mismatch) {
+json load_baseline(const std::string& path, const json& current, bool allow_mismatch) {
   json baseline = load_report(path);
   check_bench(baseline, path);
   if (!allow_mismatch &&
-      value_at(baseline, {"host", "fingerprint"}) != json(host_facts().fingerprint))
+      value_at(baseline, {"host", "fingerprint"}) != value_at(current, {"host", "fingerprint"}))
     throw bad_environment("bench.baseline_mismatch", kOtherHost, escape_untrusted(path), kMismatch);
+  const auto known = [](const json& report) {
+    return picked(measured_facts(report), {"recipe", "build"});
+  };
+  std::vector<std::string> differences;
+  add_differences(known(current), known(baseline), "", differences);
+  if (!differences.empty() && !allow_mismatch)
+    throw bad_environment("bench.baseline_mismatch",
+                          "the baseline measured something else: " + joined(differences),
+                          escape_untrusted(path), kMismatch);
   return baseline;
 }
 

@@ -60,8 +60,10 @@ struct CrossRun {
 nlohmann::json measured_facts(const nlohmann::json& report);
 
 /// Reads a stored report of bench. Throws Error (exit 2) for another one, and (exit 6), before any
-/// time is spent, when it is of another host and `allow_mismatch` is false.
-nlohmann::json load_baseline(const std::string& path, bool allow_mismatch);
+/// time is spent, when `allow_mismatch` is false and it is of another host, recipe or build than
+/// `current`, the report as it is before anything is measured.
+nlohmann::json load_baseline(const std::string& path, const nlohmann::json& current,
+                             bool allow_mismatch);
 
 /// Compares a report of this run with a stored one (both `lathe.report` 1.x of bench; load_report
 /// reads them; `current` may be to_json(report) before its comparison section is there). A case is

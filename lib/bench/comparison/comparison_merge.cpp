@@ -40,6 +40,9 @@ std::string note_on(const Comparison& result) {
     return fmt::format("this machine cannot resolve {:.3g} % now; it resolves {:.2g} %",
                        100 * result.tolerance, 100 * result.effective_tolerance);
   }
+  if (result.processes < kFewestProcesses && result.processes > 0)
+    return fmt::format("{} of at least {} processes: how processes differ is not in the interval",
+                       result.processes, kFewestProcesses);
   return {};
 }
 
@@ -172,9 +175,6 @@ Comparison compare_processes(
   const auto append = [&result](const std::string& text) {
     result.note += (result.note.empty() ? "" : "; ") + text;
   };
-  if (result.ratio && result.processes < kFewestProcesses)
-    append(fmt::format("{} of at least {} processes: how processes differ is not in the interval",
-                       result.processes, kFewestProcesses));
   if (failed > 0) append(fmt::format("{} of {} processes failed", failed, started));
   if (taken != nullptr) taken->insert(taken->end(), processes.begin(), processes.end());
   return result;

@@ -78,7 +78,8 @@ FamilyMember judge_member(const FamilyCase& one, double alpha) {
   const bool slower = one.verdict == ComparisonVerdict::kRegressed;
   const double p = slower ? one.p_regressed : one.p_improved;
   if ((slower || one.verdict == ComparisonVerdict::kImproved) && p > alpha) {
-    member.verdict = ComparisonVerdict::kInconclusive;
+    // What is not surely faster is still not slower: its interval lies below the limit.
+    member.verdict = slower ? ComparisonVerdict::kInconclusive : ComparisonVerdict::kPass;
     member.note =
         fmt::format("{} alone, but not among all gated cases (adjusted p {:.2g} > {:.2g})",
                     comparison_verdict_name(one.verdict), p, alpha);

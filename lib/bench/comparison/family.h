@@ -25,7 +25,7 @@ struct FamilyCase {
 
 struct FamilyMember {
   std::string id;
-  /// As given, but regressed and improved become inconclusive where Holm's correction takes them.
+  /// As given; where Holm's correction takes it, regressed becomes inconclusive, improved a pass.
   ComparisonVerdict verdict = ComparisonVerdict::kInconclusive;
   /// Holm-adjusted among the gated cases; as given where not gated.
   double p_regressed = 1;

@@ -64,7 +64,10 @@ GateResult failed(GateResult result, std::string reason) {
 
 GateResult judge(GateResult result, const Observed& observed, bool sampled) {
   result.ci95 = observed.ci95;
-  if (!sampled && observed.value && std::isinf(*observed.value)) {
+  const bool is_positive_infinity = observed.value && *observed.value == HUGE_VAL;
+  if (!sampled && observed.value && !std::isfinite(*observed.value) && !is_positive_infinity)
+    return failed(result, "not finite: the model computes NaN or infinity");
+  if (!sampled && is_positive_infinity) {
     const bool holds = satisfies(*observed.value, result.gate.comparison, result.limit);
     result.verdict = holds ? GateVerdict::kPass : GateVerdict::kFail;
     result.reason = "infinite: there is no difference";

@@ -32,17 +32,21 @@ std::vector<at::Tensor> batch_normalization(const EvaluateCall& call) {
   const at::Tensor bias = channel_parameter(call, 2, channels, x);
   const at::Tensor mean = channel_parameter(call, 3, channels, x);
   const at::Tensor variance = channel_parameter(call, 4, channels, x);
-  const auto normalized = [&](const at::Tensor& m, const at::Tensor& v) {
-    return at::batch_norm(batched, scale, bias, m, v, false, 0.0, epsilon(call), false)
-        .reshape(x.sizes());
-  };
-  if (call.attributes().int_or("training_mode", 0) == 0) return {normalized(mean, variance)};
-  std::vector<int64_t> axes = {0};
-  for (int64_t axis = 2; axis < batched.dim(); ++axis) axes.push_back(axis);
-  const at::Tensor batch_mean = at::mean(batched, axes);
-  const at::Tensor batch_variance = at::var(batched, axes, /*unbiased=*/false);
+  if (call.attributes().int_or("training_mode", 0) == 0)
+    return {at::batch_norm(batched, scale, bias, mean, variance, false, 0.0, epsilon(call), false)
+                .reshape(x.sizes())};
+  call.require(x.numel() > 0, "an empty batch has no statistics");
+  // ATen's training mode: gradients flow through the statistics too. With momentum 1 the running
+  // averages become the batch's own, the variance that of a sample.
+  at::Tensor batch_mean = at::zeros({channels}, x.options());
+  at::Tensor batch_variance = at::zeros({channels}, x.options());
+  const at::Tensor y = at::batch_norm(batched, scale, bias, batch_mean, batch_variance, true, 1.0,
+                                      epsilon(call), false);
+  const auto count = static_cast<double>(x.numel() / channels);
+  batch_variance = count > 1 ? batch_variance * ((count - 1) / count)  // of the population
+                             : at::zeros_like(batch_variance);
   const double momentum = call.attributes().float_or("momentum", 0.9F);
-  return {normalized(batch_mean, batch_variance), mean * momentum + batch_mean * (1.0 - momentum),
+  return {y.reshape(x.sizes()), mean * momentum + batch_mean * (1.0 - momentum),
           variance * momentum + batch_variance * (1.0 - momentum)};
 }
 

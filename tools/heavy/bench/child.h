@@ -30,9 +30,9 @@ struct CaseFailure {
   std::string id;       // of the error: "memory.limit"
   std::string message;  // one line
 
-  /// Memory ran out, or the kernel ended it, which it does for memory.
   /// Nothing was run: a smaller batch had said enough.
   bool not_tried() const { return id == "bench.backed_off"; }
+  /// Memory ran out, or the kernel ended it, which it does for memory.
   bool out_of_memory() const { return code == ExitCode::kLimit || signal == 9; }
 };
 

@@ -86,7 +86,7 @@ void simulate_frames_of(const BenchRequest& request, const BenchOptions& options
   const std::span<const double> service_ns = executions(run);
   if (!request.frames || service_ns.empty()) return;
   MeasuredSetting measured;
-  measured.batch = static_cast<size_t>(request.cases.front().batch.value_or(1));
+  measured.batch = static_cast<size_t>(run.inputs.items);
   measured.threads = run.load ? run.load->threads_each : run.threads;
   measured.workers = request.load.streams;
   measured.cores = usable_cpus();

@@ -8,7 +8,7 @@
 namespace lathe {
 
 /// Fills the run's session, disturbance and findings; `interrupted` when a signal came. The case is
-/// loaded (bench_setup.h).
+/// loaded (setup.h).
 void measure_case(const BenchRequest& request, const BenchOptions& options, Console& console,
                   BenchRun& run);
 

@@ -10,6 +10,7 @@
 #include "heavy/bench/load_text.h"
 #include "heavy/bench/rows.h"
 #include "ir/error.h"
+#include "report/fields.h"
 #include "report/report.h"
 
 namespace lathe {
@@ -19,12 +20,6 @@ using nlohmann::json;
 
 std::vector<double> numbers(const json& array) { return array.get<std::vector<double>>(); }
 
-std::optional<double> number(const json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_number()) return std::nullopt;
-  return it->get<double>();
-}
-
 Observed counted(const std::optional<double>& value, const std::string& reason) {
   if (!value) return {std::nullopt, std::nullopt, reason.empty() ? "not measured" : reason};
   return {value, std::nullopt, {}};
@@ -32,7 +27,7 @@ Observed counted(const std::optional<double>& value, const std::string& reason) 
 
 Observed counted(const json& object, const std::string& key) {
   const json reason = object.value(key + "_reason", json());
-  return counted(number(object, key.c_str()), reason.is_string() ? reason.get<std::string>() : "");
+  return counted(number_field(object, key), reason.is_string() ? reason.get<std::string>() : "");
 }
 
 // The processes agree on everything that is counted; of their peaks the highest stands.
@@ -42,8 +37,7 @@ json merged_memory(const std::vector<json>& processes, size_t row) {
     const json& other = process.at("cases").at(row).at("memory");
     // A process in which the other model was loaded before tells neither.
     for (const std::string key : {"hwm_bytes", "rss_bytes"}) {
-      if (number(other, key.c_str()).value_or(0) <= number(memory, key.c_str()).value_or(0))
-        continue;
+      if (number_field(other, key).value_or(0) <= number_field(memory, key).value_or(0)) continue;
       memory[key] = other.at(key);
       memory.erase(key + "_reason");
       if (other.contains("hwm_method")) memory["hwm_method"] = other.at("hwm_method");
@@ -160,25 +154,19 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
       each.block_iterations = child.at("block_iterations").get<size_t>();
       each.time_ns = process.at("comparison").at("cases").at(0).at("time_ns").get<int64_t>();
     }
-    one.compared = merge_comparison(ratios, options);
-    const Comparison& merged = *one.compared;
-    one.comparison["verdict"] = comparison_verdict_name(merged.verdict);
-    one.comparison["effective_delta"] = merged.effective_tolerance;
-    one.comparison["note"] = merged.note;
-    one.comparison["pairs"] = merged.pairs;
-    one.comparison["processes"] = merged.processes;
-    one.comparison["process_ratios"] = merged.process_ratios;
-    put_block_ratios(one.comparison, series);
-    one.comparison["time_ns"] = merged.time_ns;
-    one.comparison["p_regressed"] = merged.p_regressed;
-    one.comparison["p_improved"] = merged.p_improved;
-    json& ratio = one.comparison["ratio"] = json{{"ci95", interval_json(merged.interval)}};
-    put_or_reason(ratio, "value", merged.ratio, merged.note);
-    if (!merged.interval) ratio["ci95_reason"] = merged.note;
+    Comparison merged = merge_comparison(ratios, options);
+    merged.looks = options.looks;
+    json row = comparison_row(one.plan.id, merged, series);
+    // What only one process told: the op deltas of its profile.
+    for (const auto& [key, value] : one.comparison.items())
+      if (!row.contains(key)) row[key] = value;
+    one.comparison = std::move(row);
+    one.compared = std::move(merged);
+    one.ratios = std::move(ratios);
   }
   Observed seen;
   const json& ratio = one.comparison.at("ratio");
-  seen.value = number(ratio, "value");
+  seen.value = number_field(ratio, "value");
   if (ratio.at("ci95").is_array())
     seen.ci95 = Interval{ratio["ci95"].at(0).get<double>(), ratio["ci95"].at(1).get<double>()};
   seen.reason = one.comparison.value("note", "");
@@ -190,7 +178,7 @@ json failed_row(const SweepCase& one) {
   json row{{"id", one.plan.id},
            {"scenario", one.scenario},
            {"engine", one.plan.engine},
-           {"failed", true},
+           {one.failure->not_tried() ? "not_tried" : "failed", true},
            {"error",
             {{"code", one.failure->id},
              {"message", one.failure->message},
@@ -208,9 +196,11 @@ json failed_row(const SweepCase& one) {
 
 json trimmed_report(const json& report) {
   json out = json::object();
-  for (const char* key :
-       {"model", "models", "inputs", "cases", "comparison", "quality", "child", "artifacts"})
+  for (const char* key : {"model", "models", "inputs", "cases", "comparison", "quality", "child",
+                          "artifacts", "phases", "memory"})
     if (report.contains(key)) out[key] = report.at(key);
+  if (const json& noise = field(field(report, "host"), "noise"); !noise.is_null())
+    out["noise"] = noise;
   return out;
 }
 
@@ -222,6 +212,7 @@ void share_quality(SweepCase& one, const json& quality) {
   const json& row = quality[0];
   Observed after = counted(row, "after");
   if (!after.value && after.reason.starts_with("infinite")) after.value = INFINITY;
+  if (!after.value && after.reason.starts_with("not finite")) after.value = NAN;
   if (after.value && row.at("metric") == "sqnr") after.reason.clear();
   one.gates.inputs.candidate["accuracy"] = after;
   one.gates.inputs.candidate["accuracy_drop"] = counted(row, "drop");

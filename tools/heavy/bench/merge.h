@@ -29,7 +29,8 @@ struct SweepCase {
   nlohmann::json against_row;  // null without --against
   nlohmann::json comparison;   // of comparison.cases[]; null without
   std::optional<Comparison> compared;
-  nlohmann::json quality;  // rows; null where this case did not measure it
+  std::vector<ProcessRatios> ratios;  // that it was made of
+  nlohmann::json quality;             // rows; null where this case did not measure it
   GateCase gates;
 
   bool is_complete(int64_t wanted) const {
@@ -38,7 +39,7 @@ struct SweepCase {
 };
 
 /// The parts of a child's report that merging needs: model, models, inputs, cases, comparison,
-/// quality, warnings, child.
+/// quality, child, artifacts, phases, memory, noise (of its host).
 nlohmann::json trimmed_report(const nlohmann::json& report);
 
 /// Pools samples and pairs of the processes; a failed case gets a row that says so. `options` are

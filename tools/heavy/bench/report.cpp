@@ -96,6 +96,8 @@ json comparison_json(const BenchRun& run, const BenchOptions& options) {
              {"path_basename", run.against->facts.path_basename}}},
            {"missing", json::array()},
            {"extra", json::array()},
+           {"geomean", nullptr},
+           {"geomean_reason", "one case"},
            {"cases", json::array()}};
   const std::optional<Comparison>& comparison = run.session.comparison;
   if (!comparison) {
@@ -107,21 +109,7 @@ json comparison_json(const BenchRun& run, const BenchOptions& options) {
   out["alpha"] = 1 - comparison->confidence;
   out["looks"] = comparison->looks;
   out["seed"] = options.common.seed;
-  json row{{"id", "single"},
-           {"verdict", comparison_verdict_name(comparison->verdict)},
-           {"effective_delta", comparison->effective_tolerance},
-           {"p_regressed", comparison->p_regressed},
-           {"p_improved", comparison->p_improved},
-           {"note", comparison->note},
-           {"pairs", comparison->pairs},
-           {"block_iterations", comparison->block_iterations},
-           {"time_ns", comparison->time_ns},
-           {"stop_reason", stop_reason_name(comparison->stop_reason)},
-           {"ratio", {{"ci95", interval_json(comparison->interval)}}}};
-  put_or_reason(row["ratio"], "value", comparison->ratio, comparison->note);
-  if (!comparison->interval) row["ratio"]["ci95_reason"] = comparison->note;
-  put_block_ratios(row, {comparison->log_ratios});
-  out["cases"].push_back(std::move(row));
+  out["cases"].push_back(comparison_row("single", *comparison, {comparison->log_ratios}));
   return out;
 }
 
@@ -140,7 +128,9 @@ QualityRow quality_row(const MetricPair& pair, bool has_against) {
     row.reason = "there is no --against model";
   else if (!needs_labels(pair.metric))
     row.reason = "this metric compares with the --against model";
-  if (pair.after && !std::isfinite(*pair.after)) row.reason = "infinite: there is no difference";
+  if (pair.after && !std::isfinite(*pair.after))
+    row.reason = *pair.after > 0 ? "infinite: there is no difference"
+                                 : "not finite: the model computes NaN or infinity";
   if (!pair.after) row.reason = "no item was counted";
   return row;
 }
@@ -166,6 +156,8 @@ GateRow gate_row(const GateResult& result) {
   row.op = std::string(gate_comparison_text(result.gate.comparison));
   row.limit = result.limit;
   row.unit = unit_of(result.gate);
+  // Not judged as far as turning the share into bytes.
+  if (result.gate.relative && result.limit == result.gate.limit) row.unit = "of_against";
   row.observed = finite(result.observed);
   if (result.ci95) row.ci95 = {result.ci95->low, result.ci95->high};
   row.verdict = std::string(gate_verdict_name(result.verdict));
@@ -180,7 +172,7 @@ GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::st
   row.case_id = case_id;
   row.op = std::string(gate_comparison_text(gate.comparison));
   row.limit = gate.limit;
-  row.unit = unit_of(gate);
+  row.unit = gate.relative ? "of_against" : unit_of(gate);
   row.verdict = "skipped";
   row.reason = reason;
   return row;
@@ -228,6 +220,11 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
   }
   for (const MetricPair& pair : run.metrics)
     report.quality.push_back(quality_row(pair, run.against.has_value()));
+  if (!report.quality.empty()) {
+    const QualityRow& first = report.quality[0];
+    json& quality = report.cases[0]["quality"] = {{"metric", first.metric}, {"n", first.samples}};
+    put_or_reason(quality, "value", first.after, first.reason);
+  }
   for (const GateResult& result : run.gates) report.gates.push_back(gate_row(result));
   report.host_noise = json::object();
   const std::optional<Comparison>& comparison = run.session.comparison;

@@ -142,9 +142,12 @@ void read_child_spec(const std::string& text, uint64_t seed, BenchRequest& reque
   for (const std::string& gate : reader.strings("gates")) request.gates.push_back(parse_gate(gate));
   request.wants_quality = reader.boolean("quality");
   const auto process = static_cast<size_t>(reader.integer("process", 0, 1'000'000));
+  const bool is_alone = reader.boolean("alone");
   reader.finish();
   request.is_child = true;
   request.plan = process_plan(seed, process);
+  // Its memory peak is the candidate's own only when that is loaded first.
+  if (is_alone) request.plan.candidate_loads_first = true;
 }
 
 // 5 processes are the fewest for which a comparison's interval is not mostly ignorance of how
@@ -205,6 +208,11 @@ BenchRequest read_request(const BenchOptions& options) {
     request.tolerance = parse_fraction(options.tolerance, "--tolerance");
   request.cross_run = !options.baseline.empty();
   request.tolerance_is_gate = !options.tolerance.empty() && has_other_side(options);
+  const bool compares_itself = options.self_check || !options.self_check_child.empty();
+  if (!options.tolerance.empty() && !has_other_side(options) && !request.is_child &&
+      !compares_itself)
+    throw bad_usage("usage.tolerance", "--tolerance bounds a slowdown against another model",
+                    "--tolerance", "give --against MODEL or --baseline REPORT");
   const char* otherwise = request.cases.size() > 1 ? "10s" : "60s";
   request.max_ns =
       parse_nanoseconds(options.max_time.empty() ? otherwise : options.max_time, "--max-time");
@@ -226,8 +234,10 @@ BenchRequest read_request(const BenchOptions& options) {
 }
 
 std::string child_spec(const BenchRequest& request, size_t process, bool wants_quality) {
-  nlohmann::json spec{
-      {"gates", nlohmann::json::array()}, {"quality", wants_quality}, {"process", process}};
+  nlohmann::json spec{{"gates", nlohmann::json::array()},
+                      {"quality", wants_quality},
+                      {"process", process},
+                      {"alone", request.processes == 1}};
   const auto add = [&](const std::vector<Gate>& gates) {
     for (const Gate& gate : gates) {
       const bool is_quality = gate.metric == "accuracy" || gate.metric == "accuracy_drop";

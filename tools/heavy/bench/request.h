@@ -49,7 +49,7 @@ struct BenchRequest {
   std::vector<BenchCase> cases;
   LoadPlan load;
   std::optional<FramePlan> frames;
-  /// More than one case or process, or --resume or --dry-run: children measure (bench_sweep.h).
+  /// More than one case or process, or --resume or --dry-run: children measure (sweep.h).
   bool is_sweep = false;
   /// This process is such a child: gates tell what to measure and are judged by the parent.
   bool is_child = false;

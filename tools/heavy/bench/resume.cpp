@@ -48,7 +48,7 @@ void write_all(int descriptor, std::string_view text, const std::string& path) {
 
 }  // namespace
 
-ResumeFile::ResumeFile(std::string path) : path_(std::move(path)) {
+ResumeFile::ResumeFile(std::string path, ResumeUse use) : path_(std::move(path)) {
   if (path_.empty()) return;
   size_t complete = 0;  // bytes of whole lines
   if (std::filesystem::exists(path_)) {
@@ -77,6 +77,7 @@ ResumeFile::ResumeFile(std::string path) : path_(std::move(path)) {
       at = complete = end + 1;
     }
   }
+  if (use == ResumeUse::kRead) return;
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
     throw bad_output("output.open", std::strerror(errno), path_, "choose another --resume FILE");
@@ -100,7 +101,10 @@ void ResumeFile::keep(const std::string& key, const SweepCase& one) {
                   {"check", check_of(processes)},
                   {"key", key},
                   {"processes", processes}};
-  write_all(descriptor_, compact_json_text(line) + "\n", path_);
+  const std::string text = compact_json_text(line);
+  // Longer than what is read back: this case is measured again.
+  if (text.size() > kMaxJsonBytes) return;
+  write_all(descriptor_, text + "\n", path_);
   ::fsync(descriptor_);
 }
 
@@ -120,13 +124,17 @@ std::string resume_key(const BenchCase& one, const BenchOptions& options,
   const json identity{{"model", hash_of(one.model)},
                       {"against", hash_of(options.against)},
                       {"case", one.id},
+                      {"engine", one.engine},
+                      {"batch", one.batch.value_or(0)},
+                      {"threads", one.threads},
                       {"data", data},
                       {"samples", options.samples},
                       {"metric", options.metric},
                       {"iterations", options.iterations},
                       {"load", load_flags(options)},
                       {"max_ns", request.max_ns},
-                      {"processes", options.processes},
+                      {"processes", request.processes},
+                      {"looks", request.looks},
                       {"tolerance", request.tolerance},
                       {"denormals", options.denormals},
                       {"profile_ops", options.profile_ops},

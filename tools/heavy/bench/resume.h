@@ -8,12 +8,15 @@
 
 namespace lathe {
 
+/// kRead: the file is looked at and never touched (--dry-run).
+enum class ResumeUse { kReadAndKeep, kRead };
+
 class ResumeFile {
  public:
   /// Reads what is there; a last line that was cut off is dropped. Throws Error: exit 2 naming file
   /// and line for anything else that is no finished case, 9 when the file cannot be written.
   /// An empty path: nothing is kept.
-  explicit ResumeFile(std::string path);
+  explicit ResumeFile(std::string path, ResumeUse use = ResumeUse::kReadAndKeep);
   ~ResumeFile();
   ResumeFile(const ResumeFile&) = delete;
   ResumeFile& operator=(const ResumeFile&) = delete;

@@ -63,6 +63,32 @@ void put_block_ratios(json& row, const std::vector<std::vector<double>>& log_rat
   if (few.every > 1) row["block_ratios_every"] = few.every;
 }
 
+json comparison_row(const std::string& id, const Comparison& comparison,
+                    const std::vector<std::vector<double>>& log_ratios) {
+  json row{{"id", id},
+           {"verdict", comparison_verdict_name(comparison.verdict)},
+           {"effective_delta", comparison.effective_tolerance},
+           {"confidence", comparison.confidence},
+           {"p_regressed", comparison.p_regressed},
+           {"p_improved", comparison.p_improved},
+           {"note", comparison.note},
+           {"processes", comparison.processes},
+           {"process_ratios", comparison.process_ratios},
+           {"pairs", comparison.pairs},
+           {"effective_pairs", comparison.effective_pairs},
+           {"order_effect", comparison.order_effect},
+           {"block_iterations", comparison.block_iterations},
+           {"looks", comparison.looks},
+           {"time_ns", comparison.time_ns},
+           {"stop_reason", stop_reason_name(comparison.stop_reason)},
+           {"ratio", {{"ci95", interval_json(comparison.interval)}}}};
+  put_or_reason(row["ratio"], "value", comparison.ratio, comparison.note);
+  if (!comparison.interval) row["ratio"]["ci95_reason"] = comparison.note;
+  put_or_reason(row, "noise_floor", comparison.noise_floor, comparison.note);
+  put_block_ratios(row, log_ratios);
+  return row;
+}
+
 json throughput_json(const Throughput& rate) {
   json out{{"items_per_s", rate.items_per_s},
            {"ci95", rate.has_interval ? json{rate.low, rate.high} : json(nullptr)}};

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "comparison/comparison.h"
 #include "statistics/sampling.h"
 #include "statistics/stability.h"
 #include "statistics/statistics.h"
@@ -20,6 +21,10 @@ nlohmann::json histogram_json(std::span<const double> samples_ns);
 /// Adds block_ratios to a row of comparison.cases: one list a process, one ratio a pair of blocks,
 /// in the order of measurement; at most 1000, then every block_ratios_every-th one.
 void put_block_ratios(nlohmann::json& row, const std::vector<std::vector<double>>& log_ratios);
+/// A row of comparison.cases: verdict, ratio, tolerance, noise floor, how it was measured, and the
+/// ratios of the blocks (of each process in `log_ratios`).
+nlohmann::json comparison_row(const std::string& id, const Comparison& comparison,
+                              const std::vector<std::vector<double>>& log_ratios);
 nlohmann::json throughput_json(const Throughput& rate);
 nlohmann::json warm_up_json(const WarmUp& warm);
 /// `verdict`: "stable", "not converged", "not judged". `modes`: of the samples.

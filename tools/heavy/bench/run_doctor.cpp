@@ -23,7 +23,9 @@ constexpr int64_t kSelfNs = 3'000'000'000;
 constexpr int64_t kPeaksNs = 1'000'000'000;
 
 void refuse_models(const BenchOptions& options) {
-  if (options.models.empty() && options.against.empty() && options.gates.empty()) return;
+  if (options.models.empty() && options.against.empty() && options.gates.empty() &&
+      options.gates_file.empty() && !options.gate_profile && options.baseline.empty())
+    return;
   throw bad_usage("usage.doctor", "--doctor examines the machine and takes no model and no gates",
                   "--doctor", "run it alone: lathe bench --doctor");
 }

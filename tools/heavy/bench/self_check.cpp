@@ -10,6 +10,7 @@
 #include "heavy/bench/batch.h"
 #include "heavy/bench/child.h"
 #include "heavy/bench/request.h"
+#include "heavy/bench/rows.h"
 #include "heavy/bench/subject.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
@@ -19,6 +20,7 @@
 #include "report/json_text.h"
 #include "report/strict_json.h"
 #include "run/denormals.h"
+#include "statistics/clock.h"
 
 namespace lathe {
 namespace {
@@ -120,37 +122,14 @@ ChildCommand self_check_command(const BenchOptions& options, const BenchRequest&
   return command;
 }
 
-json comparison_json(const Comparison& comparison) {
-  json row{{"verdict", comparison_verdict_name(comparison.verdict)},
-           {"effective_delta", comparison.effective_tolerance},
-           {"p_regressed", comparison.p_regressed},
-           {"processes", comparison.processes},
-           {"process_ratios", comparison.process_ratios},
-           {"pairs", comparison.pairs},
-           {"effective_pairs", comparison.effective_pairs},
-           {"block_iterations", comparison.block_iterations},
-           {"order_effect", comparison.order_effect},
-           {"looks", comparison.looks},
-           {"note", comparison.note},
-           {"ratio", json::object()}};
-  put_or_reason(row["ratio"], "value", comparison.ratio, comparison.note);
-  put_or_reason(row["ratio"], "ci95",
-                comparison.interval
-                    ? std::optional(json{comparison.interval->low, comparison.interval->high})
-                    : std::nullopt,
-                comparison.note);
-  put_or_reason(row, "noise_floor", comparison.noise_floor, comparison.note);
-  return row;
-}
-
 json self_check_json(const SelfCheck& check) {
   json out{{"verdict", self_check_verdict_name(check.verdict)},
            {"injected", check.injected},
            {"note", check.note},
            {"alpha", 1 - check.slowed.confidence},
            {"delta_min_effect", check.slowed.tolerance},
-           {"itself", comparison_json(check.itself)},
-           {"slowed", comparison_json(check.slowed)}};
+           {"itself", comparison_row("itself", check.itself, {check.itself.log_ratios})},
+           {"slowed", comparison_row("slowed", check.slowed, {check.slowed.log_ratios})}};
   put_or_reason(out, "resolvable", check.resolvable, "too few pairs for an interval");
   return out;
 }
@@ -195,6 +174,7 @@ ExitCode exit_code_of(SelfCheckVerdict verdict) {
 }  // namespace
 
 int run_self_check(const BenchOptions& given, Console& console) {
+  const int64_t start = now_ns();
   BenchOptions options = given;
   const bool is_child = !options.self_check_child.empty();
   options.processes = 1;
@@ -246,6 +226,7 @@ int run_self_check(const BenchOptions& given, Console& console) {
   console.print(self_check_text(found, console));
   for (const Console::Warning& warning : console.warnings())
     report.warnings.push_back({warning.code, warning.message, warning.hint});
+  report.run.duration_ns = now_ns() - start;
   console.deliver(to_json(report), options.common);
   return static_cast<int>(report.exit_code);
 }

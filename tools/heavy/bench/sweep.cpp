@@ -17,6 +17,7 @@
 #include "os/host.h"
 #include "os/signals.h"
 #include "profiles/profile.h"
+#include "report/fields.h"
 #include "statistics/clock.h"
 
 namespace lathe {
@@ -115,13 +116,15 @@ void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& reque
 void complete_single(json& report, const SweepCase& one) {
   if (one.failure || one.processes.empty()) return;
   const json& first = one.processes[0];
-  for (const char* key : {"model", "models", "phases", "quality", "memory", "host_noise"})
+  for (const char* key : {"model", "models", "phases", "quality", "memory"})
     if (first.contains(key)) report[key] = first.at(key);
+  if (first.contains("noise") && report.contains("host")) report["host"]["noise"] = first["noise"];
   if (!one.quality.is_null()) report["quality"] = one.quality;
 }
 
 int list_cases(const BenchOptions& options, const BenchRequest& request, Console& console) {
-  const ResumeFile resume(options.resume);
+  const int64_t start = now_ns();
+  const ResumeFile resume(options.resume, ResumeUse::kRead);
   std::vector<std::vector<std::string>> rows{
       {"case", "scenario", "batch", "threads", "engine", ""}};
   Report report = start_report("bench", options.common);
@@ -146,6 +149,7 @@ int list_cases(const BenchOptions& options, const BenchRequest& request, Console
                             request.cases.size(), request.processes,
                             request.processes == 1 ? "" : "es", seconds) +
                 table(rows));
+  report.run.duration_ns = now_ns() - start;
   console.deliver(to_json(report), options.common);
   return 0;
 }
@@ -164,9 +168,10 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
   if (common.dry_run) return list_cases(options, request, console);
   const int64_t start = now_ns();
   const Profile profile = load_profile(common.profile);
-  json baseline;
-  if (request.cross_run) baseline = load_baseline(options.baseline, options.allow_host_mismatch);
   Report report = start_report("bench", common);
+  json baseline;
+  if (request.cross_run)
+    baseline = load_baseline(options.baseline, to_json(report), options.allow_host_mismatch);
   report.device_profile = {
       {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
   set_interrupt_grace(10);
@@ -184,6 +189,10 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
     console.warn("gate.skipped", escape_untrusted(gate.text) + ": " + reason);
   for (const std::string& warning : sweep.baseline_warnings)
     console.warn("bench.baseline", warning, "the verdicts are worth little");
+  if (sweep.cases.size() == 1)
+    for (const json& warning : field(sweep.cases[0].row, "warnings"))
+      console.warn(text_field(warning, "code"), text_field(warning, "message"),
+                   text_field(warning, "hint"));
   for (const Console::Warning& warning : console.warnings())
     report.warnings.push_back({warning.code, warning.message, warning.hint});
   report.run.duration_ns = now_ns() - start;

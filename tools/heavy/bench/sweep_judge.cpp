@@ -12,6 +12,7 @@
 #include "heavy/bench/rows.h"
 #include "os/glob.h"
 #include "os/host.h"
+#include "report/fields.h"
 #include "report/report.h"
 #include "run/metrics.h"
 
@@ -59,11 +60,11 @@ void find_front(Sweep& sweep) {
       costs.push_back(Costs(3));
       continue;
     }
-    // A case that answers as fast and is larger, or less accurate, is beaten; accuracy is better
-    // when larger.
-    const std::optional<double> accuracy = observed(one, "accuracy");
-    costs.push_back({observed(one, "median"), observed(one, "size"),
-                     accuracy ? std::optional(-*accuracy) : std::nullopt});
+    // A case that answers as fast and is larger, or less accurate, is beaten.
+    const auto metric = metric_from_name(text_field(field(one.row, "quality"), "metric"));
+    std::optional<double> accuracy = observed(one, "accuracy");
+    if (accuracy && (!metric || is_higher_better(*metric))) accuracy = -*accuracy;
+    costs.push_back({observed(one, "median"), observed(one, "size"), accuracy});
   }
   sweep.front = pareto_front(costs);
   for (size_t i = 0; i < sweep.cases.size(); ++i)
@@ -113,36 +114,32 @@ ComparisonVerdict verdict_named(const json& row) {
 }
 
 // Whether someone asks that this case is not slower than the other side.
-bool is_gated(const SweepCase& one, const BenchRequest& request) {
+bool is_on_speed(const Gate& gate, const BenchCase& one) {
+  if (gate.metric != "speedup" && !(gate.relative && gate.unit == GateUnit::kNanoseconds))
+    return false;
+  return Glob(gate.cases.empty() ? "*" : gate.cases).matches(one.id);
+}
+
+bool is_gated(const BenchCase& one, const BenchRequest& request) {
   if (request.tolerance_is_gate) return true;
-  return std::any_of(request.gates.begin(), request.gates.end(), [&](const Gate& gate) {
-    if (gate.metric != "speedup" && !(gate.relative && gate.unit == GateUnit::kNanoseconds))
-      return false;
-    return Glob(gate.cases.empty() ? "*" : gate.cases).matches(one.plan.id);
-  });
+  return std::any_of(request.gates.begin(), request.gates.end(),
+                     [&](const Gate& gate) { return is_on_speed(gate, one); });
 }
 
 FamilyOptions family_options(const BenchOptions& options) {
   return {0.95, 10'000, options.common.seed};
 }
 
-std::optional<double> number(const json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_number()) return std::nullopt;
-  return it->get<double>();
-}
-
 std::optional<Interval> interval(const json& object) {
-  const json ci95 = object.value("ci95", json());
-  if (!ci95.is_array() || ci95.size() != 2) return std::nullopt;
-  return Interval{ci95[0].get<double>(), ci95[1].get<double>()};
+  const auto ci95 = interval_field(object);
+  return ci95 ? std::optional(Interval{ci95->first, ci95->second}) : std::nullopt;
 }
 
 // What gates may see of a stored case: its sizes and its times, which were taken another day.
 Observations stored_observations(const json& row) {
   Observations seen;
   const auto add = [&seen](const char* metric, const json& object, const char* key) {
-    seen[metric] = {number(object, key), std::nullopt, "the baseline does not tell"};
+    seen[metric] = {number_field(object, key), std::nullopt, "the baseline does not tell"};
   };
   add("size", row, "size_bytes");
   add("weights", row, "weights_bytes");
@@ -153,10 +150,10 @@ Observations stored_observations(const json& row) {
   for (const char* key : {"min", "mean", "max"}) add(key, latency, key);
   const json median = latency.value("median", json::object());
   if (median.is_object())
-    seen["median"] = seen["p50"] = {number(median, "value"), interval(median), "not stored"};
+    seen["median"] = seen["p50"] = {number_field(median, "value"), interval(median), "not stored"};
   for (const json& each : latency.value("percentiles", json::array()))
-    if (const auto p = number(each, "p"))
-      seen[fmt::format("p{:g}", 100 * *p)] = {number(each, "value"), interval(each),
+    if (const auto p = number_field(each, "p"))
+      seen[fmt::format("p{:g}", 100 * *p)] = {number_field(each, "value"), interval(each),
                                               each.value("reason", "not stored")};
   return seen;
 }
@@ -166,8 +163,8 @@ void compare_accuracy(const json& stored, SweepCase& one) {
   const json there = stored.value("quality", json::object());
   const json here = one.row.value("quality", json::object());
   Observed drop{std::nullopt, std::nullopt, "the baseline has no accuracy of the same metric"};
-  const auto before = number(there, "value");
-  const auto after = number(here, "value");
+  const auto before = number_field(there, "value");
+  const auto after = number_field(here, "value");
   const auto metric = metric_from_name(here.value("metric", ""));
   if (before && after && metric && there.value("metric", "") == metric_name(*metric)) {
     if (there.value("n", json()) == here.value("n", json()))
@@ -178,15 +175,20 @@ void compare_accuracy(const json& stored, SweepCase& one) {
   one.gates.inputs.candidate["accuracy_drop"] = drop;
 }
 
+void fail(GateResult& result, std::string reason) {
+  result.verdict = GateVerdict::kFail;
+  result.reason = std::move(reason);
+}
+
 ComparedSpeed speed_of(const SweepCase& one) {
   ComparedSpeed speed;
   const json ratio = one.comparison.value("ratio", json::object());
-  speed.ratio = number(ratio, "value");
+  speed.ratio = number_field(ratio, "value");
   speed.interval = interval(ratio);
   speed.verdict = verdict_named(one.comparison);
   speed.effective_tolerance = one.comparison.value("effective_delta", 0.0);
-  const json note = one.comparison.value("note", json());
-  if (note.is_string()) speed.note = note.get<std::string>();
+  speed.note = text_field(one.comparison, "note");
+  if (speed.note.empty()) speed.note = text_field(ratio, "value_reason");
   return speed;
 }
 
@@ -197,11 +199,38 @@ void rank_cases(Sweep& sweep) {
   find_optimal(sweep);
 }
 
+size_t gated_cases(const BenchRequest& request) {
+  const auto count =
+      std::count_if(request.cases.begin(), request.cases.end(),
+                    [&](const BenchCase& one) { return is_gated(one, request); });
+  return std::max<size_t>(1, static_cast<size_t>(count));
+}
+
+void widen_for_gates(SweepCase& one, const BenchOptions& options, const BenchRequest& request) {
+  const size_t family = gated_cases(request);
+  if (family < 2 || !one.compared || !is_gated(one.plan, request)) return;
+  ComparisonOptions comparison;
+  comparison.tolerance = request.tolerance;
+  comparison.seed = options.common.seed;
+  comparison.looks = request.looks;
+  comparison.confidence = 1 - 0.05 / static_cast<double>(family);
+  const Comparison wider = merge_comparison(one.ratios, comparison);
+  one.gates.inputs.time_ratio = Observed{wider.ratio, wider.interval, wider.note};
+}
+
+bool is_speed_decided(const SweepCase& one, const BenchRequest& request) {
+  return std::none_of(request.gates.begin(), request.gates.end(), [&](const Gate& gate) {
+    return is_on_speed(gate, one.plan) &&
+           evaluate_gate(gate, one.gates.inputs).verdict == GateVerdict::kInconclusive;
+  });
+}
+
 json judge_against(Sweep& sweep, const BenchOptions& options, const BenchRequest& request) {
   json cases = json::array();
   std::vector<FamilyCase> members;
-  const bool any_gated = std::any_of(sweep.cases.begin(), sweep.cases.end(),
-                                     [&](const SweepCase& one) { return is_gated(one, request); });
+  const bool any_gated =
+      std::any_of(sweep.cases.begin(), sweep.cases.end(),
+                  [&](const SweepCase& one) { return is_gated(one.plan, request); });
   for (const SweepCase& one : sweep.cases) {
     if (one.comparison.is_null()) continue;
     FamilyCase& member = members.emplace_back();
@@ -210,7 +239,7 @@ json judge_against(Sweep& sweep, const BenchOptions& options, const BenchRequest
     member.p_regressed = one.comparison.value("p_regressed", 1.0);
     member.p_improved = one.comparison.value("p_improved", 1.0);
     // Nobody asks anything of any of them: then all are read alike.
-    member.gated = !any_gated || is_gated(one, request);
+    member.gated = !any_gated || is_gated(one.plan, request);
     for (const json& process : one.processes)
       member.log_ratios.push_back(process.at("child").at("log_ratios").get<std::vector<double>>());
     std::erase_if(member.log_ratios, [](const auto& series) { return series.empty(); });
@@ -255,8 +284,12 @@ json judge_baseline(Sweep& sweep, const json& report, const json& baseline,
   cross.tolerance = request.tolerance;
   cross.seed = options.common.seed;
   cross.allow_mismatch = options.allow_host_mismatch;
+  cross.confidence = 1 - 0.05 / static_cast<double>(gated_cases(request));
   const CrossRun run = compare_with_baseline(report, baseline, options.baseline, cross);
   json section = cross_run_json(run, cross);
+  const bool any_gated =
+      std::any_of(sweep.cases.begin(), sweep.cases.end(),
+                  [&](const SweepCase& one) { return is_gated(one.plan, request); });
   std::vector<FamilyCase> members;
   std::vector<SweepCase*> compared;
   for (const CrossRunCase& each : run.cases)
@@ -264,6 +297,7 @@ json judge_baseline(Sweep& sweep, const json& report, const json& baseline,
       if (one.plan.id == each.id && !one.failure && !one.row.is_null()) {
         FamilyCase& member = members.emplace_back();
         member.id = each.id;
+        member.gated = !any_gated || is_gated(one.plan, request);
         member.verdict = each.verdict;
         const double p = each.p_value.value_or(1) / 2;
         member.p_regressed = each.ratio.value_or(1) > 1 ? p : 1;
@@ -279,9 +313,11 @@ json judge_baseline(Sweep& sweep, const json& report, const json& baseline,
       if (!family.members[i].note.empty()) row["note"] = family.members[i].note;
       one.comparison = row;
       const ComparedSpeed speed = speed_of(one);
-      const json reason = row["ratio"].value("value_reason", json());
-      one.gates.inputs.time_ratio = Observed{
-          speed.ratio, speed.interval, reason.is_string() ? reason.get<std::string>() : speed.note};
+      // What the comparison does not believe, no gate may.
+      one.gates.inputs.time_ratio =
+          row.contains("note") && speed.verdict == ComparisonVerdict::kInconclusive
+              ? Observed{std::nullopt, std::nullopt, speed.note}
+              : Observed{speed.ratio, speed.interval, speed.note};
       for (const json& stored : baseline.at("cases"))
         if (stored.value("id", json()) == one.plan.id) {
           one.gates.inputs.against = stored_observations(stored);
@@ -289,6 +325,12 @@ json judge_baseline(Sweep& sweep, const json& report, const json& baseline,
         }
     }
   sweep.missing = run.missing;
+  // Stored, and failed now: with --tolerance its own gate says so.
+  for (const SweepCase& one : sweep.cases)
+    if (one.failure && !one.failure->not_tried() && !request.tolerance_is_gate &&
+        std::any_of(run.cases.begin(), run.cases.end(),
+                    [&](const CrossRunCase& each) { return each.id == one.plan.id; }))
+      sweep.missing.push_back(one.plan.id);
   sweep.baseline_warnings = run.warnings;
   return section;
 }
@@ -297,19 +339,24 @@ void judge_gates(Sweep& sweep, const BenchOptions& options, const BenchRequest& 
   std::vector<GateCase> cases;
   std::vector<size_t> positions;
   for (size_t i = 0; i < sweep.cases.size(); ++i)
-    if (!sweep.cases[i].row.is_null()) {
+    if (!sweep.cases[i].row.is_null() &&
+        !(sweep.cases[i].failure && sweep.cases[i].failure->not_tried())) {
       cases.push_back(sweep.cases[i].gates);
       positions.push_back(i);
     }
   if (!sweep.interruption) {
     sweep.gates = evaluate_gates(request.gates, cases);
-    for (const SweepCase& one : sweep.cases)
-      if (request.tolerance_is_gate && !one.comparison.is_null())
-        sweep.gates.push_back(tolerance_gate(one.plan.id, request.tolerance, speed_of(one)));
+    for (const SweepCase& one : sweep.cases) {
+      if (!request.tolerance_is_gate || one.row.is_null()) continue;
+      if (one.failure && one.failure->not_tried()) continue;
+      GateResult result = tolerance_gate(one.plan.id, request.tolerance, speed_of(one));
+      if (one.failure) fail(result, "the case failed: " + one.failure->message);
+      sweep.gates.push_back(std::move(result));
+    }
     for (const std::string& id : sweep.missing) {
       GateResult missing = tolerance_gate(id, request.tolerance, {});
-      missing.verdict = GateVerdict::kFail;
-      missing.reason = "the baseline has this case, this run has not";
+      missing.gate.text = "--baseline";
+      fail(missing, "the baseline has this case, this run has not");
       sweep.gates.push_back(std::move(missing));
     }
   }

@@ -11,6 +11,16 @@ namespace lathe {
 /// of each model, engine and number of threads.
 void rank_cases(Sweep& sweep);
 
+/// Cases of which someone asks that they are not slower than the other side; at least 1.
+size_t gated_cases(const BenchRequest& request);
+
+/// Gives gates on the speed of this case the interval that holds for all gated cases together
+/// (Bonferroni: each at its part of the error rate).
+void widen_for_gates(SweepCase& one, const BenchOptions& options, const BenchRequest& request);
+
+/// Whether no gate on the speed of this case is undecided.
+bool is_speed_decided(const SweepCase& one, const BenchRequest& request);
+
 /// The `comparison` section with --against: verdicts corrected (Holm) for how many gated cases were
 /// compared, one geometric mean. Null without any compared case.
 nlohmann::json judge_against(Sweep& sweep, const BenchOptions& options,

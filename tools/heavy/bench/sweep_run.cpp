@@ -8,8 +8,10 @@
 #include <set>
 
 #include "heavy/bench/resume.h"
+#include "heavy/bench/sweep_judge.h"
 #include "ir/error.h"
 #include "os/signals.h"
+#include "report/fields.h"
 #include "statistics/clock.h"
 #include "statistics/random.h"
 
@@ -28,8 +30,9 @@ bool same_but_batch(const BenchCase& a, const BenchCase& b) {
 // A batch that ran out of memory says enough of the larger ones.
 std::optional<CaseFailure> backed_off(const SweepCase& one, const std::vector<SweepCase>& cases) {
   for (const SweepCase& other : cases)
-    if (other.failure && other.failure->out_of_memory() && other.plan.batch && one.plan.batch &&
-        *one.plan.batch > *other.plan.batch && same_but_batch(one.plan, other.plan))
+    if (other.failure && other.failure->out_of_memory() && !other.failure->not_tried() &&
+        other.plan.batch && one.plan.batch && *one.plan.batch > *other.plan.batch &&
+        same_but_batch(one.plan, other.plan))
       return CaseFailure{ExitCode::kLimit, 0, "bench.backed_off",
                          fmt::format("not tried: batch {} ran out of memory", *other.plan.batch)};
   return std::nullopt;
@@ -53,9 +56,10 @@ std::optional<CaseFailure> brings_nothing(const SweepCase& one,
     if (!other.plan.batch || *other.plan.batch >= *one.plan.batch || other.processes.empty() ||
         !same_but_batch(one.plan, other.plan))
       continue;
-    const double ns =
-        other.processes[0].at("cases").at(0).at("latency").at("median").at("value").get<double>() /
-        static_cast<double>(*other.plan.batch);
+    const auto rate =
+        number_field(field(other.processes[0].at("cases").at(0), "throughput"), "items_per_s");
+    if (!rate || *rate <= 0) continue;
+    const double ns = 1e9 / *rate;
     if (best == 0 || ns < best * (1 - kGain)) {
       best = ns;
       best_batch = *other.plan.batch;
@@ -214,22 +218,34 @@ class SweepRun {
     if (at.closed || at.looks == look || one.processes.empty()) return;
     at.looks = look;
     merge(one);
-    const bool settled = !one.compared || is_settled(*one.compared);
+    widen_for_gates(one, options_, request_);
+    const bool settled =
+        !one.compared || (is_settled(*one.compared) && is_speed_decided(one, request_));
     const bool out_of_time = at.spent_ns + at.longest_ns > request_.max_ns;
-    if (!one.comparison.is_null()) {
-      one.comparison["looks"] = look;
-      one.comparison["stop_reason"] = stop_reason_name(settled       ? StopReason::kConverged
-                                                       : out_of_time ? StopReason::kMaxTime
-                                                                     : StopReason::kIterations);
-    }
+    note_look(one, look,
+              settled       ? StopReason::kConverged
+              : out_of_time ? StopReason::kMaxTime
+                            : StopReason::kIterations);
     if (!settled && !out_of_time && look < request_.looks) return;
     at.closed = true;
+    // Another case may have measured the accuracy, and not be there when this one is taken up.
+    const auto quality = quality_.find(key_of(one.plan));
+    if (quality != quality_.end()) one.processes[0]["quality"] = quality->second;
     resume_.keep(keys_[one.plan.id], one);
   }
 
+  static void note_look(SweepCase& one, size_t look, StopReason stop) {
+    if (one.comparison.is_null()) return;
+    one.comparison["looks"] = look;
+    one.comparison["stop_reason"] = stop_reason_name(stop);
+  }
+
   void finish_interrupted() {
-    for (size_t i = 0; i < sweep_.cases.size(); ++i)
-      if (!progress_[i].closed && !sweep_.cases[i].processes.empty()) merge(sweep_.cases[i]);
+    for (size_t i = 0; i < sweep_.cases.size(); ++i) {
+      if (progress_[i].closed || sweep_.cases[i].processes.empty()) continue;
+      merge(sweep_.cases[i]);
+      note_look(sweep_.cases[i], progress_[i].looks, StopReason::kInterrupted);
+    }
   }
 
   void merge(SweepCase& one) {
