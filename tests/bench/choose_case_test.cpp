@@ -33,6 +33,10 @@ TEST_CASE("the recommended case passes the gates and has the least of the metric
   CHECK(recommend_case(cases, gates, "size") == 0);
   CHECK_FALSE(recommend_case(cases, std::vector{parse_gate("p95 < 1ms")}, "size"));
   CHECK_FALSE(recommend_case(cases, gates, "arena"));
+  cases.push_back(measured("d", 20e6, 900));
+  cases[0].inputs.candidate["median"] = {9e6, std::nullopt, {}};
+  cases[3].inputs.candidate["median"] = {8e6, std::nullopt, {}};
+  CHECK(recommend_case(cases, gates, "size") == 3);  // as large as the first, and faster
 }
 
 TEST_CASE("the optimal batch is the smallest of those with the least time per item") {

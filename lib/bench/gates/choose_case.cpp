@@ -36,6 +36,12 @@ std::optional<double> value_of(const GateCase& one, const std::string& metric) {
   return at == one.inputs.candidate.end() ? std::nullopt : at->second.value;
 }
 
+bool is_faster(const GateCase& one, const GateCase& other) {
+  const std::optional<double> here = value_of(one, "median");
+  const std::optional<double> there = value_of(other, "median");
+  return here && there && *here < *there;
+}
+
 }  // namespace
 
 std::vector<bool> pareto_front(const std::vector<Costs>& rows) {
@@ -63,7 +69,9 @@ std::optional<size_t> recommend_case(std::span<const GateCase> cases, std::span<
     if (!passes(cases[i], gates)) continue;
     const std::optional<double> value = value_of(cases[i], metric);
     if (!value) continue;
-    if (best && (maximize ? *value <= best_value : *value >= best_value)) continue;
+    const bool is_equal = best && *value == best_value;
+    if (is_equal && !is_faster(cases[i], cases[*best])) continue;
+    if (best && !is_equal && (maximize ? *value < best_value : *value > best_value)) continue;
     best = i;
     best_value = *value;
   }

@@ -24,7 +24,8 @@ std::vector<bool> pareto_front(const std::vector<Costs>& rows);
 bool is_smaller_better(const std::string& metric);
 
 /// Of the cases that did not fail and pass every gate, the one with the least of `metric` (the most
-/// when `maximize`); the first of equals. nullopt when there is none.
+/// when `maximize`); of equals the one with the smaller median, else the first. nullopt when there
+/// is none.
 std::optional<size_t> recommend_case(std::span<const GateCase> cases, std::span<const Gate> gates,
                                      const std::string& metric, bool maximize = false);
 
