@@ -73,6 +73,8 @@ GateResult judge(GateResult result, const Observed& observed, bool sampled) {
     result.reason = "infinite: there is no difference";
     return result;
   }
+  if (!has_value(observed) && !sampled)
+    return failed(result, observed.reason.empty() ? "not known" : observed.reason);
   if (!has_value(observed)) {
     result.reason = observed.reason.empty() ? "the value is withheld" : observed.reason;
     return result;

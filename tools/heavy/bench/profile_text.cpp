@@ -42,6 +42,8 @@ std::string types_table(const json& profile, size_t most) {
   const json& types = list_field(profile, "types");
   std::vector<Row> rows{{"op type", "nodes", "time a run", "share", "bottleneck"}};
   double rest = 0;
+  // Of the mean run, as the shares are.
+  const double runs = std::max(1.0, number_or_zero(profile, "runs"));
   for (const json& type : types) {
     if (rows.size() > most) {
       rest += number_or_zero(type, "share");
@@ -49,7 +51,7 @@ std::string types_table(const json& profile, size_t most) {
     }
     const std::string bottleneck = text_field(type, "bottleneck");
     rows.push_back({text_field(type, "type"), text_field(type, "nodes"),
-                    duration_text(number_or_zero(type, "median_ns")),
+                    duration_text(number_or_zero(type, "total_ns") / runs),
                     share_text(number_or_zero(type, "share")),
                     bottleneck == "unknown" ? "-" : bottleneck});
   }

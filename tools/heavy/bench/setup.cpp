@@ -35,6 +35,12 @@ std::vector<std::vector<Tensor>> reordered(const std::vector<std::vector<Tensor>
   return out;
 }
 
+std::vector<Shape> shapes_of(const std::vector<Tensor>& sample) {
+  std::vector<Shape> shapes;
+  for (const Tensor& tensor : sample) shapes.push_back(tensor.shape());
+  return shapes;
+}
+
 void warn_of_constant_inputs(const std::vector<std::vector<Tensor>>& pool, const Graph& graph,
                              Console& console) {
   for (size_t i = 0; i < pool[0].size(); ++i) {
@@ -113,6 +119,7 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
   run.inputs = describe_inputs(options, data, pool.size());
   run.inputs.items = items_of(pool[0], first.graph());
   report.inputs = input_rows(first.model.graph, pool, run.inputs, common.seed);
+  plan_arena(first, shapes_of(pool[0]), profile);
   if (given) warn_of_constant_inputs(pool, first.model.graph, console);
   if (request.load.is_load()) run.pool = pool;
   run_first(first, pool, true);
@@ -140,6 +147,7 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
               std::nullopt, "the other model was loaded before, in this process"};
       } else {
         run.against = load(options.against);
+        plan_arena(*run.against, shapes_of(pool[0]), profile);
         run_first(*run.against, pool, false);
       }
       throw_if_interrupted();

@@ -10,6 +10,7 @@
 #include "model_facts.h"
 #include "ops/activation_buffers.h"
 #include "statistics/clock.h"
+#include "tracing/op_profile_cost.h"
 #include "tracing/trace.h"
 
 namespace lathe {
@@ -59,6 +60,20 @@ std::optional<double> integer_coverage(const Graph& graph, const Profile& profil
   return static_cast<double>(integer) / static_cast<double>(total);
 }
 
+void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Profile& profile) {
+  try {
+    const Graph& graph = subject.graph();
+    subject.arena_bytes =
+        plan_memory(activation_buffers(shapes.empty() ? graph : with_input_shapes(graph, shapes)),
+                    profile.memory.arena_alignment)
+            .arena_bytes;
+    subject.arena_reason.clear();
+  } catch (const Error& error) {
+    subject.arena_bytes.reset();
+    subject.arena_reason = error.text().message;
+  }
+}
+
 BenchSubject load_subject(const std::string& path, const std::string& engine,
                           const std::optional<int64_t>& batch, const Profile& profile,
                           const CommonOptions& common, Console& console) {
@@ -82,13 +97,7 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
     subject.size_reason = "weights lie in other files than the model's; gate 'weights' instead";
   else
     subject.size_bytes = subject.facts.file_bytes;
-  try {
-    subject.arena_bytes =
-        plan_memory(activation_buffers(subject.graph()), profile.memory.arena_alignment)
-            .arena_bytes;
-  } catch (const Error& error) {
-    subject.arena_reason = error.text().message;
-  }
+  plan_arena(subject, {}, profile);
   start = now_ns();
   try {
     Model executed = subject.model;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,9 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
 /// Memory that is taken before something is loaded moves that to another place in the heap.
 using HeapPadding = std::unique_ptr<std::byte[]>;
 HeapPadding pad_heap(size_t bytes);
+
+/// Plans the arena anew for inputs of these shapes, so that it is that of the batch that is measured.
+void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Profile& profile);
 
 /// Share of the nodes that the profile computes on integers or passes through; Quantize and
 /// Dequantize nodes do not count. nullopt for a graph without other nodes.

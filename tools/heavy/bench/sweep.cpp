@@ -112,6 +112,21 @@ void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& reque
   report.details = {{"sweep", std::move(summary)}};
 }
 
+// Said before time is spent: sizes may still be compared.
+void warn_of_few_processes(const json& baseline, Console& console) {
+  for (const json& row : list_field(baseline, "cases")) {
+    const size_t count = list_field(field(row, "samples"), "process_medians_ns").size();
+    if (text_field(row, "id").starts_with("against/") || count >= kFewestCrossRunProcesses)
+      continue;
+    console.warn("bench.baseline_processes",
+                 fmt::format("the baseline measured {} in {} processes; a verdict on its speed "
+                             "needs {}",
+                             text_field(row, "id"), count, kFewestCrossRunProcesses),
+                 fmt::format("measure it with --processes {}", kFewestCrossRunProcesses));
+    return;
+  }
+}
+
 // The only case stands in the report as it does when this process measures it.
 void complete_single(json& report, const SweepCase& one) {
   if (one.failure || one.processes.empty()) return;
@@ -172,6 +187,7 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
   json baseline;
   if (request.cross_run)
     baseline = load_baseline(options.baseline, to_json(report), options.allow_host_mismatch);
+  warn_of_few_processes(baseline, console);
   report.device_profile = {
       {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
   set_interrupt_grace(10);

@@ -242,7 +242,7 @@ std::string conduct_text(const json& report) {
   if (const auto pairs = number_field(compared, "pairs"))
     text += fmt::format("\n  compared in {:.0f} pairs of blocks, in alternation", *pairs);
   else if (text_field(field(report, "comparison"), "mode") == "cross_run")
-    text += "\n  compared with a stored run: hours lie between the two";
+    text += "\n  compared with a stored run of another time";
   const json& phases = field(one, "phases");
   text += fmt::format("\n  load {}, prepare {}, first inference {}", time_of(phases, "load_ns"),
                       time_of(phases, "compile_ns"), time_of(phases, "first_inference_ns"));
