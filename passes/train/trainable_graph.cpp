@@ -1,0 +1,269 @@
+#include "train/trainable_graph.h"
+
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "evaluate/evaluate.h"
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+// Autograd refuses tensors that were made under InferenceMode, and what shares the bytes of a
+// constant must not be written to.
+at::Tensor trainable_copy(const Tensor& constant, bool channels_last) {
+  at::Tensor copy = to_runtime(constant).tensor;
+  if (copy.scalar_type() != at::kDouble) copy = copy.to(at::kFloat);
+  copy = copy.clone(channels_last && copy.dim() == 4 ? at::MemoryFormat::ChannelsLast
+                                                     : at::MemoryFormat::Contiguous);
+  return copy;
+}
+
+Tensor stored(const at::Tensor& tensor) {
+  const at::Tensor plain = tensor.detach().contiguous();
+  return to_tensor({plain, plain.scalar_type() == at::kDouble ? DType::kFloat64 : DType::kFloat32});
+}
+
+void load(at::Tensor target, const Tensor& source) {
+  const at::NoGradGuard no_gradient;
+  target.copy_(to_runtime(source).tensor);
+}
+
+void erase_dead_nodes(Graph& graph) {
+  const std::vector<NodeId> order = graph.order();
+  for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    const Node& node = graph.node(*it);
+    const bool dead = std::none_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
+      return id.valid() && (graph.is_output(id) || !graph.value(id).users.empty());
+    });
+    if (dead) graph.erase_node(*it);
+  }
+}
+
+bool is_plain_batch_norm(const Node& node) {
+  return node.kind == OpKind::kBatchNormalization && node.outputs.size() == 1;
+}
+
+// BatchNormalization in training mode, with its moved averages as values of their own.
+std::array<ValueId, 2> train_batch_norm(Graph& graph, NodeId id) {
+  Node node = graph.node(id);
+  const ValueId old = node.outputs[0];
+  node.attributes.set("training_mode", int64_t{1});
+  const auto like = [&](ValueId value) {
+    return graph.add_value(graph.fresh_name(graph.value(value).name), graph.value(value).type);
+  };
+  node.outputs = {like(old), like(node.inputs[3]), like(node.inputs[4])};
+  const std::vector<ValueId> outputs = node.outputs;
+  graph.add_node(std::move(node));
+  graph.replace_all_uses(old, outputs[0]);
+  graph.erase_node(id);
+  return {outputs[1], outputs[2]};
+}
+
+}  // namespace
+
+void Parameter::set_mask(const at::Tensor& kept) {
+  removed = at::Tensor();
+  if (!kept.defined()) return;
+  if (kept.sizes() != tensor.sizes())
+    throw InternalError("the mask of " + name + " has another shape");
+  const at::NoGradGuard no_gradient;
+  removed = kept.eq(0);
+  tensor.masked_fill_(removed, 0);
+}
+
+Parameter make_parameter(std::string name, const at::Tensor& initial) {
+  Parameter parameter;
+  parameter.name = std::move(name);
+  parameter.tensor = initial.detach().clone().set_requires_grad(true);
+  parameter.dtype =
+      parameter.tensor.scalar_type() == at::kDouble ? DType::kFloat64 : DType::kFloat32;
+  return parameter;
+}
+
+ValueId logits_of(const Graph& graph, ValueId output) {
+  const NodeId producer = graph.value(output).producer;
+  if (!producer.valid()) return output;
+  const Node& node = graph.node(producer);
+  if (node.kind != OpKind::kSoftmax) return output;
+  const auto& dims = graph.value(output).type.dims;
+  const int64_t rank = dims ? static_cast<int64_t>(dims->size()) : 2;
+  const int64_t axis = node.attributes.int_or("axis", -1);
+  // Losses have their classes on axis 1.
+  return (axis < 0 ? axis + rank : axis) == 1 ? node.inputs[0] : output;
+}
+
+TrainableGraph::TrainableGraph(Graph graph, TrainableOptions options)
+    : graph_(std::move(graph)), options_(std::move(options)) {
+  separate_shared_constants(graph_);
+  if (options_.outputs.empty()) options_.outputs = graph_.outputs();
+  for (const ParameterUse& use : find_parameters(graph_)) {
+    if (options_.trains && !options_.trains(use)) continue;
+    const Value& value = graph_.value(use.constant);
+    Parameter parameter =
+        make_parameter(value.name, trainable_copy(*value.constant, options_.channels_last));
+    parameter.value = use.constant;
+    parameter.role = use.role;
+    parameter.dtype = value.constant->dtype();
+    if (!at::isfinite(parameter.tensor).all().item<bool>())
+      throw bad_input("train.not_finite", "a parameter holds NaN or infinity",
+                      escape_untrusted(value.name), "such a model cannot be trained");
+    parameters_.push_back(std::move(parameter));
+  }
+  if (parameters_.empty())
+    throw bad_input("train.no_parameters", "the model has no parameters to train", {},
+                    "parameters are float weights; a quantized model is to be trained before it "
+                    "is quantized");
+
+  Graph inference = graph_;
+  inference.set_outputs(options_.outputs);
+  erase_dead_nodes(inference);
+  Graph training = inference;
+  std::vector<ValueId> moved;
+  for (const NodeId id : inference.node_ids()) {
+    const Node node = inference.node(id);
+    if (options_.freeze_batch_norm || !is_plain_batch_norm(node)) continue;
+    const bool stored_averages =
+        graph_.constant(node.input(3)) != nullptr && graph_.constant(node.input(4)) != nullptr;
+    if (!stored_averages) continue;
+    const auto outputs = train_batch_norm(training, id);
+    for (size_t i = 0; i < 2; ++i) {
+      const Tensor& constant = *graph_.constant(node.inputs[3 + i]);
+      const at::Tensor average = trainable_copy(constant, false);
+      averages_.push_back({node.inputs[3 + i], average, average, constant.dtype()});
+      moved.push_back(outputs[i]);
+    }
+  }
+  std::vector<ValueId> outputs = training.outputs();
+  outputs.insert(outputs.end(), moved.begin(), moved.end());
+  training.set_outputs(outputs);
+  training_ = std::make_unique<Interpreter>(std::move(training));
+  inference_ = std::make_unique<Interpreter>(std::move(inference));
+}
+
+Parameter* TrainableGraph::find(ValueId constant) {
+  for (Parameter& parameter : parameters_)
+    if (parameter.value == constant) return &parameter;
+  return nullptr;
+}
+
+std::vector<RuntimeValue> TrainableGraph::constants(bool training) const {
+  std::vector<RuntimeValue> values;
+  const auto put = [&](ValueId id, const at::Tensor& tensor, DType dtype) {
+    const auto slot = static_cast<size_t>(id.index);
+    if (values.size() <= slot) values.resize(slot + 1);
+    values[slot] = {tensor.to(storage_type(dtype)), dtype};
+  };
+  for (const Parameter& parameter : parameters_)
+    put(parameter.value, parameter.tensor, parameter.dtype);
+  for (const Average& average : averages_)
+    put(average.value, training ? average.moved : average.kept, average.dtype);
+  return values;
+}
+
+std::vector<at::Tensor> TrainableGraph::run(const Interpreter& interpreter,
+                                            const std::vector<at::Tensor>& inputs, bool training,
+                                            const ForwardOptions& options) const {
+  const Graph& graph = interpreter.graph();
+  if (inputs.size() != graph.inputs().size())
+    throw bad_input("train.inputs", fmt::format("{} inputs were given, the model has {}",
+                                                inputs.size(), graph.inputs().size()));
+  std::vector<RuntimeValue> given;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const DType dtype = graph.value(graph.inputs()[i]).type.dtype;
+    at::Tensor input = inputs[i].to(storage_type(dtype));
+    if (options_.channels_last && input.dim() == 4)
+      input = input.contiguous(at::MemoryFormat::ChannelsLast);
+    given.emplace_back(std::move(input), dtype);
+  }
+  const std::vector<RuntimeValue> replaced = constants(training);
+  RunOptions run_options;
+  run_options.gradients = true;
+  run_options.constants = replaced;
+  run_options.check = options.check;
+  if (options.on_value)
+    run_options.on_value = [&](ValueId id, RuntimeValue& value) {
+      if (value.is_tensor())
+        options.on_value(graph.node(graph.value(id).producer).name, value.tensor);
+    };
+  std::vector<at::Tensor> outputs;
+  for (const RuntimeValue& output : interpreter.run(std::move(given), run_options)) {
+    if (!output.is_tensor())
+      throw bad_input("train.output", "an output is no tensor of numbers", {},
+                      "train on values that are");
+    outputs.push_back(is_floating(output.dtype) && output.dtype != DType::kFloat64
+                          ? output.tensor.to(at::kFloat)
+                          : output.tensor);
+  }
+  return outputs;
+}
+
+std::vector<at::Tensor> TrainableGraph::forward(const std::vector<at::Tensor>& inputs,
+                                                const ForwardOptions& options) {
+  const at::AutoGradMode gradients(true);
+  std::vector<at::Tensor> outputs = run(*training_, inputs, true, options);
+  for (size_t i = 0; i < averages_.size(); ++i)
+    averages_[i].moved = outputs[options_.outputs.size() + i].detach();
+  outputs.resize(options_.outputs.size());
+  return outputs;
+}
+
+void TrainableGraph::keep_statistics() {
+  for (Average& average : averages_) average.kept = average.moved;
+}
+
+void TrainableGraph::drop_statistics() {
+  for (Average& average : averages_) average.moved = average.kept;
+}
+
+std::vector<at::Tensor> TrainableGraph::evaluate(const std::vector<at::Tensor>& inputs,
+                                                 const ForwardOptions& options) const {
+  const at::NoGradGuard no_gradient;
+  return run(*inference_, inputs, false, options);
+}
+
+Graph TrainableGraph::trained() const {
+  Graph result = graph_;
+  const auto put = [&](ValueId id, const at::Tensor& tensor, DType dtype) {
+    const at::Tensor plain = tensor.detach().contiguous().to(storage_type(dtype));
+    result.set_constant(id, to_tensor({plain, dtype}));
+  };
+  for (const Parameter& parameter : parameters_)
+    put(parameter.value, parameter.tensor, parameter.dtype);
+  for (const Average& average : averages_) put(average.value, average.kept, average.dtype);
+  return result;
+}
+
+std::map<std::string, Tensor> TrainableGraph::state() const {
+  std::map<std::string, Tensor> state;
+  for (const Parameter& parameter : parameters_)
+    state["parameter/" + parameter.name] = stored(parameter.tensor);
+  for (const Average& average : averages_)
+    state["average/" + graph_.value(average.value).name] = stored(average.kept);
+  return state;
+}
+
+void TrainableGraph::restore(const std::map<std::string, Tensor>& state) {
+  const auto take = [&](const std::string& name, const at::Tensor& target) {
+    const Tensor like = stored(target);
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.dtype() != like.dtype() ||
+        found->second.shape() != like.shape())
+      throw bad_usage("train.checkpoint_model", "the saved state is of another model",
+                      escape_untrusted(name), "start anew");
+    load(target, found->second);
+  };
+  for (Parameter& parameter : parameters_) take("parameter/" + parameter.name, parameter.tensor);
+  for (Average& average : averages_) {
+    // kept and moved may be one tensor.
+    average.kept = average.kept.clone();
+    take("average/" + graph_.value(average.value).name, average.kept);
+    average.moved = average.kept;
+  }
+}
+
+}  // namespace lathe

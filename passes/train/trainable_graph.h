@@ -1,0 +1,114 @@
+// A graph whose parameters are tensors that autograd differentiates: the interpreter runs it, and
+// what was learned is written back.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "run/interpreter.h"
+#include "train/parameters.h"
+
+namespace lathe {
+
+struct Parameter {
+  ValueId value;     // constant of TrainableGraph::graph(); invalid for one that a loss brings
+  std::string name;  // of the value; unique in a run
+  ParameterRole role = ParameterRole::kWeight;
+  DType dtype = DType::kFloat32;  // as the graph stores it; half types train in float32
+  at::Tensor tensor;              // a leaf that requires a gradient, float32 or float64
+  at::Tensor removed;             // bool, true where the parameter must stay 0; undefined: nowhere
+  bool decays = true;             // weight decay applies, as to all parameters in PyTorch
+
+  /// What is not 0 stays, everything else remains exactly 0 (also in the optimizer's state).
+  /// `kept`: same shape, 0 or false where removed; undefined lifts the mask.
+  void set_mask(const at::Tensor& kept);
+};
+
+/// A parameter that is no constant of the graph (a projection, a step size), for TrainOptions.
+Parameter make_parameter(std::string name, const at::Tensor& initial);
+
+struct TrainableOptions {
+  /// BatchNormalization uses and keeps its stored averages; otherwise it normalises with the
+  /// batch's statistics and moves the averages (node attribute momentum, ONNX's running average
+  /// with the batch's population variance).
+  bool freeze_batch_norm = false;
+  /// 4-D weights and inputs lie channels-last in memory; numerically another order of summation.
+  bool channels_last = false;
+  /// What forward() returns, in order: any values of the graph (logits, features). Empty: the
+  /// graph's outputs. Nodes that none of them needs are not run.
+  std::vector<ValueId> outputs;
+  /// Parameters to train, of find_parameters(); empty function: all of them.
+  std::function<bool(const ParameterUse&)> trains;
+};
+
+struct ForwardOptions {
+  std::function<void()> check;  // called between nodes; throws to stop
+  /// Sees every produced value with the name of its node, in order of execution.
+  std::function<void(const std::string& node, const at::Tensor&)> on_value;
+};
+
+/// Value of the class scores before a final Softmax (its input), else `output` itself: what losses
+/// want as logits. Log-probabilities serve as logits unchanged.
+ValueId logits_of(const Graph& graph, ValueId output);
+
+class TrainableGraph {
+ public:
+  /// The graph is copied; shared vectors are separated (separate_shared_constants). Throws Error
+  /// (exit 3) for an op that lathe cannot run, when there is nothing to train, and for a parameter
+  /// with NaN or infinity.
+  explicit TrainableGraph(Graph graph, TrainableOptions options = {});
+
+  /// The graph with separated constants and their first values; ids of nodes and values are those
+  /// of the graph that was given.
+  const Graph& graph() const { return graph_; }
+  std::vector<Parameter>& parameters() { return parameters_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  /// nullptr when the constant is not trained.
+  Parameter* find(ValueId constant);
+
+  /// One tensor per graph input, in storage types. Training mode, with autograd on; results
+  /// depend on the parameters. The moved averages of BatchNormalization wait for
+  /// keep_statistics().
+  std::vector<at::Tensor> forward(const std::vector<at::Tensor>& inputs,
+                                  const ForwardOptions& options = {});
+  /// Takes over, or forgets, the averages that forward() moved since the last call of either.
+  void keep_statistics();
+  void drop_statistics();
+
+  /// The same outputs as at inference, without autograd. May be called from several threads.
+  std::vector<at::Tensor> evaluate(const std::vector<at::Tensor>& inputs,
+                                   const ForwardOptions& options = {}) const;
+
+  /// The given graph with what was learned.
+  Graph trained() const;
+
+  /// Parameters ("parameter/NAME") and averages ("average/NAME"), copied. restore() throws Error
+  /// (exit 2) when they are of another model.
+  std::map<std::string, Tensor> state() const;
+  void restore(const std::map<std::string, Tensor>& state);
+
+ private:
+  struct Average {
+    ValueId value;     // constant of graph_
+    at::Tensor kept;   // after the last complete step
+    at::Tensor moved;  // after the last forward()
+    DType dtype = DType::kFloat32;
+  };
+
+  std::vector<RuntimeValue> constants(bool training) const;
+  std::vector<at::Tensor> run(const Interpreter& interpreter, const std::vector<at::Tensor>& inputs,
+                              bool training, const ForwardOptions& options) const;
+
+  Graph graph_;
+  TrainableOptions options_;
+  std::vector<Parameter> parameters_;
+  std::vector<Average> averages_;
+  std::unique_ptr<Interpreter> training_;  // averages follow the outputs
+  std::unique_ptr<Interpreter> inference_;
+};
+
+}  // namespace lathe
