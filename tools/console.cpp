@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "export_report.h"
@@ -82,6 +83,9 @@ void Console::detail(const std::string& text) {
 }
 
 void Console::warn(const std::string& code, const std::string& message, const std::string& hint) {
+  const auto same = [&](const Warning& old) { return old.code == code && old.message == message; };
+  // Data that serve for repair and evaluation are opened twice.
+  if (std::any_of(warnings_.begin(), warnings_.end(), same)) return;
   warnings_.push_back({code, message, hint});
   if (quiet_) return;
   std::cerr << paint("warning", Color::kYellow) << "[" << code << "]: " << message << "\n";

@@ -8,6 +8,7 @@
 namespace lathe {
 
 CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options);
+CLI::App* add_prune(CLI::App& app, PruneOptions& options);
 CLI::App* add_compile(CLI::App& app, CompileOptions& options);
 CLI::App* add_inspect(CLI::App& app, InspectOptions& options);
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options);
@@ -24,6 +25,10 @@ void add_common(CLI::App& command, CommonOptions& common, bool writes);
 /// --html FILE, and --export KIND=FILE; see export_report.h.
 void add_html_flag(CLI::App& command, CommonOptions& common);
 void add_export_flag(CLI::App& command, CommonOptions& common);
+
+/// The flags of training, shared by prune and distill. `epochs_flag`: "--finetune-epochs" or
+/// "--epochs".
+void add_training_flags(CLI::App& command, TrainingOptions& options, const char* epochs_flag);
 
 /// The flags of every subcommand that reads a model.
 void add_model_flags(CLI::App& command, CommonOptions& common);

@@ -45,6 +45,10 @@ int Heavy::quantize(const QuantizeOptions& options, Console& console) const {
   return call("lathe_run_quantize", options, console);
 }
 
+int Heavy::prune(const PruneOptions& options, Console& console) const {
+  return call("lathe_run_prune", options, console);
+}
+
 int Heavy::compile(const CompileOptions& options, Console& console) const {
   return call("lathe_run_compile", options, console);
 }

@@ -92,6 +92,7 @@ int run(int argc, char** argv) {
   RunOptionsCli run_model;
   CompareOptionsCli compare;
   BenchOptions bench;
+  PruneOptions prune;
   CompileOptions compile;
   BatchOptions batch;
   ZooOptions zoo;
@@ -104,6 +105,11 @@ int run(int argc, char** argv) {
          return std::vector{quantize.model, quantize.data, quantize.eval};
        },
        [&](Console& console) { return heavy.quantize(quantize, console); }},
+      {add_prune(app, prune), &prune.common,
+       [&] {
+         return std::vector{prune.model, prune.data, prune.eval};
+       },
+       [&](Console& console) { return heavy.prune(prune, console); }},
       {add_compile(app, compile), &compile.common,
        [&] {
          return std::vector{compile.model, compile.verify};
@@ -163,6 +169,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // libgomp reads it when it is loaded: idle workers give a busy neighbour its core back.
   setenv("GOMP_SPINCOUNT", "1000", 0);
+  // The same for the workers of OpenBLAS, which spin 2^26 cycles by default.
+  setenv("OPENBLAS_THREAD_TIMEOUT", "4", 0);
   lathe::occupy_standard_descriptors();
   try {
     // Not for users: the child process that opens TorchScript files (load_torchscript.h).

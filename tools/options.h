@@ -53,6 +53,47 @@ struct QuantizeOptions {
   std::optional<int64_t> opset;
 };
 
+/// How a network is trained: fine-tuning of prune, and distill.
+struct TrainingOptions {
+  int64_t epochs = 0;
+  int64_t batch = 64;
+  std::string optimizer = "adam";   // adam | sgd | adamw
+  double lr = 1e-3;
+  std::string lr_schedule = "constant";  // constant | cosine | step
+  double weight_decay = 0;
+  double temperature = 3;
+  std::optional<double> alpha;  // share of the teacher; nullopt: 0.7 with labels, 1 without
+  std::string augment;          // list: flip, crop, jitter; empty: none
+  double ema = 0;               // decay of averaged weights; 0: none
+  bool freeze_bn = false;
+  std::string checkpoint;  // folder
+  bool resume = false;
+};
+
+struct PruneOptions {
+  CommonOptions common;
+  std::string model;
+  std::string sparsity;   // quantity: "50%"
+  std::string budget;     // "macs=50%", "params=", "bytes=", "latency="
+  std::string structure;  // element | 2:4 | block-1x4 | channel | unit; empty: by what is asked
+  std::string criterion = "l1";
+  std::string scope = "layer";        // layer | global
+  std::string schedule = "one-shot";  // one-shot | polynomial[:KEY=VALUE,…]
+  std::string round_to = "1";         // 1 | auto | N
+  std::string data;
+  std::string repair = "auto";  // auto | off
+  std::optional<int64_t> samples;  // of --data for repair and criteria; nullopt: 2000
+  std::string eval;
+  std::string metric;
+  std::string max_drop;
+  std::string latency = "auto";  // auto | off
+  bool sensitivity = false;
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  std::optional<int64_t> opset;
+  TrainingOptions training;  // epochs: --finetune-epochs
+};
+
 struct InspectOptions {
   CommonOptions common;
   std::string model;

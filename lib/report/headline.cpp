@@ -38,6 +38,13 @@ double excess(const json& gate) {
   return std::fabs(*observed - *limit) / std::max(std::fabs(*limit), 1e-12);
 }
 
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts)
+    if (!part.empty()) text += (text.empty() ? "" : " · ") + part;
+  return text;
+}
+
 std::string gates_sentence(const json& gates) {
   if (gates.empty()) return {};
   const auto count = [&gates](const char* verdict) {
@@ -72,10 +79,56 @@ std::string quality_sentence(const json& row) {
   return fmt::format("{} {}{:.2g} points", metric, points < 0 ? "−" : "+", std::fabs(points));
 }
 
+// "multiply-adds −50 % · 1.62x faster (CI 1.55–1.7)"; of a plan alone what it would remove.
+std::string prune_outcome(const json& report) {
+  const json& sizes = field(report, "sizes");
+  const json& plan = field(report, "plan");
+  std::vector<std::string> parts;
+  if (const std::string change = change_text_of(field(field(sizes, "before"), "macs"),
+                                                field(field(sizes, "after"), "macs"));
+      change != "–" && change != "±0 %")
+    parts.push_back("multiply-adds " + change);
+  double elements = 0;
+  double zeros = 0;
+  for (const json& row : list_field(plan, "weights")) {
+    elements += number_field(row, "elements").value_or(0);
+    zeros += number_field(row, "zeros").value_or(0);
+  }
+  if (zeros > 0 && elements > 0) {
+    parts.push_back(fmt::format("{}{:.3g} % of weights zero",
+                                sizes.is_object() ? "" : "plan: ", 100 * zeros / elements));
+    if (const std::string change = change_text_of(field(field(sizes, "before"), "compressed_bytes"),
+                                                  field(field(sizes, "after"), "compressed_bytes"));
+        change != "–")
+      parts.push_back("compressed " + change);
+  }
+  if (!sizes.is_object()) {
+    double channels = 0;
+    double removed = 0;
+    for (const json& row : list_field(plan, "groups")) {
+      channels += number_field(row, "size").value_or(0);
+      removed += number_field(row, "removed").value_or(0);
+    }
+    if (channels > 0)
+      parts.push_back(fmt::format("plan: {:.0f} of {:.0f} channels go", removed, channels));
+  }
+  parts.push_back(prune_speed_sentence(main_latency(report)));
+  return joined(parts);
+}
+
+// The quality of prune's last stage where no row of `quality` says it.
+std::string stages_sentence(const json& stages) {
+  if (stages.size() < 2) return {};
+  return quality_sentence({{"metric", field(stages.back(), "metric")},
+                           {"before", field(stages.front(), "value")},
+                           {"after", field(stages.back(), "value")}});
+}
+
 // A sentence for subcommands that measure no time.
 std::string outcome(const json& report) {
   const std::string command = text_field(field(report, "run"), "command");
   if (command == "quantize") return text_field(field(report, "quantize"), "coverage");
+  if (command == "prune") return prune_outcome(report);
   if (command != "compile") return {};
   const json& verification = field(report, "verification");
   if (!verification.is_object()) return "not verified";
@@ -133,6 +186,32 @@ std::string speed_sentence(const json& row) {
   return fmt::format("speed undecided: {}{}", speedup, interval);
 }
 
+const json& main_latency(const json& report) {
+  static const json nothing;
+  const auto key = [](const json& row) {
+    return std::pair(field(row, "simulated") == true,
+                     number_field(row, "after_ns").value_or(HUGE_VAL));
+  };
+  const json* best = nullptr;
+  for (const json& row : list_field(report, "latency"))
+    if (number_field(row, "speedup") && (best == nullptr || key(row) < key(*best))) best = &row;
+  return best != nullptr ? *best : nothing;
+}
+
+std::string prune_speed_sentence(const json& row) {
+  const auto speedup = number_field(row, "speedup");
+  if (!speedup || *speedup <= 0) return {};
+  const auto ci = interval_field(row);
+  std::string text = fmt::format("{:.3g}x faster", *speedup);
+  if (ci && ci->first <= 1 && ci->second >= 1)
+    text = fmt::format("speed undecided: {:.3g}x", *speedup);
+  else if (*speedup < 1)
+    text = fmt::format("{:.3g}x slower", 1 / *speedup);
+  if (ci && ci->first > 0 && (*speedup >= 1 || ci->second >= 1))
+    text += fmt::format(" (CI {:.3g}–{:.3g})", ci->first, ci->second);
+  return text + (field(row, "simulated") == true ? " (simulated)" : "");
+}
+
 std::string report_headline(const json& report) {
   std::vector<std::string> parts;
   if (const json& error = field(report, "error"); error.is_object()) {
@@ -164,10 +243,10 @@ std::string report_headline(const json& report) {
       parts.push_back("size " + change);
     if (const json& quality = list_field(report, "quality"); !quality.empty())
       parts.push_back(quality_sentence(quality[0]));
+    else
+      parts.push_back(stages_sentence(list_field(report, "stages")));
   }
-  std::string text;
-  for (const std::string& part : parts)
-    if (!part.empty()) text += (text.empty() ? "" : " · ") + part;
+  std::string text = joined(parts);
   if (text.empty()) text = "lathe " + text_field(field(report, "run"), "command");
   return text;
 }

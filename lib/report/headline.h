@@ -36,6 +36,12 @@ std::string change_text_of(const nlohmann::json& before, const nlohmann::json& a
 /// "1.64x faster (CI 1.34–2.07)" of one of comparison.cases; empty without a ratio.
 std::string speed_sentence(const nlohmann::json& row);
 
+/// Of prune: the row of report.latency that stands for all. With a speed-up, measured rather than
+/// simulated, and of the engine that runs the pruned model fastest; null without.
+const nlohmann::json& main_latency(const nlohmann::json& report);
+/// "1.62x faster (CI 1.55–1.7)", "1.8x faster (simulated)" of such a row; empty without a speed-up.
+std::string prune_speed_sentence(const nlohmann::json& row);
+
 /// Gates with failed ones first, the largest excess over the limit first; then the undecided.
 std::vector<const nlohmann::json*> worst_gates(const nlohmann::json& report);
 

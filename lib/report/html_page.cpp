@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "os/quantity.h"
 #include "report/fields.h"
 #include "report/headline.h"
@@ -101,6 +103,44 @@ void add_sweep_tiles(const json& report, Tiles& tiles) {
                 text_field(recommended, "metric"));
 }
 
+// Of prune: what is left of each size, the speed, and the metric at each stage.
+void add_prune_tiles(const json& report, Tiles& tiles) {
+  const json& before = field(field(report, "sizes"), "before");
+  const json& after = field(field(report, "sizes"), "after");
+  const auto add = [&](const char* name, const char* key, auto shown) {
+    const auto b = number_field(before, key);
+    const auto a = number_field(after, key);
+    if (!a) return;
+    std::string detail;
+    if (b && *b > 0) detail = fmt::format("{:.3g} % of {}", 100 * *a / *b, shown(before, key));
+    tiles.add(name, shown(after, key), detail);
+  };
+  add("file", "file_bytes", shown_bytes);
+  add("parameters", "params", shown_count);
+  add("multiply-adds", "macs", shown_count);
+  const json& latency = main_latency(report);
+  if (const auto speedup = number_field(latency, "speedup"))
+    tiles.add(
+        "speed-up", fmt::format("{:.3g}x", *speedup),
+        text_field(latency, "engine") + (field(latency, "simulated") == true ? ", simulated" : ""));
+  for (const json& row : list_field(report, "stages")) {
+    const std::string metric = text_field(row, "metric");
+    const auto drop = number_field(row, "drop");
+    const std::string name = metric + ", " + text_field(row, "stage");
+    tiles.add(name.c_str(), shown_metric(row, "value"),
+              drop && *drop != 0 ? "drop " + drop_text(metric, *drop) : "");
+  }
+}
+
+// Every row of `quality` is the metric of a stage, too.
+bool stages_say_quality(const json& report) {
+  const json& stages = list_field(report, "stages");
+  const json& rows = list_field(report, "quality");
+  return !stages.empty() && std::all_of(rows.begin(), rows.end(), [&stages](const json& row) {
+    return field(row, "metric") == field(stages.back(), "metric");
+  });
+}
+
 std::string tiles_of(const json& report) {
   Tiles tiles;
   const json& cases = list_field(report, "cases");
@@ -123,12 +163,16 @@ std::string tiles_of(const json& report) {
   }
   const json& before = model_before(report);
   const json& after = model_after(report);
-  tiles.add("file", shown_bytes(after, "file_bytes"),
-            against(field(before, "file_bytes"), field(after, "file_bytes")));
-  if (cases.empty())
+  const bool sized = number_field(field(field(report, "sizes"), "after"), "file_bytes").has_value();
+  if (!sized)
+    tiles.add("file", shown_bytes(after, "file_bytes"),
+              against(field(before, "file_bytes"), field(after, "file_bytes")));
+  add_prune_tiles(report, tiles);
+  if (cases.empty() && !sized)
     tiles.add("nodes", shown_number(after, "nodes"),
               against(field(before, "nodes"), field(after, "nodes")));
   for (const json& row : list_field(report, "quality")) {
+    if (stages_say_quality(report)) break;
     std::string detail;
     if (const auto drop = number_field(row, "drop");
         drop && metric_is_share(text_field(row, "metric")))
@@ -153,8 +197,9 @@ std::string to_html(const json& report) {
   out += "<title>" + html_escape(verdict_word(report) + ": " + subject_of(report)) + "</title>\n";
   out += "<style>" + std::string(html_style()) + "</style>\n</head>\n<body>\n<main>\n";
   out += head_of(report) + tiles_of(report) + html_gates(report) + html_warnings(report) +
-         html_before_after(report) + html_figures(report) + html_comparison(report) +
-         html_quality(report);
+         html_prune(report) + html_before_after(report) + html_figures(report) +
+         html_comparison(report);
+  if (!stages_say_quality(report)) out += html_quality(report);
   if (list_field(report, "cases").size() != 2 || !html_before_after(report).size())
     out += html_cases(report);
   out += html_ops(report) + html_verification(report) + html_layers(report) + html_plan(report) +

@@ -28,10 +28,21 @@ std::string html_plan(const nlohmann::json& report);
 std::string html_verification(const nlohmann::json& report);
 std::string html_steps(const nlohmann::json& report);
 
+// html_prune.cpp: of prune, all its sections; it calls the two below.
+std::string html_prune(const nlohmann::json& report);
+std::string html_sensitivity(const nlohmann::json& report);  // html_sensitivity.cpp
+std::string html_training(const nlohmann::json& report);     // html_training.cpp
+
+// html_prune.cpp: "41.2 M" of a million and more, "70.7 %" or "31.2 dB", and "5.60 points".
+std::string count_text(double count);
+std::string metric_text(const std::string& metric, double value);
+std::string drop_text(const std::string& metric, double drop);
+
 // How figures are shown; "–" with the reason as its title where one is absent.
 std::string shown_time(const nlohmann::json& object, const char* key);
 std::string shown_bytes(const nlohmann::json& object, const char* key);
 std::string shown_number(const nlohmann::json& object, const char* key);
+std::string shown_count(const nlohmann::json& object, const char* key);
 std::string shown_metric(const nlohmann::json& row, const char* key);
 
 }  // namespace lathe

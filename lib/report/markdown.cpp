@@ -116,6 +116,55 @@ std::string case_table(const json& cases) {
   return table.text();
 }
 
+std::string stage_table(const json& stages) {
+  Table table("Stages", {"stage", "metric", "value", "drop", "output SQNR", "samples", "time"});
+  for (const json& row : stages) {
+    const json& seconds = at(row, "seconds");
+    const json& level = at(row, "output_sqnr_db");
+    table.add({text_of(at(row, "stage")), text_of(at(row, "metric")), text_of(at(row, "value")),
+               text_of(at(row, "drop")),
+               level.is_number() ? fmt::format("{:.1f} dB", level.get<double>()) : text_of(level),
+               text_of(at(row, "samples")),
+               seconds.is_number() ? duration_text(1e9 * seconds.get<double>()) : "–"});
+  }
+  return table.text();
+}
+
+std::string size_table(const json& sizes) {
+  const json& before = at(sizes, "before");
+  const json& after = at(sizes, "after");
+  Table table("Sizes", {"", "before", "after", "change"});
+  const auto add = [&](const char* key, auto shown) {
+    if (at(before, key).is_null() && at(after, key).is_null()) return;
+    table.add({key, shown(at(before, key)), shown(at(after, key)),
+               change_of(at(before, key), at(after, key))});
+  };
+  for (const char* key : {"params", "macs"}) add(key, text_of);
+  for (const char* key : {"file_bytes", "compressed_bytes", "weights_bytes", "arena_bytes"})
+    add(key, bytes_of);
+  return table.text();
+}
+
+std::string latency_table(const json& rows) {
+  Table table("Latency", {"engine", "threads", "before", "after", "speed-up", "note"});
+  for (const json& row : rows) {
+    const json& speedup = at(row, "speedup");
+    std::string note = text_of(at(row, "note"));
+    if (at(row, "simulated") == true) note = "simulated" + (note == "–" ? "" : "; " + note);
+    table.add({text_of(at(row, "engine")), text_of(at(row, "threads")),
+               time_of(at(row, "before_ns")), time_of(at(row, "after_ns")),
+               speedup.is_number() ? fmt::format("{:.3g}x", speedup.get<double>()) : "–", note});
+  }
+  return table.text();
+}
+
+std::string note_list(const json& notes) {
+  std::string out;
+  for (const json& note : notes)
+    if (note.is_string()) out += "- " + text_of(note) + "\n";
+  return out.empty() ? out : "\n### Notes\n\n" + out;
+}
+
 }  // namespace
 
 std::string markdown_cell(std::string_view text) {
@@ -148,7 +197,13 @@ std::string report_markdown(const json& report) {
   out += gate_table(at(report, "gates"));
   out +=
       table_of(at(report, "quality"), "Quality", {"metric", "before", "after", "drop", "samples"});
-  out += model_table(model_before(report), model_after(report));
+  // Of prune: the sizes say more.
+  if (!at(report, "sizes").is_object())
+    out += model_table(model_before(report), model_after(report));
+  out += stage_table(at(report, "stages"));
+  out += size_table(at(report, "sizes"));
+  out += latency_table(at(report, "latency"));
+  out += note_list(at(report, "notes"));
   out += case_table(at(report, "cases"));
   out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});
   out += table_of(at(report, "artifacts"), "Artifacts", {"kind", "path", "bytes", "sha256"});

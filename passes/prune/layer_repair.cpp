@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "ir/error.h"
 #include "run/foreign_errors.h"
@@ -17,7 +18,15 @@ constexpr int64_t kPortionBytes = int64_t{1} << 27;
 // Samples: enough to keep threads busy. Sums depend on it, so it does not depend on the threads.
 constexpr int64_t kLeastPortion = 16;
 
+std::vector<at::Tensor> part_of(const std::vector<at::Tensor>& rows, size_t begin, bool held) {
+  std::vector<at::Tensor> part;
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (is_held_out(begin + i) == held) part.push_back(rows[i]);
+  return part;
+}
+
 at::Tensor to_doubles(const std::vector<at::Tensor>& rows) {
+  if (rows.empty()) return at::empty({0}, at::TensorOptions().dtype(at::kDouble));
   return at::cat(rows).to(at::kDouble).contiguous();
 }
 
@@ -79,11 +88,14 @@ void LayerRepair::walk(const RepairTarget& target, const std::vector<ValueId>& w
     rows.resize(end - begin);
     const SerialBlas serial;
     const SingleThreaded single;
-    const at::Tensor mine = to_doubles(rows);
-    const at::Tensor wanted = to_doubles(targets_.outputs(target, begin, end));
-    if (mine.size(0) != wanted.size(0))
-      throw bad_input("prune.shapes", "the pruned layer computes another shape");
-    take(mine, wanted);
+    const std::vector<at::Tensor> wanted = targets_.outputs(target, begin, end);
+    for (const bool held : {false, true}) {
+      const at::Tensor x = to_doubles(part_of(rows, begin, held));
+      const at::Tensor y = to_doubles(part_of(wanted, begin, held));
+      if (x.size(0) != y.size(0))
+        throw bad_input("prune.shapes", "the pruned layer computes another shape");
+      if (x.size(0) > 0) take(x, y, held);
+    }
     rows.assign(std::min(portion, targets_.samples() - end), {});
     base = end;
   });
@@ -92,6 +104,7 @@ void LayerRepair::walk(const RepairTarget& target, const std::vector<ValueId>& w
 void LayerRepair::fit(const RepairTarget& target, RepairRow& row) {
   const RepairLayer& layer = target.layer;
   NormalEquations equations(layer.groups, layer.inputs, layer.outputs);
+  NormalEquations judge(layer.groups, layer.inputs, layer.outputs);
   const int64_t width = layer.groups * layer.inputs;
   std::vector<ValueId> watched = {layer.input};
   if (target.beside.valid() && target.beside != layer.input) watched.push_back(target.beside);
@@ -101,27 +114,45 @@ void LayerRepair::fit(const RepairTarget& target, RepairRow& row) {
         const std::vector<int64_t> positions = targets_.positions(target, sample);
         const at::Tensor rows = input_rows(graph_, layer, values[0].tensor, positions);
         if (!target.beside.valid()) return rows;
-        const at::Tensor& beside = values.back().tensor;
+        const at::Tensor& beside = values[watched.size() - 1].tensor;
         const int64_t axis = channel_axis(graph_.node(layer.node).kind, beside.dim());
         return at::cat({rows, channel_rows(beside, axis, positions, {})}, 1);
       },
-      [&](const at::Tensor& rows, const at::Tensor& wanted) {
-        if (!target.beside.valid()) return equations.add(rows, wanted, options_.threads);
+      [&](const at::Tensor& rows, const at::Tensor& wanted, bool held) {
+        NormalEquations& sums = held ? judge : equations;
+        if (!target.beside.valid()) return sums.add(rows, wanted, options_.threads);
         const at::Tensor rest = wanted - rows.narrow(1, width, layer.channels());
-        equations.add(rows.narrow(1, 0, width), rest, options_.threads);
+        sums.add(rows.narrow(1, 0, width), rest, options_.threads);
       });
-  const double square = equations.squared_sum();
+  // With fewer than eight samples the fit judges itself.
+  NormalEquations& held = judge.rows() > 0 ? judge : equations;
+  const double square = held.squared_sum();
   const NormalEquations::Solution old{layer_weights(graph_, layer), layer_bias(graph_, layer)};
   equations.subtract(old);
-  const double before = equations.squared_sum();
+  if (&held != &equations) held.subtract(old);
+  const double before = held.squared_sum();
   refuse_non_finite(before);
-  NormalEquations::Solution change = equations.solve(options_.ridge, layer.bias_node.valid());
-  change.weight = as_stored(old.weight + change.weight) - old.weight;
-  const double after = equations.squared_error(change);
+  double after = before;
+  std::optional<NormalEquations::Solution> best;
+  for (const double factor : {1.0, 10.0, 100.0, 1e3, 1e4}) {
+    NormalEquations::Solution change =
+        equations.solve(factor * options_.ridge, layer.bias_node.valid());
+    change.weight = as_stored(old.weight + change.weight) - old.weight;
+    const double error = held.squared_error(change);
+    if (error > after) {
+      if (best) break;  // worse from here on
+      continue;
+    }
+    after = error;
+    best = std::move(change);
+  }
   set_errors(row, equations.rows(), square, before, after);
-  if (after > before) return;
-  store_weights(graph_, layer, old.weight + change.weight);
-  if (layer.bias_node.valid()) add_to_bias(graph_, layer, change.shift);
+  if (!best) {
+    row.note = "no change is better on samples that were held out";
+    return;
+  }
+  store_weights(graph_, layer, old.weight + best->weight);
+  if (layer.bias_node.valid()) add_to_bias(graph_, layer, best->shift);
 }
 
 void LayerRepair::shift(const RepairTarget& target, RepairRow& row) {
@@ -137,7 +168,7 @@ void LayerRepair::shift(const RepairTarget& target, RepairRow& row) {
         const int64_t axis = channel_axis(graph_.node(layer.node).kind, value.dim());
         return channel_rows(value, axis, targets_.positions(target, sample), {});
       },
-      [&](const at::Tensor& now, const at::Tensor& y) {
+      [&](const at::Tensor& now, const at::Tensor& y, bool) {
         const at::Tensor rest = y - now;
         sums += rest.sum(0);
         square += y.square().sum().item<double>();

@@ -26,7 +26,9 @@ class LayerRepair {
   /// Rows of one sample, of the watched values.
   using ReadRows = std::function<at::Tensor(size_t sample, const Values& values)>;
   /// Rows of a portion of samples, and what the dense network computed at them; both in double.
-  using TakeRows = std::function<void(const at::Tensor& rows, const at::Tensor& wanted)>;
+  /// `held`: of samples that nothing is fitted to.
+  using TakeRows =
+      std::function<void(const at::Tensor& rows, const at::Tensor& wanted, bool held)>;
 
   /// `width`: columns of the rows.
   void walk(const RepairTarget& target, const std::vector<ValueId>& watched, size_t stage,

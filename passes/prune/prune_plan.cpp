@@ -45,6 +45,20 @@ std::vector<int32_t> ranked(const std::vector<double>& scores) {
   return ranking;
 }
 
+[[noreturn]] void throw_nothing_prunable(const PrunePlan& plan) {
+  constexpr size_t kNamed = 6;
+  std::string message = "nothing can be pruned";
+  for (size_t i = 0; i < plan.groups.size() && i < kNamed; ++i)
+    message += fmt::format("{} {}: {}", i == 0 ? ":" : ";",
+                           escape_untrusted(plan.groups[i].name, 60),
+                           escape_untrusted(plan.groups[i].reason, 200));
+  if (plan.groups.size() > kNamed)
+    message += fmt::format("; and {} groups more", plan.groups.size() - kNamed);
+  if (plan.groups.empty()) message += ": no layer of the top graph has constant weights to slice";
+  throw bad_input("prune.nothing", message, {},
+                  "--structure element masks single weights and needs no groups");
+}
+
 }  // namespace
 
 KeptChannels PrunePlan::kept() const {
@@ -93,13 +107,7 @@ RemovalOrder::RemovalOrder(const Graph& graph, const std::vector<ChannelGroup>& 
     }
     start_.groups.push_back(std::move(row));
   }
-  if (order_.empty()) {
-    const std::string first = groups.empty() ? std::string() : start_.groups[0].reason;
-    throw bad_input(
-        "prune.nothing", "no group of channels can be pruned",
-        groups.empty() ? std::string() : "group " + escape_untrusted(groups[0].name),
-        first.empty() ? "--structure element needs no groups" : escape_untrusted(first));
-  }
+  if (order_.empty() && !options.allow_nothing) throw_nothing_prunable(start_);
   std::stable_sort(order_.begin(), order_.end(), [](const Channel& a, const Channel& b) {
     return std::tie(a.key, a.group, a.index) < std::tie(b.key, b.group, b.index);
   });
@@ -135,15 +143,32 @@ PrunePlan RemovalOrder::plan(int64_t count) const {
   return finish(std::move(removed));
 }
 
+int64_t RemovalOrder::original_size(const GroupPlan& group) const {
+  const auto found = options_.original_sizes.find(group.name);
+  return found == options_.original_sizes.end() ? group.size
+                                                : std::max<int64_t>(group.size, found->second);
+}
+
+PrunePlan RemovalOrder::plan_counts(const std::vector<int64_t>& removed) const {
+  std::vector<int64_t> counts(start_.groups.size(), 0);
+  for (size_t i = 0; i < counts.size() && i < removed.size(); ++i)
+    if (start_.groups[i].prunable)
+      counts[i] = std::clamp<int64_t>(removed[i], 0, start_.groups[i].size - 1);
+  return finish(std::move(counts));
+}
+
 PrunePlan RemovalOrder::plan_sparsity(double sparsity) const {
-  if (options_.scope == PruneScope::kGlobal)
-    return plan(start_.channels - kept_count(sparsity, start_.channels));
-  std::vector<int64_t> removed(start_.groups.size(), 0);
-  for (size_t i = 0; i < removed.size(); ++i) {
-    const int64_t size = start_.groups[i].size;
-    removed[i] = std::min(size - kept_count(sparsity, size), size - 1);
+  if (options_.scope == PruneScope::kGlobal) {
+    int64_t original = 0;
+    for (const GroupPlan& group : start_.groups)
+      if (group.prunable) original += original_size(group);
+    const int64_t kept = kept_count(sparsity, original);
+    return plan(std::max<int64_t>(0, start_.channels - kept));
   }
-  return finish(std::move(removed));
+  std::vector<int64_t> removed(start_.groups.size(), 0);
+  for (size_t i = 0; i < removed.size(); ++i)
+    removed[i] = start_.groups[i].size - kept_count(sparsity, original_size(start_.groups[i]));
+  return plan_counts(removed);
 }
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,11 @@ struct ChoiceOptions {
   int64_t round_to = 1;
   /// Only for groups of at least four times as many channels (--round-to auto).
   bool round_large_only = false;
+  /// Nothing prunable is no error: the plan is then empty.
+  bool allow_nothing = false;
+  /// Channels that groups had before they were first pruned, by name, where that is known: sparsity
+  /// is a share of these, so that a pruned network at the same sparsity loses nothing more.
+  std::map<std::string, int64_t> original_sizes;
 };
 
 /// float32 lanes of the profile's widest vectors: 16 with AVX-512, 8 with AVX, 4 with SSE, NEON and
@@ -56,7 +62,7 @@ int64_t vector_width(const Profile& profile);
 /// by group, then by index (the earlier goes first). Each group's best channel never goes.
 class RemovalOrder {
  public:
-  /// Throws Error (exit 3) when no group can be pruned.
+  /// Throws Error (exit 3) that says of each group why, when none can be pruned.
   RemovalOrder(const Graph& graph, const std::vector<ChannelGroup>& groups,
                const std::vector<GroupScores>& scores, const ChoiceOptions& options);
 
@@ -68,6 +74,8 @@ class RemovalOrder {
   /// one), or of all prunable groups together (kGlobal), before rounding up. Throws Error (exit 2)
   /// for a sparsity outside 0..1.
   PrunePlan plan_sparsity(double sparsity) const;
+  /// The plan with so many channels of each group gone, the weakest of it; at least one stays.
+  PrunePlan plan_counts(const std::vector<int64_t>& removed) const;
 
  private:
   struct Channel {
@@ -78,6 +86,7 @@ class RemovalOrder {
 
   PrunePlan finish(std::vector<int64_t> removed) const;
   int64_t rounded_up(int64_t kept, int64_t size) const;
+  int64_t original_size(const GroupPlan& group) const;
 
   ChoiceOptions options_;
   PrunePlan start_;

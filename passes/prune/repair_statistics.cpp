@@ -39,7 +39,7 @@ void LayerRepair::estimate_statistics(const RepairTarget& target, RepairRow& row
         counts[sample] = position_count(value, 1);
         return channel_rows(value, 1, targets_.positions(target, sample), {});
       },
-      [&](const at::Tensor& x, const at::Tensor& y) {
+      [&](const at::Tensor& x, const at::Tensor& y, bool) {
         inputs.push_back(x);
         outputs.push_back(y);
       });

@@ -148,8 +148,10 @@ class Run {
     Batch out;
     for (size_t i = 0; i < batch.inputs.size(); ++i) {
       const int64_t axis = i < data_.input_axes.size() ? data_.input_axes[i] : 0;
+      // A sample may be more than one row.
+      const int64_t rows = axis < 0 ? 0 : batch.inputs[i].size(axis) / options_.accumulation;
       out.inputs.push_back(axis < 0 ? batch.inputs[i]
-                                    : batch.inputs[i].narrow(axis, part * size, size));
+                                    : batch.inputs[i].narrow(axis, part * rows, rows));
     }
     for (const at::Tensor& target : batch.targets) {
       const int64_t share = target.size(0) / options_.accumulation;

@@ -226,6 +226,13 @@ std::vector<at::Tensor> TrainableGraph::evaluate(const std::vector<at::Tensor>& 
   return run(*inference_, inputs, false, options);
 }
 
+std::vector<std::pair<std::string, at::Tensor>> TrainableGraph::averages() const {
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  for (const Average& average : averages_)
+    all.emplace_back("average/" + graph_.value(average.value).name, average.kept);
+  return all;
+}
+
 Graph TrainableGraph::trained() const {
   Graph result = graph_;
   const auto put = [&](ValueId id, const at::Tensor& tensor, DType dtype) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ir/graph.h"
@@ -82,6 +83,10 @@ class TrainableGraph {
   /// The same outputs as at inference, without autograd. May be called from several threads.
   std::vector<at::Tensor> evaluate(const std::vector<at::Tensor>& inputs,
                                    const ForwardOptions& options = {}) const;
+
+  /// The averages of BatchNormalization after the last complete step, under the names that they
+  /// have in state(); not copied.
+  std::vector<std::pair<std::string, at::Tensor>> averages() const;
 
   /// The given graph with what was learned.
   Graph trained() const;

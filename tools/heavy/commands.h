@@ -7,6 +7,7 @@
 namespace lathe {
 
 int run_quantize(const QuantizeOptions& options, Console& console);
+int run_prune(const PruneOptions& options, Console& console);
 int run_compile(const CompileOptions& options, Console& console);
 int run_run(const RunOptionsCli& options, Console& console);
 int run_compare(const CompareOptionsCli& options, Console& console);

@@ -28,6 +28,10 @@ int lathe_run_quantize(const lathe::QuantizeOptions& options, lathe::Console& co
   return lathe::converted(lathe::run_quantize, options, console);
 }
 
+int lathe_run_prune(const lathe::PruneOptions& options, lathe::Console& console) {
+  return lathe::converted(lathe::run_prune, options, console);
+}
+
 int lathe_run_compile(const lathe::CompileOptions& options, lathe::Console& console) {
   return lathe::converted(lathe::run_compile, options, console);
 }

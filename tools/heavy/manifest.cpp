@@ -32,15 +32,13 @@ json pass_rows(const Report& report) {
   return rows;
 }
 
-void put_arena(json& manifest, const Graph& graph, const Profile& profile) {
-  std::optional<int64_t> bytes;
-  const std::vector<BufferRequest> requests = activation_buffers(graph);
-  if (requests.size() <= kMaxPlannedValues)
-    bytes = plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
-  put_or_reason(manifest, "arena_bytes", bytes, "too many values to plan");
-}
-
 }  // namespace
+
+std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile) {
+  const std::vector<BufferRequest> requests = activation_buffers(graph);
+  if (requests.size() > kMaxPlannedValues) return std::nullopt;
+  return plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
+}
 
 int64_t count_nodes(const Graph& graph) {
   int64_t count = 0;
@@ -116,7 +114,8 @@ json manifest_json(const Report& report, const Graph& before, const Graph& after
                    {"activation_fusions", fusion_rows(after)},
                    {"expected_environment",
                     {{"engine", engine}, {"profile", profile.name}, {"isa", profile.cpu.isa}}}};
-  put_arena(manifest, after, profile);
+  put_or_reason(manifest, "arena_bytes", planned_arena_bytes(after, profile),
+                "too many values to plan");
   return manifest;
 }
 

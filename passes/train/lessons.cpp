@@ -1,0 +1,99 @@
+#include "train/lessons.h"
+
+#include <fmt/format.h>
+
+#include "ir/error.h"
+#include "train/losses.h"
+
+namespace lathe {
+namespace {
+
+at::Tensor mixed(const Lesson& lesson, const at::Tensor& output, const at::Tensor& teacher,
+                 const at::Tensor& labels, double temperature) {
+  const TaughtOutput& told = lesson.told;
+  if (told.classes) {
+    MixtureOptions options;
+    options.alpha = told.teacher_share;
+    options.temperature = temperature;
+    const at::Tensor classes =
+        told.label_share > 0 ? labels.reshape(output.select(1, 0).sizes()) : at::Tensor();
+    return distillation_mixture(
+        output, teacher.defined() ? teacher.to(output.scalar_type()) : teacher, classes, options);
+  }
+  at::Tensor loss;
+  const auto add = [&](const at::Tensor& target, double share) {
+    if (share <= 0) return;
+    const at::Tensor part = mean_squared_error(output, target) * (share / told.variance);
+    loss = loss.defined() ? loss + part : part;
+  };
+  add(teacher, told.teacher_share);
+  add(labels, told.label_share);
+  return loss;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> sample_inputs(const SampleSource& source, size_t index) {
+  std::vector<at::Tensor> inputs;
+  for (const Tensor& tensor : source.sample(index)) {
+    const RuntimeValue value = to_runtime(tensor);
+    if (!value.is_tensor())
+      throw bad_input("train.inputs", "an input is no tensor of numbers", {},
+                      "such a model cannot be trained");
+    // Augmentation computes in float32.
+    inputs.push_back(value.dtype == DType::kFloat16 || value.dtype == DType::kBFloat16
+                         ? value.tensor.to(at::kFloat)
+                         : value.tensor);
+  }
+  return inputs;
+}
+
+std::string loss_text(const Lesson& lesson, double temperature) {
+  const TaughtOutput& told = lesson.told;
+  std::string text;
+  const auto add = [&](double share, const std::string& what) {
+    if (share <= 0) return;
+    if (!text.empty()) text += " + ";
+    text += share < 1 ? fmt::format("{:.3g} {}", share, what) : what;
+  };
+  const std::string squared = fmt::format("squared error / {:.3g}", told.variance);
+  add(told.teacher_share, told.classes
+                              ? fmt::format("distillation at temperature {:.3g}", temperature)
+                              : squared + " against the teacher");
+  add(told.label_share, told.classes ? "cross-entropy" : squared + " against the labels");
+  return text;
+}
+
+at::Tensor Lessons::loss(const std::vector<at::Tensor>& outputs, const Batch& batch) const {
+  const size_t first = has_labels() ? 1 : 0;
+  std::vector<at::Tensor> taught;
+  if (teacher && cache.empty())
+    taught = teacher->outputs(batch.inputs, static_cast<int64_t>(batch.samples.size()), check);
+  else
+    taught.assign(batch.targets.begin() + static_cast<std::ptrdiff_t>(first), batch.targets.end());
+  at::Tensor sum;
+  size_t next = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Lesson& lesson = all[i];
+    const at::Tensor from_teacher = lesson.from_teacher ? taught.at(next++) : at::Tensor();
+    const at::Tensor labels = i == label_lesson ? batch.targets.at(0) : at::Tensor();
+    const at::Tensor part = mixed(lesson, batch_first(outputs.at(i), lesson.student), from_teacher,
+                                  labels, temperature);
+    sum = sum.defined() ? sum + part : part;
+  }
+  return sum;
+}
+
+Sample Lessons::sample(const SampleSource& source, const std::function<Tensor(size_t)>& labels,
+                       size_t index) const {
+  Sample sample{sample_inputs(source, index), {}};
+  if (has_labels())
+    sample.targets.push_back(label_target(labels(index), *all[label_lesson].labels, first_output));
+  for (const at::Tensor& known : cache) {
+    const int64_t rows = known.size(0) / static_cast<int64_t>(count);
+    sample.targets.push_back(known.narrow(0, static_cast<int64_t>(index) * rows, rows));
+  }
+  return sample;
+}
+
+}  // namespace lathe

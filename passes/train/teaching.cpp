@@ -1,0 +1,275 @@
+#include "train/teaching.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "ir/error.h"
+#include "run/foreign_errors.h"
+#include "train/batch_loader.h"
+#include "train/lessons.h"
+
+namespace lathe {
+namespace {
+
+constexpr size_t kProbedSamples = 64;  // for the variance of the teacher's outputs
+
+int64_t axis_of(const std::vector<int64_t>& axes, size_t index) {
+  return index < axes.size() ? axes[index] : 0;
+}
+
+void check_options(const TeachingOptions& options, bool teacher, bool labels) {
+  const auto refuse = [](std::string what, const char* where, std::string hint) {
+    return bad_usage("train.teaching", std::move(what), where, std::move(hint));
+  };
+  if (!teacher && !labels)
+    throw refuse("there is nothing to learn from", "--data", "give data with labels, or a teacher");
+  if (!(options.temperature > 0 && std::isfinite(options.temperature)))
+    throw refuse(fmt::format("a temperature of {}", options.temperature), "--temperature",
+                 "it must be above 0; 2 to 8 are usual");
+  if (!options.alpha) return;
+  if (!(*options.alpha >= 0 && *options.alpha <= 1))
+    throw refuse(fmt::format("alpha {}", *options.alpha), "--alpha",
+                 "the teacher's share is within 0..1");
+  if (*options.alpha < 1 && !labels)
+    throw refuse(fmt::format("alpha {} needs labels, and the data have none", *options.alpha),
+                 "--alpha", "add \"labels\" to the data's spec, or leave --alpha out");
+}
+
+size_t partner_of(const Graph& student, size_t index, const Graph& teacher) {
+  const std::string& name = student.value(student.outputs()[index]).name;
+  for (size_t i = 0; i < teacher.outputs().size(); ++i)
+    if (teacher.value(teacher.outputs()[i]).name == name) return i;
+  return index;
+}
+
+class Maker {
+ public:
+  Maker(const Graph& student, const Graph* teacher, const SampleSource& source,
+        const std::function<Tensor(size_t)>& labels, const TeachingOptions& options)
+      : student_(student),
+        teacher_(teacher),
+        source_(source),
+        labels_(labels),
+        options_(options),
+        lessons_(std::make_shared<Lessons>()) {}
+
+  Teaching make() {
+    check_options(options_, teacher_ != nullptr, static_cast<bool>(labels_));
+    if (source_.count == 0) throw bad_input("train.data", "there are no samples");
+    if (teacher_ != nullptr && teacher_->inputs().size() != student_.inputs().size())
+      throw bad_input("train.teacher",
+                      fmt::format("the teacher has {} inputs, the student {}",
+                                  teacher_->inputs().size(), student_.inputs().size()),
+                      {}, "both must take the same inputs");
+    lessons_->count = source_.count;
+    lessons_->temperature = options_.temperature;
+    lessons_->check = options_.check;
+    const std::vector<at::Tensor> outputs = outputs_of(student_);
+    for (size_t i = 0; i < outputs.size(); ++i) add_lesson(i, outputs[i]);
+    if (lessons_->all.empty())
+      throw bad_input("train.outputs", "no output of the model can be compared with anything", {},
+                      result_.notes.empty() ? "" : result_.notes.front());
+    if (teacher_ != nullptr) ask_teacher();
+    return finish();
+  }
+
+ private:
+  std::vector<at::Tensor> outputs_of(const Graph& graph) const {
+    std::vector<RuntimeValue> inputs;
+    for (const Tensor& tensor : source_.sample(0)) inputs.push_back(to_runtime(tensor));
+    std::vector<at::Tensor> outputs;
+    for (const RuntimeValue& output : Interpreter(graph).run(std::move(inputs)))
+      outputs.push_back(output.is_tensor() ? output.tensor : at::Tensor());
+    return outputs;
+  }
+
+  void leave_out(size_t index, const char* why) {
+    result_.notes.push_back(
+        fmt::format("output {} is not trained on: {}",
+                    escape_untrusted(student_.value(student_.outputs()[index]).name), why));
+  }
+
+  void add_lesson(size_t index, const at::Tensor& output) {
+    if (!output.defined() || !output.is_floating_point())
+      return leave_out(index, "it holds no floating-point numbers");
+    const int64_t axis = axis_of(options_.student_axes.outputs, index);
+    if (axis < 0) return leave_out(index, "it is the same for all samples");
+    Lesson lesson;
+    lesson.told.name = student_.value(student_.outputs()[index]).name;
+    lesson.student = taught_value(student_, index, axis, output.dim());
+    if (teacher_ != nullptr) lesson.from_teacher = find_partner(index, output, lesson);
+    bool classes = lesson.student.class_axis >= 0;
+    if (labels_ && index == 0) add_labels(output, classes, lesson);
+    classes = classes || (lesson.labels && lesson.labels->classes);
+    if (!lesson.from_teacher && !lesson.labels)
+      return leave_out(index, "nothing says what it should be");
+    lesson.told.classes = classes;
+    if (classes && lesson.student.class_axis < 0) lesson.student.class_axis = 1;
+    if (lesson.from_teacher && classes) lesson.teacher.class_axis = lesson.student.class_axis;
+    const double alpha = options_.alpha.value_or(0.7);
+    lesson.told.teacher_share = !lesson.from_teacher ? 0 : !lesson.labels ? 1 : alpha;
+    lesson.told.label_share = lesson.labels ? 1 - lesson.told.teacher_share : 0;
+    // At one of the ends the other side need not be computed.
+    lesson.from_teacher = lesson.told.teacher_share > 0;
+    if (lesson.told.label_share <= 0) lesson.labels.reset();
+    if (lesson.labels) lessons_->label_lesson = lessons_->all.size();
+    lessons_->all.push_back(std::move(lesson));
+  }
+
+  // Whether the teacher has this output.
+  bool find_partner(size_t index, const at::Tensor& output, Lesson& lesson) {
+    const size_t partner = partner_of(student_, index, *teacher_);
+    if (partner >= teacher_->outputs().size()) return false;
+    if (teacher_outputs_.empty()) teacher_outputs_ = outputs_of(*teacher_);
+    const at::Tensor& theirs = teacher_outputs_[partner];
+    if (!theirs.defined() || theirs.sizes() != output.sizes())
+      throw bad_input("train.teacher", "student and teacher give outputs of different shapes",
+                      "output " + escape_untrusted(lesson.told.name),
+                      "a teacher has the student's classes and resolution");
+    const int64_t axis = axis_of(options_.teacher_axes.outputs, partner);
+    lesson.teacher = taught_value(*teacher_, partner, axis < 0 ? 0 : axis, theirs.dim());
+    // Only one of them may end in a Softmax: what the other one gives are logits then.
+    lesson.student.class_axis = std::max(lesson.student.class_axis, lesson.teacher.class_axis);
+    return true;
+  }
+
+  void add_labels(const at::Tensor& output, bool known_classes, Lesson& lesson) {
+    TaughtValue place = lesson.student;
+    if (place.class_axis < 0 && output.dim() >= 2 && place.batch_axis != 1) place.class_axis = 1;
+    lessons_->first_output = batch_first(output, place).detach();
+    lesson.labels = fit_labels(labels_, source_.count, lessons_->first_output, known_classes);
+    if (lesson.labels) {
+      lesson.told.variance = lesson.labels->variance;
+      // Numbers lie as the output does.
+      if (!lesson.labels->classes) lessons_->first_output = batch_first(output, lesson.student);
+      return;
+    }
+    const std::string shape = shape_text(labels_(0).shape());
+    if (teacher_ == nullptr)
+      throw bad_input("train.labels",
+                      fmt::format("labels of shape {} do not fit the output", shape),
+                      "output " + escape_untrusted(lesson.told.name),
+                      "a class a sample or pixel, or numbers of the output's shape");
+    result_.notes.push_back(fmt::format(
+        "labels of shape {} do not fit the output: the teacher alone is followed", shape));
+  }
+
+  void ask_teacher() {
+    std::vector<TaughtValue> values;
+    for (const Lesson& lesson : lessons_->all)
+      if (lesson.from_teacher) values.push_back(lesson.teacher);
+    if (values.empty()) return;
+    const BatchForm& form = options_.teacher_axes;
+    lessons_->teacher.emplace(*teacher_, values, form.free, form.inputs);
+    const std::vector<size_t> probed = spread_samples(source_.count, kProbedSamples);
+    const std::vector<at::Tensor> outputs = asked(plain_batch(probed));
+    int64_t numbers = 0;
+    size_t next = 0;
+    for (Lesson& lesson : lessons_->all) {
+      if (!lesson.from_teacher) continue;
+      const at::Tensor& output = outputs[next++];
+      numbers += output.numel();
+      if (!lesson.told.classes) lesson.told.variance = variance_or_one(output);
+    }
+    const double bytes = static_cast<double>(numbers) * 4 / static_cast<double>(probed.size()) *
+                         static_cast<double>(source_.count);
+    if (!options_.inputs_change && bytes <= static_cast<double>(options_.cache_bytes))
+      fill_cache(outputs.size());
+  }
+
+  TrainingData plain_data() const {
+    TrainingData data;
+    data.count = source_.count;
+    data.input_axes = options_.student_axes.inputs;
+    data.sample = [source = source_](size_t i) { return Sample{sample_inputs(source, i), {}}; };
+    return data;
+  }
+
+  Batch plain_batch(const std::vector<size_t>& samples) const {
+    return make_batch(plain_data(), samples);
+  }
+
+  std::vector<at::Tensor> asked(const Batch& batch) const {
+    return lessons_->teacher->outputs(batch.inputs, static_cast<int64_t>(batch.samples.size()),
+                                      options_.check);
+  }
+
+  // In an order of its own, so that a sample's outputs are the same bits after a resume.
+  void fill_cache(size_t outputs) {
+    const auto batch = static_cast<size_t>(std::max<int64_t>(options_.batch, 1));
+    const TrainingData data = plain_data();
+    BatchLoader loader([&](int64_t step) {
+      const size_t first = static_cast<size_t>(step) * batch;
+      std::vector<size_t> samples(std::min(batch, data.count - first));
+      std::iota(samples.begin(), samples.end(), first);
+      return make_batch(data, samples);
+    });
+    std::vector<std::vector<at::Tensor>> parts(outputs);
+    for (size_t first = 0; first < data.count; first += batch) {
+      const auto step = static_cast<int64_t>(first / batch);
+      const Batch samples = loader.take(step);
+      if (first + batch < data.count) loader.prefetch(step + 1);
+      const std::vector<at::Tensor> found = asked(samples);
+      for (size_t i = 0; i < outputs; ++i) parts[i].push_back(found[i].clone());
+      if (options_.progress) options_.progress(first + samples.samples.size(), data.count);
+    }
+    try {
+      for (const std::vector<at::Tensor>& part : parts) lessons_->cache.push_back(at::cat(part));
+    } catch (...) {
+      rethrow_foreign("the teacher's outputs of all samples");
+    }
+  }
+
+  Teaching finish() {
+    result_.data = plain_data();
+    result_.data.sample = [lessons = lessons_, source = source_, labels = labels_](size_t i) {
+      return lessons->sample(source, labels, i);
+    };
+    result_.loss = [lessons = lessons_](const std::vector<at::Tensor>& outputs,
+                                        const Batch& batch) {
+      return lessons->loss(outputs, batch);
+    };
+    for (Lesson& lesson : lessons_->all) {
+      lesson.told.loss = loss_text(lesson, options_.temperature);
+      result_.outputs.push_back(lesson.student.value);
+      result_.taught.push_back(lesson.told);
+    }
+    result_.cached = !lessons_->cache.empty();
+    return std::move(result_);
+  }
+
+  const Graph& student_;
+  const Graph* teacher_;
+  const SampleSource& source_;
+  const std::function<Tensor(size_t)>& labels_;
+  const TeachingOptions& options_;
+  std::shared_ptr<Lessons> lessons_;
+  std::vector<at::Tensor> teacher_outputs_;  // on the first sample
+  Teaching result_;
+};
+
+}  // namespace
+
+std::string Teaching::description() const {
+  std::string text;
+  for (const TaughtOutput& output : taught) {
+    if (!text.empty()) text += "; ";
+    if (taught.size() > 1) text += escape_untrusted(output.name) + ": ";
+    text += output.loss;
+  }
+  return text;
+}
+
+Teaching make_teaching(const Graph& student, const Graph* teacher, const SampleSource& source,
+                       const std::function<Tensor(size_t)>& labels,
+                       const TeachingOptions& options) {
+  return Maker(student, teacher, source, labels, options).make();
+}
+
+}  // namespace lathe

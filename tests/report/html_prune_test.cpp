@@ -1,0 +1,354 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validator.hpp>
+
+#include "report/headline.h"
+#include "report/html_page.h"
+#include "report/html_sections.h"
+#include "report/markdown.h"
+#include "report/report.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kEvil = "</style><script>alert(1)</script>\"'><img src=x onerror=1>";
+
+size_t count_of(const std::string& text, std::string_view part) {
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++count;
+  return count;
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
+
+bool schema_accepts(const json& report) {
+  std::ifstream file(LATHE_SOURCE_DIR "/lib/report/schema/lathe.report.schema.json");
+  REQUIRE(file.good());
+  const json schema_json = json::parse(file);
+  valijson::Schema schema;
+  valijson::SchemaParser parser;
+  parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(schema_json), schema);
+  valijson::Validator validator;
+  return validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), nullptr);
+}
+
+// A ResNet of `groups` groups to half of its multiply-adds: everything that prune can say.
+json prune_report(int groups = 9) {
+  Report base;
+  base.run.command = "prune";
+  json report = to_json(base);
+  report["plan"] = {{"structure", "channel"},
+                    {"criterion", "l1"},
+                    {"scope", "global"},
+                    {"target", {{"kind", "budget"}, {"metric", "macs"}, {"share", 0.5}}},
+                    {"cost_share", 0.4985},
+                    {"groups", json::array()},
+                    {"weights", json::array()},
+                    {"blocked", 2}};
+  report["repair"] = json::array();
+  report["sensitivity"] = {{"metric", "top1"}, {"dense", 0.763}, {"rows", json::array()}};
+  for (int i = 0; i < groups; ++i) {
+    const std::string name = fmt::format("/layer{}/conv{}/Conv", i / 4 + 1, i % 4 + 1);
+    const int size = 16 << std::min(i / 4, 5);
+    const int kept = size - size * (i % 7 + 1) / 10;
+    report["plan"]["groups"].push_back(
+        {{"group", name},
+         {"description", fmt::format("{} ({} channels), through BatchNormalization; read by "
+                                     "/layer{}/conv{}/Conv",
+                                     name, size, (i + 1) / 4 + 1, (i + 1) % 4 + 1)},
+         {"size", size},
+         {"kept", kept},
+         {"removed", size - kept},
+         {"reason", ""},
+         {"prunable", true},
+         {"note", ""}});
+    report["repair"].push_back({{"node", name},
+                                {"node_type", "Conv"},
+                                {"method", i % 5 == 4 ? "bias" : "least-squares"},
+                                {"rows", 50000},
+                                {"error_before", 0.6 / (i + 1)},
+                                {"error_after", 0.05 / (i + 1)},
+                                {"note", ""}});
+    for (int step = 1; step <= 9; ++step)
+      report["sensitivity"]["rows"].push_back(
+          {{"group", name},
+           {"size", size},
+           {"sparsity", step / 10.0},
+           {"kept", size - size * step / 10},
+           {"value", 0.763 - 0.6 * std::pow(step / 10.0, 2 + i % 3) / (1 + i % 8)}});
+  }
+  report["plan"]["groups"].push_back({{"group", "conv_in"},
+                                      {"description", "conv_in (16 channels)"},
+                                      {"size", 16},
+                                      {"kept", 16},
+                                      {"removed", 0},
+                                      {"reason", "reaches the output logits"},
+                                      {"prunable", false},
+                                      {"note", ""}});
+  const auto stage = [](const char* name, double value, double seconds) {
+    return json{{"stage", name},         {"metric", "top1"},          {"value", value},
+                {"drop", 0.763 - value}, {"output_sqnr_db", nullptr}, {"samples", 10000},
+                {"seconds", seconds}};
+  };
+  report["stages"] = {stage("dense", 0.763, 3.1), stage("removed", 0.42, 0.4),
+                      stage("repaired", 0.707, 21), stage("fine-tuned", 0.742, 240)};
+  report["stages"][1]["output_sqnr_db"] = 3.25;
+  report["sizes"] = {{"before",
+                      {{"params", 272474},
+                       {"macs", 41227520},
+                       {"file_bytes", 1101004},
+                       {"compressed_bytes", 1001004},
+                       {"weights_bytes", 1089896},
+                       {"arena_bytes", 262144}}},
+                     {"after",
+                      {{"params", 142210},
+                       {"macs", 20551168},
+                       {"file_bytes", 579866},
+                       {"compressed_bytes", 527000},
+                       {"weights_bytes", 568840},
+                       {"arena_bytes", nullptr},
+                       {"arena_bytes_reason", "a shape is not known"}}}};
+  report["latency"] = {{{"engine", "torchscript"},
+                        {"threads", 1},
+                        {"before_ns", 4.1e6},
+                        {"after_ns", 2.5e6},
+                        {"speedup", 1.64},
+                        {"ci95", {1.59, 1.7}},
+                        {"simulated", false},
+                        {"note", ""}},
+                       {{"engine", "x86-64-vnni"},
+                        {"threads", 1},
+                        {"before_ns", 9e5},
+                        {"after_ns", 5e5},
+                        {"speedup", 1.8},
+                        {"ci95", nullptr},
+                        {"simulated", true},
+                        {"note", "rates of the profile"}}};
+  report["training"] = {{"epochs", json::array()},  {"teacher", true},       {"labels", true},
+                        {"seconds", 238.4},         {"samples_per_s", 2100}, {"best_epoch", 8},
+                        {"sparsity", json::array()}};
+  for (int i = 0; i < 10; ++i)
+    report["training"]["epochs"].push_back({{"loss", 1.2 / (i + 1) + 0.3},
+                                            {"learning_rate", 1e-3 * (1 - i / 10.0)},
+                                            {"metric", 0.742 - 0.03 / (i + 1)}});
+  for (int i = 0; i <= 20; ++i)
+    report["training"]["sparsity"].push_back({{"step", 100 * i}, {"sparsity", 0.5 * i / 20}});
+  report["notes"] = {"2 groups reach outputs whose shapes stay."};
+  return report;
+}
+
+// A kind of element that is opened more or less often than it is closed; "" when there is none.
+std::string unbalanced(const std::string& page) {
+  for (const char* name : {"span", "div", "details", "summary", "table", "tr", "td", "th",
+                           "section", "figure", "svg", "text", "p", "ul", "li", "caption"}) {
+    const size_t opened =
+        count_of(page, fmt::format("<{}>", name)) + count_of(page, fmt::format("<{} ", name));
+    if (opened != count_of(page, fmt::format("</{}>", name))) return name;
+  }
+  return {};
+}
+
+TEST_CASE("the page of prune shows stages, sizes, speed, channels, repair, sensitivity, training") {
+  const std::string page = to_html(prune_report());
+  for (const char* id :
+       {"stages", "sizes", "latency", "notes", "kept", "repair", "sensitivity", "training"})
+    CHECK(count_of(page, fmt::format("<section id=\"{}\">", id)) == 1);
+  for (const char* text :
+       {">42 %<", ">5.60 points<", ">3.2 dB<", ">41.23 M<", ">49.8 %<", ">1.64x (1.59–1.7)<",
+        "simulated</span>", "Loss by epoch", "top1 by epoch", "Sparsity while training",
+        "the best epoch is 9 (the upright line)", "taught by the dense model and labels",
+        "Worst layers before and after repair", "reaches the output logits",
+        "Layers by method: bias 1, least-squares 8.", "The most sensitive groups",
+        "title=\"a shape is not known\"", "2 groups reach outputs whose shapes stay."}) {
+    CAPTURE(std::string(text));
+    CHECK(has(page, text));
+  }
+  CHECK(unbalanced(page) == "");
+  // Six curves, and every picture says in words what it shows.
+  CHECK(count_of(page, "<desc></desc>") == 0);
+  CHECK(count_of(page, "<desc>") == count_of(page, "<svg "));
+  CHECK(has(page, "class=\"line k5\""));
+  // The most sensitive group is the first row of the table.
+  const size_t table = page.find("when so much of the group is gone");
+  CHECK(page.find("/<wbr>layer1/<wbr>conv1", table) < page.find("/<wbr>layer1/<wbr>conv2", table));
+}
+
+TEST_CASE("the headline of prune says cost, speed, size and quality") {
+  json report = prune_report();
+  CHECK(report_headline(report) ==
+        "multiply-adds −50 % · 1.64x faster (CI 1.59–1.7) · top1 −2.1 points");
+  report["latency"][0]["ci95"] = {0.97, 1.7};
+  CHECK(has(report_headline(report), "speed undecided: 1.64x (CI 0.97–1.7)"));
+  // The engine that is fastest after pruning stands for all, measured before simulated ones.
+  report["latency"].push_back(report["latency"][0]);
+  report["latency"][2]["after_ns"] = 1e6;
+  report["latency"][2]["speedup"] = 1.2;
+  report["latency"][2]["ci95"] = {1.1, 1.3};
+  CHECK(has(report_headline(report), "1.2x faster (CI 1.1–1.3)"));
+  report["latency"].erase(2);
+  report["latency"].erase(0);
+  CHECK(has(report_headline(report), "1.8x faster (simulated)"));
+  report["latency"][0]["speedup"] = 0.5;
+  CHECK(has(report_headline(report), "2x slower (simulated)"));
+  // A plan alone.
+  for (const char* key : {"sizes", "stages", "latency"}) report.erase(key);
+  report["plan"]["groups"] = {{{"group", "a"}, {"size", 10}, {"kept", 7}, {"removed", 3}}};
+  CHECK(report_headline(report) == "plan: 3 of 10 channels go");
+}
+
+TEST_CASE("medians that disagree with the pairs of runs are named") {
+  json report = prune_report();
+  CHECK(!has(to_html(report), "medians disagree"));
+  report["latency"][0]["after_ns"] = 4.2e6;
+  CHECK(count_of(to_html(report), "medians disagree") == 1);
+}
+
+TEST_CASE("the quality section is left out where the stages say it") {
+  json report = prune_report();
+  report["quality"] = {{{"metric", "top1"},
+                        {"before", 0.763},
+                        {"after", 0.742},
+                        {"drop", 0.021},
+                        {"samples", 10000}}};
+  CHECK(!has(to_html(report), "<section id=\"quality\">"));
+  report["quality"].push_back(report["quality"][0]);
+  report["quality"][1]["metric"] = "top5";
+  CHECK(has(to_html(report), "<section id=\"quality\">"));
+}
+
+TEST_CASE("zeros per weight, and bars of SQNR where there is no metric") {
+  json report = prune_report();
+  report["plan"] = {{"structure", "element"},
+                    {"groups", json::array()},
+                    {"weights",
+                     {{{"node", "conv1"}, {"constant", "w1"}, {"elements", 1000}, {"zeros", 700}},
+                      {{"node", "conv2"}, {"constant", "w2"}, {"elements", 3000}, {"zeros", 0}},
+                      {{"node", "empty"}, {"constant", "w3"}, {"elements", 0}, {"zeros", 0}}}}};
+  for (json& row : report["stages"]) {
+    row["metric"] = nullptr;
+    row["value"] = row["drop"] = nullptr;
+    row["output_sqnr_db"] = 30;
+  }
+  const std::string page = to_html(report);
+  CHECK(has(page, "700 of 4\u202f000 weights are zero (17.5 %)."));
+  CHECK(has(page, ">70 %<"));
+  CHECK(!has(page, ">empty<"));
+  CHECK(has(page, ">30.0 dB<"));
+  const size_t stages = page.find("<section id=\"stages\">");
+  CHECK(page.find("width:50.00%", stages) < page.find("</section>", stages));
+  CHECK(has(report_headline(report), "· 17.5 % of weights zero · compressed −47 % ·"));
+  report.erase("sizes");
+  CHECK(has(report_headline(report), "plan: 17.5 % of weights zero"));
+}
+
+TEST_CASE("what prune did not do is not on its page") {
+  const json whole = prune_report();
+  const char* const ids[][2] = {{"stages", "stages"},
+                                {"sizes", "sizes"},
+                                {"latency", "latency"},
+                                {"notes", "notes"},
+                                {"plan", "kept"},
+                                {"repair", "repair"},
+                                {"sensitivity", "sensitivity"},
+                                {"training", "training"}};
+  for (const auto& [key, id] : ids) {
+    CAPTURE(std::string(key));
+    const std::string section = fmt::format("<section id=\"{}\">", id);
+    json report = whole;
+    report.erase(key);
+    CHECK(!has(to_html(report), section));
+    // Neither empty, nor null, nor of another type.
+    for (const json& odd : {json(nullptr), json::array(), json::object(), json("x"), json(5),
+                            json::array({nullptr, 5, "x"})}) {
+      report[key] = odd;
+      const std::string page = to_html(report);
+      report_markdown(report);
+      CHECK(page.ends_with("</html>\n"));
+      CHECK(!has(page, "NaN"));
+    }
+  }
+  // Other subcommands have none of it.
+  const std::string other = to_html({{"verdict", "pass"}, {"run", {{"command", "compile"}}}});
+  for (const auto& [key, id] : ids) CHECK(!has(other, fmt::format("<section id=\"{}\">", id)));
+}
+
+// `value` with every text in it replaced.
+json poisoned(json value) {
+  if (value.is_string()) return kEvil;
+  if (value.is_structured())
+    for (json& item : value) item = poisoned(std::move(item));
+  return value;
+}
+
+TEST_CASE("names in a pruned model stay text") {
+  json report = prune_report();
+  for (const char* key : {"plan", "stages", "latency", "repair", "sensitivity", "notes"})
+    report[key] = poisoned(std::move(report[key]));
+  const std::string page = to_html(report);
+  CHECK(has(page, "&lt;script&gt;"));
+  CHECK(unbalanced(page) == "");
+  CHECK(!has(page, "<script"));
+  CHECK(!has(page, "<img"));
+  CHECK(count_of(page, "</style>") == 1);
+  const std::string text = report_markdown(report);
+  CHECK(!has(text, "<script"));
+  CHECK(!has(text, "<img"));
+}
+
+TEST_CASE("a model of 150 groups has a page below 600 KB") {
+  json report = prune_report(150);
+  for (int i = 0; i < 20; ++i) report["plan"]["groups"].push_back(report["plan"]["groups"].back());
+  report["training"]["sparsity"] = json::array();
+  for (int i = 0; i < 100000; ++i)
+    report["training"]["sparsity"].push_back({{"step", i}, {"sparsity", i / 100000.0}});
+  const std::string page = to_html(report);
+  CHECK(page.size() < 600000);
+  CHECK(unbalanced(page) == "");
+  CHECK(has(page, "126 more groups"));
+  CHECK(has(page, "138 less sensitive groups"));
+  CHECK(has(page, "21 groups were left alone"));
+  // Both ends of the long curve are there.
+  CHECK(has(page, "From 0 % at 0 to 100 % at 99999."));
+}
+
+TEST_CASE("the schema knows what prune reports") {
+  CHECK(schema_accepts(prune_report()));
+  const auto broken = [](const char* pointer, json value) {
+    json report = prune_report();
+    report[json::json_pointer(pointer)] = std::move(value);
+    return !schema_accepts(report);
+  };
+  CHECK(broken("/stages/0/value", "0.7"));
+  CHECK(broken("/sizes/after/params", -1));
+  CHECK(broken("/latency/0/simulated", "no"));
+  CHECK(broken("/latency/0/ci95", {1}));
+  CHECK(broken("/repair/0/method", "magic"));
+  CHECK(broken("/sensitivity/rows/0/sparsity", 1.5));
+  CHECK(broken("/training/epochs/0/loss", "x"));
+  CHECK(broken("/notes/0", 5));
+}
+
+TEST_CASE("markdown of prune has stages, sizes, latency and notes") {
+  const std::string text = report_markdown(prune_report());
+  for (const char* line :
+       {"| fine-tuned | top1 | 0.742 | 0.021 | – | 10000 | 4 min 0 s |",
+        "| removed | top1 | 0.42 | 0.343 | 3.2 dB | 10000 | 400 ms |",
+        "| macs | 41227520 | 20551168 | -50.15 % |",
+        "| torchscript | 1 | 4.1 ms | 2.5 ms | 1.64x |", "| simulated; rates of the profile |",
+        "- 2 groups reach outputs whose shapes stay."}) {
+    CAPTURE(std::string(line));
+    CHECK(has(text, line));
+  }
+}
+
+}  // namespace
+}  // namespace lathe

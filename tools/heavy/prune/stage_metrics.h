@@ -1,0 +1,60 @@
+// How good the network is after each stage of pruning.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calibration/data_set.h"
+#include "console.h"
+#include "ir/graph.h"
+#include "report/report.h"
+#include "run/interpreter.h"
+#include "run/metrics.h"
+#include "run/sample_runner.h"
+
+namespace lathe {
+
+struct StageFigure {
+  std::string stage;            // "dense", "removed", "repaired", "fine-tuned"
+  std::optional<double> value;  // of the metric
+  std::optional<double> drop;   // against the dense network, in the metric's bad direction
+  std::optional<double> sqnr_db;  // of the first output; absent where nothing differs
+  int64_t samples = 0;
+  double seconds = 0;  // that the stage took, evaluation left out
+};
+
+class StageMetrics {
+ public:
+  /// Evaluates against `dense` on `data`.
+  StageMetrics(const Graph& dense, DataSet data, Metric metric, int threads, Console& console);
+
+  Metric metric() const { return metric_; }
+  /// What the dense network itself has: 1 for agreement, 0 for errors.
+  StageFigure dense() const;
+  /// On the first `limit` samples; 0: on all.
+  StageFigure measure(const Graph& graph, const std::string& stage, size_t limit = 0);
+  /// Without a progress line, for scans.
+  StageFigure measure_quietly(const Graph& graph, size_t limit);
+  /// The drop alone; a value that is no number drops without end.
+  double drop(const Graph& graph, size_t limit);
+
+ private:
+  StageFigure compare(const Graph& graph, size_t limit, const SampleRunOptions& run);
+
+  Interpreter dense_;
+  DataSet data_;
+  Metric metric_;
+  int threads_;
+  Console& console_;
+  std::optional<double> before_;  // of the metric on all samples
+};
+
+nlohmann::json stages_json(Metric metric, const std::vector<StageFigure>& stages);
+/// Heading and one row a stage.
+std::vector<std::vector<std::string>> stages_table(Metric metric,
+                                                   const std::vector<StageFigure>& stages);
+
+}  // namespace lathe

@@ -1,0 +1,259 @@
+#include "heavy/training/fine_tune.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+
+#include "heavy/model_data.h"
+#include "heavy/training/augmentations.h"
+#include "heavy/training/batch_form.h"
+#include "heavy/training/training_recipe.h"
+#include "ir/error.h"
+#include "os/signals.h"
+#include "run/denormals.h"
+#include "run/threads.h"
+#include "train/weight_average.h"
+
+namespace lathe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using State = std::map<std::string, Tensor>;
+
+// Activations that one forward and backward pass may keep.
+constexpr int64_t kActivationBytes = int64_t{2} << 30;
+constexpr const char* kAverage = "caller/average/";
+constexpr const char* kBestAverage = "caller/best-average/";
+
+// A second signal, not the clock, ends a process that still writes its checkpoint.
+class CheckpointGrace {
+ public:
+  explicit CheckpointGrace(bool active) : active_(active) {
+    if (active_) set_interrupt_grace(0);
+  }
+  ~CheckpointGrace() {
+    if (active_) set_interrupt_grace(2);
+  }
+  CheckpointGrace(const CheckpointGrace&) = delete;
+  CheckpointGrace& operator=(const CheckpointGrace&) = delete;
+
+ private:
+  bool active_;
+};
+
+class FlushedDenormals {
+ public:
+  FlushedDenormals() { flush_denormals(true); }
+  ~FlushedDenormals() { flush_denormals(false); }
+  FlushedDenormals(const FlushedDenormals&) = delete;
+  FlushedDenormals& operator=(const FlushedDenormals&) = delete;
+};
+
+State without_prefix(const State& state, const std::string& prefix) {
+  State found;
+  for (const auto& [name, tensor] : state)
+    if (name.starts_with(prefix)) found[name.substr(prefix.size())] = tensor;
+  return found;
+}
+
+// Smallest number of parts that divides the batch and keeps a part's activations within the limit.
+int64_t parts_of(int64_t batch, int64_t bytes_a_sample) {
+  for (int64_t parts = 1; parts < batch; ++parts)
+    if (batch % parts == 0 && bytes_a_sample <= kActivationBytes / (batch / parts)) return parts;
+  return batch;
+}
+
+bool has_batch_norm(const Graph& graph) {
+  const std::vector<NodeId> nodes = graph.node_ids();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [&](NodeId id) { return graph.node(id).kind == OpKind::kBatchNormalization; });
+}
+
+class FineTuning {
+ public:
+  FineTuning(const FineTuneTask& task, Console& console)
+      : task_(task), console_(console), form_(training_form(task.student)) {}
+
+  FineTuned run() {
+    const auto start = Clock::now();
+    set_thread_count(task_.threads);
+    const FlushedDenormals flushed;
+    TrainOptions options = prepare();
+    const CheckpointGrace grace(!options.checkpoint.empty());
+    TrainableOptions trainable;
+    trainable.freeze_batch_norm = freeze_;
+    trainable.outputs = teaching_.outputs;
+    trainable_options_ = trainable;
+    TrainableGraph graph(form_.batched, trainable);
+    if (task_.options.ema > 0) average_.emplace(graph, task_.options.ema);
+    if (!options.resume && task_.hooks.on_start) task_.hooks.on_start(graph, 0, steps_);
+    connect(graph, options);
+    console_.progress().start(task_.label, steps_, "steps");
+    const TrainResult trained = train(graph, teaching_.data, teaching_.loss, options);
+    console_.progress().finish();
+    finish(graph, trained);
+    result_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    return std::move(result_);
+  }
+
+ private:
+  TrainOptions prepare() {
+    const TrainingOptions& given = task_.options;
+    const std::string checkpoint = checkpoint_file(given, task_.replace_checkpoint);
+    TrainOptions options = train_options(given, task_.data.size(), task_.seed);
+    options.augment = augmentations(given.augment, form_.original, task_.data, task_.seed);
+    if (options.batch < given.batch)
+      note(fmt::format("batch {} instead of {}: there are no more samples", options.batch,
+                       given.batch));
+    choose_batch_form(options);
+    teach(options);
+    options.checkpoint = checkpoint;
+    std::error_code ignored;
+    options.resume = given.resume && std::filesystem::exists(checkpoint, ignored);
+    if (given.resume && !options.resume)
+      console_.warn("train.resume", "there is no checkpoint yet: training starts anew");
+    options.recipe = training_recipe(task_);
+    steps_ = steps_per_epoch(task_.data.size(), options.batch) * options.epochs;
+    // Not after every short epoch, and not hours apart.
+    options.checkpoint_steps = 500;
+    options.check = throw_if_interrupted;
+    options.higher_is_better = task_.higher_is_better;
+    result_.batch = options.batch;
+    result_.accumulation = options.accumulation;
+    return options;
+  }
+
+  void choose_batch_form(TrainOptions& options) {
+    const bool norms = has_batch_norm(form_.original);
+    freeze_ = task_.options.freeze_bn;
+    if (!form_.axes.free) {
+      options.accumulation = options.batch;
+      note("samples run one by one, gradients of a batch are added up: " + form_.refusal);
+      if (norms && !freeze_) note("BatchNormalization keeps its averages: a batch of 1 has none");
+      freeze_ = true;
+    } else {
+      options.accumulation = parts_of(options.batch, activation_bytes(form_.original));
+      if (options.accumulation > 1)
+        note(fmt::format("a batch of {} runs in {} parts to save memory", options.batch,
+                         options.accumulation));
+    }
+    result_.batch_norm = !norms ? "none" : freeze_ ? "frozen" : "trained";
+    if (!task_.data.carry().empty())
+      note("state that samples carry on starts anew in each: training sees single samples");
+  }
+
+  void teach(const TrainOptions& options) {
+    TeachingOptions teaching;
+    teaching.alpha = task_.options.alpha;
+    teaching.temperature = task_.options.temperature;
+    teaching.inputs_change = !options.augment.empty();
+    teaching.batch = std::min<int64_t>(options.batch / options.accumulation, 64);
+    teaching.student_axes = form_.axes;
+    teaching.check = throw_if_interrupted;
+    std::optional<TrainingForm> teacher;
+    if (task_.teacher != nullptr) {
+      teacher = training_form(*task_.teacher);
+      teaching.teacher_axes = teacher->axes;
+    }
+    source_ = sample_source(task_.data);
+    if (task_.data.has_labels()) labels_ = [this](size_t i) { return task_.data.label(i); };
+    const auto count = static_cast<int64_t>(task_.data.size());
+    console_.progress().start("asking the teacher", count, "samples");
+    teaching.progress = [this](size_t done, size_t) {
+      console_.progress().update(static_cast<int64_t>(done));
+    };
+    teaching_ = make_teaching(form_.batched, teacher ? &teacher->batched : nullptr, source_,
+                              labels_, teaching);
+    console_.progress().finish();
+    for (const std::string& text : teaching_.notes) note(text);
+    result_.taught = teaching_.taught;
+    result_.loss = teaching_.description();
+    result_.teacher_cached = teaching_.cached;
+    for (const TaughtOutput& output : teaching_.taught) {
+      result_.teacher = result_.teacher || output.teacher_share > 0;
+      result_.labels = result_.labels || output.label_share > 0;
+    }
+  }
+
+  void connect(TrainableGraph& graph, TrainOptions& options) {
+    options.progress = [this](const TrainProgress& now) {
+      result_.samples_per_s = now.samples_per_s;
+      console_.progress().update(
+          now.step, fmt::format("epoch {}/{}, loss {:.4g}, {:.0f} samples/s", now.epoch, now.epochs,
+                                now.mean_loss, now.samples_per_s));
+    };
+    options.on_step = [this](TrainableGraph& trained, int64_t done) {
+      if (task_.hooks.on_step) task_.hooks.on_step(trained, done, steps_);
+      if (average_) average_->update(trained, done);
+    };
+    if (task_.validate)
+      options.validate = [this](const TrainableGraph& now) {
+        console_.progress().pause();
+        const double value = task_.validate(present(now));
+        console_.progress().resume();
+        return value;
+      };
+    if (average_ && task_.keep_best)
+      options.on_best = [this](const TrainableGraph&, const EpochRecord&) {
+        best_average_ = average_->state();
+      };
+    options.save_more = [this](State& state) {
+      if (!average_) return;
+      for (const auto& [name, tensor] : average_->state()) state[kAverage + name] = tensor;
+      for (const auto& [name, tensor] : best_average_) state[kBestAverage + name] = tensor;
+    };
+    options.load_more = [this, &graph](const State& state) {
+      const int64_t done = state.at("train/step").values<int64_t>()[0];
+      result_.steps_before = done;
+      if (average_) average_->restore(without_prefix(state, kAverage));
+      best_average_ = without_prefix(state, kBestAverage);
+      if (task_.hooks.on_start) task_.hooks.on_start(graph, done, steps_);
+    };
+  }
+
+  Graph from_state(const State& state) const {
+    TrainableGraph graph(form_.batched, trainable_options_);
+    graph.restore(state);
+    return with_weights_of(form_, graph.trained());
+  }
+
+  Graph present(const TrainableGraph& graph) const {
+    return average_ ? from_state(average_->state()) : with_weights_of(form_, graph.trained());
+  }
+
+  void finish(const TrainableGraph& graph, const TrainResult& trained) {
+    result_.epochs = trained.epochs;
+    result_.best_epoch = trained.best_epoch;
+    result_.steps = trained.steps;
+    const bool best = task_.keep_best && trained.best_epoch;
+    result_.graph = !best      ? present(graph)
+                    : average_ ? from_state(best_average_)
+                               : from_state(trained.best);
+  }
+
+  void note(const std::string& text) { result_.notes.push_back(text); }
+
+  const FineTuneTask& task_;
+  Console& console_;
+  TrainingForm form_;
+  SampleSource source_;
+  std::function<Tensor(size_t)> labels_;
+  Teaching teaching_;
+  TrainableOptions trainable_options_;
+  std::optional<WeightAverage> average_;
+  State best_average_;
+  bool freeze_ = false;
+  int64_t steps_ = 0;
+  FineTuned result_;
+};
+
+}  // namespace
+
+FineTuned fine_tune(const FineTuneTask& task, Console& console) {
+  return FineTuning(task, console).run();
+}
+
+}  // namespace lathe
