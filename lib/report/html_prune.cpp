@@ -130,7 +130,7 @@ std::string latency_section(const json& report) {
       if (ci) speedup += fmt::format(" ({:.3g}–{:.3g})", ci->first, ci->second);
     }
     std::string note = text_field(row, "note");
-    if (medians_disagree(row)) note += (note.empty() ? "" : "; ") + std::string("medians disagree");
+    if (medians_disagree(row)) note += (note.empty() ? "" : "; ") + std::string("times and ratio disagree: the machine was busy");
     table.rows.push_back({html_escape(text_field(row, "engine")) +
                               (model ? " <span class=\"note\">simulated</span>" : ""),
                           shown_number(row, "threads"), shown_time(row, "before_ns"),

@@ -41,12 +41,14 @@ double sparsity_within(const std::vector<Point>& curve, double allowed) {
   return curve.empty() ? 0 : curve.back().sparsity;
 }
 
-PrunePlan plan_within(const RemovalOrder& order, const Curves& curves, double allowed) {
+// `share` of what each group can lose within `allowed` goes.
+PrunePlan plan_within(const RemovalOrder& order, const Curves& curves, double allowed,
+                      double share) {
   std::vector<int64_t> removed;
   for (const GroupPlan& group : order.plan(0).groups) {
     const auto curve = curves.find(group.name);
     const double sparsity =
-        curve == curves.end() ? 0 : sparsity_within(curve->second, allowed);
+        curve == curves.end() ? 0 : share * sparsity_within(curve->second, allowed);
     removed.push_back(group.size - kept_count(sparsity, group.size));
   }
   return order.plan_counts(removed);
@@ -62,25 +64,31 @@ RatioSearch search_ratios(const RemovalOrder& order, const std::vector<Sensitivi
   for (const auto& [group, curve] : curves)
     for (const Point& point : curve)
       if (std::isfinite(point.drop)) worst = std::max(worst, point.drop);
+  const double least = std::max(max_drop, 1e-4) / 64;
+  worst = std::max(worst, 2 * least);
+  // From 1 to 0 the allowance falls, by its logarithm, from the worst drop to the least; from 0 to
+  // -1 less and less goes of what the least allows: what groups lose alone adds up.
+  const auto plan_at = [&](double position) {
+    const double allowed = least * std::pow(worst / least, std::max(0.0, position));
+    return plan_within(order, curves, allowed, 1 + std::min(0.0, position));
+  };
   RatioSearch best;
-  // Halves the logarithm: the allowance that fits may be far below the worst.
-  double low = std::max(max_drop, 1e-4) / 64;
-  double high = std::max(worst, 2 * low);
-  double allowed = high;
-  for (; best.evaluations < kEvaluations; ++best.evaluations) {
-    PrunePlan plan = plan_within(order, curves, allowed);
-    const double measured = plan.removed > 0 ? drop(plan) : INFINITY;
-    if (measured <= max_drop) {
-      if (plan.removed > best.plan.removed) {
-        best.plan = std::move(plan);
-        best.drop = measured;
-      }
-      if (allowed >= high) break;
-      low = allowed;
-    } else {
-      high = allowed;
+  double low = -1;
+  double high = 1;
+  for (double position = high; best.evaluations < kEvaluations;
+       ++best.evaluations, position = (low + high) / 2) {
+    PrunePlan plan = plan_at(position);
+    const double measured = plan.removed > 0 ? drop(plan) : 0;
+    if (measured > max_drop) {
+      high = position;
+      continue;
     }
-    allowed = std::sqrt(low * high);
+    low = position;
+    if (plan.removed > best.plan.removed) {
+      best.plan = std::move(plan);
+      best.drop = measured;
+    }
+    if (position >= 1) break;
   }
   if (best.plan.removed == 0)
     throw Error(ExitCode::kGateMissed, "prune.max_drop",

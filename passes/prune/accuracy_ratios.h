@@ -17,7 +17,8 @@ struct RatioSearch {
 
 /// Groups that matter less lose more: each loses what it can by itself before the metric falls by
 /// more than t (between the scanned sparsities linearly), and t is the largest, by bisection,
-/// with which the whole network stays within `max_drop`. `rows` are of scan_sensitivity with a
+/// with which the whole network stays within `max_drop`; where even the least t is too much, a
+/// share of it goes. `rows` are of scan_sensitivity with a
 /// drop as value; `drop` measures a plan. Throws Error (exit 4) when not even the least step stays
 /// within it.
 RatioSearch search_ratios(const RemovalOrder& order, const std::vector<SensitivityRow>& rows,

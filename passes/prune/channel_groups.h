@@ -44,6 +44,9 @@ struct ChannelGroup {
   bool hidden_units = false;  // units of a LSTM or GRU, or attention heads (structure `unit`)
 };
 
+/// Its channels are an output of the model: that is why it is blocked.
+bool is_model_output(const ChannelGroup& group);
+
 /// In the order of their first producer; blocked ones are told, too (a weight that is no constant
 /// gives a blocked group without uses). What no rule follows blocks what reaches it, by default
 /// also what LayerNormalization, GroupNormalization and the like normalize over; bodies of If, Loop

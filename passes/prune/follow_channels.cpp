@@ -10,6 +10,8 @@
 namespace lathe {
 namespace {
 
+constexpr std::string_view kOutput = "output ";
+
 bool is_quantized(OpKind kind) {
   switch (kind) {
     case OpKind::kQuantizeLinear:
@@ -52,7 +54,7 @@ ChannelFlows walk(const Graph& graph, const std::vector<NodeId>& order, const Cu
   for (const ValueId output : graph.outputs()) {
     if (static_cast<size_t>(output.index) >= flows.axes.size()) continue;
     const std::string reason =
-        fmt::format("output {} of the model", escape_untrusted(graph.value(output).name));
+        fmt::format("{}{} of the model", kOutput, escape_untrusted(graph.value(output).name));
     for (const Positions& positions : flows.axes[static_cast<size_t>(output.index)])
       if (positions) flows.atoms.block(*positions, reason);
   }
@@ -90,6 +92,8 @@ bool is_stuck(const ChannelFlows& flows, const CutAxis& cut) {
 }
 
 }  // namespace
+
+bool is_model_output(const ChannelGroup& group) { return group.blocked.starts_with(kOutput); }
 
 std::string FlowCall::untaken_reason() const {
   if (node.kind == OpKind::kOpaque) return fmt::format("{} is not known", label());

@@ -207,9 +207,9 @@ TEST_CASE("the headline of prune says cost, speed, size and quality") {
 
 TEST_CASE("medians that disagree with the pairs of runs are named") {
   json report = prune_report();
-  CHECK(!has(to_html(report), "medians disagree"));
+  CHECK(!has(to_html(report), "times and ratio disagree"));
   report["latency"][0]["after_ns"] = 4.2e6;
-  CHECK(count_of(to_html(report), "medians disagree") == 1);
+  CHECK(count_of(to_html(report), "times and ratio disagree") == 1);
 }
 
 TEST_CASE("the quality section is left out where the stages say it") {

@@ -15,6 +15,7 @@
 #include "heavy/prune/prune_elements.h"
 #include "heavy/prune/size_figures.h"
 #include "heavy/threads.h"
+#include "heavy/training/fine_tune.h"
 #include "ir/error.h"
 #include "model_facts.h"
 #include "ops/op_row.h"
@@ -109,6 +110,8 @@ int run_prune(const PruneOptions& options, Console& console) {
   const Profile profile = load_profile(common.profile);
   const PruneRequest request = prune_request(options, profile);
   check_files(options);
+  // Before the work: where checkpoints go, too.
+  if (options.training.epochs > 0 && !common.dry_run) check_training(options.training, common.force);
   const auto start = Clock::now();
   const int threads = use_threads(common);
   Report report = start_report("prune", common);

@@ -19,7 +19,8 @@ namespace lathe {
 struct LatencyRow {
   std::string engine;  // "interpreter", "torchscript", or the profile's name when simulated
   int threads = 0;     // 0: as the profile's device runs it
-  std::optional<double> before_ns;  // median of the same runs; absent: `note` says why
+  // Of undisturbed runs, the 15th percentile; absent: `note` says why.
+  std::optional<double> before_ns;
   std::optional<double> after_ns;
   std::optional<double> speedup;  // before / after: above 1 is faster
   std::optional<Interval> ci95;   // of speedup; absent too when the runs were too few

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -204,18 +205,36 @@ std::vector<UnitMask> unit_masks(const PruneContext& context,
   const PruneRequest& request = context.request;
   if (request.structure != PruneStructure::kUnit || request.target != PruneTarget::kSparsity)
     return {};
-  std::set<NodeId> removable;
+  std::set<NodeId> others;  // whose units go, or are what the model computes
   for (const ChannelGroup& group : groups)
     for (const ChannelUse& use : group.uses)
-      if (group.blocked.empty() && use.role == ChannelRole::kProduces) removable.insert(use.node);
+      if ((group.blocked.empty() || is_model_output(group)) && use.role == ChannelRole::kProduces)
+        others.insert(use.node);
   const Graph& graph = context.dense();
   return plan_unit_masks(graph, request.share, [&](NodeId id) {
     const Node& node = graph.node(id);
     const bool in = request.include.empty() ||
                     matches_any(request.include, node.name, node.type_name());
     return in && !matches_any(request.exclude, node.name, node.type_name()) &&
-           !removable.contains(id);
+           !others.contains(id);
   });
+}
+
+// The zeros of silenced units, so that training does not wake them.
+std::vector<ElementMask> silent_weights(const Graph& graph, const std::vector<UnitMask>& masks) {
+  std::vector<ElementMask> silent;
+  for (const UnitMask& mask : masks) {
+    for (const ValueId id : graph.node(mask.node).inputs) {
+      const Tensor* constant = id.valid() ? graph.constant(id) : nullptr;
+      if (constant == nullptr || constant->dtype() != DType::kFloat32) continue;
+      const auto values = constant->values<float>();
+      ElementMask zeros{id, std::vector<uint8_t>(values.size())};
+      std::transform(values.begin(), values.end(), zeros.keep.begin(),
+                     [](float value) { return value != 0.0f ? 1 : 0; });
+      silent.push_back(std::move(zeros));
+    }
+  }
+  return silent;
 }
 
 nlohmann::json masks_json(const Graph& graph, const std::vector<UnitMask>& masks) {
@@ -279,7 +298,13 @@ PruneOutcome prune_channels(const PruneContext& context) {
   record_stage(context, "removed", planning_s + seconds_since(removal), outcome);
   if (plan.removed > 0)
     repair_stage(context, kept_outputs(dense, groups, plan.kept()), outcome);
-  fine_tune_stage(context, {}, outcome);
+  FineTuneHooks hooks;
+  const std::vector<ElementMask> silent = silent_weights(outcome.graph, masks);
+  hooks.on_start = [&silent](TrainableGraph& graph, int64_t, int64_t) {
+    for (const ElementMask& mask : silent)
+      if (graph.find(mask.constant) != nullptr) set_element_masks(graph, {mask});
+  };
+  fine_tune_stage(context, hooks, outcome);
   return outcome;
 }
 

@@ -14,6 +14,14 @@ void fine_tune_stage(const PruneContext& context, const FineTuneHooks& hooks,
   task.seed = context.options.common.seed;
   task.threads = context.threads;
   task.replace_checkpoint = context.options.common.force;
+  const PruneOptions& pruning = context.options;
+  task.recipe = {{"structure", std::string(structure_name(context.request.structure))},
+                 {"sparsity", pruning.sparsity},
+                 {"budget", pruning.budget},
+                 {"max-drop", pruning.max_drop},
+                 {"criterion", pruning.criterion},
+                 {"scope", pruning.scope},
+                 {"schedule", pruning.schedule}};
   FineTuned tuned = fine_tune(task, context.console);
   outcome.graph = std::move(tuned.graph);
   outcome.training = training_json(tuned);

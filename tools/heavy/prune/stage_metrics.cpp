@@ -98,7 +98,7 @@ std::vector<std::vector<std::string>> stages_table(Metric metric,
     std::string drop = "-";
     if (stage.drop && !first)
       drop = points ? fmt::format("{:.1f} points", 100 * *stage.drop)
-                    : fmt::format("{:.3g} x", *stage.drop);
+                    : fmt::format("{:.3g}", *stage.drop);
     rows.push_back({stage.stage, metric_text(metric, stage.value), drop,
                     stage.sqnr_db ? decibel_text(*stage.sqnr_db) : "-",
                     first ? "-" : fmt::format("{:.1f} s", stage.seconds)});
