@@ -139,7 +139,7 @@ std::string latency_section(const json& report) {
   std::string html = html_table(table);
   if (paired)
     html += html_note(
-        "Before and after are medians of all runs. The speed-up with its 95 % interval is of runs "
+        "Before and after are of undisturbed runs (the 15th percentile). The speed-up with its 95 % interval is of runs "
         "in turns, which other work on the machine moves less.");
   if (simulated)
     html += html_note("Simulated: computed from the device profile's rates, not measured.");

@@ -51,10 +51,12 @@ void for_each_run(const AxisWalk& walk, Visit visit) {
               std::min(walk.length - at, int64_t{4}), walk.inner);
 }
 
-void clear_weakest(std::vector<Block>& blocks, double sparsity, const std::vector<int64_t>& strides,
-                   std::vector<ElementMask>& masks) {
+// `stay`: so many of them are not cleared at any sparsity.
+void clear_weakest(std::vector<Block>& blocks, double sparsity, int64_t stay,
+                   const std::vector<int64_t>& strides, std::vector<ElementMask>& masks) {
   const auto count = static_cast<int64_t>(blocks.size());
-  const int64_t cleared = count - kept_count(sparsity, count);
+  const int64_t cleared =
+      std::max<int64_t>(0, std::min(count - kept_count(sparsity, count), count - stay));
   if (cleared < count)
     std::nth_element(blocks.begin(), blocks.begin() + cleared, blocks.end(), weaker);
   for (int64_t i = 0; i < cleared; ++i) {
@@ -118,6 +120,7 @@ std::vector<ElementMask> plan_element_masks(const Graph& graph, const ElementMas
   std::vector<ElementMask> masks;
   std::vector<int64_t> strides;
   std::vector<Block> blocks;
+  int64_t protected_blocks = 0;
   for (const PrunableWeight& weight : weights) {
     const std::vector<double> values = finite_weights(graph, weight.constant);
     const AxisWalk walk = walk_along(graph.constant(weight.constant)->shape(), weight.input_axis);
@@ -128,12 +131,17 @@ std::vector<ElementMask> plan_element_masks(const Graph& graph, const ElementMas
       continue;
     }
     const auto index = static_cast<int32_t>(masks.size() - 1);
+    const auto first = static_cast<std::ptrdiff_t>(blocks.size());
     add_blocks(values, walk, options.pattern, index, blocks);
+    // Never a layer to zero.
+    if (blocks.size() > static_cast<size_t>(first))
+      std::max_element(blocks.begin() + first, blocks.end(), weaker)->magnitude = INFINITY;
+    ++protected_blocks;
     if (options.scope == PruneScope::kGlobal) continue;
-    clear_weakest(blocks, options.sparsity, strides, masks);
+    clear_weakest(blocks, options.sparsity, 1, strides, masks);
     blocks.clear();
   }
-  clear_weakest(blocks, options.sparsity, strides, masks);
+  clear_weakest(blocks, options.sparsity, protected_blocks, strides, masks);
   return masks;
 }
 

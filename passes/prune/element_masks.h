@@ -53,6 +53,7 @@ int64_t kept_count(double sparsity, int64_t n);
 /// - kTwoOfFour: of every four consecutive input channels of one output (and tap) the two largest
 ///   stay, so at least two in four are zero; a remainder counts as filled up with zeros: of three
 ///   the two largest stay, of one or two all.
+/// The strongest element (or block) of every weight stays at any sparsity: no layer goes to zero.
 /// What is kept at a higher sparsity is kept at a lower one, and a masked graph gives a mask that
 /// changes nothing. Throws Error: exit 2 for a sparsity outside 0..1, exit 3 for weights that are
 /// NaN or infinite (names the constant) and when there is no weight.

@@ -30,6 +30,15 @@ bool has_new_zeros(const Tensor* dense, const Tensor* pruned) {
   return false;
 }
 
+// Masked at some time: so many exact zeros do not come about by chance.
+bool is_sparse(const Tensor* weight) {
+  constexpr double kShare = 0.3;
+  if (weight == nullptr || !is_floating(weight->dtype()) || weight->numel() == 0) return false;
+  const std::vector<double> values = weight->to_double();
+  const auto zeros = std::count(values.begin(), values.end(), 0.0);
+  return static_cast<double>(zeros) >= kShare * static_cast<double>(values.size());
+}
+
 class Differences {
  public:
   Differences(const Graph& dense, const Graph& pruned) : dense_(dense), pruned_(pruned) {
@@ -41,7 +50,10 @@ class Differences {
     return found == by_name_.end() ? NodeId{} : found->second;
   }
 
+  // Zeros of a mask, this one's or an earlier one's, stay.
   bool masked(const Node& node) const {
+    for (const size_t i : weight_inputs(node))
+      if (is_sparse(node.input(i).valid() ? pruned_.constant(node.input(i)) : nullptr)) return true;
     const NodeId other = dense_node(node);
     if (!other.valid()) return false;
     for (const size_t i : weight_inputs(node))

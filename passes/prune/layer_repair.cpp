@@ -162,7 +162,7 @@ void LayerRepair::shift(const RepairTarget& target, RepairRow& row) {
   double before = 0;
   int64_t count = 0;
   walk(
-      target, {graph_.node(layer.node).output(0)}, target.position + 1, layer.channels(),
+      target, {graph_.node(layer.node).output(0)}, target.position, layer.channels(),
       [&](size_t sample, const Values& values) {
         const at::Tensor& value = values[0].tensor;
         const int64_t axis = channel_axis(graph_.node(layer.node).kind, value.dim());
@@ -180,6 +180,7 @@ void LayerRepair::shift(const RepairTarget& target, RepairRow& row) {
   const double after = before - sums.square().sum().item<double>() / static_cast<double>(count);
   set_errors(row, count, square, before, after);
   add_to_bias(graph_, layer, sums / static_cast<double>(count));
+  run_.forget(graph_.node(layer.node).output(0));
 }
 
 }  // namespace lathe

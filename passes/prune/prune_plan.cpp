@@ -12,6 +12,8 @@
 namespace lathe {
 namespace {
 
+constexpr const char* kSingle = "has a single channel";
+
 bool selects(const std::vector<Selector>& selectors, const Graph& graph,
              const ChannelGroup& group) {
   for (const ChannelUse& use : group.uses) {
@@ -32,7 +34,7 @@ std::string obstacle(const Graph& graph, const ChannelGroup& group, const Choice
   if (!options.include.empty() && !selects(options.include, graph, group))
     return "not among --include";
   if (selects(options.exclude, graph, group)) return "excluded by --exclude";
-  if (group.size < 2) return "has a single channel";
+  if (group.size < 2) return kSingle;
   return {};
 }
 
@@ -105,6 +107,11 @@ RemovalOrder::RemovalOrder(const Graph& graph, const std::vector<ChannelGroup>& 
         order_.push_back({key, static_cast<int32_t>(i), rank});
       }
     }
+    // The last channel of a group that was pruned before still counts for the whole.
+    if (row.reason == kSingle && original_size(row) > 1) {
+      ++lone_;
+      lone_original_ += original_size(row);
+    }
     start_.groups.push_back(std::move(row));
   }
   if (order_.empty() && !options.allow_nothing) throw_nothing_prunable(start_);
@@ -162,8 +169,8 @@ PrunePlan RemovalOrder::plan_sparsity(double sparsity) const {
     int64_t original = 0;
     for (const GroupPlan& group : start_.groups)
       if (group.prunable) original += original_size(group);
-    const int64_t kept = kept_count(sparsity, original);
-    return plan(std::max<int64_t>(0, start_.channels - kept));
+    const int64_t kept = kept_count(sparsity, original + lone_original_);
+    return plan(std::max<int64_t>(0, start_.channels + lone_ - kept));
   }
   std::vector<int64_t> removed(start_.groups.size(), 0);
   for (size_t i = 0; i < removed.size(); ++i)

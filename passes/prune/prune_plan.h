@@ -90,6 +90,8 @@ class RemovalOrder {
 
   ChoiceOptions options_;
   PrunePlan start_;
+  int64_t lone_ = 0;           // groups of which one channel is left
+  int64_t lone_original_ = 0;  // what they had
   std::vector<std::vector<int32_t>> ranking_;  // by group: weakest channel first
   std::vector<Channel> order_;
 };

@@ -140,7 +140,8 @@ std::optional<RepairLayer> repair_layer(const Graph& graph, NodeId id, bool mask
   layer.method = RepairMethod::kLeastSquares;
   if (node.kind == OpKind::kConvTranspose) {
     layer.note = "transposed: its bias only";
-  } else if (layer.inputs > kMaxUnknowns) {
+  } else if (layer.inputs > kMaxUnknowns ||
+             layer.groups > kMaxUnknowns * kMaxUnknowns / (layer.inputs * layer.inputs + 1)) {
     layer.note = "too many inputs: its bias only";
   } else if (graph.value(layer.weight).users.size() > 1) {
     layer.note = "shares its weights with another layer: its bias only";

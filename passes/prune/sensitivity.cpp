@@ -9,8 +9,14 @@ std::vector<SensitivityRow> scan_sensitivity(
   const PrunePlan whole = order.plan(0);
   size_t prunable = 0;
   for (const GroupPlan& group : whole.groups) prunable += group.prunable ? 1 : 0;
+  // Of each group's present channels, whatever the scope is.
   std::vector<PrunePlan> plans;
-  for (const double sparsity : sparsities) plans.push_back(order.plan_sparsity(sparsity));
+  for (const double sparsity : sparsities) {
+    std::vector<int64_t> removed;
+    for (const GroupPlan& group : whole.groups)
+      removed.push_back(group.size - kept_count(sparsity, group.size));
+    plans.push_back(order.plan_counts(removed));
+  }
 
   std::vector<SensitivityRow> rows;
   for (size_t i = 0; i < groups.size(); ++i) {

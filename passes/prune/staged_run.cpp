@@ -126,4 +126,12 @@ void StagedRun::visit_all(
   cached_values_ = std::move(wanted);
 }
 
+void StagedRun::forget(ValueId value) {
+  const auto found = std::find(cached_values_.begin(), cached_values_.end(), value);
+  if (found == cached_values_.end()) return;
+  const auto at = found - cached_values_.begin();
+  cached_values_.erase(found);
+  for (std::vector<Tensor>& values : cached_) values.erase(values.begin() + at);
+}
+
 }  // namespace lathe

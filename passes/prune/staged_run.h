@@ -33,6 +33,10 @@ class StagedRun {
       const std::function<void(size_t sample, const std::vector<RuntimeValue>& values)>& visit,
       const std::function<void(size_t begin, size_t end)>& after);
 
+  /// A value that was watched is computed anew by later stages: its producer has changed. Of the
+  /// last visited stage's own node only.
+  void forget(ValueId value);
+
   const std::vector<NodeId>& order() const { return order_; }
 
  private:

@@ -39,6 +39,12 @@ bool is_weight(const Graph& graph, ValueId id, int64_t rows) {
          constant->shape()[1] == rows;
 }
 
+// A bias or peepholes: absent, computed, or of this shape.
+bool fits(const Graph& graph, ValueId id, const Shape& shape) {
+  const Tensor* constant = id.valid() ? graph.constant(id) : nullptr;
+  return constant == nullptr || (constant->shape() == shape && is_floating(constant->dtype()));
+}
+
 // Zeroes rows of a tensor that is [directions, parts * units, …] when seen as bytes.
 void clear_rows(Graph& graph, NodeId node, size_t input, const UnitMask& mask) {
   const ValueId id = graph.node(node).input(input);
@@ -81,7 +87,11 @@ std::vector<UnitMask> plan_unit_masks(const Graph& graph, double sparsity,
     std::vector<std::vector<double>> squares(
         static_cast<size_t>(recurrence->shape()[0]),
         std::vector<double>(static_cast<size_t>(units), 0.0));
-    if (graph.constant(node.input(1))->shape()[0] != recurrence->shape()[0]) continue;
+    const int64_t directions = recurrence->shape()[0];
+    if (graph.constant(node.input(1))->shape()[0] != directions ||
+        !fits(graph, node.input(3), {directions, 2 * gates * units}) ||
+        (node.kind == OpKind::kLSTM && !fits(graph, node.input(7), {directions, 3 * units})))
+      continue;
     add_squares(graph, node.input(1), units, squares);
     add_squares(graph, node.input(2), units, squares);
     const int64_t kept = std::max<int64_t>(1, kept_count(sparsity, units));

@@ -96,8 +96,7 @@ nlohmann::json PruneFiles::pruned(const std::string& out, std::vector<std::strin
 }
 
 std::vector<float> floats_of(const onnx::TensorProto& tensor) {
-  if (tensor.raw_data().empty())
-    return {tensor.float_data().begin(), tensor.float_data().end()};
+  if (tensor.raw_data().empty()) return {tensor.float_data().begin(), tensor.float_data().end()};
   std::vector<float> values(tensor.raw_data().size() / sizeof(float));
   std::memcpy(values.data(), tensor.raw_data().data(), values.size() * sizeof(float));
   return values;

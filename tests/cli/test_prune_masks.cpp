@@ -47,8 +47,10 @@ Blocks blocks_of(const StoredWeight& weight) {
       size_t zeros = 0;
       for (size_t i = begin; i < end; ++i) zeros += row.values[i] == 0.0f ? 1 : 0;
       ++blocks.all;
-      if (zeros == end - begin) ++blocks.zero;
-      else if (zeros > 0) ++blocks.partly;
+      if (zeros == end - begin)
+        ++blocks.zero;
+      else if (zeros > 0)
+        ++blocks.partly;
     }
   return blocks;
 }
@@ -71,8 +73,8 @@ TEST_CASE("element sparsity leaves exactly the stated number of zeros in every w
   const Weights dense = stored_weights(kGlyphsModel);
   for (const int64_t percent : {30, 50, 70}) {
     CAPTURE(percent);
-    const json report =
-        files.pruned("p.onnx", {"--structure", "element", "--sparsity", std::to_string(percent) + "%"});
+    const json report = files.pruned(
+        "p.onnx", {"--structure", "element", "--sparsity", std::to_string(percent) + "%"});
     const Weights weights = stored_weights(files.at("p.onnx"));
     REQUIRE(weights.size() == 15);
     REQUIRE(report["plan"]["weights"].size() == 15);
@@ -87,14 +89,17 @@ TEST_CASE("element sparsity leaves exactly the stated number of zeros in every w
       float smallest_left = INFINITY;
       for (size_t i = 0; i < weight.values.size(); ++i) {
         const float size = std::abs(dense.at(node).values[i]);
-        if (weight.values[i] == 0.0f) largest_gone = std::max(largest_gone, size);
-        else smallest_left = std::min(smallest_left, size);
+        if (weight.values[i] == 0.0f)
+          largest_gone = std::max(largest_gone, size);
+        else
+          smallest_left = std::min(smallest_left, size);
       }
       CHECK(largest_gone <= smallest_left);
     }
     check_rest_is_untouched(dense, weights);
     CHECK(report["sizes"]["after"]["macs"] == report["sizes"]["before"]["macs"]);
-    CHECK(report["sizes"]["after"]["compressed_bytes"] < report["sizes"]["before"]["compressed_bytes"]);
+    CHECK(report["sizes"]["after"]["compressed_bytes"] <
+          report["sizes"]["before"]["compressed_bytes"]);
   }
 }
 
@@ -188,8 +193,8 @@ TEST_CASE("no layer is emptied") {
   const PruneFiles files;
   const json report = files.pruned("p.onnx", {"--structure", "channel", "--sparsity", "100%"});
   for (const json& group : report["plan"]["groups"]) CHECK(group["kept"] > 0);
-  const json global = files.pruned(
-      "q.onnx", {"--structure", "channel", "--sparsity", "95%", "--scope", "global"});
+  const json global =
+      files.pruned("q.onnx", {"--structure", "channel", "--sparsity", "95%", "--scope", "global"});
   for (const json& group : global["plan"]["groups"]) CHECK(group["kept"] > 0);
 }
 

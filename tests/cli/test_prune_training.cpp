@@ -110,10 +110,10 @@ TEST_CASE("masks survive fine-tuning to the last zero") {
            {"--structure", "block-1x4", "--sparsity", "50%"}}) {
     CAPTURE(way[1]);
     files.pruned("masked.onnx", way);
-    const json report =
-        files.pruned("tuned.onnx", joined(way, {"--data", data, "--finetune-epochs", "1",
-                                                "--batch", "16", "--optimizer", "adamw",
-                                                "--weight-decay", "0.01", "--ema", "0.9"}));
+    const json report = files.pruned(
+        "tuned.onnx",
+        joined(way, {"--data", data, "--finetune-epochs", "1", "--batch", "16", "--optimizer",
+                     "adamw", "--weight-decay", "0.01", "--ema", "0.9"}));
     const auto masked = stored_weights(files.at("masked.onnx"));
     bool changed = false;
     int64_t zeros = 0;
@@ -159,9 +159,9 @@ TEST_CASE("channels go one after another while the network is trained") {
   const PruneFiles files;
   const std::string judge = files.draw("judge", 60);
   const json report = files.pruned(
-      "p.onnx", joined(kChannels, {"--data", files.draw("tune", 160), "--finetune-epochs", "2",
-                                   "--batch", "16", "--eval", judge, "--schedule",
-                                   "polynomial:end=60%,frequency=3"}));
+      "p.onnx",
+      joined(kChannels, {"--data", files.draw("tune", 160), "--finetune-epochs", "2", "--batch",
+                         "16", "--eval", judge, "--schedule", "polynomial:end=60%,frequency=3"}));
   const json once = files.pruned("q.onnx", kChannels);
   CHECK(report["plan"]["removed"] == once["plan"]["removed"]);
   CHECK(report["training"]["sparsity"].size() > 2);
@@ -174,18 +174,16 @@ TEST_CASE("channels go one after another while the network is trained") {
   const CliResult compared = run_lathe(
       {"compare", kGlyphsModel, files.at("p.onnx"), "--data", judge, "--metric", "top1", "--json"});
   CHECK(json::parse(compared.out)["quality"][0]["after"] == stage(report, "fine-tuned")["value"]);
-  const CliResult again =
-      files.prune("r.onnx", joined({files.at("p.onnx"), "--json"}, kChannels));
+  const CliResult again = files.prune("r.onnx", joined({files.at("p.onnx"), "--json"}, kChannels));
   REQUIRE(again.exit_code == 0);
   CHECK(report_of(again)["plan"]["removed"] == 0);
 }
 
 TEST_CASE("fine-tuning gives the same bytes again, and another seed others") {
   const PruneFiles files;
-  const std::vector<std::string> words =
-      joined(kChannels, {"--data", files.draw("tune", 64), "--finetune-epochs", "1", "--batch",
-                         "16", "--augment", "crop,jitter", "--threads", "2", "--report",
-                         files.at("r.json")});
+  const std::vector<std::string> words = joined(
+      kChannels, {"--data", files.draw("tune", 64), "--finetune-epochs", "1", "--batch", "16",
+                  "--augment", "crop,jitter", "--threads", "2", "--report", files.at("r.json")});
   files.pruned("a.onnx", words);
   files.pruned("b.onnx", {"--config", files.at("r.json"), "--threads", "2"});
   CHECK((content_of(files.at("a.onnx")) == content_of(files.at("b.onnx"))));
@@ -200,7 +198,8 @@ TEST_CASE("an interrupted fine-tuning leaves its checkpoint, from which it ends 
   const std::string checkpoint = folder + "/training.checkpoint";
   for (const std::vector<std::string>& way : std::vector<std::vector<std::string>>{
            {"--structure", "channel", "--sparsity", "30%"},
-           {"--sparsity", "60%", "--schedule", "polynomial:end=90%,frequency=20", "--ema", "0.99"}}) {
+           {"--sparsity", "60%", "--schedule", "polynomial:end=90%,frequency=20", "--ema",
+            "0.99"}}) {
     CAPTURE(way[2]);
     std::filesystem::remove_all(folder);
     const std::vector<std::string> words =
@@ -241,20 +240,19 @@ TEST_CASE("an interrupted fine-tuning leaves its checkpoint, from which it ends 
 TEST_CASE("units that are only silenced stay silent while the rest is trained") {
   const PruneFiles files;
   const std::string model = files.folder.write("m.onnx", normalized_lstm());
-  const CliResult masked = files.prune(
-      "masked.onnx", {model, "--structure", "unit", "--sparsity", "50%", "--json"});
+  const CliResult masked =
+      files.prune("masked.onnx", {model, "--structure", "unit", "--sparsity", "50%", "--json"});
   INFO(masked.err);
   REQUIRE(masked.exit_code == 0);
   const json report = report_of(masked);
   CHECK(schema_errors(report) == "");
   REQUIRE(report["plan"]["masked_units"].size() == 1);
-  const auto silenced =
-      report["plan"]["masked_units"][0]["silenced"][0].get<std::vector<size_t>>();
+  const auto silenced = report["plan"]["masked_units"][0]["silenced"][0].get<std::vector<size_t>>();
   CHECK(silenced.size() == 4);
   CHECK(report["notes"].dump().find("keep their shape") != std::string::npos);
-  const CliResult tuned = files.prune(
-      "tuned.onnx", {model, "--structure", "unit", "--sparsity", "50%", "--data", "random",
-                     "--finetune-epochs", "2", "--batch", "4", "--json"});
+  const CliResult tuned =
+      files.prune("tuned.onnx", {model, "--structure", "unit", "--sparsity", "50%", "--data",
+                                 "random", "--finetune-epochs", "2", "--batch", "4", "--json"});
   INFO(tuned.err);
   REQUIRE(tuned.exit_code == 0);
   for (const int input : {1, 2}) {
@@ -279,10 +277,10 @@ TEST_CASE("fine-tuning refuses what it cannot do") {
   const auto refused = [&](const std::vector<std::string>& more,
                            const std::vector<std::string>& named) {
     CAPTURE(more[0]);
-    check_refused(files.prune("p.onnx", joined(joined({kGlyphsModel}, kChannels),
-                                               joined({"--data", data, "--finetune-epochs", "1"},
-                                                      more))),
-                  2, named);
+    check_refused(
+        files.prune("p.onnx", joined(joined({kGlyphsModel}, kChannels),
+                                     joined({"--data", data, "--finetune-epochs", "1"}, more))),
+        2, named);
   };
   refused({"--resume"}, {"--checkpoint"});
   refused({"--augment", "turn"}, {"--augment", "turn"});

@@ -139,8 +139,9 @@ def lstm(setting, checks):
     zoo.save_feeds(data, [{name: window} for window in windows(setting, 0, 0.6, 15)])
     feeds = [{name: window} for window in windows(setting, 0.6, 1, 60)]
     zoo.save_feeds(judged, feeds)
-    report = setting.lathe("prune", source, "-o", output, "--structure", "unit", "--sparsity", "50%",
-                           "--data", data, "--eval", judged, "--metric", "mse", "--latency", "off")
+    report = setting.lathe("prune", source, "-o", output, "--structure", "unit", "--sparsity",
+                           "50%", "--data", data, "--eval", judged, "--metric", "mse",
+                           "--latency", "off")
     fitted = [row for row in report["repair"] if row["method"] != "none"]
     checks.expect("layers that repair fitted", len(fitted), 3)
     checks.expect("rows of each fit", min(row["rows"] for row in fitted), 1000)

@@ -1,7 +1,7 @@
-"""Every float model, pruned by 30 % of its channels, loads in ONNX Runtime and computes what lathe
-computes; or the command names what was in the way.
+"""Every float model and network of `lathe zoo`, pruned by 30 % of its channels, loads in ONNX
+Runtime and computes what lathe computes; or the command names what was in the way.
 
-usage: pruned_matches.py LATHE SOURCE_DIR [MODEL]...
+usage: pruned_matches.py LATHE SOURCE_DIR [MODEL|zoo:NETWORK]...
 """
 
 import json
@@ -15,10 +15,11 @@ import onnx
 
 import zoo
 from quantized_loads_everywhere import ALREADY_QUANTIZED, signature, stored_bytes
+from zoo_models_run import NETWORKS, feed_for
 
 # Nothing in them can be removed channel by channel: hidden units of an LSTM, bodies of If, or
 # normalizations over the channels that are written out.
-BLOCKED = {"lstm_autoencoder", "silero_vad_v5", "magika_standard_v3_3"}
+BLOCKED = {"lstm_autoencoder", "silero_vad_v5", "magika_standard_v3_3", "zoo:lstm_autoencoder"}
 # Float16 arithmetic of the file itself, done by other kernels.
 TOLERANCE = {"SqueezeNet_fp16": 2e-2}
 
@@ -29,10 +30,20 @@ def pruned(binary, path, output, *more):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def model_and_feed(binary, name, models, data, root, folder):
+    """Path of the model, and a function that gives one feed for it."""
+    if not name.startswith("zoo:"):
+        return (os.path.join(models, name + ".onnx"),
+                lambda: zoo.feeds(name, models, data, root, 1)[0])
+    path = os.path.join(folder, name[4:] + ".onnx")
+    zoo.lathe(binary, "zoo", name[4:], "-o", path, "--force", "--quiet")
+    return path, lambda: feed_for(zoo.session(path, optimized=False), 1, np.random.default_rng(0))
+
+
 def check_model(binary, name, models, data, root, folder):
     """What is wrong with the model, as a list of sentences."""
-    path = os.path.join(models, name + ".onnx")
-    output = os.path.join(folder, name + ".pruned.onnx")
+    path, feed_of = model_and_feed(binary, name, models, data, root, folder)
+    output = os.path.join(folder, name.replace(":", "_") + ".pruned.onnx")
     result = pruned(binary, path, output)
     report = json.loads(result.stdout)
     if name in BLOCKED:
@@ -50,12 +61,12 @@ def check_model(binary, name, models, data, root, folder):
     share = stored_bytes(output) / stored_bytes(path)
     if not share < 1:
         wrong.append(f"the file is not smaller: {share:.3f}")
-    samples = zoo.feeds(name, models, data, root, 1)
+    feed = feed_of()
     feeds = os.path.join(folder, "feeds.npz")
-    zoo.save_feeds(feeds, samples)
+    zoo.save_feeds(feeds, [feed])
     outputs = os.path.join(folder, "outputs.npz")
     zoo.lathe(binary, "run", output, "--data", feeds, "-o", outputs, "--force")
-    reference = zoo.run_session(zoo.session(output, optimized=False), samples[0])
+    reference = zoo.run_session(zoo.session(output, optimized=False), feed)
     worst = 0.0
     with np.load(outputs) as computed:
         for key, value in reference.items():
@@ -75,8 +86,9 @@ def check_model(binary, name, models, data, root, folder):
 def main():
     binary, root = sys.argv[1:3]
     models, data = zoo.shared_or_skip(root)
-    names = sys.argv[3:] or [name for name in zoo.model_names(models)
-                             if name not in ALREADY_QUANTIZED]
+    names = sys.argv[3:] or ([name for name in zoo.model_names(models)
+                              if name not in ALREADY_QUANTIZED] +
+                             ["zoo:" + name for name in NETWORKS])
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

@@ -55,7 +55,7 @@ def integer_weights(path):
 
 
 def zeros_stay(setting, checks):
-    """Where a masked float weight is zero, its integer is the zero point: the number 0.0 exactly."""
+    """Where a masked float weight is zero, its integer is the zero point: exactly 0.0 again."""
     calibration = setting.cifar("train", pictures.RESNET_STD, 0, 256)
     for structure, expected in (("element", 0.5), ("2:4", 0.5), ("block-1x4", 0.5)):
         masked, integer = (setting.made(f"{kind}.onnx") for kind in ("masked", "integer"))
@@ -74,8 +74,8 @@ def zeros_stay(setting, checks):
         checks.expect(f"{structure}: share of zeros in the float file", zeros / elements,
                       expected - 0.02, expected + 0.02)
         checks.expect(f"{structure}: zeros that quantization lost", lost, 0, 0)
-        zoo.session(integer).run(None, zoo.feeds(MODEL, setting.models, setting.data, setting.root,
-                                                 1)[0])
+        feed = zoo.feeds(MODEL, setting.models, setting.data, setting.root, 1)[0]
+        zoo.session(integer).run(None, feed)
 
 
 def top1(path, feeds, labels):
@@ -114,7 +114,8 @@ def chain(setting, checks):
         print(f"  {name:<10} {size[name] / 1e3:>7.1f} {latency[name]:>7.3f} {accuracy[name]:>7.3f}",
               flush=True)
     checks.expect("size after pruning, of the dense", size["pruned"] / size["dense"], 0, 0.65)
-    checks.expect("size after quantization, of the pruned", size["quantized"] / size["pruned"], 0, 0.4)
+    checks.expect("size after quantization, of the pruned", size["quantized"] / size["pruned"], 0,
+                  0.4)
     checks.expect("size after compile, of the quantized", size["compiled"] / size["quantized"], 0,
                   1.02)
     checks.expect("top1 dense", accuracy["dense"], 0.73)

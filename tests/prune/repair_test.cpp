@@ -366,4 +366,29 @@ TEST_CASE("positions are spread, ascending, and follow the seed") {
   CHECK(some != choose_positions(100, 8, 8, 3));
 }
 
+TEST_CASE("biases of masked layers behind each other make up for the masks together") {
+  const ScoreCase c = small_network();
+  Graph masked = c.graph;
+  ElementMaskOptions options;
+  options.sparsity = 0.6;
+  apply_element_masks(masked, plan_element_masks(masked, options));
+  const SampleSource source = smooth_samples({1, 3, 8, 8}, 64);
+  const std::vector<RepairRow> rows = repair(c.graph, masked, {}, source, {});
+  REQUIRE(rows.size() >= 3);
+  // The last layer's bias is fitted to what the layers before it compute by then.
+  const Interpreter a(c.graph);
+  const Interpreter b(masked);
+  std::vector<double> means(5, 0.0);
+  double size = 0;
+  for (size_t i = 0; i < source.count; ++i) {
+    const std::vector<double> wanted = a.run_tensors(source.sample(i))[0].to_double();
+    const std::vector<double> got = b.run_tensors(source.sample(i))[0].to_double();
+    for (size_t k = 0; k < means.size(); ++k) {
+      means[k] += (wanted[k] - got[k]) / static_cast<double>(source.count);
+      size += std::fabs(wanted[k]) / static_cast<double>(source.count * means.size());
+    }
+  }
+  for (const double mean : means) CHECK(std::fabs(mean) < 1e-4 * size);
+}
+
 }  // namespace lathe

@@ -25,6 +25,7 @@
 #include "os/signals.h"
 #include "passes/passes.h"
 #include "simplify/simplify.h"
+#include "train/parameters.h"
 
 namespace lathe {
 namespace {
@@ -50,8 +51,10 @@ void check_files(const PruneOptions& options) {
 
 bool is_quantization(const Node& node) {
   const std::string_view type = node.type_name();
-  return type.starts_with("QLinear") || type.find("Quantize") != std::string_view::npos ||
-         type.ends_with("Integer");
+  // QuantizeLinear, DequantizeLinear, DynamicQuantizeMatMul, …
+  const bool named = type.find("uantize") != std::string_view::npos;
+  const bool contributed = type == "QGemm" || type == "QAttention" || type == "MatMulNBits";
+  return named || contributed || type.starts_with("QLinear") || type.ends_with("Integer");
 }
 
 void refuse_quantized(const Graph& graph) {
@@ -83,7 +86,7 @@ nlohmann::json manifest_of(const Report& report, const Graph& before, const Grap
                            const PruneOutcome& outcome, const Profile& profile) {
   nlohmann::json manifest = manifest_json(report, before, after, profile, "onnxruntime");
   manifest["pruned"] = outcome.summary;
-  manifest["verified"] = !report.quality.empty();
+  manifest["verified"] = !report.quality.empty() && report.quality[0].after.has_value();
   manifest["verification"] = report.details.value("stages", nlohmann::json());
   if (report.quality.empty()) manifest["verification_reason"] = "no --eval data were given";
   return manifest;
@@ -129,6 +132,8 @@ int run_prune(const PruneOptions& options, Console& console) {
                                   .dump = {},
                                   .check = throw_if_interrupted});
   simplify(model.graph, pipeline);
+  // Training gives every reader its own vectors; groups that go meanwhile must know them.
+  if (request.schedule) separate_shared_constants(model.graph);
 
   std::optional<DataSet> data;
   if (!options.data.empty())

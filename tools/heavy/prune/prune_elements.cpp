@@ -6,6 +6,7 @@
 
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"
+#include "ir/error.h"
 #include "prune/element_masks.h"
 
 namespace lathe {
@@ -43,6 +44,20 @@ const char* speed_note(const PruneRequest& request) {
                "LibTorch do not have for these layers";
 }
 
+// Of the graph as it is now: what is told is what is written.
+void tell_zeros(const PruneContext& context, PruneOutcome& outcome) {
+  const std::vector<ElementCount> counts = count_zeros(outcome.graph);
+  outcome.plan = elements_json(context.request, counts);
+  outcome.summary = elements_summary(counts);
+  outcome.plan_lines.clear();
+  outcome.removed = 0;
+  for (const ElementCount& count : counts) {
+    outcome.removed += count.zeros;
+    outcome.plan_lines += fmt::format("  {}: {} of {} zero\n", escape_untrusted(count.node, 80),
+                                      count.zeros, count.elements);
+  }
+}
+
 // Trains the dense network while its weights go; which ones is decided anew at every change.
 void grow_sparsity(const PruneContext& context, PruneOutcome& outcome) {
   outcome.graph = context.dense();
@@ -55,9 +70,7 @@ void grow_sparsity(const PruneContext& context, PruneOutcome& outcome) {
   const FineTuneHooks hooks = gradual_hooks(context, context.request.share, set, changes);
   fine_tune_stage(context, hooks, outcome);
   outcome.training["sparsity"] = std::move(changes);
-  const std::vector<ElementCount> counts = count_zeros(outcome.graph);
-  outcome.plan = elements_json(context.request, counts);
-  outcome.summary = elements_summary(counts);
+  tell_zeros(context, outcome);
 }
 
 }  // namespace
@@ -69,10 +82,7 @@ PruneOutcome prune_elements(const PruneContext& context) {
   PruneOutcome outcome;
   outcome.graph = dense;
   apply_element_masks(outcome.graph, masks);
-  const std::vector<ElementCount> counts = count_zeros(outcome.graph);
-  outcome.plan = elements_json(context.request, counts);
-  outcome.summary = elements_summary(counts);
-  for (const ElementCount& count : counts) outcome.removed += count.zeros;
+  tell_zeros(context, outcome);
   outcome.notes.emplace_back(speed_note(context.request));
   if (context.options.common.dry_run) {
     outcome.graph = dense;
@@ -91,6 +101,7 @@ PruneOutcome prune_elements(const PruneContext& context) {
     set_element_masks(graph, masks);
   };
   fine_tune_stage(context, hooks, outcome);
+  tell_zeros(context, outcome);
   return outcome;
 }
 

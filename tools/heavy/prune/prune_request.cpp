@@ -104,7 +104,18 @@ void read_round_to(const PruneOptions& options, const Profile& profile, PruneReq
                     "use --structure channel");
 }
 
-void check_training(const PruneOptions& options, const PruneRequest& request) {
+void check_fine_tuning(const PruneOptions& options, const PruneRequest& request) {
+  const TrainingOptions& training = options.training;
+  if (training.epochs == 0 && (training.resume || !training.checkpoint.empty()))
+    throw bad_usage("usage.checkpoint", "there is no training without --finetune-epochs",
+                    training.resume ? "--resume" : "--checkpoint", "add --finetune-epochs N");
+  if (options.eval.empty() && !options.metric.empty())
+    throw bad_usage("usage.eval", "a metric needs data to measure it on", "--metric",
+                    "add --eval DATA");
+  if (request.schedule && request.target == PruneTarget::kSparsity &&
+      request.schedule->initial > request.share)
+    throw bad_usage("usage.schedule", "the schedule starts above --sparsity", "--schedule",
+                    "give a smaller initial");
   if (options.training.epochs > 0 && options.data.empty())
     throw bad_usage("usage.data", "fine-tuning needs training data", "--data",
                     "give --data DATA; without labels the dense model teaches");
@@ -130,7 +141,7 @@ PruneRequest prune_request(const PruneOptions& options, const Profile& profile) 
   check_criterion(options, request);
   read_round_to(options, profile, request);
   if (options.schedule != "one-shot") request.schedule = parse_schedule(options.schedule);
-  check_training(options, request);
+  check_fine_tuning(options, request);
   request.include = parse_selectors(options.include);
   request.exclude = parse_selectors(options.exclude);
   return request;

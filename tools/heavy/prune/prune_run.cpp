@@ -17,10 +17,6 @@ RepairOptions repair_options(const PruneContext& context) {
   return options;
 }
 
-bool repairs(const PruneContext& context) {
-  return context.data != nullptr && context.options.repair != "off";
-}
-
 const char* method_name(RepairMethod method) {
   switch (method) {
     case RepairMethod::kLeastSquares: return "least-squares";
@@ -32,6 +28,10 @@ const char* method_name(RepairMethod method) {
 }
 
 }  // namespace
+
+bool repairs(const PruneContext& context) {
+  return context.data != nullptr && context.options.repair != "off";
+}
 
 void record_stage(const PruneContext& context, const std::string& stage, double seconds,
                   PruneOutcome& outcome) {

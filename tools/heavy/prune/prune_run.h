@@ -50,6 +50,9 @@ struct PruneOutcome {
   std::map<std::string, std::string> metadata;  // for the model
 };
 
+/// Whether --data repair what is pruned.
+bool repairs(const PruneContext& context);
+
 /// Evaluates `outcome.graph` and appends the row, when there is something to evaluate on.
 void record_stage(const PruneContext& context, const std::string& stage, double seconds,
                   PruneOutcome& outcome);

@@ -21,7 +21,12 @@ void fine_tune_stage(const PruneContext& context, const FineTuneHooks& hooks,
                  {"max-drop", pruning.max_drop},
                  {"criterion", pruning.criterion},
                  {"scope", pruning.scope},
-                 {"schedule", pruning.schedule}};
+                 {"schedule", pruning.schedule},
+                 {"round-to", pruning.round_to},
+                 {"include", nlohmann::json(pruning.include).dump()},
+                 {"exclude", nlohmann::json(pruning.exclude).dump()},
+                 {"samples", std::to_string(context.request.samples)},
+                 {"repair", pruning.repair}};
   FineTuned tuned = fine_tune(task, context.console);
   outcome.graph = std::move(tuned.graph);
   outcome.training = training_json(tuned);
