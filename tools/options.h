@@ -77,7 +77,7 @@ struct PruneOptions {
   std::string budget;     // "macs=50%", "params=", "bytes=", "latency="
   std::string structure;  // element | 2:4 | block-1x4 | channel | unit; empty: by what is asked
   std::string criterion = "l1";
-  std::string scope = "layer";        // layer | global
+  std::string scope;                  // layer | global; empty: global with a budget
   std::string schedule = "one-shot";  // one-shot | polynomial[:KEY=VALUE,…]
   std::string round_to = "1";         // 1 | auto | N
   std::string data;

@@ -11,7 +11,8 @@ void add_what(CLI::App& command, PruneOptions& options) {
       ->type_name("QUANTITY");
   command
       .add_option("--budget", options.budget,
-                  "Remove channels until this share is left: macs=50%, params=, bytes=, latency=")
+                  "Remove channels until this share is left: macs=50%, params=, bytes= "
+                  "(of weights), latency=")
       ->type_name("METRIC=QUANTITY");
   command
       .add_option("--structure", options.structure,
@@ -22,9 +23,9 @@ void add_what(CLI::App& command, PruneOptions& options) {
       ->capture_default_str();
   command
       .add_option("--scope", options.scope,
-                  "The same share of every layer, or the weakest of all layers together")
-      ->check(CLI::IsMember({"layer", "global"}))
-      ->capture_default_str();
+                  "The same share of every layer, or the weakest of all layers together (default: "
+                  "layer, with --budget global)")
+      ->check(CLI::IsMember({"layer", "global"}));
   command
       .add_option("--round-to", options.round_to,
                   "Keep multiples of so many channels; auto: of the profile's vectors")

@@ -7,7 +7,7 @@
 namespace lathe {
 namespace {
 
-std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+std::string percent(double share) { return fmt::format("{:.3g} %", 100 * share); }
 
 }  // namespace
 

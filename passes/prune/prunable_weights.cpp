@@ -76,7 +76,7 @@ std::vector<double> finite_weights(const Graph& graph, ValueId constant) {
                     value.users.empty()
                         ? std::string()
                         : "node " + escape_untrusted(graph.node(value.users[0]).name),
-                    "mend the weights, or --exclude the node that reads them");
+                    "mend the weights");
   return values;
 }
 

@@ -47,7 +47,13 @@ std::vector<int32_t> ranked(const std::vector<double>& scores) {
   return ranking;
 }
 
-[[noreturn]] void throw_nothing_prunable(const PrunePlan& plan) {
+bool has_bodies(const Graph& graph) {
+  const std::vector<NodeId> nodes = graph.node_ids();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [&](NodeId id) { return !graph.node(id).subgraphs.empty(); });
+}
+
+[[noreturn]] void throw_nothing_prunable(const Graph& graph, const PrunePlan& plan) {
   constexpr size_t kNamed = 6;
   std::string message = "nothing can be pruned";
   for (size_t i = 0; i < plan.groups.size() && i < kNamed; ++i)
@@ -56,9 +62,12 @@ std::vector<int32_t> ranked(const std::vector<double>& scores) {
                            escape_untrusted(plan.groups[i].reason, 200));
   if (plan.groups.size() > kNamed)
     message += fmt::format("; and {} groups more", plan.groups.size() - kNamed);
-  if (plan.groups.empty()) message += ": no layer of the top graph has constant weights to slice";
+  if (plan.groups.empty())
+    message += has_bodies(graph)
+                   ? ": its layers are in bodies of If, Loop or Scan, which are not entered"
+                   : ": no layer has constant weights to slice";
   throw bad_input("prune.nothing", message, {},
-                  "--structure element masks single weights and needs no groups");
+                  plan.groups.empty() ? "" : "--structure element can still mask single weights");
 }
 
 }  // namespace
@@ -114,7 +123,7 @@ RemovalOrder::RemovalOrder(const Graph& graph, const std::vector<ChannelGroup>& 
     }
     start_.groups.push_back(std::move(row));
   }
-  if (order_.empty() && !options.allow_nothing) throw_nothing_prunable(start_);
+  if (order_.empty() && !options.allow_nothing) throw_nothing_prunable(graph, start_);
   std::stable_sort(order_.begin(), order_.end(), [](const Channel& a, const Channel& b) {
     return std::tie(a.key, a.group, a.index) < std::tie(b.key, b.group, b.index);
   });

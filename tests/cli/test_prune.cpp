@@ -123,7 +123,7 @@ TEST_CASE("a dry run prints the groups in words and writes nothing") {
   CHECK(result.out.find("features.0.0/Conv: keep 8 of 16") != std::string::npos);
   CHECK(result.out.find("through /features/features.4/Add; read by ") != std::string::npos);
   CHECK(result.out.find("keep 36 of 36 (output logits of the model)") != std::string::npos);
-  CHECK(result.out.find("nothing was written") != std::string::npos);
+  CHECK(result.out.find("no model was written") != std::string::npos);
   CHECK(listing(files.folder.path().string()).empty());
   // The plan needs no file to write to.
   const CliResult bare =

@@ -81,7 +81,7 @@ TEST_CASE("element sparsity zeroes exactly the smallest, biases stay") {
       const std::vector<float> was = values_of(before, name);
       const std::vector<float> now = values_of(after, name);
       const auto n = static_cast<int64_t>(was.size());
-      CHECK(zeros_of(now) == n - kept_count(sparsity, n));
+      CHECK(zeros_of(now) == n - std::max<int64_t>(1, kept_count(sparsity, n)));
       float largest_gone = 0;
       float smallest_left = std::numeric_limits<float>::infinity();
       for (size_t i = 0; i < was.size(); ++i) {
@@ -93,7 +93,8 @@ TEST_CASE("element sparsity zeroes exactly the smallest, biases stay") {
     }
     CHECK(values_of(after, "conv_b") == values_of(before, "conv_b"));
     for (const ElementCount& count : count_zeros(after))
-      CHECK(count.zeros == count.elements - kept_count(sparsity, count.elements));
+      CHECK(count.zeros ==
+            count.elements - std::max<int64_t>(1, kept_count(sparsity, count.elements)));
   }
 }
 

@@ -159,7 +159,7 @@ int run_prune(const PruneOptions& options, Console& console) {
   if (!outcome.sensitivity.is_null()) report.details["sensitivity"] = outcome.sensitivity;
   if (common.dry_run) {
     record_steps(pipeline, report);
-    console.print("plan: " + outcome.summary + "\n" + outcome.plan_lines + "nothing was written\n");
+    console.print("plan: " + outcome.summary + "\n" + outcome.plan_lines + "no model was written\n");
     console.deliver(to_json(report), common);
     return 0;
   }
@@ -168,7 +168,9 @@ int run_prune(const PruneOptions& options, Console& console) {
   pruned.graph = std::move(outcome.graph);
   for (const auto& [key, value] : outcome.metadata) pruned.metadata[key] = value;
   Pipeline finish(pruned.graph, {.disabled = {}, .dump = {}, .check = throw_if_interrupted});
-  finish.run("deduplicate_constants", [&] { return deduplicate_constants(pruned.graph); });
+  // Masked weights may become equal; they are not fewer for that.
+  if (request.removes())
+    finish.run("deduplicate_constants", [&] { return deduplicate_constants(pruned.graph); });
   finish.run("eliminate_dead_nodes", [&] { return eliminate_dead_nodes(pruned.graph); });
   infer_shapes(pruned.graph);
   record_steps(pipeline, report);
@@ -194,13 +196,20 @@ int run_prune(const PruneOptions& options, Console& console) {
   report.details["sizes"] = sizes_json(before, after);
   std::vector<LatencyRow> latencies;
   if (request.removes() && outcome.removed > 0 && options.latency != "off") {
-    const std::vector<Tensor> sample =
-        latency_sample(data ? &*data : nullptr, model, common, console);
     LatencyOptions measure;
     measure.threads = threads;
     measure.seed = common.seed;
-    latencies =
-        latency_figures(context.dense(), pruned.graph, sample, profile, measure, console);
+    try {
+      const std::vector<Tensor> sample =
+          latency_sample(data ? &*data : nullptr, model, common, console);
+      latencies =
+          latency_figures(context.dense(), pruned.graph, sample, profile, measure, console);
+    } catch (const Error& error) {
+      // The model is written; what it is timed on may not be known.
+      if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;
+      outcome.notes.push_back(std::string("not timed: ") + error.what());
+      report.details["notes"] = outcome.notes;
+    }
     report.details["latency"] = latency_json(latencies);
   }
 

@@ -7,6 +7,7 @@
 #include "heavy/prune/latency_figures.h"
 #include "heavy/prune/original_channels.h"
 #include "ir/error.h"
+#include "ops/op_row.h"
 #include "os/signals.h"
 #include "prune/accuracy_ratios.h"
 #include "prune/budget.h"
@@ -34,6 +35,10 @@ CostFunction budget_cost(const PruneContext& context) {
   const CostMetric cost = metric == "macs"     ? CostMetric::kMacs
                           : metric == "params" ? CostMetric::kParams
                                                : CostMetric::kBytes;
+  if (cost == CostMetric::kMacs && count_macs(context.dense()).unknown_nodes > 0)
+    throw bad_usage("prune.unknown_macs",
+                    "the model's multiply-accumulates are not known: sizes of its inputs are free",
+                    "--budget", "fix them with --input-shape NAME=1x3x224x224, or use params=");
   if (cost == CostMetric::kMacs || !repairs(context))
     return [cost](const Graph& graph) { return network_cost(graph, cost); };
   // What the biases that repair adds will cost.

@@ -73,7 +73,7 @@ PruneOutcome prune_channels(const PruneContext& context) {
   outcome.graph = dense;
   outcome.plan = plan_json(context.request, plan);
   if (!latency.is_null()) {
-    outcome.notes.push_back("latency budget " + latency["description"].get<std::string>());
+    outcome.notes.emplace_back("latency budget " + latency["description"].get<std::string>());
     outcome.plan["latency"] = std::move(latency);
   }
   outcome.summary = plan_summary(plan);
@@ -92,7 +92,7 @@ PruneOutcome prune_channels(const PruneContext& context) {
   if (context.options.sensitivity) outcome.sensitivity = sensitivity_json(context, groups, order);
   if (context.options.common.dry_run) return outcome;
   if (plan.removed == 0 && masks.empty())
-    outcome.notes.push_back("nothing was left to remove at this sparsity: the network is a copy");
+    outcome.notes.emplace_back("nothing was left to remove at this sparsity: the network is only simplified");
   throw_if_interrupted();
   if (context.request.schedule && plan.removed > 0) {
     grow_removal(context, groups, plan, data, outcome);

@@ -134,9 +134,12 @@ PruneRequest prune_request(const PruneOptions& options, const Profile& profile) 
   PruneRequest request;
   request.structure = structure_of(options);
   request.criterion = *criterion_from_name(options.criterion);
-  request.scope = options.scope == "global" ? PruneScope::kGlobal : PruneScope::kLayer;
   request.samples = options.samples.value_or(2000);
   read_target(options, request);
+  // A budget is the whole network's: its weakest channels go, wherever they are.
+  const bool whole = request.target == PruneTarget::kBudget && options.scope.empty();
+  request.scope =
+      whole || options.scope == "global" ? PruneScope::kGlobal : PruneScope::kLayer;
   check_target(options, request);
   check_criterion(options, request);
   read_round_to(options, profile, request);

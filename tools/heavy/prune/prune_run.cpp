@@ -5,6 +5,7 @@
 #include "heavy/model_data.h"
 #include "ir/error.h"
 #include "os/signals.h"
+#include "run/compare.h"
 
 namespace lathe {
 namespace {
@@ -15,6 +16,31 @@ RepairOptions repair_options(const PruneContext& context) {
   options.seed = context.options.common.seed;
   options.check = throw_if_interrupted;
   return options;
+}
+
+// Noise in the outputs relative to the signal, on the samples that repair holds out.
+double output_noise(const PruneContext& context, const Graph& graph) {
+  SampleSource source = sample_source(*context.data);
+  std::vector<size_t> held;
+  for (size_t i = 0; i < source.count; ++i)
+    if (is_held_out(i)) held.push_back(i);
+  source.count = held.size();
+  source.sample = [&held, all = source.sample](size_t i) { return all(held[i]); };
+  CompareOptions options;
+  options.run.threads = context.threads;
+  options.run.check = throw_if_interrupted;
+  options.layers = false;
+  double noise = 0;
+  for (const ValueError& output :
+       compare_graphs(Interpreter(context.dense()), Interpreter(graph), source, options).outputs)
+    noise += output.sums.signal > 0 ? output.sums.noise / output.sums.signal : 0;
+  return noise;
+}
+
+// Every layer's fit is judged by its own output; this is the judge of all of them together.
+bool is_nearer(const PruneContext& context, const Graph& before, const Graph& after) {
+  const bool none_held = context.data->size() < 8 || !context.data->carry().empty();
+  return none_held || output_noise(context, after) <= output_noise(context, before);
 }
 
 const char* method_name(RepairMethod method) {
@@ -30,7 +56,9 @@ const char* method_name(RepairMethod method) {
 }  // namespace
 
 bool repairs(const PruneContext& context) {
-  return context.data != nullptr && context.options.repair != "off";
+  // Noise is not what the network will see: a fit to it harms.
+  return context.data != nullptr && context.options.repair != "off" &&
+         context.options.data != "random";
 }
 
 void record_stage(const PruneContext& context, const std::string& stage, double seconds,
@@ -43,9 +71,11 @@ void record_stage(const PruneContext& context, const std::string& stage, double 
 }
 
 void repair_stage(const PruneContext& context, const KeptOutputs& kept, PruneOutcome& outcome) {
+  if (context.options.data == "random" && context.options.repair != "off")
+    outcome.notes.emplace_back("random data repair nothing: give real --data");
   if (!repairs(context)) return;
   const auto start = std::chrono::steady_clock::now();
-  if (context.data->size() < 1000 && context.options.data != "random")
+  if (context.data->size() < 1000)
     context.console.warn(
         "prune.few_samples",
         "repair sees " + std::to_string(context.data->size()) + " samples; 1000 or more are better",
@@ -58,8 +88,17 @@ void repair_stage(const PruneContext& context, const KeptOutputs& kept, PruneOut
     console.progress().update(static_cast<int64_t>(done));
     if (done == all) console.progress().finish();
   };
-  outcome.repair =
-      repair(context.dense(), outcome.graph, kept, sample_source(*context.data), options);
+  Graph repaired = outcome.graph;
+  outcome.repair = repair(context.dense(), repaired, kept, sample_source(*context.data), options);
+  if (is_nearer(context, outcome.graph, repaired)) {
+    outcome.graph = std::move(repaired);
+  } else {
+    outcome.repair.clear();
+    outcome.notes.emplace_back(
+        "repair was left out: on samples that it had not seen, the outputs came no nearer to the "
+        "dense network's");
+    return;
+  }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   record_stage(context, "repaired", seconds, outcome);
