@@ -273,11 +273,11 @@ TEST_CASE("a budget is met, and no more than one channel's worth below it") {
 TEST_CASE("a budget out of reach ends with 4 and names what can be reached") {
   const PruneFiles files;
   const CliResult result = files.prune("p.onnx", {kGlyphsModel, "--budget", "macs=0.1%"});
-  check_refused(result, 4, {"--budget", "0.1 %", "0.2 % is the least"});
+  check_refused(result, 4, {"--budget", "0.1 %", "0.176 % is the least"});
   CHECK(listing(files.folder.path().string()).empty());
   const CliResult held = files.prune(
       "p.onnx", {kGlyphsModel, "--budget", "params=30%", "--include", "*features.8.0*"});
-  check_refused(held, 4, {"--budget", "30.0 %", "is the least"});
+  check_refused(held, 4, {"--budget", "30 %", "is the least"});
 }
 
 TEST_CASE("--max-drop is a gate beside a sparsity, and a search without one") {
