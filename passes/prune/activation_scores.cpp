@@ -22,10 +22,6 @@ bool is_conv(OpKind kind) {
          kind == OpKind::kDeformConv;
 }
 
-int gate_count(OpKind kind) {
-  return kind == OpKind::kLSTM ? 4 : kind == OpKind::kGRU ? 3 : kind == OpKind::kRNN ? 1 : 0;
-}
-
 // Through what alone reads the value and keeps each channel to itself.
 ValueId after_activation(const Graph& graph, ValueId value) {
   for (;;) {
@@ -53,7 +49,7 @@ Watches find_watches(const Graph& graph, const std::vector<ChannelGroup>& groups
         continue;
       Watch watch{i, is_conv(node.kind) ? 1 : -1, use.channel};
       // Gates of one unit lie a hidden size apart; what is watched are the units.
-      if (const int gates = gate_count(node.kind); gates > 0)
+      if (const int64_t gates = gate_count(node.kind); gates > 0)
         watch.channel.resize(watch.channel.size() / static_cast<size_t>(gates));
       const ValueId value = after_activation(graph, node.output(0));
       watches.emplace(value, std::move(watch));

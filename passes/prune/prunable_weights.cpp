@@ -12,10 +12,6 @@
 namespace lathe {
 namespace {
 
-bool is_recurrent(OpKind kind) {
-  return kind == OpKind::kLSTM || kind == OpKind::kGRU || kind == OpKind::kRNN;
-}
-
 int16_t input_axis(const Node& node, int64_t rank) {
   switch (node.kind) {
     case OpKind::kConvTranspose: return 0;
@@ -36,7 +32,7 @@ int16_t input_axis(const Node& node, int64_t rank) {
 std::vector<size_t> weight_inputs(const Node& node) {
   const int16_t weight = op_row(node.kind).weight_input;
   if (weight < 0) return {};
-  if (is_recurrent(node.kind)) return {1, 2};
+  if (gate_count(node.kind) > 0) return {1, 2};
   return {static_cast<size_t>(weight)};
 }
 
@@ -50,7 +46,7 @@ std::vector<PrunableWeight> prunable_weights(const Graph& graph,
       const ValueId constant = node.input(input);
       const Tensor* tensor = constant.valid() ? graph.constant(constant) : nullptr;
       if (tensor == nullptr || !is_floating(tensor->dtype()) || tensor->rank() < 2 ||
-          (is_recurrent(node.kind) && tensor->rank() != 3) || tensor->numel() == 0)
+          (gate_count(node.kind) > 0 && tensor->rank() != 3) || tensor->numel() == 0)
         continue;
       const auto& users = graph.value(constant).users;
       const bool wanted = !selected || std::all_of(users.begin(), users.end(), [&](NodeId user) {
@@ -61,6 +57,12 @@ std::vector<PrunableWeight> prunable_weights(const Graph& graph,
     }
   }
   return weights;
+}
+
+int64_t gate_count(OpKind kind) {
+  if (kind == OpKind::kLSTM) return 4;
+  if (kind == OpKind::kGRU) return 3;
+  return kind == OpKind::kRNN ? 1 : 0;
 }
 
 std::vector<double> finite_weights(const Graph& graph, ValueId constant) {

@@ -27,6 +27,9 @@ std::vector<PrunableWeight> prunable_weights(const Graph& graph,
 /// nodes.
 std::vector<size_t> weight_inputs(const Node& node);
 
+/// Gates of a recurrent node: 4 of an LSTM, 3 of a GRU, 1 of an RNN; 0 for other nodes.
+int64_t gate_count(OpKind kind);
+
 /// The constant's elements. Throws Error (exit 3) that names the constant when an element is NaN or
 /// infinite.
 std::vector<double> finite_weights(const Graph& graph, ValueId constant);

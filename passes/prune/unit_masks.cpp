@@ -13,12 +13,6 @@
 namespace lathe {
 namespace {
 
-int64_t gate_count(OpKind kind) {
-  if (kind == OpKind::kLSTM) return 4;
-  if (kind == OpKind::kGRU) return 3;
-  return kind == OpKind::kRNN ? 1 : 0;
-}
-
 // Rows of all gates lie `units` apart: [directions, gates * units, width].
 void add_squares(const Graph& graph, ValueId constant, int64_t units,
                  std::vector<std::vector<double>>& squares) {

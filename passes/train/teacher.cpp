@@ -6,6 +6,7 @@
 
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "passes/passes.h"
 
 namespace lathe {
 namespace {
@@ -14,13 +15,7 @@ Graph only(Graph graph, const std::vector<TaughtValue>& values) {
   std::vector<ValueId> outputs;
   for (const TaughtValue& value : values) outputs.push_back(value.value);
   graph.set_outputs(outputs);
-  const std::vector<NodeId> order = graph.order();
-  for (auto it = order.rbegin(); it != order.rend(); ++it) {
-    bool read = false;
-    for (const ValueId id : graph.node(*it).outputs)
-      read = read || (id.valid() && (graph.is_output(id) || !graph.value(id).users.empty()));
-    if (!read) graph.erase_node(*it);
-  }
+  eliminate_dead_nodes(graph);
   return graph;
 }
 

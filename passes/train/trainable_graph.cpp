@@ -9,6 +9,7 @@
 
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "passes/passes.h"
 
 namespace lathe {
 namespace {
@@ -31,17 +32,6 @@ Tensor stored(const at::Tensor& tensor) {
 void load(at::Tensor target, const Tensor& source) {
   const at::NoGradGuard no_gradient;
   target.copy_(to_runtime(source).tensor);
-}
-
-void erase_dead_nodes(Graph& graph) {
-  const std::vector<NodeId> order = graph.order();
-  for (auto it = order.rbegin(); it != order.rend(); ++it) {
-    const Node& node = graph.node(*it);
-    const bool dead = std::none_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
-      return id.valid() && (graph.is_output(id) || !graph.value(id).users.empty());
-    });
-    if (dead) graph.erase_node(*it);
-  }
 }
 
 bool is_plain_batch_norm(const Node& node) {
@@ -121,7 +111,7 @@ TrainableGraph::TrainableGraph(Graph graph, TrainableOptions options)
 
   Graph inference = graph_;
   inference.set_outputs(options_.outputs);
-  erase_dead_nodes(inference);
+  eliminate_dead_nodes(inference);
   Graph training = inference;
   std::vector<ValueId> moved;
   for (const NodeId id : inference.node_ids()) {

@@ -1,7 +1,7 @@
 #include "heavy/integer_rules.h"
 
+#include "heavy/node_selection.h"
 #include "ir/error.h"
-#include "os/glob.h"
 
 namespace lathe {
 
@@ -28,17 +28,9 @@ IntegerRules integer_rules(const Profile& profile, const QuantizeOptions& option
     if (!configs.empty()) rules.ops.insert(kind);
   rules.moves = profile.precision.pass_through;
 
-  const std::vector<Selector> include = parse_selectors(options.include);
-  const std::vector<Selector> exclude = parse_selectors(options.exclude);
-  std::vector<NodeLabel> labels;
-  for (const NodeId id : graph.node_ids())
-    labels.push_back({graph.node(id).name, std::string(graph.node(id).type_name())});
-  require_matches(include, labels, "--include");
-  require_matches(exclude, labels, "--exclude");
-  rules.selected = [include, exclude](const Node& node) {
-    const bool in = include.empty() || matches_any(include, node.name, node.type_name());
-    return in && !matches_any(exclude, node.name, node.type_name());
-  };
+  const NodeSelection nodes{parse_selectors(options.include), parse_selectors(options.exclude)};
+  require_matches(nodes, graph);
+  rules.selected = [nodes](const Node& node) { return nodes.selects(node); };
   return rules;
 }
 

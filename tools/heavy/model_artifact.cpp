@@ -77,4 +77,8 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
        static_cast<int64_t>(text.size()));
 }
 
+std::string size_left_text(int64_t before, int64_t after) {
+  return fmt::format("{:.0f} %", 100.0 * static_cast<double>(after) / static_cast<double>(before));
+}
+
 }  // namespace lathe

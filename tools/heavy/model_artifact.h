@@ -27,4 +27,7 @@ Model read_back(const WrittenModel& written, const Model& model);
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
                    const CommonOptions& common, Report& report);
 
+/// "43 %": what is left of a size.
+std::string size_left_text(int64_t before, int64_t after);
+
 }  // namespace lathe

@@ -1,7 +1,6 @@
 // lathe prune: load, simplify, plan, remove, repair, fine-tune, evaluate, publish.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <optional>
 
@@ -14,6 +13,7 @@
 #include "heavy/prune/prune_channels.h"
 #include "heavy/prune/prune_elements.h"
 #include "heavy/prune/size_figures.h"
+#include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "heavy/training/fine_tune.h"
 #include "ir/error.h"
@@ -29,12 +29,6 @@
 
 namespace lathe {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void check_files(const PruneOptions& options) {
   const CommonOptions& common = options.common;
@@ -102,10 +96,6 @@ std::string quality_text(const PruneContext& context, const PruneOutcome& outcom
   return text + metric_text(metric, last.value) + fmt::format(" · {} samples", last.samples);
 }
 
-std::string change_text(int64_t before, int64_t after) {
-  return fmt::format("{:.0f} %", 100.0 * static_cast<double>(after) / static_cast<double>(before));
-}
-
 }  // namespace
 
 int run_prune(const PruneOptions& options, Console& console) {
@@ -115,7 +105,7 @@ int run_prune(const PruneOptions& options, Console& console) {
   check_files(options);
   // Before the work: where checkpoints go, too.
   if (options.training.epochs > 0 && !common.dry_run) check_training(options.training, common.force);
-  const auto start = Clock::now();
+  const Stopwatch start;
   const int threads = use_threads(common);
   Report report = start_report("prune", common);
   report.device_profile = {{"name", profile.name},
@@ -125,7 +115,7 @@ int run_prune(const PruneOptions& options, Console& console) {
   Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
   refuse_quantized(model.graph);
-  check_selectors(request, model.graph);
+  require_matches(request.nodes, model.graph);
   const Model original = model;
   // Normalizations stay: they are scored, re-estimated and trained; lathe compile folds them.
   Pipeline pipeline(model.graph, {.disabled = {"fuse_batch_norm", "fuse_channel_affine"},
@@ -215,7 +205,7 @@ int run_prune(const PruneOptions& options, Console& console) {
 
   const Reading peak = peak_resident_bytes();
   report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
-  report.run.duration_ns = static_cast<int64_t>(seconds_since(start) * 1e9);
+  report.run.duration_ns = static_cast<int64_t>(start.seconds() * 1e9);
   for (const Console::Warning& warning : console.warnings())
     report.warnings.push_back({warning.code, warning.message, warning.hint});
   const bool missed = request.max_drop && !outcome.stages.empty() &&
@@ -225,7 +215,7 @@ int run_prune(const PruneOptions& options, Console& console) {
   std::string text = missed ? console.bad("FAIL --max-drop " + options.max_drop + " missed")
                             : console.good("pruned");
   text += fmt::format(": {}  {} ({} of {})\n", common.output, bytes_text(after.file_bytes),
-                      change_text(before.file_bytes, after.file_bytes),
+                      size_left_text(before.file_bytes, after.file_bytes),
                       bytes_text(before.file_bytes));
   text += outcome.summary;
   if (const std::string quality = quality_text(context, outcome); !quality.empty())

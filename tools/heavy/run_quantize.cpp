@@ -1,7 +1,6 @@
 // lathe quantize: load, simplify, calibrate, plan, insert, evaluate, publish.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 
@@ -14,6 +13,7 @@
 #include "heavy/model_data.h"
 #include "heavy/pipeline_rows.h"
 #include "heavy/quantize_report.h"
+#include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
@@ -29,12 +29,6 @@
 
 namespace lathe {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 constexpr int64_t kMaxStatisticsBytes = int64_t{1} << 30;
 
@@ -164,16 +158,12 @@ nlohmann::json manifest_of(const Report& report, const Graph& before, const Grap
   return manifest;
 }
 
-std::string change_text(int64_t before, int64_t after) {
-  return fmt::format("{:.0f} %", 100.0 * static_cast<double>(after) / static_cast<double>(before));
-}
-
 }  // namespace
 
 int run_quantize(const QuantizeOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   check_usage(options);
-  const auto start = Clock::now();
+  const Stopwatch start;
   const int threads = use_threads(common);
   const Profile profile = load_profile(common.profile);
   Report report = start_report("quantize", common);
@@ -200,7 +190,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     console.warn(
         "quantize.nothing", "no node of this model can become integer",
         "already quantized models and models without Conv, Gemm or MatMul stay as they are");
-  const auto calibration_start = Clock::now();
+  const Stopwatch calibration_start;
   if (!plan.nodes.empty()) {
     const Statistics statistics = obtain_statistics(options, model, plan, threads, console);
     plan = plan_precision(graph, rules, std::move(plan), statistics,
@@ -208,7 +198,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     if (!common.dry_run)
       pipeline.run("correct_bias", [&] { return correct_bias(graph, plan, statistics); });
   }
-  const double calibration_s = seconds_since(calibration_start);
+  const double calibration_s = calibration_start.seconds();
   report.plan = plan_section(graph, plan);
   const std::string coverage = coverage_text(graph, plan);
   if (common.dry_run) {
@@ -243,7 +233,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
 
   const Reading peak = peak_resident_bytes();
   report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
-  report.run.duration_ns = static_cast<int64_t>(seconds_since(start) * 1e9);
+  report.run.duration_ns = static_cast<int64_t>(start.seconds() * 1e9);
   report.details["quantize"] = {
       {"calibration_s", calibration_s}, {"observer", options.observer}, {"coverage", coverage}};
   for (const Console::Warning& warning : console.warnings())
@@ -257,14 +247,14 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
                      : plan.nodes.empty() ? console.bold("nothing quantized, copy written")
                                           : console.good("int8 model written");
   text += fmt::format(": {}  {} ({} of {})\n", common.output, bytes_text(after_bytes),
-                      change_text(before_bytes, after_bytes), bytes_text(before_bytes));
+                      size_left_text(before_bytes, after_bytes), bytes_text(before_bytes));
   if (evaluation) text += quality_text(*evaluation) + "\n";
   text += "\n" + table({{"precision", coverage},
                         {"opset", report.model->opset ? fmt::format("{} (was {})", written.opset,
                                                                     *report.model->opset)
                                                       : std::to_string(written.opset)},
                         {"calibration",
-                         fmt::format("{:.1f} s of {:.1f} s", calibration_s, seconds_since(start))},
+                         fmt::format("{:.1f} s of {:.1f} s", calibration_s, start.seconds())},
                         {"peak memory", peak.value ? bytes_text(*peak.value) : "not known"}});
   if (evaluation && !evaluation->result.layers.empty())
     text += "\nworst layers\n" + table(error_table(evaluation->result.layers, 5));

@@ -133,8 +133,8 @@ ChoiceOptions choice_options(const PruneContext& context) {
   choice.scope = context.request.scope;
   choice.kind = context.request.structure == PruneStructure::kUnit ? GroupKind::kHiddenUnits
                                                                    : GroupKind::kChannels;
-  choice.include = context.request.include;
-  choice.exclude = context.request.exclude;
+  choice.include = context.request.nodes.include;
+  choice.exclude = context.request.nodes.exclude;
   choice.round_to = context.request.round_to;
   choice.round_large_only = context.request.round_large_only;
   choice.original_sizes = original_channels(context.model);

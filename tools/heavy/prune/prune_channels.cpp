@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "heavy/prune/choose_channels.h"
@@ -10,14 +9,11 @@
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"
 #include "heavy/prune/silence_units.h"
+#include "heavy/stopwatch.h"
 #include "os/signals.h"
 
 namespace lathe {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // The weakest channels at present, by so many of each group; what is idle already goes first.
 PrunePlan weakest(const PruneContext& context, const std::vector<ChannelGroup>& groups,
@@ -56,7 +52,7 @@ void grow_removal(const PruneContext& context, const std::vector<ChannelGroup>& 
 }  // namespace
 
 PruneOutcome prune_channels(const PruneContext& context) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch start;
   const Graph& dense = context.dense();
   const std::vector<ChannelGroup> groups = find_channel_groups(dense);
   const CriterionData data = criterion_data(context, groups);
@@ -88,7 +84,7 @@ PruneOutcome prune_channels(const PruneContext& context) {
         "smaller or faster",
         masks.size()));
   }
-  const double planning_s = seconds_since(start);
+  const double planning_s = start.seconds();
   if (context.options.sensitivity) outcome.sensitivity = sensitivity_json(context, groups, order);
   if (context.options.common.dry_run) return outcome;
   if (plan.removed == 0 && masks.empty())
@@ -98,11 +94,11 @@ PruneOutcome prune_channels(const PruneContext& context) {
     grow_removal(context, groups, plan, data, outcome);
     return outcome;
   }
-  const auto removal = std::chrono::steady_clock::now();
+  const Stopwatch removal;
   if (plan.removed > 0) remove_channels(outcome.graph, groups, plan.kept());
   outcome.removed += apply_unit_masks(outcome.graph, masks);
   outcome.metadata = original_channels_metadata(context.model, plan);
-  record_stage(context, "removed", planning_s + seconds_since(removal), outcome);
+  record_stage(context, "removed", planning_s + removal.seconds(), outcome);
   if (plan.removed > 0)
     repair_stage(context, kept_outputs(dense, groups, plan.kept()), outcome);
   FineTuneHooks hooks;

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"
+#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "prune/element_masks.h"
 
@@ -23,11 +22,7 @@ ElementMaskOptions mask_options(const PruneRequest& request) {
   options.pattern = pattern_of(request.structure);
   options.sparsity = request.share;
   options.scope = request.scope;
-  options.selected = [&request](const Node& node) {
-    const bool in = request.include.empty() ||
-                    matches_any(request.include, node.name, node.type_name());
-    return in && !matches_any(request.exclude, node.name, node.type_name());
-  };
+  options.selected = [&request](const Node& node) { return request.nodes.selects(node); };
   return options;
 }
 
@@ -76,7 +71,7 @@ void grow_sparsity(const PruneContext& context, PruneOutcome& outcome) {
 }  // namespace
 
 PruneOutcome prune_elements(const PruneContext& context) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch start;
   const Graph& dense = context.dense();
   const std::vector<ElementMask> masks = plan_element_masks(dense, mask_options(context.request));
   PruneOutcome outcome;
@@ -92,9 +87,7 @@ PruneOutcome prune_elements(const PruneContext& context) {
     grow_sparsity(context, outcome);
     return outcome;
   }
-  record_stage(
-      context, "removed",
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), outcome);
+  record_stage(context, "removed", start.seconds(), outcome);
   repair_stage(context, {}, outcome);
   FineTuneHooks hooks;
   hooks.on_start = [&](TrainableGraph& graph, int64_t, int64_t) {

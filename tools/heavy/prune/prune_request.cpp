@@ -145,17 +145,8 @@ PruneRequest prune_request(const PruneOptions& options, const Profile& profile) 
   read_round_to(options, profile, request);
   if (options.schedule != "one-shot") request.schedule = parse_schedule(options.schedule);
   check_fine_tuning(options, request);
-  request.include = parse_selectors(options.include);
-  request.exclude = parse_selectors(options.exclude);
+  request.nodes = {parse_selectors(options.include), parse_selectors(options.exclude)};
   return request;
-}
-
-void check_selectors(const PruneRequest& request, const Graph& graph) {
-  std::vector<NodeLabel> labels;
-  for (const NodeId id : graph.node_ids())
-    labels.push_back({graph.node(id).name, std::string(graph.node(id).type_name())});
-  require_matches(request.include, labels, "--include");
-  require_matches(request.exclude, labels, "--exclude");
 }
 
 }  // namespace lathe

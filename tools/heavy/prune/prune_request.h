@@ -7,9 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "ir/graph.h"
+#include "heavy/node_selection.h"
 #include "options.h"
-#include "os/glob.h"
 #include "profiles/profile.h"
 #include "prune/channel_scores.h"
 #include "prune/element_masks.h"
@@ -33,8 +32,7 @@ struct PruneRequest {
   PruneScope scope = PruneScope::kLayer;
   int64_t round_to = 1;
   bool round_large_only = false;
-  std::vector<Selector> include;
-  std::vector<Selector> exclude;
+  NodeSelection nodes;
   std::optional<SparsitySchedule> schedule;  // polynomial
   int64_t samples = 2000;
 
@@ -45,8 +43,5 @@ struct PruneRequest {
 
 /// Throws Error (exit 2) that names the flag for values and combinations that make no sense.
 PruneRequest prune_request(const PruneOptions& options, const Profile& profile);
-
-/// Throws Error (exit 2) for a selector that matches no node of the graph.
-void check_selectors(const PruneRequest& request, const Graph& graph);
 
 }  // namespace lathe

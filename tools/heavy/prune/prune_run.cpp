@@ -1,8 +1,7 @@
 #include "heavy/prune/prune_run.h"
 
-#include <chrono>
-
 #include "heavy/model_data.h"
+#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "os/signals.h"
 #include "run/compare.h"
@@ -74,7 +73,7 @@ void repair_stage(const PruneContext& context, const KeptOutputs& kept, PruneOut
   if (context.options.data == "random" && context.options.repair != "off")
     outcome.notes.emplace_back("random data repair nothing: give real --data");
   if (!repairs(context)) return;
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch start;
   if (context.data->size() < 1000)
     context.console.warn(
         "prune.few_samples",
@@ -99,9 +98,7 @@ void repair_stage(const PruneContext& context, const KeptOutputs& kept, PruneOut
         "dense network's");
     return;
   }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  record_stage(context, "repaired", seconds, outcome);
+  record_stage(context, "repaired", start.seconds(), outcome);
 }
 
 void repair_candidate(const PruneContext& context, const KeptOutputs& kept, Graph& graph) {

@@ -22,11 +22,7 @@ std::vector<UnitMask> unit_masks(const PruneContext& context,
         others.insert(use.node);
   const Graph& graph = context.dense();
   return plan_unit_masks(graph, request.share, [&](NodeId id) {
-    const Node& node = graph.node(id);
-    const bool in = request.include.empty() ||
-                    matches_any(request.include, node.name, node.type_name());
-    return in && !matches_any(request.exclude, node.name, node.type_name()) &&
-           !others.contains(id);
+    return request.nodes.selects(graph.node(id)) && !others.contains(id);
   });
 }
 

@@ -53,10 +53,9 @@ StageFigure StageMetrics::dense() const {
   return figure;
 }
 
-StageFigure StageMetrics::measure(const Graph& graph, const std::string& stage, size_t limit) {
-  const size_t count = limit > 0 ? std::min(limit, data_.size()) : data_.size();
+StageFigure StageMetrics::measure(const Graph& graph, const std::string& stage) {
   StageFigure figure =
-      compare(graph, limit, sample_run(threads_, console_, "evaluating " + stage, count));
+      compare(graph, 0, sample_run(threads_, console_, "evaluating " + stage, data_.size()));
   figure.stage = stage;
   return figure;
 }

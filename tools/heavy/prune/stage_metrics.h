@@ -34,9 +34,9 @@ class StageMetrics {
   Metric metric() const { return metric_; }
   /// What the dense network itself has: 1 for agreement, 0 for errors.
   StageFigure dense() const;
-  /// On the first `limit` samples; 0: on all.
-  StageFigure measure(const Graph& graph, const std::string& stage, size_t limit = 0);
-  /// Without a progress line, for scans.
+  /// On all samples, with a progress line.
+  StageFigure measure(const Graph& graph, const std::string& stage);
+  /// On the first `limit` samples (0: on all), without one: for scans.
   StageFigure measure_quietly(const Graph& graph, size_t limit);
   /// The drop alone; a value that is no number drops without end.
   double drop(const Graph& graph, size_t limit);

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <map>
 
 #include "heavy/model_data.h"
+#include "heavy/stopwatch.h"
 #include "heavy/training/augmentations.h"
 #include "heavy/training/batch_form.h"
 #include "heavy/training/training_recipe.h"
@@ -20,7 +20,6 @@
 namespace lathe {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using State = std::map<std::string, Tensor>;
 
 // Activations that one forward and backward pass may keep.
@@ -78,7 +77,7 @@ class FineTuning {
       : task_(task), console_(console), form_(training_form(task.student)) {}
 
   FineTuned run() {
-    const auto start = Clock::now();
+    const Stopwatch start;
     set_thread_count(task_.threads);
     const FlushedDenormals flushed;
     TrainOptions options = prepare();
@@ -95,7 +94,7 @@ class FineTuning {
     const TrainResult trained = train(graph, teaching_.data, teaching_.loss, options);
     console_.progress().finish();
     finish(graph, trained);
-    result_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    result_.seconds = start.seconds();
     return std::move(result_);
   }
 
