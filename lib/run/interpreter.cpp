@@ -142,6 +142,8 @@ std::vector<RuntimeValue> Interpreter::run_step(const Step& step,
     }
     return call_control_flow(node, inputs, bodies);
   }
+  if (options.compute)
+    if (auto results = options.compute(node, inputs)) return std::move(*results);
   if (auto results = call_sequence_op(node, inputs)) return std::move(*results);
   if (auto results = call_string_op(node, inputs)) return std::move(*results);
   const bool passes_as_is =

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,11 @@ namespace lathe {
 struct RunOptions {
   /// Called with every produced value of the top graph right after its node ran; may replace it.
   std::function<void(ValueId, RuntimeValue&)> on_value;
+  /// Computes a node of the top graph in place of the op's own function; nullopt: not this one.
+  /// Not asked for control flow.
+  std::function<std::optional<std::vector<RuntimeValue>>(
+      const Node&, const std::vector<RuntimeValue>& inputs)>
+      compute;
   /// Called before every node at any depth; throws to stop a run (deadline, interrupt).
   std::function<void()> check;
   /// Called after every node of the top graph with its duration.

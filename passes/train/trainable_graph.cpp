@@ -149,10 +149,25 @@ std::vector<RuntimeValue> TrainableGraph::constants(bool training) const {
     values[slot] = {tensor.to(storage_type(dtype)), dtype};
   };
   for (const Parameter& parameter : parameters_)
-    put(parameter.value, parameter.tensor, parameter.dtype);
+    put(parameter.value,
+        options_.on_parameter ? options_.on_parameter(parameter.value, parameter.tensor)
+                              : parameter.tensor,
+        parameter.dtype);
   for (const Average& average : averages_)
     put(average.value, training ? average.moved : average.kept, average.dtype);
   return values;
+}
+
+std::optional<std::vector<RuntimeValue>> TrainableGraph::batch_norm(
+    const Node& node, const std::vector<RuntimeValue>& inputs) const {
+  const bool trains = node.attributes.int_or("training_mode", 0) != 0;
+  if (node.kind != OpKind::kBatchNormalization || !trains) return std::nullopt;
+  std::vector<at::Tensor> tensors;
+  for (const RuntimeValue& input : inputs) tensors.push_back(input.tensor);
+  std::vector<RuntimeValue> results;
+  for (at::Tensor& result : options_.batch_norm(node, tensors))
+    results.emplace_back(std::move(result), inputs[0].dtype);
+  return results;
 }
 
 std::vector<at::Tensor> TrainableGraph::run(const Interpreter& interpreter,
@@ -168,6 +183,8 @@ std::vector<at::Tensor> TrainableGraph::run(const Interpreter& interpreter,
     at::Tensor input = inputs[i].to(storage_type(dtype));
     if (options_.channels_last && input.dim() == 4)
       input = input.contiguous(at::MemoryFormat::ChannelsLast);
+    if (options_.on_activation && input.is_floating_point())
+      input = options_.on_activation(graph.inputs()[i], input);
     given.emplace_back(std::move(input), dtype);
   }
   const std::vector<RuntimeValue> replaced = constants(training);
@@ -175,10 +192,17 @@ std::vector<at::Tensor> TrainableGraph::run(const Interpreter& interpreter,
   run_options.gradients = true;
   run_options.constants = replaced;
   run_options.check = options.check;
-  if (options.on_value)
+  if (options.on_value || options_.on_activation)
     run_options.on_value = [&](ValueId id, RuntimeValue& value) {
-      if (value.is_tensor())
+      if (!value.is_tensor()) return;
+      if (options_.on_activation && value.tensor.is_floating_point())
+        value.tensor = options_.on_activation(id, value.tensor);
+      if (options.on_value)
         options.on_value(graph.node(graph.value(id).producer).name, value.tensor);
+    };
+  if (training && options_.batch_norm)
+    run_options.compute = [&](const Node& node, const std::vector<RuntimeValue>& node_inputs) {
+      return batch_norm(node, node_inputs);
     };
   std::vector<at::Tensor> outputs;
   for (const RuntimeValue& output : interpreter.run(std::move(given), run_options)) {

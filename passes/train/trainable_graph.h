@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,14 @@ struct TrainableOptions {
   std::vector<ValueId> outputs;
   /// Parameters to train, of find_parameters(); empty function: all of them.
   std::function<bool(const ParameterUse&)> trains;
+  /// What nodes read in place of a parameter, and of a float value (graph inputs, too), in training
+  /// and at inference: fake quantization. Differentiable, the same shape.
+  std::function<at::Tensor(ValueId constant, const at::Tensor& parameter)> on_parameter;
+  std::function<at::Tensor(ValueId value, const at::Tensor& tensor)> on_activation;
+  /// Computes BatchNormalization in training mode in place of its evaluate function: output, moved
+  /// mean, moved variance (statistics over many processes).
+  std::function<std::vector<at::Tensor>(const Node&, const std::vector<at::Tensor>& inputs)>
+      batch_norm;
 };
 
 struct ForwardOptions {
@@ -105,6 +114,8 @@ class TrainableGraph {
   };
 
   std::vector<RuntimeValue> constants(bool training) const;
+  std::optional<std::vector<RuntimeValue>> batch_norm(
+      const Node& node, const std::vector<RuntimeValue>& inputs) const;
   std::vector<at::Tensor> run(const Interpreter& interpreter, const std::vector<at::Tensor>& inputs,
                               bool training, const ForwardOptions& options) const;
 
