@@ -9,6 +9,7 @@ namespace lathe {
 
 CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options);
 CLI::App* add_prune(CLI::App& app, PruneOptions& options);
+CLI::App* add_distill(CLI::App& app, DistillOptions& options);
 CLI::App* add_compile(CLI::App& app, CompileOptions& options);
 CLI::App* add_inspect(CLI::App& app, InspectOptions& options);
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options);

@@ -49,6 +49,10 @@ int Heavy::prune(const PruneOptions& options, Console& console) const {
   return call("lathe_run_prune", options, console);
 }
 
+int Heavy::distill(const DistillOptions& options, Console& console) const {
+  return call("lathe_run_distill", options, console);
+}
+
 int Heavy::compile(const CompileOptions& options, Console& console) const {
   return call("lathe_run_compile", options, console);
 }

@@ -12,6 +12,7 @@ class Heavy {
   /// Each throws Error (exit 6) when liblathe.so or what it needs cannot be loaded.
   int quantize(const QuantizeOptions& options, Console& console) const;
   int prune(const PruneOptions& options, Console& console) const;
+  int distill(const DistillOptions& options, Console& console) const;
   int compile(const CompileOptions& options, Console& console) const;
   int run(const RunOptionsCli& options, Console& console) const;
   int compare(const CompareOptionsCli& options, Console& console) const;
@@ -26,6 +27,7 @@ class Heavy {
 extern "C" {
 int lathe_run_quantize(const lathe::QuantizeOptions& options, lathe::Console& console);
 int lathe_run_prune(const lathe::PruneOptions& options, lathe::Console& console);
+int lathe_run_distill(const lathe::DistillOptions& options, lathe::Console& console);
 int lathe_run_compile(const lathe::CompileOptions& options, lathe::Console& console);
 int lathe_run_run(const lathe::RunOptionsCli& options, lathe::Console& console);
 int lathe_run_compare(const lathe::CompareOptionsCli& options, lathe::Console& console);

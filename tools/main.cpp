@@ -93,6 +93,7 @@ int run(int argc, char** argv) {
   CompareOptionsCli compare;
   BenchOptions bench;
   PruneOptions prune;
+  DistillOptions distill;
   CompileOptions compile;
   BatchOptions batch;
   ZooOptions zoo;
@@ -110,6 +111,12 @@ int run(int argc, char** argv) {
          return std::vector{prune.model, prune.data, prune.eval};
        },
        [&](Console& console) { return heavy.prune(prune, console); }},
+      {add_distill(app, distill), &distill.common,
+       [&] {
+         return std::vector{distill.teacher, distill.student, distill.student_from_pruned,
+                            distill.data, distill.eval};
+       },
+       [&](Console& console) { return heavy.distill(distill, console); }},
       {add_compile(app, compile), &compile.common,
        [&] {
          return std::vector{compile.model, compile.verify};

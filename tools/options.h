@@ -66,6 +66,14 @@ struct TrainingOptions {
   std::string augment;          // list: flip, crop, jitter; empty: none
   double ema = 0;               // decay of averaged weights; 0: none
   bool freeze_bn = false;
+  std::string warmup;  // quantity: "5%" of the steps; empty: none
+  double clip_norm = 0;
+  double label_smoothing = 0;
+  int64_t patience = 0;      // epochs without a better metric; 0: never stop early
+  int64_t accumulate = 0;    // parts of a batch; 0: as memory allows
+  bool checkpoint_activations = false;
+  bool bfloat16 = false;
+  bool channels_last = false;
   std::string checkpoint;  // folder
   bool resume = false;
 };
@@ -92,6 +100,36 @@ struct PruneOptions {
   std::vector<std::string> exclude;
   std::optional<int64_t> opset;
   TrainingOptions training;  // epochs: --finetune-epochs
+};
+
+struct DistillOptions {
+  CommonOptions common;
+  std::string teacher;
+  std::string student;              // file
+  std::string student_from_pruned;  // file that lathe prune wrote
+  std::string student_width;        // quantity: "50%" of the teacher's channels
+  bool student_separable = false;
+  std::string student_init = "inherited";  // inherited | fresh
+  std::string data;
+  std::string eval;
+  std::string metric;
+  std::string max_drop;                // quantity: "1%"
+  std::string latency = "auto";        // auto | off
+  std::vector<std::string> features;   // TEACHER_VALUE=STUDENT_VALUE
+  std::vector<std::string> attention;  // the same
+  double feature_weight = 1;
+  bool keep_sparsity = false;
+  bool quantization_aware = false;
+  std::string mode = "static";                  // static | weight-only
+  int64_t weight_bits = 8;                      // 8 | 4
+  std::string weight_granularity = "channel";   // channel | tensor
+  std::string step_sizes = "learned";           // learned | follow
+  std::string observer = "auto";
+  std::optional<int64_t> samples;  // of --data, for calibration and repair; nullopt: 256 and 2000
+  std::vector<std::string> include;  // what becomes separable or integer
+  std::vector<std::string> exclude;
+  std::optional<int64_t> opset;
+  TrainingOptions training;
 };
 
 struct InspectOptions {

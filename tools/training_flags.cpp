@@ -18,6 +18,33 @@ void add_optimizer(CLI::App& command, TrainingOptions& options) {
                   "adamw: decoupled; adam and sgd: added to the gradient")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command
+      .add_option("--warmup", options.warmup,
+                  "Raise the learning rate from 0 over this share of the steps: 5%")
+      ->type_name("QUANTITY");
+  command
+      .add_option("--clip-norm", options.clip_norm,
+                  "Largest norm of all gradients together; 0: not clipped")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
+  command
+      .add_option("--label-smoothing", options.label_smoothing,
+                  "Share of the labels that is spread over all classes")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+}
+
+void add_memory(CLI::App& command, TrainingOptions& options) {
+  command
+      .add_option("--accumulate", options.accumulate,
+                  "Run a batch in this many parts (default: as many as memory asks for)")
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  command.add_flag("--checkpoint-activations", options.checkpoint_activations,
+                   "Compute activations anew in the backward pass instead of keeping them");
+  command.add_flag("--bfloat16", options.bfloat16,
+                   "Products in bfloat16 where the processor has it, weights in float32");
+  command.add_flag("--channels-last", options.channels_last,
+                   "Pictures lie channels-last in memory while training");
 }
 
 void add_teacher(CLI::App& command, TrainingOptions& options) {
@@ -44,6 +71,7 @@ void add_training_flags(CLI::App& command, TrainingOptions& options, const char*
       ->capture_default_str();
   add_optimizer(command, options);
   add_teacher(command, options);
+  add_memory(command, options);
   command
       .add_option("--augment", options.augment,
                   "Change pictures at random, a list of: flip, crop, jitter")

@@ -128,7 +128,7 @@ std::string stages_sentence(const json& stages) {
 std::string outcome(const json& report) {
   const std::string command = text_field(field(report, "run"), "command");
   if (command == "quantize") return text_field(field(report, "quantize"), "coverage");
-  if (command == "prune") return prune_outcome(report);
+  if (command == "prune" || command == "distill") return prune_outcome(report);
   if (command != "compile") return {};
   const json& verification = field(report, "verification");
   if (!verification.is_object()) return "not verified";

@@ -111,7 +111,7 @@ bool medians_disagree(const json& row) {
 }
 
 std::string latency_section(const json& report) {
-  HtmlTable table{"Time of one inference, dense and pruned",
+  HtmlTable table{"Time of one inference, before and after",
                   {"engine", "threads", "before", "after", "speed-up", "note"},
                   "lnnnnw",
                   {},

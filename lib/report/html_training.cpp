@@ -43,7 +43,7 @@ Points by_epoch(const json& epochs, const char* key) {
   return points;
 }
 
-// The last stage that has one is what was trained for; the first is the dense model.
+// The last stage that has one is what was trained for; the first is the teacher.
 std::string metric_name(const json& report) {
   const json& stages = list_field(report, "stages");
   for (auto row = stages.rbegin(); row != stages.rend(); ++row)
@@ -51,10 +51,15 @@ std::string metric_name(const json& report) {
   return "metric";
 }
 
-std::optional<double> dense_value(const json& report) {
-  for (const json& row : list_field(report, "stages"))
-    if (field(row, "stage") == "dense") return number_field(row, "value");
-  return std::nullopt;
+std::optional<double> teacher_value(const json& report) {
+  const json& stages = list_field(report, "stages");
+  return stages.empty() ? std::nullopt : number_field(stages.front(), "value");
+}
+
+// Pruning is taught by the dense model, distillation by another one.
+std::string teacher_name(const json& report) {
+  return text_field(field(report, "run"), "command") == "distill" ? "the teacher"
+                                                                  : "the dense model";
 }
 
 std::string first_and_last(const Points& points, AxisText text) {
@@ -95,10 +100,10 @@ std::string metric_figure(const json& report, const json& epochs, std::optional<
   plot.x = {"epoch", false, count_tick, epoch_ticks(points)};
   plot.y = {"", false, text, {}};
   plot.series = {{"", thinned(points), PlotMark::kLineAndDots}};
-  if (const auto dense = dense_value(report)) {
-    plot.rules = {*dense};
-    plot.description += " Dense: " + text(*dense) + ".";
-    plot.title += ", dotted: the dense model";
+  if (const auto value = teacher_value(report)) {
+    plot.rules = {*value};
+    plot.description += " Dotted, " + teacher_name(report) + ": " + text(*value) + ".";
+    plot.title += ", dotted: " + teacher_name(report);
   }
   if (best) plot.cuts = {*best};
   return svg_plot(plot);
@@ -152,8 +157,8 @@ std::string html_training(const json& report) {
   const bool teacher = field(training, "teacher") == true;
   const bool labels = field(training, "labels") == true;
   if (teacher || labels)
-    say(!labels   ? "taught by the dense model, without labels"
-        : teacher ? "taught by the dense model and labels"
+    say(!labels   ? "taught by " + teacher_name(report) + ", without labels"
+        : teacher ? "taught by " + teacher_name(report) + " and labels"
                   : "from labels");
   if (const auto seconds = number_field(training, "seconds")) say(duration_text(1e9 * *seconds));
   if (const auto rate = number_field(training, "samples_per_s"))

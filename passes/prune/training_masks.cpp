@@ -77,6 +77,20 @@ void set_element_masks(TrainableGraph& graph, const std::vector<ElementMask>& ma
   }
 }
 
+int64_t mask_zeros(TrainableGraph& graph) {
+  int64_t zeros = 0;
+  for (Parameter& parameter : graph.parameters()) {
+    if (parameter.role != ParameterRole::kWeight) continue;
+    const at::Tensor first = to_runtime(*graph.graph().constant(parameter.value)).tensor;
+    const at::Tensor kept = first.ne(0);
+    const int64_t removed = first.numel() - kept.sum().item<int64_t>();
+    if (removed == 0) continue;
+    zeros += removed;
+    parameter.set_mask(kept);
+  }
+  return zeros;
+}
+
 void set_channel_masks(TrainableGraph& graph, const std::vector<ChannelGroup>& groups,
                        const KeptChannels& kept) {
   if (kept.size() != groups.size()) throw InternalError("kept channels of other groups");

@@ -17,6 +17,10 @@ namespace lathe {
 /// of the graph that it was made from. Throws Error (exit 3) naming a constant that is not trained.
 void set_element_masks(TrainableGraph& graph, const std::vector<ElementMask>& masks);
 
+/// Every weight that is exactly 0 in graph.graph() stays so: what an earlier pruning left. Returns
+/// how many.
+int64_t mask_zeros(TrainableGraph& graph);
+
 /// Positions of the removed channels in every kConsumes use are 0, as mask_channels() makes them,
 /// so that remove_channels() on the trained graph computes the same. All groups' masks at once;
 /// `groups` are of the graph that was given to `graph`. Throws Error (exit 3) for a weight that is

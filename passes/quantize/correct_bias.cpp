@@ -8,9 +8,10 @@ namespace lathe {
 namespace {
 
 // sum over inputs and taps of (W8 - W) * E[x], per output channel.
-std::vector<double> mean_shift(const Node& node, const Tensor& weight, const QuantParams& params,
+std::vector<double> mean_shift(const Node& node, const Tensor& weight, const WeightPlan& plan,
                                const std::vector<double>& means) {
-  const Tensor integers = quantize_tensor(weight, params);
+  const QuantParams& params = plan.params;
+  const Tensor integers = quantize_tensor(weight, params, plan.reduce_range);
   const auto original = weight.values<float>();
   const std::vector<int64_t> rounded = integers.to_int64();
   const Shape& shape = weight.shape();
@@ -51,7 +52,7 @@ int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics
     // A Gemm's C may be a matrix; its rows then have no common mean to take back.
     if (bias != nullptr && bias->rank() != 1) continue;
     const std::vector<double> shift =
-        mean_shift(node, *graph.constant(node.inputs[1]), weight.params, means->second);
+        mean_shift(node, *graph.constant(node.inputs[1]), weight, means->second);
     if (shift.empty() || (bias != nullptr && bias->numel() != static_cast<int64_t>(shift.size())))
       continue;
     std::vector<float> corrected(shift.size());
@@ -69,9 +70,9 @@ int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics
     } else {
       graph.add_node_input(weight.node, constant);
     }
-    if (bias == nullptr)
-      plan.biases.push_back(
-          {weight.node, 2, bias_params(weight.params, plan.values.at(node.inputs[0]).scales[0])});
+    const auto input = plan.values.find(node.inputs[0]);  // absent when activations stay float
+    if (bias == nullptr && input != plan.values.end())
+      plan.biases.push_back({weight.node, 2, bias_params(weight.params, input->second.scales[0])});
     ++changes;
   }
   return changes;

@@ -7,16 +7,6 @@
 namespace lathe {
 namespace {
 
-Tensor zero_point_tensor(const QuantParams& params) {
-  std::vector<std::byte> bytes;
-  const auto width = static_cast<size_t>(dtype_bits(params.dtype) / 8);
-  for (const int32_t zero_point : params.zero_points)
-    for (size_t i = 0; i < width; ++i)
-      bytes.push_back(static_cast<std::byte>(static_cast<uint32_t>(zero_point) >> (8 * i) & 0xff));
-  const Shape shape = params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
-  return Tensor::from_bytes(params.dtype, shape, std::move(bytes));
-}
-
 struct ScaleAndZero {
   ValueId scale;
   ValueId zero_point;
@@ -25,24 +15,14 @@ struct ScaleAndZero {
 ScaleAndZero add_parameters(Graph& graph, const std::string& stem, const QuantParams& params) {
   const Shape shape = params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
   return {graph.add_constant(stem + "_scale", Tensor::of<float>(shape, params.scales)),
-          graph.add_constant(stem + "_zero_point", zero_point_tensor(params))};
+          graph.add_constant(stem + "_zero_point",
+                             integer_tensor(params.dtype, shape, params.zero_points))};
 }
 
 Attributes axis_attribute(const QuantParams& params) {
   Attributes attributes;
   if (params.axis >= 0) attributes.set("axis", params.axis);
   return attributes;
-}
-
-// Whether the value comes out of an integer node: then everybody reads the dequantized value, as
-// the runtimes' patterns want the node's output to be read by QuantizeLinear alone.
-bool made_by_integer_node(const Graph& graph, const PrecisionPlan& plan, ValueId id) {
-  const NodeId producer = graph.value(id).producer;
-  if (!producer.valid()) return false;
-  if (plan.nodes.contains(producer)) return true;
-  if (!activation_bounds(graph, graph.node(producer))) return false;
-  const NodeId before = graph.value(graph.node(producer).input(0)).producer;
-  return before.valid() && plan.nodes.contains(before) && fused_output(graph, before) == id;
 }
 
 struct Insertion {
@@ -94,7 +74,7 @@ void insert_for_value(Graph& graph, const PrecisionPlan& plan, const Insertion& 
 void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   const ValueId id = graph.node(weight.node).inputs.at(weight.input);
   const std::string name = graph.value(id).name;
-  const Tensor integers = quantize_tensor(*graph.constant(id), weight.params);
+  const Tensor integers = quantize_tensor(*graph.constant(id), weight.params, weight.reduce_range);
   const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
   const ScaleAndZero shared = add_parameters(graph, name, weight.params);
   const ValueId dequantized = graph.add_op(
@@ -106,11 +86,21 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
 
 }  // namespace
 
+// The runtimes' patterns want the output of an integer node to be read by QuantizeLinear alone.
+bool is_dequantized_for_all(const Graph& graph, const PrecisionPlan& plan, ValueId value) {
+  const NodeId producer = graph.value(value).producer;
+  if (!producer.valid()) return false;
+  if (plan.nodes.contains(producer)) return true;
+  if (!activation_bounds(graph, graph.node(producer))) return false;
+  const NodeId before = graph.value(graph.node(producer).input(0)).producer;
+  return before.valid() && plan.nodes.contains(before) && fused_output(graph, before) == value;
+}
+
 int insert_qdq(Graph& graph, const PrecisionPlan& plan) {
   // Decided on the untouched graph: insertions change who reads what.
   std::vector<Insertion> insertions;
   for (const auto& [id, params] : plan.values)
-    insertions.push_back({id, made_by_integer_node(graph, plan, id)});
+    insertions.push_back({id, is_dequantized_for_all(graph, plan, id)});
   int inserted = 0;
   for (const Insertion& insertion : insertions) {
     insert_for_value(graph, plan, insertion, plan.values.at(insertion.value));

@@ -11,20 +11,6 @@
 namespace lathe {
 namespace {
 
-// Clip and Relu that end a fused node: the runtimes drop a Clip only when the quantized range lies
-// inside its bounds, so 255 * scale must not exceed 6 by a rounding error.
-void fit_inside_bounds(const Graph& graph, ValueId id, QuantParams& params) {
-  const NodeId producer = graph.value(id).producer;
-  if (!producer.valid()) return;
-  const auto bounds = activation_bounds(graph, graph.node(producer));
-  if (!bounds || !std::isfinite(bounds->max)) return;
-  const auto steps = static_cast<float>(integer_max(params.dtype) - params.zero_points[0]);
-  const auto limit = static_cast<float>(bounds->max);
-  float& scale = params.scales[0];
-  if (steps <= 0 || limit <= 0 || steps * scale > limit * 1.0001f) return;
-  while (steps * scale > limit) scale = std::nextafter(scale, 0.0f);
-}
-
 QuantParams activation_params(const IntegerRules& rules, const Range& range) {
   const auto qmin = static_cast<int32_t>(integer_min(rules.activation_dtype));
   const auto qmax = static_cast<int32_t>(integer_max(rules.activation_dtype));
@@ -77,12 +63,13 @@ void plan_weights(const Graph& graph, const IntegerRules& rules, PrecisionPlan& 
         !(node.kind == OpKind::kMatMul && weight.rank() != 2) &&
         !(node.kind == OpKind::kConvTranspose && node.attributes.int_or("group", 1) != 1);
     const int64_t axis = per_channel ? weight_channel_axis(graph, node) : -1;
-    const float input_scale = plan.values.at(node.inputs[0]).scales[0];
     WeightPlan planned{id, 1,
-                       weight_params(weight, rules.weight_dtype, axis, rules.weight_reduce_range)};
+                       weight_params(weight, rules.weight_dtype, axis, rules.weight_reduce_range),
+                       rules.weight_reduce_range};
     const std::string place = "node " + escape_untrusted(node.name);
     check_finite_weight(weight, place);
-    if (bias != nullptr) {
+    if (bias != nullptr && !rules.weight_only) {
+      const float input_scale = plan.values.at(node.inputs[0]).scales[0];
       check_finite_weight(*bias, place);
       // A Gemm's C may be a matrix or one number for all channels; such a bias stays float.
       const auto channels = static_cast<int64_t>(planned.params.scales.size());
@@ -96,6 +83,21 @@ void plan_weights(const Graph& graph, const IntegerRules& rules, PrecisionPlan& 
 }
 
 }  // namespace
+
+// Clip and Relu that end a fused node: the runtimes drop a Clip only when the quantized range lies
+// inside its bounds, so 255 * scale must not exceed 6 by a rounding error.
+void fit_inside_bounds(const Graph& graph, ValueId value, QuantParams& params, float reach) {
+  const NodeId producer = graph.value(value).producer;
+  if (!producer.valid()) return;
+  const auto bounds = activation_bounds(graph, graph.node(producer));
+  if (!bounds || !std::isfinite(bounds->max)) return;
+  const auto steps = static_cast<float>(integer_max(params.dtype) - params.zero_points[0]);
+  const auto limit = static_cast<float>(bounds->max);
+  float& scale = params.scales[0];
+  if (steps <= 0 || limit <= 0 || steps * scale > limit * (1.0f + reach)) return;
+  scale = std::min(scale, std::nextafter(limit / steps, limit));
+  while (steps * scale > limit) scale = std::nextafter(scale, 0.0f);
+}
 
 PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules, PrecisionPlan selection,
                              const Statistics& statistics, Observer observer) {

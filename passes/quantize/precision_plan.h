@@ -24,6 +24,9 @@ struct IntegerRules {
   bool weight_per_channel = true;
   /// One bit less for weights: devices whose int8 products add up in saturating 16 bits.
   bool weight_reduce_range = false;
+  /// Only constant weights are stored as integers; arithmetic, activations and biases stay float.
+  /// Planning needs no statistics then.
+  bool weight_only = false;
   /// Op kinds that may run in integers.
   std::set<OpKind> ops;
   /// Data movement ops that the device executes on integers as they are.
@@ -43,6 +46,7 @@ struct WeightPlan {
   NodeId node;
   size_t input = 1;
   QuantParams params;
+  bool reduce_range = false;  // one bit less than the type has
 };
 
 struct PlanException {
@@ -83,8 +87,18 @@ int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics
 
 /// Given:  x -> Conv(W, b) -> Relu -> y, all of it in the plan
 /// Result: x -> Q -> DQ -> Conv(DQ(W8), DQ(b32)) -> Relu -> Q -> DQ -> y
-/// Returns the number of inserted nodes.
+/// A plan without activations: x -> Conv(DQ(W8), b) -> Relu -> y. Returns the number of inserted
+/// nodes.
 int insert_qdq(Graph& graph, const PrecisionPlan& plan);
+
+/// Whether insert_qdq() lets everybody read the dequantized value, float nodes and graph outputs
+/// too: it comes out of an integer node. Other values of the plan are dequantized for the plan's
+/// nodes alone.
+bool is_dequantized_for_all(const Graph& graph, const PrecisionPlan& plan, ValueId value);
+
+/// Lowers the scale of an activation behind a Clip so far that the integers' range ends within the
+/// Clip's bound, where it exceeds it by a share of at most `reach`: runtimes then drop the Clip.
+void fit_inside_bounds(const Graph& graph, ValueId value, QuantParams& params, float reach = 1e-4f);
 
 /// The value after the node's fused activation (a Relu or Clip that alone reads the node's output),
 /// or the node's own output.

@@ -35,6 +35,7 @@ class Selector {
   PrecisionPlan run() {
     for (const NodeId id : order_)
       if (is_compute(graph_.node(id).kind)) consider_compute(id);
+    if (rules_.weight_only) return std::move(plan_);
     for (const NodeId id : order_) consider_follower(id);
     drop_idle_followers();
     collect_values();
@@ -58,6 +59,18 @@ class Selector {
     }
   }
 
+  // Empty when the node's weight can be of integers.
+  std::string weight_obstacle(const Node& node) const {
+    if (!is_float32(graph_, node.inputs[1])) return "its weight is not a float32 value";
+    const bool may_be_computed = node.kind == OpKind::kMatMul && !rules_.weight_only;
+    if (graph_.constant(node.inputs[1]) == nullptr && !may_be_computed)
+      return "its weight is computed";
+    const NodeId maker = graph_.value(node.inputs[1]).producer;
+    if (maker.valid() && graph_.node(maker).kind == OpKind::kDequantizeLinear)
+      return "its weight is integer already";
+    return {};
+  }
+
   // Empty when the node may be quantized.
   std::string compute_obstacle(const Node& node) const {
     if (!rules_.ops.contains(node.kind))
@@ -66,12 +79,8 @@ class Selector {
     if (node.inputs.size() < 2 || !is_float32(graph_, node.inputs[0]))
       return "its input is not float32";
     if (graph_.constant(node.inputs[0]) != nullptr) return "its first input is a constant";
-    const bool constant_weight = graph_.constant(node.inputs[1]) != nullptr;
-    if (!is_float32(graph_, node.inputs[1])) return "its weight is not a float32 value";
-    if (!constant_weight && node.kind != OpKind::kMatMul) return "its weight is computed";
-    const NodeId maker = graph_.value(node.inputs[1]).producer;
-    if (maker.valid() && graph_.node(maker).kind == OpKind::kDequantizeLinear)
-      return "its weight is integer already";
+    std::string obstacle = weight_obstacle(node);
+    if (!obstacle.empty() || rules_.weight_only) return obstacle;
     if (node.input(2).valid() && graph_.constant(node.input(2)) == nullptr)
       return "its bias is computed";
     if (node.input(2).valid() && !is_float32(graph_, node.inputs[2]))

@@ -53,7 +53,7 @@ QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis, bool 
   QuantParams params;
   params.dtype = dtype;
   params.axis = axis;
-  const auto qmax = static_cast<int32_t>(integer_max(dtype) >> (reduce_range ? 1 : 0));
+  const int32_t qmax = weight_qmax(dtype, reduce_range);
   const float overall = largest.empty() ? 0.0f : *std::max_element(largest.begin(), largest.end());
   for (const float max_abs : largest) {
     // A channel of zeros gets a scale from the whole weight; widen_for_bias() raises it if needed.
@@ -83,28 +83,46 @@ void widen_for_bias(QuantParams& weight, const Tensor& bias, float input_scale) 
   }
 }
 
-Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params) {
+int32_t weight_qmax(DType dtype, bool reduce_range) {
+  return static_cast<int32_t>(integer_max(dtype) >> (reduce_range ? 1 : 0));
+}
+
+Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params, bool reduce_range) {
   const ChannelIndex channel = channel_index(tensor.shape(), params.axis);
   const auto values = tensor.values<float>();
   const bool wide = params.dtype == DType::kInt32;
   // Symmetric int8 leaves -128 out, so that every integer has its negative.
-  const auto qmax = static_cast<int32_t>(integer_max(params.dtype));
+  const int32_t qmax = weight_qmax(params.dtype, reduce_range);
   const auto qmin =
       is_signed_integer(params.dtype) ? -qmax : static_cast<int32_t>(integer_min(params.dtype));
-  std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(params.dtype, tensor.numel())));
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    const size_t c = channel(i);
-    const float value = values[static_cast<size_t>(i)];
+  std::vector<int32_t> integers(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t c = channel(static_cast<int64_t>(i));
     if (wide) {
-      const double steps = std::nearbyint(static_cast<double>(value) / params.scales[c]);
-      const auto q = static_cast<int32_t>(std::clamp(steps, -2147483647.0, 2147483647.0));
-      std::memcpy(bytes.data() + 4 * i, &q, 4);
+      const double steps = std::nearbyint(static_cast<double>(values[i]) / params.scales[c]);
+      integers[i] = static_cast<int32_t>(std::clamp(steps, -2147483647.0, 2147483647.0));
     } else {
-      const int32_t q = quantize(value, params.scales[c], params.zero_points[c], qmin, qmax);
-      bytes[static_cast<size_t>(i)] = static_cast<std::byte>(q & 0xff);
+      integers[i] = quantize(values[i], params.scales[c], params.zero_points[c], qmin, qmax);
     }
   }
-  return Tensor::from_bytes(params.dtype, tensor.shape(), std::move(bytes));
+  return integer_tensor(params.dtype, tensor.shape(), integers);
+}
+
+Tensor integer_tensor(DType dtype, const Shape& shape, const std::vector<int32_t>& integers) {
+  const auto bits = static_cast<size_t>(dtype_bits(dtype));
+  const auto count = static_cast<int64_t>(integers.size());
+  std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(dtype, count)));
+  const size_t width = bits / 8;
+  for (size_t i = 0; i < integers.size(); ++i) {
+    const auto integer = static_cast<uint32_t>(integers[i]);
+    if (width > 0) {
+      std::memcpy(bytes.data() + i * width, &integer, width);
+    } else {
+      const uint32_t mask = (1U << bits) - 1;
+      bytes[i * bits / 8] |= static_cast<std::byte>((integer & mask) << (i * bits % 8));
+    }
+  }
+  return Tensor::from_bytes(dtype, shape, std::move(bytes));
 }
 
 }  // namespace lathe

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/error.h"
 #include "ir/seeded_random.h"
 
@@ -42,15 +44,21 @@ Augment flip_images(uint64_t seed, size_t input) {
   };
 }
 
-Augment crop_images(uint64_t seed, int64_t padding, double fill, size_t input) {
+Augment crop_images(uint64_t seed, int64_t padding, std::optional<double> fill, size_t input) {
   if (padding < 0 || padding > 4096)
     throw bad_usage("train.augment", fmt::format("a padding of {} pixels", padding), {},
                     "4 is usual for pictures of 32 x 32");
   return [=](Batch& batch, int64_t epoch) {
     at::Tensor& images = images_of(batch, input);
     const int64_t height = images.size(2), width = images.size(3);
+    if (!fill && padding >= std::min(height, width))
+      throw bad_usage("train.augment",
+                      fmt::format("a border of {} pixels round pictures of {}x{}", padding, height,
+                                  width),
+                      {}, "it must be smaller than they are");
+    const std::vector<int64_t> sides(4, padding);
     const at::Tensor padded =
-        at::constant_pad_nd(images, {padding, padding, padding, padding}, fill);
+        fill ? at::constant_pad_nd(images, sides, *fill) : at::reflection_pad2d(images, sides);
     const auto places = static_cast<uint64_t>(2 * padding + 1);
     for (size_t i = 0; i < batch.samples.size(); ++i) {
       SeededRandom random = random_of(seed, Stream::kCrop, epoch, batch.samples[i]);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -51,6 +52,29 @@ Batch make_batch(const TrainingData& data, std::span<const size_t> samples) {
                         : fmt::format("the batch that starts with sample {}", samples.front()));
   }
   return batch;
+}
+
+Share share_of(int64_t count, int64_t part, int64_t parts) {
+  const int64_t least = count / parts, larger = count % parts;
+  return {part * least + std::min(part, larger), least + (part < larger ? 1 : 0)};
+}
+
+Batch part_of_batch(const Batch& batch, Share share, const std::vector<int64_t>& input_axes) {
+  const auto all = static_cast<int64_t>(batch.samples.size());
+  if (share.count == all) return batch;
+  const auto rows = [&](const at::Tensor& tensor, int64_t axis) {
+    const int64_t of_sample = tensor.size(axis) / all;
+    return tensor.narrow(axis, share.first * of_sample, share.count * of_sample);
+  };
+  Batch part;
+  for (size_t i = 0; i < batch.inputs.size(); ++i) {
+    const int64_t axis = i < input_axes.size() ? input_axes[i] : 0;
+    part.inputs.push_back(axis < 0 ? batch.inputs[i] : rows(batch.inputs[i], axis));
+  }
+  for (const at::Tensor& target : batch.targets) part.targets.push_back(rows(target, 0));
+  const auto first = batch.samples.begin() + share.first;
+  part.samples.assign(first, first + share.count);
+  return part;
 }
 
 std::vector<size_t> epoch_order(size_t count, uint64_t seed, int64_t epoch) {

@@ -36,6 +36,19 @@ struct TrainingData {
 /// of a vector). Throws Error (exit 3, naming the sample) when samples do not fit together.
 Batch make_batch(const TrainingData& data, std::span<const size_t> samples);
 
+/// A run of samples within a batch.
+struct Share {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+/// Part `part` of `count` samples that are cut into `parts` parts as equal as possible, the larger
+/// ones first; empty when there are more parts than samples.
+Share share_of(int64_t count, int64_t part, int64_t parts);
+
+/// A run of its samples; a sample may be several rows of a tensor. Shares memory with `batch`.
+Batch part_of_batch(const Batch& batch, Share share, const std::vector<int64_t>& input_axes);
+
 /// The order of samples in an epoch: Fisher-Yates by SeededRandom, a function of the arguments
 /// alone.
 std::vector<size_t> epoch_order(size_t count, uint64_t seed, int64_t epoch);

@@ -1,9 +1,14 @@
 #include "train/checkpoint.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "ir/error.h"
 #include "os/publish.h"
@@ -30,6 +35,12 @@ void put_text(std::string& out, std::string_view text) {
 Error damaged(const std::string& name, std::string what) {
   return bad_usage("train.checkpoint", std::move(what), name,
                    "resume from another checkpoint, or start anew without --resume");
+}
+
+// Or a symbolic link. Anything else at the path is not lathe's to move away.
+bool is_file(const std::string& path) {
+  struct stat facts {};
+  return ::lstat(path.c_str(), &facts) == 0 && (S_ISREG(facts.st_mode) || S_ISLNK(facts.st_mode));
 }
 
 // Reads what put_* wrote; every count is checked against what is left.
@@ -138,12 +149,55 @@ Checkpoint parse_checkpoint(const std::string& bytes, const std::string& name) {
   return checkpoint;
 }
 
+std::string previous_checkpoint(const std::string& path) { return path + ".previous"; }
+
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
-  publish_file(path, checkpoint_bytes(checkpoint), /*replace=*/true);
+  std::vector<StagedFile> files;
+  files.emplace_back(path).write(checkpoint_bytes(checkpoint));
+  files.back().finish();
+  if (is_file(path)) {
+    const std::string previous = previous_checkpoint(path);
+    StagedFile former(previous);
+    former.finish();
+    ::unlink(former.temporary().c_str());
+    if (::link(path.c_str(), former.temporary().c_str()) == 0)
+      // Renamed after the new file: until then `path` is never absent.
+      files.push_back(std::move(former));
+    else if (::rename(path.c_str(), previous.c_str()) != 0)  // a file system without links
+      throw bad_output(
+          "output.write",
+          fmt::format("the former checkpoint cannot be kept: {}", std::strerror(errno)),
+          escape_untrusted(path));
+  }
+  publish(std::move(files), /*replace=*/true);
+}
+
+LoadedCheckpoint load_newest_checkpoint(const std::string& path) {
+  const auto read = [](const std::string& file) {
+    return parse_checkpoint(read_file(file, kMaxBytes, ExitCode::kUsage), file);
+  };
+  try {
+    return {read(path), false, {}};
+  } catch (const Error& newest) {
+    const std::string previous = previous_checkpoint(path);
+    if (!is_file(previous)) throw;
+    try {
+      return {read(previous), true, newest.text().message};
+    } catch (const Error& older) {
+      throw bad_usage(
+          "train.checkpoint",
+          fmt::format("{}; and of the one before: {}", newest.text().message, older.text().message),
+          escape_untrusted(path), "start anew without --resume");
+    }
+  }
 }
 
 Checkpoint load_checkpoint(const std::string& path) {
-  return parse_checkpoint(read_file(path, kMaxBytes, ExitCode::kUsage), path);
+  return load_newest_checkpoint(path).checkpoint;
+}
+
+bool checkpoint_exists(const std::string& path) {
+  return is_file(path) || is_file(previous_checkpoint(path));
 }
 
 void require_same_recipe(const Checkpoint& checkpoint,

@@ -1,4 +1,5 @@
-// A training run on disk: one file, written atomically, refused when a single bit is wrong.
+// A training run on disk: a file and the one before it, written atomically, refused when a single
+// bit is wrong.
 #pragma once
 
 #include <map>
@@ -23,11 +24,26 @@ std::string checkpoint_bytes(const Checkpoint& checkpoint);
 /// version. `name` is the file, for the message.
 Checkpoint parse_checkpoint(const std::string& bytes, const std::string& name);
 
-/// Replaces `path` atomically: until the new file is complete and on the disk, the old one stays.
-/// Throws Error (exit 9).
+/// Where save_checkpoint() keeps what was at `path` before: `path` + ".previous".
+std::string previous_checkpoint(const std::string& path);
+
+/// Replaces `path` atomically and keeps its former content as previous_checkpoint(): at every
+/// moment `path` or its previous is complete and on the disk, also when the process is killed.
+/// Throws Error (exit 9); then both are as they were, or the new one is at `path` already.
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
-/// Throws Error (exit 2).
+
+struct LoadedCheckpoint {
+  Checkpoint checkpoint;
+  bool previous = false;  // of previous_checkpoint(), since the newest cannot be used
+  std::string why;        // what is wrong with the newest ("no such file")
+};
+
+/// The newest that is whole. Throws Error (exit 2) for the newest when neither is.
+LoadedCheckpoint load_newest_checkpoint(const std::string& path);
+/// The same without saying which.
 Checkpoint load_checkpoint(const std::string& path);
+/// Whether there is something to resume from, whole or not.
+bool checkpoint_exists(const std::string& path);
 
 /// Throws Error (exit 2) that names the first key in which the run of `checkpoint` differs.
 void require_same_recipe(const Checkpoint& checkpoint,

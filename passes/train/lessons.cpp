@@ -9,12 +9,10 @@ namespace lathe {
 namespace {
 
 at::Tensor mixed(const Lesson& lesson, const at::Tensor& output, const at::Tensor& teacher,
-                 const at::Tensor& labels, double temperature) {
+                 const at::Tensor& labels, MixtureOptions options) {
   const TaughtOutput& told = lesson.told;
   if (told.classes) {
-    MixtureOptions options;
     options.alpha = told.teacher_share;
-    options.temperature = temperature;
     const at::Tensor classes =
         told.label_share > 0 ? labels.reshape(output.select(1, 0).sizes()) : at::Tensor();
     return distillation_mixture(
@@ -48,7 +46,7 @@ std::vector<at::Tensor> sample_inputs(const SampleSource& source, size_t index) 
   return inputs;
 }
 
-std::string loss_text(const Lesson& lesson, double temperature) {
+std::string loss_text(const Lesson& lesson, const TeachingOptions& options) {
   const TaughtOutput& told = lesson.told;
   std::string text;
   const auto add = [&](double share, const std::string& what) {
@@ -57,30 +55,45 @@ std::string loss_text(const Lesson& lesson, double temperature) {
     text += share < 1 ? fmt::format("{:.3g} {}", share, what) : what;
   };
   const std::string squared = fmt::format("squared error / {:.3g}", told.variance);
-  add(told.teacher_share, told.classes
-                              ? fmt::format("distillation at temperature {:.3g}", temperature)
-                              : squared + " against the teacher");
-  add(told.label_share, told.classes ? "cross-entropy" : squared + " against the labels");
+  add(told.teacher_share,
+      told.classes ? fmt::format("distillation at temperature {:.3g}", options.temperature)
+                   : squared + " against the teacher");
+  std::string cross_entropy = "cross-entropy";
+  if (options.label_smoothing > 0)
+    cross_entropy += fmt::format(" (labels smoothed by {:.3g})", options.label_smoothing);
+  add(told.label_share, told.classes ? cross_entropy : squared + " against the labels");
   return text;
+}
+
+std::vector<at::Tensor> Lessons::ask(const std::vector<at::Tensor>& inputs, int64_t samples) const {
+  std::vector<at::Tensor> found = teacher->outputs(inputs, samples, check);
+  const size_t outputs = found.size() - features.size();
+  for (size_t i = 0; i < features.size(); ++i)
+    found[outputs + i] = features[i].target(found[outputs + i]);
+  return found;
 }
 
 at::Tensor Lessons::loss(const std::vector<at::Tensor>& outputs, const Batch& batch) const {
   const size_t first = has_labels() ? 1 : 0;
   std::vector<at::Tensor> taught;
   if (teacher && cache.empty())
-    taught = teacher->outputs(batch.inputs, static_cast<int64_t>(batch.samples.size()), check);
+    taught = ask(batch.inputs, static_cast<int64_t>(batch.samples.size()));
   else
     taught.assign(batch.targets.begin() + static_cast<std::ptrdiff_t>(first), batch.targets.end());
+  MixtureOptions mixture;
+  mixture.temperature = temperature;
+  mixture.labels.label_smoothing = label_smoothing;
   at::Tensor sum;
+  const auto add = [&](const at::Tensor& part) { sum = sum.defined() ? sum + part : part; };
   size_t next = 0;
   for (size_t i = 0; i < all.size(); ++i) {
     const Lesson& lesson = all[i];
     const at::Tensor from_teacher = lesson.from_teacher ? taught.at(next++) : at::Tensor();
     const at::Tensor labels = i == label_lesson ? batch.targets.at(0) : at::Tensor();
-    const at::Tensor part = mixed(lesson, batch_first(outputs.at(i), lesson.student), from_teacher,
-                                  labels, temperature);
-    sum = sum.defined() ? sum + part : part;
+    add(mixed(lesson, batch_first(outputs.at(i), lesson.student), from_teacher, labels, mixture));
   }
+  for (const FeatureLesson& feature : features)
+    add(feature.loss(outputs.at(feature.output), taught.at(next++)));
   return sum;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "run/sample_runner.h"
+#include "train/features.h"
 #include "train/taught_outputs.h"
 #include "train/teacher.h"
 #include "train/teaching.h"
@@ -27,22 +28,27 @@ struct Lesson {
 };
 
 /// "0.7 distillation at temperature 3 + 0.3 cross-entropy"
-std::string loss_text(const Lesson& lesson, double temperature);
+std::string loss_text(const Lesson& lesson, const TeachingOptions& options);
 
 /// Everything that a Loss and TrainingData read; shared by both.
 struct Lessons {
   std::vector<Lesson> all;
+  std::vector<FeatureLesson> features;
   std::optional<Teacher> teacher;
   size_t label_lesson = SIZE_MAX;  // the one that labels go with
   at::Tensor first_output;         // of the label lesson: batch first, one sample
-  std::vector<at::Tensor> cache;   // one per lesson that the teacher gives, batch first
+  /// One per lesson that the teacher gives, then one per feature, batch first.
+  std::vector<at::Tensor> cache;
   size_t count = 0;
   double temperature = 3;
+  double label_smoothing = 0;
   std::function<void()> check;
 
   bool has_labels() const { return label_lesson != SIZE_MAX; }
 
-  /// Sum over all outputs, of a batch that sample() made.
+  /// What the loss compares with, of a batch: as in `cache`. Asks the teacher.
+  std::vector<at::Tensor> ask(const std::vector<at::Tensor>& inputs, int64_t samples) const;
+  /// Sum over all outputs and features, of a batch that sample() made.
   at::Tensor loss(const std::vector<at::Tensor>& outputs, const Batch& batch) const;
   /// Targets: the labels where there are any, then what is cached.
   Sample sample(const SampleSource& source, const std::function<Tensor(size_t)>& labels,

@@ -76,6 +76,23 @@ at::Tensor mean_squared_error(const at::Tensor& output, const at::Tensor& target
   return at::mse_loss(output, usable(target).to(output.scalar_type()));
 }
 
+at::Tensor attention_map(const at::Tensor& features, const std::vector<int64_t>& sizes) {
+  at::Tensor energy = features.square().sum(1, /*keepdim=*/true);
+  if (sizes.size() == 1) energy = at::adaptive_avg_pool1d(energy, sizes);
+  if (sizes.size() == 2) energy = at::adaptive_avg_pool2d(energy, sizes);
+  if (sizes.size() == 3) energy = at::adaptive_avg_pool3d(energy, sizes);
+  energy = energy.flatten(1);
+  // Below the root, so that the gradient of a map of zeros is 0 and not NaN.
+  const at::Tensor norm = (energy.square().sum(1, /*keepdim=*/true) + 1e-30).sqrt();
+  return energy / norm;
+}
+
+at::Tensor attention_transfer(const at::Tensor& student, const at::Tensor& teacher) {
+  require_same_shape(student, teacher, "teacher");
+  const at::Tensor apart = student - usable(teacher).to(student.scalar_type());
+  return apart.square().sum(1).mean();
+}
+
 at::Tensor distillation_mixture(const at::Tensor& student, const at::Tensor& teacher,
                                 const at::Tensor& labels, const MixtureOptions& options) {
   if (options.alpha >= 1) return distillation(student, teacher, options.temperature);

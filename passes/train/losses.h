@@ -4,6 +4,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+#include <vector>
+
 namespace lathe {
 
 /// `scores` without trailing axes of 1 beyond [N, C] (classifiers that end in 1x1 pictures).
@@ -27,6 +30,16 @@ at::Tensor distillation(const at::Tensor& student, const at::Tensor& teacher, do
 
 /// Mean squared difference. Throws Error (exit 3) for different shapes.
 at::Tensor mean_squared_error(const at::Tensor& output, const at::Tensor& target);
+
+/// Where a network looks: the sum of squares over channels (axis 1) of [N, C, d1, …], averaged
+/// adaptively to `sizes` positions (as many as there are axes behind the channels, at most 3;
+/// empty: as it is), as [N, positions], each row of norm 1 (0 where all are 0). Neither the number
+/// of channels nor their scale matters.
+at::Tensor attention_map(const at::Tensor& features, const std::vector<int64_t>& sizes = {});
+
+/// Squared distance of the rows of two attention maps, mean over the rows (Zagoruyko, Komodakis:
+/// "Paying More Attention to Attention", 2017). Throws Error (exit 3) for different shapes.
+at::Tensor attention_transfer(const at::Tensor& student, const at::Tensor& teacher);
 
 /// alpha * distillation + (1 - alpha) * cross_entropy; alpha within 0..1. At 1 the labels, at 0 the
 /// teacher may be undefined.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "ir/error.h"
 
@@ -37,24 +38,65 @@ ValueId behind_casts(const Graph& graph, ValueId id) {
 
 bool is_class(double value) { return value >= 0 && std::floor(value) == value && value < 0x1p31; }
 
+// [N, C] of [N, C, 1, …].
+bool drops_ones(const Graph& graph, const Node& node) {
+  if (node.kind != OpKind::kSqueeze && node.kind != OpKind::kReshape &&
+      node.kind != OpKind::kFlatten)
+    return false;
+  const auto& before = graph.value(node.inputs[0]).type.dims;
+  const auto& after = graph.value(node.outputs[0]).type.dims;
+  if (!before || !after || before->size() <= 2 || after->size() != 2) return false;
+  if (!(*before)[1].known() || (*before)[1].size != (*after)[1].size) return false;
+  return std::all_of(before->begin() + 2, before->end(), [](const Dim& d) { return d.size == 1; });
+}
+
+// What makes an output, behind what only moves its elements.
+struct Origin {
+  ValueId made;
+  std::vector<int64_t> order;  // of the axes of `made`, in the output
+  bool dropped = false;        // axes of size 1
+};
+
+Origin origin_of(const Graph& graph, ValueId output) {
+  Origin origin{behind_casts(graph, output), {}};
+  const NodeId producer = graph.value(origin.made).producer;
+  if (!producer.valid()) return origin;
+  const Node& node = graph.node(producer);
+  origin.dropped = drops_ones(graph, node);
+  if (node.kind == OpKind::kTranspose) origin.order = node.attributes.ints_or("perm", {});
+  if (origin.dropped || !origin.order.empty()) origin.made = behind_casts(graph, node.inputs[0]);
+  return origin;
+}
+
 }  // namespace
 
 TaughtValue taught_value(const Graph& graph, size_t index, int64_t batch_axis, int64_t rank) {
   TaughtValue found;
   found.value = graph.outputs()[index];
   found.batch_axis = batch_axis;
-  const ValueId made = behind_casts(graph, found.value);
-  const Node* softmax = nullptr;
-  if (const NodeId producer = graph.value(made).producer;
-      producer.valid() && is_softmax(graph.node(producer))) {
-    softmax = &graph.node(producer);
-    if (softmax->kind == OpKind::kSoftmax) found.value = softmax->inputs[0];
+  const auto put_axis = [&](int64_t axis) {
+    if (axis >= 0 && axis < rank && axis != batch_axis) found.class_axis = axis;
+  };
+  const Origin origin = origin_of(graph, found.value);
+  const NodeId producer = graph.value(origin.made).producer;
+  if (producer.valid() && is_softmax(graph.node(producer))) {
+    const Node& softmax = graph.node(producer);
+    const auto& dims = graph.value(origin.made).type.dims;
+    int64_t axis = softmax_axis(softmax, origin.dropped ? std::ssize(*dims) : rank);
+    if (!origin.order.empty())
+      axis = std::find(origin.order.begin(), origin.order.end(), axis) - origin.order.begin();
+    if (origin.dropped && axis != 1) return found;
+    put_axis(axis);
+    if (softmax.kind == OpKind::kLogSoftmax) return found;
+    found.value = softmax.inputs[0];
+    found.order = origin.order;
+    return found;
   }
   for (const NodeId user : graph.value(found.value).users)
-    if (softmax == nullptr && is_softmax(graph.node(user))) softmax = &graph.node(user);
-  if (softmax == nullptr) return found;
-  const int64_t axis = softmax_axis(*softmax, rank);
-  if (axis >= 0 && axis < rank && axis != batch_axis) found.class_axis = axis;
+    if (is_softmax(graph.node(user))) {
+      put_axis(softmax_axis(graph.node(user), rank));
+      break;
+    }
   return found;
 }
 

@@ -9,9 +9,10 @@
 
 namespace lathe {
 
-/// Where output `index` of the graph is compared: before a final Softmax (and casts behind it) at
-/// its input. `batch_axis` is taken over; `class_axis` is set when a Softmax or LogSoftmax makes or
-/// reads the output, whose rank is `rank`.
+/// Where output `index` of the graph is compared: before a final Softmax at its input; casts, a
+/// Transpose and what drops axes of size 1 behind the classes may follow the Softmax. `batch_axis`
+/// is taken over; `class_axis` is set when a Softmax or LogSoftmax makes or reads the output, whose
+/// rank is `rank`.
 TaughtValue taught_value(const Graph& graph, size_t index, int64_t batch_axis, int64_t rank);
 
 /// `count` sample numbers, evenly spaced, the first one among them.

@@ -21,8 +21,9 @@ Graph only(Graph graph, const std::vector<TaughtValue>& values) {
 
 }  // namespace
 
-at::Tensor batch_first(const at::Tensor& output, const TaughtValue& place) {
-  if (output.dim() == 0) return output.reshape({1});
+at::Tensor batch_first(const at::Tensor& given, const TaughtValue& place) {
+  if (given.dim() == 0) return given.reshape({1});
+  const at::Tensor output = place.order.empty() ? given : given.permute(place.order);
   if (place.class_axis < 0 || place.class_axis == place.batch_axis)
     return output.movedim(place.batch_axis, 0);
   return output.movedim({place.batch_axis, place.class_axis}, {0, 1});

@@ -14,6 +14,8 @@ struct TaughtValue {
   ValueId value;
   int64_t batch_axis = 0;
   int64_t class_axis = -1;  // -1: numbers
+  /// Order of the value's axes in which the two above count, as of Transpose; empty: its own.
+  std::vector<int64_t> order = {};
 };
 
 /// `output` with the batch on axis 0 and the classes on axis 1; a scalar becomes a vector.

@@ -32,6 +32,17 @@ void check_options(const TeachingOptions& options, bool teacher, bool labels) {
   if (!(options.temperature > 0 && std::isfinite(options.temperature)))
     throw refuse(fmt::format("a temperature of {}", options.temperature), "--temperature",
                  "it must be above 0; 2 to 8 are usual");
+  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
+    throw refuse(fmt::format("a label smoothing of {}", options.label_smoothing),
+                 "--label-smoothing", "it is 0 or more and below 1; 0.1 is usual");
+  if (!options.features.empty() && !teacher)
+    throw refuse("features are compared with a teacher's, and there is none", "--features",
+                 "give a teacher");
+  for (const FeatureMatch& match : options.features)
+    if (!(match.weight > 0 && std::isfinite(match.weight)))
+      throw refuse(
+          fmt::format("a weight of {} for {}", match.weight, escape_untrusted(match.student)),
+          "--features", "it must be above 0");
   if (!options.alpha) return;
   if (!(*options.alpha >= 0 && *options.alpha <= 1))
     throw refuse(fmt::format("alpha {}", *options.alpha), "--alpha",
@@ -69,10 +80,13 @@ class Maker {
                       {}, "both must take the same inputs");
     lessons_->count = source_.count;
     lessons_->temperature = options_.temperature;
+    lessons_->label_smoothing = options_.label_smoothing;
     lessons_->check = options_.check;
     const std::vector<at::Tensor> outputs = outputs_of(student_);
     for (size_t i = 0; i < outputs.size(); ++i) add_lesson(i, outputs[i]);
-    if (lessons_->all.empty())
+    for (const Lesson& lesson : lessons_->all) result_.outputs.push_back(lesson.student.value);
+    if (!options_.features.empty()) add_features();
+    if (lessons_->all.empty() && lessons_->features.empty())
       throw bad_input("train.outputs", "no output of the model can be compared with anything", {},
                       result_.notes.empty() ? "" : result_.notes.front());
     if (teacher_ != nullptr) ask_teacher();
@@ -141,6 +155,7 @@ class Maker {
 
   void add_labels(const at::Tensor& output, bool known_classes, Lesson& lesson) {
     TaughtValue place = lesson.student;
+    place.order.clear();  // the output itself is looked at
     if (place.class_axis < 0 && output.dim() >= 2 && place.batch_axis != 1) place.class_axis = 1;
     lessons_->first_output = batch_first(output, place).detach();
     lesson.labels = fit_labels(labels_, source_.count, lessons_->first_output, known_classes);
@@ -160,10 +175,39 @@ class Maker {
         "labels of shape {} do not fit the output: the teacher alone is followed", shape));
   }
 
+  std::vector<FeatureValue> find_side(const char* whose, const Graph& graph, const BatchForm& form,
+                                      std::string FeatureMatch::*name) const {
+    FeatureSide side{whose, graph, form.free, options_.student_axes.inputs, {}, {}, options_.hint};
+    side.one = plain_batch({0}).inputs;
+    if (form.free) side.two = plain_batch({0, 0}).inputs;
+    std::vector<std::string> names;
+    for (const FeatureMatch& match : options_.features) names.push_back(match.*name);
+    return find_features(side, names);
+  }
+
+  void add_features() {
+    const std::vector<FeatureValue> ours =
+        find_side("student", student_, options_.student_axes, &FeatureMatch::student);
+    const std::vector<FeatureValue> theirs =
+        find_side("teacher", *teacher_, options_.teacher_axes, &FeatureMatch::teacher);
+    for (size_t i = 0; i < ours.size(); ++i) {
+      FeatureLesson lesson =
+          feature_lesson(options_.features[i], ours[i], theirs[i], i, options_.seed);
+      auto& outputs = result_.outputs;
+      const auto known = std::find(outputs.begin(), outputs.end(), ours[i].place.value);
+      lesson.output = static_cast<size_t>(known - outputs.begin());
+      if (known == outputs.end()) outputs.push_back(ours[i].place.value);
+      for (const auto& parameter : {lesson.weight, lesson.bias})
+        if (parameter) result_.parameters.push_back(parameter);
+      lessons_->features.push_back(std::move(lesson));
+    }
+  }
+
   void ask_teacher() {
     std::vector<TaughtValue> values;
     for (const Lesson& lesson : lessons_->all)
       if (lesson.from_teacher) values.push_back(lesson.teacher);
+    for (const FeatureLesson& feature : lessons_->features) values.push_back(feature.teacher.place);
     if (values.empty()) return;
     const BatchForm& form = options_.teacher_axes;
     lessons_->teacher.emplace(*teacher_, values, form.free, form.inputs);
@@ -176,6 +220,11 @@ class Maker {
       const at::Tensor& output = outputs[next++];
       numbers += output.numel();
       if (!lesson.told.classes) lesson.told.variance = variance_or_one(output);
+    }
+    for (FeatureLesson& feature : lessons_->features) {
+      const at::Tensor& target = outputs[next++];
+      numbers += target.numel();
+      feature.variance = variance_or_one(target);
     }
     const double bytes = static_cast<double>(numbers) * 4 / static_cast<double>(probed.size()) *
                          static_cast<double>(source_.count);
@@ -196,8 +245,7 @@ class Maker {
   }
 
   std::vector<at::Tensor> asked(const Batch& batch) const {
-    return lessons_->teacher->outputs(batch.inputs, static_cast<int64_t>(batch.samples.size()),
-                                      options_.check);
+    return lessons_->ask(batch.inputs, static_cast<int64_t>(batch.samples.size()));
   }
 
   // In an order of its own, so that a sample's outputs are the same bits after a resume.
@@ -236,10 +284,23 @@ class Maker {
       return lessons->loss(outputs, batch);
     };
     for (Lesson& lesson : lessons_->all) {
-      lesson.told.loss = loss_text(lesson, options_.temperature);
-      result_.outputs.push_back(lesson.student.value);
+      lesson.told.loss = loss_text(lesson, options_);
       result_.taught.push_back(lesson.told);
     }
+    for (const FeatureLesson& feature : lessons_->features) {
+      TaughtOutput told;
+      told.name = feature.match.student;
+      told.teacher_share = feature.match.weight;
+      told.variance = feature.variance;
+      told.loss = feature.text();
+      told.feature = feature.match;
+      told.projected = feature.weight != nullptr;
+      result_.taught.push_back(std::move(told));
+    }
+    const bool classes =
+        lessons_->has_labels() && lessons_->all[lessons_->label_lesson].told.classes;
+    if (options_.label_smoothing > 0 && !classes)
+      result_.notes.push_back("label smoothing has no effect: no labels that are classes are used");
     result_.cached = !lessons_->cache.empty();
     return std::move(result_);
   }

@@ -4,11 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "run/sample_runner.h"
+#include "train/features.h"
 #include "train/train.h"
 
 namespace lathe {
@@ -24,6 +27,13 @@ struct TeachingOptions {
   /// Share of the teacher, within 0..1. nullopt: 0.7 with labels and teacher.
   std::optional<double> alpha;
   double temperature = 3;  // above 0
+  /// Share of the labels' certainty that is spread over all classes; 0 or more, below 1.
+  double label_smoothing = 0;
+  /// Inner values of the two graphs to compare as well.
+  std::vector<FeatureMatch> features;
+  uint64_t seed = 0;  // of the features' projections
+  /// What an unknown name of a value may have meant (report/nearest_name.h: name_hint).
+  std::function<std::string(std::string_view name, const std::vector<std::string>& known)> hint;
   /// Augmentation changes what the model sees: the teacher must see it, too.
   bool inputs_change = false;
   /// The teacher's outputs are computed once when all of them fit.
@@ -35,9 +45,9 @@ struct TeachingOptions {
   std::function<void(size_t done, size_t all)> progress;  // while outputs are cached
 };
 
-/// One output of the student, and what it is compared with.
+/// One output of the student, or a value inside it, and what it is compared with.
 struct TaughtOutput {
-  std::string name;
+  std::string name;  // of the student's value
   /// Class scores: KL divergence from the teacher, cross-entropy with labels. Else numbers: mean
   /// squared error, divided by the targets' variance so that it is of order 1.
   bool classes = false;
@@ -45,13 +55,18 @@ struct TaughtOutput {
   double label_share = 0;
   double variance = 1;  // of numbers
   std::string loss;     // in words: "0.7 distillation at temperature 3 + 0.3 cross-entropy"
+  /// Of an inner value; teacher_share is its weight.
+  std::optional<FeatureMatch> feature;
+  bool projected = false;
 };
 
 struct Teaching {
   TrainingData data;
-  Loss loss;                     // sum over the taught outputs
+  Loss loss;                     // sum over all that is taught
   std::vector<ValueId> outputs;  // of the student, for TrainableOptions::outputs
   std::vector<TaughtOutput> taught;
+  /// The features' projections, which `loss` reads: for TrainOptions::more_parameters.
+  std::vector<std::shared_ptr<Parameter>> parameters;
   bool cached = false;             // the teacher's outputs
   std::vector<std::string> notes;  // what was left out, and why
   /// "54: 0.7 distillation at temperature 3 + 0.3 cross-entropy"
@@ -63,8 +78,10 @@ struct Teaching {
 /// pixel; or numbers of the output's shape) go with the first output. An output is class scores
 /// when a Softmax or LogSoftmax makes or reads it, or when labels are classes that it has on axis
 /// 1; before a final Softmax its input is what is compared. Outputs that are no floats, or have no
-/// batch, teach nothing. Throws Error: exit 2 with neither labels nor teacher, for alpha below 1
-/// without labels and for numbers out of range; exit 3 when inputs, outputs or labels do not fit.
+/// batch, teach nothing; with features, no output needs to. Throws Error: exit 2 with neither
+/// labels nor teacher, for alpha below 1 without labels, for numbers out of range, and for features
+/// without teacher or of a name that no computed value has; exit 3 when inputs, outputs, labels or
+/// features do not fit.
 Teaching make_teaching(const Graph& student, const Graph* teacher, const SampleSource& source,
                        const std::function<Tensor(size_t)>& labels, const TeachingOptions& options);
 

@@ -8,8 +8,11 @@
 
 #include "ir/error.h"
 #include "run/foreign_errors.h"
+#include "train/agreement.h"
 #include "train/batch_loader.h"
-#include "train/gradient_path.h"
+#include "train/not_finite.h"
+#include "train/train_position.h"
+#include "train/train_recipe.h"
 
 namespace lathe {
 namespace {
@@ -25,56 +28,6 @@ struct NotFinite {
   Error error;
 };
 
-std::map<std::string, std::string> full_recipe(const TrainOptions& options, size_t samples) {
-  std::map<std::string, std::string> recipe = options.recipe;
-  const OptimizerOptions& o = options.optimizer;
-  const LearningRate& rate = options.learning_rate;
-  const auto put = [&](const char* key, auto value) { recipe[key] = fmt::format("{}", value); };
-  put("epochs", options.epochs);
-  put("batch", options.batch);
-  put("accumulation", options.accumulation);
-  put("seed", options.seed);
-  put("samples", samples);
-  put("optimizer", optimizer_name(o.kind));
-  put("weight-decay", o.weight_decay);
-  if (o.kind == OptimizerOptions::Kind::kSgd) {
-    put("momentum", o.momentum);
-    put("nesterov", o.nesterov);
-  } else {
-    put("beta1", o.beta1);
-    put("beta2", o.beta2);
-    put("epsilon", o.epsilon);
-  }
-  put("lr", rate.base);
-  put("lr-schedule", schedule_name(rate.schedule));
-  put("warmup-steps", rate.warmup_steps);
-  if (rate.schedule == LearningRate::Schedule::kCosine) put("lr-final-share", rate.final_share);
-  if (rate.schedule == LearningRate::Schedule::kStep) {
-    put("lr-step-size", rate.step_size);
-    put("lr-gamma", rate.gamma);
-  }
-  put("clip-norm", options.clip_norm);
-  put("augmentations", options.augment.size());
-  put("patience", options.patience);
-  return recipe;
-}
-
-void check_options(const TrainOptions& options) {
-  check_learning_rate(options.learning_rate);
-  const auto require = [](bool ok, std::string what, std::string hint) {
-    if (!ok) throw bad_usage("train.options", std::move(what), {}, std::move(hint));
-  };
-  require(options.epochs >= 1, fmt::format("{} epochs", options.epochs), "give 1 or more");
-  require(
-      options.accumulation >= 1 && options.batch >= 1 && options.batch % options.accumulation == 0,
-      fmt::format("a batch of {} cannot be run in {} parts", options.batch, options.accumulation),
-      "the parts must divide the batch");
-  require(options.clip_norm >= 0 && std::isfinite(options.clip_norm),
-          fmt::format("gradients clipped to {}", options.clip_norm), "give 0 or a positive norm");
-  require(options.patience >= 0 && options.checkpoint_steps >= 0, "a negative number",
-          "give 0 or more");
-}
-
 class Run {
  public:
   Run(TrainableGraph& graph, const TrainingData& data, const Loss& loss,
@@ -83,30 +36,44 @@ class Run {
         data_(data),
         loss_(loss),
         options_(options),
+        others_(options.processes),
         parameters_(all_parameters(graph, options)),
         optimizer_(options.optimizer, parameters_),
         steps_per_epoch_(steps_per_epoch(data.count, options.batch)),
-        steps_(steps_per_epoch_ * options.epochs) {}
+        steps_(steps_per_epoch_ * options.epochs),
+        share_(others_ != nullptr ? share_of(options.batch, others_->rank(), others_->size())
+                                  : Share{0, options.batch}),
+        // The same number of parts in every process.
+        parts_(std::min(options.accumulation,
+                        others_ != nullptr ? share_of(options.batch, 0, others_->size()).count
+                                           : options.batch)) {}
 
   TrainResult train() {
-    if (options_.resume) resume();
+    if (others_ != nullptr) require_same_options();
+    if (begins_from_checkpoint())
+      resume();
+    else if (others_ != nullptr)
+      take_first_parameters();
     start_ = Clock::now();
-    first_step_ = step_;
-    saved_step_ = step_;
+    first_step_ = position_.step;
+    saved_step_ = position_.step;
     try {
-      while (static_cast<int64_t>(result_.epochs.size()) < options_.epochs &&
-             !result_.stopped_early)
-        run_epoch();
+      while (epoch() < options_.epochs && !result().stopped_early) run_epoch();
+      if (others_ != nullptr) wait_for_all();
     } catch (const NotFinite& broken) {
       abandon_step();
       throw broken.error;
+    } catch (const Error& error) {
+      keep_what_is_done();
+      // Signals often come to all processes at once: this one may have got its own.
+      if (error.id() == "train.peer_lost" && options_.check) options_.check();
+      throw;
     } catch (...) {
-      abandon_step();
-      if (step_ != saved_step_) save();
+      keep_what_is_done();
       throw;
     }
-    result_.steps = step_;
-    return std::move(result_);
+    result().steps = position_.step;
+    return std::move(result());
   }
 
  private:
@@ -117,49 +84,84 @@ class Run {
     return all;
   }
 
-  int64_t epoch() const { return static_cast<int64_t>(result_.epochs.size()); }
+  TrainResult& result() { return position_.result; }
+  const TrainResult& result() const { return position_.result; }
+  int64_t epoch() const { return static_cast<int64_t>(result().epochs.size()); }
+  bool is_first() const { return others_ == nullptr || others_->rank() == 0; }
 
   void abandon_step() {
     drop_gradients(parameters_);
     graph_.drop_statistics();
   }
 
+  void keep_what_is_done() {
+    abandon_step();
+    if (position_.step == saved_step_) return;
+    try {
+      save();
+    } catch (const Error&) {
+      if (is_first()) throw;
+      // Rank 0's folder need not be here.
+    }
+  }
+
+  // -- processes ---------------------------------------------------------------------------------
+
+  void require_same_options() {
+    Checkpoint own;
+    own.recipe = full_recipe(options_, data_.count);
+    const std::string first = text_of_first(*others_, checkpoint_bytes(own));
+    std::optional<Error> error;
+    for (const auto& [key, value] : parse_checkpoint(first, "rank 0").recipe)
+      if (!error && (!own.recipe.contains(key) || own.recipe.at(key) != value))
+        error =
+            bad_usage("train.processes",
+                      fmt::format("{} is {} in rank {} and {} in rank 0", escape_untrusted(key),
+                                  own.recipe.contains(key) ? escape_untrusted(own.recipe.at(key))
+                                                           : "not given",
+                                  others_->rank(), escape_untrusted(value)),
+                      {}, "start all processes with the same flags, model and data");
+    if (const auto agreed = first_error(*others_, error)) throw *agreed;
+  }
+
+  bool begins_from_checkpoint() {
+    if (others_ == nullptr) return options_.resume;
+    return text_of_first(*others_, options_.resume ? "resume" : "anew") == "resume";
+  }
+
+  void take_first_parameters() {
+    Checkpoint own;
+    own.tensors = graph_.state();
+    put_more_parameters(own);
+    const std::string bytes = is_first() ? checkpoint_bytes(own) : std::string();
+    const Checkpoint first = parse_checkpoint(text_of_first(*others_, bytes), "rank 0");
+    graph_.restore(first.tensors);
+    take_more_parameters(first);
+  }
+
+  void wait_for_all() {
+    at::Tensor nothing = at::zeros({1});
+    others_->sum(nothing);
+  }
+
   // -- batches -----------------------------------------------------------------------------------
 
+  std::vector<size_t> samples_of(int64_t step, Share share) const {
+    const auto order = epoch_order(data_.count, options_.seed, step / steps_per_epoch_);
+    const auto first = order.begin() + step % steps_per_epoch_ * options_.batch + share.first;
+    return {first, first + share.count};
+  }
+
   Batch load(int64_t step) const {
-    const int64_t of_epoch = step / steps_per_epoch_;
-    const std::vector<size_t> order = epoch_order(data_.count, options_.seed, of_epoch);
-    const auto first = static_cast<size_t>(step % steps_per_epoch_ * options_.batch);
-    Batch batch =
-        make_batch(data_, std::span(order).subspan(first, static_cast<size_t>(options_.batch)));
-    for (const Augment& augment : options_.augment) augment(batch, of_epoch);
+    Batch batch = make_batch(data_, samples_of(step, share_));
+    for (const Augment& augment : options_.augment) augment(batch, step / steps_per_epoch_);
     return batch;
   }
 
   Batch take_batch() {
-    Batch batch = loader_.take(step_);
-    if (step_ + 1 < steps_) loader_.prefetch(step_ + 1);
+    Batch batch = loader_.take(position_.step);
+    if (position_.step + 1 < steps_) loader_.prefetch(position_.step + 1);
     return batch;
-  }
-
-  Batch part_of(const Batch& batch, int64_t part) const {
-    if (options_.accumulation == 1) return batch;
-    const int64_t size = options_.batch / options_.accumulation;
-    Batch out;
-    for (size_t i = 0; i < batch.inputs.size(); ++i) {
-      const int64_t axis = i < data_.input_axes.size() ? data_.input_axes[i] : 0;
-      // A sample may be more than one row.
-      const int64_t rows = axis < 0 ? 0 : batch.inputs[i].size(axis) / options_.accumulation;
-      out.inputs.push_back(axis < 0 ? batch.inputs[i]
-                                    : batch.inputs[i].narrow(axis, part * rows, rows));
-    }
-    for (const at::Tensor& target : batch.targets) {
-      const int64_t share = target.size(0) / options_.accumulation;
-      out.targets.push_back(target.narrow(0, part * share, share));
-    }
-    const auto first = batch.samples.begin() + part * size;
-    out.samples.assign(first, first + size);
-    return out;
   }
 
   // -- one step ----------------------------------------------------------------------------------
@@ -167,68 +169,83 @@ class Run {
   double run_step() {
     const Batch batch = take_batch();
     double loss = 0;
-    for (int64_t part = 0; part < options_.accumulation; ++part)
-      loss += backward(part_of(batch, part));
-    if (step_ == first_step_) require_gradients();
+    for (int64_t i = 0; i < parts_; ++i)
+      loss += backward(part_of_batch(batch, share_of(share_.count, i, parts_), data_.input_axes));
+    if (others_ != nullptr) sum_gradients(parameters_, *others_);
+    if (position_.step == first_step_) require_gradients();
     if (options_.on_gradients) options_.on_gradients(parameters_);
-    gradient_norm_ = gradient_norm(parameters_);
+    gradient_norm_ = agreed_norm();
     if (!std::isfinite(gradient_norm_))
-      throw NotFinite{not_finite("a gradient is NaN or infinite", batch, {})};
+      throw NotFinite{not_finite("a gradient is NaN or infinite",
+                                 samples_of(position_.step, {0, options_.batch}), {})};
     if (options_.clip_norm > 0) clip_gradients(parameters_, gradient_norm_, options_.clip_norm);
-    learning_rate_ = learning_rate_at(options_.learning_rate, step_, steps_);
+    learning_rate_ = learning_rate_at(options_.learning_rate, position_.step, steps_);
     optimizer_.step(learning_rate_);
     drop_gradients(parameters_);
     graph_.keep_statistics();
-    ++step_;
-    if (options_.on_step) options_.on_step(graph_, step_);
+    ++position_.step;
+    if (options_.on_step) options_.on_step(graph_, position_.step);
     return loss;
   }
 
+  /// The part's share of the batch's loss, in all processes together.
   double backward(const Batch& part) {
     ForwardOptions forward;
     forward.check = options_.check;
-    const std::vector<at::Tensor> outputs = graph_.forward(part.inputs, forward);
+    at::Tensor loss;
     const at::AutoGradMode gradients(true);
+    if (!part.samples.empty()) {
+      const std::vector<at::Tensor> outputs = graph_.forward(part.inputs, forward);
+      try {
+        loss = loss_(outputs, part);
+        if (loss.dim() != 0) throw InternalError("a loss must be a scalar");
+        const auto samples = static_cast<int64_t>(part.samples.size());
+        if (samples != options_.batch)
+          loss = loss * (static_cast<double>(samples) / static_cast<double>(options_.batch));
+      } catch (...) {
+        rethrow_foreign("the loss");
+      }
+    }
+    const double own = loss.defined() ? loss.item<double>() : 0;
+    const double value = require_finite(own, part);
     try {
-      at::Tensor loss = loss_(outputs, part);
-      if (loss.dim() != 0) throw InternalError("a loss must be a scalar");
-      if (options_.accumulation > 1) loss = loss / static_cast<double>(options_.accumulation);
-      const double value = loss.item<double>();
-      if (!std::isfinite(value))
-        throw NotFinite{not_finite(fmt::format("the loss is {}", value), part, first_bad(part))};
-      if (loss.requires_grad()) loss.backward();
-      return value;
-    } catch (const NotFinite&) {
-      throw;
+      if (loss.defined() && loss.requires_grad()) loss.backward();
     } catch (...) {
       rethrow_foreign("the loss");
     }
+    return value;
   }
 
-  std::string first_bad(const Batch& batch) {
-    for (const at::Tensor& input : batch.inputs)
-      if (input.is_floating_point() && !at::isfinite(input).all().item<bool>())
-        return "the input already holds NaN or infinity";
-    std::string found;
-    ForwardOptions forward;
-    forward.on_value = [&](const std::string& node, const at::Tensor& value) {
-      if (!found.empty() || !value.is_floating_point()) return;
-      if (!at::isfinite(value).all().item<bool>())
-        found = "first NaN or infinity at node " + escape_untrusted(node);
-    };
-    graph_.forward(batch.inputs, forward);
-    return found.empty() ? "every node is finite, the loss itself is not" : found;
+  /// The sum over all processes.
+  double require_finite(double own, const Batch& part) {
+    at::Tensor all = at::tensor({own, std::isfinite(own) ? 0.0 : 1.0}, at::kDouble);
+    if (others_ != nullptr) others_->sum(all);
+    if (all[1].item<double>() == 0) return all[0].item<double>();
+    FirstBad bad;
+    if (!part.samples.empty()) bad = first_not_finite(graph_, part);
+    std::optional<Error> error;
+    if (!std::isfinite(own))
+      error = not_finite(fmt::format("the loss is {}", own), part.samples, bad.where);
+    if (others_ != nullptr) error = first_error(*others_, error, bad.order);
+    throw NotFinite{error.value()};
   }
 
-  Error not_finite(std::string what, const Batch& batch, std::string where) const {
+  /// The same bits in all processes, whatever their processors: clipping must not part them.
+  double agreed_norm() const {
+    at::Tensor norm = at::full({1}, gradient_norm(parameters_), at::kDouble);
+    if (others_ != nullptr) others_->take_from_first(norm);
+    return norm[0].item<double>();
+  }
+
+  Error not_finite(std::string what, const std::vector<size_t>& of, std::string where) const {
     std::string samples;
-    for (size_t i = 0; i < batch.samples.size() && i < 4; ++i)
-      samples += fmt::format("{}{}", i == 0 ? "" : ", ", batch.samples[i]);
-    if (batch.samples.size() > 4) samples += ", …";
+    for (size_t i = 0; i < of.size() && i < 4; ++i)
+      samples += fmt::format("{}{}", i == 0 ? "" : ", ", of[i]);
+    if (of.size() > 4) samples += ", …";
     return bad_input(
         "train.not_finite",
-        fmt::format("{} at step {} (epoch {}, step {} of {}; samples {})", what, step_ + 1,
-                    epoch() + 1, step_ % steps_per_epoch_ + 1, steps_per_epoch_, samples),
+        fmt::format("{} at step {} (epoch {}, step {} of {}; samples {})", what, position_.step + 1,
+                    epoch() + 1, position_.step % steps_per_epoch_ + 1, steps_per_epoch_, samples),
         std::move(where),
         "take a smaller learning rate, a warm-up or clipped gradients; the last "
         "checkpoint was kept");
@@ -238,132 +255,167 @@ class Run {
   void require_gradients() const {
     for (const Parameter* parameter : parameters_)
       if (parameter->tensor.grad().defined()) return;
-    std::vector<ValueId> constants;
-    for (const Parameter& parameter : graph_.parameters()) constants.push_back(parameter.value);
-    const GradientPath path = trace_gradients(graph_.graph(), graph_.graph().outputs(), constants);
-    std::string where;
-    if (!path.stops.empty()) {
-      const Node& node = graph_.graph().node(path.stops.back());
-      where = fmt::format("node {} ({})", escape_untrusted(node.name),
-                          escape_untrusted(node.type_name()));
-    }
-    throw bad_input("train.no_gradient", "the loss gives no parameter a gradient", where,
-                    "an op without derivative stands between them: train on a value before it");
+    throw no_gradient(graph_);
   }
 
   // -- epochs ------------------------------------------------------------------------------------
 
   void run_epoch() {
     const int64_t end = (epoch() + 1) * steps_per_epoch_;
-    while (step_ < end) {
+    while (position_.step < end) {
       if (options_.check) options_.check();
       const double loss = run_step();
-      epoch_loss_ += loss;
+      position_.epoch_loss += loss;
       report(loss);
-      if (options_.checkpoint_steps > 0 && step_ % options_.checkpoint_steps == 0 && step_ < end)
+      if (options_.checkpoint_steps > 0 && position_.step % options_.checkpoint_steps == 0 &&
+          position_.step < end && is_first())
         save();
     }
     finish_epoch();
-    save();
+    if (is_first()) save();
   }
 
   void report(double loss) const {
     if (!options_.progress) return;
+    const int64_t step = position_.step;
     TrainProgress now;
-    now.epoch = (step_ - 1) / steps_per_epoch_ + 1;
+    now.epoch = (step - 1) / steps_per_epoch_ + 1;
     now.epochs = options_.epochs;
-    now.step = step_;
+    now.step = step;
     now.steps = steps_;
     now.loss = loss;
-    now.mean_loss = epoch_loss_ / static_cast<double>((step_ - 1) % steps_per_epoch_ + 1);
+    now.mean_loss = position_.epoch_loss / static_cast<double>((step - 1) % steps_per_epoch_ + 1);
     now.gradient_norm = gradient_norm_;
     now.learning_rate = learning_rate_;
     const double seconds = seconds_since(start_) - validation_s_;
-    const auto done = static_cast<double>(step_ - first_step_);
+    const auto done = static_cast<double>(step - first_step_);
     now.samples_per_s = done * static_cast<double>(options_.batch) / std::max(seconds, 1e-9);
-    now.eta_s = seconds / done * static_cast<double>(steps_ - step_);
-    if (result_.best_epoch) now.best_metric = best_metric();
+    now.eta_s = seconds / done * static_cast<double>(steps_ - step);
+    if (result().best_epoch) now.best_metric = best_metric();
     options_.progress(now);
   }
 
   double best_metric() const {
-    return result_.epochs[static_cast<size_t>(*result_.best_epoch)].metric.value();
+    return result().epochs[static_cast<size_t>(*result().best_epoch)].metric.value();
+  }
+
+  double agreed_metric() {
+    const auto start = Clock::now();
+    at::Tensor metric = at::zeros({1}, at::kDouble);
+    if (is_first()) metric[0] = options_.validate(graph_);
+    if (others_ != nullptr) others_->take_from_first(metric);
+    validation_s_ += seconds_since(start);
+    return metric[0].item<double>();
   }
 
   void finish_epoch() {
     EpochRecord record;
-    record.loss = epoch_loss_ / static_cast<double>(steps_per_epoch_);
-    record.learning_rate = learning_rate_at(options_.learning_rate, step_ - 1, steps_);
+    record.loss = position_.epoch_loss / static_cast<double>(steps_per_epoch_);
+    record.learning_rate = learning_rate_at(options_.learning_rate, position_.step - 1, steps_);
     if (options_.validate) {
-      const auto start = Clock::now();
-      record.metric = options_.validate(graph_);
-      validation_s_ += seconds_since(start);
+      record.metric = agreed_metric();
       const double metric = *record.metric;
       const bool better =
           !std::isnan(metric) &&
-          (!result_.best_epoch ||
+          (!result().best_epoch ||
            (options_.higher_is_better ? metric > best_metric() : metric < best_metric()));
       if (better) {
         if (options_.on_best) options_.on_best(graph_, record);
-        result_.best = graph_.state();
-        result_.best_epoch = epoch();
+        result().best = graph_.state();
+        result().best_epoch = epoch();
       }
     }
-    result_.epochs.push_back(record);
-    epoch_loss_ = 0;
+    result().epochs.push_back(record);
+    position_.epoch_loss = 0;
     decide_early_stop();
   }
 
   void decide_early_stop() {
-    result_.stopped_early = options_.patience > 0 && result_.best_epoch &&
-                            epoch() - 1 - *result_.best_epoch >= options_.patience &&
-                            epoch() < options_.epochs;
+    result().stopped_early = options_.patience > 0 && result().best_epoch &&
+                             epoch() - 1 - *result().best_epoch >= options_.patience &&
+                             epoch() < options_.epochs;
   }
 
   // -- checkpoints -------------------------------------------------------------------------------
+
+  void put_more_parameters(Checkpoint& checkpoint) const {
+    for (const Parameter* parameter : options_.more_parameters)
+      checkpoint.tensors["more/" + parameter->name] =
+          to_tensor({parameter->tensor.detach().contiguous(), parameter->dtype});
+  }
+
+  void take_more_parameters(const Checkpoint& saved) {
+    const at::NoGradGuard no_gradient;
+    for (Parameter* parameter : options_.more_parameters) {
+      const Tensor& tensor = saved.tensor("more/" + parameter->name, parameter->dtype,
+                                          parameter->tensor.sizes().vec());
+      parameter->tensor.copy_(to_runtime(tensor).tensor);
+    }
+  }
 
   void save() {
     if (options_.checkpoint.empty()) return;
     Checkpoint checkpoint;
     checkpoint.recipe = full_recipe(options_, data_.count);
-    std::map<std::string, Tensor>& tensors = checkpoint.tensors;
-    tensors = graph_.state();
-    tensors.merge(optimizer_.state());
-    for (const Parameter* parameter : options_.more_parameters)
-      tensors["more/" + parameter->name] =
-          to_tensor({parameter->tensor.detach().contiguous(), parameter->dtype});
-    for (const auto& [name, tensor] : result_.best) tensors["best/" + name] = tensor;
-    std::vector<double> records;
-    for (const EpochRecord& record : result_.epochs) {
-      records.push_back(record.loss);
-      records.push_back(record.learning_rate);
-      records.push_back(record.metric.value_or(0));
-    }
-    tensors["train/epochs"] =
-        Tensor::of<double>({static_cast<int64_t>(result_.epochs.size()), 3}, records);
-    tensors["train/step"] = Tensor::scalar<int64_t>(step_);
-    tensors["train/epoch_loss"] = Tensor::scalar<double>(epoch_loss_);
-    tensors["train/best_epoch"] = Tensor::scalar<int64_t>(result_.best_epoch.value_or(-1));
-    if (options_.save_more) options_.save_more(tensors);
+    checkpoint.tensors = graph_.state();
+    checkpoint.tensors.merge(optimizer_.state());
+    put_more_parameters(checkpoint);
+    put_position(position_, checkpoint);
+    if (options_.save_more) options_.save_more(checkpoint.tensors);
     save_checkpoint(options_.checkpoint, checkpoint);
-    saved_step_ = step_;
+    saved_step_ = position_.step;
   }
 
-  void resume();
+  LoadedCheckpoint load_saved() const {
+    if (options_.checkpoint.empty())
+      throw bad_usage("train.resume", "nothing to resume from", {}, "name a checkpoint");
+    LoadedCheckpoint loaded = load_newest_checkpoint(options_.checkpoint);
+    require_same_recipe(loaded.checkpoint, full_recipe(options_, data_.count), options_.checkpoint);
+    return loaded;
+  }
+
+  /// Rank 0's file, which others may not see.
+  LoadedCheckpoint load_of_first() {
+    LoadedCheckpoint loaded;
+    std::optional<Error> error;
+    try {
+      if (is_first()) loaded = load_saved();
+    } catch (const Error& refused) {
+      error = refused;
+    }
+    if (const auto agreed = first_error(*others_, error)) throw *agreed;
+    const std::string bytes = is_first() ? checkpoint_bytes(loaded.checkpoint) : std::string();
+    const std::string received = text_of_first(*others_, bytes);
+    if (!is_first()) loaded.checkpoint = parse_checkpoint(received, options_.checkpoint);
+    loaded.why = text_of_first(*others_, loaded.why);
+    return loaded;
+  }
+
+  void resume() {
+    const LoadedCheckpoint loaded = others_ != nullptr ? load_of_first() : load_saved();
+    const Checkpoint& saved = loaded.checkpoint;
+    position_ = position_of(saved, options_, steps_per_epoch_);
+    graph_.restore(saved.tensors);
+    optimizer_.restore(saved.tensors);
+    take_more_parameters(saved);
+    if (options_.on_resume) options_.on_resume(position_.step, loaded.why);
+    if (options_.load_more) options_.load_more(saved.tensors);
+    decide_early_stop();
+  }
 
   TrainableGraph& graph_;
   const TrainingData& data_;
   const Loss& loss_;
   const TrainOptions& options_;
+  Processes* const others_;  // nullptr: alone
   Parameters parameters_;
   Optimizer optimizer_;
   const int64_t steps_per_epoch_;
   const int64_t steps_;
+  const Share share_;    // of a batch, run here
+  const int64_t parts_;  // of the share
 
-  int64_t step_ = 0;  // complete
-  double epoch_loss_ = 0;
-  TrainResult result_;
-
+  TrainPosition position_;
   double gradient_norm_ = 0;
   double learning_rate_ = 0;
   int64_t first_step_ = 0;
@@ -373,53 +425,11 @@ class Run {
   BatchLoader loader_{[this](int64_t step) { return load(step); }};  // last: it reads the others
 };
 
-void Run::resume() {
-  if (options_.checkpoint.empty())
-    throw bad_usage("train.resume", "nothing to resume from", {}, "name a checkpoint");
-  const Checkpoint saved = load_checkpoint(options_.checkpoint);
-  require_same_recipe(saved, full_recipe(options_, data_.count), options_.checkpoint);
-  const auto refuse = [&] {
-    return bad_usage("train.checkpoint", "the checkpoint is inconsistent", options_.checkpoint,
-                     "start anew without --resume");
-  };
-  step_ = saved.tensor("train/step", DType::kInt64, {}).values<int64_t>()[0];
-  epoch_loss_ = saved.tensor("train/epoch_loss", DType::kFloat64, {}).values<double>()[0];
-  const int64_t best = saved.tensor("train/best_epoch", DType::kInt64, {}).values<int64_t>()[0];
-  const auto epochs = saved.tensors.find("train/epochs");
-  if (epochs == saved.tensors.end() || epochs->second.dtype() != DType::kFloat64 ||
-      epochs->second.rank() != 2 || epochs->second.shape()[1] != 3)
-    throw refuse();
-  const auto records = epochs->second.values<double>();
-  for (size_t i = 0; i + 2 < records.size(); i += 3) {
-    EpochRecord record{records[i], records[i + 1], {}};
-    if (options_.validate) record.metric = records[i + 2];
-    result_.epochs.push_back(record);
-  }
-  // After the last step of an epoch its validation may still be to do.
-  const int64_t done = epoch() * steps_per_epoch_;
-  if (epoch() > options_.epochs || step_ < done || step_ > done + steps_per_epoch_ ||
-      best >= epoch() || best < -1 || (best >= 0 && !options_.validate))
-    throw refuse();
-  if (best >= 0) result_.best_epoch = best;
-  graph_.restore(saved.tensors);
-  optimizer_.restore(saved.tensors);
-  const at::NoGradGuard no_gradient;
-  for (Parameter* parameter : options_.more_parameters) {
-    const Tensor& tensor =
-        saved.tensor("more/" + parameter->name, parameter->dtype, parameter->tensor.sizes().vec());
-    parameter->tensor.copy_(to_runtime(tensor).tensor);
-  }
-  for (const auto& [name, tensor] : saved.tensors)
-    if (name.starts_with("best/")) result_.best[name.substr(5)] = tensor;
-  if (options_.load_more) options_.load_more(saved.tensors);
-  decide_early_stop();
-}
-
 }  // namespace
 
 TrainResult train(TrainableGraph& graph, const TrainingData& data, const Loss& loss,
                   const TrainOptions& options) {
-  check_options(options);
+  check_train_options(options);
   return Run(graph, data, loss, options).train();
 }
 

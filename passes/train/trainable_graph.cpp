@@ -10,6 +10,7 @@
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "passes/passes.h"
+#include "train/bfloat16.h"
 
 namespace lathe {
 namespace {
@@ -52,6 +53,20 @@ std::array<ValueId, 2> train_batch_norm(Graph& graph, NodeId id) {
   graph.replace_all_uses(old, outputs[0]);
   graph.erase_node(id);
   return {outputs[1], outputs[2]};
+}
+
+// As losses want them: half types widened.
+std::vector<at::Tensor> plain_outputs(const std::vector<RuntimeValue>& values) {
+  std::vector<at::Tensor> outputs;
+  for (const RuntimeValue& output : values) {
+    if (!output.is_tensor())
+      throw bad_input("train.output", "an output is no tensor of numbers", {},
+                      "train on values that are");
+    outputs.push_back(is_floating(output.dtype) && output.dtype != DType::kFloat64
+                          ? output.tensor.to(at::kFloat)
+                          : output.tensor);
+  }
+  return outputs;
 }
 
 }  // namespace
@@ -131,7 +146,10 @@ TrainableGraph::TrainableGraph(Graph graph, TrainableOptions options)
   std::vector<ValueId> outputs = training.outputs();
   outputs.insert(outputs.end(), moved.begin(), moved.end());
   training.set_outputs(outputs);
-  training_ = std::make_unique<Interpreter>(std::move(training));
+  if (options_.checkpoint_activations)
+    checkpointed_ = std::make_unique<CheckpointedRun>(training);
+  else
+    training_ = std::make_unique<Interpreter>(std::move(training));
   inference_ = std::make_unique<Interpreter>(std::move(inference));
 }
 
@@ -141,7 +159,7 @@ Parameter* TrainableGraph::find(ValueId constant) {
   return nullptr;
 }
 
-std::vector<RuntimeValue> TrainableGraph::constants(bool training) const {
+std::vector<RuntimeValue> TrainableGraph::constants(const Graph& part, bool training) const {
   std::vector<RuntimeValue> values;
   const auto put = [&](ValueId id, const at::Tensor& tensor, DType dtype) {
     const auto slot = static_cast<size_t>(id.index);
@@ -149,12 +167,14 @@ std::vector<RuntimeValue> TrainableGraph::constants(bool training) const {
     values[slot] = {tensor.to(storage_type(dtype)), dtype};
   };
   for (const Parameter& parameter : parameters_)
-    put(parameter.value,
-        options_.on_parameter ? options_.on_parameter(parameter.value, parameter.tensor)
-                              : parameter.tensor,
-        parameter.dtype);
+    if (part.is_live(parameter.value))
+      put(parameter.value,
+          options_.on_parameter ? options_.on_parameter(parameter.value, parameter.tensor)
+                                : parameter.tensor,
+          parameter.dtype);
   for (const Average& average : averages_)
-    put(average.value, training ? average.moved : average.kept, average.dtype);
+    if (part.is_live(average.value))
+      put(average.value, training ? average.moved : average.kept, average.dtype);
   return values;
 }
 
@@ -170,10 +190,34 @@ std::optional<std::vector<RuntimeValue>> TrainableGraph::batch_norm(
   return results;
 }
 
-std::vector<at::Tensor> TrainableGraph::run(const Interpreter& interpreter,
-                                            const std::vector<at::Tensor>& inputs, bool training,
-                                            const ForwardOptions& options) const {
-  const Graph& graph = interpreter.graph();
+PreparedRun TrainableGraph::prepare(const Graph& part, bool training, bool watch,
+                                    const ForwardOptions& options) const {
+  PreparedRun prepared;
+  prepared.constants = constants(part, training);
+  RunOptions& run = prepared.options;
+  run.gradients = true;
+  run.check = options.check;
+  // Copies: backward runs a segment after the caller's options are gone.
+  const auto on_value = watch ? options.on_value : nullptr;
+  if (on_value || options_.on_activation)
+    run.on_value = [this, &part, on_value](ValueId id, RuntimeValue& value) {
+      if (!value.is_tensor()) return;
+      if (options_.on_activation && value.tensor.is_floating_point())
+        value.tensor = options_.on_activation(id, value.tensor);
+      if (on_value) on_value(part.node(part.value(id).producer).name, value.tensor);
+    };
+  if (training && (options_.batch_norm || options_.bfloat16))
+    run.compute = [this](const Node& node, const std::vector<RuntimeValue>& inputs)
+        -> std::optional<std::vector<RuntimeValue>> {
+      if (options_.batch_norm)
+        if (auto results = batch_norm(node, inputs)) return results;
+      return options_.bfloat16 ? compute_in_bfloat16(node, inputs) : std::nullopt;
+    };
+  return prepared;
+}
+
+std::vector<RuntimeValue> TrainableGraph::given_inputs(
+    const Graph& graph, const std::vector<at::Tensor>& inputs) const {
   if (inputs.size() != graph.inputs().size())
     throw bad_input("train.inputs", fmt::format("{} inputs were given, the model has {}",
                                                 inputs.size(), graph.inputs().size()));
@@ -187,43 +231,37 @@ std::vector<at::Tensor> TrainableGraph::run(const Interpreter& interpreter,
       input = options_.on_activation(graph.inputs()[i], input);
     given.emplace_back(std::move(input), dtype);
   }
-  const std::vector<RuntimeValue> replaced = constants(training);
-  RunOptions run_options;
-  run_options.gradients = true;
-  run_options.constants = replaced;
-  run_options.check = options.check;
-  if (options.on_value || options_.on_activation)
-    run_options.on_value = [&](ValueId id, RuntimeValue& value) {
-      if (!value.is_tensor()) return;
-      if (options_.on_activation && value.tensor.is_floating_point())
-        value.tensor = options_.on_activation(id, value.tensor);
-      if (options.on_value)
-        options.on_value(graph.node(graph.value(id).producer).name, value.tensor);
-    };
-  if (training && options_.batch_norm)
-    run_options.compute = [&](const Node& node, const std::vector<RuntimeValue>& node_inputs) {
-      return batch_norm(node, node_inputs);
-    };
-  std::vector<at::Tensor> outputs;
-  for (const RuntimeValue& output : interpreter.run(std::move(given), run_options)) {
-    if (!output.is_tensor())
-      throw bad_input("train.output", "an output is no tensor of numbers", {},
-                      "train on values that are");
-    outputs.push_back(is_floating(output.dtype) && output.dtype != DType::kFloat64
-                          ? output.tensor.to(at::kFloat)
-                          : output.tensor);
-  }
-  return outputs;
+  return given;
 }
 
 std::vector<at::Tensor> TrainableGraph::forward(const std::vector<at::Tensor>& inputs,
                                                 const ForwardOptions& options) {
   const at::AutoGradMode gradients(true);
-  std::vector<at::Tensor> outputs = run(*training_, inputs, true, options);
+  std::vector<RuntimeValue> given = given_inputs(graph_, inputs);
+  std::vector<at::Tensor> outputs;
+  if (checkpointed_) {
+    const ForwardOptions kept = options;
+    outputs = plain_outputs(
+        checkpointed_->run(std::move(given), [this, kept](const Graph& part, bool again) {
+          return prepare(part, /*training=*/true, /*watch=*/!again, kept);
+        }));
+  } else {
+    PreparedRun prepared = prepare(training_->graph(), true, true, options);
+    prepared.options.constants = prepared.constants;
+    outputs = plain_outputs(training_->run(std::move(given), prepared.options));
+  }
   for (size_t i = 0; i < averages_.size(); ++i)
     averages_[i].moved = outputs[options_.outputs.size() + i].detach();
   outputs.resize(options_.outputs.size());
   return outputs;
+}
+
+std::vector<at::Tensor> TrainableGraph::evaluate(const std::vector<at::Tensor>& inputs,
+                                                 const ForwardOptions& options) const {
+  const at::NoGradGuard no_gradient;
+  PreparedRun prepared = prepare(inference_->graph(), false, true, options);
+  prepared.options.constants = prepared.constants;
+  return plain_outputs(inference_->run(given_inputs(graph_, inputs), prepared.options));
 }
 
 void TrainableGraph::keep_statistics() {
@@ -232,12 +270,6 @@ void TrainableGraph::keep_statistics() {
 
 void TrainableGraph::drop_statistics() {
   for (Average& average : averages_) average.moved = average.kept;
-}
-
-std::vector<at::Tensor> TrainableGraph::evaluate(const std::vector<at::Tensor>& inputs,
-                                                 const ForwardOptions& options) const {
-  const at::NoGradGuard no_gradient;
-  return run(*inference_, inputs, false, options);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> TrainableGraph::averages() const {

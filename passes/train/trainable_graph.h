@@ -12,6 +12,7 @@
 
 #include "ir/graph.h"
 #include "run/interpreter.h"
+#include "train/checkpointed_run.h"
 #include "train/parameters.h"
 
 namespace lathe {
@@ -40,6 +41,13 @@ struct TrainableOptions {
   bool freeze_batch_norm = false;
   /// 4-D weights and inputs lie channels-last in memory; numerically another order of summation.
   bool channels_last = false;
+  /// Training keeps few activations and computes the others anew while it differentiates: less
+  /// memory for a third to a half more time (checkpointed_run.h). on_activation and batch_norm see a
+  /// value up to twice in a step, with the same numbers.
+  bool checkpoint_activations = false;
+  /// Products of training (not of evaluate()) in bfloat16; everything else stays float32
+  /// (bfloat16.h).
+  bool bfloat16 = false;
   /// What forward() returns, in order: any values of the graph (logits, features). Empty: the
   /// graph's outputs. Nodes that none of them needs are not run.
   std::vector<ValueId> outputs;
@@ -81,8 +89,9 @@ class TrainableGraph {
   Parameter* find(ValueId constant);
 
   /// One tensor per graph input, in storage types. Training mode, with autograd on; results
-  /// depend on the parameters. The moved averages of BatchNormalization wait for
-  /// keep_statistics().
+  /// depend on the parameters. The graph must stay where it is until they are differentiated, and
+  /// `options.check` callable: both serve backward, too. The moved averages of BatchNormalization
+  /// wait for keep_statistics().
   std::vector<at::Tensor> forward(const std::vector<at::Tensor>& inputs,
                                   const ForwardOptions& options = {});
   /// Takes over, or forgets, the averages that forward() moved since the last call of either.
@@ -113,17 +122,23 @@ class TrainableGraph {
     DType dtype = DType::kFloat32;
   };
 
-  std::vector<RuntimeValue> constants(bool training) const;
+  /// For `part` of the graph, which names what it needs.
+  std::vector<RuntimeValue> constants(const Graph& part, bool training) const;
   std::optional<std::vector<RuntimeValue>> batch_norm(
       const Node& node, const std::vector<RuntimeValue>& inputs) const;
-  std::vector<at::Tensor> run(const Interpreter& interpreter, const std::vector<at::Tensor>& inputs,
-                              bool training, const ForwardOptions& options) const;
+  /// `watch`: the caller's on_value is called.
+  PreparedRun prepare(const Graph& part, bool training, bool watch,
+                      const ForwardOptions& options) const;
+  std::vector<RuntimeValue> given_inputs(const Graph& graph,
+                                         const std::vector<at::Tensor>& inputs) const;
 
   Graph graph_;
   TrainableOptions options_;
   std::vector<Parameter> parameters_;
   std::vector<Average> averages_;
-  std::unique_ptr<Interpreter> training_;  // averages follow the outputs
+  // Averages follow the outputs. One of the two.
+  std::unique_ptr<Interpreter> training_;
+  std::unique_ptr<CheckpointedRun> checkpointed_;
   std::unique_ptr<Interpreter> inference_;
 };
 

@@ -66,6 +66,34 @@ TEST_CASE("a batch joins each input along its own axis") {
   CHECK(batch.samples == chosen);
 }
 
+TEST_CASE("parts of a batch are as equal as possible and cover it in order") {
+  for (const int64_t count : {1, 7, 10, 64})
+    for (const int64_t parts : {1, 2, 3, 4, 9}) {
+      int64_t next = 0, least = count, most = 0;
+      for (int64_t part = 0; part < parts; ++part) {
+        const Share share = share_of(count, part, parts);
+        CHECK(share.first == next);
+        next += share.count;
+        least = std::min(least, share.count);
+        most = std::max(most, share.count);
+      }
+      CHECK(next == count);
+      CHECK(most - least <= 1);
+    }
+  Batch batch;
+  batch.samples = {4, 5, 6};
+  // Two rows a sample; batch on axis 1; the same for all.
+  batch.inputs = {at::arange(6), at::arange(3).reshape({1, 3}), at::ones({5})};
+  batch.targets = {at::arange(3)};
+  const Batch part = part_of_batch(batch, {1, 2}, {0, 1, -1});
+  CHECK(part.samples == std::vector<size_t>{5, 6});
+  CHECK(at::equal(part.inputs[0], at::arange(2, 6)));
+  CHECK(at::equal(part.inputs[1], at::arange(1, 3).reshape({1, 2})));
+  CHECK(part.inputs[2].size(0) == 5);
+  CHECK(at::equal(part.targets[0], at::arange(1, 3)));
+  CHECK(part_of_batch(batch, {3, 0}, {0, 1, -1}).samples.empty());
+}
+
 TEST_CASE("samples that do not fit together are an error that names the batch") {
   TrainingData data;
   data.count = 2;

@@ -166,6 +166,173 @@ TEST_CASE("one of the two ends in a Softmax: logits are compared with logits") {
         doctest::Approx(loss_of(student, a, batch)).epsilon(1e-5));
 }
 
+TEST_CASE("every way to write class probabilities trains on the same logits") {
+  const SampleSource source = points();
+  const Graph plain = without_softmax(test::small_network());
+  const auto ending = [&](const std::function<ValueId(Graph&, ValueId)>& end, const Graph& base) {
+    Graph graph = base;
+    graph.set_outputs({end(graph, graph.find_value("scores"))});
+    infer_shapes(graph);
+    return graph;
+  };
+  const auto along = [](int64_t axis) {
+    Attributes attributes;
+    attributes.set("axis", axis);
+    return attributes;
+  };
+  const auto picture = [](Graph& graph, ValueId scores) {  // [N, 3, 1, 1]
+    const ValueId axes = graph.add_constant("behind", Tensor::vector<int64_t>({2, 3}));
+    return graph.add_op(OpKind::kUnsqueeze, {scores, axes}, "picture");
+  };
+  using End = std::function<ValueId(Graph&, ValueId)>;
+  const std::vector<std::pair<const char*, End>> ends = {
+      {"softmax",
+       [&](Graph& g, ValueId v) { return g.add_op(OpKind::kSoftmax, {v}, "p", along(1)); }},
+      {"log softmax",
+       [&](Graph& g, ValueId v) { return g.add_op(OpKind::kLogSoftmax, {v}, "p", along(-1)); }},
+      {"softmax, squeezed",
+       [&](Graph& g, ValueId v) {
+         const ValueId p = g.add_op(OpKind::kSoftmax, {picture(g, v)}, "p", along(1));
+         return g.add_op(OpKind::kSqueeze, {p, g.find_value("behind")}, "q");
+       }},
+      {"softmax, flattened",
+       [&](Graph& g, ValueId v) {
+         const ValueId p = g.add_op(OpKind::kSoftmax, {picture(g, v)}, "p", along(-3));
+         return g.add_op(OpKind::kFlatten, {p}, "q");
+       }},
+      {"softmax between two Transposes",
+       [&](Graph& g, ValueId v) {
+         Attributes perm;
+         perm.set("perm", std::vector<int64_t>{0, 3, 2, 1});
+         const ValueId t = g.add_op(OpKind::kTranspose, {picture(g, v)}, "t", perm);
+         const ValueId p = g.add_op(OpKind::kSoftmax, {t}, "p", along(3));
+         return g.add_op(OpKind::kTranspose, {p}, "q", perm);
+       }},
+  };
+  const Graph teacher = without_softmax(other_network());
+  const Teaching reference = make_teaching(plain, &teacher, source, classes(), {});
+  const double expected = loss_of(plain, reference, make_batch(reference.data, first_numbers(9)));
+  for (const auto& [name, end] : ends) {
+    CAPTURE(name);
+    const Graph student = ending(end, plain);
+    // Pictures of one pixel stay such, on both sides.
+    const bool four = std::string(name).find("Transposes") != std::string::npos;
+    const Graph plain_teacher = four ? ending(picture, teacher) : teacher;
+    const Graph ended = ending(end, teacher);
+    for (const Graph* partner : {&plain_teacher, &ended}) {
+      const Teaching teaching = make_teaching(student, partner, source, classes(), {});
+      REQUIRE(teaching.taught.size() == 1);
+      CHECK(teaching.taught[0].classes);
+      const Batch batch = make_batch(teaching.data, first_numbers(9));
+      CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
+    }
+  }
+}
+
+TEST_CASE("classes of pixels behind a Transpose keep their places") {
+  // x [N, 4] as a picture [N, 2, 2, 1], three classes a pixel, [N, classes, 2, 1] in the end.
+  const auto network = [](uint64_t seed, bool probabilities) {
+    Graph graph;
+    const ValueId x =
+        graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::named("N"), Dim::of(4)}));
+    const ValueId shape = graph.add_constant("shape", Tensor::vector<int64_t>({0, 2, 2, 1}));
+    const ValueId picture = graph.add_op(OpKind::kReshape, {x, shape}, "picture");
+    Attributes perm;
+    perm.set("perm", std::vector<int64_t>{0, 3, 2, 1});
+    const ValueId w = graph.add_constant("w", test::random_tensor({3, 2, 1, 1}, seed, 2));
+    const ValueId logits = graph.add_op(OpKind::kConv, {picture, w}, "logits");
+    const ValueId turned = graph.add_op(OpKind::kTranspose, {logits}, "turned", perm);
+    Attributes axis;
+    axis.set("axis", int64_t{3});
+    const ValueId p = probabilities ? graph.add_op(OpKind::kSoftmax, {turned}, "p", axis) : turned;
+    graph.set_outputs({graph.add_op(OpKind::kTranspose, {p}, "y", perm)});
+    infer_shapes(graph);
+    return graph;
+  };
+  const Graph student = network(1, true), plain = network(1, false);
+  const Graph teacher = network(2, true), plain_teacher = network(2, false);
+  const auto pixels = [](size_t index) {
+    return Tensor::of<int64_t>(
+        {1, 2, 1}, {static_cast<int64_t>(index % 3), static_cast<int64_t>(index / 3 % 3)});
+  };
+  const SampleSource source = points(30);
+  const Teaching ours = make_teaching(student, &teacher, source, pixels, {});
+  const Teaching theirs = make_teaching(plain, &plain_teacher, source, pixels, {});
+  CHECK(student.value(ours.outputs[0]).name == "turned");
+  const Batch batch = make_batch(ours.data, first_numbers(20));
+  CHECK(loss_of(student, ours, batch) ==
+        doctest::Approx(loss_of(plain, theirs, make_batch(theirs.data, first_numbers(20)))));
+}
+
+TEST_CASE("numbers of any scale weigh the same: a detector's boxes beside its features") {
+  // scores, pixels (a thousand times as large) and thousandths, of one linear layer each.
+  const auto network = [](uint64_t seed) {
+    Graph graph;
+    const ValueId x =
+        graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::named("N"), Dim::of(4)}));
+    std::vector<ValueId> outputs;
+    double scale = 1e-3;
+    for (const char* name : {"thousandths", "plain", "pixels"}) {
+      const ValueId w =
+          graph.add_constant(std::string("w_") + name, test::random_tensor({4, 3}, seed, scale));
+      outputs.push_back(graph.add_op(OpKind::kMatMul, {x, w}, name));
+      scale *= 1e3;
+    }
+    graph.set_outputs(outputs);
+    infer_shapes(graph);
+    return graph;
+  };
+  const Graph student = network(1), teacher = network(2);
+  const SampleSource source = points();
+  const Teaching teaching = make_teaching(student, &teacher, source, {}, {});
+  REQUIRE(teaching.taught.size() == 3);
+  CHECK(teaching.taught[2].variance / teaching.taught[0].variance ==
+        doctest::Approx(1e12).epsilon(1e-3));
+  TrainableOptions options;
+  options.outputs = teaching.outputs;
+  TrainableGraph graph(student, options);
+  const Batch batch = make_batch(teaching.data, first_numbers(40));
+  const auto outputs = graph.evaluate(batch.inputs);
+  // Three equal terms, each of order 1.
+  const double one =
+      mean_squared_error(outputs[1], batch.targets[1]).item<double>() / teaching.taught[1].variance;
+  CHECK(one > 0.1);
+  CHECK(one < 10);
+  CHECK(teaching.loss(outputs, batch).item<double>() == doctest::Approx(3 * one).epsilon(1e-3));
+  // All of them are learned, by steps of one size relative to the weights.
+  TrainOptions train_options;
+  train_options.epochs = 60;
+  train_options.batch = 20;
+  train_options.optimizer.kind = OptimizerOptions::Kind::kAdam;
+  train_options.learning_rate.base = 0.02;
+  train(graph, teaching.data, teaching.loss, train_options);
+  const auto learned = graph.evaluate(batch.inputs);
+  CHECK(mean_squared_error(learned[1], batch.targets[1]).item<double>() <
+        0.1 * teaching.taught[1].variance);
+}
+
+TEST_CASE("smoothed labels") {
+  const Graph student = test::small_network();
+  const SampleSource source = points();
+  TeachingOptions options;
+  options.label_smoothing = 0.1;
+  const Teaching teaching = make_teaching(student, nullptr, source, classes(), options);
+  CHECK(teaching.description() == "cross-entropy (labels smoothed by 0.1)");
+  CHECK(teaching.notes.empty());
+  const Batch batch = make_batch(teaching.data, first_numbers(10));
+  const at::Tensor scores =
+      TrainableGraph(student, test::on_scores(student)).evaluate(batch.inputs)[0];
+  CHECK(loss_of(student, teaching, batch) ==
+        doctest::Approx(
+            cross_entropy(scores, at::arange(10) % 3, {.label_smoothing = 0.1}).item<double>()));
+  // Nothing to smooth.
+  CHECK(make_teaching(student, &student, source, {}, options).notes.size() == 1);
+  for (const double wrong : {-0.1, 1.0, std::nan("")}) {
+    options.label_smoothing = wrong;
+    CHECK(code_of([&] { make_teaching(student, nullptr, source, classes(), options); }) == 2);
+  }
+}
+
 TEST_CASE("several outputs add up; what teaches nothing is named") {
   const auto two = [](Graph graph) {
     const ValueId whole = graph.add_op(OpKind::kCast, {graph.find_value("c")}, "whole", [] {

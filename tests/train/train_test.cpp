@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "run/threads.h"
@@ -270,6 +271,104 @@ TEST_CASE("training stops early when the metric no longer gets better") {
   CHECK(result.best_epoch == 1);
 }
 
+TEST_CASE("patience counts from the best epoch and never ends a run that gets better") {
+  const auto epochs_of = [](int64_t patience, std::vector<double> metrics) {
+    TrainableGraph graph = fresh();
+    TrainOptions options = quick(static_cast<int64_t>(metrics.size()));
+    options.patience = patience;
+    size_t next = 0;
+    options.validate = [&](const TrainableGraph&) { return metrics.at(next++); };
+    return train(graph, small_data(), label_loss(), options).epochs.size();
+  };
+  CHECK(epochs_of(0, {0.9, 0.1, 0.1, 0.1, 0.1}) == 5);
+  CHECK(epochs_of(2, {0.1, 0.2, 0.3, 0.4, 0.5}) == 5);
+  CHECK(epochs_of(2, {0.1, 0.0, 0.2, 0.1, 0.1, 0.9}) == 5);
+  CHECK(epochs_of(1, {NAN, NAN, 0.2, 0.2, 0.9}) == 4);  // no best, no end
+}
+
+TEST_CASE("the learning rate warms up, then follows its schedule, step by step") {
+  TrainableGraph graph = fresh();
+  TrainOptions options = quick(2);  // 12 steps
+  options.learning_rate.warmup_steps = 4;
+  options.optimizer.kind = OptimizerOptions::Kind::kSgd;
+  options.optimizer.momentum = 0;
+  std::vector<double> rates, moved, norms;
+  at::Tensor before = graph.parameters()[0].tensor.detach().clone();
+  at::Tensor gradient;
+  options.on_gradients = [&](const Parameters& parameters) {
+    gradient = parameters[0]->tensor.grad().clone();
+  };
+  options.on_step = [&](TrainableGraph& now, int64_t) {
+    const at::Tensor after = now.parameters()[0].tensor.detach().clone();
+    moved.push_back(((before - after) * gradient).sum().item<double>() /
+                    gradient.square().sum().item<double>());
+    before = after;
+  };
+  options.progress = [&](const TrainProgress& now) { rates.push_back(now.learning_rate); };
+  train(graph, small_data(), label_loss(), options);
+  REQUIRE(rates.size() == 12);
+  for (size_t i = 0; i < 4; ++i)
+    CHECK(rates[i] == doctest::Approx(0.02 * static_cast<double>(i + 1) / 4));
+  CHECK(rates[4] == 0.02);
+  for (size_t i = 5; i < 12; ++i) CHECK(rates[i] < rates[i - 1]);
+  // The weights move by the rate that is told.
+  for (size_t i = 0; i < 12; ++i) CHECK(moved[i] == doctest::Approx(rates[i]).epsilon(1e-3));
+}
+
+TEST_CASE("clipped gradients move the weights by the given norm at most") {
+  const auto run = [](double clip) {
+    TrainableGraph graph = fresh();
+    TrainOptions options = quick(1);
+    options.clip_norm = clip;
+    options.optimizer.kind = OptimizerOptions::Kind::kSgd;
+    options.optimizer.momentum = 0;
+    options.learning_rate = LearningRate{};
+    options.learning_rate.base = 1;
+    std::vector<at::Tensor> before;
+    for (const Parameter& parameter : graph.parameters())
+      before.push_back(parameter.tensor.detach().clone());
+    double longest = 0, told = 0;
+    options.on_step = [&](TrainableGraph& now, int64_t) {
+      double squares = 0;
+      for (size_t i = 0; i < before.size(); ++i) {
+        const at::Tensor after = now.parameters()[i].tensor.detach().clone();
+        squares += (after - before[i]).to(at::kDouble).square().sum().item<double>();
+        before[i] = after;
+      }
+      longest = std::max(longest, std::sqrt(squares));
+    };
+    options.progress = [&](const TrainProgress& now) { told = std::max(told, now.gradient_norm); };
+    train(graph, small_data(), label_loss(), options);
+    return std::pair(longest, told);
+  };
+  const auto [free, free_norm] = run(0);
+  CHECK(free == doctest::Approx(free_norm).epsilon(1e-3));
+  REQUIRE(free > 0.2);
+  const auto [clipped, told] = run(0.1);
+  CHECK(clipped == doctest::Approx(0.1).epsilon(1e-3));
+  CHECK(told > 0.2);  // before clipping
+}
+
+TEST_CASE("a resume tells how far the checkpoint was, and when an older one had to serve") {
+  const Folder folder;
+  TrainOptions options = quick(2);  // 12 steps
+  options.checkpoint = folder.path / "run";
+  options.checkpoint_steps = 4;
+  TrainableGraph straight = fresh();
+  train(straight, small_data(), label_loss(), options);
+  options.resume = true;
+  std::vector<std::string> told;
+  options.on_resume = [&](int64_t steps, const std::string& why) {
+    told.push_back(std::to_string(steps) + (why.empty() ? "" : " previous"));
+  };
+  TrainableGraph again = fresh(), older = fresh();
+  train(again, small_data(), label_loss(), options);
+  fs::resize_file(options.checkpoint, 100);
+  train(older, small_data(), label_loss(), options);
+  CHECK(told == std::vector<std::string>{"12", "8 previous"});
+  CHECK(same_state(older.state(), straight.state()));
+}
+
 TEST_CASE("parameters that a loss brings are learned and saved with the graph's") {
   const Folder folder;
   const auto run = [&](int64_t stop_after, bool resume) {
@@ -315,6 +414,7 @@ TEST_CASE("options that make no sense are refused before anything runs") {
                  "2 train.learning_rate"));
   CHECK(contains(refused([](TrainOptions& o) { o.batch = 1000; }), "3 train.data"));
   CHECK(contains(refused([](TrainOptions& o) { o.clip_norm = -1; }), "2 train.options"));
+  CHECK(contains(refused([](TrainOptions& o) { o.accumulation = 0; }), "2 train.options"));
 }
 
 }  // namespace lathe

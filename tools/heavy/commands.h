@@ -8,6 +8,7 @@ namespace lathe {
 
 int run_quantize(const QuantizeOptions& options, Console& console);
 int run_prune(const PruneOptions& options, Console& console);
+int run_distill(const DistillOptions& options, Console& console);
 int run_compile(const CompileOptions& options, Console& console);
 int run_run(const RunOptionsCli& options, Console& console);
 int run_compare(const CompareOptionsCli& options, Console& console);

@@ -32,6 +32,10 @@ int lathe_run_prune(const lathe::PruneOptions& options, lathe::Console& console)
   return lathe::converted(lathe::run_prune, options, console);
 }
 
+int lathe_run_distill(const lathe::DistillOptions& options, lathe::Console& console) {
+  return lathe::converted(lathe::run_distill, options, console);
+}
+
 int lathe_run_compile(const lathe::CompileOptions& options, lathe::Console& console) {
   return lathe::converted(lathe::run_compile, options, console);
 }

@@ -82,7 +82,13 @@ std::string coverage_text(const Graph& graph, const PrecisionPlan& plan) {
     ++total;
     integer += plan.nodes.contains(id) ? 1 : 0;
   }
-  return fmt::format("{} of {} compute nodes int8", integer, total);
+  const bool int4 =
+      !plan.weights.empty() && plan.weights.front().params.dtype == DType::kInt4;
+  const char* bits = int4 ? "int4" : "int8";
+  return plan.values.empty() && integer > 0
+             ? fmt::format("{} of {} compute nodes with {} weights", integer, total, bits)
+             : fmt::format("{} of {} compute nodes {}", integer, total,
+                           int4 ? "int8 with int4 weights" : "int8");
 }
 
 std::string exceptions_text(const PrecisionPlan& plan, size_t count) {

@@ -14,7 +14,7 @@ namespace lathe {
 /// {nodes, values, weights, exceptions} with names, parameters, observers and reasons.
 nlohmann::json plan_section(const Graph& graph, const PrecisionPlan& plan);
 
-/// "52 of 53 compute nodes int8"; counts of Conv, Gemm, MatMul and ConvTranspose.
+/// "52 of 53 compute nodes int8" ("… with int4 weights" where activations stay float); counts of Conv, Gemm, MatMul and ConvTranspose.
 std::string coverage_text(const Graph& graph, const PrecisionPlan& plan);
 
 /// At most `count` lines "name (op): reason", then "and N more".

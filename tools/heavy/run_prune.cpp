@@ -13,6 +13,7 @@
 #include "heavy/prune/prune_channels.h"
 #include "heavy/prune/prune_elements.h"
 #include "heavy/prune/size_figures.h"
+#include "heavy/refuse_quantized.h"
 #include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "heavy/training/fine_tune.h"
@@ -41,26 +42,6 @@ void check_files(const PruneOptions& options) {
   }
   if (!common.report.empty()) outputs.push_back(common.report);
   check_outputs(outputs, common.force, {options.model, options.data, options.eval});
-}
-
-bool is_quantization(const Node& node) {
-  const std::string_view type = node.type_name();
-  // QuantizeLinear, DequantizeLinear, DynamicQuantizeMatMul, …
-  const bool named = type.find("uantize") != std::string_view::npos;
-  const bool contributed = type == "QGemm" || type == "QAttention" || type == "MatMulNBits";
-  return named || contributed || type.starts_with("QLinear") || type.ends_with("Integer");
-}
-
-void refuse_quantized(const Graph& graph) {
-  for_each_graph(graph, [](const Graph& inner) {
-    for (const NodeId id : inner.node_ids()) {
-      const Node& node = inner.node(id);
-      if (!is_quantization(node)) continue;
-      throw bad_input("prune.quantized", "this model is quantized already",
-                      "node " + escape_untrusted(node.name),
-                      "prune the float model first, then lathe quantize, then lathe compile");
-    }
-  });
 }
 
 void report_quality(const PruneContext& context, const PruneOutcome& outcome, Report& report) {
@@ -114,7 +95,8 @@ int run_prune(const PruneOptions& options, Console& console) {
                            {"isa", profile.cpu.isa}};
   Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
-  refuse_quantized(model.graph);
+  refuse_quantized(
+      model.graph, "prune the float model first, then lathe quantize, then lathe compile");
   require_matches(request.nodes, model.graph);
   const Model original = model;
   // Normalizations stay: they are scored, re-estimated and trained; lathe compile folds them.

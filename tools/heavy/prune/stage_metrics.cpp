@@ -12,12 +12,13 @@
 namespace lathe {
 
 StageMetrics::StageMetrics(const Graph& dense, DataSet data, Metric metric, int threads,
-                           Console& console)
+                           Console& console, std::string name)
     : dense_(dense),
       data_(std::move(data)),
       metric_(metric),
       threads_(threads),
-      console_(console) {}
+      console_(console),
+      name_(std::move(name)) {}
 
 StageFigure StageMetrics::compare(const Graph& graph, size_t limit, const SampleRunOptions& run) {
   CompareOptions options;
@@ -44,7 +45,7 @@ StageFigure StageMetrics::compare(const Graph& graph, size_t limit, const Sample
 
 StageFigure StageMetrics::dense() const {
   StageFigure figure;
-  figure.stage = "dense";
+  figure.stage = name_;
   if (metric_ != Metric::kSqnr) {
     figure.value = before_;
     figure.drop = 0;
@@ -81,7 +82,7 @@ nlohmann::json stages_json(Metric metric, const std::vector<StageFigure>& stages
     put_or_reason(row, "value", stage.value, "the network's output is not finite");
     put_or_reason(row, "drop", stage.drop, "this metric has no value to fall from");
     put_or_reason(row, "output_sqnr_db", stage.sqnr_db,
-                  "the output is the dense network's, or not finite");
+                  "the output is the first stage's, or not finite");
     rows.push_back(std::move(row));
   }
   return rows;
@@ -93,7 +94,7 @@ std::vector<std::vector<std::string>> stages_table(Metric metric,
       {"stage", std::string(metric_name(metric)), "drop", "output SQNR", "took"}};
   const bool points = metric != Metric::kMse && metric != Metric::kMae;
   for (const StageFigure& stage : stages) {
-    const bool first = stage.stage == "dense";
+    const bool first = &stage == &stages.front();
     std::string drop = "-";
     if (stage.drop && !first)
       drop = points ? fmt::format("{:.1f} points", 100 * *stage.drop)

@@ -1,4 +1,4 @@
-// How good the network is after each stage of pruning.
+// How good the network is after each stage of pruning or distillation.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace lathe {
 struct StageFigure {
   std::string stage;            // "dense", "removed", "repaired", "fine-tuned"
   std::optional<double> value;  // of the metric
-  std::optional<double> drop;   // against the dense network, in the metric's bad direction
+  std::optional<double> drop;   // against the first stage, in the metric's bad direction
   std::optional<double> sqnr_db;  // of the first output; absent where nothing differs
   int64_t samples = 0;
   double seconds = 0;  // that the stage took, evaluation left out
@@ -28,11 +28,13 @@ struct StageFigure {
 
 class StageMetrics {
  public:
-  /// Evaluates against `dense` on `data`.
-  StageMetrics(const Graph& dense, DataSet data, Metric metric, int threads, Console& console);
+  /// Evaluates against `dense` on `data`. `name`: what the first stage is called.
+  StageMetrics(const Graph& dense, DataSet data, Metric metric, int threads, Console& console,
+               std::string name = "dense");
 
   Metric metric() const { return metric_; }
-  /// What the dense network itself has: 1 for agreement, 0 for errors.
+  /// What the dense network itself has, known after the first measure(): 1 for agreement, 0 for
+  /// errors.
   StageFigure dense() const;
   /// On all samples, with a progress line.
   StageFigure measure(const Graph& graph, const std::string& stage);
@@ -49,6 +51,7 @@ class StageMetrics {
   Metric metric_;
   int threads_;
   Console& console_;
+  std::string name_;
   std::optional<double> before_;  // of the metric on all samples
 };
 

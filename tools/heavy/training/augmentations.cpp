@@ -44,9 +44,10 @@ void refuse_labelled_pixels(std::string_view name, const DataSet& data) {
                   kFlag, "with a label a pixel only jitter can be used");
 }
 
-double darkest(const DataSet& data, size_t input) {
-  const std::vector<double> values = data.sample(0).at(input).to_double();
-  return values.empty() ? 0 : *std::min_element(values.begin(), values.end());
+// An eighth of the height; too small a picture has none to give.
+int64_t crop_border(const Tensor& picture) {
+  const int64_t height = picture.shape().at(2), width = picture.shape().at(3);
+  return std::min(std::max<int64_t>(1, height / 8), std::min(height, width) - 1);
 }
 
 }  // namespace
@@ -65,11 +66,9 @@ std::vector<Augment> augmentations(const std::string& text, const Graph& graph, 
   for (const std::string_view name : names) {
     if (name != "jitter") refuse_labelled_pixels(name, data);
     for (const size_t input : inputs) {
-      const int64_t height = data.sample(0).at(input).shape().at(2);
       if (name == "flip") changes.push_back(flip_images(seed, input));
       if (name == "crop")
-        changes.push_back(
-            crop_images(seed, std::max<int64_t>(1, height / 8), darkest(data, input), input));
+        changes.push_back(crop_images(seed, crop_border(data.sample(0).at(input)), {}, input));
       if (name == "jitter") changes.push_back(jitter_images(seed, 0.2, 0.2, input));
     }
   }

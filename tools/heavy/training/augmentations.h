@@ -15,7 +15,7 @@ namespace lathe {
 void check_augmentations(const std::string& text);
 
 /// "flip,crop,jitter": flip mirrors, crop moves by an eighth of the picture's height at most
-/// (filled with the darkest value of the first sample), jitter changes brightness and contrast by
+/// (the border mirrored), jitter changes brightness and contrast by
 /// 20 %. Of every input that is a picture [N, C, H, W] with 1, 3 or 4 channels. Empty text: none.
 /// Throws Error (exit 2) for unknown names, for a model without pictures, and where flip or crop
 /// would move pixels that have labels of their own.

@@ -12,9 +12,14 @@
 #include "heavy/training/batch_form.h"
 #include "heavy/training/training_recipe.h"
 #include "ir/error.h"
+#include "os/freed_memory.h"
 #include "os/signals.h"
 #include "run/denormals.h"
+#include "report/nearest_name.h"
 #include "run/threads.h"
+#include "train/bfloat16.h"
+#include "train/checkpoint_lock.h"
+#include "train/synchronized_batch_norm.h"
 #include "train/weight_average.h"
 
 namespace lathe {
@@ -25,7 +30,8 @@ using State = std::map<std::string, Tensor>;
 // Activations that one forward and backward pass may keep.
 constexpr int64_t kActivationBytes = int64_t{2} << 30;
 constexpr const char* kAverage = "caller/average/";
-constexpr const char* kBestAverage = "caller/best-average/";
+constexpr const char* kBest = "caller/best/";
+constexpr const char* kExtra = "extra/";  // parameters that are not the graph's
 
 // A second signal, not the clock, ends a process that still writes its checkpoint.
 class CheckpointGrace {
@@ -82,11 +88,8 @@ class FineTuning {
     const FlushedDenormals flushed;
     TrainOptions options = prepare();
     const CheckpointGrace grace(!options.checkpoint.empty());
-    TrainableOptions trainable;
-    trainable.freeze_batch_norm = freeze_;
-    trainable.outputs = teaching_.outputs;
-    trainable_options_ = trainable;
-    TrainableGraph graph(form_.batched, trainable);
+    set_trainable_options();
+    TrainableGraph graph(form_.batched, trainable_);
     if (task_.options.ema > 0) average_.emplace(graph, task_.options.ema);
     if (!options.resume && task_.hooks.on_start) task_.hooks.on_start(graph, 0, steps_);
     connect(graph, options);
@@ -110,14 +113,23 @@ class FineTuning {
     choose_batch_form(options);
     teach(options);
     options.checkpoint = checkpoint;
-    std::error_code ignored;
-    options.resume = given.resume && std::filesystem::exists(checkpoint, ignored);
+    if (!checkpoint.empty() && is_first()) lock_.emplace(given.checkpoint);
+    options.resume = decided_by_first(given.resume && checkpoint_exists(checkpoint));
     if (given.resume && !options.resume)
       console_.warn("train.resume", "there is no checkpoint yet: training starts anew");
     options.recipe = training_recipe(task_);
-    steps_ = steps_per_epoch(task_.data.size(), options.batch) * options.epochs;
+    options.processes = task_.processes;
+    extra_ = extra_parameters();
+    options.more_parameters = extra_;
+    steps_per_epoch_ = steps_per_epoch(task_.data.size(), options.batch);
+    steps_ = steps_per_epoch_ * options.epochs;
     // Not after every short epoch, and not hours apart.
     options.checkpoint_steps = 500;
+    options.on_resume = [this](int64_t, const std::string& why_previous) {
+      if (!why_previous.empty())
+        console_.warn("train.checkpoint", "the newest checkpoint could not be used (" +
+                                              why_previous + "): the one before it was");
+    };
     options.check = throw_if_interrupted;
     options.higher_is_better = task_.higher_is_better;
     result_.batch = options.batch;
@@ -134,7 +146,16 @@ class FineTuning {
       if (norms && !freeze_) note("BatchNormalization keeps its averages: a batch of 1 has none");
       freeze_ = true;
     } else {
-      options.accumulation = parts_of(options.batch, activation_bytes(form_.original));
+      const int64_t bytes = activation_bytes(form_.original);
+      options.accumulation = task_.options.accumulate > 0 ? task_.options.accumulate
+                                                          : parts_of(share_of(options), bytes);
+      if (options.accumulation > 1 && norms && !freeze_) {
+        // The statistics must be those of the whole batch.
+        options.accumulation = 1;
+        checkpoint_activations_ = true;
+        note("activations are computed anew in the backward pass to save memory: in parts, a batch "
+             "would have other BatchNormalization statistics");
+      }
       if (options.accumulation > 1)
         note(fmt::format("a batch of {} runs in {} parts to save memory", options.batch,
                          options.accumulation));
@@ -144,11 +165,55 @@ class FineTuning {
       note("state that samples carry on starts anew in each: training sees single samples");
   }
 
+  bool is_first() const { return task_.processes == nullptr || task_.processes->rank() == 0; }
+
+  bool decided_by_first(bool own) const {
+    if (task_.processes == nullptr) return own;
+    at::Tensor flag = at::tensor({int64_t{own}});
+    task_.processes->take_from_first(flag);
+    return flag.item<int64_t>() != 0;
+  }
+
+  // Samples of a batch that this process runs.
+  int64_t share_of(const TrainOptions& options) const {
+    const int64_t processes = task_.processes != nullptr ? task_.processes->size() : 1;
+    return (options.batch + processes - 1) / processes;
+  }
+
+  void set_trainable_options() {
+    const TrainingOptions& given = task_.options;
+    trainable_.freeze_batch_norm = freeze_;
+    trainable_.outputs = teaching_.outputs;
+    trainable_.channels_last = given.channels_last;
+    trainable_.checkpoint_activations = checkpoint_activations_ || given.checkpoint_activations;
+    trainable_.bfloat16 = given.bfloat16 && host_has_bfloat16();
+    if (given.bfloat16 && !trainable_.bfloat16)
+      console_.warn("train.bfloat16", "this processor has no bfloat16: training is in float32");
+    if (task_.integers != nullptr) task_.integers->set_hooks(trainable_);
+    if (task_.processes != nullptr)
+      trainable_.batch_norm = synchronized_batch_norm(*task_.processes);
+    if (trainable_.checkpoint_activations) return_freed_memory();
+    result_.bfloat16 = trainable_.bfloat16;
+    result_.checkpointed_activations = trainable_.checkpoint_activations;
+  }
+
+  Parameters extra_parameters() {
+    Parameters all;
+    for (const auto& parameter : teaching_.parameters) all.push_back(parameter.get());
+    if (task_.integers != nullptr)
+      for (Parameter* parameter : task_.integers->parameters()) all.push_back(parameter);
+    return all;
+  }
+
   void teach(const TrainOptions& options) {
     TeachingOptions teaching;
     teaching.alpha = task_.options.alpha;
     teaching.temperature = task_.options.temperature;
     teaching.inputs_change = !options.augment.empty();
+    teaching.label_smoothing = task_.options.label_smoothing;
+    teaching.features = task_.features;
+    teaching.seed = task_.seed;
+    teaching.hint = name_hint;
     teaching.batch = std::min<int64_t>(options.batch / options.accumulation, 64);
     teaching.student_axes = form_.axes;
     teaching.check = throw_if_interrupted;
@@ -187,6 +252,8 @@ class FineTuning {
     options.on_step = [this](TrainableGraph& trained, int64_t done) {
       if (task_.hooks.on_step) task_.hooks.on_step(trained, done, steps_);
       if (average_) average_->update(trained, done);
+      if (!task_.validate && task_.on_better && done % (steps_per_epoch_) == 0)
+        task_.on_better(present(trained), {});
     };
     if (task_.validate)
       options.validate = [this](const TrainableGraph& now) {
@@ -195,26 +262,38 @@ class FineTuning {
         console_.progress().resume();
         return value;
       };
-    if (average_ && task_.keep_best)
-      options.on_best = [this](const TrainableGraph&, const EpochRecord&) {
-        best_average_ = average_->state();
-      };
+    options.on_best = [this](const TrainableGraph& now, const EpochRecord& record) {
+      if (task_.keep_best) best_ = present_state(now);
+      if (task_.on_better) task_.on_better(present(now), record);
+    };
     options.save_more = [this](State& state) {
-      if (!average_) return;
-      for (const auto& [name, tensor] : average_->state()) state[kAverage + name] = tensor;
-      for (const auto& [name, tensor] : best_average_) state[kBestAverage + name] = tensor;
+      if (average_)
+        for (const auto& [name, tensor] : average_->state()) state[kAverage + name] = tensor;
+      for (const auto& [name, tensor] : best_) state[kBest + name] = tensor;
     };
     options.load_more = [this, &graph](const State& state) {
       const int64_t done = state.at("train/step").values<int64_t>()[0];
       result_.steps_before = done;
       if (average_) average_->restore(without_prefix(state, kAverage));
-      best_average_ = without_prefix(state, kBestAverage);
+      best_ = without_prefix(state, kBest);
       if (task_.hooks.on_start) task_.hooks.on_start(graph, done, steps_);
     };
   }
 
+  // Weights (averaged, if they are) and what is learned beside them.
+  State present_state(const TrainableGraph& graph) const {
+    State state = average_ ? average_->state() : graph.state();
+    for (const Parameter* parameter : extra_)
+      state[kExtra + parameter->name] = to_tensor({parameter->tensor.detach(), parameter->dtype});
+    return state;
+  }
+
   Graph from_state(const State& state) const {
-    TrainableGraph graph(form_.batched, trainable_options_);
+    const at::NoGradGuard no_gradient;
+    for (Parameter* parameter : extra_)
+      if (const auto found = state.find(kExtra + parameter->name); found != state.end())
+        parameter->tensor.copy_(to_runtime(found->second).tensor);
+    TrainableGraph graph(form_.batched, trainable_);
     graph.restore(state);
     return with_weights_of(form_, graph.trained());
   }
@@ -227,10 +306,9 @@ class FineTuning {
     result_.epochs = trained.epochs;
     result_.best_epoch = trained.best_epoch;
     result_.steps = trained.steps;
-    const bool best = task_.keep_best && trained.best_epoch;
-    result_.graph = !best      ? present(graph)
-                    : average_ ? from_state(best_average_)
-                               : from_state(trained.best);
+    result_.stopped_early = trained.stopped_early;
+    if (task_.processes != nullptr) result_.processes = task_.processes->size();
+    result_.graph = task_.keep_best && !best_.empty() ? from_state(best_) : present(graph);
   }
 
   void note(const std::string& text) { result_.notes.push_back(text); }
@@ -241,11 +319,15 @@ class FineTuning {
   SampleSource source_;
   std::function<Tensor(size_t)> labels_;
   Teaching teaching_;
-  TrainableOptions trainable_options_;
+  TrainableOptions trainable_;
+  Parameters extra_;
   std::optional<WeightAverage> average_;
-  State best_average_;
+  State best_;
   bool freeze_ = false;
+  bool checkpoint_activations_ = false;
+  int64_t steps_per_epoch_ = 0;
   int64_t steps_ = 0;
+  std::optional<CheckpointLock> lock_;
   FineTuned result_;
 };
 

@@ -12,8 +12,10 @@
 
 #include "calibration/data_set.h"
 #include "console.h"
+#include "distill/quantization_aware.h"
 #include "ir/graph.h"
 #include "options.h"
+#include "train/processes.h"
 #include "train/teaching.h"
 #include "train/train.h"
 
@@ -37,9 +39,17 @@ struct FineTuneTask {
   /// After every epoch, with the (averaged) weights in the student's shapes.
   std::function<double(const Graph&)> validate = {};
   bool higher_is_better = true;
-  /// Return the best epoch's weights instead of the last one's. Only when `validate` does not see
-  /// the data that the result is judged on.
+  /// Return the best epoch's weights instead of the last one's; the figure that chose them flatters
+  /// them a little.
   bool keep_best = false;
+  /// The student after an epoch that is better than all before; without `validate` after every one.
+  std::function<void(const Graph&, const EpochRecord&)> on_better = {};
+  /// Inner values to match with the teacher's.
+  std::vector<FeatureMatch> features = {};
+  /// Fake quantization of the student; its step sizes are learned along.
+  QuantizationAware* integers = nullptr;
+  /// Processes that train together; nullptr: this one alone.
+  Processes* processes = nullptr;
   std::string label = "fine-tuning";  // of the progress line
   uint64_t seed = 0;
   int threads = 1;
@@ -61,6 +71,10 @@ struct FineTuned {
   bool teacher = false;
   bool labels = false;
   bool teacher_cached = false;
+  bool stopped_early = false;
+  bool bfloat16 = false;
+  bool checkpointed_activations = false;
+  int64_t processes = 1;
   std::vector<TaughtOutput> taught;
   std::string loss;        // in words
   std::string batch_norm;  // "trained", "frozen" or "none"

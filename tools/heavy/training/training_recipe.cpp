@@ -9,6 +9,7 @@
 
 #include "heavy/training/augmentations.h"
 #include "ir/error.h"
+#include "os/quantity.h"
 #include "os/sha256.h"
 
 namespace lathe {
@@ -80,8 +81,18 @@ TrainOptions train_options(const TrainingOptions& options, size_t samples, uint6
   train.learning_rate.schedule = *schedule;
   const int64_t steps =
       steps_per_epoch(samples, train.batch) * std::max<int64_t>(options.epochs, 1);
+  if (!options.warmup.empty())
+    train.learning_rate.warmup_steps =
+        std::llround(parse_fraction(options.warmup, "--warmup") * static_cast<double>(steps));
   // A tenth at each third of the training.
   train.learning_rate.step_size = std::max<int64_t>(1, (steps + 2) / 3);
+  train.clip_norm = options.clip_norm;
+  train.patience = options.patience;
+  if (options.accumulate > 0 && train.batch % options.accumulate != 0)
+    throw bad_usage("usage.accumulate",
+                    fmt::format("a batch of {} cannot be run in {} parts", train.batch,
+                                options.accumulate),
+                    "--accumulate", "the parts must divide the batch");
   return train;
 }
 
@@ -94,6 +105,10 @@ std::map<std::string, std::string> training_recipe(const FineTuneTask& task) {
   recipe["temperature"] = fmt::format("{}", options.temperature);
   recipe["alpha"] = options.alpha ? fmt::format("{}", *options.alpha) : "default";
   recipe["augment"] = options.augment;
+  recipe["label-smoothing"] = fmt::format("{}", options.label_smoothing);
+  recipe["bfloat16"] = options.bfloat16 ? "yes" : "no";
+  recipe["channels-last"] = options.channels_last ? "yes" : "no";
+  recipe["checkpoint-activations"] = options.checkpoint_activations ? "yes" : "no";
   recipe["ema"] = fmt::format("{}", options.ema);
   recipe["freeze-bn"] = options.freeze_bn ? "yes" : "no";
   recipe["validated"] = task.validate ? "yes" : "no";

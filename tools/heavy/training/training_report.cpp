@@ -1,6 +1,8 @@
 // The report's section "training".
 #include "heavy/training/fine_tune.h"
 
+#include "ir/error.h"
+
 namespace lathe {
 
 nlohmann::json training_json(const FineTuned& result) {
@@ -11,14 +13,26 @@ nlohmann::json training_json(const FineTuned& result) {
     epochs.push_back(std::move(row));
   }
   nlohmann::json outputs = nlohmann::json::array();
-  for (const TaughtOutput& output : result.taught)
+  nlohmann::json features = nlohmann::json::array();
+  for (const TaughtOutput& output : result.taught) {
+    if (output.feature) {
+      features.push_back(
+          {{"teacher", escape_untrusted(output.feature->teacher)},
+           {"student", escape_untrusted(output.feature->student)},
+           {"kind", output.feature->kind == FeatureKind::kAttention ? "attention" : "features"},
+           {"weight", output.feature->weight},
+           {"projected", output.projected}});
+      continue;
+    }
     outputs.push_back({{"output", output.name},
                        {"loss", output.loss},
                        {"classes", output.classes},
                        {"teacher_share", output.teacher_share},
                        {"label_share", output.label_share}});
+  }
   nlohmann::json json = {{"epochs", std::move(epochs)},
                          {"outputs", std::move(outputs)},
+                         {"features", std::move(features)},
                          {"loss", result.loss},
                          {"teacher", result.teacher},
                          {"teacher_cached", result.teacher_cached},
@@ -30,6 +44,10 @@ nlohmann::json training_json(const FineTuned& result) {
                          {"batch", result.batch},
                          {"parts_of_a_batch", result.accumulation},
                          {"batch_norm", result.batch_norm},
+                         {"stopped_early", result.stopped_early},
+                         {"bfloat16", result.bfloat16},
+                         {"checkpointed_activations", result.checkpointed_activations},
+                         {"processes", result.processes},
                          {"notes", result.notes}};
   json["best_epoch"] = result.best_epoch ? nlohmann::json(*result.best_epoch) : nlohmann::json();
   return json;

@@ -1,0 +1,99 @@
+// Processes of their own for tests: this executable once more for every rank, running one test
+// case. Include before doctest.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lathe::test {
+
+/// A port of this machine that nobody uses at the moment.
+inline std::string free_port() {
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (descriptor < 0 || bind(descriptor, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    throw std::runtime_error("no free port");
+  close(descriptor);
+  return std::to_string(ntohs(address.sin_port));
+}
+
+/// Children that end with it at the latest.
+class Spawned {
+ public:
+  using Variables = std::map<std::string, std::string>;
+
+  /// `size` ranks of torchrun's kind run the test case named `name`, with more variables.
+  Spawned(const std::string& name, int64_t size, Variables variables) {
+    variables["WORLD_SIZE"] = std::to_string(size);
+    variables["MASTER_ADDR"] = "127.0.0.1";
+    variables["MASTER_PORT"] = free_port();
+    for (int64_t rank = 0; rank < size; ++rank) {
+      variables["RANK"] = std::to_string(rank);
+      children_.push_back(start("-tc=" + name, variables));
+    }
+  }
+  ~Spawned() {
+    for (const pid_t child : children_) kill(child, SIGKILL);
+    for (const pid_t child : children_) waitpid(child, nullptr, 0);
+  }
+  Spawned(const Spawned&) = delete;
+  Spawned& operator=(const Spawned&) = delete;
+
+  void send(size_t rank, int signal) const { kill(children_[rank], signal); }
+
+  /// Exit status, or minus the signal that ended it; nothing when it still runs after `limit`.
+  std::optional<int> wait(size_t rank,
+                          std::chrono::seconds limit = std::chrono::seconds(120)) const {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    siginfo_t info{};
+    while (true) {
+      // Not reaped: its id stays its own.
+      if (waitid(P_PID, static_cast<id_t>(children_[rank]), &info, WEXITED | WNOHANG | WNOWAIT) ==
+              0 &&
+          info.si_pid != 0)
+        return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+      if (std::chrono::steady_clock::now() > end) return std::nullopt;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+
+ private:
+  static pid_t start(std::string argument, const Variables& variables) {
+    std::vector<std::string> settings;
+    for (char** old = environ; *old != nullptr; ++old) {
+      const std::string setting = *old;
+      if (!variables.contains(setting.substr(0, setting.find('=')))) settings.push_back(setting);
+    }
+    for (const auto& [name, value] : variables) settings.push_back(name + "=" + value);
+    std::vector<char*> environment;
+    for (std::string& setting : settings) environment.push_back(setting.data());
+    environment.push_back(nullptr);
+    std::string program = "/proc/self/exe", quiet = "-m";
+    char* arguments[] = {program.data(), argument.data(), quiet.data(), nullptr};
+    pid_t child = 0;
+    if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environment.data()) != 0)
+      throw std::runtime_error("the test could not be started again");
+    return child;
+  }
+
+  std::vector<pid_t> children_;
+};
+
+}  // namespace lathe::test

@@ -1,0 +1,171 @@
+#include "heavy/distill/make_student.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "distill/fresh_student.h"
+#include "distill/separable_student.h"
+#include "distill/student_fit.h"
+#include "heavy/model_data.h"
+#include "heavy/prune/prune_report.h"
+#include "heavy/refuse_quantized.h"
+#include "ir/error.h"
+#include "ops/op_row.h"
+#include "os/quantity.h"
+#include "os/signals.h"
+#include "passes/passes.h"
+#include "passes/pipeline.h"
+#include "prune/prune_plan.h"
+#include "prune/repair.h"
+#include "run/interpreter.h"
+#include "simplify/simplify.h"
+
+namespace lathe {
+namespace {
+
+// Normalizations are trained; integers want them folded.
+void prepare(Graph& graph, bool fold) {
+  PipelineOptions options;
+  options.check = throw_if_interrupted;
+  if (!fold) options.disabled = {"fuse_batch_norm", "fuse_channel_affine"};
+  Pipeline pipeline(graph, options);
+  simplify(graph, pipeline);
+}
+
+class Maker {
+ public:
+  Maker(const DistillOptions& options, const DistillRequest& request, const Model& teacher,
+        const DataSet* data, int threads, Console& console)
+      : options_(options),
+        request_(request),
+        teacher_(teacher),
+        data_(data),
+        threads_(threads),
+        console_(console) {}
+
+  Student make() {
+    const bool file = request_.source == StudentSource::kFile;
+    student_.model = file ? open_model(request_.file, options_.common, console_) : teacher_;
+    student_.origin = file ? "a network of its own" : "the teacher";
+    Graph& graph = student_.model.graph;
+    refuse_quantized(graph, "the student must be a float model; --quantization-aware makes "
+                            "integers of it while it learns");
+    prepare(graph, options_.quantization_aware);
+    require_fit(teacher_.graph, graph);
+    if (!options_.student_width.empty()) narrow();
+    if (options_.student_separable) separate();
+    if (!file) student_.model.metadata.erase("lathe.prune.channels");
+    if (request_.fresh) refresh();
+    infer_shapes(graph);
+    return std::move(student_);
+  }
+
+ private:
+  bool inherits() const { return !request_.fresh; }
+
+  void narrow() {
+    Graph& graph = student_.model.graph;
+    const Graph dense = graph;
+    const std::vector<ChannelGroup> groups = find_channel_groups(graph);
+    CriterionData data;
+    // What a channel does on data says more than its weights; which ones stay does not matter to
+    // fresh weights.
+    const bool measured = inherits() && data_ != nullptr;
+    if (measured)
+      data.activations =
+          measure_activations(Interpreter(graph), groups, sample_source(*data_),
+                              sample_run(threads_, console_, "measuring channels", data_->size()));
+    const std::vector<GroupScores> scores = score_channels(
+        graph, groups, measured ? ChannelCriterion::kActivation : ChannelCriterion::kL2, data);
+    ChoiceOptions choice;
+    choice.kind = GroupKind::kAll;
+    const PrunePlan plan = RemovalOrder(graph, groups, scores, choice)
+                               .plan_sparsity(1 - request_.width);
+    remove_channels(graph, groups, plan.kept());
+    PruneRequest described;
+    described.structure = PruneStructure::kChannel;
+    described.share = 1 - request_.width;
+    student_.plan = plan_json(described, plan);
+    student_.plan_lines += plan_text(plan);
+    student_.origin += " at " + percent_text(request_.width) + " width";
+    if (plan.removed == 0)
+      student_.notes.emplace_back("the student is as wide as the teacher: nothing could go");
+    repair_from(dense, kept_outputs(dense, groups, plan.kept()));
+  }
+
+  void separate() {
+    Graph& graph = student_.model.graph;
+    require_matches(request_.nodes, graph);
+    const Graph dense = graph;
+    SeparableOptions separable;
+    separable.selects = [&](const Node& node) { return request_.nodes.selects(node); };
+    const SeparablePlan plan = plan_separable(graph, separable);
+    if (plan.rows.empty())
+      throw bad_input("distill.separable", "no convolution would get smaller", {},
+                      "it needs dense convolutions with kernels above 1x1 and constant weights");
+    make_separable(graph, plan);
+    nlohmann::json rows = nlohmann::json::array();
+    for (const SeparableRow& row : plan.rows) {
+      rows.push_back({{"node", escape_untrusted(row.name)},
+                      {"relative_error", row.relative_error},
+                      {"params_before", row.params_before},
+                      {"params_after", row.params_after}});
+      student_.plan_lines += fmt::format("{}: {} → {} weights, error {:.2g}\n",
+                                         escape_untrusted(row.name), row.params_before,
+                                         row.params_after, row.relative_error);
+    }
+    student_.plan["separable"] = std::move(rows);
+    student_.origin += fmt::format(", {} convolutions separable", plan.rows.size());
+    repair_from(dense, {});
+  }
+
+  // Fits what is left to what the dense network computed.
+  void repair_from(const Graph& dense, const KeptOutputs& kept) {
+    if (!inherits() || data_ == nullptr) return;
+    RepairOptions options;
+    options.threads = threads_;
+    options.seed = options_.common.seed;
+    options.check = throw_if_interrupted;
+    bool started = false;
+    options.progress = [&](size_t done, size_t all) {
+      if (!started) console_.progress().start("repairing", static_cast<int64_t>(all), "layers");
+      started = true;
+      console_.progress().update(static_cast<int64_t>(done));
+      if (done == all) console_.progress().finish();
+    };
+    repair(dense, student_.model.graph, kept, sample_source(*data_), options);
+  }
+
+  void refresh() {
+    Graph& graph = student_.model.graph;
+    student_.normalized = insert_batch_norm(graph) > 0;
+    make_fresh(graph, options_.common.seed);
+    student_.origin += ", fresh weights";
+  }
+
+  const DistillOptions& options_;
+  const DistillRequest& request_;
+  const Model& teacher_;
+  const DataSet* data_;
+  int threads_;
+  Console& console_;
+  Student student_;
+};
+
+}  // namespace
+
+Student make_student(const DistillOptions& options, const DistillRequest& request,
+                     const Model& teacher, const DataSet* data, int threads, Console& console) {
+  return Maker(options, request, teacher, data, threads, console).make();
+}
+
+Graph finished_student(const Student& student, Graph trained) {
+  if (student.normalized) fuse_batch_norm(trained);
+  deduplicate_constants(trained);
+  eliminate_dead_nodes(trained);
+  infer_shapes(trained);
+  return trained;
+}
+
+}  // namespace lathe

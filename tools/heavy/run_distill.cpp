@@ -1,0 +1,377 @@
+// lathe distill: open the teacher, open or make the student, train it, evaluate, publish.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include "heavy/commands.h"
+#include "heavy/distill/distill_request.h"
+#include "heavy/distill/epoch_metric.h"
+#include "heavy/distill/integer_student.h"
+#include "heavy/distill/make_student.h"
+#include "heavy/distill/student_writer.h"
+#include "heavy/manifest.h"
+#include "heavy/model_artifact.h"
+#include "heavy/model_data.h"
+#include "heavy/prune/latency_figures.h"
+#include "heavy/prune/size_figures.h"
+#include "heavy/prune/stage_metrics.h"
+#include "heavy/quantize_report.h"
+#include "heavy/stopwatch.h"
+#include "heavy/threads.h"
+#include "heavy/training/fine_tune.h"
+#include "ir/error.h"
+#include "model_facts.h"
+#include "ops/op_row.h"
+#include "os/check_output.h"
+#include "os/host.h"
+#include "os/quantity.h"
+#include "os/read_file.h"
+#include "os/signals.h"
+#include "passes/pipeline.h"
+#include "prune/training_masks.h"
+#include "train/process_group.h"
+#include "simplify/simplify.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kMaxManifestBytes = int64_t{1} << 24;
+
+// What an interrupted run of ours left there; --resume goes on to replace it.
+bool is_unfinished(const std::string& output) {
+  const std::string manifest = output + ".manifest.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(manifest, ignored)) return false;
+  const auto json = nlohmann::json::parse(read_file(manifest, kMaxManifestBytes), nullptr, false);
+  return json.is_object() && json.value("command", nlohmann::json()) == "distill" &&
+         json.value("complete", nlohmann::json()) == false;
+}
+
+void check_files(const DistillOptions& options, bool replace) {
+  const CommonOptions& common = options.common;
+  if (common.output.empty() && !common.dry_run)
+    throw bad_usage("usage.output", "where should the student go?", "-o", "add -o OUT.onnx");
+  std::vector<std::string> outputs;
+  if (!common.output.empty() && !common.dry_run) {
+    outputs.push_back(common.output);
+    outputs.push_back(common.output + ".manifest.json");
+  }
+  if (!common.report.empty()) outputs.push_back(common.report);
+  check_outputs(outputs, replace,
+                {options.teacher, options.student, options.student_from_pruned, options.data,
+                 options.eval});
+}
+
+class Distillation {
+ public:
+  Distillation(const DistillOptions& options, std::optional<ProcessEnvironment> environment,
+               Console& console)
+      : options_(options),
+        common_(options.common),
+        environment_(std::move(environment)),
+        console_(console),
+        request_(distill_request(options)),
+        profile_(load_profile(common_.profile)) {}
+
+  int run() {
+    replace_ = common_.force || (options_.training.resume && !common_.output.empty() &&
+                                 is_unfinished(common_.output));
+    check_files(options_, replace_);
+    if (!common_.dry_run) check_training(options_.training, common_.force);
+    threads_ = use_threads(common_);
+    start();
+    open();
+    if (common_.dry_run) return finish_dry_run();
+    if (environment_) processes_ = join_processes(*environment_, throw_if_interrupted);
+    train();
+    if (!is_first()) return 0;
+    publish();
+    measure();
+    return finish();
+  }
+
+ private:
+  // Of processes that train together, one evaluates and writes.
+  bool is_first() const { return !environment_ || environment_->rank == 0; }
+
+  void start() {
+    report_ = start_report("distill", common_);
+    report_.device_profile = {{"name", profile_.name},
+                              {"version", profile_.version},
+                              {"hash", profile_.hash},
+                              {"isa", profile_.cpu.isa}};
+  }
+
+  void open() {
+    teacher_ = open_model(options_.teacher, common_, console_);
+    report_.model = model_facts(options_.teacher, teacher_);
+    const bool random = options_.data == "random";
+    std::optional<DataSet> repair;
+    if (!random && !common_.dry_run && request_.source == StudentSource::kTeacher)
+      repair = open_data_for(options_.data, teacher_, options_.samples.value_or(2000), common_,
+                             console_);
+    student_ = make_student(options_, request_, teacher_, repair ? &*repair : nullptr, threads_,
+                            console_);
+    notes_ = student_.notes;
+    if (random) notes_.emplace_back("random data teach little: give real --data");
+    prepare_teacher();
+    if (options_.quantization_aware) {
+      integers_.emplace(options_, student_.model, profile_, threads_, console_);
+      report_.plan = integers_->plan_json();
+      if (!student_.plan.is_null()) report_.plan["student"] = student_.plan;
+    } else {
+      report_.plan = student_.plan;
+    }
+    initial_ = student_.model.graph;
+    data_ = open_data_for(options_.data, student_.model, 0, common_, console_);
+    if (options_.eval.empty()) return;
+    eval_ = open_data_for(options_.eval, student_.model, 0, common_, console_);
+    const Metric metric = choose_metric(options_.metric, eval_->has_labels());
+    metrics_.emplace(teacher_graph_, *eval_, metric, threads_, console_, "teacher");
+    if (eval_->carry().empty()) epoch_metric_.emplace(teacher_graph_, *eval_, metric);
+  }
+
+  void prepare_teacher() {
+    teacher_graph_ = teacher_.graph;
+    // Simplification may take away the inner values that were named.
+    if (!request_.features.empty() || !request_.attention.empty()) return;
+    Pipeline pipeline(teacher_graph_, {.disabled = {}, .dump = {}, .check = throw_if_interrupted});
+    simplify(teacher_graph_, pipeline);
+  }
+
+  int finish_dry_run() {
+    std::string text = "plan: " + student_.origin;
+    if (integers_) text += " · " + integers_->coverage();
+    console_.print(text + "\n" + student_.plan_lines + "no model was written\n");
+    report_.details["notes"] = notes_;
+    console_.deliver(to_json(report_), common_);
+    return 0;
+  }
+
+  // What is written: batch normalization folded, integers put in.
+  Graph finished(const Graph& trained) const {
+    return finished_student(student_, integers_ ? integers_->quantized(trained) : trained);
+  }
+
+  void train() {
+    writer_.emplace(options_, profile_, student_.model, replace_);
+    if (metrics_ && !student_.normalized && is_first()) record("start", finished(initial_), 0);
+    FineTuneTask task{initial_, &teacher_graph_, *data_, options_.training};
+    task.label = "distilling";
+    task.seed = common_.seed;
+    task.threads = threads_;
+    task.replace_checkpoint = common_.force;
+    task.keep_best = true;
+    task.recipe = recipe();
+    for (const NamedPair& pair : request_.features)
+      task.features.push_back(
+          {pair.teacher, pair.student, FeatureKind::kFeatures, options_.feature_weight});
+    for (const NamedPair& pair : request_.attention)
+      task.features.push_back(
+          {pair.teacher, pair.student, FeatureKind::kAttention, options_.feature_weight});
+    if (request_.keep_sparsity)
+      task.hooks.on_start = [](TrainableGraph& graph, int64_t, int64_t) { mask_zeros(graph); };
+    if (integers_) task.integers = &integers_->aware();
+    if (metrics_) {
+      task.higher_is_better = is_higher_better(metrics_->metric());
+      task.validate = [this](const Graph& graph) {
+        const Graph now = finished(graph);
+        const std::optional<double> value =
+            epoch_metric_ ? epoch_metric_->value(now) : metrics_->measure_quietly(now, 0).value;
+        return value.value_or(NAN);
+      };
+    }
+    task.processes = processes_.get();
+    if (is_first()) task.on_better = [this](const Graph& graph, const EpochRecord& record) {
+      publish_meanwhile(graph, record);
+    };
+    tuned_ = fine_tune(task, console_);
+    for (const std::string& note : tuned_.notes) notes_.push_back(note);
+    report_.details["training"] = training_json(tuned_);
+  }
+
+  std::map<std::string, std::string> recipe() const {
+    return {{"student", student_.origin},
+            {"threads", std::to_string(threads_)},
+            {"features", nlohmann::json(options_.features).dump()},
+            {"attention", nlohmann::json(options_.attention).dump()},
+            {"feature-weight", fmt::format("{}", options_.feature_weight)},
+            {"keep-sparsity", request_.keep_sparsity ? "yes" : "no"},
+            {"integers", options_.quantization_aware
+                             ? fmt::format("{} {} bits, one scale a {}, {} step sizes",
+                                           options_.mode, options_.weight_bits,
+                                           options_.weight_granularity, options_.step_sizes)
+                             : "none"}};
+  }
+
+  void publish_meanwhile(const Graph& graph, const EpochRecord& record) {
+    const Graph best = finished(graph);
+    Report partial = report_;
+    nlohmann::json manifest =
+        manifest_json(partial, teacher_.graph, best, profile_, "onnxruntime");
+    manifest["student"] = student_.origin;
+    manifest["complete"] = false;
+    manifest["verified"] = record.metric.has_value();
+    manifest["verification"] =
+        record.metric ? nlohmann::json(*record.metric) : nlohmann::json();
+    if (!record.metric) manifest["verification_reason"] = "no --eval data were given";
+    writer_->publish(writer_->bytes(best), manifest, partial);
+  }
+
+  void record(const std::string& stage, const Graph& graph, double seconds) {
+    StageFigure figure = metrics_->measure(graph, stage);
+    figure.seconds = seconds;
+    if (stages_.empty()) stages_.push_back(metrics_->dense());
+    stages_.push_back(std::move(figure));
+  }
+
+  void publish() {
+    final_ = finished(tuned_.graph);
+    const WrittenModel written = writer_->bytes(final_);
+    const Model reread = read_back(written, with_graph(final_));
+    if (metrics_) record("distilled", reread.graph, tuned_.seconds);
+    throw_if_interrupted();
+    if (metrics_) {
+      report_.details["stages"] = stages_json(metrics_->metric(), stages_);
+      QualityRow row;
+      row.metric = std::string(metric_name(metrics_->metric()));
+      row.before = stages_.front().value;
+      row.after = stages_.back().value;
+      row.drop = stages_.back().drop;
+      row.samples = stages_.back().samples;
+      row.reason = "compares with the teacher";
+      report_.quality.push_back(std::move(row));
+      if (tuned_.best_epoch && tuned_.epochs.size() > 1)
+        notes_.push_back(fmt::format(
+            "epoch {} of {} was the best on --eval and is what was written: its figure is a little "
+            "flattered by that choice (last epoch: {})",
+            *tuned_.best_epoch + 1, tuned_.epochs.size(),
+            metric_text(metrics_->metric(), tuned_.epochs.back().metric)));
+    }
+    nlohmann::json manifest =
+        manifest_json(report_, teacher_.graph, final_, profile_, "onnxruntime");
+    manifest["student"] = student_.origin;
+    manifest["complete"] = true;
+    manifest["verified"] = !report_.quality.empty() && report_.quality[0].after.has_value();
+    manifest["verification"] = report_.details.value("stages", nlohmann::json());
+    if (report_.quality.empty()) manifest["verification_reason"] = "no --eval data were given";
+    writer_->publish(written, manifest, report_);
+    Model out = with_graph(final_);
+    out.opset = written.opset;
+    out.ir_version = written.ir_version;
+    report_.model_out = model_facts(common_.output, out);
+    report_.model_out->parent_sha256 = report_.model->sha256;
+  }
+
+  Model with_graph(const Graph& graph) const {
+    Model model = student_.model;
+    model.graph = graph;
+    return model;
+  }
+
+  void measure() {
+    before_ = size_figures(options_.teacher, *report_.model, teacher_.graph, profile_, console_);
+    after_ = size_figures(common_.output, *report_.model_out, final_, profile_, console_);
+    report_.details["sizes"] = sizes_json(before_, after_);
+    if (options_.latency == "off") return;
+    LatencyOptions measure;
+    measure.threads = threads_;
+    measure.seed = common_.seed;
+    try {
+      latencies_ = latency_figures(teacher_graph_, final_, data_->sample(0), profile_, measure,
+                                   console_);
+    } catch (const Error& error) {
+      // The student is written; what it is timed on may not be known.
+      if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;
+      notes_.push_back(std::string("not timed: ") + error.what());
+    }
+    report_.details["latency"] = latency_json(latencies_);
+  }
+
+  int finish() {
+    const Reading peak = peak_resident_bytes();
+    report_.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
+    report_.run.duration_ns = static_cast<int64_t>(clock_.seconds() * 1e9);
+    report_.details["notes"] = notes_;
+    report_.details["distill"] = {{"student", student_.origin}, {"loss", tuned_.loss}};
+    for (const Console::Warning& warning : console_.warnings())
+      report_.warnings.push_back({warning.code, warning.message, warning.hint});
+    const bool missed = request_.max_drop && !stages_.empty() &&
+                        stages_.back().drop.value_or(INFINITY) > *request_.max_drop;
+    report_.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;
+    console_.print(text(missed));
+    console_.deliver(to_json(report_), common_);
+    return static_cast<int>(report_.exit_code);
+  }
+
+  std::string text(bool missed) const {
+    std::string out = missed ? console_.bad("FAIL --max-drop " + options_.max_drop + " missed")
+                             : console_.good("distilled");
+    out += fmt::format(": {}  {} ({} of the teacher's {})\n", common_.output,
+                       bytes_text(after_.file_bytes),
+                       size_left_text(before_.file_bytes, after_.file_bytes),
+                       bytes_text(before_.file_bytes));
+    out += student_.origin;
+    if (integers_) out += " · " + integers_->coverage();
+    out += fmt::format(" · {} epochs in {:.0f} s, {:.0f} samples/s", tuned_.epochs.size(),
+                       tuned_.seconds, tuned_.samples_per_s);
+    if (tuned_.processes > 1) out += fmt::format(" in {} processes", tuned_.processes);
+    out += "\n";
+    if (!stages_.empty()) out += "\n" + table(stages_table(metrics_->metric(), stages_));
+    out += "\n" + table(sizes_table(before_, after_));
+    if (!latencies_.empty()) out += "\n" + table(latency_table(latencies_));
+    out += "\nloss: " + tuned_.loss + "\n";
+    for (const std::string& note : notes_) out += "note: " + note + "\n";
+    if (options_.eval.empty())
+      out += "hint: --eval DATA says how good the student is, and keeps its best epoch\n";
+    return out;
+  }
+
+  const DistillOptions& options_;
+  const CommonOptions& common_;
+  const std::optional<ProcessEnvironment> environment_;
+  std::unique_ptr<Processes> processes_;
+  Console& console_;
+  const Stopwatch clock_;
+  const DistillRequest request_;
+  const Profile profile_;
+  bool replace_ = false;  // the output
+  int threads_ = 1;
+  Report report_;
+  Model teacher_;        // as read
+  Graph teacher_graph_;  // simplified
+  Student student_;
+  Graph initial_;
+  std::optional<IntegerStudent> integers_;
+  std::optional<DataSet> data_;
+  std::optional<DataSet> eval_;
+  std::optional<StageMetrics> metrics_;
+  std::optional<EpochMetric> epoch_metric_;
+  std::optional<StudentWriter> writer_;
+  FineTuned tuned_;
+  Graph final_;
+  std::vector<StageFigure> stages_;
+  std::vector<std::string> notes_;
+  SizeFigures before_;
+  SizeFigures after_;
+  std::vector<LatencyRow> latencies_;
+};
+
+}  // namespace
+
+int run_distill(const DistillOptions& options, Console& console) {
+  std::optional<ProcessEnvironment> environment;
+  if (!options.common.dry_run) environment = process_environment();
+  if (!environment || environment->rank == 0)
+    return Distillation(options, std::move(environment), console).run();
+  DistillOptions silent = options;
+  silent.common.quiet = true;
+  silent.common.report.clear();
+  silent.common.html.clear();
+  Console quiet(silent.common);
+  return Distillation(silent, std::move(environment), quiet).run();
+}
+
+}  // namespace lathe
