@@ -6,7 +6,6 @@ namespace {
 
 void add_student(CLI::App& command, DistillOptions& options) {
   command.add_option("--teacher", options.teacher, "What the student learns from (.onnx, .pt)")
-      ->required()
       ->type_name("MODEL");
   command
       .add_option("--student", options.student,

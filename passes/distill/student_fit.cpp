@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "ir/error.h"
 
 namespace lathe {
@@ -36,11 +39,30 @@ void require(const char* what, const Value& teacher, const Value& student) {
       {}, "teacher and student must take the same inputs and give outputs of the same shape");
 }
 
-// By name, else by place.
-const Value* partner(const Graph& teacher, const Value& student, size_t index) {
-  for (const ValueId id : teacher.outputs())
-    if (teacher.value(id).name == student.name) return &teacher.value(id);
-  return index < teacher.outputs().size() ? &teacher.value(teacher.outputs()[index]) : nullptr;
+// For each value of the student the teacher's: of the same name, else in order of those that are
+// left. Invalid where there are no more.
+std::vector<ValueId> partners(const Graph& teacher, std::vector<ValueId> theirs,
+                              const Graph& student, const std::vector<ValueId>& own) {
+  std::vector<ValueId> found(own.size());
+  for (size_t i = 0; i < own.size(); ++i) {
+    const auto named = std::find_if(theirs.begin(), theirs.end(), [&](ValueId id) {
+      return teacher.value(id).name == student.value(own[i]).name;
+    });
+    if (named == theirs.end()) continue;
+    found[i] = *named;
+    theirs.erase(named);
+  }
+  auto next = theirs.begin();
+  for (ValueId& partner : found)
+    if (!partner.valid() && next != theirs.end()) partner = *next++;
+  return found;
+}
+
+void require_all(const char* what, const Graph& teacher, const std::vector<ValueId>& theirs,
+                 const Graph& student, const std::vector<ValueId>& own) {
+  const std::vector<ValueId> found = partners(teacher, theirs, student, own);
+  for (size_t i = 0; i < own.size(); ++i)
+    require(what, teacher.value(found[i]), student.value(own[i]));
 }
 
 }  // namespace
@@ -51,19 +73,18 @@ void require_fit(const Graph& teacher, const Graph& student) {
                     fmt::format("the teacher has {} inputs, the student {}",
                                 teacher.inputs().size(), student.inputs().size()),
                     {}, "both must take the same inputs");
-  for (size_t i = 0; i < student.inputs().size(); ++i)
-    require("input", teacher.value(teacher.inputs()[i]), student.value(student.inputs()[i]));
-  size_t paired = 0;
-  for (size_t i = 0; i < student.outputs().size(); ++i) {
-    const Value& output = student.value(student.outputs()[i]);
-    const Value* theirs = partner(teacher, output, i);
-    if (theirs == nullptr) continue;
-    require("output", *theirs, output);
-    ++paired;
-  }
-  if (paired == 0)
-    throw bad_input("distill.fit", "teacher and student have no output in common", {},
-                    "the teacher must give what the student is to learn");
+  if (teacher.outputs().size() < student.outputs().size())
+    throw bad_input("distill.fit",
+                    fmt::format("the teacher has {} outputs, the student {}",
+                                teacher.outputs().size(), student.outputs().size()),
+                    {}, "the teacher must give what the student is to learn");
+  require_all("input", teacher, teacher.inputs(), student, student.inputs());
+  require_all("output", teacher, teacher.outputs(), student, student.outputs());
+}
+
+void align_teacher(Graph& teacher, const Graph& student) {
+  teacher.set_inputs(partners(teacher, teacher.inputs(), student, student.inputs()));
+  teacher.set_outputs(partners(teacher, teacher.outputs(), student, student.outputs()));
 }
 
 }  // namespace lathe

@@ -1,9 +1,12 @@
 #include "train/agreement.h"
 
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <cstring>
 #include <limits>
+
+#include "train/checkpoint.h"
 
 namespace lathe {
 namespace {
@@ -81,7 +84,7 @@ std::optional<Error> first_error(Processes& processes, const std::optional<Error
   processes.sum(orders);
   int64_t first = -1, least = std::numeric_limits<int64_t>::max();
   for (int64_t rank = 0; rank < processes.size(); ++rank) {
-    if (values[rank] == 0 || values[rank] >= least) continue;
+    if (values[rank] == 0 || (first >= 0 && values[rank] >= least)) continue;
     least = values[rank];
     first = rank;
   }
@@ -92,6 +95,22 @@ std::optional<Error> first_error(Processes& processes, const std::optional<Error
   const ErrorText text = {share(own ? own->text().message : ""),
                           share(own ? own->text().where : ""), share(own ? own->text().hint : "")};
   return Error(static_cast<ExitCode>(code), id, text);
+}
+
+void require_same(Processes& processes, const std::map<std::string, std::string>& recipe) {
+  const std::string bytes = text_of_first(processes, checkpoint_bytes({recipe, {}}));
+  std::optional<Error> error;
+  for (const auto& [key, value] : parse_checkpoint(bytes, "rank 0").recipe) {
+    const auto own = recipe.find(key);
+    if (error || (own != recipe.end() && own->second == value)) continue;
+    error = bad_usage(
+        "train.processes",
+        fmt::format("{} is {} in rank {} and {} in rank 0", escape_untrusted(key),
+                    own != recipe.end() ? escape_untrusted(own->second) : "not given",
+                    processes.rank(), escape_untrusted(value)),
+        {}, "start all processes with the same flags, model and data");
+  }
+  if (const auto agreed = first_error(processes, error)) throw *agreed;
 }
 
 void sum_gradients(const Parameters& parameters, Processes& processes) {

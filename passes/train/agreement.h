@@ -1,6 +1,7 @@
 // What processes that train together must know of each other.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,10 @@ std::string text_of_first(Processes& processes, const std::string& own);
 /// of the lowest rank; nothing when no process brings one.
 std::optional<Error> first_error(Processes& processes, const std::optional<Error>& own,
                                  int64_t order = 0);
+
+/// Throws Error (exit 2) in all, naming the first key that a process has another value for than
+/// rank 0.
+void require_same(Processes& processes, const std::map<std::string, std::string>& recipe);
 
 /// Every gradient becomes its sum over all processes, in buckets of 25 MB (10^6 bytes) that hold
 /// the parameters in order; none counts as 0, and who has none anywhere keeps none.

@@ -212,7 +212,7 @@ class Maker {
     const BatchForm& form = options_.teacher_axes;
     lessons_->teacher.emplace(*teacher_, values, form.free, form.inputs);
     const std::vector<size_t> probed = spread_samples(source_.count, kProbedSamples);
-    const std::vector<at::Tensor> outputs = asked(plain_batch(probed));
+    const std::vector<at::Tensor> outputs = answers(probed);
     int64_t numbers = 0;
     size_t next = 0;
     for (Lesson& lesson : lessons_->all) {
@@ -248,6 +248,40 @@ class Maker {
     return lessons_->ask(batch.inputs, static_cast<int64_t>(batch.samples.size()));
   }
 
+  /// In parts, as memory asks for.
+  std::vector<at::Tensor> answers(const std::vector<size_t>& samples) const {
+    const auto batch = static_cast<size_t>(std::max<int64_t>(options_.batch, 1));
+    std::vector<std::vector<at::Tensor>> parts;
+    for (size_t first = 0; first < samples.size(); first += batch) {
+      const auto begin = samples.begin() + static_cast<std::ptrdiff_t>(first);
+      const size_t count = std::min(batch, samples.size() - first);
+      const std::vector<size_t> part(begin, begin + static_cast<std::ptrdiff_t>(count));
+      const std::vector<at::Tensor> outputs = asked(plain_batch(part));
+      require_finite(outputs, part);
+      parts.resize(outputs.size());
+      for (size_t i = 0; i < outputs.size(); ++i) parts[i].push_back(outputs[i]);
+    }
+    std::vector<at::Tensor> all;
+    for (const std::vector<at::Tensor>& part : parts)
+      all.push_back(part.size() == 1 ? part[0] : at::cat(part));
+    return all;
+  }
+
+  void require_finite(const std::vector<at::Tensor>& outputs,
+                      const std::vector<size_t>& samples) const {
+    size_t next = 0;
+    const auto require = [&](const std::string& name) {
+      if (at::isfinite(outputs[next++]).all().item<bool>()) return;
+      throw bad_input("train.teacher", "the teacher gives NaN or infinity",
+                      fmt::format("{}, samples {} to {}", escape_untrusted(name), samples.front(),
+                                  samples.back()),
+                      "no student can follow that: look at the teacher and at these samples");
+    };
+    for (const Lesson& lesson : lessons_->all)
+      if (lesson.from_teacher) require(lesson.told.name);
+    for (const FeatureLesson& feature : lessons_->features) require(feature.match.teacher);
+  }
+
   // In an order of its own, so that a sample's outputs are the same bits after a resume.
   void fill_cache(size_t outputs) {
     const auto batch = static_cast<size_t>(std::max<int64_t>(options_.batch, 1));
@@ -264,6 +298,7 @@ class Maker {
       const Batch samples = loader.take(step);
       if (first + batch < data.count) loader.prefetch(step + 1);
       const std::vector<at::Tensor> found = asked(samples);
+      require_finite(found, samples.samples);
       for (size_t i = 0; i < outputs; ++i) parts[i].push_back(found[i].clone());
       if (options_.progress) options_.progress(first + samples.samples.size(), data.count);
     }

@@ -5,11 +5,14 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <span>
 
 #include "ir/error.h"
 #include "run/foreign_errors.h"
 #include "train/agreement.h"
 #include "train/batch_loader.h"
+#include "train/checkpoint_lock.h"
 #include "train/not_finite.h"
 #include "train/train_position.h"
 #include "train/train_recipe.h"
@@ -49,7 +52,7 @@ class Run {
                                            : options.batch)) {}
 
   TrainResult train() {
-    if (others_ != nullptr) require_same_options();
+    if (others_ != nullptr) require_same(*others_, full_recipe(options_, data_.count));
     if (begins_from_checkpoint())
       resume();
     else if (others_ != nullptr)
@@ -96,33 +99,19 @@ class Run {
 
   void keep_what_is_done() {
     abandon_step();
-    if (position_.step == saved_step_) return;
+    if (position_.step == saved_step_ || options_.checkpoint.empty()) return;
+    if (is_first()) return save();
     try {
+      // Held: rank 0 lives and writes, or the training has been started again.
+      const std::filesystem::path folder = std::filesystem::path(options_.checkpoint).parent_path();
+      const CheckpointLock lock(folder.empty() ? "." : folder.string());
       save();
     } catch (const Error&) {
-      if (is_first()) throw;
-      // Rank 0's folder need not be here.
+      // Nor need rank 0's folder be here.
     }
   }
 
   // -- processes ---------------------------------------------------------------------------------
-
-  void require_same_options() {
-    Checkpoint own;
-    own.recipe = full_recipe(options_, data_.count);
-    const std::string first = text_of_first(*others_, checkpoint_bytes(own));
-    std::optional<Error> error;
-    for (const auto& [key, value] : parse_checkpoint(first, "rank 0").recipe)
-      if (!error && (!own.recipe.contains(key) || own.recipe.at(key) != value))
-        error =
-            bad_usage("train.processes",
-                      fmt::format("{} is {} in rank {} and {} in rank 0", escape_untrusted(key),
-                                  own.recipe.contains(key) ? escape_untrusted(own.recipe.at(key))
-                                                           : "not given",
-                                  others_->rank(), escape_untrusted(value)),
-                      {}, "start all processes with the same flags, model and data");
-    if (const auto agreed = first_error(*others_, error)) throw *agreed;
-  }
 
   bool begins_from_checkpoint() {
     if (others_ == nullptr) return options_.resume;
@@ -146,14 +135,22 @@ class Run {
 
   // -- batches -----------------------------------------------------------------------------------
 
-  std::vector<size_t> samples_of(int64_t step, Share share) const {
-    const auto order = epoch_order(data_.count, options_.seed, step / steps_per_epoch_);
+  std::vector<size_t> samples_of(int64_t step, Share share, std::span<const size_t> order) const {
     const auto first = order.begin() + step % steps_per_epoch_ * options_.batch + share.first;
     return {first, first + share.count};
   }
 
-  Batch load(int64_t step) const {
-    Batch batch = make_batch(data_, samples_of(step, share_));
+  std::vector<size_t> order_of(int64_t step) const {
+    return epoch_order(data_.count, options_.seed, step / steps_per_epoch_);
+  }
+
+  /// In the loader's thread.
+  Batch load(int64_t step) {
+    if (const int64_t epoch = step / steps_per_epoch_; epoch != loaded_epoch_) {
+      loaded_order_ = order_of(step);
+      loaded_epoch_ = epoch;
+    }
+    Batch batch = make_batch(data_, samples_of(step, share_, loaded_order_));
     for (const Augment& augment : options_.augment) augment(batch, step / steps_per_epoch_);
     return batch;
   }
@@ -177,13 +174,16 @@ class Run {
     gradient_norm_ = agreed_norm();
     if (!std::isfinite(gradient_norm_))
       throw NotFinite{not_finite("a gradient is NaN or infinite",
-                                 samples_of(position_.step, {0, options_.batch}), {})};
+                                 samples_of(position_.step, {0, options_.batch},
+                                            order_of(position_.step)),
+                                 {})};
     if (options_.clip_norm > 0) clip_gradients(parameters_, gradient_norm_, options_.clip_norm);
     learning_rate_ = learning_rate_at(options_.learning_rate, position_.step, steps_);
     optimizer_.step(learning_rate_);
     drop_gradients(parameters_);
     graph_.keep_statistics();
     ++position_.step;
+    position_.epoch_loss += loss;  // belongs to the step, also when on_step throws
     if (options_.on_step) options_.on_step(graph_, position_.step);
     return loss;
   }
@@ -225,7 +225,8 @@ class Run {
     if (!part.samples.empty()) bad = first_not_finite(graph_, part);
     std::optional<Error> error;
     if (!std::isfinite(own))
-      error = not_finite(fmt::format("the loss is {}", own), part.samples, bad.where);
+      error = not_finite(std::isnan(own) ? "the loss is NaN" : fmt::format("the loss is {}", own),
+                         part.samples, bad.where);
     if (others_ != nullptr) error = first_error(*others_, error, bad.order);
     throw NotFinite{error.value()};
   }
@@ -264,9 +265,7 @@ class Run {
     const int64_t end = (epoch() + 1) * steps_per_epoch_;
     while (position_.step < end) {
       if (options_.check) options_.check();
-      const double loss = run_step();
-      position_.epoch_loss += loss;
-      report(loss);
+      report(run_step());
       if (options_.checkpoint_steps > 0 && position_.step % options_.checkpoint_steps == 0 &&
           position_.step < end && is_first())
         save();
@@ -422,6 +421,8 @@ class Run {
   int64_t saved_step_ = 0;
   Clock::time_point start_;
   double validation_s_ = 0;
+  std::vector<size_t> loaded_order_;  // of samples in loaded_epoch_
+  int64_t loaded_epoch_ = -1;
   BatchLoader loader_{[this](int64_t step) { return load(step); }};  // last: it reads the others
 };
 

@@ -199,12 +199,18 @@ PreparedRun TrainableGraph::prepare(const Graph& part, bool training, bool watch
   run.check = options.check;
   // Copies: backward runs a segment after the caller's options are gone.
   const auto on_value = watch ? options.on_value : nullptr;
-  if (on_value || options_.on_activation)
-    run.on_value = [this, &part, on_value](ValueId id, RuntimeValue& value) {
+  // A backward run of large layers takes long: it can be stopped between nodes, too. Not in a run
+  // whose activations are forgotten, which is not differentiated.
+  const auto check = training && !(checkpointed_ && watch) ? options.check : nullptr;
+  if (on_value || options_.on_activation || check)
+    run.on_value = [this, &part, on_value, check](ValueId id, RuntimeValue& value) {
       if (!value.is_tensor()) return;
       if (options_.on_activation && value.tensor.is_floating_point())
         value.tensor = options_.on_activation(id, value.tensor);
       if (on_value) on_value(part.node(part.value(id).producer).name, value.tensor);
+      // A leaf would keep the hook.
+      if (check && value.tensor.requires_grad() && !value.tensor.is_leaf())
+        value.tensor.register_hook([check](const at::Tensor&) { check(); });
     };
   if (training && (options_.batch_norm || options_.bfloat16))
     run.compute = [this](const Node& node, const std::vector<RuntimeValue>& inputs)

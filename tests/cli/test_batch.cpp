@@ -71,6 +71,25 @@ TEST_CASE("batch takes every model through the steps, once") {
   }
 }
 
+TEST_CASE("a model is pruned, taught by itself, and made integer in one chain") {
+  const Scratch scratch;
+  const json steps = {{{"command", "prune"}, {"sparsity", "50%"}, {"latency", "off"}},
+                      {{"command", "distill"},
+                       {"student-from-pruned", "{input}"},
+                       {"data", "random"},
+                       {"epochs", 1},
+                       {"batch", 8},
+                       {"latency", "off"}},
+                      {{"command", "quantize"}, {"data", "random"}, {"samples", 4}}};
+  const std::string jobs =
+      scratch.jobs({{"jobs", {{{"model", "models/a.onnx"}}}}, {"steps", steps}});
+  CHECK(run_batch(scratch, jobs, 0)["finished"] == 1);
+  const json manifest = json::parse(content_of(scratch.file("out/batch.json")));
+  REQUIRE(manifest["jobs"][0]["steps"].size() == 3);
+  const json taught = json::parse(content_of(manifest["jobs"][0]["steps"][1]["report"]));
+  CHECK(taught["model"]["path_basename"] == "a.onnx");
+}
+
 TEST_CASE("batch goes on after a failure and ends with 7") {
   const Scratch scratch;
   std::ofstream(scratch.file("models/broken.onnx")) << "no model";

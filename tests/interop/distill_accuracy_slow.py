@@ -3,14 +3,13 @@
 usage: distill_accuracy_slow.py LATHE SOURCE_DIR [CHECK]...
 """
 
-import sys
-import tempfile
-
 import numpy as np
+import onnx
+from onnx import numpy_helper
 
 import pictures
 import zoo
-from accuracy_slow import Checks, Setting
+from accuracy_slow import run_checks
 from prune_accuracy_slow import accuracy_in_onnxruntime, stages, unlabelled, windows
 
 TEACHER_TOP1 = 0.763
@@ -97,8 +96,6 @@ def sparse(setting, checks):
                        "1e-3", "--lr-schedule", "cosine", "--augment", "flip,crop")
     print(f"         start {stages(report)['start'][0]}, {said(report)}")
     checks.expect("top1 sparse", stages(report)["distilled"][0], TEACHER_TOP1 - 0.01)
-    import onnx  # a test of its own may not need it
-    from onnx import numpy_helper
     weights = {}
     for path in (pruned, output):
         for tensor in onnx.load(path).graph.initializer:
@@ -132,24 +129,5 @@ def lstm(setting, checks):
 CHECKS = [narrow_fresh, narrow_unlabelled, narrow_inherited, int4, sparse, lstm]
 
 
-def main():
-    binary, root = sys.argv[1:3]
-    models, data = zoo.shared_or_skip(root)
-    checks = Checks()
-    with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(binary, root, models, data, folder)
-        for check in CHECKS:
-            if sys.argv[3:] and check.__name__ not in sys.argv[3:]:
-                continue
-            print(check.__doc__.splitlines()[0], flush=True)
-            try:
-                check(setting, checks)
-            except AssertionError as error:
-                checks.missed.append(check.__name__)
-                print(f"FAILED {check.__name__}: {error}", flush=True)
-    print(f"missed: {', '.join(checks.missed)}" if checks.missed else "every figure holds")
-    sys.exit(1 if checks.missed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_checks(CHECKS)

@@ -7,15 +7,13 @@ import csv
 import glob
 import json
 import os
-import sys
-import tempfile
 import time
 
 import numpy as np
 
 import pictures
 import zoo
-from accuracy_slow import Checks, Setting
+from accuracy_slow import run_checks
 from quantized_loads_everywhere import stored_bytes
 
 FLOAT_TOP1 = 0.763
@@ -164,24 +162,5 @@ def lstm(setting, checks):
 CHECKS = [cifar_repaired, cifar_finetuned, mobilenet_repaired, lstm]
 
 
-def main():
-    binary, root = sys.argv[1:3]
-    models, data = zoo.shared_or_skip(root)
-    checks = Checks()
-    with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(binary, root, models, data, folder)
-        for check in CHECKS:
-            if sys.argv[3:] and check.__name__ not in sys.argv[3:]:
-                continue
-            print(check.__doc__.splitlines()[0], flush=True)
-            try:
-                check(setting, checks)
-            except AssertionError as error:
-                checks.missed.append(check.__name__)
-                print(f"FAILED {check.__name__}: {error}", flush=True)
-    print(f"missed: {', '.join(checks.missed)}" if checks.missed else "every figure holds")
-    sys.exit(1 if checks.missed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_checks(CHECKS)

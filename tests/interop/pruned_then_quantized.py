@@ -5,7 +5,6 @@ Prints one table of size, latency and accuracy. usage: pruned_then_quantized.py 
 
 import os
 import sys
-import tempfile
 
 import numpy as np
 import onnx
@@ -13,7 +12,7 @@ from onnx import numpy_helper
 
 import pictures
 import zoo
-from accuracy_slow import Checks, Setting
+from accuracy_slow import run_checks
 from quantized_loads_everywhere import signature
 
 MODEL = "cifar10_resnet_4b"
@@ -124,18 +123,5 @@ def chain(setting, checks):
     checks.expect("drop by compile", accuracy["quantized"] - accuracy["compiled"], -0.01, 0.01)
 
 
-def main():
-    binary, root = sys.argv[1:3]
-    models, data = zoo.shared_or_skip(root)
-    checks = Checks()
-    with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(binary, root, models, data, folder)
-        for check in (zeros_stay, chain):
-            print(check.__doc__.splitlines()[0])
-            check(setting, checks)
-    print(f"missed: {', '.join(checks.missed)}" if checks.missed else "every step holds")
-    sys.exit(1 if checks.missed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_checks((zeros_stay, chain), "every step holds")

@@ -9,6 +9,7 @@
 #include "run/run_text.h"
 #include "shared_training.h"
 #include "train/agreement.h"
+#include "train/checkpoint_lock.h"
 
 #include "doctest_after_torch.h"
 
@@ -170,6 +171,44 @@ TEST_CASE("a gradient that is not finite stops all with the same error") {
   });
   CHECK(contains(errors[0], "a gradient is NaN or infinite at step 1"));
   CHECK(errors[1] == errors[0]);
+}
+
+TEST_CASE("a loss that alone is not finite stops all with the same error") {
+  const auto errors = in_processes(2, [&](ThreadProcess& process) {
+    TrainOptions options = shared_options(10, 1);
+    options.processes = &process;
+    TrainableGraph graph = test::shared_graph(true, &process);
+    const Loss loss = [](const std::vector<at::Tensor>& outputs, const Batch&) {
+      return outputs[0].sum() * NAN;
+    };
+    train(graph, test::shared_data(10), loss, options);
+  });
+  CHECK(contains(errors[0], "every node is finite, the loss itself is not"));
+  CHECK(contains(errors[0], "the loss is NaN at step 1"));
+  CHECK(errors[1] == errors[0]);
+}
+
+TEST_CASE("who is not the first writes no checkpoint while the folder is held") {
+  const Folder folder;
+  const auto stopped = [&] {
+    const auto errors = in_processes(2, [&](ThreadProcess& process) {
+      TrainOptions options = shared_options(10, 2);
+      options.processes = &process;
+      if (process.rank() == 1) options.checkpoint = folder.path / "run";
+      options.on_step = [&](TrainableGraph&, int64_t steps) {
+        if (steps == 2 && process.rank() == 1) throw bad_input("test.stop", "stopped");
+      };
+      train_shared(true, options);
+    });
+    CHECK(contains(errors[1], "3 test.stop"));
+  };
+  {
+    const CheckpointLock lock(folder.path);
+    stopped();
+    CHECK_FALSE(fs::exists(folder.path / "run"));
+  }
+  stopped();
+  CHECK(fs::exists(folder.path / "run"));
 }
 
 TEST_CASE("processes with other options, too many of them, and a broken checkpoint are refused") {

@@ -106,8 +106,9 @@ TEST_CASE("a run that is interrupted anywhere and resumed equals one that was no
   }};
   TrainableGraph straight = fresh();
   const TrainResult expected = train(straight, data, label_loss(), options);
-  // The check comes once a step and before every node; graph() has four nodes on the path.
-  for (int64_t stop_at : {1, 2, 7, 23, 31, 44, 60, 74}) {
+  // The check comes once a step, before every node and behind each in the backward pass; graph()
+  // has four nodes on the path.
+  for (int64_t stop_at : {1, 2, 7, 23, 31, 44, 60, 74, 98, 131}) {
     CAPTURE(stop_at);
     options.checkpoint = folder.path / ("run_" + std::to_string(stop_at));
     options.checkpoint_steps = stop_at % 2 == 0 ? 2 : 0;
@@ -121,7 +122,7 @@ TEST_CASE("a run that is interrupted anywhere and resumed equals one that was no
     CHECK(contains(error, "130 interrupted"));
     options.check = {};
     options.resume = fs::exists(options.checkpoint);  // nothing was done in the first step
-    CHECK(options.resume == (stop_at > 5));
+    CHECK(options.resume == (stop_at > 9));
     TrainableGraph second = fresh();
     const TrainResult result = train(second, data, label_loss(), options);
     CHECK(same_state(straight.state(), second.state()));
@@ -133,6 +134,23 @@ TEST_CASE("a run that is interrupted anywhere and resumed equals one that was no
       CHECK(result.epochs[i].metric == expected.epochs[i].metric);
     }
   }
+}
+
+TEST_CASE("a step whose callback throws counts in the loss of its epoch") {
+  const Folder folder;
+  const TrainingData data = small_data(40);
+  TrainOptions options = quick(1);
+  options.batch = 8;
+  TrainableGraph straight = fresh(), broken = fresh(), second = fresh();
+  const double expected = train(straight, data, label_loss(), options).epochs[0].loss;
+  options.checkpoint = folder.path / "run";
+  options.on_step = [](TrainableGraph&, int64_t steps) {
+    if (steps == 3) throw stop();
+  };
+  CHECK_FALSE(error_of([&] { train(broken, data, label_loss(), options); }).empty());
+  options.on_step = nullptr;
+  options.resume = true;
+  CHECK(train(second, data, label_loss(), options).epochs[0].loss == expected);
 }
 
 TEST_CASE("an interrupted validation is done again") {

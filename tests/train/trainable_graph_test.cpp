@@ -36,6 +36,24 @@ TEST_CASE("an untrained graph evaluates to what the interpreter gives, bit by bi
                   expected[0].tensor));
 }
 
+TEST_CASE("a backward run can be stopped between nodes") {
+  TrainableGraph trainable(small_network());
+  int checks = 0;
+  bool stop = false;
+  ForwardOptions forward;
+  forward.check = [&] {
+    ++checks;
+    if (stop) throw Error(ExitCode::kTerminated, "interrupted", {"stopped", {}, {}});
+  };
+  const at::Tensor loss = trainable.forward({points(5)}, forward)[0].square().sum();
+  const int before = checks;
+  loss.backward({}, /*retain_graph=*/true);
+  CHECK(checks >= before + 4);
+  stop = true;
+  const std::string error = error_of([&] { loss.backward(); });
+  CHECK(contains(error, "143 interrupted"));
+}
+
 TEST_CASE("training mode normalises with the batch and moves the averages") {
   const Graph graph = small_network();
   TrainableOptions options;

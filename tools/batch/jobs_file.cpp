@@ -77,7 +77,7 @@ Shard parse_shard(const std::string& text) {
 }
 
 JobsFile read_jobs(const std::string& path) {
-  const std::vector<std::string> commands{"quantize", "compile", "bench"};
+  const std::vector<std::string> commands{"quantize", "prune", "distill", "compile", "bench"};
   const nlohmann::json document = parse_json_strict(
       read_file(path, static_cast<int64_t>(kMaxJsonBytes), ExitCode::kUsage), path);
   JsonReader reader(document, path);

@@ -7,7 +7,8 @@
 //     "jobs": [{"name": "special", "model": "a.onnx", "steps": [...]}] }
 //
 // The keys of a step are the command's flags without dashes, as in --config. Paths are relative to
-// the file. "{model}" is the job's model, "{input}" what the step before has made.
+// the file. "{model}" is the job's model, "{input}" what the step before has made. The teacher of
+// distill is the job's model unless its flags say otherwise.
 #pragma once
 
 #include <cstdint>

@@ -70,9 +70,14 @@ json run_step(const BatchStep& step, size_t number, const BatchJob& job, const s
   publish_file(config.string(), with_paths(step.flags, job.model, input).dump(2) + "\n", true);
 
   ChildCommand command;
-  command.argv = {
-      settings.program, step.command,    input,     "--config",  config.string(),
-      "--report",       report.string(), "--force", "--threads", std::to_string(settings.threads)};
+  command.argv = {settings.program, step.command};
+  if (step.command != "distill")
+    command.argv.push_back(input);
+  else if (!step.flags.contains("teacher"))
+    command.argv.insert(command.argv.end(), {"--teacher", job.model});
+  command.argv.insert(command.argv.end(),
+                      {"--config", config.string(), "--report", report.string(), "--force",
+                       "--threads", std::to_string(settings.threads)});
   if (settings.memory_bytes > 0)
     command.argv.insert(command.argv.end(),
                         {"--max-memory", fmt::format("{}B", settings.memory_bytes)});

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "distill/student_fit.h"
 #include "heavy/commands.h"
 #include "heavy/distill/distill_request.h"
 #include "heavy/distill/epoch_metric.h"
@@ -28,6 +29,7 @@
 #include "os/host.h"
 #include "os/quantity.h"
 #include "os/read_file.h"
+#include "os/sha256.h"
 #include "os/signals.h"
 #include "passes/pipeline.h"
 #include "prune/training_masks.h"
@@ -38,6 +40,7 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kMaxManifestBytes = int64_t{1} << 24;
+constexpr size_t kHashDigits = 16;
 
 // What an interrupted run of ours left there; --resume goes on to replace it.
 bool is_unfinished(const std::string& output) {
@@ -105,11 +108,11 @@ class Distillation {
   }
 
   void open() {
-    teacher_ = open_model(options_.teacher, common_, console_);
+    teacher_ = open_beside(options_.teacher, request_.file, common_, console_);
     report_.model = model_facts(options_.teacher, teacher_);
     const bool random = options_.data == "random";
     std::optional<DataSet> repair;
-    if (!random && !common_.dry_run && request_.source == StudentSource::kTeacher)
+    if (!common_.dry_run && is_repaired(options_, request_))
       repair = open_data_for(options_.data, teacher_, options_.samples.value_or(2000), common_,
                              console_);
     student_ = make_student(options_, request_, teacher_, repair ? &*repair : nullptr, threads_,
@@ -125,7 +128,13 @@ class Distillation {
       report_.plan = student_.plan;
     }
     initial_ = student_.model.graph;
+    writer_.emplace(options_, profile_, student_.model, replace_);
+    // What cannot be written for the device must not be found out after hours of training.
+    writer_->bytes(finished(initial_));
     data_ = open_data_for(options_.data, student_.model, 0, common_, console_);
+    if (options_.training.label_smoothing > 0 && !data_->has_labels())
+      throw bad_usage("usage.label_smoothing", "the data have no labels to smooth",
+                      "--label-smoothing", "leave it out, or give data with labels");
     if (options_.eval.empty()) return;
     eval_ = open_data_for(options_.eval, student_.model, 0, common_, console_);
     const Metric metric = choose_metric(options_.metric, eval_->has_labels());
@@ -135,6 +144,7 @@ class Distillation {
 
   void prepare_teacher() {
     teacher_graph_ = teacher_.graph;
+    align_teacher(teacher_graph_, student_.model.graph);
     // Simplification may take away the inner values that were named.
     if (!request_.features.empty() || !request_.attention.empty()) return;
     Pipeline pipeline(teacher_graph_, {.disabled = {}, .dump = {}, .check = throw_if_interrupted});
@@ -156,7 +166,6 @@ class Distillation {
   }
 
   void train() {
-    writer_.emplace(options_, profile_, student_.model, replace_);
     if (metrics_ && !student_.normalized && is_first()) record("start", finished(initial_), 0);
     FineTuneTask task{initial_, &teacher_graph_, *data_, options_.training};
     task.label = "distilling";
@@ -203,15 +212,26 @@ class Distillation {
                              ? fmt::format("{} {} bits, one scale a {}, {} step sizes",
                                            options_.mode, options_.weight_bits,
                                            options_.weight_granularity, options_.step_sizes)
-                             : "none"}};
+                             : "none"},
+            // Which nodes, and their calibrated ranges.
+            {"plan", sha256_hex(report_.plan.dump()).substr(0, kHashDigits)},
+            {"eval", metrics_ ? fmt::format("{} of {} samples", metric_name(metrics_->metric()),
+                                            eval_->size())
+                              : "none"}};
+  }
+
+  nlohmann::json manifest_of(const Graph& graph) const {
+    nlohmann::json manifest =
+        manifest_json(report_, teacher_.graph, graph, profile_, "onnxruntime");
+    manifest["student"] = student_.origin;
+    if (integers_) manifest["precision"] = integers_->coverage();
+    return manifest;
   }
 
   void publish_meanwhile(const Graph& graph, const EpochRecord& record) {
     const Graph best = finished(graph);
     Report partial = report_;
-    nlohmann::json manifest =
-        manifest_json(partial, teacher_.graph, best, profile_, "onnxruntime");
-    manifest["student"] = student_.origin;
+    nlohmann::json manifest = manifest_of(best);
     manifest["complete"] = false;
     manifest["verified"] = record.metric.has_value();
     manifest["verification"] =
@@ -243,6 +263,9 @@ class Distillation {
       row.samples = stages_.back().samples;
       row.reason = "compares with the teacher";
       report_.quality.push_back(std::move(row));
+      if (stages_.size() > 2 && is_worse_than_start())
+        notes_.emplace_back(
+            "the student was better before it learned: try a lower --lr or more data");
       if (tuned_.best_epoch && tuned_.epochs.size() > 1)
         notes_.push_back(fmt::format(
             "epoch {} of {} was the best on --eval and is what was written: its figure is a little "
@@ -250,9 +273,7 @@ class Distillation {
             *tuned_.best_epoch + 1, tuned_.epochs.size(),
             metric_text(metrics_->metric(), tuned_.epochs.back().metric)));
     }
-    nlohmann::json manifest =
-        manifest_json(report_, teacher_.graph, final_, profile_, "onnxruntime");
-    manifest["student"] = student_.origin;
+    nlohmann::json manifest = manifest_of(final_);
     manifest["complete"] = true;
     manifest["verified"] = !report_.quality.empty() && report_.quality[0].after.has_value();
     manifest["verification"] = report_.details.value("stages", nlohmann::json());
@@ -263,6 +284,14 @@ class Distillation {
     out.ir_version = written.ir_version;
     report_.model_out = model_facts(common_.output, out);
     report_.model_out->parent_sha256 = report_.model->sha256;
+  }
+
+  // Stages: the teacher, the start, the result.
+  bool is_worse_than_start() const {
+    const std::optional<double> start = stages_[1].value;
+    const std::optional<double> end = stages_.back().value;
+    if (!start || !end) return false;
+    return is_higher_better(metrics_->metric()) ? *end < *start : *end > *start;
   }
 
   Model with_graph(const Graph& graph) const {

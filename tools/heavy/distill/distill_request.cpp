@@ -43,8 +43,13 @@ void check_init(const DistillOptions& options, const DistillRequest& request) {
 }
 
 void check_integers(const DistillOptions& options) {
-  if (options.quantization_aware) return;
   const DistillOptions defaults;
+  if (options.quantization_aware) {
+    if (options.mode == "weight-only" && options.observer != defaults.observer)
+      throw bad_usage("usage.observer", "weights alone need no calibration", "--observer",
+                      "leave it out, or use --mode static");
+    return;
+  }
   const auto require = [](bool same, const char* flag) {
     if (!same)
       throw bad_usage("usage.quantization_aware",
@@ -78,6 +83,21 @@ void check_eval(const DistillOptions& options) {
   if (options.training.patience > 0) refuse("--patience", "stopping early");
 }
 
+// What would be ignored, or do nothing.
+void check_idle(const DistillOptions& options, const DistillRequest& request) {
+  if (options.training.epochs == 0)
+    throw bad_usage("usage.epochs", "no training in 0 epochs", "--epochs", "give 1 or more");
+  const bool calibrates = options.quantization_aware && options.mode == "static";
+  if (options.samples && !calibrates && !is_repaired(options, request))
+    throw bad_usage("usage.samples", "nothing is calibrated or repaired here", "--samples",
+                    "leave it out; training sees all of --data");
+  const DistillOptions defaults;
+  if (options.feature_weight != defaults.feature_weight && options.features.empty() &&
+      options.attention.empty())
+    throw bad_usage("usage.features", "there are no features to weigh", "--feature-weight",
+                    "add --features or --attention");
+}
+
 std::vector<NamedPair> pairs(const std::vector<std::string>& texts, const char* flag) {
   std::vector<NamedPair> out;
   for (const std::string& text : texts) {
@@ -92,14 +112,25 @@ std::vector<NamedPair> pairs(const std::vector<std::string>& texts, const char* 
 
 }  // namespace
 
+bool is_repaired(const DistillOptions& options, const DistillRequest& request) {
+  const bool made = !options.student_width.empty() || options.student_separable;
+  return made && !request.fresh && options.data != "random";
+}
+
 DistillRequest distill_request(const DistillOptions& options) {
   DistillRequest request;
+  if (options.teacher.empty())
+    throw bad_usage("usage.teacher", "who should teach?", "--teacher", "add --teacher MODEL");
+  if (options.data.empty())
+    throw bad_usage("usage.data", "what should be learned on?", "--data",
+                    "add --data DATA; labels are used where there are any");
   read_source(options, request);
   request.fresh = options.student_init == "fresh";
   request.keep_sparsity = options.keep_sparsity || !options.student_from_pruned.empty();
   check_init(options, request);
   check_integers(options);
   check_eval(options);
+  check_idle(options, request);
   if (!options.max_drop.empty())
     request.max_drop = parse_fraction(options.max_drop, "--max-drop");
   request.features = pairs(options.features, "--features");

@@ -37,4 +37,7 @@ struct DistillRequest {
 /// Throws Error (exit 2) that names the flag for values and combinations that make no sense.
 DistillRequest distill_request(const DistillOptions& options);
 
+/// Whether what is made of the teacher is fitted to it on --data before it learns.
+bool is_repaired(const DistillOptions& options, const DistillRequest& request);
+
 }  // namespace lathe

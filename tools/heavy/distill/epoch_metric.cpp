@@ -21,7 +21,8 @@ constexpr int64_t kReferenceBytes = int64_t{512} << 20;
 class Asked {
  public:
   explicit Asked(const Graph& graph)
-      : form_(training_form(graph)), teacher_(form_.batched, {place()}, form_.axes.free, form_.axes.inputs) {}
+      : form_(training_form(graph)),
+        teacher_(form_.batched, {place()}, form_.axes.free, form_.axes.inputs) {}
 
   std::vector<at::Tensor> outputs(const Batch& batch) const {
     const auto count = static_cast<int64_t>(batch.samples.size());

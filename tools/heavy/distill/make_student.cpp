@@ -20,6 +20,7 @@
 #include "prune/repair.h"
 #include "run/interpreter.h"
 #include "simplify/simplify.h"
+#include "torchscript/load_torchscript.h"
 
 namespace lathe {
 namespace {
@@ -46,11 +47,13 @@ class Maker {
 
   Student make() {
     const bool file = request_.source == StudentSource::kFile;
-    student_.model = file ? open_model(request_.file, options_.common, console_) : teacher_;
+    student_.model =
+        file ? open_beside(request_.file, options_.teacher, options_.common, console_) : teacher_;
     student_.origin = file ? "a network of its own" : "the teacher";
     Graph& graph = student_.model.graph;
     refuse_quantized(graph, "the student must be a float model; --quantization-aware makes "
                             "integers of it while it learns");
+    if (options_.quantization_aware) widen_float16(graph);  // as quantize does
     prepare(graph, options_.quantization_aware);
     require_fit(teacher_.graph, graph);
     if (!options_.student_width.empty()) narrow();
@@ -80,8 +83,7 @@ class Maker {
         graph, groups, measured ? ChannelCriterion::kActivation : ChannelCriterion::kL2, data);
     ChoiceOptions choice;
     choice.kind = GroupKind::kAll;
-    const PrunePlan plan = RemovalOrder(graph, groups, scores, choice)
-                               .plan_sparsity(1 - request_.width);
+    const PrunePlan plan = removal(graph, groups, scores, choice);
     remove_channels(graph, groups, plan.kept());
     PruneRequest described;
     described.structure = PruneStructure::kChannel;
@@ -92,6 +94,18 @@ class Maker {
     if (plan.removed == 0)
       student_.notes.emplace_back("the student is as wide as the teacher: nothing could go");
     repair_from(dense, kept_outputs(dense, groups, plan.kept()));
+  }
+
+  // Without the hints of lathe prune, whose flags are others.
+  PrunePlan removal(const Graph& graph, const std::vector<ChannelGroup>& groups,
+                    const std::vector<GroupScores>& scores, const ChoiceOptions& choice) const {
+    try {
+      return RemovalOrder(graph, groups, scores, choice).plan_sparsity(1 - request_.width);
+    } catch (const Error& error) {
+      if (error.id() != "prune.nothing") throw;
+      throw bad_input("distill.width", error.text().message, "--student-width",
+                      "give a student of its own with --student, or leave out --student-width");
+    }
   }
 
   void separate() {
@@ -154,6 +168,22 @@ class Maker {
 };
 
 }  // namespace
+
+Model open_beside(const std::string& file, const std::string& other, const CommonOptions& common,
+                  Console& console) {
+  if (other.empty() || is_torchscript_file(file) || !is_torchscript_file(other))
+    return open_model(file, common, console);
+  CommonOptions own = common;
+  own.input_types.clear();
+  own.input_values.clear();
+  try {
+    return open_model(file, own, console);
+  } catch (const Error& error) {
+    if (error.id() != "usage.input_shape") throw;
+  }
+  own.input_shapes.clear();
+  return open_model(file, own, console);
+}
 
 Student make_student(const DistillOptions& options, const DistillRequest& request,
                      const Model& teacher, const DataSet* data, int threads, Console& console) {

@@ -25,6 +25,12 @@ struct Student {
   bool normalized = false;
 };
 
+/// The model at `file`, one of teacher and student; `other` is the other's file, or empty. Where one
+/// is TorchScript, whose files carry no shapes, and `file` is ONNX, the flags for inputs are the
+/// other's; an ONNX file follows those shapes that fit it.
+Model open_beside(const std::string& file, const std::string& other, const CommonOptions& common,
+                  Console& console);
+
 /// `teacher`: as read. `data`: for repair of inherited weights; nullptr: none (random data, dry
 /// runs). Throws Error (exit 3) when the file does not fit the teacher, when it is quantized, or
 /// when nothing of the teacher can be made narrower or separable; exit 2 for selectors that match

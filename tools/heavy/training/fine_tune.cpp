@@ -105,6 +105,7 @@ class FineTuning {
   TrainOptions prepare() {
     const TrainingOptions& given = task_.options;
     const std::string checkpoint = checkpoint_file(given, task_.replace_checkpoint);
+    if (!checkpoint.empty() && is_first()) lock_.emplace(given.checkpoint);
     TrainOptions options = train_options(given, task_.data.size(), task_.seed);
     options.augment = augmentations(given.augment, form_.original, task_.data, task_.seed);
     if (options.batch < given.batch)
@@ -113,7 +114,6 @@ class FineTuning {
     choose_batch_form(options);
     teach(options);
     options.checkpoint = checkpoint;
-    if (!checkpoint.empty() && is_first()) lock_.emplace(given.checkpoint);
     options.resume = decided_by_first(given.resume && checkpoint_exists(checkpoint));
     if (given.resume && !options.resume)
       console_.warn("train.resume", "there is no checkpoint yet: training starts anew");

@@ -11,6 +11,7 @@
 #include "ir/error.h"
 #include "os/quantity.h"
 #include "os/sha256.h"
+#include "train/checkpoint.h"
 
 namespace lathe {
 namespace {
@@ -128,7 +129,7 @@ std::string checkpoint_file(const TrainingOptions& options, bool replace) {
     throw bad_output("output.checkpoint", "the folder cannot be made",
                      escape_untrusted(options.checkpoint), "give --checkpoint another one");
   const std::string file = options.checkpoint + "/training.checkpoint";
-  if (std::filesystem::exists(file, failure) && !options.resume && !replace)
+  if (checkpoint_exists(file) && !options.resume && !replace)
     throw bad_usage("usage.checkpoint", "the folder holds the checkpoint of an earlier run",
                     escape_untrusted(options.checkpoint),
                     "--resume goes on with it, --force replaces it");
