@@ -45,7 +45,8 @@ void add_student(CLI::App& command, DistillOptions& options) {
 void add_loss(CLI::App& command, DistillOptions& options) {
   command
       .add_option("--features", options.features,
-                  "Match an inner value of the student with one of the teacher")
+                  "Match an inner value of the student with one of the teacher (a wrong name lists "
+                  "what there is)")
       ->type_name("TEACHER_VALUE=STUDENT_VALUE")
       ->expected(1)
       ->take_all();
@@ -100,8 +101,8 @@ CLI::App* add_distill(CLI::App& app, DistillOptions& options) {
       ->type_name("DATA");
   command
       ->add_option("--metric", options.metric,
-                   "Metric of --eval (default: top1 with labels, agreement with the teacher "
-                   "without)")
+                   "Metric of --eval (default: top1 with labels; without them agreement with the "
+                   "teacher, of outputs that are no scores mse)")
       ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
   command
       ->add_option("--max-drop", options.max_drop,

@@ -63,6 +63,7 @@ struct TrainingOptions {
   double weight_decay = 0;
   double temperature = 3;
   std::optional<double> alpha;  // share of the teacher; nullopt: 0.7 with labels, 1 without
+  bool classes = false;         // the first output is class scores, whatever the graph says
   std::string augment;          // list: flip, crop, jitter; empty: none
   double ema = 0;               // decay of averaged weights; 0: none
   bool freeze_bn = false;

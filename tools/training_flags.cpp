@@ -58,13 +58,17 @@ void add_teacher(CLI::App& command, TrainingOptions& options) {
                   "Share of the teacher in the loss, the rest is the labels' (default 0.7; without "
                   "labels 1)")
       ->check(CLI::Range(0.0, 1.0));
+  command.add_flag("--classes", options.classes,
+                   "The first output is class scores: for unlabelled data and no Softmax");
 }
 
 }  // namespace
 
 void add_training_flags(CLI::App& command, TrainingOptions& options, const char* epochs_flag) {
+  // Without epochs prune does not train.
+  const int64_t least = options.epochs > 0 ? 1 : 0;
   command.add_option(epochs_flag, options.epochs, "Times that training sees all of --data")
-      ->check(CLI::Range(int64_t{0}, int64_t{100000}))
+      ->check(CLI::Range(least, int64_t{100000}))
       ->capture_default_str();
   command.add_option("--batch", options.batch, "Samples a step")
       ->check(CLI::Range(int64_t{1}, int64_t{65536}))

@@ -135,8 +135,6 @@ std::optional<ProcessEnvironment> process_environment(const EnvironmentVariable&
     read_torchrun(given, read);
   else if (given.has("SLURM_PROCID"))  // not set in the shell of salloc
     read_slurm(given, read);
-  else if (given.has("MASTER_ADDR") && given.has("MASTER_PORT"))
-    given.required("RANK", kTorchWhy);
   if (read.size == 1) return std::nullopt;
   read.network = given.text("GLOO_SOCKET_IFNAME").value_or("");
   return read;

@@ -113,7 +113,10 @@ std::optional<LabelFit> fit_labels(const std::function<Tensor(size_t)>& labels, 
   const int64_t classes = ranked ? output.size(1) : 0;
   const int64_t positions = classes > 0 ? output.numel() / classes : 0;
   bool integral = true, one_a_position = ranked, as_output = true;
-  double largest = 0, sum = 0, squares = 0;
+  // Whole numbers one a position, of which one is no class, are a mistake.
+  bool whole = true;
+  std::optional<std::pair<double, size_t>> beyond;
+  double sum = 0, squares = 0;
   int64_t numbers = 0;
   for (const size_t sample : spread_samples(samples, kProbedLabels)) {
     const Tensor label = labels(sample);
@@ -122,21 +125,21 @@ std::optional<LabelFit> fit_labels(const std::function<Tensor(size_t)>& labels, 
     if (!one_a_position && !as_output) return std::nullopt;
     for (const double value : label.to_double()) {
       integral = integral && is_class(value);
-      largest = std::max(largest, value);
+      whole = whole && std::floor(value) == value;
+      if (!beyond && (value < 0 || value >= static_cast<double>(classes))) beyond = {value, sample};
       sum += value;
       squares += value * value;
     }
     numbers += label.numel();
     if (numbers > kProbedNumbers) break;
   }
-  if (one_a_position && integral && classes >= 2) {
-    if (largest < static_cast<double>(classes)) return LabelFit{true, 1};
-    if (known_classes)
-      throw bad_input(
-          "train.labels",
-          fmt::format("label {:.0f} is out of range: the model has {} classes", largest, classes),
-          {}, "check the data's labels");
-  }
+  if (one_a_position && integral && classes >= 2 && !beyond) return LabelFit{true, 1};
+  if (one_a_position && whole && classes >= 2 && (known_classes || !as_output) && beyond)
+    throw bad_input("train.labels",
+                    fmt::format("label {:.0f} of sample {} is out of range: the output has {} "
+                                "classes, 0 to {}",
+                                beyond->first, beyond->second, classes, classes - 1),
+                    {}, "check the data's labels");
   if (!as_output || known_classes) return std::nullopt;
   const double mean = sum / static_cast<double>(numbers);
   const double variance = squares / static_cast<double>(numbers) - mean * mean;

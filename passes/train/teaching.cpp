@@ -118,12 +118,17 @@ class Maker {
     lesson.told.name = student_.value(student_.outputs()[index]).name;
     lesson.student = taught_value(student_, index, axis, output.dim());
     if (teacher_ != nullptr) lesson.from_teacher = find_partner(index, output, lesson);
-    bool classes = lesson.student.class_axis >= 0;
+    bool classes =
+        lesson.student.class_axis >= 0 || (options_.classes && index == 0 && output.dim() >= 2);
     if (labels_ && index == 0) add_labels(output, classes, lesson);
     classes = classes || (lesson.labels && lesson.labels->classes);
     if (!lesson.from_teacher && !lesson.labels)
       return leave_out(index, "nothing says what it should be");
     lesson.told.classes = classes;
+    if (!classes && !lesson.labels && index == 0 && output.dim() == 2)
+      result_.notes.push_back(
+          fmt::format("output {} is compared as numbers; if it is class scores, say --classes",
+                      escape_untrusted(lesson.told.name)));
     if (classes && lesson.student.class_axis < 0) lesson.student.class_axis = 1;
     if (lesson.from_teacher && classes) lesson.teacher.class_axis = lesson.student.class_axis;
     const double alpha = options_.alpha.value_or(0.7);
@@ -166,7 +171,7 @@ class Maker {
       return;
     }
     const std::string shape = shape_text(labels_(0).shape());
-    if (teacher_ == nullptr)
+    if (teacher_ == nullptr || options_.alpha.value_or(1) < 1)
       throw bad_input("train.labels",
                       fmt::format("labels of shape {} do not fit the output", shape),
                       "output " + escape_untrusted(lesson.told.name),

@@ -27,6 +27,8 @@ struct TeachingOptions {
   /// Share of the teacher, within 0..1. nullopt: 0.7 with labels and teacher.
   std::optional<double> alpha;
   double temperature = 3;  // above 0
+  /// The first output is class scores, though nothing in the graph or the labels says so.
+  bool classes = false;
   /// Share of the labels' certainty that is spread over all classes; 0 or more, below 1.
   double label_smoothing = 0;
   /// Inner values of the two graphs to compare as well.

@@ -12,6 +12,13 @@
 
 namespace lathe {
 
+void require_onnx_name(const std::string& output) {
+  const std::string extension = std::filesystem::path(output).extension().string();
+  if (extension == ".pt" || extension == ".pth" || extension == ".ptl")
+    throw bad_usage("usage.output", "this command writes ONNX", escape_untrusted(output),
+                    "name it .onnx; lathe compile --target torchscript makes TorchScript of it");
+}
+
 WrittenModel write_model_for(const Model& model, const Profile& profile,
                              const std::optional<int64_t>& opset_limit, const std::string& output,
                              bool external_data) {

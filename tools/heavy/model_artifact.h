@@ -13,6 +13,10 @@
 
 namespace lathe {
 
+/// Throws Error (exit 2) for a name that says TorchScript (.pt, .pth, .ptl): what quantize, prune
+/// and distill write is ONNX.
+void require_onnx_name(const std::string& output);
+
 /// The bytes for `model` under the profile's limits; `opset_limit` is --opset. `external_data`:
 /// constants of 1 KiB and more go beside the model (otherwise only when it must be).
 WrittenModel write_model_for(const Model& model, const Profile& profile,

@@ -1,6 +1,7 @@
 // lathe distill: open the teacher, open or make the student, train it, evaluate, publish.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <optional>
@@ -34,6 +35,7 @@
 #include "passes/pipeline.h"
 #include "prune/training_masks.h"
 #include "train/process_group.h"
+#include "train/taught_outputs.h"
 #include "simplify/simplify.h"
 
 namespace lathe {
@@ -42,20 +44,20 @@ namespace {
 constexpr int64_t kMaxManifestBytes = int64_t{1} << 24;
 constexpr size_t kHashDigits = 16;
 
-// What an interrupted run of ours left there; --resume goes on to replace it.
-bool is_unfinished(const std::string& output) {
+// What an earlier run of ours left there; --resume goes on to replace it.
+bool is_student(const std::string& output) {
   const std::string manifest = output + ".manifest.json";
   std::error_code ignored;
   if (!std::filesystem::exists(manifest, ignored)) return false;
   const auto json = nlohmann::json::parse(read_file(manifest, kMaxManifestBytes), nullptr, false);
-  return json.is_object() && json.value("command", nlohmann::json()) == "distill" &&
-         json.value("complete", nlohmann::json()) == false;
+  return json.is_object() && json.value("command", nlohmann::json()) == "distill";
 }
 
 void check_files(const DistillOptions& options, bool replace) {
   const CommonOptions& common = options.common;
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the student go?", "-o", "add -o OUT.onnx");
+  require_onnx_name(common.output);
   std::vector<std::string> outputs;
   if (!common.output.empty() && !common.dry_run) {
     outputs.push_back(common.output);
@@ -76,13 +78,14 @@ class Distillation {
         environment_(std::move(environment)),
         console_(console),
         request_(distill_request(options)),
-        profile_(load_profile(common_.profile)) {}
+        profile_(load_profile(common_.profile)),
+        training_(options.training) {}
 
   int run() {
     replace_ = common_.force || (options_.training.resume && !common_.output.empty() &&
-                                 is_unfinished(common_.output));
+                                 is_student(common_.output));
     check_files(options_, replace_);
-    if (!common_.dry_run) check_training(options_.training, common_.force);
+    check_flags();
     threads_ = use_threads(common_);
     start();
     open();
@@ -98,6 +101,16 @@ class Distillation {
  private:
   // Of processes that train together, one evaluates and writes.
   bool is_first() const { return !environment_ || environment_->rank == 0; }
+
+  void check_flags() const {
+    TrainingOptions training = options_.training;
+    // A dry run makes no folder.
+    if (common_.dry_run && !training.checkpoint.empty()) {
+      training.checkpoint.clear();
+      training.resume = false;
+    }
+    check_training(training, common_.force);
+  }
 
   void start() {
     report_ = start_report("distill", common_);
@@ -137,9 +150,24 @@ class Distillation {
                       "--label-smoothing", "leave it out, or give data with labels");
     if (options_.eval.empty()) return;
     eval_ = open_data_for(options_.eval, student_.model, 0, common_, console_);
-    const Metric metric = choose_metric(options_.metric, eval_->has_labels());
+    const Metric metric = !options_.metric.empty() || eval_->has_labels() || gives_scores()
+                              ? choose_metric(options_.metric, eval_->has_labels())
+                              : Metric::kMse;
+    // Labels of classes, or a question for the class, say what the output is.
+    training_.classes = training_.classes || metric == Metric::kTop1 || metric == Metric::kTop5 ||
+                        options_.metric == "agreement";
     metrics_.emplace(teacher_graph_, *eval_, metric, threads_, console_, "teacher");
     if (eval_->carry().empty()) epoch_metric_.emplace(teacher_graph_, *eval_, metric);
+  }
+
+  // The first output is, or may be, scores of classes: a vector, or what a Softmax makes.
+  bool gives_scores() const {
+    const auto& dims = teacher_graph_.value(teacher_graph_.outputs()[0]).type.dims;
+    if (!dims) return true;
+    const auto rank = static_cast<int64_t>(dims->size());
+    const bool vector = std::all_of(dims->begin() + std::min<int64_t>(rank, 2), dims->end(),
+                                    [](const Dim& dim) { return dim.size == 1; });
+    return vector || taught_value(teacher_graph_, 0, 0, rank).class_axis >= 0;
   }
 
   void prepare_teacher() {
@@ -166,8 +194,11 @@ class Distillation {
   }
 
   void train() {
-    if (metrics_ && !student_.normalized && is_first()) record("start", finished(initial_), 0);
-    FineTuneTask task{initial_, &teacher_graph_, *data_, options_.training};
+    if (metrics_ && !request_.fresh && is_first()) {
+      start_ = finished(initial_);
+      record("start", *start_, 0);
+    }
+    FineTuneTask task{initial_, &teacher_graph_, *data_, training_};
     task.label = "distilling";
     task.seed = common_.seed;
     task.threads = threads_;
@@ -229,6 +260,7 @@ class Distillation {
   }
 
   void publish_meanwhile(const Graph& graph, const EpochRecord& record) {
+    if (start_ && is_better(stages_[1].value, record.metric)) return;
     const Graph best = finished(graph);
     Report partial = report_;
     nlohmann::json manifest = manifest_of(best);
@@ -249,24 +281,30 @@ class Distillation {
 
   void publish() {
     final_ = finished(tuned_.graph);
-    const WrittenModel written = writer_->bytes(final_);
+    WrittenModel written = writer_->bytes(final_);
     const Model reread = read_back(written, with_graph(final_));
     if (metrics_) record("distilled", reread.graph, tuned_.seconds);
+    if (start_ && is_better(stages_[1].value, stages_.back().value)) {
+      kept_start_ = true;
+      final_ = *start_;
+      written = writer_->bytes(final_);
+    }
     throw_if_interrupted();
     if (metrics_) {
       report_.details["stages"] = stages_json(metrics_->metric(), stages_);
       QualityRow row;
       row.metric = std::string(metric_name(metrics_->metric()));
       row.before = stages_.front().value;
-      row.after = stages_.back().value;
-      row.drop = stages_.back().drop;
-      row.samples = stages_.back().samples;
+      row.after = result().value;
+      row.drop = result().drop;
+      row.samples = result().samples;
       row.reason = "compares with the teacher";
       report_.quality.push_back(std::move(row));
-      if (stages_.size() > 2 && is_worse_than_start())
+      if (kept_start_)
         notes_.emplace_back(
-            "the student was better before it learned: try a lower --lr or more data");
-      if (tuned_.best_epoch && tuned_.epochs.size() > 1)
+            "training made the student worse: what was written is the student as it started; try a "
+            "lower --lr, --lr-schedule cosine or more data");
+      else if (tuned_.best_epoch && tuned_.epochs.size() > 1)
         notes_.push_back(fmt::format(
             "epoch {} of {} was the best on --eval and is what was written: its figure is a little "
             "flattered by that choice (last epoch: {})",
@@ -286,13 +324,13 @@ class Distillation {
     report_.model_out->parent_sha256 = report_.model->sha256;
   }
 
-  // Stages: the teacher, the start, the result.
-  bool is_worse_than_start() const {
-    const std::optional<double> start = stages_[1].value;
-    const std::optional<double> end = stages_.back().value;
-    if (!start || !end) return false;
-    return is_higher_better(metrics_->metric()) ? *end < *start : *end > *start;
+  bool is_better(const std::optional<double>& one, const std::optional<double>& other) const {
+    if (!one || !other || std::isnan(*other)) return one.has_value();
+    return is_higher_better(metrics_->metric()) ? *one > *other : *one < *other;
   }
+
+  // Stages: the teacher, the start unless it is fresh, the trained student.
+  const StageFigure& result() const { return kept_start_ ? stages_[1] : stages_.back(); }
 
   Model with_graph(const Graph& graph) const {
     Model model = student_.model;
@@ -328,7 +366,7 @@ class Distillation {
     for (const Console::Warning& warning : console_.warnings())
       report_.warnings.push_back({warning.code, warning.message, warning.hint});
     const bool missed = request_.max_drop && !stages_.empty() &&
-                        stages_.back().drop.value_or(INFINITY) > *request_.max_drop;
+                        result().drop.value_or(INFINITY) > *request_.max_drop;
     report_.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;
     console_.print(text(missed));
     console_.deliver(to_json(report_), common_);
@@ -373,6 +411,9 @@ class Distillation {
   Graph teacher_graph_;  // simplified
   Student student_;
   Graph initial_;
+  TrainingOptions training_;
+  std::optional<Graph> start_;  // as it would be written before any training
+  bool kept_start_ = false;
   std::optional<IntegerStudent> integers_;
   std::optional<DataSet> data_;
   std::optional<DataSet> eval_;

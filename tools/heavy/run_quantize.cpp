@@ -45,6 +45,7 @@ void check_usage(const QuantizeOptions& options) {
   if (!options.max_drop.empty() && options.metric == "sqnr")
     throw bad_usage("usage.metric", "sqnr has no float value to fall from", "--max-drop",
                     "use another --metric, or lathe compare --min-sqnr");
+  require_onnx_name(common.output);
   std::vector<std::string> outputs;
   if (!common.output.empty() && !common.dry_run) {
     outputs.push_back(common.output);

@@ -104,7 +104,7 @@ std::vector<NamedPair> pairs(const std::vector<std::string>& texts, const char* 
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
       throw bad_usage("usage.features", "'" + escape_untrusted(text) + "' names no two values",
-                      flag, "TEACHER_VALUE=STUDENT_VALUE; lathe inspect lists them");
+                      flag, "TEACHER_VALUE=STUDENT_VALUE; a name that is not there lists those that are");
     out.push_back({text.substr(0, equals), text.substr(equals + 1)});
   }
   return out;

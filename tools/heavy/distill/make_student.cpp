@@ -8,6 +8,7 @@
 #include "distill/separable_student.h"
 #include "distill/student_fit.h"
 #include "heavy/model_data.h"
+#include "heavy/prune/output_noise.h"
 #include "heavy/prune/prune_report.h"
 #include "heavy/refuse_quantized.h"
 #include "ir/error.h"
@@ -67,33 +68,57 @@ class Maker {
  private:
   bool inherits() const { return !request_.fresh; }
 
+  // One choice of channels, repaired.
+  struct Narrowed {
+    Graph graph;
+    PrunePlan plan;
+    ChannelCriterion criterion = ChannelCriterion::kL2;
+  };
+
   void narrow() {
-    Graph& graph = student_.model.graph;
-    const Graph dense = graph;
-    const std::vector<ChannelGroup> groups = find_channel_groups(graph);
+    const Graph dense = student_.model.graph;
+    const std::vector<ChannelGroup> groups = find_channel_groups(dense);
+    std::vector<ChannelCriterion> criteria{ChannelCriterion::kL2};
     CriterionData data;
-    // What a channel does on data says more than its weights; which ones stay does not matter to
-    // fresh weights.
-    const bool measured = inherits() && data_ != nullptr;
-    if (measured)
+    // Whether weights or what channels do on data say more differs from network to network. Which
+    // ones stay does not matter to fresh weights.
+    if (inherits() && data_ != nullptr && data_->size() >= 8 && data_->carry().empty()) {
       data.activations =
-          measure_activations(Interpreter(graph), groups, sample_source(*data_),
+          measure_activations(Interpreter(dense), groups, sample_source(*data_),
                               sample_run(threads_, console_, "measuring channels", data_->size()));
-    const std::vector<GroupScores> scores = score_channels(
-        graph, groups, measured ? ChannelCriterion::kActivation : ChannelCriterion::kL2, data);
-    ChoiceOptions choice;
-    choice.kind = GroupKind::kAll;
-    const PrunePlan plan = removal(graph, groups, scores, choice);
-    remove_channels(graph, groups, plan.kept());
+      criteria.push_back(ChannelCriterion::kActivation);
+    }
+    std::optional<Narrowed> best;
+    double least = 0;
+    for (const ChannelCriterion criterion : criteria) {
+      Narrowed one = narrowed(dense, groups, criterion, data);
+      const double noise =
+          criteria.size() > 1 ? output_noise(dense, one.graph, *data_, threads_) : 0;
+      if (best && noise >= least) continue;
+      least = noise;
+      best = std::move(one);
+    }
+    student_.model.graph = std::move(best->graph);
     PruneRequest described;
     described.structure = PruneStructure::kChannel;
     described.share = 1 - request_.width;
-    student_.plan = plan_json(described, plan);
-    student_.plan_lines += plan_text(plan);
+    described.criterion = best->criterion;
+    student_.plan = plan_json(described, best->plan);
+    student_.plan_lines += plan_text(best->plan);
     student_.origin += " at " + percent_text(request_.width) + " width";
-    if (plan.removed == 0)
+    if (best->plan.removed == 0)
       student_.notes.emplace_back("the student is as wide as the teacher: nothing could go");
-    repair_from(dense, kept_outputs(dense, groups, plan.kept()));
+  }
+
+  Narrowed narrowed(const Graph& dense, const std::vector<ChannelGroup>& groups,
+                    ChannelCriterion criterion, const CriterionData& data) {
+    Narrowed one{dense, {}, criterion};
+    ChoiceOptions choice;
+    choice.kind = GroupKind::kAll;
+    one.plan = removal(dense, groups, score_channels(dense, groups, criterion, data), choice);
+    remove_channels(one.graph, groups, one.plan.kept());
+    repair_from(dense, kept_outputs(dense, groups, one.plan.kept()), one.graph);
+    return one;
   }
 
   // Without the hints of lathe prune, whose flags are others.
@@ -131,11 +156,11 @@ class Maker {
     }
     student_.plan["separable"] = std::move(rows);
     student_.origin += fmt::format(", {} convolutions separable", plan.rows.size());
-    repair_from(dense, {});
+    repair_from(dense, {}, graph);
   }
 
   // Fits what is left to what the dense network computed.
-  void repair_from(const Graph& dense, const KeptOutputs& kept) {
+  void repair_from(const Graph& dense, const KeptOutputs& kept, Graph& graph) {
     if (!inherits() || data_ == nullptr) return;
     RepairOptions options;
     options.threads = threads_;
@@ -148,7 +173,7 @@ class Maker {
       console_.progress().update(static_cast<int64_t>(done));
       if (done == all) console_.progress().finish();
     };
-    repair(dense, student_.model.graph, kept, sample_source(*data_), options);
+    repair(dense, graph, kept, sample_source(*data_), options);
   }
 
   void refresh() {

@@ -1,10 +1,10 @@
 #include "heavy/prune/prune_run.h"
 
 #include "heavy/model_data.h"
+#include "heavy/prune/output_noise.h"
 #include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "os/signals.h"
-#include "run/compare.h"
 
 namespace lathe {
 namespace {
@@ -17,29 +17,11 @@ RepairOptions repair_options(const PruneContext& context) {
   return options;
 }
 
-// Noise in the outputs relative to the signal, on the samples that repair holds out.
-double output_noise(const PruneContext& context, const Graph& graph) {
-  SampleSource source = sample_source(*context.data);
-  std::vector<size_t> held;
-  for (size_t i = 0; i < source.count; ++i)
-    if (is_held_out(i)) held.push_back(i);
-  source.count = held.size();
-  source.sample = [&held, all = source.sample](size_t i) { return all(held[i]); };
-  CompareOptions options;
-  options.run.threads = context.threads;
-  options.run.check = throw_if_interrupted;
-  options.layers = false;
-  double noise = 0;
-  for (const ValueError& output :
-       compare_graphs(Interpreter(context.dense()), Interpreter(graph), source, options).outputs)
-    noise += output.sums.signal > 0 ? output.sums.noise / output.sums.signal : 0;
-  return noise;
-}
-
 // Every layer's fit is judged by its own output; this is the judge of all of them together.
 bool is_nearer(const PruneContext& context, const Graph& before, const Graph& after) {
   const bool none_held = context.data->size() < 8 || !context.data->carry().empty();
-  return none_held || output_noise(context, after) <= output_noise(context, before);
+  return none_held || output_noise(context.dense(), after, *context.data, context.threads) <=
+                          output_noise(context.dense(), before, *context.data, context.threads);
 }
 
 const char* method_name(RepairMethod method) {

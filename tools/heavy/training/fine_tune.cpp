@@ -18,6 +18,7 @@
 #include "report/nearest_name.h"
 #include "run/threads.h"
 #include "train/bfloat16.h"
+#include "train/gradient_path.h"
 #include "train/checkpoint_lock.h"
 #include "train/synchronized_batch_norm.h"
 #include "train/weight_average.h"
@@ -90,11 +91,12 @@ class FineTuning {
     const CheckpointGrace grace(!options.checkpoint.empty());
     set_trainable_options();
     TrainableGraph graph(form_.batched, trainable_);
+    require_gradients(graph);
     if (task_.options.ema > 0) average_.emplace(graph, task_.options.ema);
     if (!options.resume && task_.hooks.on_start) task_.hooks.on_start(graph, 0, steps_);
     connect(graph, options);
     console_.progress().start(task_.label, steps_, "steps");
-    const TrainResult trained = train(graph, teaching_.data, teaching_.loss, options);
+    const TrainResult trained = trained_or_kept(graph, options);
     console_.progress().finish();
     finish(graph, trained);
     result_.seconds = start.seconds();
@@ -102,6 +104,36 @@ class FineTuning {
   }
 
  private:
+  // A step function on the path would train nothing, and say nothing.
+  void require_gradients(const TrainableGraph& graph) {
+    std::vector<ValueId> constants;
+    for (const Parameter& parameter : graph.parameters()) constants.push_back(parameter.value);
+    const GradientPath path = trace_gradients(graph.graph(), trainable_.outputs, constants);
+    if (path.stops.empty() || path.unreached.empty()) return;
+    const Node& node = graph.graph().node(path.stops.back());
+    const std::string where = fmt::format("node {} ({})", escape_untrusted(node.name),
+                                          escape_untrusted(node.type_name()));
+    if (path.unreached.size() == constants.size())
+      throw bad_input("train.no_gradient", "no parameter can be trained: the op has no derivative",
+                      where, "it stands between the parameters and what is compared");
+    note(fmt::format("{} of {} parameters are not trained: {} has no derivative",
+                     path.unreached.size(), constants.size(), where));
+  }
+
+  // An interruption says how to go on.
+  TrainResult trained_or_kept(TrainableGraph& graph, const TrainOptions& options) {
+    try {
+      return train(graph, teaching_.data, teaching_.loss, options);
+    } catch (const Error& error) {
+      const bool asked =
+          error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated;
+      if (asked && is_first() && checkpoint_exists(options.checkpoint))
+        console_.warn("train.checkpoint", "the state of the training is in " + options.checkpoint,
+                      "the same command with --resume goes on");
+      throw;
+    }
+  }
+
   TrainOptions prepare() {
     const TrainingOptions& given = task_.options;
     const std::string checkpoint = checkpoint_file(given, task_.replace_checkpoint);
@@ -210,6 +242,7 @@ class FineTuning {
     teaching.alpha = task_.options.alpha;
     teaching.temperature = task_.options.temperature;
     teaching.inputs_change = !options.augment.empty();
+    teaching.classes = task_.options.classes;
     teaching.label_smoothing = task_.options.label_smoothing;
     teaching.features = task_.features;
     teaching.seed = task_.seed;

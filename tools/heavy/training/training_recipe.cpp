@@ -100,9 +100,9 @@ TrainOptions train_options(const TrainingOptions& options, size_t samples, uint6
 std::map<std::string, std::string> training_recipe(const FineTuneTask& task) {
   const TrainingOptions& options = task.options;
   std::map<std::string, std::string> recipe = task.recipe;
-  recipe["model"] = graph_hash(task.student);
-  recipe["teacher"] = task.teacher != nullptr ? graph_hash(*task.teacher) : "none";
-  recipe["data"] = data_hash(task.data);
+  recipe["student's network"] = graph_hash(task.student);
+  recipe["teacher's network"] = task.teacher != nullptr ? graph_hash(*task.teacher) : "none";
+  recipe["training data"] = data_hash(task.data);
   recipe["temperature"] = fmt::format("{}", options.temperature);
   recipe["alpha"] = options.alpha ? fmt::format("{}", *options.alpha) : "default";
   recipe["augment"] = options.augment;
@@ -112,7 +112,8 @@ std::map<std::string, std::string> training_recipe(const FineTuneTask& task) {
   recipe["checkpoint-activations"] = options.checkpoint_activations ? "yes" : "no";
   recipe["ema"] = fmt::format("{}", options.ema);
   recipe["freeze-bn"] = options.freeze_bn ? "yes" : "no";
-  recipe["validated"] = task.validate ? "yes" : "no";
+  recipe["evaluation after every epoch"] = task.validate ? "yes" : "no";
+  recipe["classes"] = options.classes ? "yes" : "no";
   return recipe;
 }
 
