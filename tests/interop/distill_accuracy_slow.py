@@ -14,7 +14,8 @@ from prune_accuracy_slow import accuracy_in_onnxruntime, stages, unlabelled, win
 
 TEACHER_TOP1 = 0.763
 SEEDS = (0, 1, 2)
-RECIPE = ("--epochs", 10, "--lr", "5e-3", "--lr-schedule", "cosine", "--augment", "flip,crop")
+RECIPE = ("--epochs", 10, "--lr-schedule", "cosine", "--augment", "flip,crop")
+FRESH = ("--student-width", "50%", "--student-init", "fresh", "--lr", "5e-3", *RECIPE)
 
 
 def distilled(setting, output, *more, data=None):
@@ -35,7 +36,7 @@ def narrow_fresh(setting, checks):
     output = setting.made("narrow.onnx")
     taught, labels = [], []
     for seed in SEEDS:
-        common = ("--student-width", "50%", "--student-init", "fresh", "--seed", seed, *RECIPE)
+        common = (*FRESH, "--seed", seed)
         report = distilled(setting, output, *common)
         taught.append(stages(report)["distilled"][0])
         sizes = report["sizes"]
@@ -52,8 +53,7 @@ def narrow_unlabelled(setting, checks):
     """The same student without any labels."""
     output = setting.made("unlabelled.onnx")
     data = unlabelled(setting.cifar("train", pictures.RESNET_STD))
-    report = distilled(setting, output, "--student-width", "50%", "--student-init", "fresh",
-                       *RECIPE, data=data)
+    report = distilled(setting, output, *FRESH, data=data)
     if report["training"]["labels"]:
         checks.missed.append("labels were used")
     reached = stages(report)["distilled"][0]
@@ -65,7 +65,8 @@ def narrow_unlabelled(setting, checks):
 
 def narrow_inherited(setting, checks):
     """A student of half the width that inherits the teacher's weights, repaired."""
-    report = distilled(setting, setting.made("inherited.onnx"), "--student-width", "50%", *RECIPE)
+    report = distilled(setting, setting.made("inherited.onnx"), "--student-width", "50%", *RECIPE,
+                       "--lr", "2e-3")
     print(f"         start {stages(report)['start'][0]}, {said(report)}")
     checks.expect("top1 inherited", stages(report)["distilled"][0], 0.68)
 
