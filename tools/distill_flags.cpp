@@ -93,7 +93,6 @@ CLI::App* add_distill(CLI::App& app, DistillOptions& options) {
   add_student(*command, options);
   command
       ->add_option("--data", options.data, "Training data; labels are used where there are any")
-      ->required()
       ->type_name("DATA");
   command
       ->add_option("--eval", options.eval,

@@ -218,7 +218,8 @@ TEST_CASE("an interrupted fine-tuning leaves its checkpoint, from which it ends 
     for (const std::string& name : listing(files.folder.path().string())) {
       CAPTURE(name);
       CHECK((name.find("tune.") != std::string::npos || name.find("whole.") != std::string::npos ||
-             name == folder || name == checkpoint));
+             name == folder || name == checkpoint || name == checkpoint + ".previous" ||
+             name == folder + "/lock"));
     }
     // Not by mistake, and not with other options.
     check_refused(run_lathe(kept), 2, {folder, "checkpoint"});
