@@ -11,20 +11,32 @@ namespace {
 struct Local {
   std::map<ValueId, Histogram> histograms;
   std::map<ValueId, ChannelMeans> means;
+  std::map<ValueId, ChannelSums> channels;
 };
+
+// Adds to the sums of values that have an axis; `into` is ChannelMeans or ChannelSums by value.
+template <class Sums>
+void collect_channels(const std::map<ValueId, int64_t>& axes, ValueId id, const at::Tensor& floats,
+                      std::map<ValueId, Sums>& into) {
+  const auto axis = axes.find(id);
+  if (axis == axes.end() || axis->second < 0 || axis->second >= floats.dim()) return;
+  int64_t inner = 1;
+  for (int64_t i = axis->second + 1; i < floats.dim(); ++i) inner *= floats.size(i);
+  into[id].add({floats.data_ptr<float>(), static_cast<size_t>(floats.numel())},
+               floats.size(axis->second), inner);
+}
 
 void collect(const CalibrationTargets& targets, ValueId id, const RuntimeValue& value,
              Local& local) {
-  const auto axis = targets.means.find(id);
   const bool ranged = targets.ranges.contains(id);
-  if (!value.is_tensor() || (!ranged && axis == targets.means.end())) return;
+  if (!value.is_tensor() ||
+      (!ranged && !targets.means.contains(id) && !targets.channels.contains(id)))
+    return;
   const at::Tensor floats = value.tensor.to(at::kFloat).contiguous();
-  const std::span<const float> all(floats.data_ptr<float>(), static_cast<size_t>(floats.numel()));
-  if (ranged) local.histograms[id].add(all);
-  if (axis == targets.means.end() || axis->second >= floats.dim()) return;
-  int64_t inner = 1;
-  for (int64_t i = axis->second + 1; i < floats.dim(); ++i) inner *= floats.size(i);
-  local.means[id].add(all, floats.size(axis->second), inner);
+  if (ranged)
+    local.histograms[id].add({floats.data_ptr<float>(), static_cast<size_t>(floats.numel())});
+  collect_channels(targets.means, id, floats, local.means);
+  collect_channels(targets.channels, id, floats, local.channels);
 }
 
 void refuse_non_finite(const Graph& graph, ValueId id, const Histogram& histogram) {
@@ -60,15 +72,19 @@ Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& t
   Statistics statistics;
   statistics.samples = static_cast<int64_t>(source.count);
   std::map<ValueId, ChannelMeans> means;
+  std::map<ValueId, ChannelSums> channels;
   for (const Local& local : locals) {
     for (const auto& [id, histogram] : local.histograms)
       statistics.values[graph.value(id).name].merge(histogram);
     for (const auto& [id, sums] : local.means) means[id].merge(sums);
+    for (const auto& [id, sums] : local.channels) channels[id].merge(sums);
   }
   for (const ValueId id : targets.ranges)
     refuse_non_finite(graph, id, statistics.values[graph.value(id).name]);
   for (const auto& [id, sums] : means)
     statistics.channel_means[graph.value(id).name] = sums.means();
+  for (const auto& [id, sums] : channels)
+    statistics.channels[graph.value(id).name] = sums.statistics();
   return statistics;
 }
 

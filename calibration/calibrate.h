@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "calibration/channel_means.h"
+#include "calibration/channel_statistics.h"
 #include "calibration/histogram.h"
 #include "run/sample_runner.h"
 
@@ -18,12 +19,19 @@ struct Statistics {
   std::map<std::string, Histogram> values;
   /// Mean of every channel of the values that integer convolutions and products read.
   std::map<std::string, std::vector<double>> channel_means;
+  /// What the channels of values hold that equalization looks at.
+  std::map<std::string, ChannelStatistics> channels;
+  /// Factors that equalize_channels() had scaled the network with before it was calibrated: name of
+  /// a class's first value -> one factor a channel. The other members describe the scaled network.
+  std::map<std::string, std::vector<double>> scales;
 };
 
-/// What to collect: histograms of `ranges`, means along an axis of `means`.
+/// What to collect: histograms of `ranges`; means, and all that there is to know of channels, along
+/// an axis of `means` and `channels`.
 struct CalibrationTargets {
   std::set<ValueId> ranges;
   std::map<ValueId, int64_t> means;
+  std::map<ValueId, int64_t> channels;
 };
 
 /// Runs every sample once and collects the targets' float values of the interpreter's graph, graph

@@ -63,8 +63,16 @@ double divergence(const std::vector<double>& magnitudes, size_t kept, size_t lev
   return sum;
 }
 
-// The finest end of each search: shrinking an end of the range to `fraction` of itself.
-constexpr int kShrinkSteps = 64;
+// Shares of its extreme that an end of the range is shrunk to.
+std::vector<double> shrink_fractions() {
+  constexpr int kSteps = 64;
+  std::vector<double> fractions;
+  for (int step = kSteps; step > 0; --step)
+    fractions.push_back(static_cast<double>(step) / kSteps);
+  // Behind a Sigmoid or SiLU almost all of a side may be worth nothing.
+  for (const int part : {96, 128, 192, 256, 512, 1024}) fractions.push_back(1.0 / part);
+  return fractions;
+}
 
 }  // namespace
 
@@ -137,7 +145,8 @@ Range entropy_range(const Histogram& histogram, const IntegerGrid& grid) {
   return clipped({-threshold, threshold}, histogram);
 }
 
-double quantization_error(const Histogram& histogram, const Range& range, const IntegerGrid& grid) {
+double quantization_error(const Histogram& histogram, const Range& range, const IntegerGrid& grid,
+                          const Response& response) {
   if (histogram.count() == 0) return 0;
   const ScaleZeroPoint chosen = parameters(range, grid);
   const double low = (grid.qmin - chosen.zero_point) * static_cast<double>(chosen.scale);
@@ -150,7 +159,14 @@ double quantization_error(const Histogram& histogram, const Range& range, const 
     if (bins[i] == 0) continue;
     const double center = histogram.bin_center(static_cast<int>(i));
     double error = 0;
-    if (center < low || center > high) {
+    if (response) {
+      const double nearest = std::clamp(std::nearbyint(center / step) * step, low, high);
+      const double off = response(nearest) - response(center);
+      // Where bins are no finer than steps, what a step makes of the number is spread evenly.
+      const double half = response(center + step / 2) - response(center - step / 2);
+      const bool fine = width * 4 < step || center < low || center > high;
+      error = fine ? off * off : half * half / 12.0;
+    } else if (center < low || center > high) {
       const double excess = center < low ? low - center : center - high;
       error = excess * excess;
     } else if (width * 4 < step) {
@@ -165,42 +181,39 @@ double quantization_error(const Histogram& histogram, const Range& range, const 
   return sum / static_cast<double>(histogram.count());
 }
 
-Range mse_range(const Histogram& histogram, const IntegerGrid& grid) {
+Range mse_range(const Histogram& histogram, const IntegerGrid& grid, const Response& response) {
   if (histogram.count() == 0) return {};
   const Range full = min_max_range(histogram);
   Range best = full;
-  double least = quantization_error(histogram, full, grid);
+  double least = quantization_error(histogram, full, grid, response);
   const auto consider = [&](const Range& candidate) {
-    const double error = quantization_error(histogram, candidate, grid);
+    const double error = quantization_error(histogram, candidate, grid, response);
     if (error >= least) return;
     least = error;
     best = candidate;
   };
   // Both ends together first, then each end alone around the best found.
-  for (int step = kShrinkSteps - 1; step > 0; --step) {
-    const double fraction = static_cast<double>(step) / kShrinkSteps;
-    consider({full.min * fraction, full.max * fraction});
-  }
+  const std::vector<double> fractions = shrink_fractions();
+  for (const double fraction : fractions) consider({full.min * fraction, full.max * fraction});
   if (!grid.symmetric) {
-    for (int step = kShrinkSteps; step > 0; --step)
-      consider({best.min, full.max * step / kShrinkSteps});
-    for (int step = kShrinkSteps; step > 0; --step)
-      consider({full.min * step / kShrinkSteps, best.max});
+    for (const double fraction : fractions) consider({best.min, full.max * fraction});
+    for (const double fraction : fractions) consider({full.min * fraction, best.max});
   }
   return best;
 }
 
-ChosenRange choose_range(Observer observer, const Histogram& histogram, const IntegerGrid& grid) {
+ChosenRange choose_range(Observer observer, const Histogram& histogram, const IntegerGrid& grid,
+                         const Response& response) {
   const auto candidate = [&](Observer which) {
     ChosenRange chosen;
     chosen.observer = which;
     switch (which) {
       case Observer::kPercentile: chosen.range = percentile_range(histogram, kPercentile); break;
       case Observer::kEntropy: chosen.range = entropy_range(histogram, grid); break;
-      case Observer::kMse: chosen.range = mse_range(histogram, grid); break;
+      case Observer::kMse: chosen.range = mse_range(histogram, grid, response); break;
       default: chosen.range = min_max_range(histogram); break;
     }
-    chosen.error = quantization_error(histogram, chosen.range, grid);
+    chosen.error = quantization_error(histogram, chosen.range, grid, response);
     return chosen;
   };
   if (observer != Observer::kAuto) return candidate(observer);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -30,6 +31,10 @@ struct IntegerGrid {
   bool symmetric = false;
 };
 
+/// What the value's readers make of a number, where that is known: errors then count behind it.
+/// Empty: the number itself.
+using Response = std::function<double(double)>;
+
 /// Smallest and largest value seen.
 Range min_max_range(const Histogram& histogram);
 /// The range that leaves out (100 - percent) / 2 % of the values on each side (one side only when
@@ -39,11 +44,12 @@ Range percentile_range(const Histogram& histogram, double percent);
 /// quantized form (S. Migacz, "8-bit Inference with TensorRT", GTC 2017).
 Range entropy_range(const Histogram& histogram, const IntegerGrid& grid);
 /// Range of least mean squared quantization error, by search over both ends.
-Range mse_range(const Histogram& histogram, const IntegerGrid& grid);
+Range mse_range(const Histogram& histogram, const IntegerGrid& grid, const Response& response = {});
 
 /// Mean squared error of quantizing the histogram's values with the parameters of `range`:
 /// clipping and rounding. Values within a bin count as spread evenly.
-double quantization_error(const Histogram& histogram, const Range& range, const IntegerGrid& grid);
+double quantization_error(const Histogram& histogram, const Range& range, const IntegerGrid& grid,
+                          const Response& response = {});
 
 struct ChosenRange {
   Range range;
@@ -52,6 +58,7 @@ struct ChosenRange {
 };
 
 /// The range by `observer`. An empty histogram gives {0, 0}.
-ChosenRange choose_range(Observer observer, const Histogram& histogram, const IntegerGrid& grid);
+ChosenRange choose_range(Observer observer, const Histogram& histogram, const IntegerGrid& grid,
+                         const Response& response = {});
 
 }  // namespace lathe

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "calibration/calibrate.h"
@@ -12,6 +13,8 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kSchema = "lathe.statistics";
+constexpr double kSmallestScale = 1e-6;
+constexpr double kLargestScale = 1e6;
 
 // Runs of [first bin, count, count, …]: most bins of most values are empty.
 json sparse_bins(const std::vector<int64_t>& bins) {
@@ -37,6 +40,48 @@ std::vector<int64_t> dense_bins(const json& runs) {
   return bins;
 }
 
+// Members of ChannelStatistics under their names.
+template <class Channels>
+auto named_lists(Channels& channels) {
+  return std::array{std::pair{"min", &channels.min},
+                    std::pair{"max", &channels.max},
+                    std::pair{"mean", &channels.mean},
+                    std::pair{"mean_square", &channels.mean_square},
+                    std::pair{"peak_mean", &channels.peak_mean},
+                    std::pair{"peak_mean_square", &channels.peak_mean_square}};
+}
+
+json channel_rows(const std::map<std::string, ChannelStatistics>& channels) {
+  json rows = json::object();
+  for (const auto& [name, found] : channels)
+    for (const auto& [list, numbers] : named_lists(found)) rows[name][list] = *numbers;
+  return rows;
+}
+
+ChannelStatistics restore_channels(const json& row) {
+  ChannelStatistics found;
+  for (const auto& [list, numbers] : named_lists(found)) {
+    *numbers = row.at(list).get<std::vector<double>>();
+    if (numbers->size() != found.channels())
+      throw bad_input("statistics.channels", "lists of one value's channels differ in length");
+  }
+  return found;
+}
+
+// Members that files of earlier versions do not have.
+void load_equalization(const json& root, Statistics& statistics) {
+  if (const auto rows = root.find("channels"); rows != root.end())
+    for (const auto& [name, row] : rows->items())
+      statistics.channels[name] = restore_channels(row);
+  if (const auto rows = root.find("scales"); rows != root.end())
+    for (const auto& [name, factors] : rows->items()) {
+      statistics.scales[name] = factors.get<std::vector<double>>();
+      for (const double factor : statistics.scales[name])
+        if (!(factor >= kSmallestScale && factor <= kLargestScale))
+          throw bad_input("statistics.scales", "a channel's scale is out of range");
+    }
+}
+
 // The strict reader speaks of flags and profiles, whose errors are the user's usage; these are
 // data.
 json parse_statistics(const std::string& text, const std::string& file) {
@@ -58,11 +103,13 @@ std::string save_statistics(const Statistics& statistics) {
                     {"max", histogram.max()},
                     {"non_finite", histogram.non_finite()},
                     {"bins", sparse_bins(histogram.bins())}};
-  const json file = {{"schema", kSchema},
-                     {"schema_version", "1.0"},
-                     {"samples", statistics.samples},
-                     {"channel_means", statistics.channel_means},
-                     {"values", std::move(values)}};
+  json file = {{"schema", kSchema},
+               {"schema_version", "1.0"},
+               {"samples", statistics.samples},
+               {"channel_means", statistics.channel_means},
+               {"values", std::move(values)}};
+  if (!statistics.channels.empty()) file["channels"] = channel_rows(statistics.channels);
+  if (!statistics.scales.empty()) file["scales"] = statistics.scales;
   return file.dump() + "\n";
 }
 
@@ -84,6 +131,7 @@ Statistics load_statistics(const std::string& text, const std::string& file) {
                              value.at("non_finite").get<int64_t>());
     for (const auto& [name, means] : root.at("channel_means").items())
       statistics.channel_means[name] = means.get<std::vector<double>>();
+    load_equalization(root, statistics);
     return statistics;
   } catch (const json::exception& error) {
     throw bad_input("statistics.malformed",

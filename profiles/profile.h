@@ -21,7 +21,9 @@ struct TensorFormat {
   DType dtype = DType::kUInt8;  // uint8, int8, uint16, int16, uint4, int4
   bool symmetric = false;       // zero point 0
   bool per_channel = false;     // weights only
-  bool reduce_range = false;    // one bit less, where sums of products saturate (maddubs)
+  /// Weights: one bit less in every layer. Where the CPU's int8 is maddubs, channels whose sums of
+  /// products can saturate get up to one bit less without being told.
+  bool reduce_range = false;
   bool operator==(const TensorFormat&) const = default;
 };
 
@@ -31,6 +33,8 @@ struct PrecisionConfig {
   TensorFormat activations;
   std::optional<TensorFormat> weights;  // absent: an op without weights
   DType bias = DType::kInt32;
+  /// Scales are powers of two: the device rescales with shifts.
+  bool power_of_two = false;
 };
 
 struct PrecisionRules {

@@ -37,6 +37,7 @@ PrecisionConfig read_config(JsonReader reader, std::string name) {
   config.activations = read_format(reader.object("activations"), false);
   if (auto weights = reader.object_if("weights")) config.weights = read_format(*weights, true);
   if (reader.has("bias")) config.bias = read_dtype(reader, "bias", {"int32", "float"});
+  config.power_of_two = reader.boolean_or("power_of_two", false);
   reader.finish();
   return config;
 }

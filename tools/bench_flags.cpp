@@ -146,10 +146,8 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
                     "Compare with a baseline of another host or setting all the same");
   command->add_option("--data", options.data, "Data for inputs and accuracy (default: random)")
       ->type_name("DATA");
-  command
-      ->add_option("--metric", options.metric,
-                   "Accuracy metric (default: top1 with labels, agreement without)")
-      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_metric_flag(*command, options.metric,
+                  "Accuracy metric (default: top1 with labels, agreement without)");
   command->add_option("--samples", options.samples, "Samples for accuracy at most; 0 = all")
       ->check(CLI::Range(int64_t{0}, kMostIterations))
       ->capture_default_str();

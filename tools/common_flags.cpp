@@ -39,6 +39,26 @@ void add_common(CLI::App& command, CommonOptions& common, bool writes) {
                    "Open external data behind symbolic links");
 }
 
+void add_metric_flag(CLI::App& command, std::string& metric, const std::string& help) {
+  command.add_option("--metric", metric, help)
+      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+}
+
+void add_node_flags(CLI::App& command, std::vector<std::string>& include,
+                    const std::string& include_help, std::vector<std::string>& exclude,
+                    const std::string& exclude_help) {
+  const auto add = [&](const char* flag, std::vector<std::string>& globs, const std::string& help) {
+    command.add_option(flag, globs, help)->type_name("GLOB")->expected(1)->take_all();
+  };
+  add("--include", include, include_help);
+  add("--exclude", exclude, exclude_help);
+}
+
+void add_opset_limit(CLI::App& command, std::optional<int64_t>& opset) {
+  command.add_option("--opset", opset, "Opset of the output at most")
+      ->check(CLI::Range(int64_t{7}, int64_t{25}));
+}
+
 void add_model_flags(CLI::App& command, CommonOptions& common) {
   command
       .add_option("--input-shape", common.input_shapes,

@@ -28,18 +28,9 @@ void add_student(CLI::App& command, DistillOptions& options) {
                   "fresh (drawn by --seed, with BatchNormalization while training)")
       ->check(CLI::IsMember({"inherited", "fresh"}))
       ->capture_default_str();
-  command
-      .add_option("--include", options.include,
-                  "Make only these nodes separable or integer (name or op:TYPE)")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all();
-  command
-      .add_option("--exclude", options.exclude,
-                  "Leave these nodes as they are (name or op:TYPE)")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all();
+  add_node_flags(command, options.include,
+                 "Make only these nodes separable or integer (name or op:TYPE)", options.exclude,
+                 "Leave these nodes as they are (name or op:TYPE)");
 }
 
 void add_loss(CLI::App& command, DistillOptions& options) {
@@ -98,11 +89,9 @@ CLI::App* add_distill(CLI::App& app, DistillOptions& options) {
       ->add_option("--eval", options.eval,
                    "Evaluate after every epoch on this data; the best epoch is written")
       ->type_name("DATA");
-  command
-      ->add_option("--metric", options.metric,
-                   "Metric of --eval (default: top1 with labels; without them agreement with the "
-                   "teacher, of outputs that are no scores mse)")
-      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_metric_flag(*command, options.metric,
+                  "Metric of --eval (default: top1 with labels; without them agreement with the "
+                  "teacher, of outputs that are no scores mse)");
   command
       ->add_option("--max-drop", options.max_drop,
                    "Most that the student may fall below the teacher (else code 4)")
@@ -125,8 +114,7 @@ CLI::App* add_distill(CLI::App& app, DistillOptions& options) {
   command->add_flag("--keep-sparsity", options.keep_sparsity,
                     "Weights of the student that are zero stay zero");
   add_integers(*command, options);
-  command->add_option("--opset", options.opset, "Opset of the output at most")
-      ->check(CLI::Range(int64_t{7}, int64_t{25}));
+  add_opset_limit(*command, options.opset);
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);

@@ -31,6 +31,14 @@ void add_export_flag(CLI::App& command, CommonOptions& common);
 /// "--epochs".
 void add_training_flags(CLI::App& command, TrainingOptions& options, const char* epochs_flag);
 
+/// --metric with the names of all metrics, --include and --exclude with selectors of nodes, and
+/// --opset as the newest that may be written.
+void add_metric_flag(CLI::App& command, std::string& metric, const std::string& help);
+void add_node_flags(CLI::App& command, std::vector<std::string>& include,
+                    const std::string& include_help, std::vector<std::string>& exclude,
+                    const std::string& exclude_help);
+void add_opset_limit(CLI::App& command, std::optional<int64_t>& opset);
+
 /// The flags of every subcommand that reads a model.
 void add_model_flags(CLI::App& command, CommonOptions& common);
 

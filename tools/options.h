@@ -41,13 +41,16 @@ struct QuantizeOptions {
   std::string data;
   std::string mode = "static";
   std::string observer = "auto";
-  std::string effort = "fast";
+  std::string effort = "balanced";  // fast | balanced | best
   std::optional<int64_t> samples;  // nullopt: 256, of random data 16
   std::string statistics;
   std::string eval;
   std::string metric;    // empty: top1 with labels, agreement without
   std::string max_drop;  // quantity: "1%"
+  std::string eval_command;  // its last number is the metric
+  std::string format = "qdq";  // qdq | qoperator
   std::string weight_granularity = "channel";
+  int64_t weight_bits = 8;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::optional<int64_t> opset;
@@ -155,6 +158,7 @@ struct CompareOptionsCli {
   std::optional<double> tolerance;
   std::optional<double> min_sqnr;
   std::string metric;
+  std::string arithmetic;  // of the device: "maddubs"; empty: exact integers
 };
 
 struct BenchOptions {

@@ -31,15 +31,8 @@ void add_what(CLI::App& command, PruneOptions& options) {
                   "Keep multiples of so many channels; auto: of the profile's vectors")
       ->type_name("1|auto|N")
       ->capture_default_str();
-  command
-      .add_option("--include", options.include, "Prune only these nodes (name or op:TYPE)")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all();
-  command.add_option("--exclude", options.exclude, "Leave these nodes whole (name or op:TYPE)")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all();
+  add_node_flags(command, options.include, "Prune only these nodes (name or op:TYPE)",
+                 options.exclude, "Leave these nodes whole (name or op:TYPE)");
 }
 
 void add_quality(CLI::App& command, PruneOptions& options) {
@@ -58,10 +51,8 @@ void add_quality(CLI::App& command, PruneOptions& options) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command.add_option("--eval", options.eval, "Evaluate every stage on this data")
       ->type_name("DATA");
-  command
-      .add_option("--metric", options.metric,
-                  "Metric of --eval (default: top1 with labels, agreement without)")
-      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_metric_flag(command, options.metric,
+                  "Metric of --eval (default: top1 with labels, agreement without)");
   command
       .add_option("--max-drop", options.max_drop,
                   "Most that the metric may fall: a gate (code 4); without --sparsity and --budget "
@@ -92,8 +83,7 @@ CLI::App* add_prune(CLI::App& app, PruneOptions& options) {
   add_what(*command, options);
   add_quality(*command, options);
   add_training_flags(*command, options.training, "--finetune-epochs");
-  command->add_option("--opset", options.opset, "Opset of the output at most")
-      ->check(CLI::Range(int64_t{7}, int64_t{25}));
+  add_opset_limit(*command, options.opset);
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);

@@ -11,15 +11,18 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
                    "or 'random'")
       ->type_name("DATA");
   command->add_option("--mode", options.mode, "What becomes integer, and when")
-      ->check(CLI::IsMember({"static"}))
+      ->check(CLI::IsMember({"static", "dynamic", "weight-only", "float16", "auto"}))
       ->capture_default_str();
   command
       ->add_option("--observer", options.observer,
                    "How ranges are chosen; auto takes the least measured error per value")
       ->check(CLI::IsMember({"auto", "minmax", "percentile", "entropy", "mse"}))
       ->capture_default_str();
-  command->add_option("--effort", options.effort, "How hard to try")
-      ->check(CLI::IsMember({"fast"}))
+  command
+      ->add_option("--effort", options.effort,
+                   "fast: ranges alone; balanced: also equalization, compensated rounding and biases; "
+                   "best: also learned rounding")
+      ->check(CLI::IsMember({"fast", "balanced", "best"}))
       ->capture_default_str();
   command
       ->add_option("--samples", options.samples,
@@ -31,27 +34,35 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->type_name("FILE");
   command->add_option("--eval", options.eval, "Evaluate float and int8 model on this data")
       ->type_name("DATA");
-  command
-      ->add_option("--metric", options.metric,
-                   "Metric of --eval (default: top1 with labels, agreement without)")
-      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_metric_flag(*command, options.metric,
+                  "Metric of --eval (default: top1 with labels, agreement without)");
   command
       ->add_option("--max-drop", options.max_drop,
-                   "End with code 4 when the metric falls by more (points, or share)")
+                   "Give the fewest layers back to float until the metric falls by no more "
+                   "(points, or share); code 4 when that cannot be reached")
       ->type_name("QUANTITY");
+  command
+      ->add_option("--eval-command", options.eval_command,
+                   "Your own metric: a shell command that gets the model's path as last argument; "
+                   "the last number that it prints is the metric, more is better")
+      ->type_name("COMMAND");
   command->add_option("--weight-granularity", options.weight_granularity, "Scales of weights")
       ->check(CLI::IsMember({"channel", "tensor"}))
       ->capture_default_str();
-  command->add_option("--include", options.include, "Quantize only these nodes (name or op:TYPE)")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all();
-  command->add_option("--exclude", options.exclude, "Leave these nodes in float (name or op:TYPE)")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all();
-  command->add_option("--opset", options.opset, "Opset of the output at most")
-      ->check(CLI::Range(int64_t{7}, int64_t{25}));
+  command
+      ->add_option("--weight-bits", options.weight_bits,
+                   "Bits of a weight in --mode weight-only; 4 bits share scales in blocks of 32")
+      ->check(CLI::IsMember({8, 4}))
+      ->capture_default_str();
+  command
+      ->add_option("--format", options.format,
+                   "qdq: float ops between QuantizeLinear and DequantizeLinear; qoperator: QLinear "
+                   "ops, as older runtimes read them")
+      ->check(CLI::IsMember({"qdq", "qoperator"}))
+      ->capture_default_str();
+  add_node_flags(*command, options.include, "Quantize only these nodes (name or op:TYPE)",
+                 options.exclude, "Leave these nodes in float (name or op:TYPE)");
+  add_opset_limit(*command, options.opset);
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);

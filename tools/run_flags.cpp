@@ -37,8 +37,13 @@ CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--min-sqnr", options.min_sqnr,
                       "End with code 4 when an output's SQNR in dB is smaller");
-  command->add_option("--metric", options.metric, "Metric of both models on the data's labels")
-      ->check(CLI::IsMember({"top1", "top5", "mse", "mae", "miou", "agreement", "sqnr"}));
+  add_metric_flag(*command, options.metric, "Metric of both models on the data's labels");
+  command
+      ->add_option("--arithmetic", options.arithmetic,
+                   "Integer arithmetic of the device: exact (vnni), with sums of two products "
+                   "saturating at 16 bits (maddubs), or with powers of two for scales and halves "
+                   "rounded up (power-of-two)")
+      ->check(CLI::IsMember({"vnni", "maddubs", "power-of-two"}));
   add_model_flags(*command, options.common);
   add_common(*command, options.common, false);
   return command;

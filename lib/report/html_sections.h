@@ -28,6 +28,10 @@ std::string html_plan(const nlohmann::json& report);
 std::string html_verification(const nlohmann::json& report);
 std::string html_steps(const nlohmann::json& report);
 
+// html_quantize.cpp: of quantize, what it measured of layers and values; it calls the one below.
+std::string html_quantize(const nlohmann::json& report);
+std::string html_ranges(const nlohmann::json& report);  // html_quantize_ranges.cpp
+
 // html_prune.cpp: of prune, all its sections; it calls the two below.
 std::string html_prune(const nlohmann::json& report);
 std::string html_sensitivity(const nlohmann::json& report);  // html_sensitivity.cpp

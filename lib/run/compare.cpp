@@ -147,7 +147,9 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
       const std::string& name = a.value(id).name;
       if (value.is_tensor() && layers.contains(name)) kept.emplace(name, value.tensor);
     };
+    run.compute = options.reference_compute;
     const std::vector<RuntimeValue> wanted = reference.run(inputs, run);
+    run.compute = options.candidate_compute;
     run.on_value = [&](ValueId id, RuntimeValue& value) {
       const auto it = kept.find(b.value(id).name);
       if (it == kept.end() || !value.is_tensor()) return;

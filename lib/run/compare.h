@@ -45,6 +45,9 @@ struct CompareOptions {
   /// Metrics of both models on the first output; labels by sample (empty: no labels).
   std::vector<Metric> metrics;
   std::function<std::vector<int64_t>(size_t sample)> labels;
+  /// RunOptions::compute of the two runs: a device's arithmetic in place of the exact one.
+  decltype(RunOptions::compute) reference_compute;
+  decltype(RunOptions::compute) candidate_compute;
 };
 
 struct MetricPair {

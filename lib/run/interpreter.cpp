@@ -9,7 +9,7 @@
 #include <optional>
 #include <set>
 
-#include "evaluate/evaluate.h"
+#include "evaluate/opaque_ops.h"
 #include "ir/error.h"
 #include "run/control_flow.h"
 #include "run/foreign_errors.h"
@@ -21,7 +21,7 @@ namespace {
 
 bool is_runnable(const Node& node) {
   return is_control_flow(node.kind) || is_sequence_op(node.kind) || is_string_op(node.kind) ||
-         evaluate_function(node.kind) != nullptr;
+         evaluate_function(node) != nullptr;
 }
 
 void collect_unsupported(const Graph& graph, std::set<std::string>& names) {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "evaluate/evaluate.h"
+#include "evaluate/opaque_ops.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 
@@ -29,7 +29,7 @@ at::Tensor to_storage(at::Tensor tensor, DType dtype) {
 }  // namespace
 
 std::vector<RuntimeValue> call_op(const Node& node, std::span<const RuntimeValue> inputs) {
-  const Evaluate evaluate = evaluate_function(node.kind);
+  const Evaluate evaluate = evaluate_function(node);
   if (evaluate == nullptr)
     throw bad_input(
         "run.unsupported_op",
@@ -44,7 +44,7 @@ std::vector<RuntimeValue> call_op(const Node& node, std::span<const RuntimeValue
     tensors.push_back(is_half(input.dtype) ? input.tensor.to(at::kFloat) : input.tensor);
     dtypes.push_back(input.dtype);
   }
-  const TypeRule rule = op_row(node.kind).type;
+  const TypeRule rule = node.kind == OpKind::kOpaque ? nullptr : op_row(node.kind).type;
   std::vector<DType> output_dtypes;
   for (size_t i = 0; i < node.outputs.size(); ++i)
     output_dtypes.push_back(rule != nullptr  ? rule(node, dtypes, i)

@@ -93,7 +93,7 @@ void LayerRepair::walk(const RepairTarget& target, const std::vector<ValueId>& w
       const at::Tensor x = to_doubles(part_of(rows, begin, held));
       const at::Tensor y = to_doubles(part_of(wanted, begin, held));
       if (x.size(0) != y.size(0))
-        throw bad_input("prune.shapes", "the pruned layer computes another shape");
+        throw bad_input("layers.shapes", "the pruned layer computes another shape");
       if (x.size(0) > 0) take(x, y, held);
     }
     rows.assign(std::min(portion, targets_.samples() - end), {});
@@ -180,7 +180,6 @@ void LayerRepair::shift(const RepairTarget& target, RepairRow& row) {
   const double after = before - sums.square().sum().item<double>() / static_cast<double>(count);
   set_errors(row, count, square, before, after);
   add_to_bias(graph_, layer, sums / static_cast<double>(count));
-  run_.forget(graph_.node(layer.node).output(0));
 }
 
 }  // namespace lathe

@@ -6,9 +6,10 @@
 #include <functional>
 #include <vector>
 
-#include "prune/normal_equations.h"
+#include "layers/layer_outputs.h"
+#include "layers/normal_equations.h"
 #include "prune/repair_targets.h"
-#include "prune/staged_run.h"
+#include "layers/staged_run.h"
 
 namespace lathe {
 

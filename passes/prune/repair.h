@@ -38,10 +38,6 @@ struct RepairOptions {
   std::function<void(size_t done, size_t all)> progress;
 };
 
-/// One sample in eight is fitted to in no layer: a fit to few samples would seem better than it is,
-/// in its own layer and in all that follow. With fewer than eight samples none is held out.
-constexpr bool is_held_out(size_t sample) { return sample % 8 == 7; }
-
 enum class RepairMethod : uint8_t { kLeastSquares, kBias, kStatistics, kNone };
 
 /// One layer. Errors are squared errors of its outputs against what they should be, relative to its

@@ -85,15 +85,7 @@ std::vector<at::Tensor> RepairTargets::outputs(const RepairTarget& target, size_
 }
 
 SampleSource RepairTargets::without_carry(const SampleSource& source) const {
-  if (carried_.empty()) return source;
-  SampleSource plain;
-  plain.count = source.count;
-  plain.sample = [this, &source](size_t sample) {
-    std::vector<Tensor> inputs = source.sample(sample);
-    for (const auto& [input, tensor] : carried_[sample]) inputs[input] = tensor;
-    return inputs;
-  };
-  return plain;
+  return lathe::without_carry(source, carried_);
 }
 
 }  // namespace lathe

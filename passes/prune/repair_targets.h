@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "layers/layer_outputs.h"
 #include "prune/repair.h"
 #include "prune/repair_layer.h"
 
@@ -49,7 +50,7 @@ class RepairTargets {
   uint64_t seed_;
   std::vector<std::vector<at::Tensor>> rows_;      // by target, sample
   std::vector<std::vector<int64_t>> places_;       // positions there are, by target, sample
-  std::vector<std::map<size_t, Tensor>> carried_;  // by sample: input -> value
+  CarriedInputs carried_;
 };
 
 }  // namespace lathe

@@ -33,6 +33,11 @@ struct IntegerRules {
   std::set<OpKind> moves;
   /// nullopt-like: empty = every node. False: the node stays float ("excluded by name").
   std::function<bool(const Node&)> selected;
+  /// Products of neighbours are added in saturating 16 bits (quantize/saturation.h): where that can
+  /// happen, a channel's int8 weights get up to one bit less.
+  bool pair_sums_saturate = false;
+  /// Scales are powers of two (quantize/power_of_two.h).
+  bool power_of_two = false;
 };
 
 /// How a node takes part.

@@ -2,6 +2,10 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 #include "run/threads.h"
 
 namespace lathe {
@@ -65,6 +69,22 @@ void BatchLoader::work() {
     ready_ = std::move(batch);
     failure_ = failure;
     changed_.notify_all();
+  }
+}
+
+void for_each_batch(const TrainingData& data, size_t batch,
+                    const std::function<void(const Batch&)>& work) {
+  BatchLoader loader([&](int64_t step) {
+    const size_t first = static_cast<size_t>(step) * batch;
+    std::vector<size_t> samples(std::min(batch, data.count - first));
+    std::iota(samples.begin(), samples.end(), first);
+    return make_batch(data, samples);
+  });
+  for (size_t first = 0; first < data.count; first += batch) {
+    const auto step = static_cast<int64_t>(first / batch);
+    const Batch samples = loader.take(step);
+    if (first + batch < data.count) loader.prefetch(step + 1);
+    work(samples);
   }
 }
 

@@ -42,4 +42,8 @@ class BatchLoader {
   std::thread thread_;  // last: it uses the others
 };
 
+/// All samples in their order, `batch` at a time (the last one has what is left).
+void for_each_batch(const TrainingData& data, size_t batch,
+                    const std::function<void(const Batch&)>& work);
+
 }  // namespace lathe

@@ -14,6 +14,18 @@ bool is_bad(const at::Tensor& tensor) {
   return tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>();
 }
 
+GradientPath path_to_parameters(const TrainableGraph& graph) {
+  std::vector<ValueId> constants;
+  for (const Parameter& parameter : graph.parameters()) constants.push_back(parameter.value);
+  return trace_gradients(graph.graph(), graph.outputs(), constants);
+}
+
+std::string last_stop(const TrainableGraph& graph, const GradientPath& path) {
+  const Node& node = graph.graph().node(path.stops.back());
+  return fmt::format("node {} ({})", escape_untrusted(node.name),
+                     escape_untrusted(node.type_name()));
+}
+
 }  // namespace
 
 // Runs the graph even for a bad input: nodes may want to hear of other processes.
@@ -34,17 +46,18 @@ FirstBad first_not_finite(TrainableGraph& graph, const Batch& batch) {
 }
 
 Error no_gradient(const TrainableGraph& graph) {
-  std::vector<ValueId> constants;
-  for (const Parameter& parameter : graph.parameters()) constants.push_back(parameter.value);
-  const GradientPath path = trace_gradients(graph.graph(), graph.graph().outputs(), constants);
-  std::string where;
-  if (!path.stops.empty()) {
-    const Node& node = graph.graph().node(path.stops.back());
-    where = fmt::format("node {} ({})", escape_untrusted(node.name),
-                        escape_untrusted(node.type_name()));
-  }
-  return bad_input("train.no_gradient", "the loss gives no parameter a gradient", where,
+  const GradientPath path = path_to_parameters(graph);
+  return bad_input("train.no_gradient", "the loss gives no parameter a gradient",
+                   path.stops.empty() ? "" : last_stop(graph, path),
                    "an op without derivative stands between them: train on a value before it");
+}
+
+std::string untrained_parameters(const TrainableGraph& graph) {
+  const GradientPath path = path_to_parameters(graph);
+  if (path.stops.empty() || path.unreached.empty()) return {};
+  if (path.unreached.size() == graph.parameters().size()) throw no_gradient(graph);
+  return fmt::format("{} of {} parameters are not trained: {} has no derivative",
+                     path.unreached.size(), graph.parameters().size(), last_stop(graph, path));
 }
 
 }  // namespace lathe

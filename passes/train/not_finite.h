@@ -21,4 +21,8 @@ FirstBad first_not_finite(TrainableGraph& graph, const Batch& batch);
 /// For a loss that gives no parameter a gradient: exit 3, the op without derivative named.
 Error no_gradient(const TrainableGraph& graph);
 
+/// "3 of 8 parameters are not trained: node Round_4 (Round) has no derivative"; empty: all are.
+/// Autograd gives such parameters zeros, which say nothing. Throws no_gradient() when they are all.
+std::string untrained_parameters(const TrainableGraph& graph);
+
 }  // namespace lathe

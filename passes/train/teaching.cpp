@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -289,24 +288,17 @@ class Maker {
 
   // In an order of its own, so that a sample's outputs are the same bits after a resume.
   void fill_cache(size_t outputs) {
-    const auto batch = static_cast<size_t>(std::max<int64_t>(options_.batch, 1));
     const TrainingData data = plain_data();
-    BatchLoader loader([&](int64_t step) {
-      const size_t first = static_cast<size_t>(step) * batch;
-      std::vector<size_t> samples(std::min(batch, data.count - first));
-      std::iota(samples.begin(), samples.end(), first);
-      return make_batch(data, samples);
-    });
     std::vector<std::vector<at::Tensor>> parts(outputs);
-    for (size_t first = 0; first < data.count; first += batch) {
-      const auto step = static_cast<int64_t>(first / batch);
-      const Batch samples = loader.take(step);
-      if (first + batch < data.count) loader.prefetch(step + 1);
-      const std::vector<at::Tensor> found = asked(samples);
-      require_finite(found, samples.samples);
-      for (size_t i = 0; i < outputs; ++i) parts[i].push_back(found[i].clone());
-      if (options_.progress) options_.progress(first + samples.samples.size(), data.count);
-    }
+    size_t done = 0;
+    for_each_batch(data, static_cast<size_t>(std::max<int64_t>(options_.batch, 1)),
+                   [&](const Batch& batch) {
+                     const std::vector<at::Tensor> found = asked(batch);
+                     require_finite(found, batch.samples);
+                     for (size_t i = 0; i < outputs; ++i) parts[i].push_back(found[i].clone());
+                     done += batch.samples.size();
+                     if (options_.progress) options_.progress(done, data.count);
+                   });
     try {
       for (const std::vector<at::Tensor>& part : parts) lessons_->cache.push_back(at::cat(part));
     } catch (...) {

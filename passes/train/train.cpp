@@ -52,6 +52,7 @@ class Run {
                                            : options.batch)) {}
 
   TrainResult train() {
+    const std::string untrained = untrained_parameters(graph_);
     if (others_ != nullptr) require_same(*others_, full_recipe(options_, data_.count));
     if (begins_from_checkpoint())
       resume();
@@ -76,6 +77,7 @@ class Run {
       throw;
     }
     result().steps = position_.step;
+    result().untrained = untrained;
     return std::move(result());
   }
 

@@ -101,6 +101,7 @@ struct TrainResult {
   std::vector<EpochRecord> epochs;
   int64_t steps = 0;
   bool stopped_early = false;
+  std::string untrained;  // parameters behind an op without derivative, in words; empty: none
   /// With `validate`: the best epoch (from 0) and TrainableGraph::state() after it.
   std::optional<int64_t> best_epoch;
   std::map<std::string, Tensor> best;

@@ -83,6 +83,8 @@ class TrainableGraph {
   /// The graph with separated constants and their first values; ids of nodes and values are those
   /// of the graph that was given.
   const Graph& graph() const { return graph_; }
+  /// What forward() returns.
+  const std::vector<ValueId>& outputs() const { return options_.outputs; }
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
   /// nullptr when the constant is not trained.

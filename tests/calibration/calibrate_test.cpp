@@ -1,5 +1,6 @@
 #include "calibration/calibrate.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -43,6 +44,7 @@ CalibrationTargets targets_of(const Graph& graph) {
   CalibrationTargets targets;
   for (const char* name : {"x", "c", "y"}) targets.ranges.insert(graph.find_value(name));
   targets.means[graph.find_value("x")] = 1;
+  targets.channels[graph.find_value("y")] = 1;
   return targets;
 }
 
@@ -71,6 +73,11 @@ TEST_CASE("calibration collects what a plain loop over the samples finds") {
   REQUIRE(statistics.channel_means.size() == 1);
   for (size_t c = 0; c < 2; ++c)
     CHECK(statistics.channel_means.at("x")[c] == doctest::Approx(means[c]).epsilon(1e-6));
+  REQUIRE(statistics.channels.size() == 1);
+  const ChannelStatistics& channels = statistics.channels.at("y");
+  REQUIRE(channels.channels() == 3);
+  CHECK(*std::max_element(channels.max.begin(), channels.max.end()) == y.max());
+  CHECK(channels.min == std::vector<double>{0, 0, 0});
 }
 
 TEST_CASE("calibration is the same to the byte for any number of threads") {

@@ -111,4 +111,31 @@ TEST_CASE("damaged statistics files end with exit 3") {
   CHECK(refused(std::string(100000, '[')) != "");
 }
 
+TEST_CASE("channels and scales come back; files without them load") {
+  Statistics saved = example();
+  ChannelSums sums;
+  sums.add(std::vector<float>{0.1f, -3, 1e-20f, 7}, 2, 2);
+  saved.channels["x"] = sums.statistics();
+  saved.scales["y"] = {0.5, 1, 3.7};
+  const Statistics loaded = load_statistics(save_statistics(saved), "s.json");
+  CHECK((loaded.channels == saved.channels));
+  CHECK((loaded.scales == saved.scales));
+  const Statistics old = load_statistics(kSmall, "s.json");
+  CHECK(old.channels.empty());
+  CHECK(old.scales.empty());
+}
+
+TEST_CASE("damaged channels and scales are refused") {
+  Statistics saved = example();
+  ChannelSums sums;
+  sums.add(std::vector<float>{1, 2}, 2, 1);
+  saved.channels["x"] = sums.statistics();
+  saved.scales["y"] = {0.5};
+  const std::string text = save_statistics(saved);
+  CHECK_FALSE(refused(replaced(text, R"("max":[1.0,2.0])", R"("max":[1.0])")).empty());
+  CHECK_FALSE(refused(replaced(text, R"("max":[1.0,2.0])", R"("max":[1.0,"2"])")).empty());
+  for (const char* scale : {"0.0", "-1.0", "1e300", "null"})
+    CHECK_FALSE(refused(replaced(text, "[0.5]", "[" + std::string(scale) + "]")).empty());
+}
+
 }  // namespace lathe

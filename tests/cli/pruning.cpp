@@ -61,6 +61,12 @@ bool has_weight(const onnx::NodeProto& node) {
 
 }  // namespace
 
+std::vector<std::string> joined(std::vector<std::string> words,
+                                const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
 std::string draw_glyphs(const Folder& folder, const std::string& name, int count, int seed,
                         bool labels) {
   const std::string path = (folder.path() / (name + ".npz")).string();

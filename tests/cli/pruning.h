@@ -14,6 +14,9 @@
 
 namespace lathe {
 
+std::vector<std::string> joined(std::vector<std::string> words,
+                                const std::vector<std::string>& more);
+
 /// The repository's own network, 8 groups of 16 to 144 channels and a classifier.
 inline const std::string kGlyphsModel = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
 

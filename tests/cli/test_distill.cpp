@@ -10,12 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<std::string> joined(std::vector<std::string> words,
-                                const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
 struct DistillFiles : PruneFiles {
   CliResult distill(const std::string& out, const std::vector<std::string>& more) const {
     return run_lathe(joined({"distill", "--teacher", kGlyphsModel, "-o", at(out), "--latency",

@@ -18,12 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<std::string> joined(std::vector<std::string> words,
-                                const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
 // 32 steps an epoch of a narrow student, a checkpoint after each.
 std::vector<std::string> training(const PruneFiles& files, const std::string& data,
                                   const std::string& out, const std::string& epochs = "10") {

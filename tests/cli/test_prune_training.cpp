@@ -23,12 +23,6 @@ const json& stage(const json& report, const std::string& name) {
   throw std::runtime_error("no stage " + name);
 }
 
-std::vector<std::string> joined(std::vector<std::string> words,
-                                const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
 void add_weight(onnx::GraphProto& graph, const std::string& name,
                 std::initializer_list<int64_t> dims) {
   onnx::TensorProto& tensor = add_initializer(graph, name, {});

@@ -65,7 +65,8 @@ def make_pages(binary, model, folder):
     lathe(binary, "bench", model, made("q.onnx"), *quick, "--batch", "1,4", "--engine",
           "interpreter,torchscript", "--gate", "size <= 1GB", "--html", made("sweep.html"))
     return {
-        "quantize": ([], {"plan", "models"}),
+        "quantize": (["Loss along the network"],
+                     {"plan", "models", "diagnosis", "noise", "ranges"}),
         "compile": ([], {"verification"}),
         "bench": (["Distribution of latency", "Time against the baseline",
                    "Ratio of each pair of blocks"],

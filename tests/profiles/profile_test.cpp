@@ -72,7 +72,10 @@ TEST_CASE("the eleven shipped profiles load and are complete") {
     REQUIRE(!conv.empty());
     REQUIRE(conv[0]->weights);
     CHECK(conv[0]->weights->symmetric);
-    CHECK(conv[0]->weights->per_channel);
+    // ESP-DL has one scale a tensor on the ESP32.
+    CHECK(conv[0]->weights->per_channel == (name != "esp32"));
+    CHECK(conv[0]->power_of_two == (name == "esp32"));
+    CHECK((conv[0]->activations.symmetric || !conv[0]->power_of_two));
     CHECK(allowed_configs(profile, OpKind::kSoftmax).empty());
     CHECK(profile.precision.pass_through.contains(OpKind::kMaxPool));
     // No op may be both quantized anew and passed through.
@@ -87,7 +90,8 @@ TEST_CASE("extends merges key by key") {
   CHECK(plain.cpu.int8 == "maddubs");
   CHECK(vnni.cpu.int8 == "vnni");
   CHECK(vnni.cpu.arch == "x86_64");
-  CHECK(plain.precision.configs.at("u8s8").weights->reduce_range);
+  // Where sums can saturate is found layer by layer; no profile takes a bit from all of them.
+  CHECK(!plain.precision.configs.at("u8s8").weights->reduce_range);
   CHECK(!vnni.precision.configs.at("u8s8").weights->reduce_range);
   CHECK(vnni.precision.configs.at("u8s8").activations.dtype == DType::kUInt8);
   CHECK(vnni.precision.configs.at("u8s8").bias == DType::kInt32);
@@ -131,6 +135,16 @@ TEST_CASE("own profiles extend shipped and sibling ones") {
   CHECK(allowed_configs(profile, OpKind::kMul).empty());
   CHECK(!allowed_configs(profile, OpKind::kAdd).empty());
   CHECK(load_profile(board).name == "board");
+}
+
+TEST_CASE("own profiles say powers of two and one bit less") {
+  const Folder folder;
+  const Profile profile = load_profile(folder.write("p.json", R"({"extends":"x86-64",
+"precision":{"configs":{"u8s8":{"power_of_two":true,"weights":{"reduce_range":true}}}}})"));
+  CHECK(profile.precision.configs.at("u8s8").power_of_two);
+  CHECK(profile.precision.configs.at("u8s8").weights->reduce_range);
+  CHECK(!profile.precision.configs.at("u8").power_of_two);
+  CHECK(!load_profile("x86-64").precision.configs.at("u8s8").power_of_two);
 }
 
 TEST_CASE("extends is bounded") {
@@ -179,6 +193,10 @@ TEST_CASE("wrong values name file, pointer, range and nearest") {
   CHECK(
       contains(error(R"({"precision":{"weight_only_bits":[3]}})"), "/precision/weight_only_bits"));
   CHECK(contains(error(R"({"precision":{"weight_only_bits":[5]}})"), "expected 4 or 8"));
+  CHECK(contains(error(R"({"precision":{"configs":{"u8s8":{"power_of_two":1}}}})"),
+                 "/precision/configs/u8s8/power_of_two"));
+  CHECK(contains(error(R"({"precision":{"configs":{"u8s8":{"power_of_too":true}}}})"),
+                 "did you mean power_of_two?"));
   CHECK(contains(error(R"({"runtime":{"max_opset":0}})"), "/runtime/max_opset"));
   CHECK(contains(error(R"({"execution":{"batch_default":100,"batch_max":10}})"),
                  "at least batch_default"));

@@ -4,10 +4,11 @@
 
 #include "ir/error.h"
 #include "ir/verify.h"
+#include "layers/layer_outputs.h"
+#include "layers/normal_equations.h"
 #include "onnx/text_form.h"
 #include "ops/op_row.h"
 #include "prune/element_masks.h"
-#include "prune/normal_equations.h"
 #include "prune/prune_plan.h"
 #include "prune/repair_layer.h"
 #include "run/interpreter.h"

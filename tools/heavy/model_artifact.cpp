@@ -12,11 +12,16 @@
 
 namespace lathe {
 
-void require_onnx_name(const std::string& output) {
-  const std::string extension = std::filesystem::path(output).extension().string();
+std::vector<std::string> planned_files(const CommonOptions& common) {
+  const std::string extension = std::filesystem::path(common.output).extension().string();
   if (extension == ".pt" || extension == ".pth" || extension == ".ptl")
-    throw bad_usage("usage.output", "this command writes ONNX", escape_untrusted(output),
+    throw bad_usage("usage.output", "this command writes ONNX", escape_untrusted(common.output),
                     "name it .onnx; lathe compile --target torchscript makes TorchScript of it");
+  std::vector<std::string> files;
+  if (!common.output.empty() && !common.dry_run)
+    files = {common.output, common.output + ".manifest.json"};
+  if (!common.report.empty()) files.push_back(common.report);
+  return files;
 }
 
 WrittenModel write_model_for(const Model& model, const Profile& profile,

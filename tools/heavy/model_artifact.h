@@ -13,9 +13,9 @@
 
 namespace lathe {
 
-/// Throws Error (exit 2) for a name that says TorchScript (.pt, .pth, .ptl): what quantize, prune
-/// and distill write is ONNX.
-void require_onnx_name(const std::string& output);
+/// What quantize, prune and distill will write: ONNX model and manifest, unless --dry-run, and the
+/// report. Throws Error (exit 2) for an output whose name says TorchScript (.pt, .pth, .ptl).
+std::vector<std::string> planned_files(const CommonOptions& common);
 
 /// The bytes for `model` under the profile's limits; `opset_limit` is --opset. `external_data`:
 /// constants of 1 KiB and more go beside the model (otherwise only when it must be).

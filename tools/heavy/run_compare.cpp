@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 
 #include "heavy/commands.h"
+#include "heavy/compare_arithmetic.h"
 #include "heavy/error_rows.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
@@ -52,7 +54,17 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   if (data.has_labels() || !options.metric.empty())
     compare.metrics.push_back(choose_metric(options.metric, data.has_labels()));
   compare.run = sample_run(threads, console, "comparing", data.size());
+  const ComparedArithmetic arithmetic(options.arithmetic, first.graph, second.graph);
+  arithmetic.apply(compare);
   const CompareResult result = compare_graphs(reference, candidate, sample_source(data), compare);
+  std::optional<CompareResult> exact;
+  if (arithmetic.changed_something()) {
+    CompareOptions plain = compare;
+    plain.layers = false;
+    plain.reference_compute = plain.candidate_compute = nullptr;
+    plain.run = sample_run(threads, console, "comparing with exact sums", data.size());
+    exact = compare_graphs(reference, candidate, sample_source(data), plain);
+  }
 
   const std::string missed = missed_bound(options, result);
   std::string text = missed.empty() ? console.good("outputs agree") : console.bad(missed);
@@ -72,6 +84,7 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
     row.reason = "this metric compares the second model with the first";
     report.quality.push_back(row);
   }
+  text += arithmetic.text(result, exact ? &*exact : nullptr);
   if (!result.layers.empty()) {
     text += "\nworst inner values\n";
     text += table(error_table(result.layers, 8));
@@ -80,6 +93,8 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   report.details["compare"] = {{"samples", result.samples},
                                {"outputs", error_rows(result.outputs)},
                                {"layers", error_rows(result.layers)}};
+  if (!options.arithmetic.empty())
+    report.details["compare"]["arithmetic"] = arithmetic.section(exact ? &*exact : nullptr);
   report.exit_code = missed.empty() ? ExitCode::kDone : ExitCode::kGateMissed;
   console.deliver(to_json(report), common);
   return static_cast<int>(report.exit_code);

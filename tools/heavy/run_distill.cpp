@@ -19,7 +19,7 @@
 #include "heavy/prune/latency_figures.h"
 #include "heavy/prune/size_figures.h"
 #include "heavy/prune/stage_metrics.h"
-#include "heavy/quantize_report.h"
+#include "heavy/quantize/quantize_report.h"
 #include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "heavy/training/fine_tune.h"
@@ -34,9 +34,9 @@
 #include "os/signals.h"
 #include "passes/pipeline.h"
 #include "prune/training_masks.h"
+#include "simplify/simplify.h"
 #include "train/process_group.h"
 #include "train/taught_outputs.h"
-#include "simplify/simplify.h"
 
 namespace lathe {
 namespace {
@@ -57,14 +57,7 @@ void check_files(const DistillOptions& options, bool replace) {
   const CommonOptions& common = options.common;
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the student go?", "-o", "add -o OUT.onnx");
-  require_onnx_name(common.output);
-  std::vector<std::string> outputs;
-  if (!common.output.empty() && !common.dry_run) {
-    outputs.push_back(common.output);
-    outputs.push_back(common.output + ".manifest.json");
-  }
-  if (!common.report.empty()) outputs.push_back(common.report);
-  check_outputs(outputs, replace,
+  check_outputs(planned_files(common), replace,
                 {options.teacher, options.student, options.student_from_pruned, options.data,
                  options.eval});
 }
@@ -143,7 +136,9 @@ class Distillation {
     initial_ = student_.model.graph;
     writer_.emplace(options_, profile_, student_.model, replace_);
     // What cannot be written for the device must not be found out after hours of training.
-    writer_->bytes(finished(initial_));
+    Graph start = finished(initial_);
+    writer_->bytes(start);
+    if (!options_.eval.empty() && !request_.fresh && is_first()) start_ = std::move(start);
     data_ = open_data_for(options_.data, student_.model, 0, common_, console_);
     if (options_.training.label_smoothing > 0 && !data_->has_labels())
       throw bad_usage("usage.label_smoothing", "the data have no labels to smooth",
@@ -194,10 +189,7 @@ class Distillation {
   }
 
   void train() {
-    if (metrics_ && !request_.fresh && is_first()) {
-      start_ = finished(initial_);
-      record("start", *start_, 0);
-    }
+    if (start_) record("start", *start_, 0);
     FineTuneTask task{initial_, &teacher_graph_, *data_, training_};
     task.label = "distilling";
     task.seed = common_.seed;

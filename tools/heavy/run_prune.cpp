@@ -35,14 +35,7 @@ void check_files(const PruneOptions& options) {
   const CommonOptions& common = options.common;
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the model go?", "-o", "add -o OUT.onnx");
-  require_onnx_name(common.output);
-  std::vector<std::string> outputs;
-  if (!common.output.empty() && !common.dry_run) {
-    outputs.push_back(common.output);
-    outputs.push_back(common.output + ".manifest.json");
-  }
-  if (!common.report.empty()) outputs.push_back(common.report);
-  check_outputs(outputs, common.force, {options.model, options.data, options.eval});
+  check_outputs(planned_files(common), common.force, {options.model, options.data, options.eval});
 }
 
 void report_quality(const PruneContext& context, const PruneOutcome& outcome, Report& report) {

@@ -78,12 +78,13 @@ std::string range_reason(const Graph& graph, const Node& node,
 class Search {
  public:
   Search(const Graph& graph, const VerificationInputs& inputs, const VerificationBound& bound,
-         int threads, Console& console)
+         int threads, Console& console, const KeptNodes& excluded)
       : graph_(graph),
         is_data_(inputs.data != nullptr),
         bound_(bound),
         threads_(threads),
-        console_(console) {
+        console_(console),
+        kept_(excluded) {
     const SampleSource source = some_of(inputs.source, kSamples);
     reference_ = run_reference(graph, source,
                                sample_run(threads, console, "measuring ranges", source.count));
@@ -225,16 +226,17 @@ class Search {
   const VerificationBound& bound_;
   const int threads_;
   Console& console_;
-  ReferenceRun reference_;
   KeptNodes kept_;
+  ReferenceRun reference_;
   std::vector<Part> parts_;
 };
 
 }  // namespace
 
 Float16Search search_float16(const Graph& graph, const VerificationInputs& inputs,
-                             const VerificationBound& bound, int threads, Console& console) {
-  return Search(graph, inputs, bound, threads, console).run();
+                             const VerificationBound& bound, int threads, Console& console,
+                             const KeptNodes& excluded) {
+  return Search(graph, inputs, bound, threads, console, excluded).run();
 }
 
 }  // namespace lathe

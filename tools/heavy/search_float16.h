@@ -27,7 +27,9 @@ struct Float16Search {
 /// Where the bound would leave no node in float16, the plan is that of the rules: it misses the
 /// bound, and verification says so. All on at most 16 samples; sensitivity on 2. `graph`: float32,
 /// optimized, types inferred.
+/// `excluded` stay whatever is measured.
 Float16Search search_float16(const Graph& graph, const VerificationInputs& inputs,
-                             const VerificationBound& bound, int threads, Console& console);
+                             const VerificationBound& bound, int threads, Console& console,
+                             const KeptNodes& excluded = {});
 
 }  // namespace lathe

@@ -4,9 +4,10 @@
 #include <array>
 #include <functional>
 
+#include "evaluate/affine.h"
 #include "evaluate/constant_tensor.h"
-#include "evaluate/evaluate.h"
 #include "evaluate/fused_activation.h"
+#include "evaluate/opaque_ops.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 
@@ -257,8 +258,14 @@ std::vector<at::Tensor> gru(const EvaluateCall& call) {
   return run_recurrence(r, {r.hidden}, input_bias, step);
 }
 
-std::vector<at::Tensor> lstm(const EvaluateCall& call) {
-  const Recurrence r = read_recurrence(call, 4, {"Sigmoid", "Tanh", "Tanh"});
+/// What a matrix product reads, as it is or rounded to its own 8 bits.
+using Reading = at::Tensor (*)(const at::Tensor& x);
+
+at::Tensor as_it_is(const at::Tensor& x) { return x; }
+
+std::vector<at::Tensor> lstm_reading(const EvaluateCall& call, Reading reading) {
+  Recurrence r = read_recurrence(call, 4, {"Sigmoid", "Tanh", "Tanh"});
+  r.x = reading(r.x);
   const at::Tensor cell = initial_state(call, 6, r);
   const bool coupled = call.attributes().int_or("input_forget", 0) != 0;
   const int64_t n = r.size;
@@ -273,7 +280,8 @@ std::vector<at::Tensor> lstm(const EvaluateCall& call) {
     const FusedActivation* activation = &r.activations[static_cast<size_t>(3 * d)];
     const FusedActivation& f = activation[0];
     // Gates: input, output, forget, cell; peepholes: input, output, forget.
-    std::vector<at::Tensor> gate = at::addmm(projected, state[0], r.feedback[d].t()).chunk(4, 1);
+    std::vector<at::Tensor> gate =
+        at::addmm(projected, reading(state[0]), r.feedback[d].t()).chunk(4, 1);
     std::vector<at::Tensor> peep;
     if (peephole.defined()) {
       peep = peephole[d].chunk(3);
@@ -289,6 +297,44 @@ std::vector<at::Tensor> lstm(const EvaluateCall& call) {
   return run_recurrence(
       r, {r.hidden, cell}, [&](int64_t d) { return both_biases(r, d); }, step);
 }
+
+std::vector<at::Tensor> lstm(const EvaluateCall& call) { return lstm_reading(call, as_it_is); }
+
+at::Tensor dynamically_rounded(const at::Tensor& x) {
+  const auto [scale, zero_point] = dynamic_parameters(x);
+  const at::Tensor zero = zero_point.to(at::kFloat);
+  return (at::clamp(at::round(x / scale) + zero, 0, 255) - zero) * scale;
+}
+
+/// The weight at `index`, [directions, inputs, rows], with its scale and zero point at `scale` and
+/// the input behind, as a float LSTM takes it.
+at::Tensor lstm_weight(const EvaluateCall& call, size_t index, size_t scale) {
+  const at::Tensor& weight = call.input(index);
+  call.require(weight.dim() == 3, "W and R must have three axes");
+  const auto spread = [&](const at::Tensor& parameter) {
+    const bool rows = parameter.dim() == 2 && parameter.size(1) == weight.size(2);
+    call.require((rows || parameter.dim() == 1) && parameter.size(0) == weight.size(0),
+                 "a scale or zero point fits neither directions nor rows");
+    return parameter.to(at::kFloat).reshape({weight.size(0), 1, rows ? weight.size(2) : 1});
+  };
+  const at::Tensor numbers =
+      (weight.to(at::kFloat) - spread(call.input(scale + 1))) * spread(call.input(scale));
+  return numbers.transpose(1, 2).contiguous();
+}
+
+}  // namespace
+
+// As ONNX Runtime computes it: X is rounded once as a whole, the state before every step.
+std::vector<at::Tensor> dynamic_quantize_lstm(const EvaluateCall& call) {
+  std::vector<at::Tensor> inputs(call.inputs.begin(), call.inputs.end());
+  call.require(inputs.size() == 12, "DynamicQuantizeLSTM has 12 inputs");
+  inputs[1] = lstm_weight(call, 1, 8);
+  inputs[2] = lstm_weight(call, 2, 10);
+  inputs.resize(8);
+  return lstm_reading({call.node, inputs, call.dtypes, call.output_dtypes}, dynamically_rounded);
+}
+
+namespace {
 
 constexpr std::array kRows{
     EvaluateRow{OpKind::kGRU, gru},

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "heavy/model_data.h"
 #include "heavy/training/batch_form.h"
@@ -61,25 +60,16 @@ std::optional<double> EpochMetric::value(const Graph& student) {
   samples.input_axes = asked.input_axes();
   const SampleSource source = sample_source(data_);
   samples.sample = [&](size_t i) { return Sample{sample_inputs(source, i), {}}; };
-  BatchLoader loader([&](int64_t step) {
-    const size_t first = static_cast<size_t>(step) * kBatch;
-    std::vector<size_t> numbers(std::min(kBatch, samples.count - first));
-    std::iota(numbers.begin(), numbers.end(), first);
-    return make_batch(samples, numbers);
-  });
   const auto labels = label_source(data_);
   MetricCollector collector(metric_, samples.count);
   std::vector<at::Tensor> references;
   int64_t bytes = 0;
-  for (size_t first = 0; first < samples.count; first += kBatch) {
-    const auto step = static_cast<int64_t>(first / kBatch);
-    const Batch batch = loader.take(step);
-    if (first + kBatch < samples.count) loader.prefetch(step + 1);
+  for_each_batch(samples, kBatch, [&](const Batch& batch) {
     const std::vector<at::Tensor> outputs = asked.outputs(batch);
     const std::vector<at::Tensor> wanted =
         teacher ? teacher->outputs(batch) : std::vector<at::Tensor>{};
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const size_t sample = first + i;
+      const size_t sample = batch.samples[i];
       const at::Tensor reference = teacher                  ? wanted[i]
                                    : !references_.empty() ? references_[sample]
                                                             : at::Tensor();
@@ -89,7 +79,7 @@ std::optional<double> EpochMetric::value(const Graph& student) {
       references.push_back(reference.clone());
       bytes += static_cast<int64_t>(reference.nbytes());
     }
-  }
+  });
   if (teacher && bytes <= kReferenceBytes) references_ = std::move(references);
   const std::optional<double> value = collector.value();
   return value && std::isfinite(*value) ? value : std::nullopt;

@@ -1,9 +1,9 @@
 #include "heavy/distill/integer_student.h"
 
 #include "calibration/calibrate.h"
-#include "heavy/integer_rules.h"
+#include "heavy/quantize/integer_rules.h"
 #include "heavy/model_data.h"
-#include "heavy/quantize_report.h"
+#include "heavy/quantize/quantize_report.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "passes/passes.h"

@@ -11,6 +11,7 @@
 #include "heavy/prune/output_noise.h"
 #include "heavy/prune/prune_report.h"
 #include "heavy/refuse_quantized.h"
+#include "heavy/step_progress.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "os/quantity.h"
@@ -166,13 +167,7 @@ class Maker {
     options.threads = threads_;
     options.seed = options_.common.seed;
     options.check = throw_if_interrupted;
-    bool started = false;
-    options.progress = [&](size_t done, size_t all) {
-      if (!started) console_.progress().start("repairing", static_cast<int64_t>(all), "layers");
-      started = true;
-      console_.progress().update(static_cast<int64_t>(done));
-      if (done == all) console_.progress().finish();
-    };
+    options.progress = step_progress(console_, "repairing", "layers");
     repair(dense, graph, kept, sample_source(*data_), options);
   }
 

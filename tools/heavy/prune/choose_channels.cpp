@@ -6,6 +6,7 @@
 #include "heavy/prune/latency_cost.h"
 #include "heavy/prune/latency_figures.h"
 #include "heavy/prune/original_channels.h"
+#include "heavy/step_progress.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "os/signals.h"
@@ -53,17 +54,8 @@ CostFunction budget_cost(const PruneContext& context) {
 std::vector<SensitivityRow> scan(const PruneContext& context,
                                  const std::vector<ChannelGroup>& groups, const RemovalOrder& order,
                                  const std::function<double(const Graph&)>& evaluate) {
-  Console& console = context.console;
-  bool started = false;
   return scan_sensitivity(context.dense(), groups, order, {0.25, 0.5, 0.75}, evaluate,
-                          [&](size_t done, size_t all) {
-                            if (!started)
-                              console.progress().start("sensitivity", static_cast<int64_t>(all),
-                                                       "candidates");
-                            started = true;
-                            console.progress().update(static_cast<int64_t>(done));
-                            if (done == all) console.progress().finish();
-                          });
+                          step_progress(context.console, "sensitivity", "candidates"));
 }
 
 PrunePlan search_drop(const PruneContext& context, const std::vector<ChannelGroup>& groups,

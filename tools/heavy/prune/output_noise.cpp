@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "heavy/model_data.h"
+#include "layers/layer_outputs.h"
 #include "os/signals.h"
-#include "prune/repair.h"
 #include "run/compare.h"
 
 namespace lathe {

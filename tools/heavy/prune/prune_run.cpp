@@ -2,6 +2,7 @@
 
 #include "heavy/model_data.h"
 #include "heavy/prune/output_noise.h"
+#include "heavy/step_progress.h"
 #include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "os/signals.h"
@@ -62,13 +63,7 @@ void repair_stage(const PruneContext& context, const KeptOutputs& kept, PruneOut
         "repair sees " + std::to_string(context.data->size()) + " samples; 1000 or more are better",
         "give more --data, or raise --samples");
   RepairOptions options = repair_options(context);
-  Console& console = context.console;
-  options.progress = [&console, started = false](size_t done, size_t all) mutable {
-    if (!started) console.progress().start("repairing", static_cast<int64_t>(all), "layers");
-    started = true;
-    console.progress().update(static_cast<int64_t>(done));
-    if (done == all) console.progress().finish();
-  };
+  options.progress = step_progress(context.console, "repairing", "layers");
   Graph repaired = outcome.graph;
   outcome.repair = repair(context.dense(), repaired, kept, sample_source(*context.data), options);
   if (is_nearer(context, outcome.graph, repaired)) {

@@ -18,7 +18,6 @@
 #include "report/nearest_name.h"
 #include "run/threads.h"
 #include "train/bfloat16.h"
-#include "train/gradient_path.h"
 #include "train/checkpoint_lock.h"
 #include "train/synchronized_batch_norm.h"
 #include "train/weight_average.h"
@@ -91,7 +90,6 @@ class FineTuning {
     const CheckpointGrace grace(!options.checkpoint.empty());
     set_trainable_options();
     TrainableGraph graph(form_.batched, trainable_);
-    require_gradients(graph);
     if (task_.options.ema > 0) average_.emplace(graph, task_.options.ema);
     if (!options.resume && task_.hooks.on_start) task_.hooks.on_start(graph, 0, steps_);
     connect(graph, options);
@@ -104,22 +102,6 @@ class FineTuning {
   }
 
  private:
-  // A step function on the path would train nothing, and say nothing.
-  void require_gradients(const TrainableGraph& graph) {
-    std::vector<ValueId> constants;
-    for (const Parameter& parameter : graph.parameters()) constants.push_back(parameter.value);
-    const GradientPath path = trace_gradients(graph.graph(), trainable_.outputs, constants);
-    if (path.stops.empty() || path.unreached.empty()) return;
-    const Node& node = graph.graph().node(path.stops.back());
-    const std::string where = fmt::format("node {} ({})", escape_untrusted(node.name),
-                                          escape_untrusted(node.type_name()));
-    if (path.unreached.size() == constants.size())
-      throw bad_input("train.no_gradient", "no parameter can be trained: the op has no derivative",
-                      where, "it stands between the parameters and what is compared");
-    note(fmt::format("{} of {} parameters are not trained: {} has no derivative",
-                     path.unreached.size(), constants.size(), where));
-  }
-
   // An interruption says how to go on.
   TrainResult trained_or_kept(TrainableGraph& graph, const TrainOptions& options) {
     try {
@@ -291,13 +273,15 @@ class FineTuning {
     if (task_.validate)
       options.validate = [this](const TrainableGraph& now) {
         console_.progress().pause();
-        const double value = task_.validate(present(now));
+        judged_ = present(now);
+        const double value = task_.validate(judged_);
         console_.progress().resume();
         return value;
       };
     options.on_best = [this](const TrainableGraph& now, const EpochRecord& record) {
-      if (task_.keep_best) best_ = present_state(now);
-      if (task_.on_better) task_.on_better(present(now), record);
+      // Otherwise it is TrainResult::best.
+      if (task_.keep_best && (average_ || !extra_.empty())) best_ = present_state(now);
+      if (task_.on_better) task_.on_better(judged_, record);
     };
     options.save_more = [this](State& state) {
       if (average_)
@@ -341,7 +325,9 @@ class FineTuning {
     result_.steps = trained.steps;
     result_.stopped_early = trained.stopped_early;
     if (task_.processes != nullptr) result_.processes = task_.processes->size();
-    result_.graph = task_.keep_best && !best_.empty() ? from_state(best_) : present(graph);
+    if (!trained.untrained.empty()) note(trained.untrained);
+    const State& best = best_.empty() ? trained.best : best_;
+    result_.graph = task_.keep_best && !best.empty() ? from_state(best) : present(graph);
   }
 
   void note(const std::string& text) { result_.notes.push_back(text); }
@@ -355,7 +341,8 @@ class FineTuning {
   TrainableOptions trainable_;
   Parameters extra_;
   std::optional<WeightAverage> average_;
-  State best_;
+  State best_;    // of averaged weights, or with what is learned beside them
+  Graph judged_;  // what `validate` saw last
   bool freeze_ = false;
   bool checkpoint_activations_ = false;
   int64_t steps_per_epoch_ = 0;

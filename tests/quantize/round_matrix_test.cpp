@@ -1,0 +1,108 @@
+#include "quantize/round_matrix.h"
+
+#include <cmath>
+
+#include <array>
+
+#include "doctest_after_torch.h"
+#include "ir/seeded_random.h"
+
+using namespace lathe;
+
+namespace {
+
+at::Tensor random_doubles(std::vector<int64_t> shape, uint64_t seed) {
+  at::Tensor values = at::empty(shape, at::kDouble);
+  SeededRandom random(seed, 0);
+  for (int64_t i = 0; i < values.numel(); ++i)
+    values.data_ptr<double>()[i] = static_cast<double>(random.next() >> 11) * 0x1p-53 - 0.5;
+  return values;
+}
+
+// Inputs that depend on each other, so that one can make up for another.
+at::Tensor correlated_rows(int64_t rows, int64_t inputs, uint64_t seed) {
+  return at::matmul(random_doubles({rows, 4}, seed), random_doubles({4, inputs}, seed + 1)) +
+         0.1 * random_doubles({rows, inputs}, seed + 2);
+}
+
+struct Case {
+  at::Tensor weights;
+  at::Tensor gram;
+  WeightGrid grid;
+};
+
+Case make_case(int64_t groups, int64_t outputs, int64_t inputs) {
+  const at::Tensor x =
+      correlated_rows(400, groups * inputs, 7).view({400, groups, inputs}).transpose(0, 1);
+  Case made;
+  made.weights = random_doubles({groups, outputs, inputs}, 3);
+  made.gram = at::matmul(x.transpose(1, 2), x);
+  made.grid = {made.weights.abs().amax(-1, true) / 7, 7};
+  return made;
+}
+
+double total(const at::Tensor& errors) { return errors.sum().item<double>(); }
+
+bool is_on_grid(const at::Tensor& rounded, const WeightGrid& grid) {
+  const at::Tensor steps = rounded / grid.scale;
+  return (steps - steps.round()).abs().max().item<double>() < 1e-9 &&
+         steps.abs().max().item<double>() < grid.qmax + 1e-9;
+}
+
+}  // namespace
+
+TEST_CASE("round_compensated loses less at the outputs than rounding to nearest") {
+  using Sizes = std::array<int64_t, 3>;
+  for (const auto& [groups, outputs, inputs] :
+       {Sizes{1, 70, 150}, Sizes{40, 1, 9}, Sizes{3, 5, 20}}) {
+    const Case made = make_case(groups, outputs, inputs);
+    const at::Tensor nearest = round_to_nearest(made.weights, made.grid);
+    const at::Tensor rounded = round_compensated(made.weights, made.gram, made.grid, 0.01, 1);
+    CHECK(is_on_grid(rounded, made.grid));
+    const double plain = total(rounding_errors(made.weights, nearest, made.gram));
+    const double better = total(rounding_errors(made.weights, rounded, made.gram));
+    CHECK(better < 0.6 * plain);
+    const at::Tensor descended =
+        descend_rounding(made.weights, rounded, made.gram, made.grid, 4, 1);
+    CHECK(is_on_grid(descended, made.grid));
+    CHECK(total(rounding_errors(made.weights, descended, made.gram)) <= better);
+  }
+}
+
+TEST_CASE("round_compensated follows the textbook recursion") {
+  // One output, three inputs: after each input the rest is solved anew by least squares.
+  const Case made = make_case(1, 1, 3);
+  const at::Tensor rounded = round_compensated(made.weights, made.gram, made.grid, 0, 1);
+  at::Tensor left = made.weights.view({3}).clone();
+  const at::Tensor gram = made.gram[0];
+  for (int64_t i = 0; i < 3; ++i) {
+    const double scale = made.grid.scale.item<double>();
+    const double q = std::nearbyint(left[i].item<double>() / scale) * scale;
+    CHECK(rounded.view({3})[i].item<double>() == doctest::Approx(q));
+    const double error = q - left[i].item<double>();
+    left[i] = q;
+    const int64_t rest = 2 - i;
+    if (rest == 0) break;
+    // min over d of the error's and d's joint outputs: d = -G_rr^-1 G_ri * error.
+    const at::Tensor inner = gram.narrow(0, i + 1, rest).narrow(1, i + 1, rest);
+    const at::Tensor side = gram.narrow(0, i + 1, rest).select(1, i);
+    left.narrow(0, i + 1, rest).sub_(at::matmul(at::linalg_inv(inner), side) * error);
+  }
+}
+
+TEST_CASE("rounding gives the same bits for any number of threads") {
+  const Case made = make_case(2, 130, 70);
+  const at::Tensor one = round_compensated(made.weights, made.gram, made.grid, 0.01, 1);
+  CHECK(at::equal(one, round_compensated(made.weights, made.gram, made.grid, 0.01, 4)));
+  CHECK(at::equal(descend_rounding(made.weights, one, made.gram, made.grid, 2, 1),
+                  descend_rounding(made.weights, one, made.gram, made.grid, 2, 3)));
+}
+
+TEST_CASE("inputs that are always zero and equal inputs are rounded, too") {
+  Case made = make_case(1, 4, 6);
+  made.gram.zero_();
+  CHECK(at::allclose(round_compensated(made.weights, made.gram, made.grid, 0.01, 1),
+                     round_to_nearest(made.weights, made.grid)));
+  made.gram.fill_(1.0);
+  CHECK(is_on_grid(round_compensated(made.weights, made.gram, made.grid, 0, 1), made.grid));
+}

@@ -1,0 +1,52 @@
+// The metric that --max-drop is about: of --eval-command where there is one, else of --eval.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "heavy/quantize/quantize_job.h"
+#include "quantize/drop_interval.h"
+#include "run/metrics.h"
+
+namespace lathe {
+
+struct MetricReading {
+  std::optional<double> before;  // absent for errors against the float model
+  double after = 0;
+  double drop = 0;  // in the metric's bad direction
+  bool points = true;  // of a metric within 0..1; else the drop is relative
+  std::optional<DropInterval> interval;  // of the drop, 95 %
+  int64_t samples = 0;
+};
+
+struct DecidingMetric {
+  std::string name;  // "top1", "eval_command"
+  /// What tells this metric on these data from others, for results that are kept.
+  std::string key;
+  /// Of a quantized network; `candidate` is as it would be written. The float network's part is
+  /// computed in the first call.
+  std::function<MetricReading(const Graph& candidate)> read;
+};
+
+/// `reference`: the float network. `float_path`: the model that the command is given for "before";
+/// empty: `reference`, written. Refers to job. Throws Error (exit 2) when --metric does not fit.
+DecidingMetric deciding_metric(const QuantizeJob& job, const Graph& reference,
+                               const std::string& float_path);
+
+/// What follows insertion: operators are fused where --format asks for it, constants and nodes that
+/// were left behind are dropped, shapes filled in: the graph as it is written.
+void finish_inserted(Graph& graph, const QuantizeOptions& options);
+
+/// "drop 0.5 points (95 %: -0.2 to 1.3)".
+std::string drop_text(const MetricReading& reading);
+
+/// Drop of a metric of unknown kind of which more is better: absolute when both values lie within
+/// 0..1, else relative.
+double command_drop(double before, double after);
+
+/// Stands for the contents of --eval or --data without reading all of it: names, sizes, the text
+/// of a specification.
+std::string data_key(const std::string& data, const CommonOptions& common);
+
+}  // namespace lathe

@@ -1,0 +1,185 @@
+#include "heavy/quantize/equalize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "heavy/model_data.h"
+#include "os/read_file.h"
+#include "quantize/absorb_high_biases.h"
+#include "quantize/equalize_channels.h"
+#include "run/compare.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kPlanningSamples = 64;
+constexpr size_t kTrialSamples = 16;
+constexpr int64_t kMaxStatisticsBytes = int64_t{1} << 30;
+
+// Mean over the outputs; infinite ones (no noise at all) count as 120 dB.
+double output_sqnr(const CompareResult& result) {
+  double sum = 0;
+  for (const ValueError& output : result.outputs) {
+    const double db = output.sums.sqnr_db();
+    sum += std::isnan(db) ? -120.0 : std::clamp(db, -120.0, 120.0);
+  }
+  return result.outputs.empty() ? 0 : sum / static_cast<double>(result.outputs.size());
+}
+
+class Equalizer {
+ public:
+  Equalizer(const QuantizeJob& job, const IntegerRules& rules)
+      : job_(job), rules_(rules), graph_(job.model.graph) {}
+
+  Equalized replay(const std::string& file) {
+    const Statistics saved = load_statistics(read_file(file, kMaxStatisticsBytes), file);
+    if (!saved.scales.empty()) {
+      const EqualizationPlan plan = plan_from_scales(graph_, saved.scales);
+      job_.pipeline.run("equalize_channels", [&] { return equalize_channels(graph_, plan); });
+      note("equalize_channels", {{"scaled", plan.classes.size()}, {"from", file}});
+    }
+    if (!saved.channels.empty()) {
+      job_.pipeline.run("absorb_high_biases", [&] { return absorb_high_biases(graph_, saved); });
+      note("absorb_high_biases", {{"from", file}});
+    }
+    result_.scales = saved.scales;
+    result_.absorbed = saved.channels;
+    return std::move(result_);
+  }
+
+  Equalized run() {
+    const bool scalable = !find_scale_classes(graph_).empty();
+    if ((!scalable && absorption_targets(graph_).empty()) ||
+        select_nodes(graph_, rules_).nodes.empty())
+      return std::move(result_);
+    constexpr int64_t kWanted = kPlanningSamples + static_cast<int64_t>(kTrialSamples);
+    const int64_t wanted = job_.options.data == "random" ? 16 : kWanted;
+    const DataSet data = open_data_for(job_.options.data, job_.model,
+                                       std::min(wanted, job_.options.samples.value_or(kWanted)),
+                                       job_.options.common, job_.console);
+    source_ = sample_source(data);
+    trial_ = source_;
+    trial_.count = std::min(source_.count, kTrialSamples);
+    if (source_.count >= 2 * kTrialSamples) {
+      // What was not planned on: a channel may reach a bound there.
+      source_.count -= kTrialSamples;
+      trial_.sample = [all = source_.sample, first = source_.count](size_t i) {
+        return all(first + i);
+      };
+    }
+    reference_ = std::make_unique<Interpreter>(graph_);
+    if (scalable) scale();
+    absorb();
+    return std::move(result_);
+  }
+
+ private:
+  void note(const char* pass, nlohmann::json row) {
+    row["pass"] = pass;
+    result_.rows.push_back(std::move(row));
+  }
+
+  SampleRunOptions run_options(const char* label, size_t count) {
+    return sample_run(job_.threads, job_.console, label, count);
+  }
+
+  double trial(const Graph& candidate) {
+    Graph graph = candidate;
+    PrecisionPlan plan = select_nodes(graph, rules_);
+    Statistics statistics;
+    if (!rules_.weight_only)
+      statistics = calibrate(Interpreter(graph), calibration_targets(graph, plan), trial_,
+                             run_options("trying equalization", trial_.count));
+    plan = plan_precision(graph, rules_, std::move(plan), statistics,
+                          *observer_from_name(job_.options.observer));
+    correct_bias(graph, plan, statistics);
+    insert_qdq(graph, plan);
+    CompareOptions compare;
+    compare.layers = false;
+    compare.run = run_options("trying equalization", trial_.count);
+    return output_sqnr(compare_graphs(*reference_, Interpreter(graph), trial_, compare));
+  }
+
+  double best() {
+    if (!best_) best_ = trial(graph_);
+    return *best_;
+  }
+
+  // Keeps `changed` where its trial is better.
+  bool judge(const char* pass, Graph changed, nlohmann::json row, int changes) {
+    const double before = best();
+    const double after = trial(changed);
+    const bool kept = after > before;
+    row["output_sqnr_before_db"] = before;
+    row["output_sqnr_after_db"] = after;
+    row["samples"] = trial_.count;
+    row["kept"] = kept;
+    note(pass, std::move(row));
+    if (!kept) return false;
+    best_ = after;
+    job_.pipeline.run(pass, [&] {
+      graph_ = std::move(changed);
+      return changes;
+    });
+    return true;
+  }
+
+  void scale() {
+    const PrecisionPlan selection = select_nodes(graph_, rules_);
+    CalibrationTargets targets;
+    targets.channels = equalization_targets(graph_, find_scale_classes(graph_));
+    const Statistics statistics = calibrate(Interpreter(graph_), targets, source_,
+                                            run_options("measuring channels", source_.count));
+    const EqualizationPlan plan = plan_equalization(graph_, selection, rules_, statistics);
+    nlohmann::json row = {{"classes", plan.found},
+                          {"scaled", plan.classes.size()},
+                          {"predicted_noise_before", plan.noise_before},
+                          {"predicted_noise_after", plan.noise_after}};
+    if (plan.classes.empty()) return note("equalize_channels", std::move(row));
+    Graph changed = graph_;
+    const int changes = equalize_channels(changed, plan);
+    const auto scales = scales_of(graph_, plan);
+    if (judge("equalize_channels", std::move(changed), std::move(row), changes))
+      result_.scales = scales;
+  }
+
+  void absorb() {
+    CalibrationTargets targets;
+    targets.channels = absorption_targets(graph_);
+    if (targets.channels.empty()) return;
+    const Statistics statistics = calibrate(Interpreter(graph_), targets, source_,
+                                            run_options("measuring channels", source_.count));
+    Graph changed = graph_;
+    const int changes = absorb_high_biases(changed, statistics);
+    if (changes == 0) return;
+    if (judge("absorb_high_biases", std::move(changed), {{"channels", changes}}, changes))
+      result_.absorbed = statistics.channels;
+  }
+
+  const QuantizeJob& job_;
+  const IntegerRules& rules_;
+  Graph& graph_;
+  Equalized result_;
+  SampleSource source_;
+  SampleSource trial_;
+  std::unique_ptr<Interpreter> reference_;
+  std::optional<double> best_;
+};
+
+}  // namespace
+
+Equalized equalize(const QuantizeJob& job, const IntegerRules& rules) {
+  const std::string& file = job.options.statistics;
+  if (job.options.common.dry_run) return {};
+  if (!file.empty() && std::filesystem::exists(file)) return Equalizer(job, rules).replay(file);
+  if (job.options.effort == "fast" || job.options.data == "random") return {};
+  return Equalizer(job, rules).run();
+}
+
+void note_equalization(const Equalized& equalized, Statistics& statistics) {
+  statistics.scales = equalized.scales;
+  statistics.channels = equalized.absorbed;
+}
+
+}  // namespace lathe

@@ -1,0 +1,23 @@
+// What quantize tells: the plan and the result, for the screen and for the report.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "quantize/precision_plan.h"
+#include "report/report.h"
+#include "run/compare.h"
+
+namespace lathe {
+
+/// {nodes, values, weights, exceptions} with names, parameters, observers and reasons.
+nlohmann::json plan_section(const Graph& graph, const PrecisionPlan& plan);
+
+/// "52 of 53 compute nodes int8" ("… with int4 weights" where activations stay float); counts of Conv, Gemm, MatMul and ConvTranspose.
+std::string coverage_text(const Graph& graph, const PrecisionPlan& plan);
+
+/// At most `count` lines "name (op): reason", then "and N more".
+std::string exceptions_text(const std::vector<PlanException>& exceptions, size_t count);
+
+}  // namespace lathe
