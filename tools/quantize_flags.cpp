@@ -38,8 +38,8 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
                   "Metric of --eval (default: top1 with labels, agreement without)");
   command
       ->add_option("--max-drop", options.max_drop,
-                   "Give the fewest layers back to float until the metric falls by no more "
-                   "(points, or share); code 4 when that cannot be reached")
+                   "Give the fewest layers back to float (--mode static) until the metric falls by "
+                   "no more (points, or share); code 4 when that cannot be reached")
       ->type_name("QUANTITY");
   command
       ->add_option("--eval-command", options.eval_command,

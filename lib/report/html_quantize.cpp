@@ -111,11 +111,12 @@ std::string stacked_bar(double weights, double inputs, double most) {
   const double both = weights + inputs;
   if (both <= 0 || most <= 0) return "";
   const double length = 100 * std::sqrt(both / most);
-  return fmt::format(
-      "<span class=\"track\" style=\"display:flex\"><span class=\"bar\" "
-      "style=\"width:{:.2f}%;border-radius:0\"></span><span class=\"bar b1\" "
-      "style=\"width:{:.2f}%;border-radius:0\"></span></span>",
-      length * weights / both, length * inputs / both);
+  std::string out = "<span class=\"track\" style=\"display:flex\">";
+  for (const auto& [kind, part] : {std::pair("bar", weights), std::pair("bar b1", inputs)})
+    if (part > 0.005 * both)  // a bar is two pixels wide at least
+      out += fmt::format("<span class=\"{}\" style=\"width:{:.2f}%;border-radius:0\"></span>", kind,
+                         length * part / both);
+  return out + "</span>";
 }
 
 std::string noise_section(const json& quantize) {

@@ -2,10 +2,12 @@
 
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "run/threads.h"
 
@@ -27,8 +29,14 @@ void run_tasks(const std::vector<std::function<void()>>& tasks, int threads) {
       }
     }
   };
+  const size_t count = std::min(tasks.size(), static_cast<size_t>(std::max(threads, 1)));
   std::vector<std::thread> others;
-  for (int i = 1; i < threads && i < static_cast<int>(tasks.size()); ++i) others.emplace_back(loop);
+  others.reserve(count);
+  try {
+    for (size_t i = 1; i < count; ++i) others.emplace_back(loop);
+  } catch (const std::exception&) {
+    // No more threads (system_error) or no memory for one: those that run do the work.
+  }
   loop();
   for (std::thread& thread : others) thread.join();
   if (failure) std::rethrow_exception(failure);

@@ -110,8 +110,9 @@ std::optional<Layer> layer_of(const Graph& reference, const Graph& quantized, No
       op_row(node.kind).keeps_quantization || !node.subgraphs.empty() || node.outputs.size() != 1)
     return std::nullopt;
   Layer layer;
-  layer.node = reference.find_node(node.name);
-  if (!layer.node.valid()) return std::nullopt;
+  // Inserting keeps ids; names may repeat.
+  if (!reference.is_live(id) || reference.node(id).name != node.name) return std::nullopt;
+  layer.node = id;
   const Node& original = reference.node(layer.node);
   if (original.kind != node.kind || original.inputs.size() > node.inputs.size() ||
       original.outputs.empty() || !is_floating(reference.value(original.output(0)).type.dtype))
@@ -289,8 +290,7 @@ std::vector<LayerError> local_errors(const Graph& reference, const Graph& quanti
   for (size_t i = 0; i < layers.size(); ++i) {
     by_own_output[reference.node(layers[i].node).output(0)] = i;
     by_output[layers[i].output] = i;
-    const NodeId same = quantized.find_node(reference.node(layers[i].node).name);
-    by_output_in_quantized[fused_output(quantized, same)] = i;
+    by_output_in_quantized[fused_output(quantized, layers[i].node)] = i;
   }
 
   std::vector<std::vector<LayerSums>> results(source.count);

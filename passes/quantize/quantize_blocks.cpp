@@ -1,6 +1,7 @@
 #include "quantize/quantize_blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -108,28 +109,35 @@ Grouped grouped(std::span<const float> weights, const ScaleIndex& index) {
 // lose least first, each once at most, as long as the sum shrinks.
 void balance_range(std::span<const float> weights, std::span<const float> steps, int32_t qmin,
                    int32_t qmax, std::span<int32_t> integers, std::span<char> moved) {
-  const auto error = [&](size_t i) {
-    return static_cast<double>(weights[i]) - static_cast<double>(integers[i]) * steps[i];
+  struct Candidate {
+    double share;  // of a step; what was rounded away from where it shall go
+    size_t element;
   };
+  std::array<std::vector<Candidate>, 2> lists;  // those that may go down, those that may go up
   double sum = 0;
-  for (size_t i = 0; i < weights.size(); ++i) sum += error(i);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double error =
+        static_cast<double>(weights[i]) - static_cast<double>(integers[i]) * steps[i];
+    sum += error;
+    const int32_t next = integers[i] + (error > 0 ? 1 : -1);
+    if (moved[i] == 0 && error != 0 && next >= qmin && next <= qmax)
+      lists[error > 0 ? 1 : 0].push_back({std::fabs(error) / steps[i], i});
+  }
+  for (std::vector<Candidate>& list : lists)
+    std::sort(list.begin(), list.end(), [](const Candidate& a, const Candidate& b) {
+      return a.share != b.share ? a.share > b.share : a.element < b.element;
+    });
+  // The sum only shrinks, so a step that is too wide for it stays so: nothing is looked at twice.
+  std::array<size_t, 2> at = {0, 0};
   for (;;) {
-    const int direction = sum > 0 ? 1 : -1;
-    size_t best = weights.size();
-    double best_share = 0;  // of a step; what was rounded away from where it shall go
-    for (size_t i = 0; i < weights.size(); ++i) {
-      const int32_t next = integers[i] + direction;
-      const double share = direction * error(i) / steps[i];
-      if (moved[i] != 0 || next < qmin || next > qmax || share <= best_share ||
-          steps[i] >= 2 * std::fabs(sum))
-        continue;
-      best = i;
-      best_share = share;
-    }
-    if (best == weights.size()) return;
-    integers[best] += direction;
-    moved[best] = 1;
-    sum -= direction * static_cast<double>(steps[best]);
+    const size_t up = sum > 0 ? 1 : 0;
+    if (at[up] == lists[up].size()) return;
+    const size_t i = lists[up][at[up]++].element;
+    if (steps[i] >= 2 * std::fabs(sum)) continue;
+    const int direction = up == 1 ? 1 : -1;
+    integers[i] += direction;
+    moved[i] = 1;
+    sum -= direction * static_cast<double>(steps[i]);
   }
 }
 

@@ -21,6 +21,8 @@
 namespace lathe {
 namespace {
 
+// Of the Gram matrix and the products with the outputs, in double; each is held a few times.
+constexpr double kEquationBytes = 160e6;
 constexpr int64_t kMostRows = 32768;
 constexpr int64_t kLeastRows = 1024;
 // Of a layer's rows in float32.
@@ -45,6 +47,11 @@ WeightGrid grid_of(const WeightPlan& plan, const LinearLayer& layer) {
   const bool one = scales.size() == 1;
   return {one ? all.view({1, 1, 1}) : all.view({layer.groups, layer.outputs, 1}),
           static_cast<double>(weight_qmax(plan.params.dtype, plan.reduce_range))};
+}
+
+double equation_bytes(const LinearLayer& layer) {
+  return 8.0 * static_cast<double>(layer.groups) * static_cast<double>(layer.inputs) *
+         static_cast<double>(layer.inputs + layer.outputs);
 }
 
 class Rounder {
@@ -98,7 +105,7 @@ class Rounder {
     const ValueId output = reference_.node(planned.node).output(0);
     const auto& dims = reference_.value(output).type.dims;
     const auto scales = static_cast<int64_t>(planned.params.scales.size());
-    if (!layer || !layer->supported || too_many_unknowns(*layer) || !dims ||
+    if (!layer || !layer->supported || equation_bytes(*layer) > kEquationBytes || !dims ||
         kind == OpKind::kConvTranspose || (scales != 1 && scales != layer->channels()))
       return;
     const int64_t width = layer->groups * layer->inputs + layer->channels();

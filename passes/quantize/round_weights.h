@@ -44,7 +44,8 @@ struct RoundingRow {
 /// Result: their constant weights in `graph` are multiples of the plan's scales, so that
 ///         insert_qdq() finds these integers;
 ///         their biases are corrected. A bias that a node did not have joins plan.biases.
-/// Layers that linear_layer() does not know and ConvTranspose are left to insert_qdq(). The result does not
+/// Layers that linear_layer() does not know, ConvTranspose and layers whose equations would take more
+/// than 160 MB are left to insert_qdq(). The result does not
 /// depend on the number of threads. Throws Error (exit 3) for NaN and infinite activations.
 std::vector<RoundingRow> round_weights(const Graph& reference, Graph& graph, PrecisionPlan& plan,
                                        const SampleSource& source, const RoundingOptions& options);

@@ -108,9 +108,12 @@ class Finder {
 
   void meet(Meets how, NodeId node, ValueId value) { meetings_.push_back({how, node, value}); }
 
-  // Input 0 and output 0 share their channels.
+  // Input 0 and output 0 share their channels. No class scales a constant that is nobody's weight;
+  // the other inputs say what is done to input 0, so they keep their numbers.
   bool flow(const Node& node) {
     if (!node.input(0).valid() || !node.output(0).valid()) return false;
+    if (graph_.constant(node.input(0)) != nullptr) return false;
+    for (size_t i = 1; i < node.inputs.size(); ++i) freeze(node.inputs[i]);
     for (size_t i = 1; i < node.outputs.size(); ++i)
       if (node.outputs[i].valid() &&
           (!graph_.value(node.outputs[i]).users.empty() || graph_.is_output(node.outputs[i])))
@@ -297,7 +300,9 @@ class Finder {
       const auto member =
           std::find_if(found.values.begin(), found.values.end(),
                        [&](const ScaledValue& v) { return v.value == meeting.value; });
-      if (!constant_fits(meeting, member->axis, found.channels)) return false;
+      if (member == found.values.end() ||
+          !constant_fits(meeting, member->axis, found.channels))
+        return false;
       auto& list = meeting.how == Meets::kProducer   ? found.producers
                    : meeting.how == Meets::kConsumer ? found.consumers
                    : meeting.how == Meets::kOffset   ? found.offsets

@@ -11,8 +11,11 @@ Attributes layout_attributes(const ScaleLayout& layout) {
 }
 
 // The scales lie along the last axis of what is gathered, too, unless that axis is gathered over.
+// ONNX has no Gather of four bits.
 bool gathers_integers(const Node& node, const StoredWeight& weight, int64_t rank) {
-  if (node.kind != OpKind::kGather || weight.layout.block_size > 0) return false;
+  if (node.kind != OpKind::kGather || weight.layout.block_size > 0 ||
+      dtype_bits(weight.dtype) < 8)
+    return false;
   const int64_t axis = node.attributes.int_or("axis", 0);
   return weight.layout.axis < 0 || (weight.layout.axis == rank - 1 && axis != -1 && axis < rank - 1);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "quantize/weight_params.h"
@@ -32,6 +33,7 @@ std::optional<float> weight_step(std::span<const float> weights, int32_t qmax) {
   if (nonzero < kLeastWeights) return {};
   for (int32_t steps = qmax; steps > 0; --steps) {
     const double step = static_cast<double>(largest) / steps;
+    if (step < std::numeric_limits<float>::min()) continue;  // runtimes flush such scales to 0
     if (lies_on(weights, step)) return static_cast<float>(step);
   }
   return {};

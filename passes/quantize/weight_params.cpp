@@ -100,7 +100,9 @@ Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params, bool red
     const size_t c = channel(static_cast<int64_t>(i));
     if (wide) {
       const double steps = std::nearbyint(static_cast<double>(values[i]) / params.scales[c]);
-      integers[i] = static_cast<int32_t>(std::clamp(steps, -2147483647.0, 2147483647.0));
+      // Without a scale no integer stands for the value; NaN has no cast.
+      if (params.scales[c] != 0 && !std::isnan(steps))
+        integers[i] = static_cast<int32_t>(std::clamp(steps, -2147483647.0, 2147483647.0));
     } else {
       integers[i] = quantize(values[i], params.scales[c], params.zero_points[c], qmin, qmax);
     }

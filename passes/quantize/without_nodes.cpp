@@ -128,8 +128,8 @@ int restore_float_layers(Graph& rounded, const Graph& reference, const std::set<
     const Node& node = rounded.node(id);
     if (input >= node.inputs.size()) return;
     if (kept == nullptr) {
-      // A bias that only rounding brought.
-      if (input + 1 == node.inputs.size() && reference.node(id).inputs.size() <= input)
+      // A bias that only rounding brought, where none was or one was named empty.
+      if (input + 1 == node.inputs.size() && !reference.node(id).input(input).valid())
         rounded.truncate_inputs(id, input);
       return;
     }

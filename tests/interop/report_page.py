@@ -12,6 +12,10 @@ import subprocess
 import sys
 import tempfile
 
+import numpy
+import onnx
+from onnx import helper, numpy_helper
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DAY, NIGHT = "rgb(245, 246, 248)", "rgb(13, 17, 23)"
 # The page in a frame of a phone's width says how wide it became, what it drew, what it fetched, and
@@ -51,6 +55,26 @@ def probe(browser, page, width, dark, folder):
     return json.loads(html.unescape(found[1]))
 
 
+# Depthwise weights of very different size, which one scale for all of them cannot hold.
+def spread_model(path):
+    random = numpy.random.default_rng(5)
+    odd = numpy.arange(8) % 2 == 1
+    factor = numpy.where(odd, 8, 1).reshape(1, 8, 1, 1).astype(numpy.float32)
+    depthwise = random.standard_normal((8, 1, 3, 3)).astype(numpy.float32)
+    depthwise *= numpy.where(odd, 1 / 64, 1).reshape(8, 1, 1, 1).astype(numpy.float32)
+    pointwise = random.standard_normal((8, 8, 1, 1)).astype(numpy.float32) * factor
+    constants = {"scale": factor, "d": depthwise, "p": pointwise}
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "scale"], ["m"], "scaled"),
+         helper.make_node("Conv", ["m", "d"], ["y"], "depthwise/<b>1</b>", group=8),
+         helper.make_node("Conv", ["y", "p"], ["z"], "pointwise")], "spread",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 8, 10, 10])],
+        [helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [1, 8, 8, 8])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()])
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]),
+              path)
+
+
 # Pages by name, with the pictures and sections that each must have.
 def make_pages(binary, model, folder):
     def made(name):
@@ -59,6 +83,13 @@ def make_pages(binary, model, folder):
     quick = ("--threads", "1", "--iterations", "70", "--max-time", "2s")
     lathe(binary, "quantize", model, "--data", "random", "-o", made("q.onnx"), "--html",
           made("quantize.html"))
+    spread_model(made("spread.onnx"))
+    lathe(binary, "quantize", made("spread.onnx"), "--data", "random", "--effort", "fast",
+          "--weight-granularity", "tensor", "-o", made("s.onnx"), "--html", made("diagnosed.html"))
+    with open(made("diagnosed.html"), encoding="utf-8") as file:
+        page = file.read()
+    assert "<b>channel range spread</b>" in page, "the cause is not on the page"
+    assert "<code>--weight-granularity channel</code>" in page, "what helps is not on the page"
     lathe(binary, "compile", model, "-o", made("c.onnx"), "--html", made("compile.html"))
     lathe(binary, "bench", made("q.onnx"), "--against", model, *quick, "--processes", "2",
           "--profile-ops", "--gate", "size <= 1%", "--html", made("bench.html"), codes=(4,))
@@ -67,6 +98,7 @@ def make_pages(binary, model, folder):
     return {
         "quantize": (["Loss along the network"],
                      {"plan", "models", "diagnosis", "noise", "ranges"}),
+        "diagnosed": (["Loss along the network"], {"plan", "diagnosis", "noise", "ranges"}),
         "compile": ([], {"verification"}),
         "bench": (["Distribution of latency", "Time against the baseline",
                    "Ratio of each pair of blocks"],

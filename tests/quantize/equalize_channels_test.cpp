@@ -208,6 +208,34 @@ TEST_CASE("classes with another reader, writer or owner stay as they are") {
                 0, 0);
 }
 
+TEST_CASE("a constant that is no node's parameter keeps the class it is added to") {
+  const std::string side = ", " + constant("float[1,4,6,6]", "k", 144, 7);
+  check_scaling(kX + kPair + side + R"(> { c = Conv(x, w, b)  u = Relu(k)  a = Add(c, u)
+  y = Conv(a, v) })",
+                0, 0);
+  check_scaling(kX + kPair + ", " + constant("float[1,4,3,3]", "k", 36, 7) +
+                    R"(, float[4] s = {1, 1, 2, 2}> { c = Conv(x, w, b)
+  u = Resize<mode = "nearest">(k, , s)  a = Add(c, u)  y = Conv(a, v) })",
+                0, 0);
+  // A Conv reads it, too.
+  check_scaling("agraph (float[1,3,6,6] x) => (float[1,2,6,6] y, float[1,2,6,6] z)\n<" + kPair +
+                    side + ", " + constant("float[2,4,1,1]", "t", 8, 9) +
+                    R"(> { c = Conv(x, w, b)  u = Relu(k)  a = Add(c, u)  y = Conv(a, v)
+  z = Conv(k, t) })",
+                0, 0);
+}
+
+TEST_CASE("values that a Resize takes its scales from keep theirs") {
+  const std::string head = "agraph (float[3] x, float[1,1,6,6] i) => (float[2] y, ";
+  const std::string weights = "<" + constant("float[3,4]", "w", 12, 1) + ", " +
+                              constant("float[4,2]", "v", 8, 3) + "> { c = MatMul(x, w)  ";
+  const auto found = [&](const std::string& rest) {
+    return find_scale_classes(network(head + rest)).size();
+  };
+  CHECK(found("float[1,1,6,6] z)\n" + weights + "y = MatMul(c, v)  z = Relu(i) }") == 1);
+  CHECK(found("float[N,C,H,W] z)\n" + weights + "y = MatMul(c, v)  z = Resize(i, , c) }") == 0);
+}
+
 TEST_CASE("a bias that others read, too, is left to them") {
   const Graph after =
       check_scaling("agraph (float[1,3,6,6] x) => (float[1,2,6,6] y, float[4] z)\n<" + kPair +

@@ -1,11 +1,16 @@
 #include "quantize/round_matrix.h"
 
-#include <cmath>
+#include <pthread.h>
 
 #include <array>
+#include <cmath>
+#include <functional>
+#include <system_error>
+#include <thread>
 
 #include "doctest_after_torch.h"
 #include "ir/seeded_random.h"
+#include "layers/run_tasks.h"
 
 using namespace lathe;
 
@@ -96,6 +101,31 @@ TEST_CASE("rounding gives the same bits for any number of threads") {
   CHECK(at::equal(one, round_compensated(made.weights, made.gram, made.grid, 0.01, 4)));
   CHECK(at::equal(descend_rounding(made.weights, one, made.gram, made.grid, 2, 1),
                   descend_rounding(made.weights, one, made.gram, made.grid, 2, 3)));
+}
+
+TEST_CASE("tasks run on the threads that there are when no more can be started") {
+  // No address space holds stacks of this size.
+  pthread_attr_t usual;
+  pthread_attr_t huge;
+  REQUIRE(pthread_getattr_default_np(&usual) == 0);
+  REQUIRE(pthread_getattr_default_np(&huge) == 0);
+  REQUIRE(pthread_attr_setstacksize(&huge, size_t{1} << 50) == 0);
+  REQUIRE(pthread_setattr_default_np(&huge) == 0);
+  std::vector<int> runs(5, 0);
+  std::vector<std::function<void()>> tasks;
+  for (int& count : runs) tasks.emplace_back([&count] { ++count; });
+  bool refused = false;
+  try {
+    std::thread([] {}).join();
+  } catch (const std::system_error&) {
+    refused = true;
+  }
+  if (refused) CHECK_NOTHROW(run_tasks(tasks, 4));
+  pthread_setattr_default_np(&usual);
+  pthread_attr_destroy(&usual);
+  pthread_attr_destroy(&huge);
+  CHECK(refused);
+  CHECK(runs == std::vector<int>(5, 1));
 }
 
 TEST_CASE("inputs that are always zero and equal inputs are rounded, too") {

@@ -1,4 +1,5 @@
 // Weights as integers behind DequantizeLinear, arithmetic in float.
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -124,6 +125,19 @@ TEST_CASE("a table is gathered as integers; what was gathered is dequantized") {
   const Stored nibbles = stored(body, rules_of(DType::kInt4));
   CHECK(maker(nibbles.after, only(nibbles.after, OpKind::kGather).inputs[0]) == "DequantizeLinear");
 
+  // Nor where no block divides the table's rows and every column has one scale, or all have one.
+  for (const bool per_channel : {true, false}) {
+    WeightStorageRules rules = rules_of(DType::kInt4);
+    rules.per_channel = per_channel;
+    const Stored whole = stored("agraph (int64[2,3] i) => (float[2,3,40] y) <float[110,40] t = " +
+                                    values_text(4400, 3, -1, 1) + "> { y = Gather(t, i) }",
+                                rules);
+    REQUIRE(whole.plan.weights.size() == 1);
+    CHECK(whole.plan.weights[0].layout.block_size == 0);
+    CHECK(maker(whole.after, only(whole.after, OpKind::kGather).inputs[0]) == "DequantizeLinear");
+    CHECK(test::run_seeded(whole.after)[0].shape() == Shape{2, 3, 40});
+  }
+
   // A small one is a lookup of sizes or the like.
   const Stored small = stored(
       "agraph (int64[2] i) => (float[2,4] y) <float[3,4] t = {1,2,3,4,5,6,7,8,9,10,11,12}> "
@@ -225,6 +239,19 @@ TEST_CASE("balanced rounding: errors of a kernel and of an output sum up to half
   const auto a = Interpreter(graph).run_tensors(ones)[0].to_double();
   const auto b = Interpreter(balanced).run_tensors(ones)[0].to_double();
   for (size_t i = 0; i < a.size(); ++i) CHECK(std::fabs(a[i] - b[i]) < 0.51 / 127);
+}
+
+TEST_CASE("balanced rounding of a large kernel whose every weight was rounded the same way") {
+  // With steps of 1 each 0.4 goes to 0; 48000 of them, the first ones, have to go to 1 instead.
+  std::vector<float> values(300 * 400, 0.4F);
+  values[0] = 127;
+  const ScaledIntegers balanced =
+      quantize_blocks(Tensor::of<float>({1, 1, 300, 400}, values), DType::kInt8, {0, 0},
+                      WeightRounding::kBalanced);
+  const std::vector<int64_t> q = balanced.integers.to_int64();
+  CHECK(q[0] == 127);
+  CHECK(std::count(q.begin() + 1, q.begin() + 48001, 1) == 48000);
+  CHECK(std::count(q.begin() + 48001, q.end(), 0) == 71999);
 }
 
 TEST_CASE("scales of four bits are those of least error, over all sixteen integers") {

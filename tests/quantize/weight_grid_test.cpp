@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "quantize/weight_params.h"
@@ -82,6 +83,18 @@ TEST_CASE("other weights, few weights and finer grids keep their scales") {
   const Tensor fine = Tensor::of<float>({1, 20}, on_grid(1, 20, 127, true));
   QuantParams reduced = weight_params(fine, DType::kInt8, 0, true);
   CHECK(keep_weight_grid(fine, reduced, true) == 0);
+}
+
+TEST_CASE("steps too small for a normal float are none; without a scale biases are 0") {
+  const float tiny = std::numeric_limits<float>::min();
+  CHECK_FALSE(weight_step(std::vector<float>{tiny / 16, tiny / 8, 0, -tiny / 4, tiny / 2}, 127));
+  const auto step = weight_step(std::vector<float>{tiny, 2 * tiny, 3 * tiny, -127 * tiny}, 127);
+  REQUIRE(step.has_value());
+  CHECK(*step == tiny);
+
+  const Tensor bias = Tensor::of<float>({4}, {0, 3, 3, 5});
+  const QuantParams params{DType::kInt32, {0, 0, NAN, 1}, {0, 0, 0, 0}, 0};
+  CHECK(quantize_tensor(bias, params).to_int64() == std::vector<int64_t>{0, 0, 0, 5});
 }
 
 }  // namespace lathe

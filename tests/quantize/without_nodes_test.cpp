@@ -114,4 +114,20 @@ TEST_CASE("layers that go back to float get their weights and biases back") {
   CHECK(test::sqnr_between(reference, rounded) > 300);
 }
 
+TEST_CASE("a bias that is named empty in the reference is taken off again, too") {
+  Graph reference = network(kNetwork);
+  reference.add_node_input(maker_of(reference, "c2"), ValueId{});
+  PrecisionPlan plan = full_plan(reference, usual_rules());
+  Graph rounded = reference;
+  const Statistics statistics =
+      calibrate(Interpreter(reference), calibration_targets(reference, plan),
+                test::normal_data(reference, 8), {});
+  REQUIRE(correct_bias(rounded, plan, statistics) >= 3);
+  const NodeId conv = maker_of(rounded, "c2");
+  REQUIRE(rounded.node(conv).input(2).valid());
+  CHECK(restore_float_layers(rounded, reference, {conv}) == 1);
+  verify(rounded, "restore_float_layers");
+  CHECK_FALSE(rounded.node(conv).input(2).valid());
+}
+
 }  // namespace lathe

@@ -48,11 +48,16 @@ ModeChoice choose_mode(const Graph& graph, const Profile& profile) {
   if (profile.runtime.name != "onnxruntime")
     return {"static", "the runtime of profile " + profile.name + " has no dynamic quantization"};
   Shares shares;
+  double inside = 0;  // weights in bodies, of all
   for_each_graph(graph, [&](const Graph& part) {
+    const double before = shares.convolutions.weights + shares.products.weights;
     for (const NodeId id : part.node_ids())
       if (const Node& node = part.node(id); is_convolution(node.kind) || is_product(node.kind))
         add(part, node, shares);
+    if (&part != &graph) inside += shares.convolutions.weights + shares.products.weights - before;
   });
+  if (inside > 0.5 * (shares.convolutions.weights + shares.products.weights))
+    return {"dynamic", "most of its weights are inside If, Loop or Scan, where static ends"};
   const auto of = [&](const Work& work) { return shares.macs_known ? work.macs : work.weights; };
   const char* what = shares.macs_known ? "multiply-adds" : "weights";
   const double products = of(shares.products);

@@ -17,8 +17,8 @@ struct ModeChoice {
 /// runtime cannot measure ranges while running; dynamic where more than half of the
 /// multiply-adds, or of the weights where sizes are unknown, are in MatMul, Gemm, LSTM, GRU and RNN
 /// (their activations have outliers that move with the input, and measuring a range costs little
-/// beside the product); static for all others. Bodies of If, Loop and Scan count. Shapes must have
-/// been inferred.
+/// beside the product), and where most weights are inside If, Loop and Scan; static for all others.
+/// Shapes must have been inferred.
 ModeChoice choose_mode(const Graph& graph, const Profile& profile);
 
 }  // namespace lathe

@@ -24,6 +24,8 @@ using nlohmann::json;
 constexpr int64_t kManySamples = 16;
 constexpr int64_t kFewSamples = 4;  // of networks that take more than this:
 constexpr int64_t kManyMacs = 50'000'000;
+constexpr int64_t kVeryManyMacs = 5'000'000'000;  // one sample
+constexpr int64_t kMaxGradientBytes = int64_t{512} << 20;
 constexpr size_t kGatheredRows = 2;
 constexpr size_t kBars = 64;
 constexpr size_t kScreenRows = 5;
@@ -117,6 +119,26 @@ json value_rows(const StaticParts& parts) {
   return rows;
 }
 
+int64_t sample_count(const Graph& graph) {
+  const int64_t macs = count_macs(graph).macs;
+  if (macs > kVeryManyMacs) return 1;
+  return macs > kManyMacs ? kFewSamples : kManySamples;
+}
+
+// Of all float values of one sample, as far as their shapes are known.
+int64_t activation_bytes(const Graph& graph) {
+  double bytes = 0;
+  for (const ValueId id : graph.value_ids()) {
+    const Value& value = graph.value(id);
+    if (!value.producer.valid() || !value.type.dims) continue;
+    double count = 4;
+    for (const Dim& dim : *value.type.dims)
+      count *= static_cast<double>(std::max<int64_t>(dim.size, 1));
+    bytes += count;
+  }
+  return static_cast<int64_t>(std::min(bytes, 1e18));
+}
+
 DiagnosisRequest request_of(const QuantizeJob& job) {
   DiagnosisRequest request;
   request.observer = job.options.observer;
@@ -166,8 +188,8 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
   const QuantizeOptions& options = job.options;
   result.details["values"] = value_rows(parts);
   if (options.data.empty()) return;
-  const int64_t samples = count_macs(parts.reference).macs > kManyMacs ? kFewSamples : kManySamples;
-  const DataSet data = open_data_for(options.data, job.model, samples, options.common, job.console);
+  const DataSet data = open_data_for(options.data, job.model, sample_count(parts.reference),
+                                     options.common, job.console);
   const SampleSource source = sample_source(data);
   const SampleRunOptions run =
       sample_run(job.threads, job.console, "looking at layers", data.size());
@@ -175,7 +197,7 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
       local_errors(parts.reference, job.model.graph, source, run);
   DiagnosisRequest request = request_of(job);
   count_here(job, parts, source, run, request);
-  if (any_bad(errors)) {
+  if (any_bad(errors) && activation_bytes(parts.reference) <= kMaxGradientBytes) {
     SensitivityOptions sensitivity;
     // One at a time: each holds a network's activations and their gradients.
     sensitivity.run = sample_run(1, job.console, "looking for the cause", data.size());

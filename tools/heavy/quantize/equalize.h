@@ -1,4 +1,5 @@
-// Float-equivalent changes before quantization, each kept only where it lowers the measured error.
+// Float-equivalent changes before quantization, each kept only where it lowers the measured error
+// by much.
 #pragma once
 
 #include <map>

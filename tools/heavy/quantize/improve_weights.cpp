@@ -63,14 +63,14 @@ struct Candidate {
   PrecisionPlan plan;
 };
 
-double sqnr_of(const QuantizeJob& job, const Interpreter& reference, const Candidate& candidate,
-               const SampleSource& source) {
+CompareResult errors_of(const QuantizeJob& job, const Interpreter& reference,
+                        const Candidate& candidate, const SampleSource& source) {
   Graph graph = candidate.graph;
   insert_qdq(graph, candidate.plan);
   CompareOptions compare;
   compare.layers = false;
   compare.run = sample_run(job.threads, job.console, "comparing roundings", source.count);
-  return output_sqnr(compare_graphs(reference, Interpreter(graph), source, compare));
+  return compare_graphs(reference, Interpreter(graph), source, compare);
 }
 
 }  // namespace
@@ -80,10 +80,16 @@ json improve_weights(const QuantizeJob& job, PrecisionPlan& plan, const Statisti
   const auto correct = [&] { return correct_bias(graph, plan, statistics); };
   // Random data say nothing of what a layer's inputs have in common.
   if (job.options.effort == "fast" || job.options.data.empty() || job.options.data == "random") {
+    if (job.options.effort != "fast" && job.options.data.empty())
+      job.console.warn("quantize.effort", "without --data weights are rounded to nearest",
+                       "give --data beside --statistics, or --effort fast");
+    if (job.options.effort == "best" && job.options.data == "random")
+      job.console.warn("quantize.effort", "random data say nothing of how to round weights",
+                       "give real --data");
     job.pipeline.run("correct_bias", correct);
     return json::object();
   }
-  const DataSet data = open_data_for(job.options.data, job.model, statistics.samples,
+  const DataSet data = open_data_for(job.options.data, job.model, std::max<int64_t>(1, statistics.samples),
                                      job.options.common, job.console);
   const SampleSource source = sample_source(data);
   const Graph reference = graph;
@@ -101,9 +107,9 @@ json improve_weights(const QuantizeJob& job, PrecisionPlan& plan, const Statisti
 
   const SampleSource judged = judged_samples(source);
   const Interpreter judge(reference);
-  const double before = sqnr_of(job, judge, plain, judged);
-  const double after = sqnr_of(job, judge, rounded, judged);
-  const bool kept = after >= before;
+  const CompareResult before = errors_of(job, judge, plain, judged);
+  const CompareResult after = errors_of(job, judge, rounded, judged);
+  const bool kept = improves_outputs(before, after);
   if (kept) {
     job.pipeline.run("round_weights", [&] {
       graph = std::move(rounded.graph);
@@ -114,8 +120,8 @@ json improve_weights(const QuantizeJob& job, PrecisionPlan& plan, const Statisti
     job.pipeline.run("correct_bias", correct);
   }
   return {{"kept", kept},
-          {"output_sqnr_before_db", before},
-          {"output_sqnr_after_db", after},
+          {"output_sqnr_before_db", output_sqnr(before)},
+          {"output_sqnr_after_db", output_sqnr(after)},
           {"samples", judged.count},
           {"layers", rows_of(reference, rows)}};
 }

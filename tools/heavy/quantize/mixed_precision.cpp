@@ -163,6 +163,10 @@ class TargetSearch {
     quantized.plan = plan_section(parts_.reference, chosen.plan);
     quantized.coverage = coverage_text(parts_.reference, chosen.plan);
     quantized.exceptions = chosen.plan.exceptions;
+    auto narrowed = std::make_shared<StaticParts>(parts_);
+    restore_float_layers(narrowed->rounded, parts_.reference, best.left_in_float);
+    narrowed->plan = std::move(chosen.plan);
+    quantized.parts = std::move(narrowed);
     if (sensitivity_)
       quantized.details["sensitivity"] =
           sensitivity_section(parts_.reference, *sensitivity_, sensitivity_seconds_);
@@ -265,7 +269,8 @@ HeldTarget hold_max_drop(const QuantizeJob& job, const DecidingMetric& metric,
   target.allowed = parse_fraction(job.options.max_drop, "--max-drop");
   target.held = target.reading.drop <= *target.allowed + kRounding;
   if (target.held || quantized.parts == nullptr) return target;
-  TargetSearch search(job, metric, *quantized.parts, *target.allowed);
+  const std::shared_ptr<const StaticParts> parts = quantized.parts;  // outlives the search
+  TargetSearch search(job, metric, *parts, *target.allowed);
   search.run(target.reading);
   search.finish(target, quantized);
   return target;

@@ -10,7 +10,9 @@
 #include "heavy/quantize/weight_rows.h"
 #include "heavy/search_float16.h"
 #include "heavy/stopwatch.h"
+#include "ir/error.h"
 #include "ops/op_row.h"
+#include "quantize/weight_params.h"
 
 namespace lathe {
 namespace {
@@ -54,6 +56,20 @@ void look_into(const Graph& graph, const Float16Plan& plan, Counts& counts,
   }
 }
 
+// NaN on both sides would compare as equal.
+void check_weights(const Graph& graph) {
+  for_each_graph(graph, [](const Graph& part) {
+    for (const NodeId id : part.node_ids()) {
+      const Node& node = part.node(id);
+      const bool weighted = node.kind == OpKind::kConv || node.kind == OpKind::kConvTranspose ||
+                            node.kind == OpKind::kGemm || node.kind == OpKind::kMatMul;
+      const Tensor* weight = weighted ? part.constant(node.input(1)) : nullptr;
+      if (weight != nullptr && weight->dtype() == DType::kFloat32)
+        check_finite_weight(*weight, "node " + escape_untrusted(node.name));
+    }
+  });
+}
+
 }  // namespace
 
 QuantizedModel quantize_float16(const QuantizeJob& job) {
@@ -64,6 +80,7 @@ QuantizedModel quantize_float16(const QuantizeJob& job) {
     job.console.warn("profile.float16",
                      "profile " + profile.name +
                          " does not compute in float16: the file gets smaller, not faster");
+  check_weights(graph);
   const Stopwatch start;
   const bool measured = !job.options.data.empty();
   const Float16Plan plan =

@@ -6,7 +6,6 @@
 #include "heavy/model_data.h"
 #include "heavy/quantize/equalize.h"
 #include "heavy/quantize/count_saturation.h"
-#include "heavy/quantize/diagnosis.h"
 #include "heavy/quantize/improve_weights.h"
 #include "heavy/quantize/integer_rules.h"
 #include "heavy/quantize/quantize_job.h"
@@ -80,7 +79,6 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
   result.details["equalization"] = equalized.rows;
   result.rows = {{"calibration", fmt::format("{:.1f} s", start.seconds())}};
   if (!plan_only) job.pipeline.run("insert_qdq", [&] { return insert_qdq(graph, plan); });
-  if (!plan_only) diagnose_quantized(job, result);
   return result;
 }
 

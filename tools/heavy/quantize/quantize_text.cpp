@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "heavy/error_rows.h"
@@ -19,6 +20,11 @@ std::string verdict(const QuantizeOptions& options, const QuantizedModel& quanti
   return console.good(fmt::format("{} model written", quantized.kind));
 }
 
+// Weights may lie in files beside the model's.
+int64_t size_of(const ModelFacts& model) {
+  return std::max(model.file_bytes, model.weights_bytes.value_or(0));
+}
+
 std::string opset_text(const Report& report) {
   if (!report.model_out->opset) return "-";
   return report.model->opset
@@ -31,8 +37,8 @@ std::string opset_text(const Report& report) {
 std::string quantize_text(const QuantizeOptions& options, const Report& report,
                           const QuantizedModel& quantized,
                           const std::optional<Evaluation>& evaluation, const Console& console) {
-  const int64_t before = report.model->file_bytes;
-  const int64_t after = report.model_out->file_bytes;
+  const int64_t before = size_of(*report.model);
+  const int64_t after = size_of(*report.model_out);
   const bool missed = evaluation && evaluation->missed;
   std::string text = fmt::format("{}: {}  {} ({} of {})\n",
                                  verdict(options, quantized, missed, console),
@@ -52,6 +58,8 @@ std::string quantize_text(const QuantizeOptions& options, const Report& report,
     text += "\nworst layers\n" + table(error_table(evaluation->result.layers, 5));
   if (!quantized.exceptions.empty())
     text += "\nleft in float\n" + exceptions_text(quantized.exceptions, 5);
+  if (missed && quantized.parts == nullptr)
+    text += "\nhint: only --mode static gives layers back to float; here --exclude does\n";
   if (options.eval.empty() && options.eval_command.empty())
     text += "\nhint: --eval DATA reports what it cost in accuracy\n";
   return text;

@@ -9,6 +9,7 @@
 #include "heavy/model_data.h"
 #include "heavy/pipeline_rows.h"
 #include "heavy/quantize/choose_mode.h"
+#include "heavy/quantize/diagnosis.h"
 #include "heavy/quantize/evaluation.h"
 #include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/quantize_report.h"
@@ -51,6 +52,19 @@ void check_target(const QuantizeOptions& options) {
                     "use another --metric, or lathe compare --min-sqnr");
 }
 
+// What only --mode static makes use of, as far as it was given.
+std::string unread_flags(const QuantizeOptions& options) {
+  std::string flags;
+  const auto add = [&](const char* flag, bool given) {
+    if (given) flags += fmt::format("{}{}", flags.empty() ? "" : ", ", flag);
+  };
+  add("--observer", options.observer != "auto");
+  add("--effort", options.effort == "best");
+  add("--statistics", !options.statistics.empty());
+  add("--format", options.format == "qoperator");
+  return flags;
+}
+
 void check_usage(const QuantizeOptions& options) {
   const CommonOptions& common = options.common;
   const bool saved = !options.statistics.empty() && std::filesystem::exists(options.statistics);
@@ -61,6 +75,10 @@ void check_usage(const QuantizeOptions& options) {
   if (options.format == "qoperator" && options.mode != "static" && options.mode != "auto")
     throw bad_usage("usage.format", "--mode " + options.mode + " has no QOperator form", "--format",
                     "leave --format out, or use --mode static");
+  if (options.mode != "static" && options.mode != "auto" && !unread_flags(options).empty())
+    throw bad_usage("usage.mode",
+                    fmt::format("--mode {} does not read {}", options.mode, unread_flags(options)),
+                    "--mode", "leave it out, or use --mode static");
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the model go?", "-o", "add -o OUT.onnx");
   check_target(options);
@@ -76,6 +94,28 @@ nlohmann::json manifest_of(const Report& report, const Graph& before, const Grap
   manifest["precision"] = quantized.coverage;
   add_verification(report, manifest);
   return manifest;
+}
+
+// Why nothing was quantized, and what might help.
+std::string nothing_hint(const QuantizeOptions& options, const Graph& graph,
+                         const std::string& mode) {
+  bool integer = false;
+  bool layers = false;
+  for_each_graph(graph, [&](const Graph& part) {
+    for (const NodeId id : part.node_ids()) {
+      const OpKind kind = part.node(id).kind;
+      integer |= kind == OpKind::kDequantizeLinear || kind == OpKind::kQLinearConv ||
+                 kind == OpKind::kMatMulInteger;
+      layers |= kind == OpKind::kConv || kind == OpKind::kMatMul || kind == OpKind::kGemm ||
+                kind == OpKind::kLSTM || kind == OpKind::kGRU;
+    }
+  });
+  if (integer) return "it is quantized already";
+  if (!layers) return "it has no Conv, MatMul, Gemm, LSTM or GRU";
+  if (!options.include.empty() || !options.exclude.empty())
+    return "--include and --exclude leave no layer that --mode " + mode + " quantizes";
+  return mode == "static" ? "its layers are recurrent or inside If, Loop or Scan: try --mode dynamic"
+                          : "try --mode weight-only; --report tells why for each node";
 }
 
 QuantizedModel quantize_in_mode(const std::string& mode, const QuantizeJob& job) {
@@ -120,15 +160,17 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const QuantizeJob job{options, profile, model, pipeline, threads, console};
   const ModeChoice choice = options.mode == "auto" ? choose_mode(graph, profile)
                                                    : ModeChoice{options.mode, "asked for"};
+  if (options.mode == "auto" && choice.mode != "static" && !unread_flags(options).empty())
+    console.warn("quantize.unread",
+                 fmt::format("{} makes no use of {}", choice.mode, unread_flags(options)));
   QuantizedModel quantized = quantize_in_mode(choice.mode, job);
   quantized.details["mode"] = choice.mode;
   quantized.details["mode_reason"] = choice.reason;
   if (options.mode == "auto")
     quantized.rows.insert(quantized.rows.begin(), {"mode", choice.mode + ": " + choice.reason});
   if (!quantized.changed)
-    console.warn(
-        "quantize.nothing", "no node of this model can become integer",
-        "already quantized models and models without Conv, Gemm or MatMul stay as they are");
+    console.warn("quantize.nothing", "no node of this model was quantized",
+                 nothing_hint(options, simplified, choice.mode));
   report.plan = quantized.plan;
   if (common.dry_run) {
     console.print(fmt::format("plan: {}\n{}nothing was written\n", quantized.coverage,
@@ -145,6 +187,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     report.plan = quantized.plan;
     writing_best = target->stopped_by.has_value();
   }
+  // Of what is written; the layers' forms are known before they are fused.
+  if (!writing_best) diagnose_quantized(job, quantized);
   if (options.format == "qoperator" && choice.mode == "static")
     pipeline.run("fuse_qoperators", [&] { return fuse_qoperators(graph); });
   // After insertion: equal scales and zero points are shared, float weights are dead.

@@ -42,6 +42,18 @@ void note_other_data(const QuantizeJob& job, const json& root) {
       "remove the file to calibrate anew");
 }
 
+// The file decides what is equalized.
+void note_other_effort(const QuantizeJob& job, const json& told) {
+  const bool was_fast = told.value("effort", json()) == "fast";
+  const bool is_fast = job.options.effort == "fast";
+  if (!told.contains("effort") || was_fast == is_fast) return;
+  job.console.warn("statistics.effort",
+                   fmt::format("the statistics in {} were taken {} equalization, and so it stays",
+                               escape_untrusted(job.options.statistics),
+                               was_fast ? "without" : "with"),
+                   "remove the file to calibrate anew");
+}
+
 }  // namespace
 
 std::string graph_identity(const QuantizeJob& job) {
@@ -58,7 +70,10 @@ std::string graph_identity(const QuantizeJob& job) {
 std::string with_source(const std::string& statistics, const QuantizeJob& job,
                         const StatisticsSource& source) {
   const json member = {
-      {"data", key_of_data(job)}, {"graph", source.graph}, {"model", source.model}};
+      {"data", key_of_data(job)},
+      {"effort", job.options.effort},
+      {"graph", source.graph},
+      {"model", source.model}};
   return "{\"source\":" + member.dump() + "," + statistics.substr(1);
 }
 
@@ -71,7 +86,10 @@ void check_source(const QuantizeJob& job, const StatisticsSource& source) {
   if (told.value("model", json()) != source.model)
     throw bad_input("statistics.model", "these statistics were taken from another network",
                     escape_untrusted(file), "remove the file, or choose another --statistics FILE");
-  if (source.graph.empty()) return;
+  if (source.graph.empty()) {
+    note_other_effort(job, told);
+    return;
+  }
   if (told.value("graph", json()) != source.graph)
     throw bad_input("statistics.graph",
                     "these statistics were taken with other flags, which equalized the network "
