@@ -49,6 +49,7 @@ int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics
         means == statistics.channel_means.end())
       continue;
     const Tensor* bias = graph.constant(node.input(2));
+    if (bias == nullptr && node.input(2).valid()) continue;  // computed
     // A Gemm's C may be a matrix; its rows then have no common mean to take back.
     if (bias != nullptr && bias->rank() != 1) continue;
     const std::vector<double> shift =
