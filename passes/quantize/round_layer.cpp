@@ -75,7 +75,12 @@ class LayerRounding {
     return {BiasShift::kOwn, BiasShift::kOutputs};
   }
 
+  // Exact zeros are masks of pruning and stay.
   at::Tensor round(const Way& way) const {
+    return at::where(old_.weight.eq(0), at::zeros_like(old_.weight), rounded(way));
+  }
+
+  at::Tensor rounded(const Way& way) const {
     if (way.method == RoundingMethod::kNearest) return round_to_nearest(old_.weight, grid_);
     at::Tensor target = old_.weight;
     if (way.ridge > 0)
