@@ -24,6 +24,8 @@ struct Statistics {
   /// Factors that equalize_channels() had scaled the network with before it was calibrated: name of
   /// a class's first value -> one factor a channel. The other members describe the scaled network.
   std::map<std::string, std::vector<double>> scales;
+  /// What all this was taken from, in the words of who took it; empty in files of earlier versions.
+  std::map<std::string, std::string> source;
 };
 
 /// What to collect: histograms of `ranges`; means, and all that there is to know of channels, along
@@ -41,7 +43,11 @@ struct CalibrationTargets {
 Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& targets,
                      const SampleSource& source, const SampleRunOptions& options);
 
-/// JSON text of the statistics and back; `load` throws Error (exit 3) for a damaged file.
+/// A value's histogram and channels take about 12 KB.
+constexpr size_t kMaxStatisticsBytes = size_t{1} << 30;
+
+/// JSON text of the statistics and back; `load` throws Error (exit 3) for a damaged file, with the
+/// advice to remove it.
 std::string save_statistics(const Statistics& statistics);
 Statistics load_statistics(const std::string& text, const std::string& file);
 

@@ -7,14 +7,13 @@
 namespace lathe {
 namespace {
 
-constexpr int kFractionBits = 40;
 constexpr double kLargest = 1ull << 40;
 
 }  // namespace
 
 void ChannelMeans::add(std::span<const float> values, int64_t channels, int64_t inner) {
   if (channels <= 0 || inner <= 0 || values.empty()) return;
-  if (sums_.empty()) sums_.assign(static_cast<size_t>(channels), 0);
+  if (sums_.empty()) sums_.resize(static_cast<size_t>(channels));
   if (sums_.size() != static_cast<size_t>(channels))
     throw bad_input("calibration.channels", "a value's number of channels differs between samples");
   std::vector<double> totals(static_cast<size_t>(channels), 0.0);
@@ -28,26 +27,23 @@ void ChannelMeans::add(std::span<const float> values, int64_t channels, int64_t 
     }
   for (size_t c = 0; c < totals.size(); ++c) {
     const double mean = totals[c] / static_cast<double>(outer * inner);
-    if (std::fabs(mean) <= kLargest)
-      sums_[c] += static_cast<Fixed>(std::ldexp(mean, kFractionBits));
+    if (std::fabs(mean) <= kLargest) sums_[c].add(mean);
   }
   ++samples_;
 }
 
 void ChannelMeans::merge(const ChannelMeans& other) {
   if (other.samples_ == 0) return;
-  if (sums_.empty()) sums_.assign(other.sums_.size(), 0);
+  if (sums_.empty()) sums_.resize(other.sums_.size());
   if (sums_.size() != other.sums_.size())
     throw bad_input("calibration.channels", "a value's number of channels differs between samples");
-  for (size_t c = 0; c < sums_.size(); ++c) sums_[c] += other.sums_[c];
+  for (size_t c = 0; c < sums_.size(); ++c) sums_[c].merge(other.sums_[c]);
   samples_ += other.samples_;
 }
 
 std::vector<double> ChannelMeans::means() const {
   std::vector<double> found;
-  for (const Fixed sum : sums_)
-    found.push_back(std::ldexp(static_cast<double>(sum), -kFractionBits) /
-                    static_cast<double>(samples_));
+  for (const FixedSum& sum : sums_) found.push_back(sum.value() / static_cast<double>(samples_));
   return found;
 }
 

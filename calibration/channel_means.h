@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "calibration/fixed_sum.h"
+
 namespace lathe {
 
-/// Adds up per-sample channel means in fixed point (2^-40), where addition is exact and therefore
-/// associative: threads may be merged in any order with the same result.
+/// Adds up per-sample channel means exactly: threads may be merged in any order with the same
+/// result.
 class ChannelMeans {
  public:
   /// `values` laid out as [outer, channels, inner]; one sample (any number of items). Not finite
@@ -20,8 +22,7 @@ class ChannelMeans {
   std::vector<double> means() const;
 
  private:
-  __extension__ using Fixed = __int128;
-  std::vector<Fixed> sums_;
+  std::vector<FixedSum> sums_;
   int64_t samples_ = 0;
 };
 

@@ -8,16 +8,11 @@
 namespace lathe {
 namespace {
 
-constexpr int kFractionBits = 40;
-constexpr double kLargest = 1ull << 34;  // its square, 40 bits below the point, 2^19 samples: 127
+constexpr double kLargest = 1ull << 34;  // FixedSum holds 2^19 of its square
 
 Error differing_channels() {
   return bad_input("calibration.channels", "a value's number of channels differs between samples");
 }
-
-__extension__ using Fixed = __int128;
-
-Fixed fixed(double value) { return static_cast<Fixed>(std::ldexp(value, kFractionBits)); }
 
 double deviation_square(double mean, double mean_square) {
   return std::max(0.0, mean_square - mean * mean);
@@ -66,10 +61,10 @@ void ChannelSums::add(std::span<const float> values, int64_t channels, int64_t i
     Channel& channel = channels_[c];
     channel.min = channel.samples == 0 ? run.min : std::min(channel.min, run.min);
     channel.max = channel.samples == 0 ? run.max : std::max(channel.max, run.max);
-    channel.sum += fixed(run.sum / count);
-    channel.squares += fixed(run.squares / count);
-    channel.peaks += fixed(run.max);
-    channel.peak_squares += fixed(static_cast<double>(run.max) * run.max);
+    channel.sum.add(run.sum / count);
+    channel.squares.add(run.squares / count);
+    channel.peaks.add(run.max);
+    channel.peak_squares.add(static_cast<double>(run.max) * run.max);
     ++channel.samples;
   }
 }
@@ -84,10 +79,10 @@ void ChannelSums::merge(const ChannelSums& other) {
     Channel& to = channels_[c];
     to.min = to.samples == 0 ? from.min : std::min(to.min, from.min);
     to.max = to.samples == 0 ? from.max : std::max(to.max, from.max);
-    to.sum += from.sum;
-    to.squares += from.squares;
-    to.peaks += from.peaks;
-    to.peak_squares += from.peak_squares;
+    to.sum.merge(from.sum);
+    to.squares.merge(from.squares);
+    to.peaks.merge(from.peaks);
+    to.peak_squares.merge(from.peak_squares);
     to.samples += from.samples;
   }
 }
@@ -98,9 +93,7 @@ ChannelStatistics ChannelSums::statistics() const {
     const auto samples = static_cast<double>(std::max<int64_t>(1, channel.samples));
     found.min.push_back(channel.min);
     found.max.push_back(channel.max);
-    const auto mean_of = [&](Fixed sum) {
-      return std::ldexp(static_cast<double>(sum), -kFractionBits) / samples;
-    };
+    const auto mean_of = [&](const FixedSum& sum) { return sum.value() / samples; };
     found.mean.push_back(mean_of(channel.sum));
     found.mean_square.push_back(mean_of(channel.squares));
     found.peak_mean.push_back(mean_of(channel.peaks));

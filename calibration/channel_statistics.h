@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "calibration/fixed_sum.h"
+
 namespace lathe {
 
 /// One entry per channel, all of the same size.
@@ -25,8 +27,8 @@ struct ChannelStatistics {
   bool operator==(const ChannelStatistics&) const = default;
 };
 
-/// Adds up samples' channel means and mean squares in fixed point (2^-40), where addition is exact:
-/// threads may be merged in any order with the same result.
+/// Adds up samples' channel means and mean squares exactly: threads may be merged in any order with
+/// the same result.
 class ChannelSums {
  public:
   /// `values` laid out as [outer, channels, inner]; one sample (any number of items). A channel
@@ -38,14 +40,13 @@ class ChannelSums {
   ChannelStatistics statistics() const;
 
  private:
-  __extension__ using Fixed = __int128;
   struct Channel {
     float min = 0;
     float max = 0;
-    Fixed sum = 0;
-    Fixed squares = 0;
-    Fixed peaks = 0;
-    Fixed peak_squares = 0;
+    FixedSum sum;
+    FixedSum squares;
+    FixedSum peaks;
+    FixedSum peak_squares;
     int64_t samples = 0;
   };
   std::vector<Channel> channels_;

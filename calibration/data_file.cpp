@@ -16,10 +16,14 @@ namespace {
 
 Error cannot_open(const std::string& path, int error) {
   const bool link = error == ELOOP;
+  const bool missing = error == ENOENT || error == ENOTDIR;
   return bad_input("data.open",
                    link ? "a symbolic link is not followed here"
                         : fmt::format("cannot open: {}", std::strerror(error)),
-                   shown_path(path), link ? "--follow-links allows it" : "");
+                   shown_path(path),
+                   link      ? "--follow-links allows it"
+                   : missing ? "check the path; in a data spec it starts at the spec's folder"
+                             : "");
 }
 
 std::vector<std::string> safe_components(const std::string& folder, std::string_view relative) {
@@ -60,7 +64,7 @@ DataFile::DataFile(int fd, std::string path) : path_(std::move(path)) {
     throw bad_input(
         "data.open",
         S_ISDIR(status.st_mode) ? "this is a folder, not a file" : "this is no regular file",
-        shown_path(path_));
+        shown_path(path_), "name a file of data; only pictures are read from a folder");
   size_ = static_cast<uint64_t>(status.st_size);
 }
 

@@ -201,7 +201,8 @@ DataSet::State open_spec(const DataSpec& spec, bool plain, const std::vector<Mod
                     spec.skip > 0
                         ? fmt::format("{} of {} samples are skipped", spec.skip, opened.count)
                         : std::string("the data set is empty"),
-                    where);
+                    where,
+                    spec.skip > 0 ? "lower \"skip\" in the data spec" : "give at least one sample");
   return state;
 }
 

@@ -66,7 +66,8 @@ ImageList list_images(const std::string& folder, bool follow_links) {
   if (list.files.empty())
     throw bad_input(
         "data.empty", "the folder holds no .jpg, .jpeg or .png files", shown_path(folder),
-        list.skipped_links > 0 ? "it holds symbolic links: --follow-links reads them" : "");
+        list.skipped_links > 0 ? "it holds symbolic links: --follow-links reads them"
+                               : "name the folder that the pictures are in, or one beneath it");
   return list;
 }
 
@@ -85,7 +86,8 @@ ImageList read_image_labels(const std::string& csv, const std::string& folder, b
     list.files.push_back(cells[file]);
     list.labels.push_back(parse_integer(cells[label], reader.place(label)));
   }
-  if (list.files.empty()) throw bad_input("data.empty", "there are no rows", shown_path(csv));
+  if (list.files.empty()) throw bad_input("data.empty", "there are no rows", shown_path(csv),
+                    "write one row \"file,label\" for each picture");
   return list;
 }
 

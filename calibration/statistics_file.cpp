@@ -69,10 +69,11 @@ ChannelStatistics restore_channels(const json& row) {
 }
 
 // Members that files of earlier versions do not have.
-void load_equalization(const json& root, Statistics& statistics) {
+void load_later_members(const json& root, Statistics& statistics) {
+  if (const auto told = root.find("source"); told != root.end())
+    statistics.source = told->get<std::map<std::string, std::string>>();
   if (const auto rows = root.find("channels"); rows != root.end())
-    for (const auto& [name, row] : rows->items())
-      statistics.channels[name] = restore_channels(row);
+    for (const auto& [name, row] : rows->items()) statistics.channels[name] = restore_channels(row);
   if (const auto rows = root.find("scales"); rows != root.end())
     for (const auto& [name, factors] : rows->items()) {
       statistics.scales[name] = factors.get<std::vector<double>>();
@@ -82,15 +83,36 @@ void load_equalization(const json& root, Statistics& statistics) {
     }
 }
 
+constexpr const char* kAdvice =
+    "remove the file and run again: --statistics writes it anew from --data";
+
 // The strict reader speaks of flags and profiles, whose errors are the user's usage; these are
 // data.
 json parse_statistics(const std::string& text, const std::string& file) {
   try {
-    return parse_json_strict(text, file);
+    return parse_json_strict(text, file, ExitCode::kUsage, kMaxStatisticsBytes);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kUsage) throw;
-    throw bad_input(error.id(), error.text().message, error.text().where, error.text().hint);
+    throw bad_input("statistics.malformed",
+                    "the statistics file is damaged: " + error.text().message, error.text().where,
+                    kAdvice);
   }
+}
+
+Statistics restore_statistics(const json& root) {
+  Statistics statistics;
+  statistics.samples = root.at("samples").get<int64_t>();
+  if (statistics.samples < 0 || !root.at("values").is_object() ||
+      !root.at("channel_means").is_object())
+    throw bad_input("statistics.malformed", "samples, values or channel_means have another form");
+  for (const auto& [name, value] : root.at("values").items())
+    statistics.values[name] = Histogram::restore(
+        value.at("exponent").get<int>(), dense_bins(value.at("bins")), value.at("min").get<float>(),
+        value.at("max").get<float>(), value.at("non_finite").get<int64_t>());
+  for (const auto& [name, means] : root.at("channel_means").items())
+    statistics.channel_means[name] = means.get<std::vector<double>>();
+  load_later_members(root, statistics);
+  return statistics;
 }
 
 }  // namespace
@@ -110,34 +132,25 @@ std::string save_statistics(const Statistics& statistics) {
                {"values", std::move(values)}};
   if (!statistics.channels.empty()) file["channels"] = channel_rows(statistics.channels);
   if (!statistics.scales.empty()) file["scales"] = statistics.scales;
+  if (!statistics.source.empty()) file["source"] = statistics.source;
   return file.dump() + "\n";
 }
 
 Statistics load_statistics(const std::string& text, const std::string& file) {
   const json root = parse_statistics(text, file);
+  const std::string place = escape_untrusted(file);
+  if (!root.is_object() || root.value("schema", json()) != kSchema)
+    throw bad_input("statistics.schema", "this is no statistics file of lathe", place,
+                    "choose another --statistics FILE; one that does not exist is written");
   try {
-    if (root.at("schema") != kSchema)
-      throw bad_input("statistics.schema", "this is no statistics file of lathe", file,
-                      "write one with quantize --statistics");
-    Statistics statistics;
-    statistics.samples = root.at("samples").get<int64_t>();
-    if (statistics.samples < 0 || !root.at("values").is_object() ||
-        !root.at("channel_means").is_object())
-      throw bad_input("statistics.malformed", "the statistics file is damaged", file);
-    for (const auto& [name, value] : root.at("values").items())
-      statistics.values[name] =
-          Histogram::restore(value.at("exponent").get<int>(), dense_bins(value.at("bins")),
-                             value.at("min").get<float>(), value.at("max").get<float>(),
-                             value.at("non_finite").get<int64_t>());
-    for (const auto& [name, means] : root.at("channel_means").items())
-      statistics.channel_means[name] = means.get<std::vector<double>>();
-    load_equalization(root, statistics);
-    return statistics;
+    return restore_statistics(root);
   } catch (const json::exception& error) {
     throw bad_input("statistics.malformed",
-                    "the statistics file is damaged: " + escape_untrusted(error.what()), file);
+                    "the statistics file is damaged: " + escape_untrusted(error.what()), place,
+                    kAdvice);
   } catch (const Error& error) {
-    throw error.text().where.empty() ? error.within(file) : error;
+    throw bad_input(error.id(), "the statistics file is damaged: " + error.text().message, place,
+                    kAdvice);
   }
 }
 

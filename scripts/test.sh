@@ -20,4 +20,4 @@ fi
 export CCACHE_SLOPPINESS=pch_defines,time_macros
 cmake --preset release -DBUILD_TESTING=ON
 cmake --build --preset release
-ctest --test-dir build/release --output-on-failure --no-tests=error "${filter[@]}" "$@"
+ctest --test-dir build/release --parallel 2 --output-on-failure --no-tests=error "${filter[@]}" "$@"

@@ -35,11 +35,12 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
   command->add_option("--eval", options.eval, "Evaluate float and int8 model on this data")
       ->type_name("DATA");
   add_metric_flag(*command, options.metric,
-                  "Metric of --eval (default: top1 with labels, agreement without)");
+                  "Metric of --eval (default: top1 with labels; without, agreement of classifiers, "
+                  "sqnr of others)");
   command
       ->add_option("--max-drop", options.max_drop,
-                   "Give the fewest layers back to float (--mode static) until the metric falls by "
-                   "no more (points, or share); code 4 when that cannot be reached")
+                   "Give the fewest layers back to float until the metric falls by no more "
+                   "(points, or share); code 4 when that cannot be reached")
       ->type_name("QUANTITY");
   command
       ->add_option("--eval-command", options.eval_command,

@@ -52,7 +52,9 @@ size_t find_end(std::string_view text, std::string_view segment) {
 }  // namespace
 
 Glob::Glob(std::string_view pattern) : pattern_(pattern) {
-  if (pattern.empty()) throw bad_usage("glob.empty", "the pattern is empty");
+  if (pattern.empty())
+    throw bad_usage("glob.empty", "the pattern is empty", {},
+                    "give a name, or a pattern with * in it");
   if (pattern.size() > kMaxGlobBytes)
     throw bad_usage("glob.length", fmt::format("the pattern has {} bytes; at most {} are allowed",
                                                pattern.size(), kMaxGlobBytes));

@@ -12,8 +12,9 @@
 namespace lathe {
 namespace {
 
-Error file_error(ExitCode code, std::string id, std::string message, const std::string& path) {
-  return Error(code, std::move(id), {std::move(message), escape_untrusted(path), {}});
+Error file_error(ExitCode code, std::string id, std::string message, const std::string& path,
+                 std::string hint = {}) {
+  return Error(code, std::move(id), {std::move(message), escape_untrusted(path), std::move(hint)});
 }
 
 const char* kind_of(mode_t mode) {
@@ -39,7 +40,7 @@ InputFile::InputFile(const std::string& path, ExitCode code) : path_(path) {
                      missing  ? "no such file"
                      : socket ? "is not a regular file"
                               : fmt::format("cannot be opened: {}", std::strerror(errno)),
-                     path);
+                     path, missing ? "check the path; it is read from the working directory" : "");
   }
   struct stat facts {};
   if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {

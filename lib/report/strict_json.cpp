@@ -142,11 +142,13 @@ class StrictBuilder {
 
 }  // namespace
 
-json parse_json_strict(std::string_view text, std::string_view file, ExitCode code) {
+json parse_json_strict(std::string_view text, std::string_view file, ExitCode code,
+                       size_t max_bytes) {
   const std::string shown = escape_untrusted(file);
-  if (text.size() > kMaxJsonBytes)
+  if (text.size() > max_bytes)
     throw over_limit("json.size",
-                     "JSON of " + std::to_string(text.size()) + " bytes; at most 16 MiB are read",
+                     "JSON of " + std::to_string(text.size()) + " bytes; at most " +
+                         std::to_string(max_bytes >> 20) + " MiB are read",
                      shown);
   // nlohmann takes a NUL for the end of the text.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos)

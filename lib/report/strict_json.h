@@ -28,10 +28,11 @@ constexpr int kMaxJsonDepth = 64;
 /// The document in `text`. Refused with line:column: syntax errors, comments, trailing text, NUL
 /// bytes, duplicate keys, NaN, infinite or overflowing numbers, integers beyond 64 bits, invalid
 /// UTF-8. `code` is the exit code of these errors: kUsage for profiles, configs, gates, jobs and
-/// reports; kBadInput for data specs. Text over kMaxJsonBytes, nesting over kMaxJsonDepth: exit 8.
+/// reports; kBadInput for data specs. Text over `max_bytes`, nesting over kMaxJsonDepth: exit 8.
 /// A UTF-8 byte order mark is skipped.
 nlohmann::json parse_json_strict(std::string_view text, std::string_view file,
-                                 ExitCode code = ExitCode::kUsage);
+                                 ExitCode code = ExitCode::kUsage,
+                                 size_t max_bytes = kMaxJsonBytes);
 
 /// Reads one JSON object key by key. Every getter marks its key as known; finish() refuses the
 /// rest. All errors name the file and the JSON pointer, what is allowed and what was found.

@@ -21,9 +21,11 @@ LayerOutputs::LayerOutputs(const Graph& graph, std::vector<OutputRows> values,
       const auto [first, last] = wanted.equal_range(id);
       for (auto it = first; it != last; ++it) {
         const size_t index = it->second;
-        places_[index][sample] = position_count(value.tensor, values_[index].axis);
+        const int64_t wanted_axis = values_[index].axis;
+        const int64_t axis = wanted_axis < 0 ? value.tensor.dim() + wanted_axis : wanted_axis;
+        places_[index][sample] = position_count(value.tensor, axis);
         rows_[index][sample] =
-            channel_rows(value.tensor, values_[index].axis, positions(index, sample), {});
+            channel_rows(value.tensor, axis, positions(index, sample), values_[index].channels);
       }
     };
     return interpreter.run(inputs, run);

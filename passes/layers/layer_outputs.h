@@ -9,21 +9,19 @@
 #include <string>
 #include <vector>
 
+#include "layers/held_samples.h"
 #include "run/sample_runner.h"
 
 namespace lathe {
 
-/// One sample in eight is fitted to in no layer: a fit to few samples would seem better than it is,
-/// in its own layer and in all that follow. With fewer than eight samples none is held out.
-constexpr bool is_held_out(size_t sample) { return sample % 8 == 7; }
-
 /// A value whose rows are kept: [positions, channels] a sample.
 struct OutputRows {
   ValueId value;
-  int64_t axis = 1;           // of its channels
+  int64_t axis = 1;           // of its channels; negative: from the last one
   int64_t rows_a_sample = 0;  // at most
   /// Of the positions that are chosen.
   uint64_t stream = 0;
+  std::vector<int32_t> channels = {};  // that are kept; empty: all
 };
 
 struct LayerOutputsOptions {

@@ -1,6 +1,7 @@
 #include "layers/linear_layer.h"
 
 #include "ir/real_tensor.h"
+#include "layers/per_channel.h"
 
 namespace lathe {
 namespace {
@@ -12,15 +13,16 @@ const Tensor* floats(const Graph& graph, ValueId id) {
   return tensor != nullptr && tensor->dtype() == DType::kFloat32 ? tensor : nullptr;
 }
 
-bool is_per_channel(const Tensor* constant, int64_t channels) {
-  return constant != nullptr && constant->numel() == channels && constant->rank() > 0 &&
-         constant->shape().back() == channels;
+// Along the last axis.
+bool holds_biases(const Tensor* constant, int64_t channels) {
+  return constant != nullptr && constant->rank() > 0 &&
+         is_per_channel(*constant, constant->rank(), constant->rank() - 1, channels, false);
 }
 
 // Bias of Conv, ConvTranspose and Gemm: absent, or one number a channel.
 bool place_own_bias(const Graph& graph, LinearLayer& layer) {
   const ValueId bias = graph.node(layer.node).input(2);
-  if (bias.valid() && !is_per_channel(floats(graph, bias), layer.channels())) return false;
+  if (bias.valid() && !holds_biases(floats(graph, bias), layer.channels())) return false;
   layer.bias_node = layer.node;
   layer.bias_input = 2;
   return true;
@@ -32,7 +34,7 @@ void place_added_bias(const Graph& graph, LinearLayer& layer) {
   const std::optional<NodeId> user = graph.single_user(output);
   if (!user || graph.node(*user).kind != OpKind::kAdd) return;
   const size_t other = graph.node(*user).input(0) == output ? 1 : 0;
-  if (!is_per_channel(floats(graph, graph.node(*user).input(other)), layer.channels())) return;
+  if (!holds_biases(floats(graph, graph.node(*user).input(other)), layer.channels())) return;
   layer.bias_node = *user;
   layer.bias_input = other;
 }
@@ -98,10 +100,13 @@ bool too_many_unknowns(const LinearLayer& layer) {
          layer.groups > kMaxUnknowns * kMaxUnknowns / (layer.inputs * layer.inputs + 1);
 }
 
+at::Tensor as_layer_weights(const LinearLayer& layer, const Tensor& values) {
+  if (!layer.input_major) return doubles_of(values, {layer.groups, layer.outputs, layer.inputs});
+  return doubles_of(values, {1, layer.inputs, layer.outputs}).transpose(1, 2).contiguous();
+}
+
 at::Tensor layer_weights(const Graph& graph, const LinearLayer& layer) {
-  const Tensor& weight = *graph.constant(graph.node(layer.node).inputs[1]);
-  if (!layer.input_major) return doubles_of(weight, {layer.groups, layer.outputs, layer.inputs});
-  return doubles_of(weight, {1, layer.inputs, layer.outputs}).transpose(1, 2).contiguous();
+  return as_layer_weights(layer, *graph.constant(graph.node(layer.node).inputs[1]));
 }
 
 at::Tensor layer_bias(const Graph& graph, const LinearLayer& layer) {

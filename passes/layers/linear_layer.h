@@ -64,6 +64,8 @@ at::Tensor input_rows(const Graph& graph, const LinearLayer& layer, const at::Te
 /// [groups, outputs], in double.
 at::Tensor layer_weights(const Graph& graph, const LinearLayer& layer);
 at::Tensor layer_bias(const Graph& graph, const LinearLayer& layer);
+/// `values` of the weight's shape in the same order as layer_weights().
+at::Tensor as_layer_weights(const LinearLayer& layer, const Tensor& values);
 
 /// Stores weights, and adds to the bias (made where there is none), rounded to the constants' type.
 void store_weights(Graph& graph, const LinearLayer& layer, const at::Tensor& weights);

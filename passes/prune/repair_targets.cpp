@@ -6,43 +6,63 @@
 #include "prune/lstm_run.h"
 
 namespace lathe {
+namespace {
 
-RepairTargets::RepairTargets(const Graph& dense, std::vector<RepairTarget>& layers,
-                             const SampleSource& source, const RepairOptions& options)
-    : samples_(source.count), seed_(options.seed) {
+void share_memory(std::vector<RepairTarget>& layers, size_t samples, int64_t target_bytes) {
   double bytes = 0;
   for (const RepairTarget& target : layers)
     bytes += (target.layer.recurrent ? 24.0 : 4.0) *
              static_cast<double>(target.rows_a_sample * target.layer.channels());
-  const double share = std::min(1.0, static_cast<double>(options.target_bytes) / (bytes + 1));
-  std::multimap<ValueId, const RepairTarget*> wanted;
-  std::vector<const RepairTarget*> recurrent;
-  std::set<ValueId> read;  // by recurrent layers
+  const double share = std::min(1.0, static_cast<double>(target_bytes) / (bytes + 1));
+  const auto count = static_cast<int64_t>(samples);
   for (RepairTarget& target : layers) {
     const auto rows = static_cast<int64_t>(static_cast<double>(target.rows_a_sample) * share);
-    const auto count = static_cast<int64_t>(source.count);
     target.rows_a_sample = std::max<int64_t>(1, (rows + count - 1) / count);
+  }
+}
+
+}  // namespace
+
+RepairTargets::RepairTargets(const Graph& dense, std::vector<RepairTarget>& layers,
+                             const SampleSource& source, const RepairOptions& options)
+    : samples_(source.count),
+      seed_(options.seed),
+      carried_(record_carried(dense, source, options.check)) {
+  share_memory(layers, samples_, options.target_bytes);
+  std::vector<OutputRows> wanted;
+  std::vector<const RepairTarget*> recurrent;
+  for (const RepairTarget& target : layers) {
     if (target.layer.method == RepairMethod::kNone) continue;
-    if (!target.layer.recurrent) {
-      wanted.emplace(target.dense_value, &target);
+    if (target.layer.recurrent) {
+      recurrent.push_back(&target);
       continue;
     }
-    recurrent.push_back(&target);
-    for (const ValueId id : computed_inputs(dense, target.dense_node)) read.insert(id);
+    // Of a rank that is not known here, -1 is the last axis.
+    const int64_t axis = channel_axis(dense.node(target.dense_node).kind, 0);
+    output_[target.index] = wanted.size();
+    wanted.push_back({target.dense_value, axis, target.rows_a_sample, target.index, target.kept});
   }
-  rows_.assign(layers.size(), std::vector<at::Tensor>(samples_));
-  places_.assign(layers.size(), std::vector<int64_t>(samples_, 0));
-  carried_.resize(source.carry.empty() ? 0 : samples_);
-  std::vector<size_t> carried_inputs;
-  for (const auto& [output, input] : source.carry)
-    for (size_t i = 0; i < dense.inputs().size(); ++i)
-      if (dense.value(dense.inputs()[i]).name == input) carried_inputs.push_back(i);
+  const SampleSource plain = without_carry(source);
+  if (!wanted.empty())
+    outputs_ = std::make_unique<const LayerOutputs>(
+        dense, std::move(wanted), plain,
+        LayerOutputsOptions{options.threads, options.seed, options.check});
+  if (!recurrent.empty()) run_recurrent(dense, recurrent, plain, options);
+}
 
+void RepairTargets::run_recurrent(const Graph& dense,
+                                  const std::vector<const RepairTarget*>& recurrent,
+                                  const SampleSource& source, const RepairOptions& options) {
+  std::set<ValueId> read;
+  for (const RepairTarget* target : recurrent) {
+    for (const ValueId id : computed_inputs(dense, target->dense_node)) read.insert(id);
+    recurrent_[target->index] = {std::vector<at::Tensor>(samples_),
+                                 std::vector<int64_t>(samples_, 0)};
+  }
   const Interpreter interpreter(dense);
   SampleRunOptions run_options;
   run_options.threads = options.threads;
   const auto work = [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
-    for (const size_t i : carried_inputs) carried_[sample][i] = to_tensor(inputs[i]);
     std::map<ValueId, RuntimeValue> values;
     for (size_t i = 0; i < inputs.size(); ++i)
       if (read.contains(dense.inputs()[i])) values[dense.inputs()[i]] = inputs[i];
@@ -50,21 +70,13 @@ RepairTargets::RepairTargets(const Graph& dense, std::vector<RepairTarget>& laye
     run.check = options.check;
     run.on_value = [&](ValueId id, RuntimeValue& value) {
       if (read.contains(id)) values[id] = value;
-      const auto [first, last] = wanted.equal_range(id);
-      for (auto it = first; it != last; ++it) {
-        const RepairTarget& target = *it->second;
-        const OpKind kind = dense.node(target.dense_node).kind;
-        const int64_t axis = channel_axis(kind, value.tensor.dim());
-        places_[target.index][sample] = position_count(value.tensor, axis);
-        rows_[target.index][sample] =
-            channel_rows(value.tensor, axis, positions(target, sample), target.kept);
-      }
     };
     std::vector<RuntimeValue> outputs = interpreter.run(inputs, run);
     for (const RepairTarget* target : recurrent) {
       const LstmRun lstm = run_lstm(dense, target->dense_node, values);
-      places_[target->index][sample] = lstm.after.size(0);
-      rows_[target->index][sample] =
+      Recurrent& found = recurrent_.at(target->index);
+      found.places[sample] = lstm.after.size(0);
+      found.rows[sample] =
           lstm_targets(dense, target->dense_node, lstm, target->kept, positions(*target, sample));
     }
     return outputs;
@@ -73,15 +85,18 @@ RepairTargets::RepairTargets(const Graph& dense, std::vector<RepairTarget>& laye
 }
 
 std::vector<int64_t> RepairTargets::positions(const RepairTarget& target, size_t sample) const {
-  return choose_positions(places_[target.index][sample], target.rows_a_sample, seed_,
+  if (!target.layer.recurrent) return outputs_->positions(output_.at(target.index), sample);
+  return choose_positions(recurrent_.at(target.index).places[sample], target.rows_a_sample, seed_,
                           target.index * samples_ + sample);
 }
 
 std::vector<at::Tensor> RepairTargets::outputs(const RepairTarget& target, size_t begin,
                                                size_t end) const {
-  const auto& rows = rows_[target.index];
-  return {rows.begin() + static_cast<std::ptrdiff_t>(begin),
-          rows.begin() + static_cast<std::ptrdiff_t>(end)};
+  std::vector<at::Tensor> rows;
+  for (size_t sample = begin; sample < end; ++sample)
+    rows.push_back(target.layer.recurrent ? recurrent_.at(target.index).rows[sample]
+                                          : outputs_->rows(output_.at(target.index), sample));
+  return rows;
 }
 
 SampleSource RepairTargets::without_carry(const SampleSource& source) const {

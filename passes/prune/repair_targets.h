@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "layers/layer_outputs.h"
@@ -30,7 +31,7 @@ std::vector<RepairTarget> find_repair_targets(const Graph& dense, const Graph& p
                                               const KeptOutputs& kept,
                                               const RepairOptions& options);
 
-/// One run of the dense network over all samples.
+/// What the dense network computes on all samples.
 class RepairTargets {
  public:
   /// Lowers rows_a_sample of `layers` so that all rows fit into options.target_bytes.
@@ -42,15 +43,25 @@ class RepairTargets {
   std::vector<int64_t> positions(const RepairTarget& target, size_t sample) const;
   /// [rows, channels] of each sample in [begin, end); LSTM: of lstm_targets().
   std::vector<at::Tensor> outputs(const RepairTarget& target, size_t begin, size_t end) const;
-  /// The source with carried inputs as the dense network computed them.
+  /// The source with carried inputs as the dense network computed them. Refers to it.
   SampleSource without_carry(const SampleSource& source) const;
 
  private:
+  void run_recurrent(const Graph& dense, const std::vector<const RepairTarget*>& recurrent,
+                     const SampleSource& source, const RepairOptions& options);
+
+  /// Of a recurrent layer: rows, and positions there are, by sample.
+  struct Recurrent {
+    std::vector<at::Tensor> rows;
+    std::vector<int64_t> places;
+  };
+
   size_t samples_;
   uint64_t seed_;
-  std::vector<std::vector<at::Tensor>> rows_;      // by target, sample
-  std::vector<std::vector<int64_t>> places_;       // positions there are, by target, sample
   CarriedInputs carried_;
+  std::map<size_t, size_t> output_;  // target's index -> index in outputs_
+  std::unique_ptr<const LayerOutputs> outputs_;
+  std::map<size_t, Recurrent> recurrent_;  // by target's index
 };
 
 }  // namespace lathe

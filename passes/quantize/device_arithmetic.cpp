@@ -25,8 +25,6 @@ const Tensor* constant_scale(const Graph& graph, const Node& node) {
                                                                                      : nullptr;
 }
 
-bool is_eight_bits(DType dtype) { return dtype == DType::kUInt8 || dtype == DType::kInt8; }
-
 // Where an operator on integers has its weights, and its input's zero point.
 struct Operands {
   size_t weight = 1;

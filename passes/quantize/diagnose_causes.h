@@ -23,6 +23,8 @@ struct Verdict {
   LossCause cause = LossCause::kActivations;
   std::string text;
   std::string flag;
+  double share = 0;   // of Diagnosis
+  std::string apart;  // of Diagnosis
 };
 
 /// "'NAME'" of a value, shortened, for a sentence.

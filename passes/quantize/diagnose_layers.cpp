@@ -206,6 +206,12 @@ class Diagnosing {
       Verdict verdict = blame.value.valid() ? activation_verdict(facts_, error, blame.value, last)
                                             : weight_verdict(facts_, error);
       verdict.text += fmt::format("; {:.0f} % of the noise at the outputs", 100 * blame.share);
+      verdict.share = blame.share;
+      const std::string whole = exclude_flag(error.name);
+      verdict.apart =
+          blame.value.valid()
+              ? first_of(exclude_value_flags(facts_.graph, facts_.plan, blame.value), whole)
+              : whole;
       return verdict;
     }
     const bool alone = own_noise(error) >= blamed_noise(error) || is_bad(error);
@@ -223,9 +229,9 @@ class Diagnosing {
 
   Diagnosis row(size_t i, const Verdict& verdict) const {
     const LayerError& error = errors_[i];
-    return {error.node,         error.name,    error.type,
-            error.network_db(), own_db(error), verdict.cause,
-            verdict.text,       verdict.flag,  {}};
+    return {
+        error.node,   error.name,   error.type, error.network_db(), own_db(error), verdict.cause,
+        verdict.text, verdict.flag, {},         verdict.share,      verdict.apart};
   }
 
   Diagnosis gathered_row(size_t i, const std::vector<size_t>& before) const {

@@ -44,6 +44,10 @@ struct Diagnosis {
   std::string text;     // the figures that show it
   std::string flag;     // exactly what to type, "--exclude 'Conv_12'"; empty: nothing is known
   std::string culprit;  // of kGathered: the layer before it that loses most
+  /// Of the noise at the outputs, of the weights or the value that it is about, and the flags that
+  /// leave these in float; 0 and empty where it is little or not known.
+  double share = 0;
+  std::string apart;
 };
 
 /// What was asked for already, and what the device counts: nothing is advised that was done.

@@ -61,6 +61,13 @@ NoiseEstimate worse_of(NoiseEstimate a, NoiseEstimate b) {
   return a == NoiseEstimate::kNone ? b : a;
 }
 
+void sort_rows(LayerSensitivity& result) {
+  std::stable_sort(result.nodes.begin(), result.nodes.end(),
+                   [](const NodeNoise& a, const NodeNoise& b) { return a.part > b.part; });
+  std::stable_sort(result.values.begin(), result.values.end(),
+                   [](const ValueNoise& a, const ValueNoise& b) { return a.noise > b.noise; });
+}
+
 // The integer nodes for whose sake a value is quantized: what makes it, and what reads it, through
 // nodes that only move integers.
 struct Needs {
@@ -123,6 +130,14 @@ std::vector<SampleErrors> run_samples(const WatchedRun& watched, const SampleSou
   return samples;
 }
 
+// Values whose errors autograd does not follow to the outputs.
+std::set<ValueId> blocked_values(const WatchedRun& watched,
+                                 const std::vector<SampleErrors>& samples) {
+  std::set<NodeId> stops;
+  for (const SampleErrors& sample : samples) stops.insert(sample.stops.begin(), sample.stops.end());
+  return watched.values_before(stops);
+}
+
 }  // namespace
 
 std::string_view noise_estimate_name(NoiseEstimate estimate) {
@@ -138,9 +153,7 @@ LayerSensitivity measure_sensitivity(const Graph& reference, const Graph& rounde
   watched.weigh_outputs(source, options.run);
   const std::vector<SampleErrors> samples = run_samples(watched, source, options);
   const Totals totals = add_up(samples);
-  std::set<NodeId> stops;
-  for (const SampleErrors& sample : samples) stops.insert(sample.stops.begin(), sample.stops.end());
-  const std::set<ValueId> blocked = watched.values_before(stops);
+  const std::set<ValueId> blocked = blocked_values(watched, samples);
 
   LayerSensitivity result;
   result.samples = source.count;
@@ -179,10 +192,35 @@ LayerSensitivity measure_sensitivity(const Graph& reference, const Graph& rounde
     result.nodes.push_back(row);
     result.noise += row.part;
   }
-  std::stable_sort(result.nodes.begin(), result.nodes.end(),
-                   [](const NodeNoise& a, const NodeNoise& b) { return a.part > b.part; });
-  std::stable_sort(result.values.begin(), result.values.end(),
-                   [](const ValueNoise& a, const ValueNoise& b) { return a.noise > b.noise; });
+  sort_rows(result);
+  return result;
+}
+
+LayerSensitivity measure_sensitivity(const Graph& reference,
+                                     const std::vector<NodeAlone>& quantized,
+                                     const SampleSource& source,
+                                     const SensitivityOptions& options) {
+  WatchedRun watched(reference, quantized);
+  watched.weigh_outputs(source, options.run);
+  const std::vector<SampleErrors> samples = run_samples(watched, source, options);
+  const Totals totals = add_up(samples);
+  const std::set<ValueId> blocked = blocked_values(watched, samples);
+  LayerSensitivity result;
+  result.samples = source.count;
+  result.probes = options.probes;
+  for (size_t i = 0; i < quantized.size() && i < totals.values.size(); ++i) {
+    const std::vector<ValueId>& outputs = reference.node(quantized[i].node).outputs;
+    const bool stopped = std::any_of(outputs.begin(), outputs.end(),
+                                     [&](ValueId output) { return blocked.contains(output); });
+    const Noise noise = noise_of(totals.values[i], totals.output_power, stopped);
+    NodeNoise row;
+    row.node = quantized[i].node;
+    row.values = row.part = noise.share;
+    row.estimate = noise.estimate;
+    result.nodes.push_back(row);
+    result.noise += row.part;
+  }
+  sort_rows(result);
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "quantize/node_alone.h"
 #include "quantize/precision_plan.h"
 #include "run/sample_runner.h"
 
@@ -40,6 +41,7 @@ struct NodeNoise {
   NodeId node;
   double weight = 0;  // of its rounded weights, with what its corrected bias takes back
   /// Of the values that it reads and makes in integers; what other readers make of them counts too.
+  /// Without a plan: of all that is rounded in it, weights too.
   double values = 0;
   /// Its part of all noise: `weight`, and of each value an equal part with the other integer nodes
   /// that need it. Parts add up to the whole.
@@ -71,6 +73,16 @@ struct SensitivityOptions {
 /// computed.
 LayerSensitivity measure_sensitivity(const Graph& reference, const Graph& rounded,
                                      const PrecisionPlan& plan, const SampleSource& source,
+                                     const SensitivityOptions& options);
+
+/// For networks that are quantized without a plan of their values (weights alone, ranges measured
+/// while running, float16): a node's error is what its quantized form makes of the float network's
+/// own values, at its outputs. `values` of the result is empty; a node's `values` and `part` are
+/// the same. Other errors and figures as above; besides, memory holds the quantized nodes' weights
+/// as floats, and per thread what they read.
+LayerSensitivity measure_sensitivity(const Graph& reference,
+                                     const std::vector<NodeAlone>& quantized,
+                                     const SampleSource& source,
                                      const SensitivityOptions& options);
 
 /// Nodes that may be given back to float, the one that takes most noise along first. Nodes that

@@ -48,9 +48,9 @@ struct Problem {
   at::Tensor bias;  // [g, 1, outputs]
 };
 
-at::Tensor learn(const Problem& problem, double qmax, const LearnRoundingOptions& options,
-                 uint64_t stream) {
-  const at::Tensor below = (problem.weights / problem.scale).floor_().clamp_(-qmax, qmax);
+at::Tensor learn(const Problem& problem, const WeightGrid& grid,
+                 const LearnRoundingOptions& options, uint64_t stream) {
+  const at::Tensor below = (problem.weights / problem.scale).floor_().clamp_(grid.qmin, grid.qmax);
   // Where rounding starts, moved inside so that gradients flow.
   const at::Tensor first = (problem.start / problem.scale - below).clamp_(0, 1);
   const at::Tensor fraction = (problem.weights / problem.scale - below).clamp_(0, 1);
@@ -79,7 +79,7 @@ at::Tensor learn(const Problem& problem, double qmax, const LearnRoundingOptions
     const at::Tensor sigmoid = v.sigmoid();
     const at::Tensor stretched = sigmoid * (kZeta - kGamma) + kGamma;
     const at::Tensor h = stretched.clamp(0, 1);
-    const at::Tensor q = (below + h).clamp_(-qmax, qmax) * problem.scale;
+    const at::Tensor q = (below + h).clamp_(grid.qmin, grid.qmax) * problem.scale;
     const Clamped out = clamp(at::matmul(x, q.transpose(1, 2)) + problem.bias, options.bounds);
     const at::Tensor error = (out.value - y.narrow(1, begin, batch)) * out.open;
     at::Tensor gradient = at::matmul(error.transpose(1, 2), x)
@@ -104,7 +104,7 @@ at::Tensor learn(const Problem& problem, double qmax, const LearnRoundingOptions
     v.sub_(kStep * (mean / late_mean) / ((square / late_square).sqrt_() + 1e-8));
   }
   const at::Tensor up = v.gt(0).to(at::kFloat);
-  const at::Tensor learned = (below + up).clamp_(-qmax, qmax) * problem.scale;
+  const at::Tensor learned = (below + up).clamp_(grid.qmin, grid.qmax) * problem.scale;
   // Output by output the better of start and end.
   const at::Tensor better = error_of(learned, problem.x, y).lt(unit);
   return at::where(better.unsqueeze(2), learned, problem.start);
@@ -143,7 +143,7 @@ at::Tensor learn_rounding(const at::Tensor& weights, const at::Tensor& start,
         const Problem problem{x, y, floats(cut(weights)), floats(cut(start)), floats(cut(scale)),
                               floats(cut(bias.unsqueeze(2))).view({gs, 1, os})};
         const at::Tensor learned =
-            learn(problem, grid.qmax, options, static_cast<uint64_t>(g * outputs + o));
+            learn(problem, grid, options, static_cast<uint64_t>(g * outputs + o));
         // Back onto the exact grid.
         cut(result).copy_((learned.to(at::kDouble) / cut(scale)).round_().mul_(cut(scale)));
       });

@@ -177,7 +177,7 @@ EqualizationPlan plan_from_scales(const Graph& graph,
     throw bad_input("statistics.scales",
                     fmt::format("{} of {} scaled classes of channels are not in this model",
                                 scales.size() - plan.classes.size(), scales.size()),
-                    {}, "calibrate again without --statistics");
+                    {}, "remove the statistics file to calibrate anew");
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "ir/error.h"
+#include "quantize/channel_index.h"
 #include "quantize/plan_weight.h"
 #include "quantize/weight_params.h"
 
@@ -34,23 +35,16 @@ float unsigned_zero(const QuantParams& params) {
   return static_cast<float>(params.zero_points[0] - integer_min(params.dtype));
 }
 
-bool is_eight_bits(DType dtype) { return dtype == DType::kUInt8 || dtype == DType::kInt8; }
-
 // Squared differences between a weight and its integers, summed for each scale.
 std::vector<double> rounding_errors(const Tensor& weight, const WeightPlan& planned) {
   const QuantParams& params = planned.params;
-  int64_t inner = std::max<int64_t>(1, weight.numel());
-  if (params.axis >= 0) {
-    inner = 1;
-    for (size_t i = static_cast<size_t>(params.axis) + 1; i < weight.shape().size(); ++i)
-      inner *= weight.shape()[i];
-  }
+  const ChannelIndex channel = channel_index(weight.shape(), params.axis);
   const std::vector<int64_t> integers =
       quantize_tensor(weight, params, planned.reduce_range).to_int64();
   const auto values = weight.values<float>();
   std::vector<double> errors(params.scales.size(), 0.0);
   for (size_t i = 0; i < values.size(); ++i) {
-    const size_t c = i / static_cast<size_t>(std::max<int64_t>(1, inner)) % errors.size();
+    const size_t c = channel(i);
     const double error = static_cast<double>(integers[i]) * params.scales[c] - values[i];
     errors[c] += error * error;
   }

@@ -1,8 +1,9 @@
 #include "quantize/power_of_two.h"
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "quantize/channel_index.h"
 
 namespace lathe {
 
@@ -29,19 +30,14 @@ float power_of_two_for(const Histogram& histogram, float scale, int32_t qmin, in
 
 void round_weight_scales(const Tensor& weight, int32_t qmax, QuantParams& params) {
   const auto values = weight.values<float>();
-  int64_t inner = std::max<int64_t>(1, weight.numel());
-  if (params.axis >= 0) {
-    inner = 1;
-    for (size_t i = static_cast<size_t>(params.axis) + 1; i < weight.shape().size(); ++i)
-      inner *= weight.shape()[i];
-  }
+  const ChannelIndex channel = channel_index(weight.shape(), params.axis);
   const size_t channels = params.scales.size();
   std::vector<float> above(channels);
   std::vector<double> error_above(channels, 0.0);
   std::vector<double> error_below(channels, 0.0);
   for (size_t c = 0; c < channels; ++c) above[c] = power_of_two_above(params.scales[c]);
   for (size_t i = 0; i < values.size(); ++i) {
-    const size_t c = i / static_cast<size_t>(inner) % channels;
+    const size_t c = channel(i);
     const auto squared = [&](float scale) {
       const double difference =
           dequantize(quantize(values[i], scale, 0, -qmax, qmax), scale, 0) - values[i];

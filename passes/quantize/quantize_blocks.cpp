@@ -155,34 +155,12 @@ void balance(const Shape& shape, std::span<const float> weights, std::span<const
                     integers.subspan(at, length), std::span(moved).subspan(at, length));
 }
 
-}  // namespace
-
-ScaledIntegers quantize_blocks(const Tensor& weight, DType dtype, const ScaleLayout& layout,
-                               WeightRounding rounding) {
-  const ScaleIndex index(weight.shape(), layout);
+// Integers to nearest, balanced if asked for, and what they lose.
+ScaledIntegers round_blocks(const Tensor& weight, DType dtype, const ScaleIndex& index,
+                            std::span<const float> scales, WeightRounding rounding) {
   const std::span<const float> values = weight.values<float>();
-  const Grouped groups = grouped(values, index);
+  const int32_t qmin = stored_qmin(dtype);
   const int32_t qmax = weight_qmax(dtype, false);
-  // int8 leaves -128 out, so that every integer has its negative; int4 cannot spare one of 16.
-  const bool narrow = dtype_bits(dtype) < 8;
-  const int32_t qmin = narrow ? -qmax - 1 : -qmax;
-  float overall = 0;
-  for (const float value : values) overall = std::max(overall, std::fabs(value));
-  std::vector<float> scales(index.count());
-  for (size_t s = 0; s < scales.size(); ++s) {
-    const std::span<const float> group(groups.weights.data() + groups.begin[s],
-                                       groups.begin[s + 1] - groups.begin[s]);
-    float largest = 0;
-    for (const float value : group) largest = std::max(largest, std::fabs(value));
-    // Of zeros any scale will do, a small one best: runtimes that round activations, too, correct
-    // for their zero point in float and leave noise of the scale's size.
-    const float zeros = overall > 0 ? overall * 1e-4F : 1e-4F;
-    scales[s] = choose_symmetric(largest > 0 ? largest : zeros, qmax).scale;
-    if (narrow && largest > 0)
-      scales[s] = std::max(std::numeric_limits<float>::min(),
-                           best_scale(group, largest, static_cast<float>(qmin),
-                                      static_cast<float>(qmax)));
-  }
   ScaledIntegers result;
   std::vector<int32_t> integers(values.size());
   index.for_each([&](size_t i, size_t s) {
@@ -200,8 +178,55 @@ ScaledIntegers quantize_blocks(const Tensor& weight, DType dtype, const ScaleLay
     result.signal += static_cast<double>(values[i]) * values[i];
   });
   result.integers = integer_tensor(dtype, weight.shape(), integers);
-  result.scales = Tensor::of<float>(index.shape, scales);
+  result.scales = Tensor::of<float>(index.shape, {scales.begin(), scales.end()});
   return result;
+}
+
+}  // namespace
+
+int32_t stored_qmin(DType dtype) {
+  const int32_t qmax = weight_qmax(dtype, false);
+  return dtype_bits(dtype) < 8 ? -qmax - 1 : -qmax;
+}
+
+ScaledIntegers quantize_blocks(const Tensor& weight, DType dtype, const ScaleLayout& layout,
+                               WeightRounding rounding) {
+  const ScaleIndex index(weight.shape(), layout);
+  const std::span<const float> values = weight.values<float>();
+  const Grouped groups = grouped(values, index);
+  const int32_t qmax = weight_qmax(dtype, false);
+  const bool narrow = dtype_bits(dtype) < 8;
+  float overall = 0;
+  for (const float value : values) overall = std::max(overall, std::fabs(value));
+  std::vector<float> scales(index.count());
+  for (size_t s = 0; s < scales.size(); ++s) {
+    const std::span<const float> group(groups.weights.data() + groups.begin[s],
+                                       groups.begin[s + 1] - groups.begin[s]);
+    float largest = 0;
+    for (const float value : group) largest = std::max(largest, std::fabs(value));
+    // Of zeros any scale will do, a small one best: runtimes that round activations, too, correct
+    // for their zero point in float and leave noise of the scale's size.
+    const float zeros = overall > 0 ? overall * 1e-4F : 1e-4F;
+    scales[s] = choose_symmetric(largest > 0 ? largest : zeros, qmax).scale;
+    if (narrow && largest > 0)
+      scales[s] = std::max(std::numeric_limits<float>::min(),
+                           best_scale(group, largest, static_cast<float>(stored_qmin(dtype)),
+                                      static_cast<float>(qmax)));
+  }
+  return round_blocks(weight, dtype, index, scales, rounding);
+}
+
+ScaledIntegers quantize_with_scales(const Tensor& weight, DType dtype, const ScaleLayout& layout,
+                                    const Tensor& scales) {
+  return round_blocks(weight, dtype, ScaleIndex(weight.shape(), layout), scales.values<float>(),
+                      WeightRounding::kNearest);
+}
+
+Tensor spread_scales(const Shape& shape, const ScaleLayout& layout, const Tensor& scales) {
+  const std::span<const float> given = scales.values<float>();
+  std::vector<float> spread(static_cast<size_t>(element_count(shape)));
+  ScaleIndex(shape, layout).for_each([&](size_t i, size_t s) { spread[i] = given[s]; });
+  return Tensor::of<float>(shape, spread);
 }
 
 }  // namespace lathe

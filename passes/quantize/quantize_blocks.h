@@ -39,4 +39,15 @@ enum class WeightRounding : uint8_t {
 ScaledIntegers quantize_blocks(const Tensor& weight, DType dtype, const ScaleLayout& layout,
                                WeightRounding rounding = WeightRounding::kNearest);
 
+/// The same, to nearest, with these float32 scales of that layout.
+ScaledIntegers quantize_with_scales(const Tensor& weight, DType dtype, const ScaleLayout& layout,
+                                    const Tensor& scales);
+
+/// Of every element of a tensor of `shape` its scale.
+Tensor spread_scales(const Shape& shape, const ScaleLayout& layout, const Tensor& scales);
+
+/// The least integer: -127 of int8, so that every integer has its negative; -8 of int4, which
+/// cannot spare one of 16.
+int32_t stored_qmin(DType dtype);
+
 }  // namespace lathe

@@ -14,6 +14,9 @@ namespace {
 // bounds do not move far.
 constexpr double kShyRows = 10;
 constexpr int kShiftSteps = 3;
+// What a candidate must gain that is far more free than the others, to be more than good luck on a
+// few held-out rows.
+constexpr double kClearGain = 0.98;
 
 // float32, as the constants will hold them.
 at::Tensor as_stored(const at::Tensor& values) { return values.to(at::kFloat).to(at::kDouble); }
@@ -42,23 +45,36 @@ class LayerRounding {
     best.error_after = std::numeric_limits<double>::infinity();
     best.error_nearest = error_of(round_to_nearest(old_.weight, grid_), at::zeros_like(old_.bias));
     Way chosen;
-    const auto consider = [&](const Way& way) {
+    const auto consider = [&](const Way& way, double least_gain) {
       const at::Tensor weight = round(way);
       for (const BiasShift bias : shifts()) {
         const at::Tensor shift = shift_for(weight, bias, {&samples_.rows});
         const double error = error_of(weight, shift);
-        if (!(error < best.error_after)) continue;
-        best = {weight, shift, way.method, bias, best.error_nearest, error};
+        if (!(error < least_gain * best.error_after)) continue;
+        best.weight = weight;
+        best.shift = shift;
+        best.bias = bias;
+        best.error_after = error;
         chosen = way;
       }
     };
-    consider({RoundingMethod::kNearest, 0});
+    prepare();
+    consider({RoundingMethod::kNearest, 0, &grid_}, 1);
     for (const double ridge : options_.ridges)
-      consider({ridge > 0 ? RoundingMethod::kFitted : RoundingMethod::kCompensated, ridge});
-    if (options_.iterations > 0) consider({RoundingMethod::kLearned, chosen.ridge});
+      consider({ridge > 0 ? RoundingMethod::kFitted : RoundingMethod::kCompensated, ridge, &grid_},
+               1);
+    const WeightGrid clipped = options_.clip ? clipped_weights() : grid_;
+    if (options_.clip && !at::equal(clipped.scale, grid_.scale))
+      consider({chosen.method, chosen.ridge, &clipped}, kClearGain);
+    if (options_.iterations > 0)
+      consider({RoundingMethod::kLearned, chosen.ridge, chosen.grid}, kClearGain);
+    best.method = chosen.method;
+    best.scale = chosen.grid->scale;
+    best.clipped = chosen.grid == &clipped;
     if (!samples_.held.inputs.defined()) return best;
     // What was chosen on some rows is made anew of all.
     samples_.equations.merge(samples_.held_equations);
+    prepare();
     best.weight = round(chosen);
     best.shift = shift_for(best.weight, best.bias, {&samples_.rows, &samples_.held});
     return best;
@@ -68,7 +84,19 @@ class LayerRounding {
   struct Way {
     RoundingMethod method = RoundingMethod::kNearest;
     double ridge = 0;
+    const WeightGrid* grid = nullptr;
   };
+
+  // What all compensated candidates share.
+  void prepare() {
+    const at::Tensor gram = samples_.equations.gram(old_.may_shift);
+    importance_ = gram.diagonal(0, -2, -1).clone();
+    factor_ = compensation_factor(gram, options_.damping);
+  }
+
+  WeightGrid clipped_weights() const {
+    return clipped_grid(old_.weight, importance_, grid_);
+  }
 
   std::vector<BiasShift> shifts() const {
     if (!old_.may_shift) return {BiasShift::kNone};
@@ -81,13 +109,11 @@ class LayerRounding {
   }
 
   at::Tensor rounded(const Way& way) const {
-    if (way.method == RoundingMethod::kNearest) return round_to_nearest(old_.weight, grid_);
+    if (way.method == RoundingMethod::kNearest) return round_to_nearest(old_.weight, *way.grid);
     at::Tensor target = old_.weight;
     if (way.ridge > 0)
       target = target + samples_.equations.solve(way.ridge, old_.may_shift).weight;
-    const at::Tensor gram = samples_.equations.gram(old_.may_shift);
-    const at::Tensor rounded =
-        round_compensated(target, gram, grid_, options_.damping, options_.threads);
+    const at::Tensor rounded = round_compensated(target, factor_, *way.grid, options_.threads);
     if (way.method != RoundingMethod::kLearned) return rounded;
     LearnRoundingOptions learning;
     learning.iterations = options_.iterations;
@@ -96,7 +122,8 @@ class LayerRounding {
     learning.threads = options_.threads;
     learning.check = options_.check;
     const at::Tensor shift = shift_for(rounded, BiasShift::kOwn, {&samples_.rows});
-    return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, grid_, learning);
+    return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, *way.grid,
+                          learning);
   }
 
   at::Tensor shift_for(const at::Tensor& weight, BiasShift bias,
@@ -141,6 +168,8 @@ class LayerRounding {
   const LayerWeights& old_;
   const WeightGrid& grid_;
   const RoundLayerOptions& options_;
+  at::Tensor importance_;  // of the inputs
+  at::Tensor factor_;
 };
 
 }  // namespace

@@ -35,6 +35,8 @@ struct RoundLayerOptions {
   std::vector<double> ridges = {0, 0.1, 1};
   /// Steps of learn_rounding(), beside the other candidates; 0: none.
   int iterations = 0;
+  /// clipped_grid() is a candidate, too.
+  bool clip = false;
   /// Of the activation behind the layer.
   Range bounds;
   std::function<void()> check;
@@ -56,7 +58,9 @@ enum class BiasShift : uint8_t {
 
 struct RoundedLayer {
   at::Tensor weight;
+  at::Tensor scale;  // of `weight`, as the grid's
   at::Tensor shift;  // of the bias
+  bool clipped = false;  // `scale` is not the grid's
   RoundingMethod method = RoundingMethod::kNearest;
   BiasShift bias = BiasShift::kNone;
   /// Squared errors behind the activation on the rows for comparison, relative to the squared sum

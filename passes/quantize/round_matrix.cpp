@@ -19,6 +19,7 @@ constexpr int64_t kBlock = 64;
 constexpr int64_t kOutputs = 64;
 constexpr int64_t kGroups = 32;
 constexpr int kRaises = 12;
+constexpr int kClips = 30;
 
 at::Tensor damped(const at::Tensor& gram, double damping) {
   at::Tensor matrix = gram.clone();
@@ -28,7 +29,6 @@ at::Tensor damped(const at::Tensor& gram, double damping) {
   return matrix;
 }
 
-// U with U^T U = G^-1: row i holds how an error in input i is best spread over those behind it.
 at::Tensor inverse_factor(const at::Tensor& gram, double damping) {
   for (int raise = 0; raise < kRaises; ++raise, damping = std::max(10 * damping, 1e-10)) {
     const auto [lower, info] = at::linalg_cholesky_ex(damped(gram, damping));
@@ -40,8 +40,8 @@ at::Tensor inverse_factor(const at::Tensor& gram, double damping) {
   throw InternalError("a Gram matrix is not positive definite with any damping");
 }
 
-at::Tensor on_grid(const at::Tensor& weights, const at::Tensor& scale, double qmax) {
-  return (weights / scale).round_().clamp_(-qmax, qmax).mul_(scale);
+at::Tensor on_grid(const at::Tensor& weights, const at::Tensor& scale, const WeightGrid& grid) {
+  return (weights / scale).round_().clamp_(grid.qmin, grid.qmax).mul_(scale);
 }
 
 // A part of the weights: groups and outputs that nothing else depends on.
@@ -52,7 +52,7 @@ struct Part {
   at::Tensor result;
 };
 
-void compensate(const Part& part, double qmax) {
+void compensate(const Part& part, const WeightGrid& grid) {
   at::Tensor left = part.weights.clone();
   const int64_t inputs = left.size(2);
   for (int64_t begin = 0; begin < inputs; begin += kBlock) {
@@ -60,7 +60,7 @@ void compensate(const Part& part, double qmax) {
     const at::Tensor errors = at::empty({left.size(0), left.size(1), end - begin}, left.options());
     for (int64_t i = begin; i < end; ++i) {
       const at::Tensor weight = left.select(2, i);
-      const at::Tensor rounded = on_grid(weight, part.scale.select(2, i), qmax);
+      const at::Tensor rounded = on_grid(weight, part.scale.select(2, i), grid);
       part.result.select(2, i).copy_(rounded);
       const at::Tensor row = part.matrix.select(1, i);
       const at::Tensor error = (weight - rounded) / row.select(1, i).unsqueeze(1);
@@ -76,30 +76,22 @@ void compensate(const Part& part, double qmax) {
   }
 }
 
-void descend(const Part& part, const at::Tensor& rounded, double qmax, int sweeps) {
-  part.result.copy_(rounded);
-  const at::Tensor diagonal = part.matrix.diagonal(0, -2, -1);
-  for (int sweep = 0; sweep < sweeps; ++sweep) {
-    at::Tensor pull = at::matmul(part.weights - part.result, part.matrix);
-    bool moved = false;
-    for (int64_t i = 0; i < part.weights.size(2); ++i) {
-      const at::Tensor curve = diagonal.select(1, i).unsqueeze(1);
-      const at::Tensor now = part.result.select(2, i);
-      // An input that is always zero moves nothing.
-      const at::Tensor wanted = now + at::where(curve > 0, pull.select(2, i) / curve, 0.0);
-      const at::Tensor change = on_grid(wanted, part.scale.select(2, i), qmax) - now;
-      if (change.abs().max().item<double>() == 0) continue;
-      moved = true;
-      now.add_(change);
-      pull.sub_(change.unsqueeze(2) * part.matrix.select(1, i).unsqueeze(1));
-    }
-    if (!moved) return;
-  }
+}  // namespace
+
+at::Tensor round_to_nearest(const at::Tensor& weights, const WeightGrid& grid) {
+  return on_grid(weights, grid.scale, grid);
 }
 
-// Calls `work` for parts of the weights on several threads; `matrix` is of the groups.
-at::Tensor by_parts(const at::Tensor& weights, const WeightGrid& grid, const at::Tensor& matrix,
-                    int threads, const std::function<void(const Part&, int64_t, int64_t)>& work) {
+at::Tensor compensation_factor(const at::Tensor& gram, double damping) {
+  const c10::InferenceMode inference;
+  const SerialBlas serial;
+  const SingleThreaded single;
+  return inverse_factor(gram, damping);
+}
+
+at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& factor,
+                             const WeightGrid& grid, int threads) {
+  const c10::InferenceMode inference;
   const at::Tensor result = at::empty_like(weights);
   const at::Tensor scale = grid.scale.expand_as(weights);
   std::vector<std::function<void()>> tasks;
@@ -110,51 +102,39 @@ at::Tensor by_parts(const at::Tensor& weights, const WeightGrid& grid, const at:
           const at::Tensor groups = all.narrow(0, g, std::min(kGroups, all.size(0) - g));
           return groups.narrow(1, o, std::min(kOutputs, groups.size(1) - o));
         };
-        const at::Tensor square = matrix.narrow(0, g, std::min(kGroups, matrix.size(0) - g));
-        work({cut(weights), cut(scale), square, cut(result)}, g, o);
+        const at::Tensor square = factor.narrow(0, g, std::min(kGroups, factor.size(0) - g));
+        compensate({cut(weights), cut(scale), square, cut(result)}, grid);
       });
   const SerialBlas serial;
   run_tasks(tasks, threads);
   return result;
 }
 
-}  // namespace
-
-at::Tensor round_to_nearest(const at::Tensor& weights, const WeightGrid& grid) {
-  return on_grid(weights, grid.scale, grid.qmax);
-}
-
-at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& gram,
-                             const WeightGrid& grid, double damping, int threads) {
+WeightGrid clipped_grid(const at::Tensor& weights, const at::Tensor& importance,
+                        const WeightGrid& grid) {
   const c10::InferenceMode inference;
-  at::Tensor factor;
-  {
-    const SerialBlas serial;
-    const SingleThreaded single;
-    factor = inverse_factor(gram, damping);
-  }
-  return by_parts(weights, grid, factor, threads,
-                  [&](const Part& part, int64_t, int64_t) { compensate(part, grid.qmax); });
-}
-
-at::Tensor descend_rounding(const at::Tensor& weights, const at::Tensor& rounded,
-                            const at::Tensor& gram, const WeightGrid& grid, int sweeps,
-                            int threads) {
-  const c10::InferenceMode inference;
-  return by_parts(weights, grid, gram, threads, [&](const Part& part, int64_t g, int64_t o) {
-    descend(part,
-            rounded.narrow(0, g, part.weights.size(0)).narrow(1, o, part.weights.size(1)),
-            grid.qmax, sweeps);
-  });
-}
-
-at::Tensor rounding_errors(const at::Tensor& weights, const at::Tensor& rounded,
-                           const at::Tensor& gram) {
-  const c10::InferenceMode inference;
-  const SerialBlas serial;
   const SingleThreaded single;
-  const at::Tensor change = rounded - weights;
-  return (at::matmul(change, gram) * change).sum(-1);
+  const at::Tensor weight_of_input = importance.unsqueeze(1);
+  const auto errors_of = [&](const at::Tensor& scale) {
+    return (on_grid(weights, scale, grid) - weights)
+        .square_()
+        .mul_(weight_of_input)
+        .sum_to_size(grid.scale.sizes());
+  };
+  WeightGrid best = grid;
+  best.scale = grid.scale.clone();
+  at::Tensor least = errors_of(grid.scale);
+  // The largest weight may lose eight steps.
+  const double lowest = std::max(0.5, 1 - 8 / grid.qmax);
+  for (int i = 1; i <= kClips; ++i) {
+    const at::Tensor clipped = grid.scale * (1 - (1 - lowest) * i / kClips);
+    const at::Tensor scale = clipped.to(at::kFloat).to(at::kDouble);  // as it will be stored
+    const at::Tensor errors = errors_of(scale);
+    const at::Tensor better = errors.lt(least);
+    least = at::where(better, errors, least);
+    best.scale = at::where(better, scale, best.scale);
+  }
+  return best;
 }
 
 }  // namespace lathe

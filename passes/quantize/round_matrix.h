@@ -10,32 +10,33 @@
 
 namespace lathe {
 
-/// Symmetric integers -qmax..qmax times scales, which broadcast to the weights' shape.
+/// Integers qmin..qmax times scales, which broadcast to the weights' shape.
 struct WeightGrid {
   at::Tensor scale;
   double qmax = 127;
+  double qmin = -qmax;
 };
 
 /// Every weight by itself, half to even.
 at::Tensor round_to_nearest(const at::Tensor& weights, const WeightGrid& grid);
 
+/// U with U^T U = (G + damping * mean diagonal)^-1 of `gram` [groups, inputs, inputs]: row i holds
+/// how an error in input i is best spread over those behind it. Damped more where the matrix stays
+/// singular.
+at::Tensor compensation_factor(const at::Tensor& gram, double damping);
+
 /// One input after the other in their own order; what rounding one has done to the outputs is made
 /// up for by those that follow (Hassibi and Stork, "Second order derivatives for network pruning:
 /// Optimal Brain Surgeon", 1992; for quantization Frantar, Ashkboos, Hoefler and Alistarh, "GPTQ",
-/// 2022). `gram`: [groups, inputs, inputs]; `damping` times its mean diagonal is added to the
-/// diagonal, more where it stays singular. The result does not depend on `threads`.
-at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& gram,
-                             const WeightGrid& grid, double damping, int threads);
+/// 2022). `factor`: compensation_factor(). The result does not depend on `threads`.
+at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& factor,
+                             const WeightGrid& grid, int threads);
 
-/// Starts from `rounded` and moves single weights to other integers as long as the outputs' error
-/// falls, at most `sweeps` times over all inputs (coordinate descent; Behdin et al., "QuantEase",
-/// 2023).
-at::Tensor descend_rounding(const at::Tensor& weights, const at::Tensor& rounded,
-                            const at::Tensor& gram, const WeightGrid& grid, int sweeps,
-                            int threads);
-
-/// trace((Q - W) G (Q - W)^T) of every output: [groups, outputs].
-at::Tensor rounding_errors(const at::Tensor& weights, const at::Tensor& rounded,
-                           const at::Tensor& gram);
+/// The grid with scales that cut at most eight steps, and half, off the largest weight, each the one
+/// of least sum of importance * (W - round(W))^2 over the weights that share it (Nagel et al., "A White
+/// Paper on Neural Network Quantization", 2021, section 3.1, MSE; the importance of an input, the
+/// diagonal of its Gram matrix, as in OBQ). `importance`: [groups, inputs]; the scales are float32.
+WeightGrid clipped_grid(const at::Tensor& weights, const at::Tensor& importance,
+                        const WeightGrid& grid);
 
 }  // namespace lathe

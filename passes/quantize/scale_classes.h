@@ -41,11 +41,6 @@ struct ScaleClass {
 /// nodes read, too.
 std::vector<ScaleClass> find_scale_classes(const Graph& graph);
 
-/// `constant`, an operand of an element by element op whose result has `rank` dimensions, holds one
-/// number for each of `channels` of `axis` and nothing else (or one number, with `one_for_all`).
-bool is_per_channel(const Tensor& constant, int64_t rank, int64_t axis, int64_t channels,
-                    bool one_for_all);
-
 /// Which input of a Mul, Add or Sub is its only constant; -1 when none or both are.
 int constant_operand(const Graph& graph, const Node& node);
 

@@ -45,8 +45,10 @@ void store(Graph& graph, const StoredWeight& weight, StoredNoise& noise) {
   const Node& reader = graph.node(weight.readers.front().first);
   const bool balanced = reader.kind == OpKind::kConv && !graph.is_input(reader.inputs[0]);
   const ScaledIntegers stored =
-      quantize_blocks(floats, weight.dtype, weight.layout,
-                      balanced ? WeightRounding::kBalanced : WeightRounding::kNearest);
+      weight.scales
+          ? quantize_with_scales(floats, weight.dtype, weight.layout, *weight.scales)
+          : quantize_blocks(floats, weight.dtype, weight.layout,
+                            balanced ? WeightRounding::kBalanced : WeightRounding::kNearest);
   noise.noise += stored.noise;
   noise.signal += stored.signal;
   const ValueId integers = graph.add_constant(name + "_quantized", stored.integers);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -34,6 +35,7 @@ struct StoredWeight {
   std::vector<std::pair<NodeId, size_t>> readers;  // node and input
   DType dtype = DType::kInt8;
   ScaleLayout layout;
+  std::optional<Tensor> scales = {};  // that its elements are multiples of; else chosen by storing
 };
 
 struct WeightStoragePlan {

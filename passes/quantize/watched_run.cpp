@@ -13,6 +13,7 @@ namespace lathe {
 namespace {
 
 constexpr size_t kWeighingSamples = 16;
+constexpr double kLargestError = 65504;  // of quantized nodes: infinity has no derivative
 
 // What rounding adds to x: (clamp(round(x / scale) + zero) - zero) * scale - x.
 at::Tensor rounding_error(const at::Tensor& x, const QuantParams& params) {
@@ -109,6 +110,50 @@ WatchedRun::WatchedRun(const Graph& reference, const Graph& rounded, const Preci
   interpreter_ = std::make_unique<Interpreter>(std::move(watched));
 }
 
+WatchedRun::WatchedRun(const Graph& reference, const std::vector<NodeAlone>& quantized)
+    : places_(quantized.size()) {
+  for (const NodeAlone& one : quantized) {
+    Alone alone{one.inputs, {}, std::make_unique<Interpreter>(one.graph), nullptr};
+    if (one.against) alone.against = std::make_unique<Interpreter>(*one.against);
+    for (const ValueId output : reference.node(one.node).outputs) {
+      if (!output.valid()) continue;
+      alone.outputs.push_back(output);
+      watch_.emplace(output, alone_.size());
+    }
+    read_alone_.insert(one.inputs.begin(), one.inputs.end());
+    alone_.push_back(std::move(alone));
+  }
+  output_weight_.assign(reference.outputs().size(), 1.0);
+  interpreter_ = std::make_unique<Interpreter>(reference);
+}
+
+at::Tensor WatchedRun::error_of(ValueId id, size_t place, const at::Tensor& value,
+                                const WatchOptions& options, Seen& seen) const {
+  const at::NoGradGuard no_gradient;
+  if (alone_.empty()) return rounding_error(value, params_[place]);
+  const Alone& alone = alone_[place];
+  std::vector<RuntimeValue>& made = seen.made[place];
+  if (made.empty()) {
+    std::vector<RuntimeValue> inputs;
+    for (const ValueId input : alone.inputs) inputs.push_back(seen.read.at(input));
+    RunOptions run;
+    run.check = options.check;
+    if (alone.against) seen.against[place] = alone.against->run(inputs, run);
+    made = alone.quantized->run(std::move(inputs), run);
+  }
+  const auto output = static_cast<size_t>(
+      std::find(alone.outputs.begin(), alone.outputs.end(), id) - alone.outputs.begin());
+  const at::Tensor rounded = made.at(output).tensor;
+  const at::Tensor wanted = alone.against ? seen.against[place].at(output).tensor : value;
+  // A shape that depends on the numbers may differ.
+  if (!rounded.defined() || !wanted.defined() || rounded.sizes() != value.sizes() ||
+      wanted.sizes() != value.sizes())
+    return at::zeros_like(value);
+  return at::nan_to_num(rounded.to(at::kFloat) - wanted, kLargestError, kLargestError,
+                        -kLargestError)
+      .clamp_(-kLargestError, kLargestError);
+}
+
 void WatchedRun::watch_value(const PrecisionPlan& plan, ValueId id, bool read_by_all,
                              Graph& watched) {
   ValueId place = id;
@@ -124,7 +169,7 @@ void WatchedRun::watch_value(const PrecisionPlan& plan, ValueId id, bool read_by
         if (watched.node(user).inputs[i] == id) watched.replace_input(user, i, place);
     }
   }
-  watch_.emplace(place, values_.size());
+  watch_.emplace(place, places_++);
   values_.push_back(id);
   params_.push_back(plan.values.at(id));
 }
@@ -136,8 +181,7 @@ void WatchedRun::watch_constant(Graph& watched, NodeId node, size_t input,
   if (!old.valid() && watched.node(node).inputs.size() != input) return;
   // Constants that others read, too, are left to them; a bias may be new.
   const std::vector<float> zeros(static_cast<size_t>(stored == nullptr ? rounded.numel() : 0));
-  const Tensor own =
-      stored != nullptr ? *stored : Tensor::of<float>(rounded.sizes().vec(), zeros);
+  const Tensor own = stored != nullptr ? *stored : Tensor::of<float>(rounded.sizes().vec(), zeros);
   if (own.dtype() != DType::kFloat32 || own.numel() != rounded.numel()) return;
   const ValueId constant = watched.add_constant(watched.fresh_name("watched"), own);
   if (watched.node(node).inputs.size() == input)
@@ -167,22 +211,23 @@ void WatchedRun::weigh_outputs(const SampleSource& source, const SampleRunOption
   for (size_t k = 0; k < output_weight_.size(); ++k) {
     double sum = 0;
     for (const std::vector<double>& row : power) sum += row[k];
-    output_weight_[k] = sum > 0 && std::isfinite(sum)
-                            ? std::sqrt(static_cast<double>(first.count) / sum)
-                            : 0.0;
+    output_weight_[k] =
+        sum > 0 && std::isfinite(sum) ? std::sqrt(static_cast<double>(first.count) / sum) : 0.0;
   }
 }
 
 std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& inputs,
-                                          const WatchOptions& options,
-                                          SampleErrors& errors) const {
+                                          const WatchOptions& options, SampleErrors& errors) const {
   const bool differentiated = options.probes > 0;
   // The caller may be in inference mode, whose tensors autograd refuses.
   const c10::InferenceMode no_inference(!differentiated);
   const at::AutoGradMode gradients(differentiated);
-  std::vector<at::Tensor> value_leaves = make_leaves(values_.size(), differentiated);
+  std::vector<at::Tensor> value_leaves = make_leaves(places_, differentiated);
   std::vector<at::Tensor> weight_leaves = make_leaves(weights_.size(), differentiated);
-  errors.values.resize(values_.size());
+  errors.values.resize(places_);
+  Seen seen_alone;
+  seen_alone.made.resize(alone_.size());
+  seen_alone.against.resize(alone_.size());
   errors.weights.resize(weights_.size());
 
   const auto disturbed = [&](const at::Tensor& x, const at::Tensor& error,
@@ -200,6 +245,11 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
       errors.weights[i].power += squared_sum(constant.value);
     }
 
+  const auto keep_read = [&](ValueId id, const RuntimeValue& value) {
+    if (!read_alone_.contains(id)) return;
+    RuntimeValue& kept = seen_alone.read[id] = value;
+    if (kept.is_tensor()) kept.tensor = kept.tensor.detach();
+  };
   RunOptions run;
   run.gradients = differentiated;
   run.check = options.check;
@@ -218,21 +268,20 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     if (&node == depends && is_float_tensor(value) &&
         (!value.tensor.requires_grad() || is_step(node.kind)))
       errors.stops.insert(producer);
+    keep_read(id, value);
     const auto it = watch_.find(id);
     if (it == watch_.end() || !is_float_tensor(value)) return;
     const size_t index = it->second;
-    const at::Tensor error = [&] {
-      const at::NoGradGuard no_gradient;
-      return rounding_error(value.tensor.detach(), params_[index]);
-    }();
-    errors.values[index].error = squared_sum(error);
-    errors.values[index].power = squared_sum(value.tensor.detach());
+    const at::Tensor error = error_of(id, index, value.tensor.detach(), options, seen_alone);
+    errors.values[index].error += squared_sum(error);
+    errors.values[index].power += squared_sum(value.tensor.detach());
     value.tensor = disturbed(value.tensor, error, value_leaves, index);
   };
   std::vector<RuntimeValue> given = inputs;
   if (differentiated)
     for (RuntimeValue& input : given)
       if (input.is_tensor()) input.tensor = input.tensor.clone();
+  for (size_t i = 0; i < given.size(); ++i) keep_read(graph().inputs()[i], given[i]);
   std::vector<RuntimeValue> outputs = interpreter_->run(std::move(given), run);
 
   for (size_t k = 0; k < outputs.size(); ++k)
@@ -268,10 +317,10 @@ std::set<ValueId> WatchedRun::values_before(const std::set<NodeId>& nodes) const
   const std::vector<NodeId> order = graph().order();
   for (auto it = order.rbegin(); it != order.rend() && !nodes.empty(); ++it) {
     const Node& node = graph().node(*it);
-    const bool leads =
-        before.contains(*it) ||
-        std::any_of(node.outputs.begin(), node.outputs.end(),
-                    [&](ValueId output) { return output.valid() && values.contains(output); });
+    const bool leads = before.contains(*it) ||
+                       std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId output) {
+                         return output.valid() && values.contains(output);
+                       });
     if (!leads || node.kind == OpKind::kShape || node.kind == OpKind::kSize) continue;
     for (const ValueId input : node.inputs)
       if (input.valid()) values.insert(input);

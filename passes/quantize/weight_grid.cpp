@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "quantize/channel_index.h"
 #include "quantize/weight_params.h"
 
 namespace lathe {
@@ -48,13 +49,9 @@ int keep_weight_grid(const Tensor& weight, QuantParams& params, bool reduce_rang
     return static_cast<int>(params.scales.size());
   }
   if (params.axis < 0) return 0;
-  const Shape& shape = weight.shape();
-  const auto axis = static_cast<size_t>(params.axis);
-  size_t inner = 1;
-  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= static_cast<size_t>(shape[i]);
+  const ChannelIndex channel = channel_index(weight.shape(), params.axis);
   std::vector<std::vector<float>> channels(params.scales.size());
-  for (size_t i = 0; i < values.size(); ++i)
-    channels[i / inner % channels.size()].push_back(values[i]);
+  for (size_t i = 0; i < values.size(); ++i) channels.at(channel(i)).push_back(values[i]);
   int kept = 0;
   for (size_t c = 0; c < channels.size(); ++c) {
     const auto step = weight_step(channels[c], qmax);

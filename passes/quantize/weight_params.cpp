@@ -7,32 +7,9 @@
 #include <cstring>
 
 #include "ir/error.h"
+#include "quantize/channel_index.h"
 
 namespace lathe {
-namespace {
-
-// Index into the parameters for every element: element / inner % channels.
-struct ChannelIndex {
-  int64_t inner = 1;
-  int64_t channels = 1;
-  size_t operator()(int64_t element) const {
-    return static_cast<size_t>(element / inner % channels);
-  }
-};
-
-ChannelIndex channel_index(const Shape& shape, int64_t axis) {
-  ChannelIndex index;
-  if (axis < 0) {
-    index.inner = std::max<int64_t>(1, element_count(shape));
-    return index;
-  }
-  index.channels = shape.at(static_cast<size_t>(axis));
-  for (size_t i = static_cast<size_t>(axis) + 1; i < shape.size(); ++i) index.inner *= shape[i];
-  return index;
-}
-
-}  // namespace
-
 void check_finite_weight(const Tensor& tensor, const std::string& place) {
   int64_t bad = 0;
   for (const float value : tensor.values<float>()) bad += std::isfinite(value) ? 0 : 1;
@@ -44,11 +21,11 @@ void check_finite_weight(const Tensor& tensor, const std::string& place) {
 
 QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis, bool reduce_range) {
   const ChannelIndex channel = channel_index(weight.shape(), axis);
-  std::vector<float> largest(static_cast<size_t>(channel.channels), 0.0f);
+  std::vector<float> largest(channel.channels, 0.0f);
   const auto values = weight.values<float>();
-  for (int64_t i = 0; i < weight.numel(); ++i) {
+  for (size_t i = 0; i < values.size(); ++i) {
     float& seen = largest[channel(i)];
-    seen = std::max(seen, std::fabs(values[static_cast<size_t>(i)]));
+    seen = std::max(seen, std::fabs(values[i]));
   }
   QuantParams params;
   params.dtype = dtype;
@@ -97,7 +74,7 @@ Tensor quantize_tensor(const Tensor& tensor, const QuantParams& params, bool red
       is_signed_integer(params.dtype) ? -qmax : static_cast<int32_t>(integer_min(params.dtype));
   std::vector<int32_t> integers(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
-    const size_t c = channel(static_cast<int64_t>(i));
+    const size_t c = channel(i);
     if (wide) {
       const double steps = std::nearbyint(static_cast<double>(values[i]) / params.scales[c]);
       // Without a scale no integer stands for the value; NaN has no cast.

@@ -108,17 +108,59 @@ class Narrowing {
   std::map<NodeId, QuantRole> kept_;
 };
 
+void except(const Graph& graph, const std::set<NodeId>& planned, const std::set<NodeId>& left,
+            const std::string& reason, std::vector<PlanException>& exceptions) {
+  for (const NodeId id : left) {
+    if (!planned.contains(id)) continue;
+    const Node& node = graph.node(id);
+    exceptions.push_back({node.name, std::string(node.type_name()), reason});
+  }
+}
+
 }  // namespace
 
 PrecisionPlan without_nodes(const Graph& graph, const PrecisionPlan& plan,
                             const std::set<NodeId>& left_in_float, const std::string& reason) {
   PrecisionPlan narrowed = Narrowing(graph, plan, left_in_float).run();
-  for (const NodeId id : left_in_float) {
-    if (!plan.nodes.contains(id)) continue;
-    const Node& node = graph.node(id);
-    narrowed.exceptions.push_back({node.name, std::string(node.type_name()), reason});
-  }
+  std::set<NodeId> planned;
+  for (const auto& [id, role] : plan.nodes) planned.insert(id);
+  except(graph, planned, left_in_float, reason, narrowed.exceptions);
   return narrowed;
+}
+
+WeightStoragePlan without_nodes(const Graph& graph, WeightStoragePlan plan,
+                                const std::set<NodeId>& left_in_float, const std::string& reason) {
+  except(graph, planned_nodes(plan), left_in_float, reason, plan.exceptions);
+  for (StoredWeight& weight : plan.weights)
+    std::erase_if(weight.readers,
+                  [&](const auto& reader) { return left_in_float.contains(reader.first); });
+  std::erase_if(plan.weights, [](const StoredWeight& weight) { return weight.readers.empty(); });
+  std::erase_if(plan.bodies,
+                [&](const auto& body) { return left_in_float.contains(body.first.first); });
+  return plan;
+}
+
+DynamicPlan without_nodes(const Graph& graph, DynamicPlan plan,
+                          const std::set<NodeId>& left_in_float, const std::string& reason) {
+  except(graph, planned_nodes(plan), left_in_float, reason, plan.exceptions);
+  std::erase_if(plan.nodes, [&](NodeId id) { return left_in_float.contains(id); });
+  std::erase_if(plan.bodies,
+                [&](const auto& body) { return left_in_float.contains(body.first.first); });
+  return plan;
+}
+
+std::set<NodeId> planned_nodes(const WeightStoragePlan& plan) {
+  std::set<NodeId> nodes;
+  for (const StoredWeight& weight : plan.weights)
+    for (const auto& [id, input] : weight.readers) nodes.insert(id);
+  for (const auto& [place, body] : plan.bodies) nodes.insert(place.first);
+  return nodes;
+}
+
+std::set<NodeId> planned_nodes(const DynamicPlan& plan) {
+  std::set<NodeId> nodes(plan.nodes.begin(), plan.nodes.end());
+  for (const auto& [place, body] : plan.bodies) nodes.insert(place.first);
+  return nodes;
 }
 
 int restore_float_layers(Graph& rounded, const Graph& reference, const std::set<NodeId>& nodes) {

@@ -3,9 +3,12 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "ir/graph.h"
 #include "quantize/precision_plan.h"
+#include "quantize/quantize_dynamically.h"
+#include "quantize/store_integer_weights.h"
 
 namespace lathe {
 
@@ -16,6 +19,17 @@ namespace lathe {
 /// every node of `left_in_float` that was in the plan.
 PrecisionPlan without_nodes(const Graph& graph, const PrecisionPlan& plan,
                             const std::set<NodeId>& left_in_float, const std::string& reason);
+
+/// The same for the plans of other modes. A node with bodies (If, Loop, Scan) is left in float with
+/// all that its bodies hold. A weight that another node reads, too, is stored for that one.
+WeightStoragePlan without_nodes(const Graph& graph, WeightStoragePlan plan,
+                                const std::set<NodeId>& left_in_float, const std::string& reason);
+DynamicPlan without_nodes(const Graph& graph, DynamicPlan plan,
+                          const std::set<NodeId>& left_in_float, const std::string& reason);
+
+/// Nodes of this graph that the plan changes, or in whose bodies it changes some.
+std::set<NodeId> planned_nodes(const WeightStoragePlan& plan);
+std::set<NodeId> planned_nodes(const DynamicPlan& plan);
 
 /// Gives nodes of `rounded` the weights and biases that they have in `reference`, of the same ids;
 /// nodes that are no linear layers stay as they are. Returns how many were changed.

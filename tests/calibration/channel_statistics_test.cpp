@@ -2,11 +2,11 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "ir/error.h"
+#include "scaled_samples.h"
 
 namespace lathe {
 
@@ -27,20 +27,23 @@ TEST_CASE("statistics of channels between outer and inner") {
 
 TEST_CASE("channel sums are the same to the last bit in any order and grouping") {
   std::mt19937_64 random(3);
-  std::normal_distribution<float> normal(0.1f, 30);
-  std::vector<std::vector<float>> samples(200, std::vector<float>(5 * 7));
-  for (auto& sample : samples)
-    for (float& value : sample)
-      value = normal(random) * std::ldexp(1.0f, static_cast<int>(random() % 20) - 10);
-  ChannelSums in_order;
-  for (const auto& sample : samples) in_order.add(sample, 5, 7);
-  for (int trial = 0; trial < 10; ++trial) {
-    std::shuffle(samples.begin(), samples.end(), random);
-    std::vector<ChannelSums> parts(4);
-    for (const auto& sample : samples) parts[random() % 4].add(sample, 5, 7);
-    ChannelSums merged;
-    for (const ChannelSums& part : parts) merged.merge(part);
-    CHECK((merged.statistics() == in_order.statistics()));
+  CHECK(same_in_any_order<ChannelSums>(scaled_samples(5 * 7, random), 5, 7, random,
+                                       [](const ChannelSums& sums) { return sums.statistics(); }));
+}
+
+TEST_CASE("very small signals keep their means and squares") {
+  for (const double height : {1e-3, 1e-7, 1e-12, 1e-18}) {
+    CAPTURE(height);
+    const auto high = static_cast<float>(height);
+    ChannelSums sums;
+    for (int i = 0; i < 100; ++i) sums.add(std::vector<float>{high, high, -high, high}, 1, 4);
+    const ChannelStatistics found = sums.statistics();
+    const double square = static_cast<double>(high) * high;
+    CHECK(found.mean[0] / high == doctest::Approx(0.5).epsilon(1e-4));
+    CHECK(found.mean_square[0] / square == doctest::Approx(1).epsilon(1e-4));
+    CHECK(found.variance(0) / square == doctest::Approx(0.75).epsilon(1e-4));
+    CHECK(found.peak_mean[0] / high == doctest::Approx(1).epsilon(1e-4));
+    CHECK(found.peak_mean_square[0] / square == doctest::Approx(1).epsilon(1e-4));
   }
 }
 

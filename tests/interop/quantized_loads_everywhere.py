@@ -23,10 +23,12 @@ SAMPLES = {"candy": 2, "yolox_nano": 4, "SINet_Softmax": 4, "super_resolution_x3
            "silero_vad_v5": 64, "gtcrn_simple": 64, "magika_standard_v3_3": 32,
            "lstm_autoencoder": 32, "mnist_cntk_op8": 64, "cifar10_resnet_2b": 64,
            "cifar10_resnet_4b": 64, "vit_pgd_2_3_16": 64, "cct_2_32_op20": 16}
+# Samples to judge by; magika's files are this repository's own, so that any four of them change.
+JUDGED = {"candy": 2, "magika_standard_v3_3": 64}
 # The least SQNR in dB over a model's float outputs, about 3 dB below what was measured.
 MIN_SQNR_DB = {"SINet_Softmax": 15, "SqueezeNet_fp16": 27, "candy": 22, "cct_2_32_op20": 36,
                "cifar10_resnet_2b": 32, "cifar10_resnet_4b": 31, "gtcrn_simple": 4.5,
-               "lstm_autoencoder": 100, "magika_standard_v3_3": 40, "mnist_cntk_op8": 40,
+               "lstm_autoencoder": 100, "magika_standard_v3_3": 30, "mnist_cntk_op8": 40,
                "mobilenet_v2_imagenet": 15, "pcb_simple_cnn_fp32": 33, "silero_vad_v5": 100,
                "super_resolution_x3": 22, "ultraface_RFB_320": 41, "vit_pgd_2_3_16": 30,
                "yolox_nano": 4}
@@ -74,7 +76,7 @@ def check_model(binary, name, models, data, root, folder):
     path = os.path.join(models, name + ".onnx")
     count = SAMPLES.get(name, 8)
     calibration = os.path.join(folder, "calibration.npz")
-    samples = zoo.feeds(name, models, data, root, count + (2 if name == "candy" else 4))
+    samples = zoo.feeds(name, models, data, root, count + JUDGED.get(name, 4))
     zoo.save_feeds(calibration, samples[:count])
     started = time.monotonic()
     outputs, report = quantized_twice(binary, path, folder, calibration)

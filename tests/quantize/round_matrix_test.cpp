@@ -46,6 +46,18 @@ Case make_case(int64_t groups, int64_t outputs, int64_t inputs) {
   return made;
 }
 
+// trace((Q - W) G (Q - W)^T) of every output.
+at::Tensor rounding_errors(const at::Tensor& weights, const at::Tensor& rounded,
+                           const at::Tensor& gram) {
+  const at::Tensor change = rounded - weights;
+  return (at::matmul(change, gram) * change).sum(-1);
+}
+
+at::Tensor compensated(const Case& made, double damping, int threads) {
+  return round_compensated(made.weights, compensation_factor(made.gram, damping), made.grid,
+                           threads);
+}
+
 double total(const at::Tensor& errors) { return errors.sum().item<double>(); }
 
 bool is_on_grid(const at::Tensor& rounded, const WeightGrid& grid) {
@@ -62,22 +74,18 @@ TEST_CASE("round_compensated loses less at the outputs than rounding to nearest"
        {Sizes{1, 70, 150}, Sizes{40, 1, 9}, Sizes{3, 5, 20}}) {
     const Case made = make_case(groups, outputs, inputs);
     const at::Tensor nearest = round_to_nearest(made.weights, made.grid);
-    const at::Tensor rounded = round_compensated(made.weights, made.gram, made.grid, 0.01, 1);
+    const at::Tensor rounded = compensated(made, 0.01, 1);
     CHECK(is_on_grid(rounded, made.grid));
     const double plain = total(rounding_errors(made.weights, nearest, made.gram));
     const double better = total(rounding_errors(made.weights, rounded, made.gram));
     CHECK(better < 0.6 * plain);
-    const at::Tensor descended =
-        descend_rounding(made.weights, rounded, made.gram, made.grid, 4, 1);
-    CHECK(is_on_grid(descended, made.grid));
-    CHECK(total(rounding_errors(made.weights, descended, made.gram)) <= better);
   }
 }
 
 TEST_CASE("round_compensated follows the textbook recursion") {
   // One output, three inputs: after each input the rest is solved anew by least squares.
   const Case made = make_case(1, 1, 3);
-  const at::Tensor rounded = round_compensated(made.weights, made.gram, made.grid, 0, 1);
+  const at::Tensor rounded = compensated(made, 0, 1);
   at::Tensor left = made.weights.view({3}).clone();
   const at::Tensor gram = made.gram[0];
   for (int64_t i = 0; i < 3; ++i) {
@@ -97,10 +105,8 @@ TEST_CASE("round_compensated follows the textbook recursion") {
 
 TEST_CASE("rounding gives the same bits for any number of threads") {
   const Case made = make_case(2, 130, 70);
-  const at::Tensor one = round_compensated(made.weights, made.gram, made.grid, 0.01, 1);
-  CHECK(at::equal(one, round_compensated(made.weights, made.gram, made.grid, 0.01, 4)));
-  CHECK(at::equal(descend_rounding(made.weights, one, made.gram, made.grid, 2, 1),
-                  descend_rounding(made.weights, one, made.gram, made.grid, 2, 3)));
+  const at::Tensor one = compensated(made, 0.01, 1);
+  CHECK(at::equal(one, compensated(made, 0.01, 4)));
 }
 
 TEST_CASE("tasks run on the threads that there are when no more can be started") {
@@ -131,8 +137,38 @@ TEST_CASE("tasks run on the threads that there are when no more can be started")
 TEST_CASE("inputs that are always zero and equal inputs are rounded, too") {
   Case made = make_case(1, 4, 6);
   made.gram.zero_();
-  CHECK(at::allclose(round_compensated(made.weights, made.gram, made.grid, 0.01, 1),
+  CHECK(at::allclose(compensated(made, 0.01, 1),
                      round_to_nearest(made.weights, made.grid)));
   made.gram.fill_(1.0);
-  CHECK(is_on_grid(round_compensated(made.weights, made.gram, made.grid, 0, 1), made.grid));
+  CHECK(is_on_grid(compensated(made, 0, 1), made.grid));
+}
+
+TEST_CASE("clipped_grid: scales of less error, never of more; a grid that fits stays") {
+  for (const double qmax : {7.0, 127.0}) {
+    Case made = make_case(3, 5, 20);
+    // Most weights are small: clipping the largest gives the others finer steps.
+    made.weights = made.weights.pow(5);
+    made.grid = {made.weights.abs().amax(-1, true) / qmax, qmax};
+    made.grid.scale = made.grid.scale.to(at::kFloat).to(at::kDouble);
+    const at::Tensor importance = made.gram.diagonal(0, -2, -1);
+    const auto errors = [&](const WeightGrid& grid) {
+      const at::Tensor change = round_to_nearest(made.weights, grid) - made.weights;
+      return (change.square() * importance.unsqueeze(1)).sum(-1);
+    };
+    const WeightGrid clipped = clipped_grid(made.weights, importance, made.grid);
+    CHECK(clipped.scale.sizes() == made.grid.scale.sizes());
+    CHECK(errors(clipped).le(errors(made.grid)).all().item<bool>());
+    CHECK(total(errors(clipped)) < (qmax > 15 ? 0.95 : 0.9) * total(errors(made.grid)));
+    CHECK(at::equal(clipped.scale, clipped.scale.to(at::kFloat).to(at::kDouble)));
+
+    const at::Tensor exact = round_to_nearest(made.weights, made.grid);
+    CHECK(at::equal(clipped_grid(exact, importance, made.grid).scale, made.grid.scale));
+  }
+}
+
+TEST_CASE("clipped_grid: one scale for the whole weight") {
+  Case made = make_case(2, 3, 10);
+  made.grid = {made.weights.abs().max().view({1, 1, 1}) / 7, 7};
+  const WeightGrid clipped = clipped_grid(made.weights, made.gram.diagonal(0, -2, -1), made.grid);
+  CHECK(clipped.scale.numel() == 1);
 }

@@ -1,10 +1,12 @@
 #include "quantize/round_weights.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ir/error.h"
 #include "ir/verify.h"
 #include "pass_check.h"
+#include "quantize/round_stored_weights.h"
 #include "quantize/weight_params.h"
 #include "quantize_case.h"
 
@@ -125,6 +127,52 @@ TEST_CASE("round_weights: the same bits for any number of threads and little mem
     for (size_t i = 1; i < 3; ++i)
       CHECK(a.rounded.constant(a.rounded.node(weight.node).inputs[i])
                 ->identical(*b.rounded.constant(b.rounded.node(weight.node).inputs[i])));
+}
+
+TEST_CASE("round_weights: clipped scales reach the plan, integers and biases") {
+  RoundingOptions options;
+  options.clip = true;
+  const Rounded plain = round_network(chain(), {});
+  const Rounded clipped = round_network(chain(), options);
+  size_t changed = 0;
+  for (size_t i = 0; i < clipped.plan.weights.size(); ++i) {
+    const WeightPlan& weight = clipped.plan.weights[i];
+    if (weight.params.scales == plain.plan.weights[i].params.scales) continue;
+    ++changed;
+    for (const WeightPlan& bias : clipped.plan.biases)
+      if (bias.node == weight.node)
+        CHECK(bias.params.scales[0] ==
+              weight.params.scales[0] *
+                  clipped.plan.values.at(clipped.rounded.node(weight.node).inputs[0]).scales[0]);
+  }
+  CHECK(changed >= 1);
+  CHECK(std::count_if(clipped.rows.begin(), clipped.rows.end(),
+                      [](const RoundingRow& row) { return row.clipped; }) ==
+        static_cast<std::ptrdiff_t>(changed));
+  CHECK(sqnr_between(clipped.reference, clipped.after) >
+        sqnr_between(plain.reference, plain.after) - 0.5);
+}
+
+TEST_CASE("round_stored_weights: four bits in blocks lose less with data") {
+  const Graph reference = network(chain());
+  WeightStorageRules rules;
+  rules.dtype = DType::kInt4;
+  WeightStoragePlan plan = plan_weight_storage(reference, rules);
+  Graph plain = reference;
+  StoredNoise noise;
+  store_integer_weights(plain, plan, noise);
+  Graph fitted = reference;
+  const std::vector<RoundingRow> rows =
+      round_stored_weights(reference, fitted, plan, normal_data(reference, 48), {});
+  verify(fitted, "round_stored_weights");
+  CHECK(rows.size() == plan.weights.size());
+  StoredNoise left;
+  Graph stored = fitted;
+  store_integer_weights(stored, plan, left);
+  verify(stored, "store_integer_weights");
+  // They are on their integers already.
+  CHECK(left.noise < 1e-9 * left.signal);
+  CHECK(sqnr_between(reference, stored) > sqnr_between(reference, plain) + 3);
 }
 
 TEST_CASE("round_weights: NaN on the data is an error that names the node") {

@@ -1,21 +1,14 @@
 #include "heavy/prune/output_noise.h"
 
-#include <vector>
-
 #include "heavy/model_data.h"
-#include "layers/layer_outputs.h"
+#include "layers/held_samples.h"
 #include "os/signals.h"
 #include "run/compare.h"
 
 namespace lathe {
 
 double output_noise(const Graph& dense, const Graph& pruned, const DataSet& data, int threads) {
-  SampleSource source = sample_source(data);
-  std::vector<size_t> held;
-  for (size_t i = 0; i < source.count; ++i)
-    if (is_held_out(i)) held.push_back(i);
-  source.count = held.size();
-  source.sample = [&held, all = source.sample](size_t i) { return all(held[i]); };
+  const SampleSource source = judged_samples(sample_source(data), data.size());
   CompareOptions options;
   options.run.threads = threads;
   options.run.check = throw_if_interrupted;

@@ -7,7 +7,7 @@
 namespace lathe {
 
 /// Sum over the outputs of noise energy relative to the dense network's signal, on the samples that
-/// repair holds out (prune/repair.h). `data` has at least eight samples.
+/// repair holds out (layers/held_samples.h); on all where samples carry values on to the next.
 double output_noise(const Graph& dense, const Graph& pruned, const DataSet& data, int threads);
 
 }  // namespace lathe

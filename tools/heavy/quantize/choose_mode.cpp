@@ -8,6 +8,9 @@
 namespace lathe {
 namespace {
 
+// Of all weights: with fewer in recurrent layers it is not a recurrent network.
+constexpr double kRecurrentShare = 0.1;
+
 struct Work {
   double macs = 0;
   double weights = 0;  // elements
@@ -16,6 +19,7 @@ struct Work {
 struct Shares {
   Work convolutions;
   Work products;
+  double recurrent = 0;  // weights, of those of the products
   bool macs_known = true;
 };
 
@@ -23,9 +27,12 @@ bool is_convolution(OpKind kind) {
   return kind == OpKind::kConv || kind == OpKind::kConvTranspose;
 }
 
+bool is_recurrent(OpKind kind) {
+  return kind == OpKind::kLSTM || kind == OpKind::kGRU || kind == OpKind::kRNN;
+}
+
 bool is_product(OpKind kind) {
-  return kind == OpKind::kMatMul || kind == OpKind::kGemm || kind == OpKind::kLSTM ||
-         kind == OpKind::kGRU || kind == OpKind::kRNN;
+  return kind == OpKind::kMatMul || kind == OpKind::kGemm || is_recurrent(kind);
 }
 
 void add(const Graph& graph, const Node& node, Shares& shares) {
@@ -36,8 +43,10 @@ void add(const Graph& graph, const Node& node, Shares& shares) {
   else
     shares.macs_known = false;
   for (size_t i = 1; i < node.inputs.size(); ++i)
-    if (const Tensor* weight = graph.constant(node.inputs[i]))
+    if (const Tensor* weight = graph.constant(node.inputs[i])) {
       work.weights += static_cast<double>(weight->numel());
+      if (is_recurrent(node.kind)) shares.recurrent += static_cast<double>(weight->numel());
+    }
 }
 
 }  // namespace
@@ -56,8 +65,13 @@ ModeChoice choose_mode(const Graph& graph, const Profile& profile) {
         add(part, node, shares);
     if (&part != &graph) inside += shares.convolutions.weights + shares.products.weights - before;
   });
-  if (inside > 0.5 * (shares.convolutions.weights + shares.products.weights))
+  const double weights = shares.convolutions.weights + shares.products.weights;
+  if (inside > 0.5 * weights)
     return {"dynamic", "most of its weights are inside If, Loop or Scan, where static ends"};
+  if (shares.recurrent > kRecurrentShare * weights && shares.products.weights > 0.5 * weights)
+    return {"dynamic", fmt::format("{:.0f} % of its weights are in recurrent layers and matrix "
+                                   "products",
+                                   100 * shares.products.weights / weights)};
   const auto of = [&](const Work& work) { return shares.macs_known ? work.macs : work.weights; };
   const char* what = shares.macs_known ? "multiply-adds" : "weights";
   const double products = of(shares.products);

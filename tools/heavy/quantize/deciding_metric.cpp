@@ -2,16 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <filesystem>
 
+#include "calibration/data_key.h"
 #include "heavy/model_data.h"
 #include "heavy/quantize/eval_command.h"
 #include "ops/op_row.h"
-#include "os/read_file.h"
-#include "os/sha256.h"
 #include "os/signals.h"
 #include "passes/passes.h"
 #include "quantize/fuse_qoperators.h"
@@ -117,6 +114,18 @@ class PairedRun {
   std::atomic<int64_t> kept_bytes_ = 0;
 };
 
+// Says which model it was that the command could not judge.
+double scored(const char* which, const std::function<double()>& score) {
+  try {
+    return score();
+  } catch (const Error& error) {
+    if (!error.id().starts_with("eval_command.")) throw;
+    const ErrorText& text = error.text();
+    throw Error(error.code(), error.id(),
+                {fmt::format("with the {} model {}", which, text.message), text.where, text.hint});
+  }
+}
+
 DecidingMetric command_metric(const QuantizeJob& job, const Graph& reference,
                               const std::string& float_path) {
   const auto score = [&job](const Graph& graph) {
@@ -128,29 +137,65 @@ DecidingMetric command_metric(const QuantizeJob& job, const Graph& reference,
     return value;
   };
   auto before = std::make_shared<std::optional<double>>();
-  const auto read = [&job, score, before, float_path, reference](const Graph& candidate) {
-    if (!*before)
-      *before = float_path.empty() ? score(reference)
-                                   : run_eval_command(job.options.eval_command, float_path);
+  const auto prepare = [&job, score, before, float_path, reference] {
+    if (*before) return;
+    *before = scored("float", [&] {
+      return float_path.empty() ? score(reference)
+                                : run_eval_command(job.options.eval_command, float_path);
+    });
+  };
+  const auto read = [score, before, prepare](const Graph& candidate) {
+    prepare();
     MetricReading reading;
     reading.before = *before;
-    reading.after = score(candidate);
+    reading.after = scored("quantized", [&] { return score(candidate); });
     reading.drop = command_drop(**before, reading.after);
     reading.points = reading.drop == **before - reading.after;
     return reading;
   };
-  return {"eval_command", "command " + job.options.eval_command, read};
+  return {"eval_command", "command " + job.options.eval_command, read, prepare};
+}
+
+// Of the first output, as metrics see it: without trailing dimensions of 1. Empty: not known.
+Dims scores_dims(const Graph& graph) {
+  if (graph.outputs().empty()) return {};
+  const std::optional<Dims>& known = graph.value(graph.outputs()[0]).type.dims;
+  if (!known) return {};
+  Dims dims = *known;
+  while (dims.size() > 2 && dims.back().size == 1) dims.pop_back();
+  while (dims.size() < 2) dims.insert(dims.begin(), Dim::of(1));
+  return dims;
+}
+
+// --max-drop without labels and --metric.
+void judge_agreement(const QuantizeJob& job, const Graph& reference) {
+  if (!job.options.metric.empty() || has_class_output(reference)) return;
+  const Dims dims = scores_dims(reference);
+  const std::string what = fmt::format(
+      "agreement with the float model asks which of axis 1 is the largest, and the output is {}",
+      escape_untrusted(dims_text(dims)));
+  const std::string hint = "give --metric mse or mae, or --eval-command with a metric of your own";
+  if (dims[1].size == 1) throw bad_usage("usage.metric", what + ": all agree", "--max-drop", hint);
+  job.console.warn("quantize.metric", what + ", no list of classes", hint);
 }
 
 }  // namespace
+
+bool has_class_output(const Graph& graph) {
+  const Dims dims = scores_dims(graph);
+  return dims.empty() || (dims.size() == 2 && dims[1].size != 1);
+}
 
 DecidingMetric deciding_metric(const QuantizeJob& job, const Graph& reference,
                                const std::string& float_path) {
   if (!job.options.eval_command.empty()) return command_metric(job, reference, float_path);
   auto paired = std::make_shared<PairedRun>(job, reference);
+  if (paired->metric() == Metric::kAgreement) judge_agreement(job, reference);
   const std::string name(metric_name(paired->metric()));
-  return {name, name + " " + data_key(job.options.eval, job.options.common),
-          [paired](const Graph& candidate) { return paired->read(candidate); }};
+  return {name,
+          name + " " + data_key(job.options.eval, job.options.common.seed),
+          [paired](const Graph& candidate) { return paired->read(candidate); },
+          {}};
 }
 
 void finish_inserted(Graph& graph, const QuantizeOptions& options) {
@@ -173,29 +218,6 @@ double command_drop(double before, double after) {
   const auto is_share = [](double x) { return x >= 0 && x <= 1; };
   const bool absolute = (is_share(before) && is_share(after)) || before == 0;
   return absolute ? before - after : (before - after) / std::fabs(before);
-}
-
-std::string data_key(const std::string& data, const CommonOptions& common) {
-  Sha256 hash;
-  std::error_code ignored;
-  const std::filesystem::path path(data);
-  hash.update(path.filename().string());
-  if (data == "random") hash.update(std::to_string(common.seed));
-  if (std::filesystem::is_directory(path, ignored)) {
-    std::vector<std::string> entries;
-    for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
-      const auto bytes = entry.is_regular_file(ignored) ? entry.file_size(ignored) : 0;
-      entries.push_back(fmt::format("{} {}\n", entry.path().filename().string(), bytes));
-    }
-    std::sort(entries.begin(), entries.end());
-    for (const std::string& entry : entries) hash.update(entry);
-  } else if (std::filesystem::is_regular_file(path, ignored)) {
-    constexpr int64_t kSmall = int64_t{1} << 20;
-    const auto bytes = static_cast<int64_t>(std::filesystem::file_size(path, ignored));
-    hash.update(std::to_string(bytes));
-    if (bytes <= kSmall) hash.update(read_file(data, kSmall));
-  }
-  return hash.hex();
 }
 
 }  // namespace lathe

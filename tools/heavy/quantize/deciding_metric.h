@@ -27,12 +27,21 @@ struct DecidingMetric {
   /// Of a quantized network; `candidate` is as it would be written. The float network's part is
   /// computed in the first call.
   std::function<MetricReading(const Graph& candidate)> read;
+  /// Computes the float network's part ahead, so that a command that fails on it fails before the
+  /// long work; empty where nothing is to be feared.
+  std::function<void()> prepare;
 };
 
 /// `reference`: the float network. `float_path`: the model that the command is given for "before";
-/// empty: `reference`, written. Refers to job. Throws Error (exit 2) when --metric does not fit.
+/// empty: `reference`, written. Refers to job. Throws Error (exit 2) when --metric does not fit,
+/// or when agreement, by default, would be perfect whatever the candidate says; warns where it says
+/// little.
 DecidingMetric deciding_metric(const QuantizeJob& job, const Graph& reference,
                                const std::string& float_path);
+
+/// The first output is [N, classes], trailing dimensions of 1 aside, as far as its shape is known:
+/// the largest of a row is an answer, and agreement with the float model counts equal answers.
+bool has_class_output(const Graph& graph);
 
 /// What follows insertion: operators are fused where --format asks for it, constants and nodes that
 /// were left behind are dropped, shapes filled in: the graph as it is written.
@@ -44,9 +53,5 @@ std::string drop_text(const MetricReading& reading);
 /// Drop of a metric of unknown kind of which more is better: absolute when both values lie within
 /// 0..1, else relative.
 double command_drop(double before, double after);
-
-/// Stands for the contents of --eval or --data without reading all of it: names, sizes, the text
-/// of a specification.
-std::string data_key(const std::string& data, const CommonOptions& common);
 
 }  // namespace lathe

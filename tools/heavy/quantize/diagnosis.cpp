@@ -7,7 +7,9 @@
 
 #include "heavy/error_rows.h"
 #include "heavy/model_data.h"
+#include "heavy/quantize/deciding_metric.h"
 #include "heavy/quantize/integer_rules.h"
+#include "heavy/quantize/mending_hint.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "os/host.h"
@@ -65,6 +67,7 @@ json diagnosis_rows(const std::vector<Diagnosis>& found) {
                 {"flag", diagnosis.flag}};
     put_db(row, "sqnr_db", diagnosis.sqnr_db);
     put_db(row, "local_sqnr_db", diagnosis.local_sqnr_db);
+    if (diagnosis.share > 0) row["share"] = diagnosis.share;
     if (!diagnosis.culprit.empty()) row["culprit"] = escape_untrusted(diagnosis.culprit);
     rows.push_back(std::move(row));
   }
@@ -139,11 +142,21 @@ int64_t activation_bytes(const Graph& graph) {
   return static_cast<int64_t>(std::min(bytes, 1e18));
 }
 
+bool scales_channels(const Profile& profile) {
+  for (const OpKind kind : {OpKind::kConv, OpKind::kMatMul, OpKind::kGemm})
+    for (const PrecisionConfig* config : allowed_configs(profile, kind))
+      if (config->weights && config->weights->per_channel) return true;
+  return false;
+}
+
 DiagnosisRequest request_of(const QuantizeJob& job) {
   DiagnosisRequest request;
   request.observer = job.options.observer;
-  request.effort = job.options.effort;
-  request.weight_granularity = job.options.weight_granularity;
+  // More effort makes nothing better with random data.
+  request.effort = job.options.data == "random" ? "best" : job.options.effort;
+  // Nor is there a scale a channel where the device has none.
+  request.weight_granularity =
+      scales_channels(job.profile) ? job.options.weight_granularity : "channel";
   request.weight_bits = job.options.weight_bits;
   request.profile = job.profile.name;
   request.profile_guards_saturation = job.profile.cpu.int8 == "maddubs";
@@ -164,6 +177,11 @@ void count_here(const QuantizeJob& job, const StaticParts& parts, const SampleSo
     if (layer.counted) request.saturating_share[layer.node] = layer.count.share();
 }
 
+// Without it a layer that is good by itself looks out of place in the list.
+std::string share_text(const Diagnosis& diagnosis) {
+  return diagnosis.share > 0 ? fmt::format(", {:.0f} % of the noise", 100 * diagnosis.share) : "";
+}
+
 void add_screen_rows(const std::vector<Diagnosis>& found, QuantizedModel& result) {
   size_t shown = 0;
   size_t gathered = 0;
@@ -172,12 +190,23 @@ void add_screen_rows(const std::vector<Diagnosis>& found, QuantizedModel& result
     if (++shown > kScreenRows) break;
     result.rows.emplace_back(
         shown == 1 ? "worst layers" : "",
-        fmt::format("{:>7}  {}: {}",
+        fmt::format("{:>7}  {}: {}{}",
                     decibel_text(std::min(diagnosis.sqnr_db, diagnosis.local_sqnr_db)),
-                    escape_untrusted(diagnosis.name, 40), cause_name(diagnosis.cause)));
+                    escape_untrusted(diagnosis.name, 40), cause_name(diagnosis.cause),
+                    share_text(diagnosis)));
   }
-  const std::string hint = result.details["hint"].get<std::string>();
-  if (!hint.empty()) result.rows.emplace_back("to mend it", hint);
+}
+
+void add_hints(const std::vector<Diagnosis>& found, const DiagnosisRequest& request,
+               const QuantizeJob& job, QuantizedModel& result) {
+  const bool has_classes = has_class_output(job.model.graph);
+  const std::string hint = mending_hint(found, request, job.options, has_classes);
+  result.details["hint"] = hint;
+  if (hint.empty()) return;
+  result.rows.emplace_back("to mend it", "add " + hint);
+  const std::string target = target_hint(job.options, has_classes);
+  if (!target.empty() && hint != target && hint.find("--exclude") != std::string::npos)
+    result.rows.emplace_back("", "or " + target + ": it finds the layers to leave in float");
 }
 
 }  // namespace
@@ -209,8 +238,8 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
       diagnose_layers(parts.reference, parts.plan, parts.statistics, errors, request);
   result.details["layers"] = layer_rows(errors);
   result.details["diagnosis"] = diagnosis_rows(found);
-  result.details["hint"] = found.empty() ? "" : found[0].flag;
   add_screen_rows(found, result);
+  add_hints(found, request, job, result);
 }
 
 }  // namespace lathe

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "heavy/model_data.h"
 #include "heavy/quantize/output_sqnr.h"
-#include "os/read_file.h"
+#include "ir/error.h"
 #include "quantize/absorb_high_biases.h"
 #include "quantize/equalize_channels.h"
 #include "run/compare.h"
@@ -19,28 +18,11 @@ constexpr size_t kTrialSamples = 16;
 // Channels scaled to one height are clipped by inputs that reach higher than the samples do, and
 // absorbed biases change the network there: faces in a detector calibrated without them cost 3 dB.
 constexpr double kLeastGain = 3;  // dB
-constexpr int64_t kMaxStatisticsBytes = int64_t{1} << 30;
 
 class Equalizer {
  public:
   Equalizer(const QuantizeJob& job, const IntegerRules& rules)
       : job_(job), rules_(rules), graph_(job.model.graph) {}
-
-  Equalized replay(const std::string& file) {
-    const Statistics saved = load_statistics(read_file(file, kMaxStatisticsBytes), file);
-    if (!saved.scales.empty()) {
-      const EqualizationPlan plan = plan_from_scales(graph_, saved.scales);
-      job_.pipeline.run("equalize_channels", [&] { return equalize_channels(graph_, plan); });
-      note("equalize_channels", {{"scaled", plan.classes.size()}, {"from", file}});
-    }
-    if (!saved.channels.empty()) {
-      job_.pipeline.run("absorb_high_biases", [&] { return absorb_high_biases(graph_, saved); });
-      note("absorb_high_biases", {{"from", file}});
-    }
-    result_.scales = saved.scales;
-    result_.absorbed = saved.channels;
-    return std::move(result_);
-  }
 
   Equalized run() {
     const bool scalable = !find_scale_classes(graph_).empty();
@@ -104,8 +86,8 @@ class Equalizer {
   bool judge(const char* pass, Graph changed, nlohmann::json row, int changes) {
     const CompareResult before = best();
     const CompareResult after = trial(changed);
-    const bool kept = improves_outputs(before, after) &&
-                      output_sqnr(after) >= output_sqnr(before) + kLeastGain;
+    const bool kept =
+        improves_outputs(before, after) && output_sqnr(after) >= output_sqnr(before) + kLeastGain;
     row["output_sqnr_before_db"] = output_sqnr(before);
     row["output_sqnr_after_db"] = output_sqnr(after);
     row["samples"] = trial_.count;
@@ -165,11 +147,30 @@ class Equalizer {
 }  // namespace
 
 Equalized equalize(const QuantizeJob& job, const IntegerRules& rules) {
-  const std::string& file = job.options.statistics;
-  if (!file.empty() && std::filesystem::exists(file)) return Equalizer(job, rules).replay(file);
   if (job.options.common.dry_run) return {};
   if (job.options.effort == "fast" || job.options.data == "random") return {};
   return Equalizer(job, rules).run();
+}
+
+Equalized equalize_again(const QuantizeJob& job, const Statistics& saved) {
+  Graph& graph = job.model.graph;
+  const std::string& file = job.options.statistics;
+  Equalized result;
+  try {
+    if (!saved.scales.empty()) {
+      const EqualizationPlan plan = plan_from_scales(graph, saved.scales);
+      job.pipeline.run("equalize_channels", [&] { return equalize_channels(graph, plan); });
+      result.rows.push_back(
+          {{"pass", "equalize_channels"}, {"scaled", plan.classes.size()}, {"from", file}});
+    }
+    if (!saved.channels.empty()) {
+      job.pipeline.run("absorb_high_biases", [&] { return absorb_high_biases(graph, saved); });
+      result.rows.push_back({{"pass", "absorb_high_biases"}, {"from", file}});
+    }
+  } catch (const Error& error) {
+    throw error.within(escape_untrusted(file));
+  }
+  return result;
 }
 
 void note_equalization(const Equalized& equalized, Statistics& statistics) {

@@ -6,18 +6,27 @@
 
 #include "heavy/error_rows.h"
 #include "heavy/model_data.h"
+#include "ir/error.h"
 
 namespace lathe {
 
 namespace {
 
+constexpr size_t kFurtherOutputs = 3;  // on the screen
+
 void compare_on(const QuantizeOptions& options, const Model& model, const Graph& before,
                 const Graph& after, int threads, Console& console, Evaluation& evaluation) {
   const DataSet data = open_data_for(options.eval, model, 0, options.common, console);
   evaluation.metric = choose_metric(options.metric, data.has_labels());
+  const bool classes = has_class_output(before);
+  // What --max-drop was judged by is what is told.
+  if (evaluation.metric == Metric::kAgreement && options.metric.empty() &&
+      options.max_drop.empty() && !classes)
+    evaluation.metric = Metric::kSqnr;
   CompareOptions compare;
   compare.metrics.push_back(evaluation.metric);
-  if (evaluation.metric != Metric::kAgreement) compare.metrics.push_back(Metric::kAgreement);
+  if (evaluation.metric != Metric::kAgreement && classes)
+    compare.metrics.push_back(Metric::kAgreement);
   compare.labels = label_source(data);
   compare.run = sample_run(threads, console, "evaluating", data.size());
   evaluation.result =
@@ -108,8 +117,13 @@ std::string quality_text(const Evaluation& evaluation) {
     if (pair.before && pair.metric == evaluation.metric && evaluation.drop)
       text += fmt::format(" ({:+.1f} points)", 0.0 - 100 * *evaluation.drop);
   }
-  if (!evaluation.result.outputs.empty())
-    text += " · output SQNR " + decibel_text(evaluation.result.outputs[0].sums.sqnr_db());
+  const std::vector<ValueError>& outputs = evaluation.result.outputs;
+  if (!outputs.empty() && evaluation.metric != Metric::kSqnr)
+    text += " · output SQNR " + decibel_text(outputs[0].sums.sqnr_db());
+  else
+    for (size_t i = 1; i < outputs.size() && i <= kFurtherOutputs; ++i)
+      text += fmt::format(" · {} {}", escape_untrusted(outputs[i].value, 40),
+                          decibel_text(outputs[i].sums.sqnr_db()));
   if (evaluation.result.samples > 0)
     text += fmt::format(" · {} samples", evaluation.result.samples);
   if (target && target->allowed) {

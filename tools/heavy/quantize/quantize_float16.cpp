@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <set>
 
 #include "compile/compile_passes.h"
 #include "compile/convert_float16.h"
 #include "heavy/model_data.h"
+#include "heavy/quantize/layer_search.h"
 #include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/selected_nodes.h"
 #include "heavy/quantize/weight_rows.h"
@@ -16,6 +18,8 @@
 
 namespace lathe {
 namespace {
+
+using nlohmann::json;
 
 // Of max|a - b| / max|a|: what float16 may cost on data.
 constexpr double kTolerance = 5e-3;
@@ -38,19 +42,16 @@ Float16Plan measured_plan(const QuantizeJob& job, const KeptNodes& excluded) {
   return search_float16(job.model.graph, inputs, bound, job.threads, job.console, excluded).plan;
 }
 
-struct Counts {
-  int64_t work = 0;  // nodes that compute in float32
-};
-
-void look_into(const Graph& graph, const Float16Plan& plan, Counts& counts,
+// Counts nodes that compute in float32, and tells of those that stay.
+void look_into(const Graph& graph, const Float16Plan& plan, int64_t& work,
                std::vector<PlanException>& kept) {
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     for (size_t s = 0; s < node.subgraphs.size(); ++s)
       if (const auto body = plan.bodies.find({id, s}); body != plan.bodies.end())
-        look_into(node.subgraphs[s].graph(), body->second, counts, kept);
+        look_into(node.subgraphs[s].graph(), body->second, work, kept);
     if (!node.subgraphs.empty() || !has_float32_work(graph, node)) continue;
-    ++counts.work;
+    ++work;
     if (const auto it = plan.kept.find(id); it != plan.kept.end())
       kept.push_back({node.name, std::string(node.type_name()), it->second});
   }
@@ -70,6 +71,114 @@ void check_weights(const Graph& graph) {
   });
 }
 
+json section(const Float16Plan& plan, const std::vector<PlanException>& exceptions) {
+  return {{"converted_nodes", plan.converted},
+          {"rounded_weights", plan.weights},
+          {"subnormal_weights", plan.subnormal},
+          {"zeroed_weights", plan.zeroed},
+          {"exceptions", exception_rows(exceptions)}};
+}
+
+std::string coverage_of(const Float16Plan& plan, int64_t work) {
+  return fmt::format("{} of {} nodes in float16", plan.converted, work);
+}
+
+// Converted nodes, and those with bodies that hold some.
+std::set<NodeId> converted_nodes(const Graph& graph, const Float16Plan& plan) {
+  std::set<NodeId> nodes;
+  for (const NodeId id : graph.node_ids())
+    if (is_converted(graph, plan, id)) nodes.insert(id);
+  for (const auto& [place, body] : plan.bodies)
+    if (body.converted > 0) nodes.insert(place.first);
+  return nodes;
+}
+
+int apply(Graph& graph, const Float16Plan& plan) {
+  return convert_float16(graph, plan) + eliminate_redundant_casts(graph);
+}
+
+// Every float input of `reader` becomes what a float16 value is.
+void round_inputs(Graph& graph, NodeId reader) {
+  const auto cast = [&](ValueId value, DType type) {
+    Attributes attributes;
+    attributes.set("to", static_cast<int64_t>(type));
+    const ValueId result =
+        graph.add_op(OpKind::kCast, {value}, graph.fresh_name("rounded"), attributes);
+    graph.edit_type(result) = tensor_type(type, graph.value(value).type.dims);
+    return result;
+  };
+  for (size_t i = 0; i < graph.node(reader).inputs.size(); ++i) {
+    const ValueId input = graph.node(reader).inputs[i];
+    if (!input.valid() || graph.constant(input) != nullptr ||
+        stays_float32(graph.node(reader), i) || graph.value(input).type.dtype != DType::kFloat32 ||
+        !graph.value(input).type.is_tensor())
+      continue;
+    graph.replace_input(reader, i, cast(cast(input, DType::kFloat16), DType::kFloat32));
+  }
+}
+
+// The one node with what the plan does in it.
+void convert_alone(const Float16Plan& plan, NodeAlone& alone) {
+  Float16Plan one;
+  one.converted = 1;
+  const NodeId inside = alone.graph.node_ids().back();  // behind the Identities before it
+  for (const NodeId id : alone.graph.node_ids())
+    if (id != inside) one.kept.emplace(id, "only passes on");
+  for (size_t s = 0; s < alone.graph.node(inside).subgraphs.size(); ++s)
+    if (const auto body = plan.bodies.find({alone.node, s}); body != plan.bodies.end())
+      one.bodies.emplace(std::pair(inside, s), body->second);
+  // Between float16 nodes its inputs are rounded anyway: that is no error of its own.
+  if (alone.graph.node(inside).subgraphs.empty()) {
+    alone.against = alone.graph;
+    round_inputs(*alone.against, inside);
+  }
+  convert_float16(alone.graph, one);
+}
+
+// What --max-drop may leave in float32.
+LayerSearch search_layers(const Graph& graph, const Float16Plan& plan, bool measured,
+                          int64_t work) {
+  LayerSearch search = search_alone(graph, converted_nodes(graph, plan),
+                                    [plan](NodeAlone& alone) { convert_alone(plan, alone); });
+  search.rank = [graph, rank = search.rank](const LayerSensitivity& sensitivity) {
+    std::vector<NodeId> ranking = rank(sensitivity);
+    // Without a product beside it, nothing else is left in float16 either.
+    const auto holds = [&](NodeId id) {
+      return op_row(graph.node(id).kind).macs != nullptr || !graph.node(id).subgraphs.empty();
+    };
+    while (!ranking.empty() && !holds(ranking.back())) ranking.pop_back();
+    return ranking;
+  };
+  search.make = [graph, plan, measured, work](const std::set<NodeId>& left) {
+    KeptNodes kept = plan.kept;
+    for (const NodeId id : left) kept.insert_or_assign(id, kGivenBack);
+    Float16Plan fewer = plan_float16(graph, kept, measured);
+    PartlyQuantized made;
+    for (const NodeId id : left)
+      for (size_t s = 0; s < graph.node(id).subgraphs.size(); ++s) {
+        const auto body = fewer.bodies.find({id, s});
+        if (body == fewer.bodies.end()) continue;
+        fewer.converted -= body->second.converted;
+        fewer.weights -= body->second.weights;
+        fewer.subnormal -= body->second.subnormal;
+        fewer.zeroed -= body->second.zeroed;
+        fewer.bodies.erase(body);
+        if (s == 0)
+          made.exceptions.push_back(
+              {graph.node(id).name, std::string(graph.node(id).type_name()), kGivenBack});
+      }
+    int64_t ignored = 0;
+    look_into(graph, fewer, ignored, made.exceptions);
+    made.coverage = coverage_of(fewer, work);
+    made.plan = section(fewer, made.exceptions);
+    made.graph = graph;
+    apply(made.graph, fewer);
+    drop_leftovers(made.graph);
+    return made;
+  };
+  return search;
+}
+
 }  // namespace
 
 QuantizedModel quantize_float16(const QuantizeJob& job) {
@@ -83,22 +192,18 @@ QuantizedModel quantize_float16(const QuantizeJob& job) {
   check_weights(graph);
   const Stopwatch start;
   const bool measured = !job.options.data.empty();
-  const Float16Plan plan =
-      measured ? measured_plan(job, excluded) : plan_float16(graph, excluded);
+  const Float16Plan plan = measured ? measured_plan(job, excluded) : plan_float16(graph, excluded);
   QuantizedModel result;
-  Counts counts;
-  look_into(graph, plan, counts, result.exceptions);
+  int64_t work = 0;
+  look_into(graph, plan, work, result.exceptions);
   result.changed = plan.converted > 0;
   result.kind = "float16";
-  result.coverage = fmt::format("{} of {} nodes in float16", plan.converted, counts.work);
-  result.plan = {{"converted_nodes", plan.converted},
-                 {"rounded_weights", plan.weights},
-                 {"subnormal_weights", plan.subnormal},
-                 {"zeroed_weights", plan.zeroed},
-                 {"exceptions", exception_rows(result.exceptions)}};
+  result.coverage = coverage_of(plan, work);
+  result.plan = section(plan, result.exceptions);
   result.details = {{"mode", "float16"}, {"ranges", measured ? "measured" : "by rule"}};
   if (measured) result.rows = {{"ranges", fmt::format("{:.1f} s", start.seconds())}};
   if (job.options.common.dry_run || !result.changed) return result;
+  result.layers = std::make_shared<LayerSearch>(search_layers(graph, plan, measured, work));
   job.pipeline.run("convert_float16", [&] { return convert_float16(graph, plan); });
   job.pipeline.run("eliminate_redundant_casts", [&] { return eliminate_redundant_casts(graph); });
   return result;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "heavy/quantize/quantize_job.h"
 #include "ir/error.h"
 
 namespace lathe {
@@ -29,6 +30,12 @@ json params_json(const QuantParams& params) {
     row["zero_point"] = params.zero_points[0];
   }
   return row;
+}
+
+json exception_json(const PlanException& exception) {
+  return {{"node", escape_untrusted(exception.node)},
+          {"node_type", escape_untrusted(exception.node_type)},
+          {"reason", exception.reason}};
 }
 
 const char* role_name(QuantRole role) {
@@ -65,9 +72,7 @@ json plan_section(const Graph& graph, const PrecisionPlan& plan) {
   }
   json exceptions = json::array();
   for (const PlanException& exception : plan.exceptions)
-    exceptions.push_back({{"node", escape_untrusted(exception.node)},
-                          {"node_type", escape_untrusted(exception.node_type)},
-                          {"reason", exception.reason}});
+    exceptions.push_back(exception_json(exception));
   return {{"nodes", std::move(nodes)},
           {"values", std::move(values)},
           {"weights", std::move(weights)},
@@ -89,6 +94,33 @@ std::string coverage_text(const Graph& graph, const PrecisionPlan& plan) {
              ? fmt::format("{} of {} compute nodes with {} weights", integer, total, bits)
              : fmt::format("{} of {} compute nodes {}", integer, total,
                            int4 ? "int8 with int4 weights" : "int8");
+}
+
+void note_unfused(const Graph& fused, QuantizedModel& quantized) {
+  if (quantized.parts == nullptr) return;
+  const Graph& reference = quantized.parts->reference;
+  const PrecisionPlan& plan = quantized.parts->plan;
+  std::vector<PlanException> left;
+  for (const NodeId id : fused.node_ids())
+    if (is_compute(fused.node(id).kind) && plan.nodes.contains(id))
+      left.push_back({fused.node(id).name, std::string(fused.node(id).type_name()),
+                      "no integer operator fits: float between DequantizeLinear and "
+                      "QuantizeLinear"});
+  if (left.empty()) return;
+  size_t total = 0;
+  size_t planned = 0;
+  for (const NodeId id : reference.node_ids()) {
+    if (!is_compute(reference.node(id).kind)) continue;
+    ++total;
+    planned += plan.nodes.contains(id) ? 1 : 0;
+  }
+  quantized.coverage =
+      fmt::format("{} of {} compute nodes int8 operators, {} with int8 inputs only",
+                  planned - std::min(planned, left.size()), total, left.size());
+  for (const PlanException& exception : left) {
+    quantized.exceptions.push_back(exception);
+    quantized.plan["exceptions"].push_back(exception_json(exception));
+  }
 }
 
 std::string exceptions_text(const std::vector<PlanException>& exceptions, size_t count) {

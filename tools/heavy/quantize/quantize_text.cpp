@@ -32,6 +32,28 @@ std::string opset_text(const Report& report) {
              : std::to_string(*report.model_out->opset);
 }
 
+std::string figure_text(const nlohmann::json& row, const char* key) {
+  const auto found = row.find(key);
+  return found != row.end() && found->is_number() ? decibel_text(found->get<double>()) : "-";
+}
+
+// Work that took its time and is not in the file.
+std::string rejected_text(const QuantizedModel& quantized) {
+  std::string text;
+  const auto add = [&](const std::string& what, const nlohmann::json& row) {
+    if (!row.is_object() || row.value("kept", true)) return;
+    text += fmt::format("{}{} (output SQNR {} → {})", text.empty() ? "" : " · ", what,
+                        figure_text(row, "output_sqnr_before_db"),
+                        figure_text(row, "output_sqnr_after_db"));
+  };
+  const nlohmann::json& details = quantized.details;
+  if (details.contains("equalization"))
+    for (const nlohmann::json& row : details["equalization"])
+      add(row.value("pass", std::string()), row);
+  if (details.contains("rounding")) add("rounding layer by layer", details["rounding"]);
+  return text;
+}
+
 }  // namespace
 
 std::string quantize_text(const QuantizeOptions& options, const Report& report,
@@ -40,15 +62,18 @@ std::string quantize_text(const QuantizeOptions& options, const Report& report,
   const int64_t before = size_of(*report.model);
   const int64_t after = size_of(*report.model_out);
   const bool missed = evaluation && evaluation->missed;
-  std::string text = fmt::format("{}: {}  {} ({} of {})\n",
-                                 verdict(options, quantized, missed, console),
-                                 options.common.output, bytes_text(after),
-                                 size_left_text(before, after), bytes_text(before));
+  std::string text = fmt::format(
+      "{}: {}  {} ({} of {})\n", verdict(options, quantized, missed, console),
+      options.common.output, bytes_text(after), size_left_text(before, after), bytes_text(before));
   if (evaluation) text += quality_text(*evaluation) + "\n";
   std::vector<std::vector<std::string>> rows = {{"precision", quantized.coverage},
                                                 {"opset", opset_text(report)}};
+  if (const std::string rejected = rejected_text(quantized); !rejected.empty())
+    rows.push_back({"not kept", rejected});
   for (const auto& [name, value] : quantized.rows) rows.push_back({name, value});
-  rows.push_back({"time", fmt::format("{:.1f} s", static_cast<double>(report.run.duration_ns.value_or(0)) / 1e9)});
+  rows.push_back(
+      {"time",
+       fmt::format("{:.1f} s", static_cast<double>(report.run.duration_ns.value_or(0)) / 1e9)});
   const auto& peak = report.memory->hwm_bytes;
   rows.push_back({"peak memory", peak ? bytes_text(*peak) : "not known"});
   text += "\n";
@@ -58,8 +83,6 @@ std::string quantize_text(const QuantizeOptions& options, const Report& report,
     text += "\nworst layers\n" + table(error_table(evaluation->result.layers, 5));
   if (!quantized.exceptions.empty())
     text += "\nleft in float\n" + exceptions_text(quantized.exceptions, 5);
-  if (missed && quantized.parts == nullptr)
-    text += "\nhint: only --mode static gives layers back to float; here --exclude does\n";
   if (options.eval.empty() && options.eval_command.empty())
     text += "\nhint: --eval DATA reports what it cost in accuracy\n";
   return text;

@@ -1,9 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
+#include "heavy/quantize/improve_weights.h"
 #include "heavy/quantize/quantize_job.h"
+#include "heavy/quantize/search_weights.h"
 #include "heavy/quantize/selected_nodes.h"
 #include "heavy/quantize/weight_rows.h"
 #include "heavy/quantize/weights_in_bodies.h"
@@ -50,21 +51,20 @@ QuantizedModel quantize_weights(const QuantizeJob& job) {
   bring_weights_into_bodies(job, [&](const Graph& trial) {
     return stored_nodes(plan_weight_storage(trial, rules));
   });
-  const WeightStoragePlan plan = plan_weight_storage(graph, rules);
+  WeightStoragePlan plan = plan_weight_storage(graph, rules);
 
   QuantizedModel result;
   result.changed = !plan.empty();
   result.kind = fmt::format("int{}-weight", bits);
-  std::set<std::string> left;
-  for (const PlanException& exception : plan.exceptions) left.insert(exception.node);
-  const int64_t stored = stored_nodes(plan);
-  result.coverage = fmt::format("{} of {} nodes with int{} weights", stored,
-                                stored + static_cast<int64_t>(left.size()), bits);
+  result.coverage = weight_coverage(plan, bits);
   result.plan = {{"weights", weight_rows(graph, plan)},
                  {"exceptions", exception_rows(plan.exceptions)}};
   result.exceptions = plan.exceptions;
   result.details = {{"mode", "weight-only"}, {"weight_bits", bits}};
   if (job.options.common.dry_run || !result.changed) return result;
+  const Graph reference = graph;
+  result.details["rounding"] = improve_stored_weights(job, plan);
+  result.layers = std::make_shared<LayerSearch>(search_weights(reference, graph, plan, bits));
   StoredNoise noise;
   job.pipeline.run("store_integer_weights",
                    [&] { return store_integer_weights(graph, plan, noise); });

@@ -11,17 +11,17 @@
 #include "heavy/quantize/choose_mode.h"
 #include "heavy/quantize/diagnosis.h"
 #include "heavy/quantize/evaluation.h"
+#include "heavy/quantize/judge_calibration.h"
 #include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/quantize_report.h"
 #include "heavy/quantize/quantize_text.h"
+#include "heavy/quantize/quantize_usage.h"
 #include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
 #include "ops/op_row.h"
-#include "os/check_output.h"
 #include "os/host.h"
-#include "os/quantity.h"
 #include "os/signals.h"
 #include "passes/passes.h"
 #include "quantize/fuse_qoperators.h"
@@ -29,64 +29,6 @@
 
 namespace lathe {
 namespace {
-
-void require_calibration_data(const QuantizeOptions& options) {
-  const bool saved = !options.statistics.empty() && std::filesystem::exists(options.statistics);
-  if (options.data.empty() && !saved)
-    throw bad_usage("usage.data", "static quantization needs calibration data", "--data",
-                    "give --data PICTURES, or --data random to try it out; --mode dynamic needs "
-                    "none");
-}
-
-void check_target(const QuantizeOptions& options) {
-  const bool command = !options.eval_command.empty();
-  if (command && !options.metric.empty())
-    throw bad_usage("usage.metric", "--eval-command and --metric are two metrics", "--metric",
-                    "leave one of them out");
-  if (options.max_drop.empty()) return;
-  parse_fraction(options.max_drop, "--max-drop");
-  if (options.eval.empty() && !command)
-    throw bad_usage("usage.eval", "--max-drop needs --eval DATA or --eval-command", "--max-drop");
-  if (options.metric == "sqnr")
-    throw bad_usage("usage.metric", "sqnr has no float value to fall from", "--max-drop",
-                    "use another --metric, or lathe compare --min-sqnr");
-}
-
-// What only --mode static makes use of, as far as it was given.
-std::string unread_flags(const QuantizeOptions& options) {
-  std::string flags;
-  const auto add = [&](const char* flag, bool given) {
-    if (given) flags += fmt::format("{}{}", flags.empty() ? "" : ", ", flag);
-  };
-  add("--observer", options.observer != "auto");
-  add("--effort", options.effort == "best");
-  add("--statistics", !options.statistics.empty());
-  add("--format", options.format == "qoperator");
-  return flags;
-}
-
-void check_usage(const QuantizeOptions& options) {
-  const CommonOptions& common = options.common;
-  const bool saved = !options.statistics.empty() && std::filesystem::exists(options.statistics);
-  if (options.mode == "static") require_calibration_data(options);
-  if (options.weight_bits != 8 && options.mode != "weight-only")
-    throw bad_usage("usage.weight_bits", "only --mode weight-only stores weights of 4 bits",
-                    "--weight-bits", "add --mode weight-only");
-  if (options.format == "qoperator" && options.mode != "static" && options.mode != "auto")
-    throw bad_usage("usage.format", "--mode " + options.mode + " has no QOperator form", "--format",
-                    "leave --format out, or use --mode static");
-  if (options.mode != "static" && options.mode != "auto" && !unread_flags(options).empty())
-    throw bad_usage("usage.mode",
-                    fmt::format("--mode {} does not read {}", options.mode, unread_flags(options)),
-                    "--mode", "leave it out, or use --mode static");
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the model go?", "-o", "add -o OUT.onnx");
-  check_target(options);
-  std::vector<std::string> outputs = planned_files(common);
-  if (!options.statistics.empty() && !saved && !common.dry_run)
-    outputs.push_back(options.statistics);
-  check_outputs(outputs, common.force, {options.model, options.data, options.eval});
-}
 
 nlohmann::json manifest_of(const Report& report, const Graph& before, const Graph& after,
                            const QuantizedModel& quantized, const Profile& profile) {
@@ -96,34 +38,53 @@ nlohmann::json manifest_of(const Report& report, const Graph& before, const Grap
   return manifest;
 }
 
-// Why nothing was quantized, and what might help.
-std::string nothing_hint(const QuantizeOptions& options, const Graph& graph,
-                         const std::string& mode) {
-  bool integer = false;
-  bool layers = false;
-  for_each_graph(graph, [&](const Graph& part) {
-    for (const NodeId id : part.node_ids()) {
-      const OpKind kind = part.node(id).kind;
-      integer |= kind == OpKind::kDequantizeLinear || kind == OpKind::kQLinearConv ||
-                 kind == OpKind::kMatMulInteger;
-      layers |= kind == OpKind::kConv || kind == OpKind::kMatMul || kind == OpKind::kGemm ||
-                kind == OpKind::kLSTM || kind == OpKind::kGRU;
-    }
-  });
-  if (integer) return "it is quantized already";
-  if (!layers) return "it has no Conv, MatMul, Gemm, LSTM or GRU";
-  if (!options.include.empty() || !options.exclude.empty())
-    return "--include and --exclude leave no layer that --mode " + mode + " quantizes";
-  return mode == "static" ? "its layers are recurrent or inside If, Loop or Scan: try --mode dynamic"
-                          : "try --mode weight-only; --report tells why for each node";
-}
-
 QuantizedModel quantize_in_mode(const std::string& mode, const QuantizeJob& job) {
   if (mode == "dynamic") return quantize_dynamic(job);
   if (mode == "weight-only") return quantize_weights(job);
   if (mode == "float16") return quantize_float16(job);
-  require_calibration_data(job.options);
   return quantize_static(job);
+}
+
+// What is wrong with --eval shows before the long work, not after it.
+void check_eval(const QuantizeJob& job) {
+  const QuantizeOptions& options = job.options;
+  if (options.eval.empty()) return;
+  const DataSet data = open_data_for(options.eval, job.model, 0, options.common, job.console);
+  choose_metric(options.metric, data.has_labels());
+}
+
+// The plan goes to the screen only.
+void deliver_dry_run(const Report& report, Console& console, const CommonOptions& common) {
+  CommonOptions screen = common;
+  screen.report.clear();
+  screen.html.clear();
+  screen.exports.clear();
+  console.deliver(to_json(report), screen);
+}
+
+// A command that fails on the first quantized model is told after that is written.
+HeldTarget judged(const QuantizeJob& job, const DecidingMetric& metric, QuantizedModel& quantized) {
+  try {
+    return hold_max_drop(job, metric, quantized);
+  } catch (const Error& error) {
+    if (!error.id().starts_with("eval_command.")) throw;
+    HeldTarget target;
+    target.metric = metric.name;
+    target.stopped_by = error;
+    return target;
+  }
+}
+
+// A model that could not be judged, or not to the end, is on the disk nevertheless.
+Error failed_after_writing(const Error& error, bool searching, const std::string& output) {
+  const ErrorText& text = error.text();
+  if (searching)
+    return Error(error.code(), error.id(),
+                 {text.message + "; the best model so far was written", text.where,
+                  "run it again to search on"});
+  return Error(
+      error.code(), error.id(),
+      {fmt::format("{}; {} was written, not judged", text.message, output), text.where, text.hint});
 }
 
 }  // namespace
@@ -158,11 +119,23 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const Graph simplified = graph;
 
   const QuantizeJob job{options, profile, model, pipeline, threads, console};
-  const ModeChoice choice = options.mode == "auto" ? choose_mode(graph, profile)
-                                                   : ModeChoice{options.mode, "asked for"};
-  if (options.mode == "auto" && choice.mode != "static" && !unread_flags(options).empty())
-    console.warn("quantize.unread",
-                 fmt::format("{} makes no use of {}", choice.mode, unread_flags(options)));
+  const ModeChoice choice =
+      options.mode == "auto" ? choose_mode(graph, profile) : ModeChoice{options.mode, "asked for"};
+  require_calibration_data(options, choice);
+  check_runtime(options, choice.mode, profile);
+  if (const std::string unread = unread_flags(options, choice.mode); !unread.empty())
+    console.warn("quantize.unread", fmt::format("{} makes no use of {}", choice.mode, unread));
+  std::optional<DecidingMetric> metric;
+  if (!common.dry_run) {
+    check_eval(job);
+    if (!options.max_drop.empty() || !options.eval_command.empty()) {
+      const bool onnx = report.model->format == "onnx";
+      metric = deciding_metric(job, simplified,
+                               onnx ? std::filesystem::absolute(options.model).string() : "");
+      if (metric->prepare) metric->prepare();
+    }
+  }
+  judge_calibration(job, choice.mode);
   QuantizedModel quantized = quantize_in_mode(choice.mode, job);
   quantized.details["mode"] = choice.mode;
   quantized.details["mode_reason"] = choice.reason;
@@ -176,21 +149,23 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     console.print(fmt::format("plan: {}\n{}nothing was written\n", quantized.coverage,
                               exceptions_text(quantized.exceptions, 12)));
     record_steps(pipeline, report);
-    console.deliver(to_json(report), common);
+    deliver_dry_run(report, console, common);
     return 0;
   }
   std::optional<HeldTarget> target;
-  if (!options.max_drop.empty() || !options.eval_command.empty()) {
-    const bool onnx = report.model->format == "onnx";
-    const std::string path = onnx ? std::filesystem::absolute(options.model).string() : "";
-    target = hold_max_drop(job, deciding_metric(job, simplified, path), quantized);
+  if (metric) {
+    target = judged(job, *metric, quantized);
+    metric.reset();
     report.plan = quantized.plan;
     writing_best = target->stopped_by.has_value();
   }
   // Of what is written; the layers' forms are known before they are fused.
   if (!writing_best) diagnose_quantized(job, quantized);
-  if (options.format == "qoperator" && choice.mode == "static")
+  if (options.format == "qoperator" && choice.mode == "static") {
     pipeline.run("fuse_qoperators", [&] { return fuse_qoperators(graph); });
+    note_unfused(graph, quantized);
+    report.plan = quantized.plan;
+  }
   // After insertion: equal scales and zero points are shared, float weights are dead.
   pipeline.run("deduplicate_constants", [&] { return deduplicate_constants(graph); });
   pipeline.run("eliminate_dead_nodes", [&] { return eliminate_dead_nodes(graph); });
@@ -206,12 +181,10 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     report_quality(*evaluation, report);
   }
   check();
-  publish_model(written, manifest_of(report, original, graph, quantized, profile), common,
-                report);
+  publish_model(written, manifest_of(report, original, graph, quantized, profile), common, report);
   if (writing_best)
-    throw Error(target->stopped_by->code(), target->stopped_by->id(),
-                {target->stopped_by->text().message + "; the best model so far was written",
-                 target->stopped_by->text().where, "run it again to search on"});
+    throw failed_after_writing(*target->stopped_by, quantized.details.contains("mixed_precision"),
+                               common.output);
   model.opset = written.opset;
   model.ir_version = written.ir_version;
   report.model_out = model_facts(common.output, model);

@@ -1,0 +1,18 @@
+// The weights that --mode weight-only stores, rounded so that the layers' outputs change least
+// (round_layers.h): with data, four bits are of use for convolutions, too.
+#pragma once
+
+#include "quantize/round_layers.h"
+#include "quantize/store_integer_weights.h"
+
+namespace lathe {
+
+/// Given:  a plan of `reference`, whose weights are float; `graph` a copy of it with the same ids
+/// Result: in `graph` the weights of roundable layers, which nobody else reads, are multiples of the
+///         scales that plan.weights has for them now; the layers' biases are corrected.
+/// What is not roundable, and bodies of If, Loop and Scan, are left to store_integer_weights().
+std::vector<RoundingRow> round_stored_weights(const Graph& reference, Graph& graph,
+                                              WeightStoragePlan& plan, const SampleSource& source,
+                                              const RoundingOptions& options);
+
+}  // namespace lathe
