@@ -119,7 +119,9 @@ void check_finite(const Tensor& tensor, const std::string& where) {
     case DType::kBFloat16: finite = all_finite_16(tensor, 0x7f80); break;
     default: break;
   }
-  if (!finite) throw bad_input("data.non_finite", "the data hold NaN or infinity", where);
+  if (!finite)
+    throw bad_input("data.non_finite", "the data hold NaN or infinity", where,
+                    "mend or leave out that sample");
 }
 
 Tensor tensor_from_doubles(DType dtype, Shape shape, const std::vector<double>& values,

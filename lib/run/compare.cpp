@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "ir/error.h"
 
@@ -50,6 +51,20 @@ ValueError named(const Graph& graph, ValueId id) {
     error.node_type = std::string(graph.node(value.producer).type_name());
   }
   return error;
+}
+
+// (output, input) of the candidate that are carried on, of the reference's names.
+std::vector<std::pair<size_t, size_t>> carried_in(const Graph& reference, const SampleSource& source,
+                                                  const std::vector<size_t>& input_of,
+                                                  const std::vector<size_t>& output_of) {
+  std::vector<std::pair<size_t, size_t>> found;
+  for (const auto& [output, input] : source.carry)
+    for (size_t o = 0; o < output_of.size(); ++o)
+      for (size_t i = 0; i < input_of.size(); ++i)
+        if (reference.value(reference.outputs()[o]).name == output &&
+            reference.value(reference.inputs()[input_of[i]]).name == input)
+          found.emplace_back(output_of[o], i);
+  return found;
 }
 
 struct SampleResult {
@@ -137,6 +152,9 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
     after.emplace_back(metric, source.count);
   }
 
+  const auto carried = options.own_carry ? carried_in(a, source, input_of, output_of)
+                                         : std::vector<std::pair<size_t, size_t>>{};
+  std::vector<RuntimeValue> before_it;  // the candidate's last outputs; samples come in order then
   std::vector<SampleResult> results(source.count);
   const auto work = [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
     SampleResult& result = results[sample];
@@ -159,7 +177,10 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
     };
     std::vector<RuntimeValue> ordered;
     for (const size_t position : input_of) ordered.push_back(inputs[position]);
+    if (!before_it.empty())
+      for (const auto& [output, input] : carried) ordered[input] = before_it[output];
     const std::vector<RuntimeValue> got = candidate.run(std::move(ordered), run);
+    if (!carried.empty()) before_it = got;
     for (size_t i = 0; i < wanted.size(); ++i) {
       if (!wanted[i].is_tensor() || !got[output_of[i]].is_tensor())
         throw bad_input("compare.not_a_tensor", "an output is no tensor of numbers");

@@ -80,6 +80,9 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   const ValueId dequantized = graph.add_op(
       OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point},
       name + "_dequantized", axis_attribute(weight.params), name + "_DequantizeLinear");
+  // A weight that several layers read: ONNX Runtime takes no two nodes of one name.
+  const std::string number = graph.value(dequantized).name.substr(name.size() + 12);
+  graph.edit(graph.value(dequantized).producer).name = name + "_DequantizeLinear" + number;
   graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
   graph.replace_input(weight.node, weight.input, dequantized);
 }

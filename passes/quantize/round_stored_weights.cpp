@@ -12,7 +12,9 @@ std::vector<LayerToRound> give_scales(const Graph& graph, WeightStoragePlan& pla
     StoredWeight& weight = plan.weights[i];
     const auto& [node, input] = weight.readers.front();
     const std::optional<LinearLayer> layer = roundable_layer(graph, node);
-    if (weight.readers.size() > 1 || input != 1 || !layer) continue;
+    if (graph.value(weight.value).users.size() > 1 || graph.is_output(weight.value) ||
+        input != 1 || !layer)
+      continue;
     const Tensor& floats = *graph.constant(weight.value);
     weight.scales = quantize_blocks(floats, weight.dtype, weight.layout).scales;
     const at::Tensor scale =
@@ -28,6 +30,19 @@ std::vector<LayerToRound> give_scales(const Graph& graph, WeightStoragePlan& pla
 }
 
 }  // namespace
+
+void add_rounding_noise(const Graph& reference, const Graph& rounded,
+                        const WeightStoragePlan& plan, StoredNoise& noise) {
+  for (const StoredWeight& weight : plan.weights) {
+    if (!weight.scales) continue;
+    const auto before = reference.constant(weight.value)->values<float>();
+    const auto after = rounded.constant(weight.value)->values<float>();
+    for (size_t i = 0; i < before.size(); ++i) {
+      const double change = static_cast<double>(after[i]) - before[i];
+      noise.noise += change * change;
+    }
+  }
+}
 
 std::vector<RoundingRow> round_stored_weights(const Graph& reference, Graph& graph,
                                               WeightStoragePlan& plan, const SampleSource& source,

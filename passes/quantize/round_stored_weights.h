@@ -15,4 +15,9 @@ std::vector<RoundingRow> round_stored_weights(const Graph& reference, Graph& gra
                                               WeightStoragePlan& plan, const SampleSource& source,
                                               const RoundingOptions& options);
 
+/// What rounding in `rounded` changed of the weights with scales of their own; storing them loses no
+/// more.
+void add_rounding_noise(const Graph& reference, const Graph& rounded,
+                        const WeightStoragePlan& plan, StoredNoise& noise);
+
 }  // namespace lathe

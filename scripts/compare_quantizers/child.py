@@ -40,10 +40,11 @@ def run(command, limits):
     environment = {**os.environ, "CI": "true"}
     with tempfile.TemporaryDirectory() as folder:
         result = os.path.join(folder, "result.json")
+        # ONNX Runtime's preprocessing leaves files where it runs.
         done = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, result,
                                str(limits.seconds), str(limits.bytes), *command],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              errors="replace", env=environment)
+                              errors="replace", env=environment, cwd=folder)
         if done.returncode != 0:
             return {"failure": f"not started: {last_words(done.stdout)}"}
         with open(result) as file:

@@ -24,6 +24,7 @@ from quantized_loads_everywhere import compared_outputs, signature, stored_bytes
 CASES = [
     ("mobilenet_v2_imagenet", "--mode weight-only", 0, 21, {"DequantizeLinear"}),
     ("mobilenet_v2_imagenet", "--mode weight-only --weight-bits 4", 0, 0, {"DequantizeLinear"}),
+    ("mobilenet_v2_imagenet", "--mode weight-only --weight-bits 4", 32, 7, {"DequantizeLinear"}),
     ("vit_pgd_2_3_16", "--mode weight-only", 0, 37, {"DequantizeLinear"}),
     ("vit_pgd_2_3_16", "--mode weight-only --weight-bits 4", 0, 17, {"DequantizeLinear"}),
     ("cct_2_32_op20", "--mode weight-only --weight-bits 4", 0, 19, {"DequantizeLinear"}),

@@ -1,3 +1,6 @@
+#include <set>
+#include <string>
+
 #include "pass_check.h"
 #include "quantize_case.h"
 
@@ -81,6 +84,15 @@ TEST_CASE("one input that is read twice is quantized once") {
   CHECK(count_of(result.after, OpKind::kQuantizeLinear) == 1);
   const Node& product = only(result.after, OpKind::kMatMul);
   CHECK(product.inputs[0] == product.inputs[1]);
+}
+
+TEST_CASE("a weight that several layers read: no two nodes have one name") {
+  const QuantizeCase result =
+      quantize_case(kHead + "c = Conv(x, w, b)  d = Relu(c)  y = Conv(d, w, b) }");
+  std::set<std::string> names;
+  for (const NodeId id : result.after.node_ids())
+    CHECK(names.insert(result.after.node(id).name).second);
+  CHECK(sqnr_between(result.before, result.after) > 30);
 }
 
 TEST_CASE("an output that is listed twice, and names that are taken") {

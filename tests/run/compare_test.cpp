@@ -265,6 +265,22 @@ TEST_CASE("carried state: the given start, then each sample's output") {
                  "3 data.carry"));
 }
 
+TEST_CASE("compare: the candidate goes on from its own state when asked to") {
+  const char* sum = "agraph (float[1] x, float[1] s) => (float[1] y, float[1] n) "
+                    "{ n = Add(x, s)  y = Neg(n) }";
+  const char* worse = "agraph (float[1] x, float[1] s) => (float[1] y, float[1] n) "
+                      "<float[1] k = {1}> { a = Add(x, s)  n = Add(a, k)  y = Neg(n) }";
+  SampleSource source = source_of(
+      {{floats({4}), floats({0})}, {floats({4}), floats({0})}, {floats({4}), floats({0})}});
+  source.carry = {{"n", "s"}};
+  CompareOptions options;
+  // Each sample's own error is one.
+  CHECK(compare(sum, worse, source, options).outputs[0].sums.noise == 3);
+  options.own_carry = true;
+  // They add up: 1, 2, 3.
+  CHECK(compare(sum, worse, source, options).outputs[0].sums.noise == 1 + 4 + 9);
+}
+
 TEST_CASE("no samples: nothing is called") {
   const Interpreter interpreter(graph_from(kTwice));
   SampleRunOptions run;

@@ -53,6 +53,7 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   compare.labels = label_source(data);
   if (data.has_labels() || !options.metric.empty())
     compare.metrics.push_back(choose_metric(options.metric, data.has_labels()));
+  compare.own_carry = true;
   compare.run = sample_run(threads, console, "comparing", data.size());
   const ComparedArithmetic arithmetic(options.arithmetic, first.graph, second.graph);
   arithmetic.apply(compare);

@@ -28,6 +28,7 @@ void compare_on(const QuantizeOptions& options, const Model& model, const Graph&
   if (evaluation.metric != Metric::kAgreement && classes)
     compare.metrics.push_back(Metric::kAgreement);
   compare.labels = label_source(data);
+  compare.own_carry = true;
   compare.run = sample_run(threads, console, "evaluating", data.size());
   evaluation.result =
       compare_graphs(Interpreter(before), Interpreter(after), sample_source(data), compare);

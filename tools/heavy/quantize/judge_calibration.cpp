@@ -17,12 +17,25 @@ constexpr const char* kCode = "quantize.calibration_data";
 constexpr int64_t kSamples = 256;
 constexpr int64_t kFloat16Samples = 16;  // of that mode
 
+// Zeros of both signs are one value.
 bool is_constant(const Tensor& tensor) {
+  if (tensor.dtype() == DType::kFloat32) {
+    const auto values = tensor.values<float>();
+    return !values.empty() && std::all_of(values.begin(), values.end(),
+                                          [&](float value) { return value == values[0]; });
+  }
   const auto bytes = tensor.bytes();
   const auto count = static_cast<size_t>(std::max<int64_t>(tensor.numel(), 0));
   if (count == 0 || bytes.size() % count != 0 || bytes.size() < count) return false;
   const size_t size = bytes.size() / count;
   return std::memcmp(bytes.data(), bytes.data() + size, bytes.size() - size) == 0;
+}
+
+bool is_same(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != DType::kFloat32 || b.dtype() != DType::kFloat32) return a.identical(b);
+  const auto x = a.values<float>();
+  const auto y = b.values<float>();
+  return a.shape() == b.shape() && std::equal(x.begin(), x.end(), y.begin(), y.end());
 }
 
 int64_t elements_of(const std::vector<Tensor>& sample) {
@@ -33,15 +46,14 @@ int64_t elements_of(const std::vector<Tensor>& sample) {
 
 std::string value_text(const std::vector<Tensor>& sample) {
   if (sample.size() != 1 || sample[0].dtype() != DType::kFloat32) return {};
-  return fmt::format(" ({:.6g})", sample[0].values<float>()[0]);
+  return fmt::format(" ({:.6g})", sample[0].values<float>()[0] + 0.0F);
 }
 
 bool all_same(const DataSet& data, const std::vector<Tensor>& first) {
   for (size_t i = 1; i < data.size(); ++i) {
     throw_if_interrupted();
     const std::vector<Tensor> next = data.sample(i);
-    if (!std::equal(next.begin(), next.end(), first.begin(), first.end(),
-                    [](const Tensor& a, const Tensor& b) { return a.identical(b); }))
+    if (!std::equal(next.begin(), next.end(), first.begin(), first.end(), is_same))
       return false;
   }
   return true;

@@ -12,8 +12,10 @@
 #include "heavy/quantize/quantize_report.h"
 #include "heavy/quantize/statistics_source.h"
 #include "heavy/stopwatch.h"
+#include "ir/error.h"
 #include "os/publish.h"
 #include "passes/passes.h"
+#include "quantize/weight_params.h"
 
 namespace lathe {
 namespace {
@@ -34,6 +36,18 @@ void save(const QuantizeJob& job, const Statistics& statistics) {
   publish_file(file, save_statistics(statistics), false);
 }
 
+// Before the data run: there NaN would be found far behind.
+void check_weights(const Graph& graph, const PrecisionPlan& selection) {
+  for (const auto& [id, role] : selection.nodes) {
+    const Node& node = graph.node(id);
+    if (role != QuantRole::kCompute) continue;
+    for (size_t i = 1; i < node.inputs.size(); ++i)
+      if (const Tensor* weight = graph.constant(node.input(i));
+          weight != nullptr && weight->dtype() == DType::kFloat32)
+        check_finite_weight(*weight, "node " + escape_untrusted(node.name));
+  }
+}
+
 }  // namespace
 
 QuantizedModel quantize_static(const QuantizeJob& job) {
@@ -41,6 +55,7 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
   const bool plan_only = job.options.common.dry_run;
   const IntegerRules rules = integer_rules(job.profile, job.options, graph);
   const Stopwatch start;
+  check_weights(graph, select_nodes(graph, rules));
   const std::optional<Statistics> saved = saved_statistics(job);
   const std::string given = graph_identity(job);
   if (saved) check_network(job, *saved, given);

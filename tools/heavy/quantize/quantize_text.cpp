@@ -41,7 +41,9 @@ std::string figure_text(const nlohmann::json& row, const char* key) {
 std::string rejected_text(const QuantizedModel& quantized) {
   std::string text;
   const auto add = [&](const std::string& what, const nlohmann::json& row) {
-    if (!row.is_object() || row.value("kept", true)) return;
+    if (!row.is_object() || row.value("kept", true) ||
+        row.value("output_sqnr_before_db", 0.0) == row.value("output_sqnr_after_db", 0.0))
+      return;
     text += fmt::format("{}{} (output SQNR {} → {})", text.empty() ? "" : " · ", what,
                         figure_text(row, "output_sqnr_before_db"),
                         figure_text(row, "output_sqnr_after_db"));

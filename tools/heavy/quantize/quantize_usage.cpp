@@ -82,7 +82,7 @@ void require_calibration_data(const QuantizeOptions& options, const ModeChoice& 
                                     choice.reason);
   throw bad_usage(
       "usage.data", why, "--data",
-      "give --data PICTURES, or --data random to try it out; --mode dynamic needs none");
+      "give --data PICTURES, or --data random to try it out; --mode weight-only needs none");
 }
 
 void check_runtime(const QuantizeOptions& options, const std::string& mode,
@@ -103,9 +103,10 @@ void check_runtime(const QuantizeOptions& options, const std::string& mode,
 }
 
 std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified,
-                         const std::string& mode) {
+                         const std::string& mode, const std::vector<PlanException>& exceptions) {
   bool integer = false;
   bool layers = false;
+  bool hidden = false;  // from static: recurrent, or in bodies
   for_each_graph(simplified, [&](const Graph& part) {
     for (const NodeId id : part.node_ids()) {
       const OpKind kind = part.node(id).kind;
@@ -113,15 +114,21 @@ std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified
                  kind == OpKind::kMatMulInteger;
       layers |= kind == OpKind::kConv || kind == OpKind::kMatMul || kind == OpKind::kGemm ||
                 kind == OpKind::kLSTM || kind == OpKind::kGRU;
+      hidden |= kind == OpKind::kLSTM || kind == OpKind::kGRU || &part != &simplified;
     }
   });
   if (integer) return "it is quantized already";
   if (!layers) return "it has no Conv, MatMul, Gemm, LSTM or GRU";
   if (!options.include.empty() || !options.exclude.empty())
     return "--include and --exclude leave no layer that --mode " + mode + " quantizes";
-  return mode == "static"
-             ? "its layers are recurrent or inside If, Loop or Scan: try --mode dynamic"
-             : "try --mode weight-only; --report tells why for each node";
+  if (mode == "static" && hidden)
+    return "its layers are recurrent or inside If, Loop or Scan: try --mode dynamic";
+  const std::string why =
+      exceptions.empty() ? std::string()
+                         : fmt::format("{} ({}): {}; ", escape_untrusted(exceptions[0].node, 60),
+                                       exceptions[0].node_type, exceptions[0].reason);
+  if (mode == "weight-only" || mode == "float16") return why + "--report tells why for each node";
+  return why + "--mode weight-only stores what it can; --report tells why for each node";
 }
 
 }  // namespace lathe

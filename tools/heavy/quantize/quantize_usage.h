@@ -2,10 +2,12 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "heavy/quantize/choose_mode.h"
 #include "options.h"
 #include "profiles/profile.h"
+#include "quantize/precision_plan.h"
 
 namespace lathe {
 
@@ -24,8 +26,8 @@ void require_calibration_data(const QuantizeOptions& options, const ModeChoice& 
 /// written. quantize_dynamic() and quantize_weights() look at their own forms.
 void check_runtime(const QuantizeOptions& options, const std::string& mode, const Profile& profile);
 
-/// Why no node of `simplified` was quantized, and what might help.
+/// Why no node of `simplified` was quantized, and what might help; `exceptions` are the plan's.
 std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified,
-                         const std::string& mode);
+                         const std::string& mode, const std::vector<PlanException>& exceptions);
 
 }  // namespace lathe

@@ -9,6 +9,7 @@
 #include "heavy/quantize/weight_rows.h"
 #include "heavy/quantize/weights_in_bodies.h"
 #include "ir/error.h"
+#include "quantize/round_stored_weights.h"
 
 namespace lathe {
 namespace {
@@ -66,9 +67,12 @@ QuantizedModel quantize_weights(const QuantizeJob& job) {
   result.details["rounding"] = improve_stored_weights(job, plan);
   result.layers = std::make_shared<LayerSearch>(search_weights(reference, graph, plan, bits));
   StoredNoise noise;
+  add_rounding_noise(reference, graph, plan, noise);
   job.pipeline.run("store_integer_weights",
                    [&] { return store_integer_weights(graph, plan, noise); });
   result.rows = {{"weights", weight_sqnr_text(noise)}};
+  if (bits == 4 && job.options.data.empty())
+    result.rows.push_back({"rounding", "to nearest; --data rounds by what the layers compute"});
   return result;
 }
 

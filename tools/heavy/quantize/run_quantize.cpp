@@ -143,7 +143,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     quantized.rows.insert(quantized.rows.begin(), {"mode", choice.mode + ": " + choice.reason});
   if (!quantized.changed)
     console.warn("quantize.nothing", "no node of this model was quantized",
-                 nothing_hint(options, simplified, choice.mode));
+                 nothing_hint(options, simplified, choice.mode, quantized.exceptions));
   report.plan = quantized.plan;
   if (common.dry_run) {
     console.print(fmt::format("plan: {}\n{}nothing was written\n", quantized.coverage,

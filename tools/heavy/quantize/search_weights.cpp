@@ -6,6 +6,7 @@
 #include <string>
 
 #include "heavy/quantize/weight_rows.h"
+#include "quantize/round_stored_weights.h"
 #include "quantize/without_nodes.h"
 
 namespace lathe {
@@ -55,6 +56,7 @@ LayerSearch search_weights(const Graph& reference, const Graph& rounded,
     made.plan = {{"weights", weight_rows(made.graph, fewer)},
                  {"exceptions", exception_rows(fewer.exceptions)}};
     StoredNoise noise;
+    add_rounding_noise(reference, made.graph, fewer, noise);
     store_integer_weights(made.graph, fewer, noise);
     drop_leftovers(made.graph);
     made.coverage = weight_coverage(fewer, bits);
