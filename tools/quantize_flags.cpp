@@ -20,7 +20,8 @@ CLI::App* add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->capture_default_str();
   command
       ->add_option("--effort", options.effort,
-                   "fast: ranges and mean shifts alone; balanced: also equalization, compensated rounding and biases; "
+                   "fast: ranges and mean shifts alone; balanced: also equalization, compensated "
+                   "rounding and biases; "
                    "best: also learned rounding")
       ->check(CLI::IsMember({"fast", "balanced", "best"}))
       ->capture_default_str();

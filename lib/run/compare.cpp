@@ -54,7 +54,8 @@ ValueError named(const Graph& graph, ValueId id) {
 }
 
 // (output, input) of the candidate that are carried on, of the reference's names.
-std::vector<std::pair<size_t, size_t>> carried_in(const Graph& reference, const SampleSource& source,
+std::vector<std::pair<size_t, size_t>> carried_in(const Graph& reference,
+                                                  const SampleSource& source,
                                                   const std::vector<size_t>& input_of,
                                                   const std::vector<size_t>& output_of) {
   std::vector<std::pair<size_t, size_t>> found;

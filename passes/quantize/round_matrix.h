@@ -32,10 +32,11 @@ at::Tensor compensation_factor(const at::Tensor& gram, double damping);
 at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& factor,
                              const WeightGrid& grid, int threads);
 
-/// The grid with scales that cut at most eight steps, and half, off the largest weight, each the one
-/// of least sum of importance * (W - round(W))^2 over the weights that share it (Nagel et al., "A White
-/// Paper on Neural Network Quantization", 2021, section 3.1, MSE; the importance of an input, the
-/// diagonal of its Gram matrix, as in OBQ). `importance`: [groups, inputs]; the scales are float32.
+/// The grid with scales that cut at most eight steps, and half, off the largest weight, each the
+/// one of least sum of importance * (W - round(W))^2 over the weights that share it (Nagel et al.,
+/// "A White Paper on Neural Network Quantization", 2021, section 3.1, MSE; the importance of an
+/// input, the diagonal of its Gram matrix, as in OBQ). `importance`: [groups, inputs]; scales
+/// [groups or 1, outputs or 1, 1], float32.
 WeightGrid clipped_grid(const at::Tensor& weights, const at::Tensor& importance,
                         const WeightGrid& grid);
 

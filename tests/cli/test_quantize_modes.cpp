@@ -105,7 +105,7 @@ TEST_CASE("static without data names the two ways out") {
       run_lathe({"quantize", kGlyphsModel, "-o", files.at("o.onnx"), "--mode", "auto"});
   CHECK(result.exit_code == 2);
   CHECK(result.err.find("--data random") != std::string::npos);
-  CHECK(result.err.find("--mode dynamic") != std::string::npos);
+  CHECK(result.err.find("--mode weight-only") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(files.at("o.onnx")));
 }
 
