@@ -191,7 +191,8 @@ CsvNumbers read_csv_numbers(const std::string& path, std::vector<std::string> co
     for (const size_t i : wanted) table.values.push_back(parse_number(cells[i], reader.place(i)));
     ++table.rows;
   }
-  if (table.rows == 0) throw bad_input("data.empty", "there are no rows", shown_path(path),
+  if (table.rows == 0)
+    throw bad_input("data.empty", "there are no rows", shown_path(path),
                     "write rows of numbers below the header");
   for (const size_t i : wanted) table.columns.push_back(reader.header()[i]);
   return table;

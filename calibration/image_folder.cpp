@@ -86,7 +86,8 @@ ImageList read_image_labels(const std::string& csv, const std::string& folder, b
     list.files.push_back(cells[file]);
     list.labels.push_back(parse_integer(cells[label], reader.place(label)));
   }
-  if (list.files.empty()) throw bad_input("data.empty", "there are no rows", shown_path(csv),
+  if (list.files.empty())
+    throw bad_input("data.empty", "there are no rows", shown_path(csv),
                     "write one row \"file,label\" for each picture");
   return list;
 }

@@ -249,8 +249,9 @@ OpenedData open_array_data(const OpenRequest& request) {
     if (request.plain && array.dtype == DType::kUInt8 && is_floating(wanted.input.dtype))
       data.warnings.push_back("uint8 values are fed as 0..255; a data spec can scale them");
   }
-  if (batch == 0) throw bad_input("data.empty", "the data set is empty", where,
-                                    "its first dimension is 0: give at least one sample");
+  if (batch == 0)
+    throw bad_input("data.empty", "the data set is empty", where,
+                    "its first dimension is 0: give at least one sample");
   data.count = count.value_or(1);
   data.name = [](int64_t sample) { return fmt::format("sample {}", sample); };
   if (!arrays.labels) return data;

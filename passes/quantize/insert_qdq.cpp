@@ -77,12 +77,13 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   const Tensor integers = quantize_tensor(*graph.constant(id), weight.params, weight.reduce_range);
   const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
   const ScaleAndZero shared = add_parameters(graph, name, weight.params);
+  // Of a weight that several layers read the names are numbered: ONNX Runtime takes no two nodes
+  // of one name.
+  const std::string base = name + "_dequantized";
+  const std::string output = graph.fresh_name(base);
   const ValueId dequantized = graph.add_op(
-      OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point},
-      name + "_dequantized", axis_attribute(weight.params), name + "_DequantizeLinear");
-  // A weight that several layers read: ONNX Runtime takes no two nodes of one name.
-  const std::string number = graph.value(dequantized).name.substr(name.size() + 12);
-  graph.edit(graph.value(dequantized).producer).name = name + "_DequantizeLinear" + number;
+      OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point}, output,
+      axis_attribute(weight.params), name + "_DequantizeLinear" + output.substr(base.size()));
   graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
   graph.replace_input(weight.node, weight.input, dequantized);
 }

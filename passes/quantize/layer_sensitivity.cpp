@@ -130,12 +130,18 @@ std::vector<SampleErrors> run_samples(const WatchedRun& watched, const SampleSou
   return samples;
 }
 
-// Values whose errors autograd does not follow to the outputs.
-std::set<ValueId> blocked_values(const WatchedRun& watched,
-                                 const std::vector<SampleErrors>& samples) {
+struct MeasuredErrors {
+  Totals totals;
+  std::set<ValueId> blocked;  // values whose errors autograd does not follow to the outputs
+};
+
+MeasuredErrors measured_errors(WatchedRun& watched, const SampleSource& source,
+                               const SensitivityOptions& options) {
+  watched.weigh_outputs(source, options.run);
+  const std::vector<SampleErrors> samples = run_samples(watched, source, options);
   std::set<NodeId> stops;
   for (const SampleErrors& sample : samples) stops.insert(sample.stops.begin(), sample.stops.end());
-  return watched.values_before(stops);
+  return {add_up(samples), watched.values_before(stops)};
 }
 
 }  // namespace
@@ -150,11 +156,7 @@ LayerSensitivity measure_sensitivity(const Graph& reference, const Graph& rounde
                                      const SensitivityOptions& options) {
   const Graph& graph = reference;
   WatchedRun watched(reference, rounded, plan);
-  watched.weigh_outputs(source, options.run);
-  const std::vector<SampleErrors> samples = run_samples(watched, source, options);
-  const Totals totals = add_up(samples);
-  const std::set<ValueId> blocked = blocked_values(watched, samples);
-
+  const auto [totals, blocked] = measured_errors(watched, source, options);
   LayerSensitivity result;
   result.samples = source.count;
   result.probes = options.probes;
@@ -201,10 +203,7 @@ LayerSensitivity measure_sensitivity(const Graph& reference,
                                      const SampleSource& source,
                                      const SensitivityOptions& options) {
   WatchedRun watched(reference, quantized);
-  watched.weigh_outputs(source, options.run);
-  const std::vector<SampleErrors> samples = run_samples(watched, source, options);
-  const Totals totals = add_up(samples);
-  const std::set<ValueId> blocked = blocked_values(watched, samples);
+  const auto [totals, blocked] = measured_errors(watched, source, options);
   LayerSensitivity result;
   result.samples = source.count;
   result.probes = options.probes;

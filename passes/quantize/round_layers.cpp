@@ -169,7 +169,7 @@ class Rounder {
       options.ridges = options_.ridges;
       options.iterations = options_.iterations;
       options.bounds = bounds_behind(layer.node);
-      options.clip = options_.clip && planned.wish->clip;
+      options.clip = options_.clip;
       options.check = options_.check;
       const RoundedLayer rounded = round_layer(samples, old, planned.wish->grid, options);
       store(planned, rounded);

@@ -46,7 +46,6 @@ struct RoundingRow {
 struct LayerToRound {
   NodeId node;
   WeightGrid grid;  // of its [groups, outputs, inputs]
-  bool clip = true;  // with RoundingOptions::clip
   uint64_t stream = 0;  // of random numbers
 };
 

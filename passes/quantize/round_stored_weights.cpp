@@ -19,11 +19,9 @@ std::vector<LayerToRound> give_scales(const Graph& graph, WeightStoragePlan& pla
     weight.scales = quantize_blocks(floats, weight.dtype, weight.layout).scales;
     const at::Tensor scale =
         as_layer_weights(*layer, spread_scales(floats.shape(), weight.layout, *weight.scales));
-    // Blocks, and all of four bits, were clipped when their scales were chosen.
     layers.push_back({node,
                       {scale, static_cast<double>(weight_qmax(weight.dtype, false)),
                        static_cast<double>(stored_qmin(weight.dtype))},
-                      false,
                       i});
   }
   return layers;

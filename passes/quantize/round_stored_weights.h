@@ -10,6 +10,7 @@ namespace lathe {
 /// Given:  a plan of `reference`, whose weights are float; `graph` a copy of it with the same ids
 /// Result: in `graph` the weights of roundable layers, which nobody else reads, are multiples of
 ///         the scales that plan.weights has for them now; the layers' biases are corrected.
+/// Scales are chosen before, those of four bits by least squares; `options.clip` is not for them.
 /// What is not roundable, and bodies of If, Loop and Scan, are left to store_integer_weights().
 std::vector<RoundingRow> round_stored_weights(const Graph& reference, Graph& graph,
                                               WeightStoragePlan& plan, const SampleSource& source,

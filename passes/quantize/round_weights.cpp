@@ -25,7 +25,7 @@ std::vector<LayerToRound> layers_of(const Graph& graph, const PrecisionPlan& pla
     const std::optional<LinearLayer> layer = roundable_layer(graph, weight.node);
     const auto scales = static_cast<int64_t>(weight.params.scales.size());
     if (layer && (scales == 1 || scales == layer->channels()))
-      layers.push_back({weight.node, grid_of(weight, *layer), true, i});
+      layers.push_back({weight.node, grid_of(weight, *layer), i});
   }
   return layers;
 }

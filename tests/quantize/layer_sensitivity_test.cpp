@@ -70,15 +70,8 @@ LayerSensitivity measured(const Planned& planned, size_t samples, int threads = 
                              normal_data(planned.graph, samples), options);
 }
 
-// Share of the first output's power that is lost.
 double noise_between(const Graph& before, const Graph& after) {
-  CompareOptions options;
-  options.layers = false;
-  const ErrorSums sums = compare_graphs(Interpreter(before), Interpreter(after),
-                                        normal_data(before, kSamples), options)
-                             .outputs[0]
-                             .sums;
-  return sums.noise / sums.signal;
+  return test::noise_between(before, after, kSamples);
 }
 
 // When this node alone is quantized.

@@ -53,13 +53,7 @@ NodeId maker_of(const Graph& graph, const std::string& output) {
 }
 
 double noise_between(const Graph& before, const Graph& after) {
-  CompareOptions options;
-  options.layers = false;
-  const ErrorSums sums = compare_graphs(Interpreter(before), Interpreter(after),
-                                        normal_data(before, kSamples), options)
-                             .outputs[0]
-                             .sums;
-  return sums.noise / sums.signal;
+  return test::noise_between(before, after, kSamples);
 }
 
 WeightStorageRules int4() {

@@ -34,6 +34,8 @@ QuantizeCase quantize_case(const std::string& body, const IntegerRules& rules = 
 
 /// SQNR in dB of output `index` of `after` against `before` on fresh samples.
 double sqnr_between(const Graph& before, const Graph& after, size_t index = 0);
+/// Share of the first output's power that is lost, on the first samples of normal_data().
+double noise_between(const Graph& before, const Graph& after, size_t samples);
 
 /// Name of the op that makes a value; "" for graph inputs and constants.
 std::string maker(const Graph& graph, ValueId value);

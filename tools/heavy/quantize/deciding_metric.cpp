@@ -8,6 +8,7 @@
 #include "calibration/data_key.h"
 #include "heavy/model_data.h"
 #include "heavy/quantize/eval_command.h"
+#include "heavy/quantize/layer_search.h"
 #include "ops/op_row.h"
 #include "os/signals.h"
 #include "passes/passes.h"
@@ -200,9 +201,7 @@ DecidingMetric deciding_metric(const QuantizeJob& job, const Graph& reference,
 
 void finish_inserted(Graph& graph, const QuantizeOptions& options) {
   if (options.format == "qoperator") fuse_qoperators(graph);
-  deduplicate_constants(graph);
-  eliminate_dead_nodes(graph);
-  infer_shapes(graph);
+  drop_leftovers(graph);
 }
 
 std::string drop_text(const MetricReading& reading) {

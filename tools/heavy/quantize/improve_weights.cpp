@@ -46,6 +46,7 @@ json best_rounding(const QuantizeJob& job, const SampleSource& source, Candidate
   }
   if (result["kept"]) result["output_sqnr_after_db"] = output_sqnr(best);
   result["tried"] = std::move(tried);
+  result["samples"] = best.samples;  // that judged
   return result;
 }
 
@@ -73,7 +74,6 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules, Precisio
       return inserted;
     };
     result = best_rounding(job, source, chosen, plan, round, finished);
-    result["samples"] = source.count;
   } else if (job.options.effort != "fast" && job.options.data.empty()) {
     job.console.warn("quantize.effort", "without --data weights are rounded to nearest",
                      "give --data beside --statistics, or --effort fast");
@@ -106,7 +106,6 @@ json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
     return stored;
   };
   json result = best_rounding(job, source, chosen, plan, round, finished);
-  result["samples"] = source.count;
   if (!result["kept"]) return result;
   job.pipeline.run("round_stored_weights", [&] {
     graph = std::move(chosen.graph);

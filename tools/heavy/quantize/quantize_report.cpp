@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "heavy/quantize/quantize_job.h"
+#include "heavy/quantize/weight_rows.h"
 #include "ir/error.h"
 
 namespace lathe {
@@ -32,15 +33,24 @@ json params_json(const QuantParams& params) {
   return row;
 }
 
-json exception_json(const PlanException& exception) {
-  return {{"node", escape_untrusted(exception.node)},
-          {"node_type", escape_untrusted(exception.node_type)},
-          {"reason", exception.reason}};
-}
-
 const char* role_name(QuantRole role) {
   if (role == QuantRole::kCompute) return "compute";
   return role == QuantRole::kFollow ? "follow" : "move";
+}
+
+struct ComputeNodes {
+  size_t total = 0;
+  size_t integer = 0;  // in the plan
+};
+
+ComputeNodes count_compute(const Graph& graph, const PrecisionPlan& plan) {
+  ComputeNodes count;
+  for (const NodeId id : graph.node_ids()) {
+    if (!is_compute(graph.node(id).kind)) continue;
+    ++count.total;
+    count.integer += plan.nodes.contains(id) ? 1 : 0;
+  }
+  return count;
 }
 
 }  // namespace
@@ -70,23 +80,14 @@ json plan_section(const Graph& graph, const PrecisionPlan& plan) {
     row["node"] = escape_untrusted(graph.node(weight.node).name);
     weights.push_back(std::move(row));
   }
-  json exceptions = json::array();
-  for (const PlanException& exception : plan.exceptions)
-    exceptions.push_back(exception_json(exception));
   return {{"nodes", std::move(nodes)},
           {"values", std::move(values)},
           {"weights", std::move(weights)},
-          {"exceptions", std::move(exceptions)}};
+          {"exceptions", exception_rows(plan.exceptions)}};
 }
 
 std::string coverage_text(const Graph& graph, const PrecisionPlan& plan) {
-  int total = 0;
-  int integer = 0;
-  for (const NodeId id : graph.node_ids()) {
-    if (!is_compute(graph.node(id).kind)) continue;
-    ++total;
-    integer += plan.nodes.contains(id) ? 1 : 0;
-  }
+  const auto [total, integer] = count_compute(graph, plan);
   const bool int4 =
       !plan.weights.empty() && plan.weights.front().params.dtype == DType::kInt4;
   const char* bits = int4 ? "int4" : "int8";
@@ -107,20 +108,13 @@ void note_unfused(const Graph& fused, QuantizedModel& quantized) {
                       "no integer operator fits: float between DequantizeLinear and "
                       "QuantizeLinear"});
   if (left.empty()) return;
-  size_t total = 0;
-  size_t planned = 0;
-  for (const NodeId id : reference.node_ids()) {
-    if (!is_compute(reference.node(id).kind)) continue;
-    ++total;
-    planned += plan.nodes.contains(id) ? 1 : 0;
-  }
+  const auto [total, planned] = count_compute(reference, plan);
   quantized.coverage =
       fmt::format("{} of {} compute nodes int8 operators, {} with int8 inputs only",
                   planned - std::min(planned, left.size()), total, left.size());
-  for (const PlanException& exception : left) {
-    quantized.exceptions.push_back(exception);
-    quantized.plan["exceptions"].push_back(exception_json(exception));
-  }
+  quantized.exceptions.insert(quantized.exceptions.end(), left.begin(), left.end());
+  json rows = exception_rows(left);
+  for (json& row : rows) quantized.plan["exceptions"].push_back(std::move(row));
 }
 
 std::string exceptions_text(const std::vector<PlanException>& exceptions, size_t count) {

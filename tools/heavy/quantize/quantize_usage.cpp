@@ -44,7 +44,7 @@ std::string unread_flags(const QuantizeOptions& options, const std::string& mode
     if (given) flags += fmt::format("{}{}", flags.empty() ? "" : ", ", flag);
   };
   add("--observer", options.observer != "auto");
-  add("--effort", options.effort == "best" && options.mode != "weight-only");
+  add("--effort", options.effort == "best" && mode != "weight-only");
   add("--statistics", !options.statistics.empty());
   add("--format", options.format == "qoperator");
   return flags;
