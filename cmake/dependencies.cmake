@@ -25,6 +25,13 @@ target_include_directories(aten SYSTEM INTERFACE ${TORCH_INCLUDE})
 target_link_libraries(aten INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY} OpenMP::OpenMP_CXX)
 target_compile_definitions(aten INTERFACE AT_PARALLEL_OPENMP=1)
 
+# Float products of the native engine.
+find_path(DNNL_INCLUDE dnnl.hpp REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+add_library(onednn INTERFACE)
+target_include_directories(onednn SYSTEM INTERFACE ${DNNL_INCLUDE})
+target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY} OpenMP::OpenMP_CXX)
+
 # TorchScript's C++ interface; LibTorch's wheels keep some of its headers in a place of their own.
 add_library(torch_script INTERFACE)
 target_include_directories(torch_script SYSTEM INTERFACE ${TORCH_INCLUDE}/torch/csrc/api/include)

@@ -42,7 +42,7 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
       ->capture_default_str();
   command
       .add_option("--engine", options.engine,
-                  "What executes the model, a list of: auto, interpreter, torchscript")
+                  "What executes the model, a list of: auto, native, interpreter, torchscript")
       ->type_name("LIST")
       ->capture_default_str();
   command

@@ -1,15 +1,19 @@
-// The interpreter against ONNX's own test cases. What is left out stands in exclusions.txt with its
-// reason; an excluded case that passes is an error too, so that the list stays true.
+// The interpreter and the native engine against ONNX's own test cases. What is left out stands in
+// exclusions.txt with its reason; an excluded case that passes is an error too, so that the list
+// stays true.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "case_data.h"
 #include "ir/error.h"
+#include "native/native_run.h"
 #include "onnx/read_model.h"
 #include "os/glob.h"
 #include "run/interpreter.h"
@@ -41,11 +45,29 @@ std::vector<Exclusion> read_exclusions() {
   return list;
 }
 
+using RunGraph = std::function<std::vector<RuntimeValue>(std::vector<RuntimeValue> inputs)>;
+using MakeRun = RunGraph (*)(const Graph& graph);
+
+RunGraph interpreted(const Graph& graph) {
+  return [interpreter = std::make_shared<Interpreter>(graph)](std::vector<RuntimeValue> inputs) {
+    return interpreter->run(std::move(inputs));
+  };
+}
+
+// Every node as it is: nothing is optimized.
+RunGraph native(const Graph& graph) {
+  const auto specialize = [graph](const std::vector<Shape>& shapes) {
+    return test::with_shapes(graph, shapes);
+  };
+  return [engine = std::make_shared<NativeEngine>(graph, specialize)](
+             std::vector<RuntimeValue> inputs) { return engine->run(inputs); };
+}
+
 // Empty when every data set of the case gives the wanted outputs.
-std::string run_case(const fs::path& folder) {
+std::string run_case(const fs::path& folder, MakeRun make_run) {
   try {
-    const Interpreter interpreter(load_onnx(folder / "model.onnx").graph);
-    const Graph& graph = interpreter.graph();
+    const Graph graph = load_onnx(folder / "model.onnx").graph;
+    const RunGraph run = make_run(graph);
     const auto sets = data_sets(folder);
     if (sets.empty()) return "no data";
     for (const DataSetFiles& set : sets) {
@@ -54,7 +76,7 @@ std::string run_case(const fs::path& folder) {
         inputs.push_back(i < set.inputs.size()
                              ? read_pb(set.inputs[i], graph.value(graph.inputs()[i]).type)
                              : RuntimeValue{});
-      const auto outputs = interpreter.run(std::move(inputs));
+      const auto outputs = run(std::move(inputs));
       if (set.outputs.size() != outputs.size()) return "another number of outputs";
       for (size_t i = 0; i < outputs.size(); ++i) {
         const auto wanted = read_pb(set.outputs[i], graph.value(graph.outputs()[i]).type);
@@ -73,7 +95,7 @@ struct Tally {
   int passed = 0;
 };
 
-Tally run_suite(const std::string& suite, const fs::path& root) {
+Tally run_suite(const std::string& suite, const fs::path& root, MakeRun make_run = interpreted) {
   std::vector<Exclusion> exclusions = read_exclusions();
   std::set<fs::path> folders;
   for (const auto& entry : fs::directory_iterator(root))
@@ -81,7 +103,7 @@ Tally run_suite(const std::string& suite, const fs::path& root) {
   Tally tally;
   for (const fs::path& folder : folders) {
     const std::string name = suite + "/" + folder.filename().string();
-    const std::string failure = run_case(folder);
+    const std::string failure = run_case(folder, make_run);
     ++tally.cases;
     tally.passed += failure.empty() ? 1 : 0;
     const auto excluded = std::find_if(exclusions.begin(), exclusions.end(), [&](const auto& row) {
@@ -118,6 +140,20 @@ TEST_CASE("libonnx-testdata: converted models") {
     if (!present(kDebianData / suite)) return;
     run_suite(suite, kDebianData / suite);
   }
+}
+
+TEST_CASE("native: libonnx-testdata") {
+  for (const char* suite : {"node", "pytorch-converted", "pytorch-operator", "simple"}) {
+    if (!present(kDebianData / suite)) return;
+    run_suite(suite, kDebianData / suite, native);
+  }
+}
+
+TEST_CASE("native: onnx wheel") {
+  const char* given = std::getenv("LATHE_ONNX_NODE_CASES");
+  const fs::path root = given != nullptr ? given : "";
+  if (!present(root)) return;
+  run_suite("wheel", root, native);
 }
 
 TEST_CASE("onnx wheel: node cases") {

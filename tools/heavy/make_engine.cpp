@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "compile/optimize_graph.h"
 #include "engine/interpreter_engine.h"
+#include "engine/native_engine.h"
 #include "engine/torchscript_engine.h"
 #include "heavy/compile_target.h"
 #include "ir/carry.h"
 #include "os/read_file.h"
 #include "torchscript/load_torchscript.h"
+#include "tracing/op_profile_cost.h"
 
 namespace lathe {
 namespace {
@@ -26,11 +29,24 @@ std::vector<size_t> arguments_of(const Model& model) {
   return positions;
 }
 
+// With fixed shapes much becomes constant, and the passes find more.
+Graph specialized(const Graph& graph, const std::vector<Shape>& shapes) {
+  Graph fixed = with_input_shapes(graph, shapes);
+  Pipeline pipeline(fixed);
+  optimize_graph(fixed, pipeline);
+  return fixed;
+}
+
 }  // namespace
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
                                     const Model& model, const Profile& profile,
                                     const CommonOptions& common) {
+  if (name == "native") {
+    const Graph graph = model.graph;
+    return std::make_unique<NativeEngine>(
+        graph, [graph](const std::vector<Shape>& shapes) { return specialized(graph, shapes); });
+  }
   if (name != "torchscript") return std::make_unique<InterpreterEngine>(model.graph);
   if (common.trust && is_torchscript_file(path))
     return std::make_unique<TorchScriptEngine>(read_file(path, kMaxFileBytes), arguments_of(model));

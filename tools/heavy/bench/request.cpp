@@ -29,7 +29,7 @@ constexpr size_t kMaxCases = 4096;
 constexpr double kDefaultTolerance = 0.02;
 
 std::vector<std::string> read_engines(const std::string& list) {
-  const std::vector<std::string> known{"auto", "interpreter", "torchscript"};
+  const std::vector<std::string> known{"auto", "native", "interpreter", "torchscript"};
   std::vector<std::string> engines;
   for (size_t at = 0; at <= list.size();) {
     const size_t end = std::min(list.find(',', at), list.size());
@@ -37,7 +37,7 @@ std::vector<std::string> read_engines(const std::string& list) {
     at = end + 1;
     if (std::find(known.begin(), known.end(), name) == known.end())
       throw bad_usage("usage.engine", "there is no engine '" + escape_untrusted(name) + "'",
-                      "--engine", "auto, interpreter, torchscript");
+                      "--engine", "auto, native, interpreter, torchscript");
     if (name == "auto") name = "interpreter";
     if (std::find(engines.begin(), engines.end(), name) == engines.end()) engines.push_back(name);
   }

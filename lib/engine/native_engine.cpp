@@ -1,0 +1,118 @@
+#include "engine/native_engine.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "engine/native_island.h"
+#include "evaluate/evaluate.h"
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+std::vector<Shape> shapes_of(const std::vector<RuntimeValue>& values) {
+  std::vector<Shape> shapes;
+  for (const RuntimeValue& value : values)
+    shapes.push_back(value.is_tensor() ? value.tensor.sizes().vec() : Shape{});
+  return shapes;
+}
+
+}  // namespace
+
+NativeEngine::Prepared::Prepared(LoweredGraph lowered, int threads)
+    : slots(lowered.plan.slots.size()) {
+  const auto bind = [&](const IslandStep& step, const BindContext& context) {
+    return bind_island(step, lowered.islands.at(static_cast<size_t>(step.island)), context, slots);
+  };
+  program = std::make_unique<Program>(std::move(lowered.plan), ProgramOptions{threads}, bind);
+}
+
+std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
+                                                      const std::vector<RuntimeValue>& inputs,
+                                                      const Program::StepObserver& observer) {
+  const NativePlan& plan = program->plan();
+  std::vector<at::Tensor> held;
+  std::vector<const void*> in;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (plan.inputs[i].slot >= 0) {
+      slots[static_cast<size_t>(plan.inputs[i].slot)] = inputs[i];
+      in.push_back(nullptr);
+      continue;
+    }
+    held.push_back(inputs[i].tensor.contiguous());
+    in.push_back(held.back().data_ptr());
+  }
+  std::vector<RuntimeValue> results;
+  std::vector<void*> out;
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const DType dtype = graph.value(graph.outputs()[i]).type.dtype;
+    if (plan.outputs[i].slot >= 0) {
+      results.emplace_back();
+      out.push_back(nullptr);
+      continue;
+    }
+    const PlanView& view = plan.views[static_cast<size_t>(plan.outputs[i].view.index)];
+    results.emplace_back(at::empty(view.shape, storage_type(view.dtype)),
+                         dtype == DType::kUndefined ? view.dtype : dtype);
+    out.push_back(results.back().tensor.data_ptr());
+  }
+  program->run(in, out, observer);
+  for (size_t i = 0; i < plan.outputs.size(); ++i)
+    if (plan.outputs[i].slot >= 0) results[i] = slots[static_cast<size_t>(plan.outputs[i].slot)];
+  return results;
+}
+
+NativeEngine::NativeEngine(const Graph& graph, SpecializeGraph specialize)
+    : graph_(graph), specialize_(std::move(specialize)) {}
+
+NativeEngine::~NativeEngine() = default;
+
+const NativeEngine::Prepared& NativeEngine::prepared(const std::vector<Shape>& shapes) {
+  std::unique_ptr<Prepared>& found = prepared_[shapes];
+  if (!found) found = std::make_unique<Prepared>(lower_graph(specialize_(shapes)), at::get_num_threads());
+  return *found;
+}
+
+void NativeEngine::prepare(const std::vector<std::vector<Tensor>>& samples) {
+  if (samples.empty()) throw InternalError("NativeEngine::prepare: no samples");
+  samples_.clear();
+  of_sample_.clear();
+  for (const std::vector<Tensor>& sample : samples) {
+    std::vector<RuntimeValue>& values = samples_.emplace_back();
+    for (const Tensor& tensor : sample) values.push_back(to_runtime(tensor));
+    of_sample_.push_back(const_cast<Prepared*>(&prepared(shapes_of(values))));
+  }
+}
+
+void NativeEngine::execute(size_t iteration) {
+  if (samples_.empty()) throw InternalError("NativeEngine::execute: nothing was prepared");
+  const size_t i = iteration % samples_.size();
+  Prepared& prepared = *of_sample_[i];
+  if (!observer_) {
+    prepared.run(graph_, samples_[i], {});
+    return;
+  }
+  const NativePlan& plan = prepared.program->plan();
+  prepared.run(graph_, samples_[i], [&](size_t step, int64_t duration_ns) {
+    // By name: the plan was made of another form of the graph.
+    for (const std::string& name : plan.steps[step].nodes) {
+      const NodeId node = graph_.find_node(name);
+      if (!node.valid()) continue;
+      observer_(node, duration_ns);
+      return;
+    }
+  });
+}
+
+std::vector<RuntimeValue> NativeEngine::run(const std::vector<RuntimeValue>& inputs) {
+  Prepared& ready = const_cast<Prepared&>(prepared(shapes_of(inputs)));
+  return ready.run(graph_, inputs, {});
+}
+
+bool NativeEngine::observe(NodeObserver observer) {
+  observer_ = std::move(observer);
+  return true;
+}
+
+}  // namespace lathe

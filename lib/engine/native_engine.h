@@ -1,0 +1,56 @@
+// lathe's own engine: the graph is lowered to a native plan for the shapes at hand and executed by
+// the kernels of native/kernels and oneDNN; what has no native kernel runs in the interpreter.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "lower/lower_graph.h"
+#include "program/program.h"
+
+namespace lathe {
+
+/// A graph for fixed shapes of its inputs, optimized, with all shapes inferred that can be.
+using SpecializeGraph = std::function<Graph(const std::vector<Shape>& input_shapes)>;
+
+class NativeEngine : public Engine {
+ public:
+  /// `graph`: what the engine was made of; `specialize` gives the form to lower for given shapes.
+  /// Plans use as many threads as ATen does when they are made.
+  NativeEngine(const Graph& graph, SpecializeGraph specialize);
+  ~NativeEngine() override;
+
+  std::string_view name() const override { return "native"; }
+  void prepare(const std::vector<std::vector<Tensor>>& samples) override;
+  void execute(size_t iteration) override;
+  std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;
+  bool observe(NodeObserver observer) override;
+
+  /// One plan for one set of input shapes, ready to run.
+  struct Prepared;
+  /// The plan for these shapes, made when first asked for.
+  const Prepared& prepared(const std::vector<Shape>& shapes);
+
+ private:
+  Graph graph_;
+  SpecializeGraph specialize_;
+  std::map<std::vector<Shape>, std::unique_ptr<Prepared>> prepared_;
+  std::vector<std::vector<RuntimeValue>> samples_;
+  std::vector<Prepared*> of_sample_;
+  NodeObserver observer_;
+};
+
+/// What one plan consists of, for reports and tests.
+struct NativeEngine::Prepared {
+  Prepared(LoweredGraph lowered, int threads);
+  std::vector<RuntimeValue> run(const Graph& graph, const std::vector<RuntimeValue>& inputs,
+                                const Program::StepObserver& observer);
+
+  std::vector<RuntimeValue> slots;  // values of unknown size, while a run lasts
+  std::unique_ptr<Program> program;
+};
+
+}  // namespace lathe

@@ -1,0 +1,78 @@
+#include "engine/native_island.h"
+
+#include <cstring>
+
+#include "evaluate/evaluate.h"
+#include "ir/error.h"
+#include "run/interpreter.h"
+
+namespace lathe {
+namespace {
+
+class BoundIsland : public BoundStep {
+ public:
+  BoundIsland(const IslandStep& step, const Graph& graph, const BindContext& context,
+              std::vector<RuntimeValue>& slots)
+      : step_(step), interpreter_(graph), slots_(slots) {
+    for (const IslandValue& value : step.inputs) inputs_.push_back(end_of(value, context));
+    for (const IslandValue& value : step.outputs) outputs_.push_back(end_of(value, context));
+  }
+
+  void run(const ProgramMemory& memory) override {
+    std::vector<RuntimeValue> inputs;
+    for (const End& end : inputs_) {
+      if (end.slot >= 0) {
+        inputs.push_back(slots_[static_cast<size_t>(end.slot)]);
+        continue;
+      }
+      inputs.emplace_back(at::from_blob(end.address.in(memory), end.shape,
+                                        at::TensorOptions(storage_type(end.dtype))),
+                          end.dtype);
+    }
+    std::vector<RuntimeValue> results = interpreter_.run(std::move(inputs));
+    for (size_t i = 0; i < results.size(); ++i) {
+      const End& end = outputs_[i];
+      if (end.slot >= 0) {
+        // An input's memory is another value's soon.
+        if (results[i].is_tensor()) results[i].tensor = results[i].tensor.clone();
+        slots_[static_cast<size_t>(end.slot)] = std::move(results[i]);
+        continue;
+      }
+      const at::Tensor tensor = results[i].tensor.contiguous();
+      if (tensor.sizes().vec() != end.shape)
+        throw InternalError("native island: another shape than was inferred");
+      std::memcpy(end.address.in(memory), tensor.data_ptr(), tensor.nbytes());
+    }
+  }
+
+  std::string_view implementation() const override { return "interpreter"; }
+
+ private:
+  struct End {
+    int32_t slot = -1;
+    ViewAddress address;
+    Shape shape;
+    DType dtype = DType::kFloat32;
+  };
+  static End end_of(const IslandValue& value, const BindContext& context) {
+    if (value.slot >= 0) return {value.slot, {}, {}, DType::kUndefined};
+    const PlanView& view = context.view(value.view);
+    return {-1, context.address(value.view), view.shape, view.dtype};
+  }
+
+  IslandStep step_;
+  Interpreter interpreter_;
+  std::vector<RuntimeValue>& slots_;
+  std::vector<End> inputs_;
+  std::vector<End> outputs_;
+};
+
+}  // namespace
+
+std::unique_ptr<BoundStep> bind_island(const IslandStep& step, const Graph& graph,
+                                       const BindContext& context,
+                                       std::vector<RuntimeValue>& slots) {
+  return std::make_unique<BoundIsland>(step, graph, context, slots);
+}
+
+}  // namespace lathe

@@ -1,0 +1,207 @@
+#include "api/lathe.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "api/loaded_plan.h"
+#include "ir/error.h"
+#include "os/read_file.h"
+
+struct lathe_plan {
+  explicit lathe_plan(lathe::LoadedPlan held) : loaded(std::move(held)) {}
+  lathe::LoadedPlan loaded;
+  std::string error;
+};
+
+namespace {
+
+using lathe::bad_input;
+using lathe::bad_usage;
+using lathe::LoadedPort;
+
+thread_local std::string load_error;
+
+void keep(std::string& text, const char* what) noexcept {
+  try {
+    text = what;
+  } catch (...) {
+    text.clear();
+  }
+}
+
+/// Runs `body`; what it throws becomes a status and a text.
+template <class Body>
+lathe_status guarded(std::string& text, const Body& body) noexcept {
+  try {
+    text.clear();
+    body();
+    return LATHE_OK;
+  } catch (const lathe::Error& error) {
+    keep(text, error.what());
+    switch (error.code()) {
+      case lathe::ExitCode::kUsage: return LATHE_USAGE;
+      case lathe::ExitCode::kEnvironment: return LATHE_ENVIRONMENT;
+      case lathe::ExitCode::kLimit: return LATHE_LIMIT;
+      default: return LATHE_BAD_INPUT;
+    }
+  } catch (const std::bad_alloc&) {
+    keep(text, "there is not enough memory");
+    return LATHE_LIMIT;
+  } catch (const std::exception& error) {
+    keep(text, error.what());
+    return LATHE_INTERNAL;
+  } catch (...) {
+    keep(text, "an unknown error");
+    return LATHE_INTERNAL;
+  }
+}
+
+struct FileBytes {
+  std::unique_ptr<std::byte[]> bytes;
+  size_t size = 0;
+};
+
+FileBytes read_all(const char* path) {
+  lathe::InputFile file(path);
+  FileBytes all{std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(file.size())),
+                static_cast<size_t>(file.size())};
+  all.size = file.read({all.bytes.get(), all.size});
+  return all;
+}
+
+template <class Read>
+lathe_status load(const lathe_options* options, lathe_plan** plan, const Read& read) noexcept {
+  return guarded(load_error, [&] {
+    if (plan == nullptr) throw bad_usage("api.null", "a null pointer for the handle");
+    *plan = nullptr;
+    *plan = new lathe_plan(
+        lathe::LoadedPlan(read(), options == nullptr ? lathe_options{} : *options));
+  });
+}
+
+lathe_status describe(lathe_plan* plan, const std::vector<LoadedPort>& ports, size_t index,
+                      lathe_tensor_info* info) noexcept {
+  return guarded(plan->error, [&] {
+    if (info == nullptr) throw bad_usage("api.null", "a null pointer for the description");
+    if (index >= ports.size())
+      throw bad_usage("api.index", fmt::format("number {} of {}", index, ports.size()));
+    *info = ports[index].info;
+  });
+}
+
+void check_arrays(const std::vector<LoadedPort>& ports, const void* const* data,
+                  const size_t* bytes, size_t count, std::string_view what) {
+  if (count != ports.size())
+    throw bad_input("api.count",
+                    fmt::format("{} {}s are given, the plan has {}", count, what, ports.size()));
+  if (count > 0 && (data == nullptr || bytes == nullptr))
+    throw bad_usage("api.null", fmt::format("null pointers for the {}s", what));
+  for (size_t i = 0; i < count; ++i) {
+    const std::string where =
+        fmt::format("{} {} ({})", what, i, lathe::escape_untrusted(ports[i].name));
+    const size_t needed = ports[i].info.bytes;
+    if (bytes[i] != needed)
+      throw bad_input("api.bytes",
+                      fmt::format("{} bytes are given, {} {} are {} bytes", bytes[i],
+                                  lathe::shape_text(ports[i].shape),
+                                  lathe::dtype_name(static_cast<lathe::DType>(ports[i].info.dtype)),
+                                  needed),
+                      where);
+    if (needed > 0 && data[i] == nullptr) throw bad_usage("api.null", "a null pointer", where);
+    if (reinterpret_cast<uintptr_t>(data[i]) % ports[i].element_bytes != 0)
+      throw bad_input("api.alignment", "the address is not aligned to its elements", where);
+  }
+}
+
+}  // namespace
+
+const char* lathe_version(void) { return LATHE_VERSION; }
+
+lathe_status lathe_load_file(const char* path, const lathe_options* options, lathe_plan** plan) {
+  return load(options, plan, [&] {
+    if (path == nullptr) throw bad_usage("api.null", "a null pointer for the path");
+    const FileBytes file = read_all(path);
+    try {
+      return lathe::read_plan_file({file.bytes.get(), file.size});
+    } catch (const lathe::Error& error) {
+      throw error.within(lathe::escape_untrusted(path));
+    }
+  });
+}
+
+lathe_status lathe_load_memory(const void* data, size_t bytes, const lathe_options* options,
+                               lathe_plan** plan) {
+  return load(options, plan, [&] {
+    if (data == nullptr) throw bad_usage("api.null", "a null pointer for the plan");
+    return lathe::read_plan_file({static_cast<const std::byte*>(data), bytes});
+  });
+}
+
+const char* lathe_load_error(void) { return load_error.c_str(); }
+
+void lathe_free(lathe_plan* plan) { delete plan; }
+
+const char* lathe_error(const lathe_plan* plan) {
+  return plan == nullptr ? "a null handle" : plan->error.c_str();
+}
+
+const char* lathe_warning(const lathe_plan* plan) {
+  return plan == nullptr ? "" : plan->loaded.warning().c_str();
+}
+
+const char* lathe_metadata(const lathe_plan* plan, const char* key) {
+  if (plan == nullptr || key == nullptr) return "";
+  const lathe::PlanMetadata& metadata = plan->loaded.metadata();
+  const std::string_view name = key;
+  if (name == "producer") return metadata.producer.c_str();
+  if (name == "source_sha256") return metadata.source_sha256.c_str();
+  if (name == "profile") return metadata.profile.c_str();
+  if (name == "fingerprint") return metadata.fingerprint.c_str();
+  return "";
+}
+
+int lathe_threads(const lathe_plan* plan) { return plan == nullptr ? 0 : plan->loaded.threads(); }
+
+size_t lathe_input_count(const lathe_plan* plan) {
+  return plan == nullptr ? 0 : plan->loaded.inputs().size();
+}
+
+size_t lathe_output_count(const lathe_plan* plan) {
+  return plan == nullptr ? 0 : plan->loaded.outputs().size();
+}
+
+lathe_status lathe_input(lathe_plan* plan, size_t index, lathe_tensor_info* info) {
+  return plan == nullptr ? LATHE_USAGE : describe(plan, plan->loaded.inputs(), index, info);
+}
+
+lathe_status lathe_output(lathe_plan* plan, size_t index, lathe_tensor_info* info) {
+  return plan == nullptr ? LATHE_USAGE : describe(plan, plan->loaded.outputs(), index, info);
+}
+
+int lathe_has_free_batch(const lathe_plan* plan) {
+  return plan != nullptr && plan->loaded.has_free_batch() ? 1 : 0;
+}
+
+lathe_status lathe_set_batch(lathe_plan* plan, int64_t batch) {
+  if (plan == nullptr) return LATHE_USAGE;
+  return guarded(plan->error, [&] { plan->loaded.set_batch(batch); });
+}
+
+int64_t lathe_batch(const lathe_plan* plan) { return plan == nullptr ? 0 : plan->loaded.batch(); }
+
+lathe_status lathe_run(lathe_plan* plan, const void* const* inputs, const size_t* input_bytes,
+                       size_t input_count, void* const* outputs, const size_t* output_bytes,
+                       size_t output_count) {
+  if (plan == nullptr) return LATHE_USAGE;
+  return guarded(plan->error, [&] {
+    check_arrays(plan->loaded.inputs(), inputs, input_bytes, input_count, "input");
+    check_arrays(plan->loaded.outputs(), outputs, output_bytes, output_count, "output");
+    plan->loaded.run({inputs, input_count}, {outputs, output_count});
+  });
+}

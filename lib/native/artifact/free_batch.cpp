@@ -1,0 +1,88 @@
+#include <algorithm>
+
+#include "artifact/plan_archive.h"
+#include "artifact/plan_fields.h"
+#include "artifact/plan_file.h"
+#include "ir/error.h"
+#include "plan/plan_check.h"
+
+namespace lathe {
+namespace {
+
+/// What must be the same for every batch: all fields but the numbers, and but for where the arena's
+/// blocks lie.
+std::string lasting_fields(const NativePlan& plan) {
+  NativePlan lasting;
+  lasting.blocks = plan.blocks;
+  for (PlanBlock& block : lasting.blocks)
+    if (block.place == BlockPlace::kArena) block.offset = 0;
+  lasting.views = plan.views;
+  lasting.slots = plan.slots;
+  lasting.steps = plan.steps;
+  lasting.inputs = plan.inputs;
+  lasting.outputs = plan.outputs;
+  PlanWriter writer;
+  writer(lasting);
+  return writer.bytes;
+}
+
+/// one + (batch - 1) * (two - one); false when it overflows.
+bool at_batch(int64_t one, int64_t two, int64_t batch, int64_t& value) {
+  int64_t growth = 0;
+  return !__builtin_sub_overflow(two, one, &growth) &&
+         !__builtin_mul_overflow(growth, batch - 1, &growth) &&
+         !__builtin_add_overflow(one, growth, &value);
+}
+
+Error too_large() {
+  return over_limit("plan.batch", "a batch of such a size does not fit into any memory");
+}
+
+}  // namespace
+
+std::vector<int64_t> batch_numbers(const NativePlan& plan) {
+  PlanWriter writer;
+  writer(plan);
+  return std::move(writer.numbers);
+}
+
+bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& three) {
+  const std::string lasting = lasting_fields(one);
+  for (const NativePlan* other : {&two, &three})
+    if (other->constants != one.constants || lasting_fields(*other) != lasting) return false;
+  const std::vector<int64_t> first = batch_numbers(one);
+  const std::vector<int64_t> second = batch_numbers(two);
+  const std::vector<int64_t> third = batch_numbers(three);
+  if (second.size() != first.size() || third.size() != first.size()) return false;
+  for (size_t i = 0; i < first.size(); ++i) {
+    int64_t value = 0;
+    if (!at_batch(first[i], second[i], 3, value) || value != third[i]) return false;
+  }
+  return true;
+}
+
+NativePlan plan_for_batch(const PlanFile& file, int64_t batch) {
+  if (batch < 1) throw bad_input("plan.batch", "a batch below 1");
+  if (batch == 1) return file.plan;
+  if (file.batch_two.empty())
+    throw bad_input("plan.batch", "the plan has a fixed batch", {},
+                    "lathe compile --dynamic-batch writes plans for any batch");
+  std::vector<int64_t> numbers = batch_numbers(file.plan);
+  if (numbers.size() != file.batch_two.size())
+    throw InternalError("plan file: another number of numbers for batch 2");
+  for (size_t i = 0; i < numbers.size(); ++i)
+    if (!at_batch(numbers[i], file.batch_two[i], batch, numbers[i]))
+      throw too_large();
+  NativePlan plan = file.plan;
+  PlanNumbers change(numbers);
+  change(plan);
+  // Sizes must be right before blocks are placed by them.
+  for (const PlanBlock& block : plan.blocks)
+    if (block.bytes < 0 || block.bytes > kMostPlanBytes) throw too_large();
+  place_blocks(plan);
+  if (plan.arena_bytes > kMostPlanBytes) throw too_large();
+  verify_plan(plan);
+  return plan;
+}
+
+}  // namespace lathe

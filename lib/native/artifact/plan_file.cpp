@@ -1,0 +1,141 @@
+#include "artifact/plan_file.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "artifact/plan_archive.h"
+#include "artifact/plan_fields.h"
+#include "artifact/sections.h"
+#include "ir/error.h"
+
+namespace lathe {
+
+void fields(auto& a, Is<PlanPort> auto& s) { a(s.name, s.dtype, s.has_shape, s.shape); }
+
+void fields(auto& a, Is<PlanMetadata> auto& s) {
+  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.inputs, s.outputs);
+}
+
+namespace {
+
+using Bytes = std::span<const std::byte>;
+
+std::string_view text_of(const std::vector<int64_t>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(int64_t)};
+}
+
+[[noreturn]] void refuse(std::string message) {
+  throw bad_input("plan.invalid", std::move(message), {},
+                  "the plan is damaged, or no lathe made it");
+}
+
+std::vector<int64_t> numbers_of(Bytes bytes) {
+  if (bytes.size() % sizeof(int64_t) != 0) refuse("the plan has part of a number");
+  std::vector<int64_t> numbers(bytes.size() / sizeof(int64_t));
+  if (!numbers.empty()) std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  return numbers;
+}
+
+void check_ports(const NativePlan& plan, const std::vector<IslandValue>& values,
+                 const std::vector<PlanPort>& ports, std::string_view what) {
+  if (values.size() != ports.size())
+    refuse(fmt::format("the plan describes another number of {}s", what));
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const PlanPort& port = ports[i];
+    if (static_cast<int>(port.dtype) >= kDTypeCount)
+      refuse(fmt::format("{} {} has an unknown type", what, i));
+    if (!values[i].view.valid()) {
+      if (port.has_shape) refuse(fmt::format("{} {} has a shape that nobody knows", what, i));
+      continue;
+    }
+    const PlanView& view = plan.views[static_cast<size_t>(values[i].view.index)];
+    if (!port.has_shape || port.shape != view.shape ||
+        dtype_bits(port.dtype) != dtype_bits(view.dtype))
+      refuse(fmt::format("{} {} is described otherwise than it is", what, i));
+  }
+}
+
+void check_islands(const PlanFile& file) {
+  for (const PlanStep& step : file.plan.steps)
+    if (const auto* island = std::get_if<IslandStep>(&step.kind))
+      if (static_cast<size_t>(island->island) >= file.islands.size())
+        refuse("a step's nodes are missing");
+}
+
+}  // namespace
+
+void describe_ports(PlanFile& file) {
+  const NativePlan& plan = file.plan;
+  const auto describe = [&](const std::vector<IslandValue>& values) {
+    std::vector<PlanPort> ports;
+    for (const IslandValue& value : values) {
+      if (!value.view.valid()) {
+        ports.push_back({plan.slots[static_cast<size_t>(value.slot)].name, DType::kUndefined,
+                         false, {}});
+        continue;
+      }
+      const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
+      ports.push_back({view.name, view.dtype, true, view.shape});
+    }
+    return ports;
+  };
+  file.metadata.inputs = describe(plan.inputs);
+  file.metadata.outputs = describe(plan.outputs);
+}
+
+std::string write_plan_file(const PlanFile& file) {
+  PlanWriter metadata;
+  metadata(file.metadata);
+  PlanWriter plan;
+  plan(file.plan);
+  PlanWriter islands;
+  islands(file.islands);
+  std::vector<Section> sections{{SectionKind::kMetadata, metadata.bytes},
+                                {SectionKind::kSteps, plan.bytes},
+                                {SectionKind::kNumbers, text_of(plan.numbers)}};
+  if (!file.batch_two.empty())
+    sections.push_back({SectionKind::kBatchTwo, text_of(file.batch_two)});
+  if (!file.islands.empty()) sections.push_back({SectionKind::kIslands, islands.bytes});
+  const std::vector<std::byte>& constants = file.plan.constants;
+  sections.push_back({SectionKind::kConstants,
+                      {reinterpret_cast<const char*>(constants.data()), constants.size()}});
+  return join_sections(sections);
+}
+
+PlanFile read_plan_file(Bytes bytes) {
+  const auto sections = split_sections(bytes);
+  const auto required = [&](SectionKind kind) {
+    const auto found = sections.find(kind);
+    if (found == sections.end())
+      refuse(fmt::format("the plan has no section {}", static_cast<uint32_t>(kind)));
+    return found->second;
+  };
+  PlanFile file;
+  PlanReader metadata(required(SectionKind::kMetadata));
+  metadata(file.metadata);
+  metadata.end();
+  const std::vector<int64_t> numbers = numbers_of(required(SectionKind::kNumbers));
+  PlanReader plan(required(SectionKind::kSteps), numbers);
+  plan(file.plan);
+  plan.end();
+  if (sections.contains(SectionKind::kBatchTwo)) {
+    file.batch_two = numbers_of(sections.at(SectionKind::kBatchTwo));
+    if (file.batch_two.empty() || file.batch_two.size() != numbers.size())
+      refuse("the plan has another number of numbers for batch 2");
+  }
+  if (sections.contains(SectionKind::kIslands)) {
+    PlanReader islands(sections.at(SectionKind::kIslands));
+    islands(file.islands);
+    islands.end();
+  }
+  const Bytes constants = required(SectionKind::kConstants);
+  file.plan.constants.assign(constants.begin(), constants.end());
+  verify_plan(file.plan);
+  check_ports(file.plan, file.plan.inputs, file.metadata.inputs, "input");
+  check_ports(file.plan, file.plan.outputs, file.metadata.outputs, "output");
+  check_islands(file);
+  return file;
+}
+
+}  // namespace lathe

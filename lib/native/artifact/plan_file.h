@@ -1,0 +1,67 @@
+// Native plans as files (.lathe): what a device needs to run a model, and nothing that depends on
+// its processor. Weights are packed for the processor when a Program is made.
+//
+// A plan has fixed shapes. Where the model's batch is free, the file holds the numbers that grow
+// with the batch for batch 1 and for batch 2, and all batches follow from these: shapes, strides
+// and offsets are linear in the batch (is_affine says whether they are).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace lathe {
+
+/// An input or output of the model.
+struct PlanPort {
+  std::string name;
+  DType dtype = DType::kUndefined;
+  bool has_shape = true;  // false: only a run tells
+  Shape shape;            // at batch 1 where the batch is free
+};
+
+struct PlanMetadata {
+  std::string producer;       // "lathe 0.1.0"
+  std::string source_sha256;  // of the model
+  std::string profile;        // its name
+  std::string fingerprint;    // HostFacts::fingerprint where the plan was tuned; else empty
+  std::vector<PlanPort> inputs;
+  std::vector<PlanPort> outputs;
+};
+
+struct PlanFile {
+  PlanMetadata metadata;
+  /// For the fixed batch, or for batch 1.
+  NativePlan plan;
+  /// batch_numbers of the plan lowered at batch 2; empty: the batch is fixed.
+  std::vector<int64_t> batch_two;
+  /// What IslandStep::island counts: ONNX files.
+  std::vector<std::string> islands;
+};
+
+/// Names, types and shapes of a plan's inputs and outputs as its views have them.
+void describe_ports(PlanFile& file);
+
+/// The numbers of a plan that may grow with the batch, in the order of its fields.
+std::vector<int64_t> batch_numbers(const NativePlan& plan);
+
+/// Whether plans lowered at batch 1, 2 and 3 are one plan but for numbers that grow linearly, and
+/// where place_blocks puts the blocks.
+bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& three);
+
+/// The plan for a batch. Throws Error: exit 3 for a batch below 1, or other than the plan's fixed
+/// one (called 1); exit 8 for one that is too large; what verify_plan throws.
+NativePlan plan_for_batch(const PlanFile& file, int64_t batch);
+
+/// Equal files for equal contents.
+std::string write_plan_file(const PlanFile& file);
+
+/// For files that may be hostile. The plan has been verified. Throws Error: exit 3 ("plan.format",
+/// "plan.truncated", "plan.checksum", "plan.invalid"), exit 6 ("plan.version").
+PlanFile read_plan_file(std::span<const std::byte> bytes);
+
+}  // namespace lathe

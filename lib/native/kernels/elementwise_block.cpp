@@ -1,0 +1,136 @@
+#include "kernels/elementwise_block.h"
+
+#include <emmintrin.h>
+
+#include <cmath>
+
+// Nobody asks for floating-point exceptions. Without this the compiler would not compute
+// both sides of a choice, and so would not vectorize. Values stay the same.
+#pragma GCC optimize("no-trapping-math")
+
+#include "kernels/vector_math.h"
+
+namespace lathe {
+namespace {
+
+template <class Function>
+[[gnu::always_inline]] inline void each(int64_t count, float* to, Function&& function) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) to[i] = function(i);
+}
+
+[[gnu::always_inline]] inline float integral(float x, float result) {
+  // Numbers of 2^22 and more, and NaN, are as they are.
+  return magnitude(x) < 4194304.0f ? with_sign_of(magnitude(result), x) : x;
+}
+
+[[gnu::always_inline]] inline float floor_of(float x) {
+  const float r = rounded(x);
+  return integral(x, r - (r > x ? 1.0f : 0.0f));
+}
+
+[[gnu::always_inline]] inline float ceil_of(float x) {
+  const float r = rounded(x);
+  return integral(x, r + (r < x ? 1.0f : 0.0f));
+}
+
+[[gnu::always_inline]] inline float sign_of(float x) {
+  const float sign = (x > 0.0f ? 1.0f : 0.0f) - (x < 0.0f ? 1.0f : 0.0f);
+  return x != x ? x : sign;
+}
+
+[[gnu::always_inline]] inline float smaller(float a, float b) {
+  const float least = a < b ? a : b;
+  return a != a ? a : least;
+}
+
+[[gnu::always_inline]] inline float greater(float a, float b) {
+  const float greatest = a > b ? a : b;
+  return a != a ? a : greatest;
+}
+
+[[gnu::always_inline]] inline float below_zero(float x, float negative) {
+  return x < 0.0f ? negative : x;
+}
+
+// The compiler makes calls of sqrtf.
+void square_roots(const float* a, float* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) _mm_storeu_ps(to + i, _mm_sqrt_ps(_mm_loadu_ps(a + i)));
+  for (; i < count; ++i) _mm_store_ss(to + i, _mm_sqrt_ss(_mm_load_ss(a + i)));
+}
+
+void powers(const float* a, const float* b, float* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = b[i] == 2.0f ? a[i] * a[i] : std::pow(a[i], b[i]);
+}
+
+void sines(const float* a, float* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = std::sin(a[i]);
+}
+
+void cosines(const float* a, float* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = std::cos(a[i]);
+}
+
+}  // namespace
+
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_elementwise_block(
+    const ElementwiseOp& op, const float* a, const float* b, const float* c, float* to, int64_t n) {
+  const float p = op.p;
+  const float q = op.q;
+  switch (op.kind) {
+    using enum ElementwiseKind;
+    case kConstant: return each(n, to, [=](int64_t) { return p; });
+    case kAdd: return each(n, to, [=](int64_t i) { return a[i] + b[i]; });
+    case kSub: return each(n, to, [=](int64_t i) { return a[i] - b[i]; });
+    case kMul: return each(n, to, [=](int64_t i) { return a[i] * b[i]; });
+    case kDiv: return each(n, to, [=](int64_t i) { return a[i] / b[i]; });
+    case kMin: return each(n, to, [=](int64_t i) { return smaller(a[i], b[i]); });
+    case kMax: return each(n, to, [=](int64_t i) { return greater(a[i], b[i]); });
+    case kPow: return powers(a, b, to, n);
+    case kPRelu: return each(n, to, [=](int64_t i) { return below_zero(a[i], a[i] * b[i]); });
+    case kLess: return each(n, to, [=](int64_t i) { return a[i] < b[i] ? 1.0f : 0.0f; });
+    case kGreater: return each(n, to, [=](int64_t i) { return a[i] > b[i] ? 1.0f : 0.0f; });
+    case kEqual: return each(n, to, [=](int64_t i) { return a[i] == b[i] ? 1.0f : 0.0f; });
+    case kWhere: return each(n, to, [=](int64_t i) { return a[i] != 0.0f ? b[i] : c[i]; });
+    case kNeg: return each(n, to, [=](int64_t i) { return -a[i]; });
+    case kAbs: return each(n, to, [=](int64_t i) { return magnitude(a[i]); });
+    case kSqrt: return square_roots(a, to, n);
+    case kExp: return each(n, to, [=](int64_t i) { return whole_exponential(a[i]); });
+    case kLog: return each(n, to, [=](int64_t i) { return logarithm(a[i]); });
+    case kReciprocal: return each(n, to, [=](int64_t i) { return 1.0f / a[i]; });
+    case kFloor: return each(n, to, [=](int64_t i) { return floor_of(a[i]); });
+    case kCeil: return each(n, to, [=](int64_t i) { return ceil_of(a[i]); });
+    case kRound: return each(n, to, [=](int64_t i) { return integral(a[i], rounded(a[i])); });
+    case kSign: return each(n, to, [=](int64_t i) { return sign_of(a[i]); });
+    case kRelu: return each(n, to, [=](int64_t i) { return below_zero(a[i], 0.0f); });
+    case kClip: return each(n, to, [=](int64_t i) { return between(a[i], p, q); });
+    case kLeakyRelu: return each(n, to, [=](int64_t i) { return below_zero(a[i], p * a[i]); });
+    case kElu:
+      return each(n, to,
+                  [=](int64_t i) { return below_zero(a[i], p * (exponential(a[i]) - 1.0f)); });
+    case kCelu:
+      return each(n, to,
+                  [=](int64_t i) { return below_zero(a[i], p * (exponential(a[i] / p) - 1.0f)); });
+    case kSelu:
+      return each(n, to,
+                  [=](int64_t i) { return q * below_zero(a[i], p * (exponential(a[i]) - 1.0f)); });
+    case kHardSigmoid:
+      return each(n, to, [=](int64_t i) { return between(p * a[i] + q, 0.0f, 1.0f); });
+    case kHardSwish:
+      return each(n, to, [=](int64_t i) { return a[i] * between(a[i] / 6.0f + 0.5f, 0.0f, 1.0f); });
+    case kSigmoid: return each(n, to, [=](int64_t i) { return logistic(a[i]); });
+    case kSilu: return each(n, to, [=](int64_t i) { return a[i] * logistic(a[i]); });
+    case kTanh: return each(n, to, [=](int64_t i) { return hyperbolic_tangent(a[i]); });
+    case kGelu: return each(n, to, [=](int64_t i) { return gelu(a[i]); });
+    case kGeluTanh: return each(n, to, [=](int64_t i) { return gelu_by_tanh(a[i]); });
+    case kErf: return each(n, to, [=](int64_t i) { return error_function(a[i]); });
+    case kSoftplus: return each(n, to, [=](int64_t i) { return softplus(a[i]); });
+    case kMish: return each(n, to, [=](int64_t i) { return mish(a[i]); });
+    case kSoftsign: return each(n, to, [=](int64_t i) { return a[i] / (1.0f + magnitude(a[i])); });
+    case kSin: return sines(a, to, n);
+    case kCos: return cosines(a, to, n);
+  }
+}
+
+}  // namespace lathe

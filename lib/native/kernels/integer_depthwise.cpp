@@ -1,0 +1,42 @@
+#include "kernels/integer_depthwise.h"
+
+#include "kernels/integer_depthwise_lines.h"
+#include "kernels/integer_depthwise_variants.h"
+#include "kernels/integer_epilogue.h"
+
+namespace lathe {
+namespace {
+
+const DepthwiseVariant& depthwise_variant(KernelIsa isa) {
+  switch (isa) {
+    case KernelIsa::kAvx512Vnni: return depthwise_avx512();
+    case KernelIsa::kAvx2: return depthwise_avx2();
+    case KernelIsa::kScalar: break;
+  }
+  return depthwise_scalar();
+}
+
+}  // namespace
+
+PackedDepthwise pack_depthwise(KernelIsa isa, const int8_t* weights, int64_t channels,
+                               const DepthwiseWindow& window, const float* scale,
+                               const float* bias, uint8_t zero_point) {
+  PackedDepthwise packed;
+  packed.isa = isa;
+  packed.channels = channels;
+  packed.window = window;
+  packed.padding.assign(static_cast<size_t>(channels), zero_point);
+  const int64_t taps = window.kernel_height * window.kernel_width;
+  for (int64_t c = 0; c < channels && !packed.may_overflow; ++c)
+    packed.may_overflow = may_reach_overflow(weights + c * taps, taps, scale[c], bias[c]);
+  depthwise_variant(isa).pack(packed, weights, scale, bias);
+  return packed;
+}
+
+void run_depthwise(const DepthwiseRows& rows) {
+  std::vector<const uint8_t*> lines(
+      static_cast<size_t>(rows.depthwise->window.kernel_height * line_length(rows)));
+  depthwise_variant(rows.depthwise->isa).run(rows, lines.data());
+}
+
+}  // namespace lathe

@@ -1,0 +1,105 @@
+// Products of uint8 rows with int8 columns, summed exactly in int32, and what becomes of the sums:
+// convolutions, Gemm and MatMul with constant weights all end here.
+//
+// A convolution is a product whose rows are gathered: for each tap of the kernel one pointer to the
+// channels of a pixel. Padding is a pointer to a row of zero points, so that zero points cost
+// nothing but a bias. (The indirection of Dukhan, "The Indirect Convolution Algorithm",
+// arXiv 1907.02129.)
+//
+// The sums are integers, the conversion to the output uses one fused multiply-add an element in
+// every variant and activations the same operations in the same order, so all processors give the
+// same bytes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace lathe {
+
+/// Which instructions a variant uses.
+enum class KernelIsa : uint8_t {
+  kScalar,
+  kAvx2,        // vpmaddubsw where the weights cannot saturate it, vpmaddwd elsewhere
+  kAvx512Vnni,  // vpdpbusd on 512 bits
+};
+
+/// The best variant of this processor.
+KernelIsa best_kernel_isa();
+
+/// Elementwise function between the sum and its quantization, on real numbers.
+enum class ProductActivation : uint8_t { kNone, kSilu, kHardSwish, kSigmoid, kGelu, kTanh };
+
+/// int8 weights in the order that a variant reads, with the factors and terms of each column.
+struct PackedProduct {
+  KernelIsa isa = KernelIsa::kScalar;
+  int64_t taps = 1;     // pixels that make a row
+  int64_t depth = 0;    // channels of each, a multiple of 4; taps * depth is at most 65 793
+  int64_t columns = 0;  // output channels
+  /// Two neighbouring products never leave 16 bits: vpmaddubsw is exact.
+  bool narrow = false;
+  /// A result before clamping may exceed what converts to int32.
+  bool may_overflow = false;
+  std::vector<int8_t> weights;
+  std::vector<float> scale;  // by packed column
+  std::vector<float> bias;
+};
+
+/// What the sums become: y = sum * scale[c] + bias[c], and then
+///   float output: activation(y);
+///   uint8 output: q = clamp(round(y), low, high) where scale and bias lead into output units and
+///   the zero point is part of the bias; with an activation y is real and q = round(activation(y) *
+///   inverse_scale + zero_point).
+/// Then, where asked, q2 = clamp(round(q * own_factor + residual * residual_factor + offset),
+/// sum_low, sum_high) and table[q]. Rounding is half to even.
+struct ProductEpilogue {
+  bool float_output = false;
+  ProductActivation activation = ProductActivation::kNone;
+  float inverse_scale = 1;
+  float zero_point = 0;
+  uint8_t low = 0;
+  uint8_t high = 255;
+  bool has_residual = false;
+  float own_factor = 1;
+  float residual_factor = 1;
+  float offset = 0;
+  uint8_t sum_low = 0;
+  uint8_t sum_high = 255;
+  float float_low = -3.4028234663852886e38f;  // float output: bounds behind the activation
+  float float_high = 3.4028234663852886e38f;
+  const uint8_t* table = nullptr;  // 256 entries
+};
+
+/// `weights`: columns x taps x depth, `depth` a multiple of 4 (pad channels with zeros). `scale`
+/// and `bias`: one per column. `float_output` decides the order of the columns inside.
+PackedProduct pack_product(KernelIsa isa, const int8_t* weights, int64_t columns, int64_t taps,
+                           int64_t depth, const float* scale, const float* bias,
+                           bool float_output);
+
+/// Output channels that are computed together; work is divided in these.
+int64_t product_panels(const PackedProduct& product);
+/// First column of a panel.
+int64_t product_panel_begin(const PackedProduct& product, int64_t panel);
+/// Rows that panel `panel` computes at a time, at most kMaxProductRows.
+int64_t product_rows(const PackedProduct& product, int64_t panel);
+constexpr int64_t kMaxProductRows = 16;
+
+/// One tile: `rows` (at most product_rows) x one panel.
+struct ProductTile {
+  const PackedProduct* product = nullptr;
+  const ProductEpilogue* epilogue = nullptr;
+  int64_t panel = 0;
+  int64_t rows = 0;
+  /// pixels[tap * rows + row] points to `depth` readable bytes. Where the first row of a tap is
+  /// null, the tap is skipped: all rows of the tile have zeros there (padding with zero point 0).
+  const uint8_t* const* pixels = nullptr;
+  /// First column of the panel (product_panel_begin) at the first row; pitches from row to row are
+  /// in elements.
+  void* output = nullptr;
+  int64_t output_pitch = 0;
+  const uint8_t* residual = nullptr;  // the panel's first column too
+  int64_t residual_pitch = 0;
+};
+
+void run_product_tile(const ProductTile& tile);
+
+}  // namespace lathe

@@ -1,0 +1,63 @@
+// The product in plain C++: the fallback, and what the other variants are tested against.
+#include <cmath>
+
+#include "kernels/integer_epilogue.h"
+#include "kernels/integer_product_panels.h"
+#include "kernels/integer_product_variants.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kLanes = 8;
+constexpr int64_t kMostVectors = 2;
+
+void store(const ProductTile& tile, int64_t row, int64_t column, float y) {
+  const ProductEpilogue& epilogue = *tile.epilogue;
+  const int64_t place = row * tile.output_pitch + column;
+  if (epilogue.float_output) {
+    static_cast<float*>(tile.output)[place] = finished_float(y, epilogue);
+    return;
+  }
+  const uint8_t residual =
+      epilogue.has_residual ? tile.residual[row * tile.residual_pitch + column] : uint8_t{0};
+  static_cast<uint8_t*>(tile.output)[place] = finished_byte(y, residual, epilogue);
+}
+
+void run_tile(const ProductTile& tile) {
+  const PackedProduct& product = *tile.product;
+  const ProductPanel panel = panel_at(product.columns, kLanes, kMostVectors, tile.panel);
+  const int8_t* weights = product.weights.data() + panel.first * product.taps * product.depth;
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    for (int64_t v = 0; v < panel.vectors; ++v) {
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        const int64_t column =
+            panel_column(!tile.epilogue->float_output, panel.vectors, kLanes, v, lane);
+        if (panel.first + column >= product.columns) continue;
+        int32_t sum = 0;
+        const int8_t* w = weights + v * kLanes * 4 + lane * 4;
+        for (int64_t tap = 0; tap < product.taps; ++tap) {
+          if (tile.pixels[tap * tile.rows] == nullptr) {
+            w += product.depth * panel.vectors * kLanes;
+            continue;
+          }
+          const uint8_t* pixel = tile.pixels[tap * tile.rows + r];
+          for (int64_t k = 0; k < product.depth; k += 4, w += panel.vectors * kLanes * 4)
+            for (int i = 0; i < 4; ++i) sum += int32_t{pixel[k + i]} * w[i];
+        }
+        const auto place = static_cast<size_t>(panel.first + v * kLanes + lane);
+        store(tile, r, column,
+              std::fma(static_cast<float>(sum), product.scale[place], product.bias[place]));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const ProductVariant& product_scalar() {
+  static constexpr ProductVariant kVariant = {
+      kLanes, kMostVectors, [](int64_t) -> int64_t { return 4; }, run_tile};
+  return kVariant;
+}
+
+}  // namespace lathe

@@ -1,0 +1,22 @@
+// The variants of the integer product, one for each set of instructions.
+#pragma once
+
+#include <utility>
+
+#include "kernels/integer_product.h"
+
+namespace lathe {
+
+struct ProductVariant {
+  int64_t lanes = 1;         // columns of one vector
+  int64_t most_vectors = 1;  // of a panel
+  int64_t (*rows)(int64_t vectors) = nullptr;
+  void (*run)(const ProductTile& tile) = nullptr;
+};
+
+const ProductVariant& product_avx512();
+const ProductVariant& product_avx2();
+const ProductVariant& product_scalar();
+const ProductVariant& product_variant(KernelIsa isa);
+
+}  // namespace lathe

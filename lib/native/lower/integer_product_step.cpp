@@ -1,0 +1,231 @@
+#include "lower/integer_product_step.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ir/quantization.h"
+
+namespace lathe {
+namespace {
+
+int32_t quantized_bound(double bound, const QuantizedParams& params) {
+  return quantize(static_cast<float>(bound), static_cast<float>(params.scale),
+                  static_cast<int32_t>(params.zero_point), 0, 255);
+}
+
+std::optional<ProductActivation> function_of(const ActivationForm& form) {
+  switch (form.kind) {
+    case OpKind::kRelu:
+    case OpKind::kClip: return ProductActivation::kNone;
+    case OpKind::kSwish:
+      return form.alpha == 1 ? std::optional(ProductActivation::kSilu) : std::nullopt;
+    case OpKind::kHardSwish: return ProductActivation::kHardSwish;
+    case OpKind::kSigmoid: return ProductActivation::kSigmoid;
+    case OpKind::kTanh: return ProductActivation::kTanh;
+    case OpKind::kGelu:
+      return form.alpha == 0 ? std::optional(ProductActivation::kGelu) : std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+ActivationBounds bounds_of(const ActivationForm& form) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (form.kind == OpKind::kRelu) return {0, kInfinity};
+  if (form.kind == OpKind::kClip) return {form.alpha, form.beta};
+  return {-kInfinity, kInfinity};
+}
+
+float bounded(double bound) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(bound, -kMost, kMost));
+}
+
+}  // namespace
+
+void IntegerWeights::move_channels_last() {
+  if (taps == 1 || depth == 1) return;
+  std::vector<int8_t> moved(values.size());
+  for (int64_t c = 0; c < columns; ++c)
+    for (int64_t d = 0; d < depth; ++d)
+      for (int64_t t = 0; t < taps; ++t)
+        moved[static_cast<size_t>((c * taps + t) * depth + d)] =
+            values[static_cast<size_t>((c * depth + d) * taps + t)];
+  values = std::move(moved);
+}
+
+std::optional<IntegerWeights> integer_weights(const Graph& graph, const Node& node, size_t index,
+                                              int64_t axis, bool transpose) {
+  if (!weight_problem(graph, node, index, axis).empty()) return std::nullopt;
+  const Node& dq = graph.node(graph.value(node.input(index)).producer);
+  const Tensor& q = *graph.constant(dq.input(0));
+  const Tensor& scale = *graph.constant(dq.input(1));
+  const int shift = q.dtype() == DType::kUInt8 ? 128 : 0;
+  IntegerWeights weights;
+  const Shape& shape = q.shape();
+  if (transpose ? shape.size() != 2 : shape.size() < 2) return std::nullopt;
+  weights.columns = transpose ? shape[1] : shape[0];
+  weights.depth = transpose ? shape[0] : shape[1];
+  for (size_t i = 2; i < shape.size(); ++i) weights.taps *= shape[i];
+  const auto bytes = q.bytes();
+  weights.values.resize(bytes.size());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int code = shift ? std::to_integer<int>(bytes[i]) - shift
+                           : static_cast<int8_t>(std::to_integer<uint8_t>(bytes[i]));
+    size_t to = i;
+    if (transpose)
+      to = i % static_cast<size_t>(weights.columns) * static_cast<size_t>(weights.depth) +
+           i / static_cast<size_t>(weights.columns);
+    weights.values[to] = static_cast<int8_t>(code);
+  }
+  const auto scales = scale.values<float>();
+  weights.scales.assign(static_cast<size_t>(weights.columns), scales[0]);
+  if (scales.size() > 1) weights.scales.assign(scales.begin(), scales.end());
+  return weights;
+}
+
+std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id,
+                                              int64_t count) {
+  if (!id.valid()) return std::vector<float>(static_cast<size_t>(count), 0.0F);
+  const Tensor bias = lowering.constant_floats(id);
+  if (!bias.defined() || (bias.numel() != count && bias.numel() != 1)) return std::nullopt;
+  const auto values = bias.values<float>();
+  if (bias.numel() == count) {
+    // A vector along the columns, whatever ones stand before it.
+    if (bias.rank() > 0 && bias.shape().back() != count && count != 1) return std::nullopt;
+    return std::vector<float>(values.begin(), values.end());
+  }
+  return std::vector<float>(static_cast<size_t>(count), values[0]);
+}
+
+bool float_tail(const ActivationForm& form, FloatTail& tail) {
+  using Function = FloatTail::Function;
+  tail.alpha = bounded(form.alpha);
+  tail.beta = bounded(form.beta);
+  switch (form.kind) {
+    case OpKind::kRelu: tail.function = Function::kRelu; return true;
+    case OpKind::kClip: tail.function = Function::kClip; return true;
+    case OpKind::kLeakyRelu: tail.function = Function::kLeakyRelu; return true;
+    case OpKind::kElu: tail.function = Function::kElu; return true;
+    case OpKind::kSigmoid: tail.function = Function::kSigmoid; return true;
+    case OpKind::kTanh: tail.function = Function::kTanh; return true;
+    case OpKind::kHardSwish: tail.function = Function::kHardSwish; return true;
+    case OpKind::kSwish: tail.function = Function::kSilu; return true;
+    case OpKind::kGelu:
+      tail.function = form.alpha == 0 ? Function::kGelu : Function::kGeluTanh;
+      return true;
+    default: return false;
+  }
+}
+
+bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,
+                         bool depthwise, std::vector<NodeId> also) {
+  ProductTail tail = follow_product(lowering, value);
+  PlanEpilogue epilogue;
+  if (tail.activation) {
+    const auto function = function_of(*tail.activation);
+    if (function) {
+      epilogue.activation = *function;
+    } else {
+      // The activation is a step of its own.
+      tail = ProductTail{};
+      tail.output = value;
+    }
+  }
+  const auto shape = lowering.shape(tail.output);
+  if (!shape) return false;
+  PlanBuilder& build = lowering.build;
+  const PlanView input = build.view(product.input);
+  const IntegerWeights& weights = product.weights;
+  const bool is_real = epilogue.activation != ProductActivation::kNone || !tail.quantized;
+  const float unit = is_real ? 1.0F : static_cast<float>(tail.quantized->params.scale);
+  const double base = is_real ? 0 : static_cast<double>(tail.quantized->params.zero_point);
+  const int64_t row = weights.taps * weights.depth;
+  std::vector<float> scales(weights.scales.size());
+  std::vector<float> terms(scales.size());
+  for (size_t c = 0; c < scales.size(); ++c) {
+    const int8_t* w = weights.values.data() + static_cast<int64_t>(c) * row;
+    int64_t sum = 0;
+    for (int64_t k = 0; k < row; ++k) sum += w[k];
+    const double scale = double{input.scale} * weights.scales[c];
+    const double term = product.bias[c] - scale * input.zero_point * static_cast<double>(sum);
+    scales[c] = static_cast<float>(scale / unit);
+    terms[c] = static_cast<float>(term / unit + base);
+  }
+  const std::string& name = lowering.graph.node(id).name;
+  std::optional<QuantizedParams> params;
+  if (tail.quantized) {
+    params = tail.quantized->params;
+    if (is_real) {
+      epilogue.inverse_scale = static_cast<float>(1.0 / params->scale);
+      epilogue.zero_point = static_cast<float>(params->zero_point);
+    }
+    if (tail.activation) {
+      const ActivationBounds bounds = bounds_of(*tail.activation);
+      epilogue.low = static_cast<uint8_t>(quantized_bound(bounds.low, *params));
+      epilogue.high = static_cast<uint8_t>(quantized_bound(bounds.high, *params));
+    }
+  } else if (tail.activation) {
+    const ActivationBounds bounds = bounds_of(*tail.activation);
+    epilogue.float_low = bounded(bounds.low);
+    epilogue.float_high = bounded(bounds.high);
+  }
+  const bool images = product.axis == ChannelAxis::kSecond;
+  const std::vector<int64_t> order =
+      images ? channels_last_order(shape->size()) : plain_order(shape->size());
+  if (tail.residual.valid()) {
+    const QuantizedParams own = *params;
+    params = tail.sum_quantized->params;
+    ViewId residual = lowering.integers(tail.residual);
+    residual = images ? lowering.pixels_of(residual) : lowering.dense_of(residual);
+    epilogue.residual = residual;
+    const PlanView& other = build.view(residual);
+    const double own_factor = own.scale / params->scale;
+    const double other_factor = other.scale / params->scale;
+    epilogue.own_factor = static_cast<float>(own_factor);
+    epilogue.residual_factor = static_cast<float>(other_factor);
+    epilogue.offset = static_cast<float>(
+        static_cast<double>(params->zero_point) - own_factor * static_cast<double>(own.zero_point) -
+        other_factor * other.zero_point);
+    if (tail.sum_clamp) {
+      epilogue.sum_low = static_cast<uint8_t>(quantized_bound(tail.sum_clamp->low, *params));
+      epilogue.sum_high = static_cast<uint8_t>(quantized_bound(tail.sum_clamp->high, *params));
+    }
+  }
+  if (tail.table_root.valid()) {
+    epilogue.table = build.add_constant(
+        name + ".table", function_table(lowering, tail.table_root, tail.output));
+    params = lowering.roots.quantized(tail.output)->params;
+  }
+  const ViewId output = build.add_array(lowering.graph.value(tail.output).name,
+                                        params ? DType::kUInt8 : DType::kFloat32, *shape, order);
+  if (params) {
+    build.edit(output).scale = static_cast<float>(params->scale);
+    build.edit(output).zero_point = static_cast<int32_t>(params->zero_point);
+    lowering.set_integers(tail.output, output);
+  } else {
+    lowering.set_real(tail.output, output);
+  }
+  std::vector<std::byte> bytes(weights.values.size());
+  std::transform(weights.values.begin(), weights.values.end(), bytes.begin(),
+                 [](int8_t w) { return static_cast<std::byte>(w); });
+  const ViewId packed = build.add_constant(
+      name + ".weights", Tensor::from_bytes(DType::kInt8,
+                                            {weights.columns, weights.taps, weights.depth},
+                                            std::move(bytes)));
+  const ViewId scale = build.add_constant(name + ".scale", scales);
+  const ViewId bias = build.add_constant(name + ".bias", terms);
+  std::vector<NodeId> nodes{id};
+  nodes.insert(nodes.end(), also.begin(), also.end());
+  nodes.insert(nodes.end(), tail.nodes.begin(), tail.nodes.end());
+  const auto padding = static_cast<uint8_t>(input.zero_point);
+  if (depthwise)
+    lowering.add_step(nodes, DepthwiseStep{product.input, output, packed, scale, bias,
+                                           product.window, padding, epilogue});
+  else
+    lowering.add_step(nodes, ProductStep{product.input, output, packed, scale, bias, product.axis,
+                                         product.window, product.groups, padding, epilogue});
+  return true;
+}
+
+}  // namespace lathe

@@ -1,0 +1,48 @@
+// Products of quantized values with constant integer weights, as steps.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lower/lowering.h"
+
+namespace lathe {
+
+/// int8 with zero point 0: columns x taps x depth (as lists of ONNX's weights: columns x depth x
+/// taps until move_channels_last).
+struct IntegerWeights {
+  std::vector<int8_t> values;
+  std::vector<float> scales;  // one per column
+  int64_t columns = 0;
+  int64_t depth = 0;  // input channels of a group
+  int64_t taps = 1;
+
+  void move_channels_last();
+};
+
+/// The weights behind input `index` of `node`; `axis` is that of the columns. `transpose`: a matrix
+/// with the columns on axis 1. nullopt: not such weights.
+std::optional<IntegerWeights> integer_weights(const Graph& graph, const Node& node, size_t index,
+                                              int64_t axis, bool transpose);
+
+/// `count` floats of a constant bias; zeros when it is absent, nullopt when it is not constant or
+/// no vector.
+std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id, int64_t count);
+
+struct IntegerProduct {
+  ViewId input;
+  ChannelAxis axis = ChannelAxis::kSecond;
+  PlanWindow window;
+  int64_t groups = 1;
+  std::vector<float> bias;
+  IntegerWeights weights;
+};
+
+/// Adds the step with what follows `value`, the product's result in the graph.
+bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,
+                         bool depthwise, std::vector<NodeId> also = {});
+
+/// An activation as a float product's tail; false: it has no such form.
+bool float_tail(const ActivationForm& form, FloatTail& tail);
+
+}  // namespace lathe

@@ -1,0 +1,121 @@
+// Conv and ConvTranspose: integer products, depthwise products, and float convolutions.
+#include <algorithm>
+
+#include "ir/error.h"
+#include "lower/integer_product_step.h"
+#include "lower/lowering.h"
+
+namespace lathe {
+namespace {
+
+struct Geometry {
+  Window window;
+  int64_t groups = 1;
+  bool transposed = false;
+};
+
+std::optional<Geometry> geometry_of(const Lowering& lowering, const Node& node,
+                                    const Shape& weights) {
+  if (weights.size() < 3 || weights.size() > 5) return std::nullopt;
+  const auto window = static_window(lowering.graph, node, {weights.begin() + 2, weights.end()});
+  if (!window) return std::nullopt;
+  return Geometry{*window, node.attributes.int_or("group", 1),
+                  node.kind == OpKind::kConvTranspose};
+}
+
+PlanWindow plan_window(const Window& window) {
+  const size_t last = window.rank() - 1;
+  PlanWindow plan;
+  plan.kernel_width = window.kernel[last];
+  plan.stride_width = window.strides[last];
+  plan.dilation_width = window.dilations[last];
+  plan.pad_left = window.begin[last];
+  if (window.rank() == 1) return plan;
+  plan.kernel_height = window.kernel[0];
+  plan.stride_height = window.strides[0];
+  plan.dilation_height = window.dilations[0];
+  plan.pad_top = window.begin[0];
+  return plan;
+}
+
+bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  if (geometry.transposed || geometry.window.rank() > 2) return false;
+  const ViewId input = lowering.integers(node.input(0));
+  if (!input.valid()) return false;
+  auto weights = integer_weights(graph, node, 1, 0, false);
+  if (!weights) return false;
+  const std::optional<std::vector<float>> bias = bias_floats(lowering, node.input(2), weights->columns);
+  if (!bias) return false;
+  IntegerProduct product;
+  product.input = lowering.pixels_of(input);
+  product.axis = ChannelAxis::kSecond;
+  product.window = plan_window(geometry.window);
+  product.groups = geometry.groups;
+  product.bias = *bias;
+  const bool depthwise = weights->depth == 1 && weights->columns == geometry.groups;
+  weights->move_channels_last();
+  product.weights = std::move(*weights);
+  return add_integer_product(lowering, id, node.outputs[0], std::move(product), depthwise);
+}
+
+std::optional<Shape> output_pads(const Node& node) {
+  if (node.kind != OpKind::kConvTranspose) return Shape{};
+  const std::string auto_pad = node.attributes.string_or("auto_pad", "NOTSET");
+  if (auto_pad != "NOTSET" || node.attributes.has("output_shape")) return std::nullopt;
+  return node.attributes.ints_or("output_padding", {});
+}
+
+bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  const Tensor weights = lowering.constant_floats(node.input(1));
+  if (!weights.defined() || !output_pads(node)) return false;
+  Tensor bias;
+  if (node.input(2).valid()) {
+    bias = lowering.constant_floats(node.input(2));
+    if (!bias.defined()) return false;
+  }
+  ProductTail tail = follow_product(lowering, node.outputs[0]);
+  FloatConvStep step;
+  std::vector<NodeId> nodes{id};
+  ValueId result = node.outputs[0];
+  if (tail.activation && float_tail(*tail.activation, step.tail)) {
+    nodes.push_back(tail.nodes.front());
+    result = graph.node(tail.nodes.front()).outputs[0];
+  }
+  const auto shape = lowering.shape(result);
+  if (!shape) return false;
+  step.input = lowering.pixels_of(lowering.real(node.input(0)));
+  step.weights = lowering.build.add_constant(graph.value(node.input(1)).name, weights);
+  if (bias.defined()) step.bias = lowering.build.add_constant(graph.value(node.input(2)).name, bias);
+  step.strides = geometry.window.strides;
+  step.dilations = geometry.window.dilations;
+  step.pads_begin = geometry.window.begin;
+  step.pads_end = geometry.window.end;
+  step.groups = geometry.groups;
+  step.transposed = geometry.transposed;
+  const Shape extra = *output_pads(node);
+  for (size_t i = 0; i < extra.size(); ++i) step.pads_end[i] -= extra[i];
+  step.output = lowering.build.add_array(graph.value(result).name, DType::kFloat32, *shape,
+                                         channels_last_order(shape->size()));
+  lowering.set_real(result, step.output);
+  lowering.add_step(nodes, std::move(step));
+  return true;
+}
+
+}  // namespace
+
+bool lower_convolution(Lowering& lowering, NodeId id) {
+  const Node& node = lowering.graph.node(id);
+  const auto weights = lowering.shape(node.input(1));
+  if (!lowering.is_float(node.outputs[0]) || !weights || !lowering.shape(node.input(0)) ||
+      !lowering.shape(node.outputs[0]))
+    return false;
+  const auto geometry = geometry_of(lowering, node, *weights);
+  if (!geometry) return false;
+  return lower_integer(lowering, id, *geometry) || lower_float(lowering, id, *geometry);
+}
+
+}  // namespace lathe

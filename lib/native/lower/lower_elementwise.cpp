@@ -1,0 +1,272 @@
+// Elementwise ops of floats: chains and trees of them become one step.
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "lower/lowering.h"
+#include "ops/activation_fusion.h"
+
+namespace lathe {
+namespace {
+
+constexpr size_t kMostInputs = 6;
+constexpr size_t kMostOps = 24;
+
+std::optional<ElementwiseKind> unary_kind(OpKind kind) {
+  using Kind = ElementwiseKind;
+  switch (kind) {
+    case OpKind::kAbs: return Kind::kAbs;
+    case OpKind::kCeil: return Kind::kCeil;
+    case OpKind::kCos: return Kind::kCos;
+    case OpKind::kErf: return Kind::kErf;
+    case OpKind::kExp: return Kind::kExp;
+    case OpKind::kFloor: return Kind::kFloor;
+    case OpKind::kHardSwish: return Kind::kHardSwish;
+    case OpKind::kLog: return Kind::kLog;
+    case OpKind::kMish: return Kind::kMish;
+    case OpKind::kNeg: return Kind::kNeg;
+    case OpKind::kReciprocal: return Kind::kReciprocal;
+    case OpKind::kRelu: return Kind::kRelu;
+    case OpKind::kRound: return Kind::kRound;
+    case OpKind::kSigmoid: return Kind::kSigmoid;
+    case OpKind::kSign: return Kind::kSign;
+    case OpKind::kSin: return Kind::kSin;
+    case OpKind::kSoftplus: return Kind::kSoftplus;
+    case OpKind::kSoftsign: return Kind::kSoftsign;
+    case OpKind::kSqrt: return Kind::kSqrt;
+    case OpKind::kTanh: return Kind::kTanh;
+    default: return std::nullopt;
+  }
+}
+
+std::optional<ElementwiseKind> binary_kind(OpKind kind) {
+  using Kind = ElementwiseKind;
+  switch (kind) {
+    case OpKind::kAdd: return Kind::kAdd;
+    case OpKind::kDiv: return Kind::kDiv;
+    case OpKind::kMax: return Kind::kMax;
+    case OpKind::kMin: return Kind::kMin;
+    case OpKind::kMul: return Kind::kMul;
+    case OpKind::kPRelu: return Kind::kPRelu;
+    case OpKind::kPow: return Kind::kPow;
+    case OpKind::kSub: return Kind::kSub;
+    default: return std::nullopt;
+  }
+}
+
+float bounded(double bound) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(bound, -kMost, kMost));
+}
+
+/// An op with parameters, of one input.
+std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node) {
+  using Kind = ElementwiseKind;
+  const Attributes& attributes = node.attributes;
+  ElementwiseOp op;
+  switch (node.kind) {
+    case OpKind::kClip: {
+      const auto bounds = clamp_of(graph, node);
+      if (!bounds) return std::nullopt;
+      op = {Kind::kClip, 0, 0, 0, bounded(bounds->low), bounded(bounds->high)};
+      return op;
+    }
+    case OpKind::kLeakyRelu: op.kind = Kind::kLeakyRelu; op.p = attributes.float_or("alpha", 0.01F); return op;
+    case OpKind::kElu: op.kind = Kind::kElu; op.p = attributes.float_or("alpha", 1); return op;
+    case OpKind::kCelu: op.kind = Kind::kCelu; op.p = attributes.float_or("alpha", 1); return op;
+    case OpKind::kSelu:
+      op.kind = Kind::kSelu;
+      op.p = attributes.float_or("alpha", 1.67326319217681884765625F);
+      op.q = attributes.float_or("gamma", 1.05070102214813232421875F);
+      return op;
+    case OpKind::kHardSigmoid:
+      op.kind = Kind::kHardSigmoid;
+      op.p = attributes.float_or("alpha", 0.2F);
+      op.q = attributes.float_or("beta", 0.5F);
+      return op;
+    case OpKind::kGelu:
+      op.kind = attributes.string_or("approximate", "none") == "tanh" ? Kind::kGeluTanh : Kind::kGelu;
+      return op;
+    case OpKind::kSwish:
+      if (attributes.float_or("alpha", 1) != 1) return std::nullopt;
+      op.kind = Kind::kSilu;
+      return op;
+    default: return std::nullopt;
+  }
+}
+
+bool is_lowered(const Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  if (node.outputs.size() != 1 || !lowering.is_float(node.outputs[0]) ||
+      !lowering.shape(node.outputs[0]))
+    return false;
+  for (const ValueId input : node.inputs)
+    if (input.valid() && (!lowering.is_float(input) || !lowering.shape(input)))
+      return node.kind == OpKind::kClip && lowering.is_float(node.input(0)) &&
+             clamp_of(graph, node).has_value() && lowering.shape(node.input(0));
+  if (unary_kind(node.kind) || parametric_op(graph, node)) return true;
+  const bool variadic = node.kind == OpKind::kMax || node.kind == OpKind::kMin;
+  return (binary_kind(node.kind) && (node.inputs.size() == 2 || (variadic && !node.inputs.empty()))) ||
+         node.kind == OpKind::kSum;
+}
+
+/// A tree of ops while it is gathered. Registers of inputs come first, so ops count from their own
+/// zero until all inputs are known.
+struct Tree {
+  std::vector<ViewId> inputs;
+  std::vector<ElementwiseOp> ops;
+  std::vector<NodeId> nodes;
+  std::map<ValueId, int> registers;  // negative: op ~register; else input
+};
+
+class Gatherer {
+ public:
+  Gatherer(Lowering& lowering, const Shape& shape) : lowering_(lowering), shape_(shape) {}
+
+  int value(ValueId id) {
+    if (const auto found = tree.registers.find(id); found != tree.registers.end())
+      return found->second;
+    int place = 0;
+    if (lowering_.is_deferred(id) && lowering_.shape(id) == shape_ &&
+        tree.ops.size() < kMostOps && !lowering_.has_real(id)) {
+      place = node(lowering_.graph.value(id).producer);
+    } else {
+      if (lowering_.is_deferred(id) && !lowering_.has_real(id))
+        lower_tree(lowering_, lowering_.graph.value(id).producer);
+      // Read as integers only where nobody has made floats of them.
+      const ViewId integers = lowering_.has_real(id) ? ViewId{} : lowering_.integers(id);
+      const ViewId view = integers.valid() ? integers : lowering_.real(id);
+      tree.inputs.push_back(view);
+      place = static_cast<int>(tree.inputs.size() - 1);
+    }
+    tree.registers[id] = place;
+    return place;
+  }
+
+  int node(NodeId id) {
+    const Node& node = lowering_.graph.node(id);
+    tree.nodes.push_back(id);
+    if (const auto kind = unary_kind(node.kind)) return add({*kind}, {value(node.inputs[0])});
+    if (const auto op = parametric_op(lowering_.graph, node)) return add(*op, {value(node.inputs[0])});
+    const ElementwiseKind kind =
+        node.kind == OpKind::kSum ? ElementwiseKind::kAdd : *binary_kind(node.kind);
+    int result = value(node.inputs[0]);
+    for (size_t i = 1; i < node.inputs.size(); ++i)
+      result = add({kind}, {result, value(node.inputs[i])});
+    return result;
+  }
+
+  static void lower_tree(Lowering& lowering, NodeId id);
+
+  Tree tree;
+
+ private:
+  int add(ElementwiseOp op, std::vector<int> operands) {
+    // ~register marks results of ops until finish().
+    op.a = static_cast<int16_t>(operands[0]);
+    op.b = static_cast<int16_t>(operands.size() > 1 ? operands[1] : operands[0]);
+    op.c = op.a;
+    tree.ops.push_back(op);
+    return ~static_cast<int>(tree.ops.size() - 1);
+  }
+
+  Lowering& lowering_;
+  Shape shape_;
+};
+
+void finish_registers(Tree& tree) {
+  const auto inputs = static_cast<int>(tree.inputs.size());
+  const auto settle = [&](int16_t& place) {
+    if (place < 0) place = static_cast<int16_t>(inputs + ~place);
+  };
+  for (ElementwiseOp& op : tree.ops) {
+    settle(op.a);
+    settle(op.b);
+    settle(op.c);
+  }
+}
+
+void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  ValueId value = graph.node(id).outputs[0];
+  const Shape shape = *lowering.shape(value);
+  Gatherer gatherer(lowering, shape);
+  gatherer.node(id);
+  Tree& tree = gatherer.tree;
+  PlanBuilder& build = lowering.build;
+  finish_registers(tree);
+  std::vector<int64_t> order = plain_order(shape.size());
+  for (ViewId& input : tree.inputs) {
+    // As the first input of the output's shape lies in memory.
+    if (build.view(input).shape == shape && &input == &tree.inputs.front())
+      order = memory_order(build.view(input));
+  }
+  for (ViewId& input : tree.inputs)
+    if (build.view(input).shape == shape && build.block_of(input).place == BlockPlace::kArena) {
+      order = memory_order(build.view(input));
+      break;
+    }
+  for (ViewId& input : tree.inputs)
+    if (build.view(input).shape != shape) input = build.expanded(input, shape);
+  std::optional<QuantizedParams> params;
+  std::vector<NodeId> nodes = tree.nodes;
+  if (const auto user = graph.single_user(value);
+      user && graph.node(*user).kind == OpKind::kQuantizeLinear) {
+    const ValueId quantized = graph.node(*user).outputs[0];
+    if (lowering.roots.quantized(quantized) && lowering.roots.root(quantized) == quantized) {
+      params = lowering.roots.quantized(quantized)->params;
+      nodes.push_back(*user);
+      value = quantized;
+    }
+  }
+  ElementwiseProgramStep step;
+  step.inputs = tree.inputs;
+  step.program = tree.ops;
+  step.output = build.add_array(graph.value(value).name,
+                                params ? DType::kUInt8 : DType::kFloat32, shape, order);
+  if (params) {
+    build.edit(step.output).scale = static_cast<float>(params->scale);
+    build.edit(step.output).zero_point = static_cast<int32_t>(params->zero_point);
+    lowering.set_integers(value, step.output);
+  } else {
+    lowering.set_real(value, step.output);
+  }
+  lowering.add_step(nodes, std::move(step));
+}
+
+/// Inputs of the tree that would be gathered below `id`, if it were deferred.
+size_t tree_inputs(const Lowering& lowering, NodeId id) {
+  size_t count = 0;
+  for (const ValueId input : lowering.graph.node(id).inputs) {
+    if (!input.valid()) continue;
+    count += lowering.is_deferred(input)
+                 ? tree_inputs(lowering, lowering.graph.value(input).producer)
+                 : 1;
+  }
+  return count;
+}
+
+/// The only reader is another op of the same elements.
+bool can_wait(const Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const ValueId output = graph.node(id).outputs[0];
+  const auto user = graph.single_user(output);
+  return user && !lowering.roots.is_function(*user) && is_lowered(lowering, *user) &&
+         lowering.shape(graph.node(*user).outputs[0]) == lowering.shape(output) &&
+         tree_inputs(lowering, id) < kMostInputs;
+}
+
+}  // namespace
+
+bool lower_elementwise(Lowering& lowering, NodeId id) {
+  if (!is_lowered(lowering, id)) return false;
+  if (lowering.shape(lowering.graph.node(id).outputs[0])->size() > 8) return false;
+  if (can_wait(lowering, id))
+    lowering.defer(id);
+  else
+    Gatherer::lower_tree(lowering, id);
+  return true;
+}
+
+}  // namespace lathe

@@ -1,0 +1,166 @@
+#include "lower/lower_graph.h"
+
+#include <algorithm>
+
+#include "ir/error.h"
+#include "lower/improve_plan.h"
+#include "lower/lowering.h"
+
+namespace lathe {
+namespace {
+
+using LowerNode = bool (*)(Lowering&, NodeId);
+
+LowerNode lowering_of(OpKind kind) {
+  switch (kind) {
+    case OpKind::kConv:
+    case OpKind::kConvTranspose: return lower_convolution;
+    case OpKind::kGemm:
+    case OpKind::kMatMul: return lower_matrix_product;
+    case OpKind::kQuantizeLinear:
+    case OpKind::kDequantizeLinear: return lower_quantize;
+    case OpKind::kIdentity:
+    case OpKind::kFlatten:
+    case OpKind::kReshape:
+    case OpKind::kSqueeze:
+    case OpKind::kUnsqueeze:
+    case OpKind::kTranspose:
+    case OpKind::kSlice:
+    case OpKind::kSplit:
+    case OpKind::kExpand:
+    case OpKind::kGather:
+    case OpKind::kDepthToSpace:
+    case OpKind::kSpaceToDepth: return lower_movement;
+    case OpKind::kConcat: return lower_concat;
+    case OpKind::kPad: return lower_pad;
+    case OpKind::kMaxPool:
+    case OpKind::kAveragePool:
+    case OpKind::kGlobalAveragePool:
+    case OpKind::kGlobalMaxPool: return lower_pool;
+    case OpKind::kSoftmax:
+    case OpKind::kLogSoftmax: return lower_softmax;
+    case OpKind::kLayerNormalization:
+    case OpKind::kInstanceNormalization: return lower_layer_norm;
+    case OpKind::kReduceSum:
+    case OpKind::kReduceMean:
+    case OpKind::kReduceMax:
+    case OpKind::kReduceMin:
+    case OpKind::kReduceProd:
+    case OpKind::kReduceSumSquare: return lower_reduce;
+    case OpKind::kResize: return lower_resize;
+    default: return lower_elementwise;
+  }
+}
+
+/// Reads a value whose size is unknown: only the interpreter can.
+bool reads_slot(const Lowering& lowering, const Node& node) {
+  return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+    return id.valid() && !lowering.graph.constant(id) && !lowering.shape(id);
+  });
+}
+
+void lower_inputs(Lowering& lowering) {
+  const Graph& graph = lowering.graph;
+  for (size_t i = 0; i < graph.inputs().size(); ++i) {
+    const ValueId id = graph.inputs()[i];
+    const auto shape = lowering.shape(id);
+    if (!shape) {
+      lowering.build.plan().slots.push_back({graph.value(id).name});
+      const auto slot = static_cast<int32_t>(lowering.build.plan().slots.size() - 1);
+      lowering.set_slot(id, slot);
+      lowering.build.plan().inputs.push_back({{}, slot});
+      continue;
+    }
+    const ViewId view =
+        lowering.build.add_external(graph.value(id).name, BlockPlace::kInput,
+                                    static_cast<int64_t>(i), graph.value(id).type.dtype, *shape);
+    lowering.set_real(id, view);
+    lowering.build.plan().inputs.push_back({view, -1});
+  }
+}
+
+/// The value where the caller wants it: where it is made, if nothing speaks against it.
+ViewId output_view(Lowering& lowering, ValueId id, int64_t index) {
+  PlanBuilder& build = lowering.build;
+  const ViewId made = lowering.dense(id);
+  const PlanView& view = build.view(made);
+  PlanBlock& block = build.plan().blocks[static_cast<size_t>(view.block)];
+  const int64_t bytes = element_count(view.shape) * (dtype_bits(view.dtype) / 8);
+  // Products read their input some bytes beyond its end.
+  if (block.place == BlockPlace::kArena && view.offset == 0 && block.bytes == bytes) {
+    block.place = BlockPlace::kOutput;
+    block.offset = index;
+    return made;
+  }
+  const ViewId output =
+      build.add_external(view.name, BlockPlace::kOutput, index, view.dtype, view.shape);
+  build.add_step({}, -1, CopyStep{made, output});
+  return output;
+}
+
+void lower_outputs(Lowering& lowering) {
+  const Graph& graph = lowering.graph;
+  for (size_t i = 0; i < graph.outputs().size(); ++i) {
+    const ValueId id = graph.outputs()[i];
+    if (lowering.slot(id) >= 0)
+      lowering.build.plan().outputs.push_back({{}, lowering.slot(id)});
+    else
+      lowering.build.plan().outputs.push_back(
+          {output_view(lowering, id, static_cast<int64_t>(i)), -1});
+  }
+}
+
+}  // namespace
+
+bool lower_quantize(Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  if (node.kind == OpKind::kDequantizeLinear) {
+    // Nothing runs: readers take the integers, or ask for floats. Constants become floats too.
+    return is_constant_floats(graph, node.outputs[0]) ||
+           (lowering.is_float(node.outputs[0]) && lowering.integers(node.outputs[0]).valid());
+  }
+  const ValueId output = node.outputs[0];
+  const auto& quantized = lowering.roots.quantized(output);
+  if (!quantized || !lowering.shape(output)) return false;
+  PlanBuilder& build = lowering.build;
+  // What only moved elements has integers already.
+  if (const ViewId integers = lowering.integers(node.input(0)); integers.valid()) {
+    lowering.set_integers(output, lowering.requantized(integers, quantized->params));
+    return true;
+  }
+  const ViewId from = lowering.real(node.input(0));
+  const PlanView source = build.view(from);
+  // The order of an image's dimensions is that of products; other arrays keep theirs.
+  const ViewId to = build.add_array(
+      graph.value(output).name, DType::kUInt8, source.shape,
+      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
+  build.edit(to).scale = static_cast<float>(quantized->params.scale);
+  build.edit(to).zero_point = static_cast<int32_t>(quantized->params.zero_point);
+  lowering.set_integers(output, to);
+  lowering.add_step({id}, ConvertStep{from, to});
+  return true;
+}
+
+LoweredGraph lower_graph(const Graph& graph) {
+  Lowering lowering(graph);
+  lower_inputs(lowering);
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (lowering.is_finished(id) || lowering.roots.is_function(id)) continue;
+    if (reads_slot(lowering, node) || !node.subgraphs.empty() || !lowering_of(node.kind)(lowering, id))
+      lowering.add_to_island(id);
+  }
+  lowering.close_island();
+  lower_outputs(lowering);
+  NativePlan& plan = lowering.build.plan();
+  erase_unread_steps(plan);
+  fold_tables(plan);
+  fold_sums(plan);
+  // After the tables are gone that stood between a product and the array it is a part of.
+  write_in_place(plan);
+  place_blocks(plan);
+  return {std::move(lowering.build.plan()), std::move(lowering.islands)};
+}
+
+}  // namespace lathe

@@ -1,0 +1,28 @@
+// Graph -> native plan. The graph's shapes are known (inputs fixed, infer_shapes has run) and it
+// has been optimized as for any other target: what it computes is what the plan computes.
+//
+// Quantization: a value between QuantizeLinear and DequantizeLinear is a uint8 array (int8 is
+// shifted by 128). Steps read and write such arrays directly; elementwise functions of one
+// quantized value become a table of 256; an array is dequantized only for a reader that computes
+// in float. Images lie with their channels side by side (NHWC).
+#pragma once
+
+#include <vector>
+
+#include "ir/graph.h"
+#include "plan/plan.h"
+
+namespace lathe {
+
+struct LoweredGraph {
+  NativePlan plan;
+  /// What IslandStep::island counts: nodes without a native kernel, as graphs of their own. Inputs
+  /// and outputs in the step's order.
+  std::vector<Graph> islands;
+};
+
+/// Throws Error: exit 3 for a graph that cannot be valid, exit 8 for more memory than can be
+/// planned.
+LoweredGraph lower_graph(const Graph& graph);
+
+}  // namespace lathe

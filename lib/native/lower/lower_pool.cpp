@@ -1,0 +1,103 @@
+// MaxPool, AveragePool and the global pools.
+#include <algorithm>
+
+#include "lower/lowering.h"
+
+namespace lathe {
+namespace {
+
+/// Where a quantized average goes.
+struct Target {
+  ValueId value;
+  std::optional<QuantizedParams> params;
+  std::vector<NodeId> nodes;
+};
+
+Target target_of(const Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  Target target{graph.node(id).outputs[0], std::nullopt, {id}};
+  const auto user = graph.single_user(target.value);
+  if (!user || graph.node(*user).kind != OpKind::kQuantizeLinear) return target;
+  const ValueId quantized = graph.node(*user).outputs[0];
+  if (!lowering.roots.quantized(quantized) || lowering.roots.root(quantized) != quantized)
+    return target;
+  return {quantized, lowering.roots.quantized(quantized)->params, {id, *user}};
+}
+
+void add_pool(Lowering& lowering, const Target& target, ViewId input, const Shape& shape,
+              PoolStep step) {
+  PlanBuilder& build = lowering.build;
+  const PlanView from = build.view(input);
+  step.input = input;
+  step.output = build.add_array(lowering.graph.value(target.value).name, from.dtype, shape,
+                                channels_last_order(shape.size()));
+  if (from.dtype == DType::kUInt8) {
+    build.edit(step.output).scale =
+        target.params ? static_cast<float>(target.params->scale) : from.scale;
+    build.edit(step.output).zero_point =
+        target.params ? static_cast<int32_t>(target.params->zero_point) : from.zero_point;
+    lowering.set_integers(target.value, step.output);
+  } else {
+    lowering.set_real(target.value, step.output);
+  }
+  lowering.add_step(target.nodes, std::move(step));
+}
+
+}  // namespace
+
+bool lower_pool(Lowering& lowering, NodeId id) {
+  const Node& node = lowering.graph.node(id);
+  const ValueId value = node.outputs[0];
+  const auto from = lowering.shape(node.input(0));
+  const auto shape = lowering.shape(value);
+  if (!from || !shape || from->size() < 3 || from->size() > 4 || !lowering.is_float(value) ||
+      node.output(1).valid() || element_count(*from) == 0)
+    return false;
+  PoolStep step;
+  const bool global =
+      node.kind == OpKind::kGlobalAveragePool || node.kind == OpKind::kGlobalMaxPool;
+  step.average = node.kind == OpKind::kGlobalAveragePool || node.kind == OpKind::kAveragePool;
+  const size_t rank = from->size() - 2;
+  if (global) {
+    step.window.kernel_height = rank == 2 ? (*from)[2] : 1;
+    step.window.kernel_width = from->back();
+    if (step.window.kernel_height * step.window.kernel_width > 65536) return false;
+  } else {
+    const std::vector<int64_t> kernel = node.attributes.ints_or("kernel_shape", {});
+    if (kernel.size() != rank) return false;
+    const auto window = static_window(lowering.graph, node, kernel);
+    if (!window) return false;
+    int64_t taps = 1;
+    for (const int64_t size : kernel) taps *= size;
+    if (taps > 65536) return false;
+    const size_t last = rank - 1;
+    step.window.kernel_width = kernel[last];
+    step.window.stride_width = window->strides[last];
+    step.window.dilation_width = window->dilations[last];
+    step.window.pad_left = window->begin[last];
+    step.pad_right = window->end[last];
+    if (rank == 2) {
+      step.window.kernel_height = kernel[0];
+      step.window.stride_height = window->strides[0];
+      step.window.dilation_height = window->dilations[0];
+      step.window.pad_top = window->begin[0];
+      step.pad_bottom = window->end[0];
+    }
+    step.include_padding = node.attributes.int_or("count_include_pad", 0) != 0;
+  }
+  const ViewId integers = lowering.has_real(node.input(0)) ? ViewId{} : lowering.integers(node.input(0));
+  Target target{value, std::nullopt, {id}};
+  if (integers.valid() && step.average) {
+    target = target_of(lowering, id);
+    // Not quantized again: the average of integers is a real number.
+    if (!target.params) {
+      add_pool(lowering, target, lowering.pixels_of(lowering.real(node.input(0))), *shape, step);
+      return true;
+    }
+  }
+  const ViewId input = integers.valid() ? integers : lowering.real(node.input(0));
+  add_pool(lowering, target, lowering.pixels_of(input), *shape, step);
+  return true;
+}
+
+}  // namespace lathe

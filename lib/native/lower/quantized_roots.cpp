@@ -1,0 +1,148 @@
+#include "lower/quantized_roots.h"
+
+#include <algorithm>
+#include <set>
+
+namespace lathe {
+namespace {
+
+size_t index(ValueId id) { return static_cast<size_t>(id.index); }
+
+const std::optional<Dims>& dims(const Graph& graph, ValueId id) { return graph.value(id).type.dims; }
+
+bool is_scalar_constant(const Graph& graph, ValueId id) {
+  const Tensor* constant = graph.constant(id);
+  const NodeId producer = graph.value(id).producer;
+  if (constant == nullptr && producer.valid() &&
+      graph.node(producer).kind == OpKind::kDequantizeLinear)
+    constant = graph.constant(graph.node(producer).input(0));
+  return constant != nullptr && constant->numel() == 1;
+}
+
+}  // namespace
+
+bool maps_elements(OpKind kind) {
+  switch (kind) {
+    case OpKind::kAbs:
+    case OpKind::kAdd:
+    case OpKind::kCeil:
+    case OpKind::kCelu:
+    case OpKind::kClip:
+    case OpKind::kCos:
+    case OpKind::kDiv:
+    case OpKind::kElu:
+    case OpKind::kErf:
+    case OpKind::kExp:
+    case OpKind::kFloor:
+    case OpKind::kGelu:
+    case OpKind::kHardSigmoid:
+    case OpKind::kHardSwish:
+    case OpKind::kIdentity:
+    case OpKind::kLeakyRelu:
+    case OpKind::kLog:
+    case OpKind::kMax:
+    case OpKind::kMin:
+    case OpKind::kMish:
+    case OpKind::kMul:
+    case OpKind::kNeg:
+    case OpKind::kPow:
+    case OpKind::kReciprocal:
+    case OpKind::kRelu:
+    case OpKind::kRound:
+    case OpKind::kSelu:
+    case OpKind::kSigmoid:
+    case OpKind::kSign:
+    case OpKind::kSin:
+    case OpKind::kSoftplus:
+    case OpKind::kSoftsign:
+    case OpKind::kSqrt:
+    case OpKind::kSub:
+    case OpKind::kSwish:
+    case OpKind::kTanh:
+    case OpKind::kThresholdedRelu: return true;
+    default: return false;
+  }
+}
+
+QuantizedRoots::QuantizedRoots(const Graph& graph) {
+  const std::vector<NodeId> order = graph.order();
+  int32_t values = 0;
+  int32_t nodes = 0;
+  for (const ValueId id : graph.value_ids()) values = std::max(values, id.index + 1);
+  for (const NodeId id : order) nodes = std::max(nodes, id.index + 1);
+  quantized_.resize(static_cast<size_t>(values));
+  roots_.resize(static_cast<size_t>(values));
+  demanded_.resize(static_cast<size_t>(values));
+  functions_.assign(static_cast<size_t>(nodes), false);
+
+  // The one root of all inputs that are no scalars; invalid when there is none or the shapes differ.
+  const auto common_root = [&](const Node& node) {
+    ValueId common;
+    for (const ValueId input : node.inputs) {
+      if (!input.valid() || is_scalar_constant(graph, input)) continue;
+      const ValueId root = roots_[index(input)];
+      if (!root.valid() || (common.valid() && root != common)) return ValueId{};
+      if (!dims(graph, input) || dims(graph, input) != dims(graph, node.outputs[0]))
+        return ValueId{};
+      common = root;
+    }
+    return common;
+  };
+  for (const NodeId id : order) {
+    const Node& node = graph.node(id);
+    if (node.outputs.size() != 1 || !node.output(0).valid() || !node.subgraphs.empty()) continue;
+    const ValueId output = node.outputs[0];
+    if (node.kind == OpKind::kQuantizeLinear) {
+      const DType type = graph.value(output).type.dtype;
+      const DType from = graph.value(node.input(0)).type.dtype;
+      const auto params = border_params(graph, node, type);
+      if (!params || graph.constant(node.input(0)) ||
+          (from != DType::kFloat32 && from != DType::kUndefined))
+        continue;
+      quantized_[index(output)] = QuantizedValue{*params, type};
+      const ValueId root = roots_[index(node.input(0))];
+      roots_[index(output)] = root.valid() ? root : output;
+      functions_[static_cast<size_t>(id.index)] = root.valid();
+    } else if (node.kind == OpKind::kDequantizeLinear) {
+      const ValueId q = node.input(0);
+      if (!roots_[index(q)].valid() || !border_params(graph, node, graph.value(q).type.dtype))
+        continue;
+      roots_[index(output)] = roots_[index(q)];
+      functions_[static_cast<size_t>(id.index)] = true;
+    } else if (maps_elements(node.kind)) {
+      const DType type = graph.value(output).type.dtype;
+      const ValueId root = common_root(node);
+      if (!root.valid() || (type != DType::kFloat32 && type != DType::kUndefined)) continue;
+      roots_[index(output)] = root;
+      functions_[static_cast<size_t>(id.index)] = true;
+    }
+  }
+  for (const ValueId id : graph.value_ids()) {
+    const ValueId root = roots_[index(id)];
+    if (!root.valid()) continue;
+    const std::vector<NodeId>& users = graph.value(id).users;
+    const bool wanted = graph.is_output(id) || std::any_of(users.begin(), users.end(), [&](NodeId u) {
+                          return !functions_[static_cast<size_t>(u.index)];
+                        });
+    if (wanted) demanded_[index(root)].push_back(id);
+  }
+}
+
+std::vector<NodeId> QuantizedRoots::path(const Graph& graph, ValueId root, ValueId id) const {
+  std::set<NodeId> seen;
+  std::vector<ValueId> open{id};
+  while (!open.empty()) {
+    const ValueId value = open.back();
+    open.pop_back();
+    const NodeId producer = graph.value(value).producer;
+    if (value == root || !producer.valid() || !seen.insert(producer).second) continue;
+    for (const ValueId input : graph.node(producer).inputs)
+      if (input.valid() && !graph.constant(input)) open.push_back(input);
+  }
+  std::vector<NodeId> ordered;
+  for (const NodeId node : graph.order())
+    if (seen.contains(node)) ordered.push_back(node);
+  return ordered;
+}
+
+}  // namespace lathe

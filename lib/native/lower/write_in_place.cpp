@@ -1,0 +1,112 @@
+#include <algorithm>
+
+#include "lower/improve_plan.h"
+#include "lower/step_users.h"
+
+namespace lathe {
+namespace {
+
+const PlanView& view_of(const NativePlan& plan, ViewId id) {
+  return plan.views[static_cast<size_t>(id.index)];
+}
+
+/// Takes images whose pixels have a pitch.
+bool takes_pitch(const StepKind& kind) {
+  if (const auto* product = std::get_if<ProductStep>(&kind))
+    return product->axis == ChannelAxis::kSecond;
+  return std::holds_alternative<DepthwiseStep>(kind) || std::holds_alternative<FloatConvStep>(kind) ||
+         std::holds_alternative<ElementwiseProgramStep>(kind) ||
+         std::holds_alternative<PoolStep>(kind) || std::holds_alternative<ResizeStep>(kind) ||
+         std::holds_alternative<CopyStep>(kind) || std::holds_alternative<ConvertStep>(kind) ||
+         std::holds_alternative<LookupStep>(kind);
+}
+
+/// A view of an array of pixels of `channels` becomes the same view of pixels with pitch `pitch`
+/// that begin at `start`. False: the view does not respect pixels.
+bool move_view(PlanView& view, int64_t channels, int64_t pitch, int64_t start) {
+  int64_t inside = view.offset % channels;
+  for (size_t i = 0; i < view.shape.size(); ++i) {
+    if (view.shape[i] <= 1) continue;
+    if (view.strides[i] % channels == 0 && view.strides[i] != 0) continue;
+    if (view.strides[i] < 0) return false;
+    inside += (view.shape[i] - 1) * view.strides[i];
+  }
+  if (inside >= channels) return false;
+  for (size_t i = 0; i < view.shape.size(); ++i)
+    if (view.strides[i] % channels == 0) view.strides[i] = view.strides[i] / channels * pitch;
+  view.offset = start + view.offset / channels * pitch + view.offset % channels;
+  return true;
+}
+
+/// `part` is a range of channels of all pixels of its block; `whole` is all of its own block.
+bool is_channel_range(const PlanView& whole, const PlanView& part) {
+  if (whole.shape.size() < 3 || whole.shape.size() > 4 || whole.shape[1] < 2) return false;
+  const int64_t channels = whole.shape[1];
+  if (whole.offset != 0 || whole.strides[1] != 1 || part.strides[1] != 1 ||
+      whole.dtype != part.dtype)
+    return false;
+  int64_t expected = channels;
+  int64_t pitch = 0;
+  for (size_t i = whole.shape.size(); i-- > 0;) {
+    if (i == 1 || whole.shape[i] == 1) continue;
+    if (pitch == 0) pitch = part.strides[i];
+    if (whole.strides[i] != expected || part.strides[i] != expected / channels * pitch) return false;
+    expected *= whole.shape[i];
+  }
+  return pitch >= channels;
+}
+
+/// Nothing else is in the block, but for the bytes that products may read behind an array.
+bool is_whole_block(const NativePlan& plan, const PlanView& view) {
+  const int64_t bytes = element_count(view.shape) * (dtype_bits(view.dtype) / 8);
+  const int64_t rest = plan.blocks[static_cast<size_t>(view.block)].bytes - bytes;
+  return rest >= 0 && rest < kBlockAlignment;
+}
+
+}  // namespace
+
+int write_in_place(NativePlan& plan) {
+  int changes = 0;
+  std::vector<bool> erased(plan.steps.size(), false);
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const auto* copy = std::get_if<CopyStep>(&plan.steps[i].kind);
+    if (copy == nullptr || erased[i]) continue;
+    const PlanView from = view_of(plan, copy->input);
+    const PlanView to = view_of(plan, copy->output);
+    const auto block = static_cast<size_t>(from.block);
+    if (plan.blocks[block].place != BlockPlace::kArena || from.block == to.block ||
+        plan.blocks[static_cast<size_t>(to.block)].place != BlockPlace::kArena ||
+        from.shape != to.shape || !is_channel_range(from, to) || !is_whole_block(plan, from))
+      continue;
+    const std::vector<BlockUse> uses = block_uses(plan);
+    const BlockUse& use = uses[block];
+    if (use.writers.size() != 1 || use.writers.front() >= i) continue;
+    const auto fits = [&](size_t step) { return erased[step] || takes_pitch(plan.steps[step].kind); };
+    if (!std::all_of(use.readers.begin(), use.readers.end(), fits) || !fits(use.writers.front()))
+      continue;
+    // The whole must not be filled after the part was written.
+    const std::vector<size_t>& others = uses[static_cast<size_t>(to.block)].writers;
+    const bool filled = std::any_of(others.begin(), others.end(), [&](size_t step) {
+      return std::holds_alternative<FillStep>(plan.steps[step].kind);
+    });
+    if (filled) continue;
+    int64_t pitch = 0;
+    for (size_t d = from.shape.size(); d-- > 0 && pitch == 0;)
+      if (d != 1 && from.shape[d] > 1) pitch = to.strides[d] / (from.strides[d] / from.shape[1]);
+    std::vector<PlanView> moved = plan.views;
+    bool possible = pitch > 0;
+    for (PlanView& view : moved)
+      if (possible && static_cast<size_t>(view.block) == block) {
+        possible = move_view(view, from.shape[1], pitch, to.offset);
+        view.block = to.block;
+      }
+    if (!possible) continue;
+    plan.views = std::move(moved);
+    erased[i] = true;
+    ++changes;
+  }
+  erase_steps(plan, erased);
+  return changes;
+}
+
+}  // namespace lathe

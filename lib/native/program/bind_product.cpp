@@ -1,0 +1,206 @@
+// Integer products: rows of pixels are gathered, and tiles of the output divided among threads.
+#include <algorithm>
+#include <cstring>
+
+#include "program/bound_step.h"
+#include "program/parallel_for.h"
+#include "program/pixel_grid.h"
+
+namespace lathe {
+namespace {
+
+/// A multiple of the rows of all tiles.
+constexpr int64_t kRowsOfBlock = 48;
+
+class BoundProduct : public BoundStep {
+ public:
+  BoundProduct(const ProductStep& step, const BindContext& context)
+      : threads_(context.threads),
+        window_(step.window),
+        from_(pixel_grid(context.view(step.input), step.axis)),
+        to_(pixel_grid(context.view(step.output), step.axis)),
+        input_(context.address(step.input)),
+        output_(context.address(step.output)),
+        residual_(context.address(step.epilogue.residual)),
+        epilogue_(product_epilogue(step.epilogue, context)) {
+    const PlanView& weights = context.view(step.weights);
+    const int64_t columns = weights.shape[0] / step.groups;
+    taps_ = weights.shape[1];
+    const int64_t depth = weights.shape[2];
+    depth_ = (depth + 3) / 4 * 4;
+    group_depth_ = depth;
+    group_columns_ = columns;
+    epilogue_.float_output = context.view(step.output).dtype == DType::kFloat32;
+    element_bytes_ = epilogue_.float_output ? 4 : 1;
+    if (step.epilogue.residual.valid())
+      residual_pitch_ = pixel_grid(context.view(step.epilogue.residual), step.axis).uniform_pitch();
+    to_pitch_ = to_.uniform_pitch();
+    const auto* values = context.constant<int8_t>(step.weights);
+    const auto* scale = context.constant<float>(step.scale);
+    const auto* bias = context.constant<float>(step.bias);
+    std::vector<int8_t> padded(static_cast<size_t>(columns * taps_ * depth_));
+    for (int64_t g = 0; g < step.groups; ++g) {
+      std::fill(padded.begin(), padded.end(), int8_t{0});
+      for (int64_t row = 0; row < columns * taps_; ++row)
+        std::memcpy(padded.data() + row * depth_, values + (g * columns * taps_ + row) * depth,
+                    static_cast<size_t>(depth));
+      groups_.push_back(pack_product(context.isa, padded.data(), columns, taps_, depth_,
+                                     scale + g * columns, bias + g * columns,
+                                     epilogue_.float_output));
+    }
+    padding_.assign(static_cast<size_t>(depth_), step.padding);
+    skips_padding_ = step.padding == 0 && taps_ > 1;
+    rows_ = to_.images * to_.height * to_.width;
+    blocks_ = std::max<int64_t>((rows_ + kRowsOfBlock - 1) / kRowsOfBlock, 1);
+    panels_ = product_panels(groups_.front());
+    pixels_.resize(static_cast<size_t>(threads_ * taps_ * (kRowsOfBlock + kMaxProductRows)));
+    bytes_ = rows_ * (taps_ * depth_ + columns) * step.groups;
+  }
+
+  std::string_view implementation() const override {
+    switch (groups_.front().isa) {
+      case KernelIsa::kAvx512Vnni: return "product:avx512_vnni";
+      case KernelIsa::kAvx2: return groups_.front().narrow ? "product:avx2" : "product:avx2_wide";
+      case KernelIsa::kScalar: break;
+    }
+    return "product:scalar";
+  }
+
+  void run(const ProgramMemory& memory) override {
+    const auto* input = reinterpret_cast<const uint8_t*>(input_.in(memory));
+    std::byte* output = output_.in(memory);
+    const uint8_t* residual =
+        residual_.valid() ? reinterpret_cast<const uint8_t*>(residual_.in(memory)) : nullptr;
+    const auto groups = static_cast<int64_t>(groups_.size());
+    parallel_for(threads_, groups * blocks_ * panels_, bytes_,
+                 [&](int thread, int64_t begin, int64_t end) {
+                   run_units(thread, begin, end, input, output, residual);
+                 });
+  }
+
+ private:
+  // Units are ordered by group, block of rows, panel: one block's pixels serve all panels.
+  void run_units(int thread, int64_t begin, int64_t end, const uint8_t* input, std::byte* output,
+                 const uint8_t* residual) {
+    const uint8_t** pixels =
+        pixels_.data() + thread * taps_ * (kRowsOfBlock + kMaxProductRows);
+    int64_t gathered = -1;
+    int64_t gathered_rows = 0;
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t panel = unit % panels_;
+      const int64_t block = unit / panels_ % blocks_;
+      const int64_t group = unit / panels_ / blocks_;
+      const PackedProduct& product = groups_[static_cast<size_t>(group)];
+      const int64_t first = rows_ * block / blocks_;
+      const int64_t last = rows_ * (block + 1) / blocks_;
+      const int64_t most = product_rows(product, panel);
+      const int64_t tiles = (last - first + most - 1) / most;
+      if (gathered != group * blocks_ + block || gathered_rows != most) {
+        gather(first, last, tiles, input + group * group_depth_, pixels);
+        gathered = group * blocks_ + block;
+        gathered_rows = most;
+      }
+      const int64_t column = group * group_columns_ + product_panel_begin(product, panel);
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t row = first + (last - first) * t / tiles;
+        const int64_t next = first + (last - first) * (t + 1) / tiles;
+        ProductTile tile;
+        tile.product = &product;
+        tile.epilogue = &epilogue_;
+        tile.panel = panel;
+        tile.rows = next - row;
+        tile.pixels = pixels + (row - first) * taps_;
+        tile.output = output + (row * to_pitch_ + column) * element_bytes_;
+        tile.output_pitch = to_pitch_;
+        if (residual != nullptr) {
+          tile.residual = residual + row * residual_pitch_ + column;
+          tile.residual_pitch = residual_pitch_;
+        }
+        run_product_tile(tile);
+      }
+    }
+  }
+
+  // Addresses of all pixels that the rows of a block read, tile by tile.
+  void gather(int64_t first, int64_t last, int64_t tiles, const uint8_t* input,
+              const uint8_t** pixels) const {
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t begin = first + (last - first) * t / tiles;
+      const int64_t end = first + (last - first) * (t + 1) / tiles;
+      const uint8_t** of_tile = pixels + (begin - first) * taps_;
+      const int64_t rows = end - begin;
+      int64_t x = begin % to_.width;
+      int64_t y = begin / to_.width % to_.height;
+      int64_t image = begin / to_.width / to_.height;
+      for (int64_t r = 0; r < rows; ++r) {
+        gather_row(input + image * from_.image_pitch, y, x, of_tile + r, rows);
+        if (++x < to_.width) continue;
+        x = 0;
+        if (++y < to_.height) continue;
+        y = 0;
+        ++image;
+      }
+      if (skips_padding_) skip_padding(of_tile, rows);
+    }
+  }
+
+  // A tap of zeros in all rows of a tile adds nothing.
+  void skip_padding(const uint8_t** of_tile, int64_t rows) const {
+    for (int64_t tap = 0; tap < taps_; ++tap) {
+      const uint8_t** first = of_tile + tap * rows;
+      if (std::all_of(first, first + rows,
+                      [&](const uint8_t* pixel) { return pixel == padding_.data(); }))
+        *first = nullptr;
+    }
+  }
+
+  void gather_row(const uint8_t* image, int64_t y, int64_t x, const uint8_t** to,
+                  int64_t rows) const {
+    const int64_t top = y * window_.stride_height - window_.pad_top;
+    const int64_t left = x * window_.stride_width - window_.pad_left;
+    for (int64_t i = 0; i < window_.kernel_height; ++i) {
+      const int64_t from_y = top + i * window_.dilation_height;
+      const bool inside = from_y >= 0 && from_y < from_.height;
+      const uint8_t* line = image + from_y * from_.row_pitch;
+      for (int64_t j = 0; j < window_.kernel_width; ++j, to += rows) {
+        const int64_t from_x = left + j * window_.dilation_width;
+        *to = inside && from_x >= 0 && from_x < from_.width ? line + from_x * from_.pixel_pitch
+                                                            : padding_.data();
+      }
+    }
+  }
+
+  int threads_;
+  PlanWindow window_;
+  PixelGrid from_;
+  PixelGrid to_;
+  ViewAddress input_;
+  ViewAddress output_;
+  ViewAddress residual_;
+  ProductEpilogue epilogue_;
+  std::vector<PackedProduct> groups_;
+  std::vector<uint8_t> padding_;
+  std::vector<const uint8_t*> pixels_;  // of each thread
+  bool skips_padding_ = false;
+  int64_t taps_ = 1;
+  int64_t depth_ = 0;
+  int64_t group_depth_ = 0;
+  int64_t group_columns_ = 0;
+  int64_t rows_ = 0;
+  int64_t blocks_ = 1;
+  int64_t panels_ = 1;
+  int64_t to_pitch_ = 0;
+  int64_t residual_pitch_ = 0;
+  int64_t element_bytes_ = 1;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<BoundStep> bind_product(const ProductStep& step, const BindContext& context) {
+  if (context.onednn_products)
+    if (auto product = bind_onednn_product(step, context)) return product;
+  return std::make_unique<BoundProduct>(step, context);
+}
+
+}  // namespace lathe

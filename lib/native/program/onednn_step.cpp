@@ -1,0 +1,62 @@
+#include "program/onednn_step.h"
+
+namespace lathe {
+
+const dnnl::engine& onednn_engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+dnnl::memory::desc onednn_desc(const PlanView& view) { return onednn_desc(view, view.shape.size()); }
+
+dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank) {
+  dnnl::memory::dims dims(view.shape.begin(), view.shape.end());
+  dnnl::memory::dims strides(view.strides.begin(), view.strides.end());
+  while (dims.size() < rank) {
+    dims.insert(dims.begin(), 1);
+    strides.insert(strides.begin(), span_elements(view));
+  }
+  return {dims, dnnl::memory::data_type::f32, strides};
+}
+
+dnnl::memory reordered(const dnnl::memory::desc& from, const void* values,
+                       const dnnl::memory::desc& to) {
+  dnnl::memory result(to, onednn_engine());
+  dnnl::memory source(from, onednn_engine(), const_cast<void*>(values));
+  dnnl::stream stream(onednn_engine());
+  dnnl::reorder(source, result).execute(stream, source, result);
+  stream.wait();
+  return result;
+}
+
+OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc)
+    : primitive_(std::move(primitive)),
+      stream_(onednn_engine()),
+      implementation_(desc.impl_info_str()),
+      scratch_desc_(desc.scratchpad_desc()) {}
+
+void OnednnStep::add(int argument, dnnl::memory memory) {
+  memories_.push_back(std::move(memory));
+  arguments_.push_back({argument, memories_.back().get()});
+}
+
+void OnednnStep::add(int argument, const dnnl::memory::desc& desc, ViewAddress address,
+                     const BindContext& context, bool fixed) {
+  void* data = fixed ? address.in(context.memory) : nullptr;
+  if (!fixed) moving_.push_back({arguments_.size(), address});
+  add(argument, dnnl::memory(desc, onednn_engine(), data));
+}
+
+void OnednnStep::set_scratch(std::byte* bytes) {
+  if (scratch_desc_.get_size() == 0) return;
+  add(DNNL_ARG_SCRATCHPAD, dnnl::memory(scratch_desc_, onednn_engine(), bytes));
+}
+
+void OnednnStep::run(const ProgramMemory& memory) {
+  for (const Moving& moving : moving_)
+    dnnl_memory_set_data_handle(arguments_[moving.argument].memory, moving.address.in(memory));
+  dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
+                         arguments_.data());
+}
+
+}  // namespace lathe

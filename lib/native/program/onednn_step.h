@@ -1,0 +1,54 @@
+// A oneDNN primitive as a step. All that depends on oneDNN's version (2.6 here; 3.x makes
+// primitives without op descriptors and takes scales at run time) is in onednn_step.cpp and
+// bind_float_products.cpp.
+#pragma once
+
+#include <dnnl.hpp>
+#include <string>
+#include <vector>
+
+#include "program/bound_step.h"
+
+namespace lathe {
+
+/// The process' CPU engine.
+const dnnl::engine& onednn_engine();
+
+/// A view as oneDNN describes it. `shape` empty: the view's own.
+dnnl::memory::desc onednn_desc(const PlanView& view);
+/// The same with leading dimensions of 1 up to `rank`.
+dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank);
+
+/// `values` in the layout `to`, in memory of its own.
+dnnl::memory reordered(const dnnl::memory::desc& from, const void* values,
+                       const dnnl::memory::desc& to);
+
+class OnednnStep : public BoundStep {
+ public:
+  OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc);
+
+  void add(int argument, const dnnl::memory::desc& desc, ViewAddress address,
+           const BindContext& context, bool fixed);
+  /// Memory of the step's own (packed weights).
+  void add(int argument, dnnl::memory memory);
+
+  void run(const ProgramMemory& memory) override;
+  std::string_view implementation() const override { return implementation_; }
+  size_t scratch_bytes() const override { return scratch_desc_.get_size(); }
+  void set_scratch(std::byte* bytes) override;
+
+ private:
+  struct Moving {
+    size_t argument = 0;
+    ViewAddress address;
+  };
+  dnnl::primitive primitive_;
+  dnnl::stream stream_;
+  std::string implementation_;
+  dnnl::memory::desc scratch_desc_;
+  std::vector<dnnl::memory> memories_;
+  std::vector<dnnl_exec_arg_t> arguments_;
+  std::vector<Moving> moving_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,150 @@
+#include "program/program.h"
+
+#include <fmt/format.h>
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+struct Free {
+  void operator()(std::byte* bytes) const { std::free(bytes); }
+};
+using Pages = std::unique_ptr<std::byte[], Free>;
+
+Pages allocate(int64_t bytes) {
+  const size_t rounded = (static_cast<size_t>(bytes) + kPage) / kPage * kPage;
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded));
+  if (memory == nullptr)
+    throw over_limit("native.memory", fmt::format("{} bytes for a native plan are not there", bytes));
+  return Pages(memory);
+}
+
+/// Denormal numbers become 0 while it lives: some kernels are many times slower with them.
+class FlushDenormals {
+ public:
+  explicit FlushDenormals(int threads) : before_(_mm_getcsr()) {
+    constexpr unsigned kFlushAndZero = 0x8040;
+    // Threads of the pool keep theirs.
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+      _mm_setcsr(_mm_getcsr() | kFlushAndZero);
+    }
+    _mm_setcsr(before_ | kFlushAndZero);
+  }
+  ~FlushDenormals() { _mm_setcsr(before_); }
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  unsigned before_;
+};
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+struct Bind {
+  const BindContext& context;
+  const Program::BindIsland& bind_island;
+
+  std::unique_ptr<BoundStep> operator()(const ProductStep& s) { return bind_product(s, context); }
+  std::unique_ptr<BoundStep> operator()(const DepthwiseStep& s) { return bind_depthwise(s, context); }
+  std::unique_ptr<BoundStep> operator()(const FloatConvStep& s) { return bind_float_conv(s, context); }
+  std::unique_ptr<BoundStep> operator()(const FloatMatMulStep& s) { return bind_float_matmul(s, context); }
+  std::unique_ptr<BoundStep> operator()(const ElementwiseProgramStep& s) { return bind_elementwise(s, context); }
+  std::unique_ptr<BoundStep> operator()(const LookupStep& s) { return bind_lookup(s, context); }
+  std::unique_ptr<BoundStep> operator()(const ConvertStep& s) { return bind_convert(s, context); }
+  std::unique_ptr<BoundStep> operator()(const CopyStep& s) { return bind_copy(s, context); }
+  std::unique_ptr<BoundStep> operator()(const FillStep& s) { return bind_fill(s, context); }
+  std::unique_ptr<BoundStep> operator()(const PoolStep& s) { return bind_pool(s, context); }
+  std::unique_ptr<BoundStep> operator()(const SoftmaxStep& s) { return bind_softmax(s, context); }
+  std::unique_ptr<BoundStep> operator()(const LayerNormStep& s) { return bind_layer_norm(s, context); }
+  std::unique_ptr<BoundStep> operator()(const ReduceStep& s) { return bind_reduce(s, context); }
+  std::unique_ptr<BoundStep> operator()(const ResizeStep& s) { return bind_resize(s, context); }
+  std::unique_ptr<BoundStep> operator()(const IslandStep& s) {
+    if (!bind_island)
+      throw bad_environment("native.island", "the plan has nodes that only lathe itself can run", {},
+                            "lathe bench --engine native runs it");
+    return bind_island(s, context);
+  }
+};
+
+}  // namespace
+
+bool has_integer_tiles() { return __builtin_cpu_supports("amx-int8"); }
+
+struct Program::Memory {
+  Pages arena;
+  Pages scratch;
+};
+
+ViewAddress BindContext::address(ViewId id) const {
+  if (!id.valid()) return {};
+  const PlanView& v = view(id);
+  return {v.block, v.offset * (dtype_bits(v.dtype) / 8)};
+}
+
+bool BindContext::is_fixed(ViewId id) const {
+  const BlockPlace place = plan.blocks[static_cast<size_t>(view(id).block)].place;
+  return place == BlockPlace::kArena || place == BlockPlace::kConstant;
+}
+
+Program::Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island)
+    : plan_(std::move(plan)), memory_(std::make_unique<Memory>()) {
+  memory_->arena = allocate(plan_.arena_bytes);
+  for (const PlanBlock& block : plan_.blocks) {
+    std::byte* base = nullptr;
+    if (block.place == BlockPlace::kArena) base = memory_->arena.get() + block.offset;
+    if (block.place == BlockPlace::kConstant) base = plan_.constants.data() + block.offset;
+    blocks_.blocks.push_back(base);
+  }
+  const BindContext context{plan_, blocks_, options.threads, options.isa,
+                            options.onednn_products};
+  size_t scratch = 0;
+  for (const PlanStep& step : plan_.steps) {
+    steps_.push_back(std::visit(Bind{context, bind_island}, step.kind));
+    scratch = std::max(scratch, steps_.back()->scratch_bytes());
+  }
+  memory_->scratch = allocate(static_cast<int64_t>(scratch));
+  for (const std::unique_ptr<BoundStep>& step : steps_) step->set_scratch(memory_->scratch.get());
+  const FlushDenormals everywhere(options.threads);
+}
+
+Program::~Program() = default;
+
+void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs,
+                  const StepObserver& observer) {
+  for (size_t i = 0; i < plan_.blocks.size(); ++i) {
+    const PlanBlock& block = plan_.blocks[i];
+    const auto index = static_cast<size_t>(block.offset);
+    // Views of inputs are only read.
+    if (block.place == BlockPlace::kInput)
+      blocks_.blocks[i] = static_cast<std::byte*>(const_cast<void*>(inputs[index]));
+    else if (block.place == BlockPlace::kOutput)
+      blocks_.blocks[i] = static_cast<std::byte*>(outputs[index]);
+  }
+  const FlushDenormals here(1);
+  if (!observer) {
+    for (const std::unique_ptr<BoundStep>& step : steps_) step->run(blocks_);
+    return;
+  }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const int64_t start = now_ns();
+    steps_[i]->run(blocks_);
+    observer(i, now_ns() - start);
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,59 @@
+// A native plan made ready to run: memory allocated, weights packed, every argument bound. A run is
+// a loop over the steps.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "plan/plan.h"
+#include "program/bound_step.h"
+
+namespace lathe {
+
+/// The processor has tiles for int8 (AMX): oneDNN's products are faster than lathe's own there.
+bool has_integer_tiles();
+
+struct ProgramOptions {
+  int threads = 1;
+  KernelIsa isa = best_kernel_isa();
+  bool onednn_products = has_integer_tiles();
+};
+
+/// Runs of one Program are one at a time; several Programs may run side by side.
+class Program {
+ public:
+  /// Makes the step of an island; the plan's other steps need nobody. Empty: an island throws Error
+  /// (exit 6).
+  using BindIsland =
+      std::function<std::unique_ptr<BoundStep>(const IslandStep& step, const BindContext& context)>;
+
+  /// Takes the plan over. Throws Error: exit 8 when memory runs out, exit 6 when oneDNN cannot
+  /// compute a step.
+  Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island = {});
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  const NativePlan& plan() const { return plan_; }
+
+  /// `inputs`, `outputs`: addresses of dense arrays, in the graph's order; null where the plan has
+  /// a slot. `observer`, where given, is told of every step's time.
+  using StepObserver = std::function<void(size_t step, int64_t duration_ns)>;
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           const StepObserver& observer = {});
+
+  /// What oneDNN or lathe computes a step with: "brgconv:avx512_core", "product:avx512_vnni".
+  std::string_view implementation(size_t step) const { return steps_[step]->implementation(); }
+
+ private:
+  struct Memory;
+  NativePlan plan_;
+  std::unique_ptr<Memory> memory_;
+  std::vector<std::unique_ptr<BoundStep>> steps_;
+  ProgramMemory blocks_;
+};
+
+}  // namespace lathe

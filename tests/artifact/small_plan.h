@@ -1,0 +1,229 @@
+// Plans made by hand, small enough that every byte of their files can be broken.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "artifact/plan_file.h"
+#include "plan/plan.h"
+
+namespace lathe::test {
+
+class SmallPlan {
+ public:
+  NativePlan plan;
+
+  ViewId add(BlockPlace place, int64_t offset, DType dtype, Shape shape, bool channels_last,
+             int64_t slack = 0) {
+    std::vector<int64_t> order(shape.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+    if (channels_last) {
+      order.erase(order.begin() + 1);
+      order.push_back(1);
+    }
+    PlanView view{"v" + std::to_string(plan.views.size()), static_cast<int32_t>(plan.blocks.size()),
+                  dtype, shape, dense_strides(shape, order)};
+    plan.blocks.push_back(
+        {place, element_count(shape) * (dtype_bits(dtype) / 8) + slack, offset});
+    return add_view(std::move(view));
+  }
+  ViewId add_view(PlanView view) {
+    plan.views.push_back(std::move(view));
+    return {static_cast<int32_t>(plan.views.size() - 1)};
+  }
+  ViewId input(DType dtype, Shape shape) {
+    const ViewId id = add(BlockPlace::kInput, static_cast<int64_t>(plan.inputs.size()), dtype,
+                          std::move(shape), false);
+    plan.inputs.push_back({id, -1});
+    return id;
+  }
+  ViewId output(DType dtype, Shape shape) {
+    const ViewId id = add(BlockPlace::kOutput, static_cast<int64_t>(plan.outputs.size()), dtype,
+                          std::move(shape), false);
+    plan.outputs.push_back({id, -1});
+    return id;
+  }
+  ViewId floats(Shape shape, bool channels_last = false) {
+    return add(BlockPlace::kArena, 0, DType::kFloat32, std::move(shape), channels_last);
+  }
+  ViewId bytes(Shape shape, float scale, int32_t zero_point, bool channels_last = true) {
+    const ViewId id = add(BlockPlace::kArena, 0, DType::kUInt8, std::move(shape), channels_last, 8);
+    view(id).scale = scale;
+    view(id).zero_point = zero_point;
+    return id;
+  }
+  ViewId constant(const Tensor& tensor) {
+    plan.constants.resize((plan.constants.size() + 63) / 64 * 64);
+    const ViewId id = add(BlockPlace::kConstant, static_cast<int64_t>(plan.constants.size()),
+                          tensor.dtype(), tensor.shape(), false);
+    plan.constants.insert(plan.constants.end(), tensor.bytes().begin(), tensor.bytes().end());
+    return id;
+  }
+  /// Seeded weights.
+  ViewId weights(Shape shape) {
+    std::vector<int8_t> values(static_cast<size_t>(element_count(shape)));
+    for (int8_t& value : values) value = static_cast<int8_t>(static_cast<int>(next() % 31) - 15);
+    return constant(Tensor::of(std::move(shape), values));
+  }
+  ViewId factors(Shape shape, float scale = 0.01F, float offset = 0) {
+    std::vector<float> values(static_cast<size_t>(element_count(shape)));
+    for (float& value : values)
+      value = offset + scale * static_cast<float>(static_cast<int>(next() % 21) - 10);
+    return constant(Tensor::of(std::move(shape), values));
+  }
+  ViewId table() {
+    std::vector<uint8_t> values(256);
+    for (uint8_t& value : values) value = static_cast<uint8_t>(next());
+    return constant(Tensor::vector(values));
+  }
+  ViewId seen_as(ViewId id, Shape shape) {
+    PlanView other = view(id);
+    other.strides = dense_strides(shape);
+    other.shape = std::move(shape);
+    return add_view(std::move(other));
+  }
+  /// Channels from `first` on of all pixels.
+  ViewId channels(ViewId id, int64_t first, int64_t count) {
+    PlanView part = view(id);
+    part.shape[1] = count;
+    part.offset += first;
+    return add_view(std::move(part));
+  }
+  PlanView& view(ViewId id) { return plan.views[static_cast<size_t>(id.index)]; }
+  void step(StepKind kind) {
+    plan.steps.push_back({{"node" + std::to_string(plan.steps.size())}, -1, std::move(kind)});
+  }
+
+ private:
+  uint64_t next() {
+    state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+    return state_ >> 33;
+  }
+  uint64_t state_ = 1;
+};
+
+/// Every kind of step but islands, linear in the batch.
+inline NativePlan every_step_plan(int64_t n) {
+  SmallPlan s;
+  const ViewId x = s.input(DType::kFloat32, {n, 6, 6, 6});
+  // Integers: groups of 3 channels, so that products read behind the last pixel.
+  const ViewId q = s.bytes({n, 6, 6, 6}, 0.05F, 128);
+  s.step(ConvertStep{x, q});
+  const ViewId p = s.bytes({n, 12, 6, 6}, 0.1F, 100);
+  PlanWindow three;
+  three.kernel_height = three.kernel_width = 3;
+  three.pad_top = three.pad_left = 1;
+  s.step(ProductStep{q, p, s.weights({12, 9, 3}), s.factors({12}), s.factors({12}, 1, 100),
+                     ChannelAxis::kSecond, three, 2, 128, {}});
+  const ViewId d = s.bytes({n, 12, 3, 3}, 0.1F, 90);
+  PlanWindow half = three;
+  half.stride_height = half.stride_width = 2;
+  PlanEpilogue looked_up;
+  looked_up.activation = ProductActivation::kHardSwish;
+  looked_up.inverse_scale = 10;
+  looked_up.zero_point = 90;
+  looked_up.table = s.table();
+  s.step(DepthwiseStep{p, d, s.weights({12, 9, 1}), s.factors({12}), s.factors({12}), half, 100,
+                       looked_up});
+  // A part of a wider array, and a sum with what lies there.
+  const ViewId wide = s.bytes({n, 20, 3, 3}, 0.1F, 90);
+  s.step(FillStep{wide, 90});
+  const ViewId left = s.channels(wide, 0, 12);
+  const ViewId right = s.channels(wide, 12, 8);
+  s.step(CopyStep{d, left});
+  PlanEpilogue sum;
+  sum.residual = right;
+  sum.own_factor = sum.residual_factor = 0.5F;
+  s.step(ProductStep{left, right, s.weights({8, 1, 12}), s.factors({8}), s.factors({8}, 1, 90),
+                     ChannelAxis::kSecond, {}, 1, 90, sum});
+  const ViewId pooled = s.bytes({n, 20, 2, 2}, 0.2F, 80);
+  PoolStep pool{wide, pooled, three, true, true, 1, 1};
+  pool.window.stride_height = pool.window.stride_width = 2;
+  s.step(pool);
+  const ViewId values = s.floats({n, 20, 2, 2}, true);
+  std::vector<float> steps(256);
+  for (size_t i = 0; i < 256; ++i) steps[i] = static_cast<float>(i) * 0.01F;
+  s.step(LookupStep{pooled, values, s.constant(Tensor::vector(steps))});
+  // Floats.
+  const ViewId made = s.floats({n, 8, 2, 2}, true);
+  s.step(FillStep{made, 0x3f800000});
+  FloatTail tail;
+  tail.function = FloatTail::Function::kRelu;
+  tail.sum = made;
+  s.step(FloatConvStep{values, made, s.factors({8, 20, 3, 3}, 0.01F), s.factors({8}),
+                       {1, 1}, {1, 1}, {1, 1}, {1, 1}, 1, false, tail});
+  const ViewId larger = s.floats({n, 8, 4, 4}, true);
+  s.step(ResizeStep{made, larger, {0, 0, 0, 1}, {1, 1, 1, 1}, {0, 0, 1, 1}, {0, 1, 1, 1},
+                    {0, 0.25F, 0.75F, 0}, {0, 0.5F, 0, 0.5F}});
+  const ViewId nearest = s.floats({n, 8, 2, 4}, true);
+  s.step(ResizeStep{larger, nearest, {0, 3}, {}, {3, 2, 1, 0}, {}, {}, {}});
+  const ViewId normal = s.floats({n, 8, 2, 4}, true);
+  s.step(LayerNormStep{nearest, normal, s.factors({8}, 0.1F, 1), s.factors({8}), -1, 1e-5F});
+  const ViewId most = s.floats({n, 8, 1, 3}, true);
+  PoolStep greatest{normal, most, {}, false, false, 0, 0};
+  greatest.window.kernel_height = greatest.window.kernel_width = 2;
+  s.step(greatest);
+  const ViewId mixed = s.floats({n, 8, 1, 3}, true);
+  const ViewId spread = s.factors({1, 8, 1, 1});
+  s.view(spread).shape = {n, 8, 1, 3};
+  s.view(spread).strides = {0, 1, 0, 0};
+  s.step(ElementwiseProgramStep{
+      {most, spread}, mixed,
+      {{ElementwiseKind::kAdd, 0, 1, 0}, {ElementwiseKind::kSilu, 2, 0, 0},
+       {ElementwiseKind::kClip, 3, 0, 0, -1, 1}}});
+  const ViewId plain = s.floats({n, 8, 1, 3});
+  s.step(CopyStep{mixed, plain});
+  const ViewId rows = s.seen_as(plain, {n, 2, 12});
+  const ViewId centred = s.floats({n, 2, 12});
+  s.step(LayerNormStep{rows, centred, s.factors({12}, 0.1F, 1), {}, 1, 1e-5F});
+  const ViewId turned = s.floats({n, 2, 5});
+  s.step(FloatMatMulStep{centred, s.factors({1, 12, 5}, 0.1F), turned, s.factors({5}), 1, {}});
+  const ViewId likely = s.floats({n, 2, 5});
+  s.step(SoftmaxStep{turned, likely, false});
+  const ViewId mean = s.floats({n, 1, 5});
+  s.step(ReduceStep{likely, mean, ReduceStep::Kind::kMean, {1}});
+  const ViewId codes = s.bytes({n, 1, 5}, 0.01F, 3, false);
+  s.step(ConvertStep{mean, codes});
+  const ViewId scores = s.output(DType::kFloat32, {n, 1, 4});
+  s.step(ProductStep{codes, scores, s.weights({4, 1, 5}), s.factors({4}), s.factors({4}),
+                     ChannelAxis::kLast, {}, 1, 3, {}});
+  const ViewId last = s.output(DType::kUInt8, {n, 20, 2, 2});
+  s.step(CopyStep{pooled, last});
+  place_blocks(s.plan);
+  return std::move(s.plan);
+}
+
+/// Nodes that only the interpreter runs, and a value of unknown size.
+inline PlanFile island_file() {
+  SmallPlan s;
+  const ViewId x = s.input(DType::kFloat32, {3});
+  const ViewId y = s.output(DType::kInt64, {2});
+  s.plan.slots = {{"unknown"}};
+  s.step(IslandStep{{{x, -1}}, {{{}, 0}}, 0});
+  s.step(IslandStep{{{{}, 0}}, {{y, -1}}, 1});
+  place_blocks(s.plan);
+  PlanFile file;
+  file.plan = std::move(s.plan);
+  file.islands = {"first", std::string("second\0!", 8)};
+  describe_ports(file);
+  return file;
+}
+
+inline PlanFile every_step_file() {
+  PlanFile file;
+  file.plan = every_step_plan(1);
+  file.batch_two = batch_numbers(every_step_plan(2));
+  file.metadata.producer = "lathe test";
+  file.metadata.source_sha256 = std::string(64, 'a');
+  file.metadata.profile = "x86-64-vnni";
+  describe_ports(file);
+  return file;
+}
+
+inline std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+}  // namespace lathe::test
