@@ -10,6 +10,9 @@
 namespace lathe {
 namespace {
 
+/// Comparisons of buffers that may be spent on looking for a smaller arena.
+constexpr int64_t kWork = int64_t{1} << 26;
+
 struct Placed {
   int64_t offset;
   int64_t end;
@@ -83,21 +86,47 @@ int64_t best_offset(const std::vector<Placed>& placed, const BufferRequest& requ
   return best >= 0 ? best : free_from;
 }
 
-}  // namespace
+using Order = std::vector<size_t>;
 
-MemoryPlan plan_memory(const std::vector<BufferRequest>& requests, int64_t alignment) {
-  check(requests, alignment);
+Order by_size(const std::vector<BufferRequest>& requests) {
+  Order order(requests.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return requests[a].bytes > requests[b].bytes; });
+  return order;
+}
+
+// Buffers of the step with the most live bytes first, the largest first, and so on.
+Order by_breadth(const std::vector<BufferRequest>& requests) {
+  int32_t steps = 0;
+  for (const BufferRequest& request : requests) steps = std::max(steps, request.last_step + 1);
+  std::vector<int64_t> live(static_cast<size_t>(steps) + 1, 0);
+  for (const BufferRequest& request : requests) {
+    const auto first = static_cast<size_t>(std::max(request.first_step, 0));
+    live[first] += request.bytes;
+    live[static_cast<size_t>(request.last_step) + 1] -= request.bytes;
+  }
+  for (size_t step = 1; step < live.size(); ++step) live[step] += live[step - 1];
+  const auto breadth = [&](const BufferRequest& request) {
+    int64_t most = 0;
+    for (int32_t step = std::max(request.first_step, 0); step <= request.last_step; ++step)
+      most = std::max(most, live[static_cast<size_t>(step)]);
+    return most;
+  };
+  std::vector<int64_t> of_request;
+  for (const BufferRequest& request : requests) of_request.push_back(breadth(request));
+  Order order = by_size(requests);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return of_request[a] > of_request[b]; });
+  return order;
+}
+
+MemoryPlan placed_in_order(const std::vector<BufferRequest>& requests, const Order& order,
+                           int64_t alignment) {
   MemoryPlan plan;
   plan.offsets.assign(requests.size(), 0);
-  plan.lower_bound = most_live_bytes(requests, alignment);
-
-  std::vector<size_t> by_size(requests.size());
-  std::iota(by_size.begin(), by_size.end(), size_t{0});
-  std::stable_sort(by_size.begin(), by_size.end(),
-                   [&](size_t a, size_t b) { return requests[a].bytes > requests[b].bytes; });
-
   std::vector<Placed> placed;  // by offset
-  for (const size_t i : by_size) {
+  for (const size_t i : order) {
     const BufferRequest& request = requests[i];
     const int64_t bytes = aligned(request.bytes, alignment);
     if (bytes == 0) continue;
@@ -109,6 +138,30 @@ MemoryPlan plan_memory(const std::vector<BufferRequest>& requests, int64_t align
     placed.insert(at, here);
     plan.offsets[i] = offset;
     plan.arena_bytes = std::max(plan.arena_bytes, here.end);
+  }
+  return plan;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const std::vector<BufferRequest>& requests, int64_t alignment) {
+  check(requests, alignment);
+  MemoryPlan plan = placed_in_order(requests, by_size(requests), alignment);
+  plan.lower_bound = most_live_bytes(requests, alignment);
+  if (plan.arena_bytes == plan.lower_bound) return plan;
+  Order order = by_breadth(requests);
+  const auto tries = static_cast<size_t>(
+      std::clamp<int64_t>(kWork / static_cast<int64_t>(requests.size() * requests.size() + 1), 1, 64));
+  for (size_t i = 0; i < tries; ++i) {
+    MemoryPlan other = placed_in_order(requests, order, alignment);
+    other.lower_bound = plan.lower_bound;
+    // What reaches highest chooses first the next time.
+    const auto highest = std::max_element(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return other.offsets[a] + requests[a].bytes < other.offsets[b] + requests[b].bytes;
+    });
+    std::rotate(order.begin(), highest, highest + 1);
+    if (other.arena_bytes < plan.arena_bytes) plan = std::move(other);
+    if (plan.arena_bytes == plan.lower_bound) break;
   }
   return plan;
 }

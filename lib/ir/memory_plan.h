@@ -1,6 +1,7 @@
 // Offsets of buffers in one arena: buffers that are never alive together may share bytes.
-// Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
-// arXiv 2001.03288, section 5.2.
+// Greedy by size and, where that is not the least possible, by breadth: Pisarchyk and Lee,
+// "Efficient Memory Management for Deep Neural Net Inference", arXiv 2001.03288, sections 5.2 and
+// 5.3; then again with the buffer that reached highest placed first. The smallest arena is taken.
 #pragma once
 
 #include <cstdint>

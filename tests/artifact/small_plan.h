@@ -1,6 +1,8 @@
 // Plans made by hand, small enough that every byte of their files can be broken.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <string>
 #include <utility>
@@ -23,7 +25,7 @@ class SmallPlan {
       order.erase(order.begin() + 1);
       order.push_back(1);
     }
-    PlanView view{"v" + std::to_string(plan.views.size()), static_cast<int32_t>(plan.blocks.size()),
+    PlanView view{fmt::format("v{}", plan.views.size()), static_cast<int32_t>(plan.blocks.size()),
                   dtype, shape, dense_strides(shape, order)};
     plan.blocks.push_back(
         {place, element_count(shape) * (dtype_bits(dtype) / 8) + slack, offset});
@@ -93,7 +95,7 @@ class SmallPlan {
   }
   PlanView& view(ViewId id) { return plan.views[static_cast<size_t>(id.index)]; }
   void step(StepKind kind) {
-    plan.steps.push_back({{"node" + std::to_string(plan.steps.size())}, -1, std::move(kind)});
+    plan.steps.push_back({{fmt::format("node{}", plan.steps.size())}, -1, std::move(kind)});
   }
 
  private:
@@ -127,14 +129,15 @@ inline NativePlan every_step_plan(int64_t n) {
   looked_up.table = s.table();
   s.step(DepthwiseStep{p, d, s.weights({12, 9, 1}), s.factors({12}), s.factors({12}), half, 100,
                        looked_up});
-  // A part of a wider array, and a sum with what lies there.
+  // Parts of a wider array, the second one made of the first and a sum.
+  const ViewId other = s.bytes({n, 8, 3, 3}, 0.1F, 90);
+  s.step(FillStep{other, 95});
   const ViewId wide = s.bytes({n, 20, 3, 3}, 0.1F, 90);
-  s.step(FillStep{wide, 90});
   const ViewId left = s.channels(wide, 0, 12);
   const ViewId right = s.channels(wide, 12, 8);
   s.step(CopyStep{d, left});
   PlanEpilogue sum;
-  sum.residual = right;
+  sum.residual = other;
   sum.own_factor = sum.residual_factor = 0.5F;
   s.step(ProductStep{left, right, s.weights({8, 1, 12}), s.factors({8}), s.factors({8}, 1, 90),
                      ChannelAxis::kSecond, {}, 1, 90, sum});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "artifact/checksum.h"
 #include "artifact/plan_file.h"
 #include "ir/error.h"
 #include "run_plan.h"
@@ -68,6 +69,14 @@ TEST_CASE("the small plan has every kind of step but islands, and computes somet
     CHECK(std::any_of(bytes.begin(), bytes.end(), [&](std::byte b) { return b != bytes[0]; }));
   for (const KernelIsa isa : {KernelIsa::kScalar, best_kernel_isa()})
     CHECK(test::run_apart(plan, inputs, {1, isa}) == outputs);
+}
+
+TEST_CASE("checksums are XXH64") {
+  // From the reference implementation.
+  CHECK(checksum({}) == 0xEF46DB3751D8E999);
+  CHECK(checksum(bytes_of("a")) == 0xD24EC4F1A98C6E5B);
+  CHECK(checksum(bytes_of("abc")) == 0x44BC2CF5AD770999);
+  CHECK(checksum(bytes_of("Nobody inspects the spammish repetition")) == 0xFBCEA83C8A378BF1);
 }
 
 TEST_CASE("constants begin on a page's border") {
@@ -139,6 +148,13 @@ TEST_CASE("a batch's plan follows from those of batches 1 and 2") {
   const NativePlan five = plan_for_batch(file, 5);
   const test::Outputs inputs = test::seeded_inputs(five, 11);
   CHECK(test::run(five, inputs, {}) == test::run(every_step_plan(5), inputs, {}));
+}
+
+TEST_CASE("the plan for batch 1 follows from those of larger batches") {
+  const NativePlan one = plan_before(every_step_plan(2), every_step_plan(3));
+  CHECK(text_of(one) == text_of(every_step_plan(1)));
+  // Nothing is below.
+  CHECK_THROWS_AS(plan_before(plan_before(one, every_step_plan(2)), one), Error);
 }
 
 TEST_CASE("plans that do not grow linearly are not affine") {

@@ -104,7 +104,7 @@ TEST_CASE("memory that two need at a time") {
   });
   refused("overlaps", [](NativePlan& p) { find<CopyStep>(p).input = find<CopyStep>(p).output; });
   refused("overlaps", [](NativePlan& p) {
-    // The residual may be where the result goes, but the product's input may not.
+    // Its channels are beside those that are written; now one is among them.
     ViewId& input = find<ProductStep>(p, 1).input;
     PlanView part = view(p, input);
     part.offset += 1;
@@ -144,6 +144,10 @@ TEST_CASE("products") {
   });
   refused("different shapes", [](NativePlan& p) {
     find<ProductStep>(p, 1).epilogue.residual = find<ProductStep>(p, 1).input;
+  });
+  refused("wrong order", [](NativePlan& p) { find<ProductStep>(p).epilogue.low = 255; find<ProductStep>(p).epilogue.high = 254; });
+  refused("overlaps", [](NativePlan& p) {
+    find<ProductStep>(p, 1).epilogue.residual = find<ProductStep>(p, 1).output;
   });
   refused("a residual of a product", [](NativePlan& p) {
     find<ProductStep>(p, 2).epilogue.residual = find<ProductStep>(p, 1).input;

@@ -26,16 +26,34 @@ std::string lasting_fields(const NativePlan& plan) {
   return writer.bytes;
 }
 
-/// one + (batch - 1) * (two - one); false when it overflows.
-bool at_batch(int64_t one, int64_t two, int64_t batch, int64_t& value) {
+/// one + steps * (two - one); false when it overflows.
+bool on_line(int64_t one, int64_t two, int64_t steps, int64_t& value) {
   int64_t growth = 0;
   return !__builtin_sub_overflow(two, one, &growth) &&
-         !__builtin_mul_overflow(growth, batch - 1, &growth) &&
+         !__builtin_mul_overflow(growth, steps, &growth) &&
          !__builtin_add_overflow(one, growth, &value);
 }
 
 Error too_large() {
   return over_limit("plan.batch", "a batch of such a size does not fit into any memory");
+}
+
+/// `plan` with the numbers that lie `steps` batches from its own on the line to `next`.
+NativePlan moved_on_line(NativePlan plan, const std::vector<int64_t>& next, int64_t steps) {
+  std::vector<int64_t> numbers = batch_numbers(plan);
+  if (numbers.size() != next.size())
+    throw InternalError("plan file: another number of numbers for another batch");
+  for (size_t i = 0; i < numbers.size(); ++i)
+    if (!on_line(numbers[i], next[i], steps, numbers[i])) throw too_large();
+  PlanNumbers change(numbers);
+  change(plan);
+  // Sizes must be right before blocks are placed by them.
+  for (const PlanBlock& block : plan.blocks)
+    if (block.bytes < 0 || block.bytes > kMostPlanBytes) throw too_large();
+  place_blocks(plan);
+  if (plan.arena_bytes > kMostPlanBytes) throw too_large();
+  verify_plan(plan);
+  return plan;
 }
 
 }  // namespace
@@ -56,9 +74,13 @@ bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& t
   if (second.size() != first.size() || third.size() != first.size()) return false;
   for (size_t i = 0; i < first.size(); ++i) {
     int64_t value = 0;
-    if (!at_batch(first[i], second[i], 3, value) || value != third[i]) return false;
+    if (!on_line(first[i], second[i], 2, value) || value != third[i]) return false;
   }
   return true;
+}
+
+NativePlan plan_before(const NativePlan& plan, const NativePlan& next) {
+  return moved_on_line(plan, batch_numbers(next), -1);
 }
 
 NativePlan plan_for_batch(const PlanFile& file, int64_t batch) {
@@ -67,22 +89,7 @@ NativePlan plan_for_batch(const PlanFile& file, int64_t batch) {
   if (file.batch_two.empty())
     throw bad_input("plan.batch", "the plan has a fixed batch", {},
                     "lathe compile --dynamic-batch writes plans for any batch");
-  std::vector<int64_t> numbers = batch_numbers(file.plan);
-  if (numbers.size() != file.batch_two.size())
-    throw InternalError("plan file: another number of numbers for batch 2");
-  for (size_t i = 0; i < numbers.size(); ++i)
-    if (!at_batch(numbers[i], file.batch_two[i], batch, numbers[i]))
-      throw too_large();
-  NativePlan plan = file.plan;
-  PlanNumbers change(numbers);
-  change(plan);
-  // Sizes must be right before blocks are placed by them.
-  for (const PlanBlock& block : plan.blocks)
-    if (block.bytes < 0 || block.bytes > kMostPlanBytes) throw too_large();
-  place_blocks(plan);
-  if (plan.arena_bytes > kMostPlanBytes) throw too_large();
-  verify_plan(plan);
-  return plan;
+  return moved_on_line(file.plan, file.batch_two, batch - 1);
 }
 
 }  // namespace lathe

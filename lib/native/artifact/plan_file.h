@@ -49,9 +49,14 @@ void describe_ports(PlanFile& file);
 /// The numbers of a plan that may grow with the batch, in the order of its fields.
 std::vector<int64_t> batch_numbers(const NativePlan& plan);
 
-/// Whether plans lowered at batch 1, 2 and 3 are one plan but for numbers that grow linearly, and
-/// where place_blocks puts the blocks.
+/// Whether plans lowered at three batches that follow each other are one plan but for numbers that
+/// grow linearly, and where place_blocks puts the blocks.
 bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& three);
+
+/// The plan for the batch before that of `plan`, on the line to `next`. Some models are lowered
+/// otherwise for batch 1, where many layouts are the same, but the plan of larger batches does it
+/// too: plan_before(two, three) where is_affine(two, three, four). Throws Error as plan_for_batch.
+NativePlan plan_before(const NativePlan& plan, const NativePlan& next);
 
 /// The plan for a batch. Throws Error: exit 3 for a batch below 1, or other than the plan's fixed
 /// one (called 1); exit 8 for one that is too large; what verify_plan throws.

@@ -1,11 +1,11 @@
 #include "artifact/sections.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "artifact/checksum.h"
 #include "ir/error.h"
 
 namespace lathe {
@@ -18,18 +18,18 @@ struct Header {
   uint32_t version;
   uint32_t sections;
   uint64_t bytes;
-  uint32_t checksum;
-  uint32_t zero;
+  uint64_t checksum;
 };
 static_assert(sizeof(Header) == 32);
 
 struct Entry {
   uint32_t kind;
-  uint32_t checksum;
+  uint32_t zero;
+  uint64_t checksum;
   uint64_t offset;
   uint64_t bytes;
 };
-static_assert(sizeof(Entry) == 24);
+static_assert(sizeof(Entry) == 32);
 
 constexpr uint32_t kMostSections = 64;
 
@@ -38,13 +38,14 @@ uint64_t aligned(uint64_t offset, uint32_t kind) {
   return (offset + alignment - 1) / alignment * alignment;
 }
 
-uint32_t checksum_of(const void* bytes, size_t count, uint32_t before = 0) {
-  return static_cast<uint32_t>(crc32_z(before, static_cast<const Bytef*>(bytes), count));
-}
-
-uint32_t header_checksum(const Header& header, const std::vector<Entry>& table) {
-  const uint32_t first = checksum_of(&header, offsetof(Header, checksum));
-  return checksum_of(table.data(), table.size() * sizeof(Entry), first);
+/// Of the header but for its checksum, and of the table.
+uint64_t header_checksum(const Header& header, const std::vector<Entry>& table) {
+  std::vector<std::byte> bytes(offsetof(Header, checksum) + table.size() * sizeof(Entry));
+  std::memcpy(bytes.data(), &header, offsetof(Header, checksum));
+  if (!table.empty())
+    std::memcpy(bytes.data() + offsetof(Header, checksum), table.data(),
+                table.size() * sizeof(Entry));
+  return checksum(bytes);
 }
 
 Error damaged(std::string id, std::string message) {
@@ -75,7 +76,7 @@ std::vector<Entry> read_table(std::span<const std::byte> file, const Header& hea
   std::vector<Entry> table(header.sections);
   if (!table.empty())
     std::memcpy(table.data(), file.data() + sizeof(Header), table.size() * sizeof(Entry));
-  if (header.zero != 0 || header_checksum(header, table) != header.checksum)
+  if (header_checksum(header, table) != header.checksum)
     throw damaged("plan.checksum", "the plan's header is damaged");
   return table;
 }
@@ -96,8 +97,8 @@ std::string join_sections(const std::vector<Section>& sections) {
   for (const Section& section : sections) {
     const auto kind = static_cast<uint32_t>(section.kind);
     const uint64_t offset = aligned(end, kind);
-    table.push_back(
-        {kind, checksum_of(section.bytes.data(), section.bytes.size()), offset, section.bytes.size()});
+    table.push_back({kind, 0, checksum(std::as_bytes(std::span(section.bytes))), offset,
+                     section.bytes.size()});
     end = offset + section.bytes.size();
   }
   header.bytes = end;
@@ -117,11 +118,11 @@ std::map<SectionKind, std::span<const std::byte>> split_sections(std::span<const
   uint32_t before = 0;
   for (const Entry& entry : read_table(file, header)) {
     const uint64_t offset = aligned(end, entry.kind);
-    if (entry.kind <= before || entry.offset != offset || offset > file.size() ||
+    if (entry.kind <= before || entry.zero != 0 || entry.offset != offset || offset > file.size() ||
         entry.bytes > file.size() - offset || !all_zero(file.subspan(end, offset - end)))
       throw damaged("plan.truncated", "the plan's sections are not where they should be");
     const std::span<const std::byte> bytes = file.subspan(offset, entry.bytes);
-    if (checksum_of(bytes.data(), bytes.size()) != entry.checksum)
+    if (checksum(bytes) != entry.checksum)
       throw damaged("plan.checksum", fmt::format("section {} of the plan is damaged", entry.kind));
     sections.emplace(static_cast<SectionKind>(entry.kind), bytes);
     before = entry.kind;

@@ -4,12 +4,11 @@
 //   8   4  version of the format
 //  12   4  number of sections
 //  16   8  bytes of the file
-//  24   4  CRC-32 of bytes 0..23 and of the table
-//  28   4  0
-//  32      the table: for each section kind (4), CRC-32 (4), offset (8), bytes (8)
+//  24   8  checksum of bytes 0..23 and of the table
+//  32      the table: for each section kind (4), 0 (4), checksum (8), offset (8), bytes (8)
 //          the sections in this order, each aligned, zeros between them, nothing behind
 //
-// All numbers are little-endian.
+// All numbers are little-endian; checksums are those of checksum.h.
 #pragma once
 
 #include <cstddef>

@@ -4,6 +4,7 @@
 #include "ir/error.h"
 #include "lower/integer_product_step.h"
 #include "lower/lowering.h"
+#include "lower/widen_taps.h"
 
 namespace lathe {
 namespace {
@@ -57,6 +58,7 @@ bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   const bool depthwise = weights->depth == 1 && weights->columns == geometry.groups;
   weights->move_channels_last();
   product.weights = std::move(*weights);
+  if (!depthwise) widen_taps(lowering, product, *lowering.shape(node.outputs[0]));
   return add_integer_product(lowering, id, node.outputs[0], std::move(product), depthwise);
 }
 
@@ -65,6 +67,22 @@ std::optional<Shape> output_pads(const Node& node) {
   const std::string auto_pad = node.attributes.string_or("auto_pad", "NOTSET");
   if (auto_pad != "NOTSET" || node.attributes.has("output_shape")) return std::nullopt;
   return node.attributes.ints_or("output_padding", {});
+}
+
+/// Columns become lines: kernels are fast along the last axis, and a column of pixels has none.
+bool is_column(const FloatConvStep& step, const Shape& input, const Shape& output) {
+  return input.size() == 4 && input[3] == 1 && output[3] == 1 && input[2] > 1 &&
+         step.pads_begin[1] == 0 && step.pads_end[1] == 0;
+}
+
+void turn_to_line(Lowering& lowering, FloatConvStep& step) {
+  const std::vector<int64_t> order{0, 1, 3, 2};
+  step.input = lowering.build.transposed(step.input, order);
+  step.output = lowering.build.transposed(step.output, order);
+  step.weights = lowering.build.transposed(step.weights, order);
+  for (std::vector<int64_t>* axes :
+       {&step.strides, &step.dilations, &step.pads_begin, &step.pads_end})
+    std::swap((*axes)[0], (*axes)[1]);
 }
 
 bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
@@ -87,7 +105,7 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   }
   const auto shape = lowering.shape(result);
   if (!shape) return false;
-  step.input = lowering.pixels_of(lowering.real(node.input(0)));
+  step.input = lowering.dense_pixels_of(lowering.real(node.input(0)));
   step.weights = lowering.build.add_constant(graph.value(node.input(1)).name, weights);
   if (bias.defined()) step.bias = lowering.build.add_constant(graph.value(node.input(2)).name, bias);
   step.strides = geometry.window.strides;
@@ -101,6 +119,7 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   step.output = lowering.build.add_array(graph.value(result).name, DType::kFloat32, *shape,
                                          channels_last_order(shape->size()));
   lowering.set_real(result, step.output);
+  if (is_column(step, *lowering.shape(node.input(0)), *shape)) turn_to_line(lowering, step);
   lowering.add_step(nodes, std::move(step));
   return true;
 }

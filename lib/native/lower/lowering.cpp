@@ -168,6 +168,21 @@ ViewId Lowering::dense_of(ViewId id) {
 ViewId Lowering::pixels_of(ViewId id) {
   const PlanView from = build.view(id);
   if (is_pixels(from) && build.block_of(id).place == BlockPlace::kArena) return id;
+  return copied_pixels(id);
+}
+
+ViewId Lowering::dense_pixels_of(ViewId id) {
+  const PlanView from = build.view(id);
+  const std::vector<int64_t> dense =
+      dense_strides(from.shape, channels_last_order(from.shape.size()));
+  bool is_dense_already = build.block_of(id).place == BlockPlace::kArena;
+  for (size_t i = 0; i < from.shape.size(); ++i)
+    if (from.shape[i] > 1 && from.strides[i] != dense[i]) is_dense_already = false;
+  return is_dense_already ? id : copied_pixels(id);
+}
+
+ViewId Lowering::copied_pixels(ViewId id) {
+  const PlanView from = build.view(id);
   if (const auto found = pixels_.find(id); found != pixels_.end()) return found->second;
   const ViewId to =
       build.add_array(from.name, from.dtype, from.shape, channels_last_order(from.shape.size()));

@@ -52,8 +52,10 @@ class Lowering {
 
   // -- forms of a view -----------------------------------------------------------------------
   ViewId dense_of(ViewId id);
-  /// Channels (axis 1) side by side.
+  /// Channels (axis 1) side by side, in the arena.
   ViewId pixels_of(ViewId id);
+  /// The same without gaps between pixels.
+  ViewId dense_pixels_of(ViewId id);
   /// As `id`, in other integers: a table.
   ViewId requantized(ViewId id, const QuantizedParams& params);
 
@@ -86,6 +88,8 @@ class Lowering {
 
   std::vector<Forms> forms_;
   std::map<ViewId, ViewId> dense_;
+  ViewId copied_pixels(ViewId id);
+
   std::map<ViewId, ViewId> pixels_;
   std::set<NodeId> done_;
   std::set<NodeId> deferred_;

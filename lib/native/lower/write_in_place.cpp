@@ -10,11 +10,12 @@ const PlanView& view_of(const NativePlan& plan, ViewId id) {
   return plan.views[static_cast<size_t>(id.index)];
 }
 
-/// Takes images whose pixels have a pitch.
+/// Takes images whose pixels have a pitch. oneDNN's float convolutions do, but with their reference
+/// implementation.
 bool takes_pitch(const StepKind& kind) {
   if (const auto* product = std::get_if<ProductStep>(&kind))
     return product->axis == ChannelAxis::kSecond;
-  return std::holds_alternative<DepthwiseStep>(kind) || std::holds_alternative<FloatConvStep>(kind) ||
+  return std::holds_alternative<DepthwiseStep>(kind) ||
          std::holds_alternative<ElementwiseProgramStep>(kind) ||
          std::holds_alternative<PoolStep>(kind) || std::holds_alternative<ResizeStep>(kind) ||
          std::holds_alternative<CopyStep>(kind) || std::holds_alternative<ConvertStep>(kind) ||

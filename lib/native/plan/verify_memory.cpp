@@ -54,10 +54,6 @@ bool in_place(const StepKind& kind, ViewId read) {
       std::holds_alternative<LookupStep>(kind) || std::holds_alternative<SoftmaxStep>(kind) ||
       std::holds_alternative<LayerNormStep>(kind))
     return true;
-  if (const auto* product = std::get_if<ProductStep>(&kind))
-    return product->epilogue.residual == read && product->input != read;
-  if (const auto* depthwise = std::get_if<DepthwiseStep>(&kind))
-    return depthwise->epilogue.residual == read && depthwise->input != read;
   if (const auto* convolution = std::get_if<FloatConvStep>(&kind))
     return convolution->tail.sum == read && convolution->input != read;
   if (const auto* matrices = std::get_if<FloatMatMulStep>(&kind))

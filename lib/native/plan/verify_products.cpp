@@ -21,6 +21,9 @@ const PlanView& product_output(const PlanCheck& check, ViewId id) {
 void verify_epilogue(const PlanCheck& check, const PlanEpilogue& epilogue, const PlanView& output,
                      ChannelAxis axis) {
   check.require(epilogue.activation <= ProductActivation::kTanh, "an unknown activation");
+  check.require(epilogue.low <= epilogue.high && epilogue.sum_low <= epilogue.sum_high &&
+                    epilogue.float_low <= epilogue.float_high,
+                "bounds in the wrong order");
   const bool bytes = output.dtype == DType::kUInt8;
   if (epilogue.residual.valid()) {
     check.require(bytes, "a residual of a product that is not quantized");

@@ -92,8 +92,8 @@ memory::desc grouped_weights(const PlanView& weights, int64_t groups, bool trans
 template <class Primitive>
 std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindContext& context,
                                        algorithm kind) {
-  const memory::desc input = onednn_desc(context.view(step.input));
-  const memory::desc output = onednn_desc(context.view(step.output));
+  const memory::desc input = onednn_image(context.view(step.input));
+  const memory::desc output = onednn_image(context.view(step.output));
   const memory::desc plain =
       grouped_weights(context.view(step.weights), step.groups, step.transposed);
   const memory::desc any(plain.dims(), memory::data_type::f32, memory::format_tag::any);

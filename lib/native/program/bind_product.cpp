@@ -129,18 +129,38 @@ class BoundProduct : public BoundStep {
       const int64_t end = first + (last - first) * (t + 1) / tiles;
       const uint8_t** of_tile = pixels + (begin - first) * taps_;
       const int64_t rows = end - begin;
-      int64_t x = begin % to_.width;
-      int64_t y = begin / to_.width % to_.height;
-      int64_t image = begin / to_.width / to_.height;
-      for (int64_t r = 0; r < rows; ++r) {
-        gather_row(input + image * from_.image_pitch, y, x, of_tile + r, rows);
-        if (++x < to_.width) continue;
-        x = 0;
-        if (++y < to_.height) continue;
-        y = 0;
-        ++image;
+      for (int64_t row = begin; row < end;) {
+        const int64_t x = row % to_.width;
+        const int64_t y = row / to_.width % to_.height;
+        const int64_t image = row / to_.width / to_.height;
+        const int64_t count = std::min(end - row, to_.width - x);
+        gather_line(input + image * from_.image_pitch, y, x, count, of_tile + (row - begin), rows);
+        row += count;
       }
       if (skips_padding_) skip_padding(of_tile, rows);
+    }
+  }
+
+  // For `count` neighbours in one line of the output; `to` has `rows` addresses a tap.
+  void gather_line(const uint8_t* image, int64_t y, int64_t x, int64_t count, const uint8_t** to,
+                   int64_t rows) const {
+    const int64_t step = window_.stride_width * from_.pixel_pitch;
+    for (int64_t i = 0; i < window_.kernel_height; ++i) {
+      const int64_t from_y = y * window_.stride_height - window_.pad_top + i * window_.dilation_height;
+      const bool inside = from_y >= 0 && from_y < from_.height;
+      for (int64_t j = 0; j < window_.kernel_width; ++j, to += rows) {
+        const int64_t left = x * window_.stride_width - window_.pad_left + j * window_.dilation_width;
+        const int64_t right = left + (count - 1) * window_.stride_width;
+        const uint8_t* pixel = image + from_y * from_.row_pitch + left * from_.pixel_pitch;
+        if (inside && left >= 0 && right < from_.width) {
+          for (int64_t r = 0; r < count; ++r) to[r] = pixel + r * step;
+          continue;
+        }
+        for (int64_t r = 0; r < count; ++r) {
+          const int64_t from_x = left + r * window_.stride_width;
+          to[r] = inside && from_x >= 0 && from_x < from_.width ? pixel + r * step : padding_.data();
+        }
+      }
     }
   }
 

@@ -19,6 +19,17 @@ dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank) {
   return {dims, dnnl::memory::data_type::f32, strides};
 }
 
+dnnl::memory::desc onednn_image(const PlanView& view) {
+  PlanView image = view;
+  std::vector<int64_t> order{0};
+  for (size_t i = 2; i < view.shape.size(); ++i) order.push_back(static_cast<int64_t>(i));
+  order.push_back(1);
+  const std::vector<int64_t> dense = dense_strides(view.shape, order);
+  for (size_t i = 0; i < dense.size(); ++i)
+    if (view.shape[i] == 1) image.strides[i] = dense[i];
+  return onednn_desc(image);
+}
+
 dnnl::memory reordered(const dnnl::memory::desc& from, const void* values,
                        const dnnl::memory::desc& to) {
   dnnl::memory result(to, onednn_engine());

@@ -23,6 +23,10 @@ dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank);
 dnnl::memory reordered(const dnnl::memory::desc& from, const void* values,
                        const dnnl::memory::desc& to);
 
+/// An image whose channels lie side by side: dimensions of 1 get the strides that oneDNN's layouts
+/// have there.
+dnnl::memory::desc onednn_image(const PlanView& view);
+
 class OnednnStep : public BoundStep {
  public:
   OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc);
