@@ -15,7 +15,10 @@ class BoundIsland : public BoundStep {
               std::vector<RuntimeValue>& slots)
       : step_(step), interpreter_(graph), slots_(slots) {
     for (const IslandValue& value : step.inputs) inputs_.push_back(end_of(value, context));
-    for (const IslandValue& value : step.outputs) outputs_.push_back(end_of(value, context));
+    for (const IslandValue& value : step.outputs) {
+      outputs_.push_back(end_of(value, context));
+      fills_slots_ = fills_slots_ || value.slot >= 0;
+    }
   }
 
   void run(const ProgramMemory& memory) override {
@@ -25,16 +28,15 @@ class BoundIsland : public BoundStep {
         inputs.push_back(slots_[static_cast<size_t>(end.slot)]);
         continue;
       }
-      inputs.emplace_back(at::from_blob(end.address.in(memory), end.shape,
-                                        at::TensorOptions(storage_type(end.dtype))),
-                          end.dtype);
+      at::Tensor input = at::from_blob(end.address.in(memory), end.shape,
+                                       at::TensorOptions(storage_type(end.dtype)));
+      // What is kept for later steps must not refer to memory that is another value's by then.
+      inputs.emplace_back(fills_slots_ ? input.clone() : std::move(input), end.dtype);
     }
     std::vector<RuntimeValue> results = interpreter_.run(std::move(inputs));
     for (size_t i = 0; i < results.size(); ++i) {
       const End& end = outputs_[i];
       if (end.slot >= 0) {
-        // An input's memory is another value's soon.
-        if (results[i].is_tensor()) results[i].tensor = results[i].tensor.clone();
         slots_[static_cast<size_t>(end.slot)] = std::move(results[i]);
         continue;
       }
@@ -65,6 +67,7 @@ class BoundIsland : public BoundStep {
   std::vector<RuntimeValue>& slots_;
   std::vector<End> inputs_;
   std::vector<End> outputs_;
+  bool fills_slots_ = false;
 };
 
 }  // namespace

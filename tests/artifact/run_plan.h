@@ -41,8 +41,7 @@ inline Outputs run(const NativePlan& plan, const Outputs& inputs, const ProgramO
   std::vector<void*> out;
   for (const IslandValue& value : plan.outputs) {
     const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
-    outputs.emplace_back(static_cast<size_t>(
-        plan.blocks[static_cast<size_t>(view.block)].bytes));
+    outputs.emplace_back(static_cast<size_t>(plan.blocks[static_cast<size_t>(view.block)].bytes));
   }
   for (auto& bytes : outputs) out.push_back(bytes.data());
   Program(plan, options).run(in, out);

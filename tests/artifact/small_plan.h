@@ -27,8 +27,7 @@ class SmallPlan {
     }
     PlanView view{fmt::format("v{}", plan.views.size()), static_cast<int32_t>(plan.blocks.size()),
                   dtype, shape, dense_strides(shape, order)};
-    plan.blocks.push_back(
-        {place, element_count(shape) * (dtype_bits(dtype) / 8) + slack, offset});
+    plan.blocks.push_back({place, element_count(shape) * (dtype_bits(dtype) / 8) + slack, offset});
     return add_view(std::move(view));
   }
   ViewId add_view(PlanView view) {
@@ -117,8 +116,16 @@ inline NativePlan every_step_plan(int64_t n) {
   PlanWindow three;
   three.kernel_height = three.kernel_width = 3;
   three.pad_top = three.pad_left = 1;
-  s.step(ProductStep{q, p, s.weights({12, 9, 3}), s.factors({12}), s.factors({12}, 1, 100),
-                     ChannelAxis::kSecond, three, 2, 128, {}});
+  s.step(ProductStep{q,
+                     p,
+                     s.weights({12, 9, 3}),
+                     s.factors({12}),
+                     s.factors({12}, 1, 100),
+                     ChannelAxis::kSecond,
+                     three,
+                     2,
+                     128,
+                     {}});
   const ViewId d = s.bytes({n, 12, 3, 3}, 0.1F, 90);
   PlanWindow half = three;
   half.stride_height = half.stride_width = 2;
@@ -139,8 +146,16 @@ inline NativePlan every_step_plan(int64_t n) {
   PlanEpilogue sum;
   sum.residual = other;
   sum.own_factor = sum.residual_factor = 0.5F;
-  s.step(ProductStep{left, right, s.weights({8, 1, 12}), s.factors({8}), s.factors({8}, 1, 90),
-                     ChannelAxis::kSecond, {}, 1, 90, sum});
+  s.step(ProductStep{left,
+                     right,
+                     s.weights({8, 1, 12}),
+                     s.factors({8}),
+                     s.factors({8}, 1, 90),
+                     ChannelAxis::kSecond,
+                     {},
+                     1,
+                     90,
+                     sum});
   const ViewId pooled = s.bytes({n, 20, 2, 2}, 0.2F, 80);
   PoolStep pool{wide, pooled, three, true, true, 1, 1};
   pool.window.stride_height = pool.window.stride_width = 2;
@@ -155,11 +170,26 @@ inline NativePlan every_step_plan(int64_t n) {
   FloatTail tail;
   tail.function = FloatTail::Function::kRelu;
   tail.sum = made;
-  s.step(FloatConvStep{values, made, s.factors({8, 20, 3, 3}, 0.01F), s.factors({8}),
-                       {1, 1}, {1, 1}, {1, 1}, {1, 1}, 1, false, tail});
+  s.step(FloatConvStep{values,
+                       made,
+                       s.factors({8, 20, 3, 3}, 0.01F),
+                       s.factors({8}),
+                       {1, 1},
+                       {1, 1},
+                       {1, 1},
+                       {1, 1},
+                       1,
+                       false,
+                       tail});
   const ViewId larger = s.floats({n, 8, 4, 4}, true);
-  s.step(ResizeStep{made, larger, {0, 0, 0, 1}, {1, 1, 1, 1}, {0, 0, 1, 1}, {0, 1, 1, 1},
-                    {0, 0.25F, 0.75F, 0}, {0, 0.5F, 0, 0.5F}});
+  s.step(ResizeStep{made,
+                    larger,
+                    {0, 0, 0, 1},
+                    {1, 1, 1, 1},
+                    {0, 0, 1, 1},
+                    {0, 1, 1, 1},
+                    {0, 0.25F, 0.75F, 0},
+                    {0, 0.5F, 0, 0.5F}});
   const ViewId nearest = s.floats({n, 8, 2, 4}, true);
   s.step(ResizeStep{larger, nearest, {0, 3}, {}, {3, 2, 1, 0}, {}, {}, {}});
   const ViewId normal = s.floats({n, 8, 2, 4}, true);
@@ -172,10 +202,11 @@ inline NativePlan every_step_plan(int64_t n) {
   const ViewId spread = s.factors({1, 8, 1, 1});
   s.view(spread).shape = {n, 8, 1, 3};
   s.view(spread).strides = {0, 1, 0, 0};
-  s.step(ElementwiseProgramStep{
-      {most, spread}, mixed,
-      {{ElementwiseKind::kAdd, 0, 1, 0}, {ElementwiseKind::kSilu, 2, 0, 0},
-       {ElementwiseKind::kClip, 3, 0, 0, -1, 1}}});
+  s.step(ElementwiseProgramStep{{most, spread},
+                                mixed,
+                                {{ElementwiseKind::kAdd, 0, 1, 0},
+                                 {ElementwiseKind::kSilu, 2, 0, 0},
+                                 {ElementwiseKind::kClip, 3, 0, 0, -1, 1}}});
   const ViewId plain = s.floats({n, 8, 1, 3});
   s.step(CopyStep{mixed, plain});
   const ViewId rows = s.seen_as(plain, {n, 2, 12});
@@ -190,8 +221,16 @@ inline NativePlan every_step_plan(int64_t n) {
   const ViewId codes = s.bytes({n, 1, 5}, 0.01F, 3, false);
   s.step(ConvertStep{mean, codes});
   const ViewId scores = s.output(DType::kFloat32, {n, 1, 4});
-  s.step(ProductStep{codes, scores, s.weights({4, 1, 5}), s.factors({4}), s.factors({4}),
-                     ChannelAxis::kLast, {}, 1, 3, {}});
+  s.step(ProductStep{codes,
+                     scores,
+                     s.weights({4, 1, 5}),
+                     s.factors({4}),
+                     s.factors({4}),
+                     ChannelAxis::kLast,
+                     {},
+                     1,
+                     3,
+                     {}});
   const ViewId last = s.output(DType::kUInt8, {n, 20, 2, 2});
   s.step(CopyStep{pooled, last});
   place_blocks(s.plan);

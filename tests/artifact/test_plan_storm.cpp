@@ -58,10 +58,10 @@ class BrokenField : public PlanArchive<BrokenField> {
       case 3: return value + static_cast<int64_t>(random_.next() % 129) - 64;
       case 4: return static_cast<int64_t>(random_.next() % 64);
       case 5: return -value;
-      case 6: return value ^ int64_t{1} << random_.next() % 64;
+      case 6: return value ^ int64_t { 1 } << random_.next() % 64;
       default: {
-        constexpr int64_t kStrange[] = {0,         -1,        INT32_MAX, INT32_MIN, INT64_MAX,
-                                        INT64_MIN, 1 << 20,   1 << 30,   255,       65536};
+        constexpr int64_t kStrange[] = {0,         -1,      INT32_MAX, INT32_MIN, INT64_MAX,
+                                        INT64_MIN, 1 << 20, 1 << 30,   255,       65536};
         return kStrange[random_.next() % std::size(kStrange)];
       }
     }
@@ -98,7 +98,8 @@ int run_if_valid(const NativePlan& plan, SeededRandom& random) {
   if (!is_small(plan)) return 0;
   ProgramOptions options;
   options.threads = 1 + static_cast<int>(random.next() % 2);
-  options.isa = static_cast<KernelIsa>(random.next() % (static_cast<uint64_t>(best_kernel_isa()) + 1));
+  options.isa =
+      static_cast<KernelIsa>(random.next() % (static_cast<uint64_t>(best_kernel_isa()) + 1));
   try {
     test::run_apart(plan, test::seeded_inputs(plan, 1), options);
   } catch (const Error& error) {
@@ -154,7 +155,8 @@ TEST_CASE("files with broken bytes and right checksums are refused or stay insid
         case 0: bytes[at] = static_cast<char>(bytes[at] ^ 1 << random.next() % 8); break;
         case 1: bytes[at] = static_cast<char>(random.next()); break;
         case 2: bytes.erase(at, 1 + random.next() % 8); break;
-        default: bytes.insert(at, std::string(1 + random.next() % 8, static_cast<char>(random.next())));
+        default:
+          bytes.insert(at, std::string(1 + random.next() % 8, static_cast<char>(random.next())));
       }
       if (bytes.empty()) bytes.push_back('\0');
     }
@@ -191,9 +193,10 @@ TEST_CASE("numbers of batch 2 that are broken never leave their memory") {
     PlanFile file = test::every_step_file();
     int64_t& number = file.batch_two[random.next() % file.batch_two.size()];
     number = random.next() % 2 == 0 ? number + static_cast<int64_t>(random.next() % 9) - 4
-                                    : number ^ int64_t{1} << random.next() % 64;
+                                    : number ^ int64_t { 1 } << random.next() % 64;
     try {
-      passed += run_if_valid(plan_for_batch(file, 2 + static_cast<int64_t>(random.next() % 3)), random);
+      passed +=
+          run_if_valid(plan_for_batch(file, 2 + static_cast<int64_t>(random.next() % 3)), random);
     } catch (const Error& error) {
       CHECK((error.code() == ExitCode::kBadInput || error.code() == ExitCode::kLimit));
     }

@@ -70,8 +70,10 @@ TEST_CASE("blocks and views that are not there") {
   refused("a view that cannot be", [](NativePlan& p) { p.views[1].zero_point = 256; });
   refused("a view that cannot be", [](NativePlan& p) { p.views[1].scale = __builtin_nanf(""); });
   refused("a view that cannot be", [](NativePlan& p) { p.views[1].dtype = DType::kInt4; });
-  refused("a view that cannot be", [](NativePlan& p) { p.views[1].dtype = static_cast<DType>(99); });
-  refused("a block of memory", [](NativePlan& p) { p.blocks[1].place = static_cast<BlockPlace>(4); });
+  refused("a view that cannot be",
+          [](NativePlan& p) { p.views[1].dtype = static_cast<DType>(99); });
+  refused("a block of memory",
+          [](NativePlan& p) { p.blocks[1].place = static_cast<BlockPlace>(4); });
   refused("a block of memory", [](NativePlan& p) { p.blocks[1].bytes = -1; });
   refused("a block of memory", [](NativePlan& p) { p.blocks[1].bytes = INT64_MAX; });
   refused("a block of memory", [](NativePlan& p) { p.blocks[1].offset += 4; });
@@ -87,9 +89,7 @@ TEST_CASE("the caller's memory") {
   refused("input 0", [](NativePlan& p) { ++view(p, p.inputs[0].view).shape[0]; });
   refused("a block of memory", [](NativePlan& p) { p.outputs.pop_back(); });
   refused("a view and a slot", [](NativePlan& p) { p.outputs[1].slot = 0; });
-  refused("no such slot", [](NativePlan& p) {
-    p.inputs.push_back({{}, 3});
-  });
+  refused("no such slot", [](NativePlan& p) { p.inputs.push_back({{}, 3}); });
   refused("nobody writes it", [](NativePlan& p) { p.steps.pop_back(); });
   refused("nobody has written", [](NativePlan& p) { p.steps.erase(p.steps.begin()); });
   refused("a constant or an input is written", [](NativePlan& p) {
@@ -114,38 +114,43 @@ TEST_CASE("memory that two need at a time") {
 }
 
 TEST_CASE("products") {
-  refused("beyond its block", [](NativePlan& p) { view(p, find<ProductStep>(p).input).offset = 9; });
+  refused("beyond its block",
+          [](NativePlan& p) { view(p, find<ProductStep>(p).input).offset = 9; });
   refused("no room behind", [](NativePlan& p) { block(p, find<ProductStep>(p).input).bytes -= 8; });
   refused("divide into the groups", [](NativePlan& p) { find<ProductStep>(p).groups = 0; });
   refused("divide into the groups", [](NativePlan& p) { find<ProductStep>(p).groups = 5; });
   refused("number of input channels", [](NativePlan& p) { find<ProductStep>(p).groups = 3; });
-  refused("too large or empty", [](NativePlan& p) { find<ProductStep>(p).window.stride_width = 0; });
+  refused("too large or empty",
+          [](NativePlan& p) { find<ProductStep>(p).window.stride_width = 0; });
   refused("too large", [](NativePlan& p) { find<ProductStep>(p).window.pad_top = -1; });
-  refused("too large", [](NativePlan& p) {
-    find<ProductStep>(p).window.dilation_height = int64_t{1} << 40;
-  });
-  refused("weights of another window", [](NativePlan& p) { find<ProductStep>(p).window.kernel_width = 2; });
-  refused("number of weights", [](NativePlan& p) { view(p, find<ProductStep>(p).bias).shape = {11}; });
-  refused("no constant", [](NativePlan& p) {
-    find<ProductStep>(p).scale = find<LayerNormStep>(p).output;
-  });
-  refused("an array of float", [](NativePlan& p) { find<ProductStep>(p).input = p.inputs[0].view; });
-  refused("side by side", [](NativePlan& p) { view(p, find<ProductStep>(p).output).strides[1] = 0; });
-  refused("side by side", [](NativePlan& p) {
-    find<ProductStep>(p).axis = static_cast<ChannelAxis>(7);
-  });
+  refused("too large",
+          [](NativePlan& p) { find<ProductStep>(p).window.dilation_height = int64_t{1} << 40; });
+  refused("weights of another window",
+          [](NativePlan& p) { find<ProductStep>(p).window.kernel_width = 2; });
+  refused("number of weights",
+          [](NativePlan& p) { view(p, find<ProductStep>(p).bias).shape = {11}; });
+  refused("no constant",
+          [](NativePlan& p) { find<ProductStep>(p).scale = find<LayerNormStep>(p).output; });
+  refused("an array of float",
+          [](NativePlan& p) { find<ProductStep>(p).input = p.inputs[0].view; });
+  refused("side by side",
+          [](NativePlan& p) { view(p, find<ProductStep>(p).output).strides[1] = 0; });
+  refused("side by side",
+          [](NativePlan& p) { find<ProductStep>(p).axis = static_cast<ChannelAxis>(7); });
   refused("no such view", [](NativePlan& p) { find<ProductStep>(p).bias = {}; });
   refused("no such view", [](NativePlan& p) { find<ProductStep>(p).bias = {1 << 20}; });
   refused("unknown activation", [](NativePlan& p) {
     find<DepthwiseStep>(p).epilogue.activation = static_cast<ProductActivation>(6);
   });
-  refused("table entries", [](NativePlan& p) {
-    view(p, find<DepthwiseStep>(p).epilogue.table).shape = {255};
-  });
+  refused("table entries",
+          [](NativePlan& p) { view(p, find<DepthwiseStep>(p).epilogue.table).shape = {255}; });
   refused("different shapes", [](NativePlan& p) {
     find<ProductStep>(p, 1).epilogue.residual = find<ProductStep>(p, 1).input;
   });
-  refused("wrong order", [](NativePlan& p) { find<ProductStep>(p).epilogue.low = 255; find<ProductStep>(p).epilogue.high = 254; });
+  refused("wrong order", [](NativePlan& p) {
+    find<ProductStep>(p).epilogue.low = 255;
+    find<ProductStep>(p).epilogue.high = 254;
+  });
   refused("overlaps", [](NativePlan& p) {
     find<ProductStep>(p, 1).epilogue.residual = find<ProductStep>(p, 1).output;
   });
@@ -154,7 +159,8 @@ TEST_CASE("products") {
   });
   refused("with a window", [](NativePlan& p) { find<ProductStep>(p, 2).window.pad_left = 1; });
   refused("too long", [](NativePlan& p) { find<DepthwiseStep>(p).window.stride_width = 1 << 19; });
-  refused("not in one row", [](NativePlan& p) { --view(p, find<DepthwiseStep>(p).input).strides[0]; });
+  refused("not in one row",
+          [](NativePlan& p) { --view(p, find<DepthwiseStep>(p).input).strides[0]; });
 }
 
 TEST_CASE("float products") {
@@ -163,21 +169,22 @@ TEST_CASE("float products") {
   refused("too large or negative", [](NativePlan& p) { find<FloatConvStep>(p).strides[1] = 0; });
   refused("into the groups", [](NativePlan& p) { find<FloatConvStep>(p).groups = 0; });
   refused("number of channels", [](NativePlan& p) { find<FloatConvStep>(p).groups = 2; });
-  refused("not added where it lies", [](NativePlan& p) {
-    find<FloatConvStep>(p).tail.sum = find<LayerNormStep>(p).output;
-  });
+  refused("not added where it lies",
+          [](NativePlan& p) { find<FloatConvStep>(p).tail.sum = find<LayerNormStep>(p).output; });
   refused("unknown activation", [](NativePlan& p) {
     find<FloatConvStep>(p).tail.function = static_cast<FloatTail::Function>(200);
   });
-  refused("sizes do not fit", [](NativePlan& p) { ++view(p, find<FloatMatMulStep>(p).b).shape[2]; --view(p, find<FloatMatMulStep>(p).b).shape[1]; });
+  refused("sizes do not fit", [](NativePlan& p) {
+    ++view(p, find<FloatMatMulStep>(p).b).shape[2];
+    --view(p, find<FloatMatMulStep>(p).b).shape[1];
+  });
   refused("numbers do not fit", [](NativePlan& p) {
     PlanView& b = view(p, find<FloatMatMulStep>(p).b);
     b.shape[0] = 3;
     b.strides[0] = 0;
   });
-  refused("bias of another size", [](NativePlan& p) {
-    find<FloatMatMulStep>(p).bias = find<FloatMatMulStep>(p).b;
-  });
+  refused("bias of another size",
+          [](NativePlan& p) { find<FloatMatMulStep>(p).bias = find<FloatMatMulStep>(p).b; });
 }
 
 TEST_CASE("elements") {
@@ -188,9 +195,8 @@ TEST_CASE("elements") {
   refused("unknown operation", [](NativePlan& p) {
     find<Program>(p).program[1].kind = static_cast<ElementwiseKind>(250);
   });
-  refused("too many inputs", [](NativePlan& p) {
-    find<Program>(p).inputs.resize(9, find<Program>(p).inputs[0]);
-  });
+  refused("too many inputs",
+          [](NativePlan& p) { find<Program>(p).inputs.resize(9, find<Program>(p).inputs[0]); });
   refused("too many numbers", [](NativePlan& p) {
     // Nine numbers of each input and their sums.
     Program& step = find<Program>(p);
@@ -204,11 +210,14 @@ TEST_CASE("elements") {
     step.inputs.clear();
     step.program.clear();
   });
-  refused("different shapes", [](NativePlan& p) { view(p, find<Program>(p).inputs[1]).shape[3] = 1; });
+  refused("different shapes",
+          [](NativePlan& p) { view(p, find<Program>(p).inputs[1]).shape[3] = 1; });
   refused("share a place", [](NativePlan& p) { view(p, find<CopyStep>(p).output).strides[3] = 0; });
   refused("table entries", [](NativePlan& p) { view(p, find<LookupStep>(p).table).shape = {128}; });
-  refused("no bytes", [](NativePlan& p) { find<LookupStep>(p).input = find<LayerNormStep>(p).output; });
-  refused("that have none", [](NativePlan& p) { view(p, find<ConvertStep>(p).output).dtype = DType::kBool; });
+  refused("no bytes",
+          [](NativePlan& p) { find<LookupStep>(p).input = find<LayerNormStep>(p).output; });
+  refused("that have none",
+          [](NativePlan& p) { view(p, find<ConvertStep>(p).output).dtype = DType::kBool; });
   refused("without a scale", [](NativePlan& p) { view(p, find<ConvertStep>(p).output).scale = 0; });
   refused("different sizes", [](NativePlan& p) {
     PlanView other = view(p, find<CopyStep>(p).output);
@@ -224,11 +233,13 @@ TEST_CASE("images, normalizations and reductions") {
   refused("too many elements", [](NativePlan& p) {
     find<PoolStep>(p).window.kernel_width = find<PoolStep>(p).window.kernel_height = 1000;
   });
-  refused("images or channels", [](NativePlan& p) { find<PoolStep>(p).input = find<DepthwiseStep>(p).output; });
+  refused("images or channels",
+          [](NativePlan& p) { find<PoolStep>(p).input = find<DepthwiseStep>(p).output; });
   refused("negative", [](NativePlan& p) { find<PoolStep>(p).pad_right = -1; });
   refused("outside of the image", [](NativePlan& p) { find<ResizeStep>(p).row_first[2] = 2; });
   refused("outside of the image", [](NativePlan& p) { find<ResizeStep>(p).column_second[0] = -1; });
-  refused("number of positions", [](NativePlan& p) { find<ResizeStep>(p, 1).column_first.pop_back(); });
+  refused("number of positions",
+          [](NativePlan& p) { find<ResizeStep>(p, 1).column_first.pop_back(); });
   refused("number of positions", [](NativePlan& p) { find<ResizeStep>(p).row_second.clear(); });
   refused("one axis only", [](NativePlan& p) { find<ResizeStep>(p).row_weight.clear(); });
   refused("gaps", [](NativePlan& p) {
@@ -246,9 +257,8 @@ TEST_CASE("images, normalizations and reductions") {
   });
   refused("no such axis", [](NativePlan& p) { find<ReduceStep>(p).axes = {3}; });
   refused("another shape", [](NativePlan& p) { find<ReduceStep>(p).axes = {0}; });
-  refused("unknown reduction", [](NativePlan& p) {
-    find<ReduceStep>(p).kind = static_cast<ReduceStep::Kind>(6);
-  });
+  refused("unknown reduction",
+          [](NativePlan& p) { find<ReduceStep>(p).kind = static_cast<ReduceStep::Kind>(6); });
 }
 
 TEST_CASE("islands") {
@@ -257,11 +267,16 @@ TEST_CASE("islands") {
     change(find<IslandStep>(plan), plan);
     return verdict(plan);
   };
-  CHECK(broken([](IslandStep& s, NativePlan&) { s.island = -1; }).find("no such island") != std::string::npos);
-  CHECK(broken([](IslandStep& s, NativePlan&) { s.outputs[0].slot = 1; }).find("no such slot") != std::string::npos);
-  CHECK(broken([](IslandStep& s, NativePlan&) { s.inputs[0].slot = 0; }).find("a view and a slot") != std::string::npos);
-  CHECK(broken([](IslandStep&, NativePlan& p) { std::swap(p.steps[0], p.steps[1]); }).find("a slot is read") !=
+  CHECK(broken([](IslandStep& s, NativePlan&) { s.island = -1; }).find("no such island") !=
         std::string::npos);
+  CHECK(broken([](IslandStep& s, NativePlan&) { s.outputs[0].slot = 1; }).find("no such slot") !=
+        std::string::npos);
+  CHECK(broken([](IslandStep& s, NativePlan&) {
+          s.inputs[0].slot = 0;
+        }).find("a view and a slot") != std::string::npos);
+  CHECK(broken([](IslandStep&, NativePlan& p) {
+          std::swap(p.steps[0], p.steps[1]);
+        }).find("a slot is read") != std::string::npos);
 }
 
 }  // namespace lathe

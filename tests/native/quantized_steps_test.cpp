@@ -45,8 +45,13 @@ TEST_CASE("a convolution with bias and Relu is one product") {
     const ValueId x = g.quantized_input({2, channels, 9, 11});
     const ValueId y = g.op(OpKind::kConv, {x, g.weight({21, channels, 3, 3}, 21), g.bias(21, 21)},
                            conv_attributes({1, 1, 1, 1}, {1, 2}));
-    check_steps(g.end({g.pair(g.relu(y), kPositive)}), kPositive.scale,
-                {{"convert", 2}, {"product", 1}, {"copy", 1}});
+    std::map<std::string, int> steps{{"convert", 2}, {"product", 1}, {"copy", 1}};
+    // Few channels: rows of the kernel are read at once, from an image in a frame of padding.
+    if (channels < 5) {
+      steps["fill"] = 1;
+      ++steps["copy"];
+    }
+    check_steps(g.end({g.pair(g.relu(y), kPositive)}), kPositive.scale, steps);
   }
 }
 

@@ -80,8 +80,8 @@ lathe_status load(const lathe_options* options, lathe_plan** plan, const Read& r
   return guarded(load_error, [&] {
     if (plan == nullptr) throw bad_usage("api.null", "a null pointer for the handle");
     *plan = nullptr;
-    *plan = new lathe_plan(
-        lathe::LoadedPlan(read(), options == nullptr ? lathe_options{} : *options));
+    *plan =
+        new lathe_plan(lathe::LoadedPlan(read(), options == nullptr ? lathe_options{} : *options));
   });
 }
 
@@ -107,12 +107,12 @@ void check_arrays(const std::vector<LoadedPort>& ports, const void* const* data,
         fmt::format("{} {} ({})", what, i, lathe::escape_untrusted(ports[i].name));
     const size_t needed = ports[i].info.bytes;
     if (bytes[i] != needed)
-      throw bad_input("api.bytes",
-                      fmt::format("{} bytes are given, {} {} are {} bytes", bytes[i],
-                                  lathe::shape_text(ports[i].shape),
-                                  lathe::dtype_name(static_cast<lathe::DType>(ports[i].info.dtype)),
-                                  needed),
-                      where);
+      throw bad_input(
+          "api.bytes",
+          fmt::format("{} bytes are given, {} {} are {} bytes", bytes[i],
+                      lathe::shape_text(ports[i].shape),
+                      lathe::dtype_name(static_cast<lathe::DType>(ports[i].info.dtype)), needed),
+          where);
     if (needed > 0 && data[i] == nullptr) throw bad_usage("api.null", "a null pointer", where);
     if (reinterpret_cast<uintptr_t>(data[i]) % ports[i].element_bytes != 0)
       throw bad_input("api.alignment", "the address is not aligned to its elements", where);

@@ -55,8 +55,8 @@ LoadedPlan::LoadedPlan(PlanFile file, const lathe_options& options)
   const int cpus = usable_cpus();
   threads_ = options.threads == 0 ? cpus : options.threads;
   if (threads_ < 1 || threads_ > kMostThreads)
-    throw bad_usage("api.threads", fmt::format("{} threads; 1 to {} are possible", threads_,
-                                               kMostThreads));
+    throw bad_usage("api.threads",
+                    fmt::format("{} threads; 1 to {} are possible", threads_, kMostThreads));
   if (threads_ > cpus) warning_ = fmt::format("{} threads for {} CPUs", threads_, cpus);
   // Other batches are made of the plan; else it is needed once only.
   programs_.push_front(

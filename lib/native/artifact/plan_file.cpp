@@ -71,8 +71,8 @@ void describe_ports(PlanFile& file) {
     std::vector<PlanPort> ports;
     for (const IslandValue& value : values) {
       if (!value.view.valid()) {
-        ports.push_back({plan.slots[static_cast<size_t>(value.slot)].name, DType::kUndefined,
-                         false, {}});
+        ports.push_back(
+            {plan.slots[static_cast<size_t>(value.slot)].name, DType::kUndefined, false, {}});
         continue;
       }
       const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];

@@ -97,8 +97,8 @@ std::string join_sections(const std::vector<Section>& sections) {
   for (const Section& section : sections) {
     const auto kind = static_cast<uint32_t>(section.kind);
     const uint64_t offset = aligned(end, kind);
-    table.push_back({kind, 0, checksum(std::as_bytes(std::span(section.bytes))), offset,
-                     section.bytes.size()});
+    table.push_back(
+        {kind, 0, checksum(std::as_bytes(std::span(section.bytes))), offset, section.bytes.size()});
     end = offset + section.bytes.size();
   }
   header.bytes = end;

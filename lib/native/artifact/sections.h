@@ -25,11 +25,11 @@ constexpr uint32_t kPlanFormatVersion = 1;
 
 enum class SectionKind : uint32_t {
   kMetadata = 1,
-  kSteps = 2,       // the plan's fields (plan_fields.h), but for the numbers of the batch
-  kNumbers = 3,     // these, for batch 1
-  kBatchTwo = 4,    // and for batch 2, where the batch is free
-  kIslands = 5,     // ONNX files
-  kConstants = 6,   // on a page's border
+  kSteps = 2,           // the plan's fields (plan_fields.h), but for the numbers of the batch
+  kNumbers = 3,         // these, for batch 1
+  kBatchTwo = 4,        // and for batch 2, where the batch is free
+  kIslands = 5,         // ONNX files
+  kConstants = 6,       // on a page's border
   kFirstOptional = 64,  // from here on: readers skip what they do not know
 };
 
@@ -43,7 +43,6 @@ std::string join_sections(const std::vector<Section>& sections);
 
 /// Checks everything that is not inside a section, and all checksums. Throws Error: exit 3
 /// ("plan.format", "plan.truncated", "plan.checksum"), exit 6 ("plan.version").
-std::map<SectionKind, std::span<const std::byte>> split_sections(
-    std::span<const std::byte> file);
+std::map<SectionKind, std::span<const std::byte>> split_sections(std::span<const std::byte> file);
 
 }  // namespace lathe

@@ -11,9 +11,9 @@
 namespace lathe {
 
 /// Sizes below which products of them cannot overflow where kernels compute them.
-constexpr int64_t kMostPlanBytes = int64_t{1} << 40;   // of a block, elements of a view
-constexpr int64_t kMostWindow = int64_t{1} << 20;      // extent, stride or padding of a window
-constexpr int64_t kMostProductTerms = 65793;           // sums stay within int32
+constexpr int64_t kMostPlanBytes = int64_t{1} << 40;  // of a block, elements of a view
+constexpr int64_t kMostWindow = int64_t{1} << 20;     // extent, stride or padding of a window
+constexpr int64_t kMostProductTerms = 65793;          // sums stay within int32
 constexpr int64_t kMostIslandValues = 4096;
 
 /// Bytes of a block that a view lies in: from `begin` up to and without `end`.

@@ -90,8 +90,8 @@ void verify(const PlanCheck& check, const ConvertStep& s) {
   const PlanView& input = check.view(s.input);
   const PlanView& output = check.view(s.output);
   const bool quantizes = input.dtype == DType::kFloat32 && is_byte(output.dtype);
-  const bool dequantizes = (is_byte(input.dtype) || input.dtype == DType::kInt32) &&
-                           output.dtype == DType::kFloat32;
+  const bool dequantizes =
+      (is_byte(input.dtype) || input.dtype == DType::kInt32) && output.dtype == DType::kFloat32;
   check.require(quantizes || dequantizes, "a conversion between types that have none");
   check.require((quantizes ? output : input).scale > 0, "a conversion without a scale");
   verify_moved(check, input, output);
@@ -119,9 +119,9 @@ void verify(const PlanCheck& check, const IslandStep& s) {
   for (const std::vector<IslandValue>* side : {&s.inputs, &s.outputs}) {
     for (const IslandValue& value : *side) {
       if (!value.view.valid()) {
-        check.require(value.slot >= 0 &&
-                          static_cast<size_t>(value.slot) < check.plan().slots.size(),
-                      "there is no such slot");
+        check.require(
+            value.slot >= 0 && static_cast<size_t>(value.slot) < check.plan().slots.size(),
+            "there is no such slot");
         continue;
       }
       check.require(value.slot == -1, "a value that is a view and a slot");

@@ -52,8 +52,7 @@ void verify_positions(const PlanCheck& check, const std::vector<int32_t>& first,
   for (const std::vector<int32_t>* positions : {&first, &second})
     for (const int32_t position : *positions)
       check.require(position >= 0 && position < in, "a position outside of the image");
-  for (const float part : weight)
-    check.require(std::isfinite(part), "a weight that is no number");
+  for (const float part : weight) check.require(std::isfinite(part), "a weight that is no number");
 }
 
 bool is_channels_last(const PlanView& view) {

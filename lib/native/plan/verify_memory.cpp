@@ -73,7 +73,8 @@ void verify_apart(const PlanCheck& check, const PlanStep& step) {
       const PlanView& from = check.view(read);
       if (from.block != to.block || element_count(from.shape) == 0) continue;
       const ByteRange range = check.range(from);
-      if (range.end <= written.begin || written.end <= range.begin || interleave(from, to)) continue;
+      if (range.end <= written.begin || written.end <= range.begin || interleave(from, to))
+        continue;
       check.require(same_elements(from, to) && in_place(step.kind, read),
                     "what is written overlaps what is read");
     }

@@ -41,8 +41,8 @@ bool block_is_valid(const NativePlan& plan, size_t index) {
 
 bool view_is_valid(const NativePlan& plan, const PlanView& view) {
   if (!in_range(view.block, plan.blocks.size()) || view.shape.size() > kMaxRank ||
-      view.strides.size() != view.shape.size() || view.offset < 0 ||
-      view.offset > kMostPlanBytes || !std::isfinite(view.scale) || view.scale < 0)
+      view.strides.size() != view.shape.size() || view.offset < 0 || view.offset > kMostPlanBytes ||
+      !std::isfinite(view.scale) || view.scale < 0)
     return false;
   const int bits = static_cast<int>(view.dtype) < kDTypeCount ? dtype_bits(view.dtype) : 0;
   if (bits == 0 || bits % 8 != 0) return false;
@@ -126,9 +126,9 @@ class WrittenOrder {
       const PlanBlock& block = plan_.blocks[block_of(id)];
       check.require(block.place == BlockPlace::kArena || block.place == BlockPlace::kOutput,
                     "a constant or an input is written");
-      check.require(block.place == BlockPlace::kOutput ||
-                        block.offset + block.bytes <= plan_.arena_bytes,
-                    "memory beyond the arena is written");
+      check.require(
+          block.place == BlockPlace::kOutput || block.offset + block.bytes <= plan_.arena_bytes,
+          "memory beyond the arena is written");
       blocks_[block_of(id)] = true;
     }
     if (island != nullptr)

@@ -102,10 +102,12 @@ void verify(const PlanCheck& check, const ProductStep& s) {
                 "weights for another number of input channels");
   check.require(to.channels == columns, "weights for another number of output channels");
   verify_window(check, s.window, from, to);
-  check.require(s.window.kernel_height * s.window.kernel_width == taps, "weights of another window");
+  check.require(s.window.kernel_height * s.window.kernel_width == taps,
+                "weights of another window");
   if (s.axis == ChannelAxis::kLast)
     check.require(taps == 1 && s.window.stride_width == 1 && s.window.pad_left == 0 &&
-                      s.window.stride_height == 1 && s.window.pad_top == 0 && from.width == to.width,
+                      s.window.stride_height == 1 && s.window.pad_top == 0 &&
+                      from.width == to.width,
                   "a matrix product with a window");
   check.constant_row(s.scale, DType::kFloat32, columns);
   check.constant_row(s.bias, DType::kFloat32, columns);
@@ -131,9 +133,9 @@ void verify(const PlanCheck& check, const DepthwiseStep& s) {
   // One pointer for each place that a row of windows reads.
   constexpr int64_t kMostPointers = int64_t{1} << 22;
   int64_t pointers = 0;
-  check.require(!__builtin_mul_overflow((to.width + 15) * w.stride_width +
-                                            (w.kernel_width - 1) * w.dilation_width + 1,
-                                        w.kernel_height, &pointers) &&
+  check.require(!__builtin_mul_overflow(
+                    (to.width + 15) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1,
+                    w.kernel_height, &pointers) &&
                     pointers <= kMostPointers,
                 "a row of windows that is too long");
   check.uniform(from);
@@ -172,9 +174,9 @@ void verify(const PlanCheck& check, const FloatConvStep& s) {
     const int64_t pads = s.pads_begin[i] + s.pads_end[i];
     const int64_t read = input.shape[i + 2];
     const int64_t made = output.shape[i + 2];
-    check.require(s.transposed ? (read - 1) * s.strides[i] + reach - pads == made
-                               : read + pads >= reach &&
-                                     (read + pads - reach) / s.strides[i] + 1 == made,
+    check.require(s.transposed
+                      ? (read - 1) * s.strides[i] + reach - pads == made
+                      : read + pads >= reach && (read + pads - reach) / s.strides[i] + 1 == made,
                   "an output of another size than the windows give");
   }
   if (s.bias.valid()) check.constant_row(s.bias, DType::kFloat32, output.shape[1]);
@@ -195,9 +197,9 @@ void verify(const PlanCheck& check, const FloatMatMulStep& s) {
   const auto size = [&](const PlanView& view, size_t from_end) {
     return from_end <= view.shape.size() ? view.shape[view.shape.size() - from_end] : 1;
   };
-  check.require(size(a, 2) == size(output, 2) && size(b, 1) == size(output, 1) &&
-                    size(a, 1) == size(b, 2),
-                "matrices whose sizes do not fit");
+  check.require(
+      size(a, 2) == size(output, 2) && size(b, 1) == size(output, 1) && size(a, 1) == size(b, 2),
+      "matrices whose sizes do not fit");
   for (size_t i = 3; i <= rank; ++i) {
     const int64_t wide = size(output, i);
     check.require((size(a, i) == wide || size(a, i) == 1) &&
