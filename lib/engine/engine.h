@@ -2,6 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,6 +14,18 @@
 #include "run/runtime_value.h"
 
 namespace lathe {
+
+/// What an engine made of its model.
+struct EngineFacts {
+  /// Memory for the values between the nodes, and the least that any plan needs; absent where the
+  /// engine does not plan it.
+  std::optional<int64_t> arena_bytes;
+  std::optional<int64_t> arena_lower_bound;
+  /// Nodes that the engine leaves to the interpreter, by op type, and their share of one run's
+  /// time.
+  std::map<std::string, int64_t> interpreted;
+  double interpreted_share = 0;
+};
 
 class Engine {
  public:
@@ -29,6 +45,9 @@ class Engine {
   /// What the engine computes for one sample, for accuracies: one value per graph input, one per
   /// graph output (a trusted TorchScript file: what its forward returns). Errors as execute.
   virtual std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) = 0;
+
+  /// Of the first prepared sample; may execute it to see how long its parts take.
+  virtual EngineFacts facts() { return {}; }
 
   /// From now on executions tell `observer` of every node of the graph that the engine was made
   /// from; an empty one ends that. False, and nothing changes, where the engine does not see nodes.

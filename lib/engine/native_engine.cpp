@@ -26,6 +26,9 @@ NativeEngine::Prepared::Prepared(LoweredGraph lowered, int threads)
     return bind_island(step, lowered.islands.at(static_cast<size_t>(step.island)), context, slots);
   };
   program = std::make_unique<Program>(std::move(lowered.plan), ProgramOptions{threads}, bind);
+  for (const Graph& island : lowered.islands)
+    for (const NodeId id : island.node_ids())
+      ++interpreted[std::string(island.node(id).type_name())];
 }
 
 std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
@@ -108,6 +111,25 @@ void NativeEngine::execute(size_t iteration) {
 std::vector<RuntimeValue> NativeEngine::run(const std::vector<RuntimeValue>& inputs) {
   Prepared& ready = const_cast<Prepared&>(prepared(shapes_of(inputs)));
   return ready.run(graph_, inputs, {});
+}
+
+EngineFacts NativeEngine::facts() {
+  if (of_sample_.empty()) throw InternalError("NativeEngine::facts: nothing was prepared");
+  Prepared& first = *of_sample_.front();
+  const NativePlan& plan = first.program->plan();
+  EngineFacts facts;
+  facts.arena_bytes = plan.arena_bytes;
+  facts.arena_lower_bound = plan.arena_lower_bound;
+  facts.interpreted = first.interpreted;
+  if (facts.interpreted.empty()) return facts;
+  int64_t all = 0;
+  int64_t islands = 0;
+  first.run(graph_, samples_.front(), [&](size_t step, int64_t duration_ns) {
+    all += duration_ns;
+    if (std::holds_alternative<IslandStep>(plan.steps[step].kind)) islands += duration_ns;
+  });
+  if (all > 0) facts.interpreted_share = static_cast<double>(islands) / static_cast<double>(all);
+  return facts;
 }
 
 bool NativeEngine::observe(NodeObserver observer) {

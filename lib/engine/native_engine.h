@@ -28,6 +28,7 @@ class NativeEngine : public Engine {
   void execute(size_t iteration) override;
   std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;
   bool observe(NodeObserver observer) override;
+  EngineFacts facts() override;
 
   /// One plan for one set of input shapes, ready to run.
   struct Prepared;
@@ -50,6 +51,7 @@ struct NativeEngine::Prepared {
                                 const Program::StepObserver& observer);
 
   std::vector<RuntimeValue> slots;  // values of unknown size, while a run lasts
+  std::map<std::string, int64_t> interpreted;  // nodes of islands, by op type
   std::unique_ptr<Program> program;
 };
 

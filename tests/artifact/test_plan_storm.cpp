@@ -86,7 +86,7 @@ bool is_small(const NativePlan& plan) {
   return bytes <= kMost;
 }
 
-int storm_size() { return std::getenv("LATHE_SLOW") != nullptr ? 100000 : 1500; }
+int storm_size() { return std::getenv("LATHE_SLOW") != nullptr ? 30000 : 1500; }
 
 /// 1 when the plan passed and ran, 0 when it was refused.
 int run_if_valid(const NativePlan& plan, SeededRandom& random) {

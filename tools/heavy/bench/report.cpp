@@ -55,6 +55,9 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
            {"denormals", options.denormals},
            {"memory", memory_json(subject, details)},
            {"phases", phases_json(subject, timing)}};
+  if (!subject.engine_facts.interpreted.empty())
+    out["interpreted"] = {{"nodes", subject.engine_facts.interpreted},
+                          {"share", subject.engine_facts.interpreted_share}};
   put_or_reason(out, "size_bytes", subject.size_bytes, subject.size_reason);
   put_or_reason(out, "weights_bytes", subject.facts.weights_bytes, "not known");
   out["threads"] = {{"effective", run.threads}};

@@ -113,13 +113,21 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
 
 void run_first(BenchSubject& subject, const std::vector<std::vector<Tensor>>& samples, bool alone) {
   try {
+    const int64_t prepare = now_ns();
+    // Plans for these shapes are made here.
     subject.engine->prepare(samples);
     const int64_t start = now_ns();
+    subject.compile_ns += start - prepare;
     subject.engine->execute(0);
     subject.first_inference_ns = now_ns() - start;
     subject.phases.push_back({"first inference", start, subject.first_inference_ns});
   } catch (const Error& error) {
     throw error.within(subject.path);
+  }
+  subject.engine_facts = subject.engine->facts();
+  if (subject.engine_facts.arena_bytes) {
+    subject.arena_bytes = subject.engine_facts.arena_bytes;
+    subject.arena_reason.clear();
   }
   for (const Tensor& input : samples.front()) subject.input_shapes.push_back(input.shape());
   subject.resident = resident_bytes();

@@ -46,6 +46,7 @@ struct BenchSubject {
   int64_t compile_ns = 0;
   int64_t first_inference_ns = 0;
   std::unique_ptr<Engine> engine;
+  EngineFacts engine_facts;  // after the first run
 
   /// What the engine executes.
   const Graph& graph() const { return batched ? *batched : model.graph; }

@@ -249,6 +249,14 @@ std::string conduct_text(const json& report) {
   if (const json& warm = field(phases, "warmup"); warm.is_object())
     text +=
         fmt::format(", warm-up {} in {}", count_text(warm, "iterations"), time_of(warm, "time_ns"));
+  if (const json& left = field(one, "interpreted"); left.is_object()) {
+    std::string ops;
+    for (const auto& [op, count] : left.at("nodes").items())
+      ops += fmt::format("{}{} {}", ops.empty() ? "" : ", ", count.get<int64_t>(),
+                         escape_untrusted(op));
+    text += fmt::format("\n  without a native kernel: {} ({:.0f} % of a run)", ops,
+                        100 * left.at("share").get<double>());
+  }
   return text + "\n";
 }
 

@@ -1,0 +1,155 @@
+// Hundreds of random graphs in the native engine beside the interpreter.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "compile/optimize_graph.h"
+#include "evaluate/evaluate.h"
+#include "native_run.h"
+#include "passes/pipeline.h"
+#include "random_graph.h"
+#include "run/threads.h"
+
+#include "doctest_after_torch.h"
+
+namespace lathe {
+namespace {
+
+using test::GraphFlavour;
+using test::RandomGraph;
+
+std::vector<RuntimeValue> runtime_values(const std::vector<Tensor>& tensors) {
+  std::vector<RuntimeValue> values;
+  for (const Tensor& tensor : tensors) values.push_back(to_runtime(tensor));
+  return values;
+}
+
+Graph optimized(const Graph& graph, const std::vector<Shape>& shapes) {
+  Graph fixed = test::with_shapes(graph, shapes);
+  Pipeline pipeline(fixed);
+  optimize_graph(fixed, pipeline);
+  return fixed;
+}
+
+/// Of two arrays: the largest difference in units of the largest number, and the share of elements
+/// that differ by more than a thousandth of that.
+struct Error {
+  double largest = 0;
+  double share = 0;
+};
+
+Error error_of(const at::Tensor& found, const at::Tensor& wanted) {
+  if (wanted.numel() == 0) return {};
+  const at::Tensor a = wanted.to(at::kDouble);
+  const double scale = std::max(a.abs().max().item<double>(), 1e-2);
+  const at::Tensor error = (found.to(at::kDouble) - a).abs() / scale;
+  const double largest = error.max().item<double>();
+  return {std::isfinite(largest) ? largest : 1e30,
+          (error > 1e-3).to(at::kDouble).mean().item<double>()};
+}
+
+struct Limits {
+  double largest = 0;
+  double share = 0;
+};
+
+/// What is wrong with `found`; "" when nothing is.
+std::string problem(const std::vector<RuntimeValue>& found, const std::vector<RuntimeValue>& wanted,
+                    const Limits& limits) {
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const at::Tensor& a = wanted[i].tensor;
+    const at::Tensor& b = found[i].tensor;
+    if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type())
+      return fmt::format("output {}: another type or shape", i);
+    const Error error = error_of(b, a);
+    if (error.largest > limits.largest || error.share > limits.share)
+      return fmt::format("output {}: differs by {} of its range, {} of the elements", i,
+                         error.largest, error.share);
+  }
+  return "";
+}
+
+bool equal(const std::vector<RuntimeValue>& a, const std::vector<RuntimeValue>& b) {
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!at::equal(a[i].tensor, b[i].tensor)) return false;
+  return true;
+}
+
+/// Kernels of lathe alone, whose results do not depend on the number of threads.
+bool is_our_own(const NativePlan& plan) {
+  for (const PlanStep& step : plan.steps)
+    if (std::holds_alternative<FloatConvStep>(step.kind) ||
+        std::holds_alternative<FloatMatMulStep>(step.kind) ||
+        std::holds_alternative<IslandStep>(step.kind))
+      return false;
+  return true;
+}
+
+/// Everything that is asked of one graph; "" when all is well.
+std::string check_graph(const RandomGraph& built, const Limits& limits) {
+  const Graph& graph = built.graph;
+  const auto inputs = runtime_values(built.inputs);
+  const auto others = runtime_values(built.other_inputs);
+  std::vector<Shape> shapes;
+  for (const Tensor& input : built.inputs) shapes.push_back(input.shape());
+  const Interpreter interpreter(graph);
+  const auto wanted = interpreter.run(inputs);
+  const auto wanted_of_others = interpreter.run(others);
+  const SpecializeGraph as_it_is = [&](const std::vector<Shape>& s) {
+    return test::with_shapes(graph, s);
+  };
+  set_thread_count(1);
+  NativeEngine alone(graph, as_it_is);
+  verify_plan(alone.prepared(shapes).program->plan());
+  const auto found = alone.run(inputs);
+  if (std::string text = problem(found, wanted, limits); !text.empty()) return text;
+  if (std::string text = problem(alone.run(others), wanted_of_others, limits); !text.empty())
+    return "other inputs: " + text;
+  if (!equal(alone.run(inputs), found)) return "the first run shows in the second";
+  set_thread_count(3);
+  NativeEngine many(graph, as_it_is);
+  const auto with_threads = many.run(inputs);
+  if (std::string text = problem(with_threads, wanted, limits); !text.empty())
+    return "three threads: " + text;
+  if (is_our_own(many.prepared(shapes).program->plan()) && !equal(with_threads, found))
+    return "three threads give other bytes";
+  NativeEngine improved(graph, [&](const std::vector<Shape>& s) { return optimized(graph, s); });
+  if (std::string text = problem(improved.run(inputs), wanted, limits); !text.empty())
+    return "optimized: " + text;
+  return "";
+}
+
+/// LATHE_RANDOM_GRAPHS=first:count asks for other graphs than the usual ones.
+std::pair<uint64_t, uint64_t> seeds(uint64_t count) {
+  uint64_t first = 0;
+  if (const char* text = std::getenv("LATHE_RANDOM_GRAPHS")) {
+    char* end = nullptr;
+    first = std::strtoull(text, &end, 10);
+    if (*end == ':') count = std::strtoull(end + 1, nullptr, 10);
+  }
+  return {first, first + count};
+}
+
+void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits) {
+  const auto [first, last] = seeds(count);
+  for (uint64_t seed = first; seed < last; ++seed) {
+    const RandomGraph built = test::RandomGraphBuilder(seed, flavour).build();
+    std::string text;
+    try {
+      text = check_graph(built, limits);
+    } catch (const std::exception& error) {
+      text = error.what();
+    }
+    INFO("seed ", seed);
+    CHECK(text == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("random float graphs") { check_graphs(GraphFlavour::kFloat, 100, {1e-4, 1}); }
+TEST_CASE("random graphs of moves") { check_graphs(GraphFlavour::kMoves, 100, {1e-4, 1}); }
+TEST_CASE("random graphs with islands") { check_graphs(GraphFlavour::kIslands, 60, {1e-4, 1}); }
+TEST_CASE("random quantized graphs") { check_graphs(GraphFlavour::kQuantized, 120, {0.05, 0.2}); }
+
+}  // namespace lathe
