@@ -4,7 +4,8 @@ include(GNUInstallDirs)
 
 # lib, not the host's multiarch folder: lathe's run path is $ORIGIN/../lib.
 install(TARGETS lathe_exe RUNTIME DESTINATION bin)
-install(TARGETS lathe_core lathe_heavy LIBRARY DESTINATION lib)
+install(TARGETS lathe_core lathe_heavy lathe_rt LIBRARY DESTINATION lib)
+install(FILES ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.h DESTINATION include)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/report/schema/lathe.report.schema.json DESTINATION share/lathe)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
 

@@ -7,7 +7,7 @@ CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
       app.add_subcommand("compile", "Optimize a model's graph, and prove that nothing changed");
   command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
   command->add_option("--target", options.target, "What to make")
-      ->check(CLI::IsMember({"onnx", "torchscript", "torchscript-mobile"}))
+      ->check(CLI::IsMember({"onnx", "torchscript", "torchscript-mobile", "native"}))
       ->capture_default_str();
   command->add_option("--opset", options.opset, "Opset of the output")
       ->check(CLI::Range(int64_t{7}, int64_t{25}));

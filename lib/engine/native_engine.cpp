@@ -20,12 +20,12 @@ std::vector<Shape> shapes_of(const std::vector<RuntimeValue>& values) {
 
 }  // namespace
 
-NativeEngine::Prepared::Prepared(LoweredGraph lowered, int threads)
+NativeEngine::Prepared::Prepared(LoweredGraph lowered, const ProgramOptions& options)
     : slots(lowered.plan.slots.size()) {
   const auto bind = [&](const IslandStep& step, const BindContext& context) {
     return bind_island(step, lowered.islands.at(static_cast<size_t>(step.island)), context, slots);
   };
-  program = std::make_unique<Program>(std::move(lowered.plan), ProgramOptions{threads}, bind);
+  program = std::make_unique<Program>(std::move(lowered.plan), options, bind);
   for (const Graph& island : lowered.islands)
     for (const NodeId id : island.node_ids())
       ++interpreted[std::string(island.node(id).type_name())];
@@ -66,14 +66,18 @@ std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
   return results;
 }
 
-NativeEngine::NativeEngine(const Graph& graph, SpecializeGraph specialize)
-    : graph_(graph), specialize_(std::move(specialize)) {}
+NativeEngine::NativeEngine(const Graph& graph, SpecializeGraph specialize, bool onednn_products)
+    : graph_(graph), specialize_(std::move(specialize)), onednn_products_(onednn_products) {}
 
 NativeEngine::~NativeEngine() = default;
 
 const NativeEngine::Prepared& NativeEngine::prepared(const std::vector<Shape>& shapes) {
   std::unique_ptr<Prepared>& found = prepared_[shapes];
-  if (!found) found = std::make_unique<Prepared>(lower_graph(specialize_(shapes)), at::get_num_threads());
+  if (found) return *found;
+  ProgramOptions options;
+  options.threads = at::get_num_threads();
+  options.onednn_products = onednn_products_;
+  found = std::make_unique<Prepared>(lower_graph(specialize_(shapes)), options);
   return *found;
 }
 

@@ -20,7 +20,9 @@ class NativeEngine : public Engine {
  public:
   /// `graph`: what the engine was made of; `specialize` gives the form to lower for given shapes.
   /// Plans use as many threads as ATen does when they are made.
-  NativeEngine(const Graph& graph, SpecializeGraph specialize);
+  /// `onednn_products`: see ProgramOptions.
+  NativeEngine(const Graph& graph, SpecializeGraph specialize,
+               bool onednn_products = has_integer_tiles());
   ~NativeEngine() override;
 
   std::string_view name() const override { return "native"; }
@@ -38,6 +40,7 @@ class NativeEngine : public Engine {
  private:
   Graph graph_;
   SpecializeGraph specialize_;
+  bool onednn_products_;
   std::map<std::vector<Shape>, std::unique_ptr<Prepared>> prepared_;
   std::vector<std::vector<RuntimeValue>> samples_;
   std::vector<Prepared*> of_sample_;
@@ -46,7 +49,7 @@ class NativeEngine : public Engine {
 
 /// What one plan consists of, for reports and tests.
 struct NativeEngine::Prepared {
-  Prepared(LoweredGraph lowered, int threads);
+  Prepared(LoweredGraph lowered, const ProgramOptions& options);
   std::vector<RuntimeValue> run(const Graph& graph, const std::vector<RuntimeValue>& inputs,
                                 const Program::StepObserver& observer);
 

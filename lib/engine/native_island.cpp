@@ -41,8 +41,8 @@ class BoundIsland : public BoundStep {
         continue;
       }
       const at::Tensor tensor = results[i].tensor.contiguous();
-      if (tensor.sizes().vec() != end.shape)
-        throw InternalError("native island: another shape than was inferred");
+      if (tensor.sizes().vec() != end.shape || tensor.scalar_type() != storage_type(end.dtype))
+        throw InternalError("native island: another shape or type than was inferred");
       std::memcpy(end.address.in(memory), tensor.data_ptr(), tensor.nbytes());
     }
   }

@@ -27,10 +27,11 @@ struct NativeRun {
   std::map<std::string, int> steps;  // by kind
 };
 
-inline NativeRun run_native(const Graph& graph, const std::vector<Tensor>& inputs) {
-  NativeEngine engine(graph, [&](const std::vector<Shape>& shapes) {
-    return with_shapes(graph, shapes);
-  });
+inline NativeRun run_native(const Graph& graph, const std::vector<Tensor>& inputs,
+                            bool onednn_products = false) {
+  NativeEngine engine(
+      graph, [&](const std::vector<Shape>& shapes) { return with_shapes(graph, shapes); },
+      onednn_products);
   std::vector<RuntimeValue> values;
   std::vector<Shape> shapes;
   for (const Tensor& input : inputs) {

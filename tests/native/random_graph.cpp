@@ -65,6 +65,12 @@ ValueId RandomGraphBuilder::any() {
   return pool_[static_cast<size_t>(number(std::max<int64_t>(0, size - 4), size - 1))];
 }
 
+ValueId RandomGraphBuilder::any_exact() {
+  const ValueId x = one_of(built_.graph.inputs());
+  if (one_in(2) && add(OpKind::kTranspose, {x})) return last();
+  return x;
+}
+
 ValueId RandomGraphBuilder::any_image(size_t wanted) {
   std::vector<ValueId> fitting;
   for (const ValueId id : pool_)
@@ -130,7 +136,12 @@ bool RandomGraphBuilder::add(OpKind kind, std::vector<ValueId> inputs, Attribute
   } catch (const Error&) {
     is_good = false;
   }
-  for (const Tensor& result : results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const Tensor& result = results[i];
+    // Nodes that are not valid, which inference does not notice.
+    const ValueType& type = graph.value(made_[i]).type;
+    const auto inferred = type.dims ? static_shape(*type.dims) : std::nullopt;
+    if (inferred && *inferred != result.shape()) is_good = false;
     if (result.numel() > kMostElements || result.rank() > 6) is_good = false;
     if (is_good && result.dtype() == DType::kFloat32)
       for (const float value : result.values<float>())
@@ -142,7 +153,8 @@ bool RandomGraphBuilder::add(OpKind kind, std::vector<ValueId> inputs, Attribute
   }
   for (size_t i = 0; i < outputs; ++i) {
     const ValueType& type = graph.value(made_[i]).type;
-    if (!type.dims || !static_shape(*type.dims)) {
+    const auto inferred = type.dims ? static_shape(*type.dims) : std::nullopt;
+    if (!inferred) {
       unknown_[made_[i]] = results[i];
       continue;
     }
@@ -681,7 +693,7 @@ void RandomGraphBuilder::add_residual() {
 }
 
 void RandomGraphBuilder::add_island() {
-  const ValueId x = any();
+  const ValueId x = any_exact();
   const auto cast = [&](ValueId id, int64_t type) {
     return add(OpKind::kCast, {id}, with("to", type));
   };
@@ -710,7 +722,7 @@ void RandomGraphBuilder::add_island() {
       return;
     }
     case 3: {  // bool
-      const ValueId y = partner(x);
+      const ValueId y = constant_floats({}, 1);
       if (!add(OpKind::kGreater, {x, y})) return;
       const ValueId greater = last();
       if (one_in(2) && add(OpKind::kNot, {greater})) cast(last(), kFloat);
@@ -730,7 +742,7 @@ void RandomGraphBuilder::add_island() {
 
 void RandomGraphBuilder::add_branches() {
   Graph& graph = built_.graph;
-  const ValueId x = any();
+  const ValueId x = any_exact();
   if (product(shape(x)) == 0) return;
   if (!add(OpKind::kReduceMean, {x}, with("keepdims", int64_t{0})) ||
       !add(OpKind::kGreater, {last(), scalar(0)}))
@@ -762,7 +774,7 @@ void RandomGraphBuilder::add_branches() {
 }
 
 void RandomGraphBuilder::add_unknown_size() {
-  const ValueId x = any();
+  const ValueId x = any_exact();
   if (rank(x) == 0 || product(shape(x)) == 0 || !add(OpKind::kRelu, {x}) ||
       !add(OpKind::kNonZero, {last()}))
     return;

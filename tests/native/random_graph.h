@@ -50,6 +50,8 @@ class RandomGraphBuilder {
   ValueId scalar(float value);
   /// A float value, late ones more often.
   ValueId any();
+  /// An input or its transpose: the same in every engine, so that what jumps may follow.
+  ValueId any_exact();
   /// Of this rank; an input where there is none.
   ValueId any_image(size_t rank);
   /// A value that broadcasts with `id`: itself, another or a constant.

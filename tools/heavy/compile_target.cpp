@@ -3,8 +3,11 @@
 #include <torch/version.h>
 
 #include "backend/torchscript.h"
+#include "engine/native_plan_file.h"
 #include "heavy/model_artifact.h"
+#include "heavy/specialize_graph.h"
 #include "ir/error.h"
+#include "os/sha256.h"
 #include "report/nearest_name.h"
 
 namespace lathe {
@@ -65,9 +68,45 @@ CompiledArtifact emit_mobile_file(const Model& model, const Profile& profile,
   return emit_script(model, profile, options, true);
 }
 
+CompiledArtifact emit_native(const Model& model, const Profile& profile,
+                             const CompileOptions& options) {
+  const Graph& graph = model.graph;
+  NativePlanFile made = make_plan_file(
+      graph, [&](const std::vector<Shape>& shapes) { return specialized(graph, shapes); });
+  made.file.metadata.producer = "lathe " LATHE_VERSION;
+  made.file.metadata.source_sha256 = sha256_file(options.model);
+  made.file.metadata.profile = profile.name;
+  CompiledArtifact artifact;
+  artifact.one_shape = made.batch_fixed;
+  artifact.facts["batch_fixed"] = made.batch_fixed;
+  if (made.batch_fixed) artifact.facts["batch_reason"] = made.reason;
+  std::map<std::string, int64_t> steps;
+  bool integers = false;
+  for (const PlanStep& step : made.file.plan.steps) {
+    ++steps[std::string(step_name(step.kind))];
+    integers = integers || std::holds_alternative<ProductStep>(step.kind) ||
+               std::holds_alternative<DepthwiseStep>(step.kind);
+  }
+  // Two correct executions of an integer network differ.
+  if (integers) artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
+  artifact.facts["native"] = {{"steps", steps},
+                              {"arena_bytes", made.file.plan.arena_bytes},
+                              {"arena_lower_bound_bytes", made.file.plan.arena_lower_bound},
+                              {"constants_bytes", made.file.plan.constants.size()},
+                              {"needs_lathe", !made.file.islands.empty()}};
+  artifact.written.model_bytes = write_plan_file(made.file);
+  // What is verified is what was written.
+  const std::string& bytes = artifact.written.model_bytes;
+  const auto program = std::make_shared<PlanFileProgram>(
+      read_plan_file({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}));
+  artifact.run = [program](const std::vector<at::Tensor>& inputs) { return program->run(inputs); };
+  return artifact;
+}
+
 constexpr CompileTarget kTargets[] = {
     {"onnx", "onnx", "onnxruntime", ".onnx", emit_onnx},
     {"torchscript", "torchscript", "libtorch", ".pt", emit_torchscript_file},
+    {"native", "native", "lathe", ".lathe", emit_native},
     {"torchscript-mobile", "torchscript", "libtorch-mobile", ".ptl", emit_mobile_file},
 };
 

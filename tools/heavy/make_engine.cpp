@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
-#include "compile/optimize_graph.h"
 #include "engine/interpreter_engine.h"
 #include "engine/native_engine.h"
 #include "engine/torchscript_engine.h"
 #include "heavy/compile_target.h"
+#include "heavy/specialize_graph.h"
 #include "ir/carry.h"
 #include "os/read_file.h"
 #include "torchscript/load_torchscript.h"
-#include "tracing/op_profile_cost.h"
 
 namespace lathe {
 namespace {
@@ -27,14 +26,6 @@ std::vector<size_t> arguments_of(const Model& model) {
       positions.push_back(i);
   }
   return positions;
-}
-
-// With fixed shapes much becomes constant, and the passes find more.
-Graph specialized(const Graph& graph, const std::vector<Shape>& shapes) {
-  Graph fixed = with_input_shapes(graph, shapes);
-  Pipeline pipeline(fixed);
-  optimize_graph(fixed, pipeline);
-  return fixed;
 }
 
 }  // namespace

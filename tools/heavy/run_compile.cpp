@@ -141,6 +141,8 @@ int run_compile(const CompileOptions& options, Console& console) {
                   common, report);
     if (artifact.reread) model.opset = artifact.written.opset;
     report.model_out = model_facts(common.output, model);
+    report.model_out->format = target.format;
+    if (target.format != "onnx") report.model_out->opset.reset();
     report.model_out->parent_sha256 = report.model->sha256;
   }
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;

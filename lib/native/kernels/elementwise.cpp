@@ -82,8 +82,11 @@ void assign_slots(Elementwise& program, const std::vector<ElementwiseOp>& ops) {
   for (size_t i = 0; i < ops.size(); ++i) {
     ElementwiseStep step{ops[i], 0};
     int16_t* const operands[] = {&step.op.a, &step.op.b, &step.op.c};
-    for (int k = 0; k < operands_of(ops[i].kind); ++k)
-      *operands[k] = static_cast<int16_t>(slot_of[static_cast<size_t>(*operands[k])]);
+    // Operands that the kind does not have are read with the others, and not used.
+    for (int k = 0; k < 3; ++k)
+      *operands[k] = k < operands_of(ops[i].kind)
+                         ? static_cast<int16_t>(slot_of[static_cast<size_t>(*operands[k])])
+                         : int16_t{0};
     for_each_operand(i, [&](size_t r) {
       if (last_use[r] != static_cast<int>(i)) return;
       slots.free.push_back(slot_of[r]);

@@ -51,7 +51,8 @@ PackedProduct pack_product(KernelIsa isa, const int8_t* weights, int64_t columns
   product.taps = taps;
   product.depth = depth;
   product.columns = columns;
-  product.narrow = never_saturates(weights, columns * taps * depth);
+  // Only that variant cares, and looking at all weights takes time.
+  product.narrow = isa == KernelIsa::kAvx2 && never_saturates(weights, columns * taps * depth);
   product.weights.assign(static_cast<size_t>(padded * taps * depth), 0);
   product.scale.assign(static_cast<size_t>(padded), 0.0f);
   product.bias.assign(static_cast<size_t>(padded), 0.0f);

@@ -62,6 +62,7 @@ int fold_sums(NativePlan& plan) {
           !same_elements(view_of(plan, mine), to) || view_of(plan, other).offset != 0 ||
           to.offset != 0 || plan.blocks[other_block].bytes != plan.blocks[to_block].bytes ||
           plan.blocks[other_block].place != BlockPlace::kArena ||
+          plan.blocks[mine_block].place != BlockPlace::kArena ||
           uses[mine_block].readers.size() != 1 || uses[mine_block].writers.size() != 1)
         continue;
       const size_t writer = uses[mine_block].writers.front();

@@ -44,6 +44,11 @@ void follow_residual(Lowering& lowering, ProductTail& tail) {
   NodeId dq;
   const auto add = reader_behind_dequantize(graph, tail.output, dq);
   if (!add || graph.node(*add).kind != OpKind::kAdd) return;
+  // The product dequantizes as it has quantized.
+  const auto params = border_params(graph, graph.node(dq), tail.quantized->type);
+  if (!params || params->scale != tail.quantized->params.scale ||
+      params->zero_point != tail.quantized->params.zero_point)
+    return;
   const Node& sum = graph.node(*add);
   const ValueId own = graph.node(dq).outputs[0];
   const ValueId other = sum.input(0) == own ? sum.input(1) : sum.input(0);

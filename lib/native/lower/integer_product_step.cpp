@@ -177,7 +177,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     const QuantizedParams own = *params;
     params = tail.sum_quantized->params;
     ViewId residual = lowering.integers(tail.residual);
-    residual = images ? lowering.pixels_of(residual) : lowering.dense_of(residual);
+    residual = images ? lowering.pixel_rows_of(residual) : lowering.dense_of(residual);
     epilogue.residual = residual;
     const PlanView& other = build.view(residual);
     const double own_factor = own.scale / params->scale;

@@ -50,12 +50,12 @@ bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   const std::optional<std::vector<float>> bias = bias_floats(lowering, node.input(2), weights->columns);
   if (!bias) return false;
   IntegerProduct product;
-  product.input = lowering.pixels_of(input);
+  const bool depthwise = weights->depth == 1 && weights->columns == geometry.groups;
+  product.input = depthwise ? lowering.pixel_rows_of(input) : lowering.pixels_of(input);
   product.axis = ChannelAxis::kSecond;
   product.window = plan_window(geometry.window);
   product.groups = geometry.groups;
   product.bias = *bias;
-  const bool depthwise = weights->depth == 1 && weights->columns == geometry.groups;
   weights->move_channels_last();
   product.weights = std::move(*weights);
   if (!depthwise) widen_taps(lowering, product, *lowering.shape(node.outputs[0]));
@@ -95,6 +95,10 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
     bias = lowering.constant_floats(node.input(2));
     if (!bias.defined()) return false;
   }
+  const Shape extra = *output_pads(node);
+  // oneDNN wants less of it than a stride.
+  for (size_t i = 0; i < extra.size(); ++i)
+    if (geometry.window.end[i] - extra[i] <= -geometry.window.strides[i]) return false;
   ProductTail tail = follow_product(lowering, node.outputs[0]);
   FloatConvStep step;
   std::vector<NodeId> nodes{id};
@@ -114,7 +118,6 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   step.pads_end = geometry.window.end;
   step.groups = geometry.groups;
   step.transposed = geometry.transposed;
-  const Shape extra = *output_pads(node);
   for (size_t i = 0; i < extra.size(); ++i) step.pads_end[i] -= extra[i];
   step.output = lowering.build.add_array(graph.value(result).name, DType::kFloat32, *shape,
                                          channels_last_order(shape->size()));

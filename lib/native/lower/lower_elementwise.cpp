@@ -107,7 +107,8 @@ bool is_lowered(const Lowering& lowering, NodeId id) {
              clamp_of(graph, node).has_value() && lowering.shape(node.input(0));
   if (unary_kind(node.kind) || parametric_op(graph, node)) return true;
   const bool variadic = node.kind == OpKind::kMax || node.kind == OpKind::kMin;
-  return (binary_kind(node.kind) && (node.inputs.size() == 2 || (variadic && !node.inputs.empty()))) ||
+  if (node.inputs.empty() || node.inputs.size() > kMostInputs) return false;
+  return (binary_kind(node.kind) && (node.inputs.size() == 2 || variadic)) ||
          node.kind == OpKind::kSum;
 }
 
@@ -120,6 +121,31 @@ struct Tree {
   std::map<ValueId, int> registers;  // negative: op ~register; else input
 };
 
+struct TreeSize {
+  size_t inputs = 0;
+  size_t ops = 0;
+};
+
+TreeSize tree_size(const Lowering& lowering, NodeId id);
+
+/// Of a value: what it adds to a tree that reads it.
+TreeSize tree_size(const Lowering& lowering, ValueId id) {
+  return lowering.is_deferred(id) ? tree_size(lowering, lowering.graph.value(id).producer)
+                                  : TreeSize{1, 0};
+}
+
+/// Of the tree that would be gathered from `id` on, if it were deferred.
+TreeSize tree_size(const Lowering& lowering, NodeId id) {
+  TreeSize size;
+  for (const ValueId input : lowering.graph.node(id).inputs) {
+    if (!input.valid()) continue;
+    const TreeSize below = tree_size(lowering, input);
+    size.inputs += below.inputs;
+    size.ops += below.ops + 1;
+  }
+  return size;
+}
+
 class Gatherer {
  public:
   Gatherer(Lowering& lowering, const Shape& shape) : lowering_(lowering), shape_(shape) {}
@@ -128,8 +154,8 @@ class Gatherer {
     if (const auto found = tree.registers.find(id); found != tree.registers.end())
       return found->second;
     int place = 0;
-    if (lowering_.is_deferred(id) && lowering_.shape(id) == shape_ &&
-        tree.ops.size() < kMostOps && !lowering_.has_real(id)) {
+    if (lowering_.is_deferred(id) && lowering_.shape(id) == shape_ && !lowering_.has_real(id) &&
+        tree.inputs.size() + waiting_ + tree_size(lowering_, id).inputs <= kMostInputs) {
       place = node(lowering_.graph.value(id).producer);
     } else {
       if (lowering_.is_deferred(id) && !lowering_.has_real(id))
@@ -151,9 +177,12 @@ class Gatherer {
     if (const auto op = parametric_op(lowering_.graph, node)) return add(*op, {value(node.inputs[0])});
     const ElementwiseKind kind =
         node.kind == OpKind::kSum ? ElementwiseKind::kAdd : *binary_kind(node.kind);
+    waiting_ += node.inputs.size() - 1;
     int result = value(node.inputs[0]);
-    for (size_t i = 1; i < node.inputs.size(); ++i)
+    for (size_t i = 1; i < node.inputs.size(); ++i) {
+      --waiting_;
       result = add({kind}, {result, value(node.inputs[i])});
+    }
     return result;
   }
 
@@ -173,6 +202,7 @@ class Gatherer {
 
   Lowering& lowering_;
   Shape shape_;
+  size_t waiting_ = 0;  // operands of unfinished nodes that come after the one at hand
 };
 
 void finish_registers(Tree& tree) {
@@ -235,26 +265,15 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
   lowering.add_step(nodes, std::move(step));
 }
 
-/// Inputs of the tree that would be gathered below `id`, if it were deferred.
-size_t tree_inputs(const Lowering& lowering, NodeId id) {
-  size_t count = 0;
-  for (const ValueId input : lowering.graph.node(id).inputs) {
-    if (!input.valid()) continue;
-    count += lowering.is_deferred(input)
-                 ? tree_inputs(lowering, lowering.graph.value(input).producer)
-                 : 1;
-  }
-  return count;
-}
-
 /// The only reader is another op of the same elements.
 bool can_wait(const Lowering& lowering, NodeId id) {
   const Graph& graph = lowering.graph;
   const ValueId output = graph.node(id).outputs[0];
   const auto user = graph.single_user(output);
+  const TreeSize size = tree_size(lowering, id);
   return user && !lowering.roots.is_function(*user) && is_lowered(lowering, *user) &&
          lowering.shape(graph.node(*user).outputs[0]) == lowering.shape(output) &&
-         tree_inputs(lowering, id) < kMostInputs;
+         size.inputs < kMostInputs && size.ops < kMostOps;
 }
 
 }  // namespace

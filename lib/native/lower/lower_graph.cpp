@@ -59,6 +59,17 @@ bool reads_slot(const Lowering& lowering, const Node& node) {
   });
 }
 
+/// Plans have no arrays without elements; the interpreter knows what each op makes of them.
+bool is_empty(const Lowering& lowering, const Node& node) {
+  const auto empty = [&](ValueId id) {
+    if (!id.valid() || lowering.graph.constant(id)) return false;
+    const auto shape = lowering.shape(id);
+    return shape && element_count(*shape) == 0;
+  };
+  return std::any_of(node.inputs.begin(), node.inputs.end(), empty) ||
+         std::any_of(node.outputs.begin(), node.outputs.end(), empty);
+}
+
 void lower_inputs(Lowering& lowering) {
   const Graph& graph = lowering.graph;
   for (size_t i = 0; i < graph.inputs().size(); ++i) {
@@ -148,7 +159,8 @@ LoweredGraph lower_graph(const Graph& graph) {
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (lowering.is_finished(id) || lowering.roots.is_function(id)) continue;
-    if (reads_slot(lowering, node) || !node.subgraphs.empty() || !lowering_of(node.kind)(lowering, id))
+    if (reads_slot(lowering, node) || is_empty(lowering, node) || !node.subgraphs.empty() ||
+        !lowering_of(node.kind)(lowering, id))
       lowering.add_to_island(id);
   }
   lowering.close_island();

@@ -75,7 +75,7 @@ bool lower_layer_norm(Lowering& lowering, NodeId id) {
   if (instance) {
     // In the layout that the input has.
     ViewId from = lowering.real(node.input(0));
-    if (!is_dense(lowering.build.view(from))) from = lowering.pixels_of(from);
+    if (!is_dense(lowering.build.view(from))) from = lowering.dense_pixels_of(from);
     step.input = from;
     step.output = lowering.build.add_array(
         lowering.graph.value(node.outputs[0]).name, DType::kFloat32, shape,

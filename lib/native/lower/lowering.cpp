@@ -4,6 +4,7 @@
 
 #include "ir/error.h"
 #include "ir/quantization.h"
+#include "lower/view_rows.h"
 #include "run/interpreter.h"
 #include "run/runtime_value.h"
 
@@ -73,12 +74,18 @@ void Lowering::require_island_of(ValueId id) {
     close_island();
 }
 
+ViewId Lowering::add_table_output(const std::string& name, DType type, ViewId from) {
+  const PlanView view = build.view(from);
+  const ViewId to = build.add_array(name, type, view.shape, memory_order(view));
+  // Dimensions of 1, too.
+  if (is_gapless(view)) build.edit(to).strides = view.strides;
+  return to;
+}
+
 ViewId Lowering::looked_up(ValueId root, ValueId id, DType type) {
   const Tensor table = function_table(*this, root, id);
-  const ViewId from = integers(root);
-  const PlanView& view = build.view(from);
-  const ViewId to =
-      build.add_array(graph.value(id).name, type, view.shape, memory_order(view));
+  const ViewId from = table_rows_of(integers(root));
+  const ViewId to = add_table_output(graph.value(id).name, type, from);
   std::vector<NodeId> nodes = roots.path(graph, root, id);
   std::reverse(nodes.begin(), nodes.end());
   add_step(nodes, LookupStep{from, to, build.add_constant(graph.value(id).name + ".table", table)});
@@ -129,14 +136,14 @@ ViewId Lowering::real(ValueId id) {
     return at(id).real = build.add_constant(value.name, floats);
   if (const auto& quantized = roots.quantized(id)) {
     // The integers as the graph has them.
-    const ViewId q = integers(id);
+    ViewId q = integers(id);
     if (!q.valid()) throw InternalError("lowering: no integers of " + value.name);
     if (quantized->type == DType::kUInt8) return at(id).real = build.quantized_as(q, 0, 0);
+    q = table_rows_of(q);
     std::vector<int8_t> shifted(256);
     std::vector<std::byte> bytes(256);
     for (int i = 0; i < 256; ++i) bytes[static_cast<size_t>(i)] = static_cast<std::byte>(i ^ 128);
-    const ViewId to = build.add_array(value.name, DType::kInt8, build.view(q).shape,
-                                      memory_order(build.view(q)));
+    const ViewId to = add_table_output(value.name, DType::kInt8, q);
     add_step({value.producer},
              LookupStep{q, to,
                         build.add_constant(value.name + ".int8",
@@ -171,6 +178,16 @@ ViewId Lowering::pixels_of(ViewId id) {
   return copied_pixels(id);
 }
 
+ViewId Lowering::pixel_rows_of(ViewId id) {
+  const ViewId pixels = pixels_of(id);
+  return has_pixel_pitch(build.view(pixels)) ? pixels : copied_pixels(id);
+}
+
+ViewId Lowering::table_rows_of(ViewId id) {
+  const PlanView& view = build.view(id);
+  return is_gapless(view) || has_pixel_pitch(view) ? id : dense_of(id);
+}
+
 ViewId Lowering::dense_pixels_of(ViewId id) {
   const PlanView from = build.view(id);
   const std::vector<int64_t> dense =
@@ -193,15 +210,16 @@ ViewId Lowering::copied_pixels(ViewId id) {
 }
 
 ViewId Lowering::requantized(ViewId id, const QuantizedParams& params) {
-  const PlanView from = build.view(id);
   const auto scale = static_cast<float>(params.scale);
   const auto zero_point = static_cast<int32_t>(params.zero_point);
-  if (from.scale == scale && from.zero_point == zero_point) return id;
+  if (build.view(id).scale == scale && build.view(id).zero_point == zero_point) return id;
+  id = table_rows_of(id);
+  const PlanView from = build.view(id);
   std::vector<uint8_t> table(256);
   for (int32_t q = 0; q < 256; ++q)
     table[static_cast<size_t>(q)] = static_cast<uint8_t>(
         quantize(dequantize(q, from.scale, from.zero_point), scale, zero_point, 0, 255));
-  const ViewId to = build.add_array(from.name, DType::kUInt8, from.shape, memory_order(from));
+  const ViewId to = add_table_output(from.name, DType::kUInt8, id);
   build.edit(to).scale = scale;
   build.edit(to).zero_point = zero_point;
   build.add_step({}, -1,

@@ -54,8 +54,12 @@ class Lowering {
   ViewId dense_of(ViewId id);
   /// Channels (axis 1) side by side, in the arena.
   ViewId pixels_of(ViewId id);
+  /// The same at one distance from pixel to pixel.
+  ViewId pixel_rows_of(ViewId id);
   /// The same without gaps between pixels.
   ViewId dense_pixels_of(ViewId id);
+  /// What a table can walk through.
+  ViewId table_rows_of(ViewId id);
   /// As `id`, in other integers: a table.
   ViewId requantized(ViewId id, const QuantizedParams& params);
 
@@ -85,6 +89,8 @@ class Lowering {
   /// A pending island that makes the value is closed.
   void require_island_of(ValueId id);
   ViewId looked_up(ValueId root, ValueId id, DType type);
+  /// An array for a table's results: as `from`, which table_rows_of gave, lies in memory.
+  ViewId add_table_output(const std::string& name, DType type, ViewId from);
 
   std::vector<Forms> forms_;
   std::map<ViewId, ViewId> dense_;

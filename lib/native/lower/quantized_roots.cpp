@@ -10,6 +10,12 @@ size_t index(ValueId id) { return static_cast<size_t>(id.index); }
 
 const std::optional<Dims>& dims(const Graph& graph, ValueId id) { return graph.value(id).type.dims; }
 
+/// And their number is known.
+bool has_elements(const Graph& graph, ValueId id) {
+  const auto shape = dims(graph, id) ? static_shape(*dims(graph, id)) : std::nullopt;
+  return shape && element_count(*shape) > 0;
+}
+
 bool is_scalar_constant(const Graph& graph, ValueId id) {
   const Tensor* constant = graph.constant(id);
   const NodeId producer = graph.value(id).producer;
@@ -96,7 +102,7 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
       const DType type = graph.value(output).type.dtype;
       const DType from = graph.value(node.input(0)).type.dtype;
       const auto params = border_params(graph, node, type);
-      if (!params || graph.constant(node.input(0)) ||
+      if (!params || graph.constant(node.input(0)) || !has_elements(graph, output) ||
           (from != DType::kFloat32 && from != DType::kUndefined))
         continue;
       quantized_[index(output)] = QuantizedValue{*params, type};

@@ -21,6 +21,7 @@ ViewId framed(Lowering& lowering, ViewId image, int64_t top, int64_t left, int64
   build.add_step({}, -1, FillStep{frame, static_cast<uint64_t>(view.zero_point)});
   const int64_t rows = std::min(view.shape[2], height - top);
   const int64_t columns = std::min(view.shape[3], width - left);
+  if (rows <= 0 || columns <= 0) return frame;  // nothing but padding is read
   const ViewId inside = build.sliced(build.sliced(frame, 2, top, 1, rows), 3, left, 1, columns);
   const ViewId used = build.sliced(build.sliced(image, 2, 0, 1, rows), 3, 0, 1, columns);
   build.add_step({}, -1, CopyStep{used, inside});

@@ -2,6 +2,7 @@
 
 #include "lower/improve_plan.h"
 #include "lower/step_users.h"
+#include "lower/view_rows.h"
 
 namespace lathe {
 namespace {
@@ -57,11 +58,31 @@ bool is_channel_range(const PlanView& whole, const PlanView& part) {
   return pitch >= channels;
 }
 
-/// Nothing else is in the block, but for the bytes that products may read behind an array.
-bool is_whole_block(const NativePlan& plan, const PlanView& view) {
-  const int64_t bytes = element_count(view.shape) * (dtype_bits(view.dtype) / 8);
-  const int64_t rest = plan.blocks[static_cast<size_t>(view.block)].bytes - bytes;
-  return rest >= 0 && rest < kBlockAlignment;
+/// No view of the block has anything behind the view's elements.
+bool is_whole_block(const NativePlan& plan, const PlanView& whole) {
+  const int64_t count = element_count(whole.shape);
+  return std::all_of(plan.views.begin(), plan.views.end(), [&](const PlanView& view) {
+    if (view.block != whole.block) return true;
+    int64_t last = view.offset;
+    for (size_t i = 0; i < view.shape.size(); ++i)
+      last += std::max<int64_t>(view.strides[i], 0) * (view.shape[i] - 1);
+    return view.dtype == whole.dtype && last < count;
+  });
+}
+
+/// The step takes its arrays as they lie in `views`.
+bool takes_views(const StepKind& kind, const std::vector<PlanView>& views) {
+  const auto has_pitch = [&](ViewId id) {
+    return !id.valid() || has_pixel_pitch(views[static_cast<size_t>(id.index)]);
+  };
+  if (const auto* product = std::get_if<ProductStep>(&kind))
+    return has_pitch(product->output) && has_pitch(product->epilogue.residual);
+  if (const auto* depthwise = std::get_if<DepthwiseStep>(&kind))
+    return has_pitch(depthwise->input) && has_pitch(depthwise->output) &&
+           has_pitch(depthwise->epilogue.residual);
+  if (const auto* lookup = std::get_if<LookupStep>(&kind))
+    return has_pitch(lookup->input) && has_pitch(lookup->output);
+  return true;
 }
 
 }  // namespace
@@ -101,7 +122,12 @@ int write_in_place(NativePlan& plan) {
         possible = move_view(view, from.shape[1], pitch, to.offset);
         view.block = to.block;
       }
-    if (!possible) continue;
+    const auto fits_moved = [&](size_t step) {
+      return erased[step] || takes_views(plan.steps[step].kind, moved);
+    };
+    if (!possible || !fits_moved(use.writers.front()) ||
+        !std::all_of(use.readers.begin(), use.readers.end(), fits_moved))
+      continue;
     plan.views = std::move(moved);
     erased[i] = true;
     ++changes;

@@ -46,6 +46,8 @@ class BoundPool : public BoundStep {
       quantization_ = {from_view.scale / to_view.scale, from_view.zero_point, to_view.zero_point};
     global_ = average_ && to.height == 1 && to.width == 1 && w.kernel_height == from.height &&
               w.kernel_width == from.width && w.pad_top == 0 && w.pad_left == 0 &&
+              (w.dilation_height == 1 || w.kernel_height == 1) &&
+              (w.dilation_width == 1 || w.kernel_width == 1) &&
               (from.height == 1 || from.row_pitch == from.width * from.pixel_pitch);
     all_ = {from.images,          from.height * from.width, from.channels, from.pixel_pitch,
             from.image_pitch, to.image_pitch};

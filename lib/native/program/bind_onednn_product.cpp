@@ -180,9 +180,10 @@ std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step,
   const memory::desc plain(dims, s8, strides);
   const memory::desc any(dims, s8, memory::format_tag::any);
   const memory::desc bias({weights.shape[0]}, memory::data_type::f32, memory::format_tag::x);
-  const memory::desc input = image_desc(from, DType::kUInt8);
-  const memory::desc output = image_desc(to, to_view.dtype);
   try {
+    // Pixels that overlap (widen_taps) have no description there.
+    const memory::desc input = image_desc(from, DType::kUInt8);
+    const memory::desc output = image_desc(to, to_view.dtype);
     const dnnl::convolution_forward::desc desc(
         dnnl::prop_kind::forward_inference, algorithm::convolution_direct, input, any, bias, output,
         {w.stride_height, w.stride_width}, {w.dilation_height - 1, w.dilation_width - 1},
