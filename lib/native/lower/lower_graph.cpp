@@ -76,10 +76,7 @@ void lower_inputs(Lowering& lowering) {
     const ValueId id = graph.inputs()[i];
     const auto shape = lowering.shape(id);
     if (!shape) {
-      lowering.build.plan().slots.push_back({graph.value(id).name});
-      const auto slot = static_cast<int32_t>(lowering.build.plan().slots.size() - 1);
-      lowering.set_slot(id, slot);
-      lowering.build.plan().inputs.push_back({{}, slot});
+      lowering.build.plan().inputs.push_back({{}, lowering.add_slot(id)});
       continue;
     }
     const ViewId view =
@@ -113,6 +110,7 @@ void lower_outputs(Lowering& lowering) {
   const Graph& graph = lowering.graph;
   for (size_t i = 0; i < graph.outputs().size(); ++i) {
     const ValueId id = graph.outputs()[i];
+    if (graph.constant(id)) lowering.hold_constant(id);
     if (lowering.slot(id) >= 0)
       lowering.build.plan().outputs.push_back({{}, lowering.slot(id)});
     else

@@ -239,6 +239,20 @@ void Lowering::add_step(const std::vector<NodeId>& nodes, StepKind kind) {
   build.add_step(std::move(names), first, std::move(kind));
 }
 
+int32_t Lowering::add_slot(ValueId id) {
+  build.plan().slots.push_back({graph.value(id).name});
+  return at(id).slot = static_cast<int32_t>(build.plan().slots.size() - 1);
+}
+
+void Lowering::hold_constant(ValueId id) {
+  if (has_array_form(graph.constant(id)->dtype())) return;
+  IslandStep step;
+  step.outputs.push_back({{}, add_slot(id)});
+  step.island = static_cast<int32_t>(islands.size());
+  islands.push_back(extract_part(graph, {}, {}, {id}));
+  add_step({}, std::move(step));
+}
+
 void Lowering::close_island() {
   if (open_island_.empty()) return;
   const std::vector<NodeId> nodes = std::exchange(open_island_, {});
@@ -282,10 +296,7 @@ void Lowering::close_island() {
       set_real(output, view);
       step.outputs.push_back({view, -1});
     } else {
-      build.plan().slots.push_back({graph.value(output).name});
-      const auto index = static_cast<int32_t>(build.plan().slots.size() - 1);
-      set_slot(output, index);
-      step.outputs.push_back({{}, index});
+      step.outputs.push_back({{}, add_slot(output)});
     }
   }
   step.island = static_cast<int32_t>(islands.size());

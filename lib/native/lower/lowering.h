@@ -47,7 +47,9 @@ class Lowering {
 
   void set_integers(ValueId id, ViewId view) { at(id).integers = view; }
   void set_real(ValueId id, ViewId view) { at(id).real = view; }
-  void set_slot(ValueId id, int32_t slot) { at(id).slot = slot; }
+  int32_t add_slot(ValueId id);
+  /// A constant whose type has no array form gets a slot.
+  void hold_constant(ValueId id);
   int32_t slot(ValueId id) const { return at(id).slot; }
 
   // -- forms of a view -----------------------------------------------------------------------

@@ -13,7 +13,8 @@ ViewId framed(Lowering& lowering, ViewId image, int64_t top, int64_t left, int64
   PlanBuilder& build = lowering.build;
   const PlanView view = build.view(image);
   const Shape shape{view.shape[0], view.shape[1], height, width};
-  if (shape == view.shape && is_dense(build.view(build.transposed(image, {0, 2, 3, 1}))))
+  if (top == 0 && left == 0 && shape == view.shape &&
+      is_dense(build.view(build.transposed(image, {0, 2, 3, 1}))))
     return image;
   const ViewId frame = build.add_array(view.name, view.dtype, shape, channels_last_order(4));
   build.edit(frame).scale = view.scale;

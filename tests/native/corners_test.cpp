@@ -1,0 +1,200 @@
+// Corners of the lowering, each of which once went wrong.
+#include "native_run.h"
+#include "quantized_graph.h"
+#include "run/run_text.h"
+
+#include "doctest_after_torch.h"
+
+namespace lathe {
+
+using test::difference;
+using test::graph_from;
+using test::ints;
+using test::NativeRun;
+using test::Quantization;
+using test::QuantizedGraph;
+using test::run_native;
+
+namespace {
+
+constexpr Quantization kOut{0.11F, 117, DType::kUInt8};
+constexpr Quantization kSigned{0.0517F, -9, DType::kInt8};
+
+Tensor noise_of(const Shape& shape, uint32_t seed) {
+  return Tensor::of<float>(shape, test::noise(element_count(shape), seed));
+}
+
+/// Of ONNX text with noise for inputs.
+NativeRun check_text(const std::string& body) {
+  const Graph graph = graph_from(body);
+  std::vector<Tensor> inputs;
+  for (const ValueId id : graph.inputs())
+    inputs.push_back(noise_of(*static_shape(*graph.value(id).type.dims),
+                              static_cast<uint32_t>(inputs.size())));
+  NativeRun run = run_native(graph, inputs);
+  CHECK(difference(graph, inputs, run, 1).largest <= 1e-5);
+  return run;
+}
+
+NativeRun check_quantized(const QuantizedGraph& built, double scale) {
+  NativeRun run = run_native(built.graph, built.inputs);
+  const test::Difference found = difference(built.graph, built.inputs, run, scale);
+  CHECK(found.largest <= 1.001);
+  CHECK(found.share <= 0.02);
+  return run;
+}
+
+/// Every second column of `x` (rank 4), from the first on.
+ValueId every_second_column(QuantizedGraph& g, ValueId x, int64_t end) {
+  const auto number = [&](int64_t n) {
+    return g.graph.add_constant("", Tensor::vector<int64_t>({n}));
+  };
+  return g.op(OpKind::kSlice, {x, number(0), number(end), number(3), number(2)});
+}
+
+}  // namespace
+
+TEST_CASE("a convolution that is summed and an output, too") {
+  check_text(R"(g (float[2,8,1,1] x, float[8,8,1,1] unused) => (float[2,8,1,1] c, float[2,8,1,1] s)
+    <float[8,8,1,1] w = {)" +
+             [] {
+               std::string text;
+               for (int i = 0; i < 64; ++i) text += (i ? "," : "") + std::to_string(0.01 * i - 0.3);
+               return text;
+             }() +
+             R"(}> { y = Tanh(x)  c = Conv(y, w)  z = Sigmoid(y)  s = Add(c, z) })");
+}
+
+TEST_CASE("a summand that is dequantized by other parameters") {
+  QuantizedGraph g;
+  const ValueId x = g.quantized_input({1, 16, 6, 6});
+  const ValueId q = g.quantize(g.op(OpKind::kConv, {x, g.weight({16, 16, 1, 1}, 16)}), kOut);
+  const ValueId y = g.dequantize(q, {0.23F, 90, DType::kUInt8});
+  check_quantized(g.end({g.pair(g.op(OpKind::kAdd, {y, x}), {0.2F, 100, DType::kUInt8})}), 0.2);
+}
+
+TEST_CASE("part of a small array goes into a concatenation, the rest is read elsewhere") {
+  QuantizedGraph g;
+  const ValueId x = g.pair(g.relu(g.input({1, 4, 1, 4})), {0.05F, 3, DType::kUInt8});
+  Attributes axis = ints({});
+  axis.set("axis", int64_t{3});
+  Node split;
+  split.kind = OpKind::kSplit;
+  split.inputs = {x, g.graph.add_constant("", Tensor::vector<int64_t>({2, 2}))};
+  split.outputs = {g.graph.add_value("left"), g.graph.add_value("right")};
+  split.attributes = axis;
+  const ValueId left = split.outputs[0];
+  const ValueId right = split.outputs[1];
+  g.graph.add_node(split);
+  const ValueId other = g.pair(g.input({1, 4, 1, 2}), {0.05F, 3, DType::kUInt8});
+  Attributes channels;
+  channels.set("axis", int64_t{1});
+  const ValueId both = g.op(OpKind::kConcat, {left, other}, channels);
+  const ValueId late = g.op(OpKind::kConv, {right, g.weight({3, 4, 1, 1}, 3)});
+  const ValueId end = g.op(OpKind::kConv, {both, g.weight({3, 8, 1, 1}, 3)});
+  check_quantized(g.end({g.pair(end, kOut), g.pair(late, kOut)}), kOut.scale);
+}
+
+TEST_CASE("pixels with gaps: depthwise, residual and tables") {
+  QuantizedGraph g;
+  const ValueId x = g.quantized_input({2, 8, 5, 8});
+  const ValueId columns = every_second_column(g, x, 8);
+  Attributes depthwise;
+  depthwise.set("group", int64_t{8});
+  const ValueId a =
+      g.pair(g.op(OpKind::kConv, {columns, g.weight({8, 1, 1, 1}, 8)}, depthwise), kOut);
+  const ValueId sum = g.op(OpKind::kAdd, {a, columns});
+  const ValueId again = g.pair(columns, kSigned);
+  const NativeRun run = check_quantized(g.end({g.pair(sum, kOut), again}), kOut.scale);
+  CHECK(run.steps.count("island") == 0);
+}
+
+TEST_CASE("tables for columns of an array of any rank") {
+  for (const Shape& shape : {Shape{6}, Shape{5, 6}, Shape{2, 3, 1, 2, 6}}) {
+    CAPTURE(shape.size());
+    QuantizedGraph g;
+    const ValueId x = g.quantized_input(shape);
+    const auto number = [&](int64_t n) {
+      return g.graph.add_constant("", Tensor::vector<int64_t>({n}));
+    };
+    const ValueId part =
+        g.op(OpKind::kSlice, {x, number(5), number(-7), number(-1), number(-2)});
+    check_quantized(g.end({g.pair(part, kSigned)}), kSigned.scale);
+  }
+}
+
+TEST_CASE("sums of many operands and of trees of many leaves") {
+  check_text(R"(g (float[3,4] a, float[3,4] b, float[3,1] c, float[4] d) => (float[3,4] y, float[3,4] z) {
+    y = Sum(a, b, c, d, a, b, c, d, a, b, c, d)
+    p = Mul(a, b)  q = Mul(a, c)  r = Mul(b, d)  s = Mul(c, b)  t = Mul(d, a)  u = Mul(b, b)
+    v = Sub(p, q)  w = Sub(r, s)  m = Sub(t, u)  n = Max(v, w, m)
+    o = Tanh(a)  e = Tanh(b)  f = Sin(a)  h = Sin(b)  i = Cos(a)  j = Cos(b)
+    k = Sum(o, e, f, h, i, j)  z = Add(n, k) })");
+}
+
+TEST_CASE("a long chain of functions") {
+  std::string body = "g (float[3,4] x) => (float[3,4] y) { v0 = Neg(x) ";
+  for (int i = 0; i < 300; ++i)
+    body += "v" + std::to_string(i + 1) + " = " + (i % 2 ? "Neg" : "Tanh") + "(v" +
+            std::to_string(i) + ") ";
+  check_text(body + "y = Neg(v300) }");
+}
+
+TEST_CASE("a quantized value of unknown size") {
+  const Graph graph = graph_from(R"(g (float[4,5] x) => (float[2] y)
+    <float scale = {0.25}, uint8 zero = {3}, int64[1] axes = {1}> {
+    p = NonZero(x)  f = Cast<to = 1>(p)  q = QuantizeLinear(f, scale, zero)
+    d = DequantizeLinear(q, scale, zero)  s = Sigmoid(d)  y = ReduceSum<keepdims = 0>(s, axes) })");
+  const std::vector<Tensor> inputs{noise_of({4, 5}, 1)};
+  const NativeRun run = run_native(graph, inputs);
+  CHECK(difference(graph, inputs, run, 1).largest <= 1e-5);
+}
+
+TEST_CASE("arrays without elements") {
+  check_text(R"(g (float[2,0,3] x, float[2,4,3] z) => (float[2,0,3] y, float[2,4,3] c, float[2,0,3] d)
+    <float scale = {0.25}, uint8 zero = {3}> {
+    q = QuantizeLinear(x, scale, zero)  a = DequantizeLinear(q, scale, zero)  y = Sigmoid(a)
+    t = Tanh(z)  c = Concat<axis = 1>(t, y)  d = Neg(x) })");
+}
+
+TEST_CASE("normalization of some channels of an array") {
+  check_text(R"(g (float[2,6,5,4] x) => (float[2,3,5,4] y)
+    <float[6,6,1,1] w = {1,0,0,0,0,0.1, 0,1,0,0,0,0, 0,0.2,1,0,0,0, 0,0,0,1,0,0, 0.3,0,0,0,1,0,
+                         0,0,0,0.1,0,1}, int64[2] parts = {3,3}, float[3] one = {1,2,3},
+     float[3] none = {0,0.5,1}> {
+    c = Conv(x, w)  a, b = Split<axis = 1>(c, parts)
+    y = InstanceNormalization<epsilon = 0.01>(b, one, none) })");
+}
+
+TEST_CASE("a window in the padding alone") {
+  QuantizedGraph g;
+  const ValueId x = g.quantized_input({1, 2, 2, 2});
+  const ValueId y = g.op(OpKind::kConv, {x, g.weight({3, 2, 2, 2}, 3), g.bias(3, 3)},
+                         ints({{"pads", {2, 2, 0, 0}}, {"strides", {3, 3}}}));
+  check_quantized(g.end({g.pair(y, kOut)}), kOut.scale);
+}
+
+TEST_CASE("a padded image whose windows cover as much as it has") {
+  QuantizedGraph g;
+  const ValueId x = g.quantized_input({1, 3, 8, 8});
+  const ValueId y = g.op(OpKind::kConv, {x, g.weight({3, 3, 4, 4}, 3), g.bias(3, 3)},
+                         ints({{"pads", {1, 1, 1, 1}}, {"strides", {4, 4}}}));
+  check_quantized(g.end({g.pair(y, kOut)}), kOut.scale);
+}
+
+TEST_CASE("a dilated window as wide as the image") {
+  check_text(R"(g (float[1,4,3,3] x) => (float[1,4,1,1] y) {
+    y = AveragePool<kernel_shape = [3,3], dilations = [2,2], pads = [0,0,2,2]>(x) })");
+}
+
+TEST_CASE("a transposed convolution with more padding behind than oneDNN takes") {
+  check_text(R"(g (float[1,2,4] x) => (float[1,2,6] y) <float[2,2,2] w = {1,2,3,4,5,6,7,8}> {
+    y = ConvTranspose<output_padding = [1]>(x, w) })");
+}
+
+TEST_CASE("constants that are outputs") {
+  check_text(R"(g (float[2] x) => (float[2] y, uint16[2] a, float[2] c, uint32[1] b)
+    <uint16[2] a = {1, 65535}, float[2] c = {3, 4}, uint32[1] b = {4000000000}> { y = Neg(x) })");
+}
+
+}  // namespace lathe
