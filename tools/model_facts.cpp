@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "artifact/open_plan.h"
+#include "artifact/plan_graph.h"
 #include "ops/op_row.h"
 #include "os/limits.h"
 #include "os/quantity.h"
@@ -38,8 +40,9 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
   facts.path_basename = std::filesystem::path(path).filename().string();
   facts.sha256 = sha256_file(path);
   const bool torchscript = is_torchscript_file(path);
-  facts.format = torchscript ? "torchscript" : "onnx";
-  if (!torchscript) facts.opset = model.opset;
+  const bool plan = is_plan_file(path);
+  facts.format = torchscript ? "torchscript" : plan ? "native" : "onnx";
+  if (!torchscript && !plan) facts.opset = model.opset;
   facts.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   facts.weights_bytes = weights_bytes(model.graph);
   int64_t nodes = 0;
@@ -58,6 +61,10 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
   });
   facts.nodes = nodes;
   facts.params = params;
+  if (plan) {
+    facts.macs = plan_macs(model.graph);
+    return facts;
+  }
   const MacCount macs = count_macs(model.graph);
   if (macs.unknown_nodes == 0) facts.macs = macs.macs;
   return facts;

@@ -147,6 +147,7 @@ struct RunOptionsCli {
   std::string data;
   int64_t samples = 0;              // 0: all
   std::vector<std::string> values;  // globs of inner values
+  std::string engine = "auto";      // auto | native | torchscript | interpreter
 };
 
 struct CompareOptionsCli {
@@ -167,7 +168,7 @@ struct BenchOptions {
   std::string against;
   std::string baseline;  // a stored report
   bool allow_host_mismatch = false;
-  std::string engine = "auto";  // list: auto, interpreter, torchscript
+  std::string engine = "auto";  // list: auto, native, torchscript, interpreter
   std::string batch;            // list; empty: the model's own
   std::string threads = "0";    // list; 0: usable CPUs
   std::string data;

@@ -4,7 +4,7 @@ namespace lathe {
 
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
   CLI::App* command = app.add_subcommand("run", "Run a model on data and save its outputs as .npz");
-  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt, .lathe)")->required()->type_name("MODEL");
   command->add_option("--data", options.data, "Input data, or 'random'")
       ->required()
       ->type_name("DATA");
@@ -15,6 +15,11 @@ CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
       ->type_name("GLOB")
       ->expected(1)
       ->take_all();
+  command
+      ->add_option("--engine", options.engine,
+                   "What computes it; auto: the interpreter, native for a compiled plan")
+      ->check(CLI::IsMember({"auto", "native", "torchscript", "interpreter"}))
+      ->capture_default_str();
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
   return command;

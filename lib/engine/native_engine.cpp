@@ -66,8 +66,16 @@ std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
   return results;
 }
 
+NativeEngine::NativeEngine(const Graph& graph, LowerShapes lower, bool onednn_products)
+    : graph_(graph), lower_(std::move(lower)), onednn_products_(onednn_products) {}
+
 NativeEngine::NativeEngine(const Graph& graph, SpecializeGraph specialize, bool onednn_products)
-    : graph_(graph), specialize_(std::move(specialize)), onednn_products_(onednn_products) {}
+    : NativeEngine(
+          graph,
+          LowerShapes([specialize = std::move(specialize)](const std::vector<Shape>& shapes) {
+            return lower_graph(specialize(shapes));
+          }),
+          onednn_products) {}
 
 NativeEngine::~NativeEngine() = default;
 
@@ -77,7 +85,7 @@ const NativeEngine::Prepared& NativeEngine::prepared(const std::vector<Shape>& s
   ProgramOptions options;
   options.threads = at::get_num_threads();
   options.onednn_products = onednn_products_;
-  found = std::make_unique<Prepared>(lower_graph(specialize_(shapes)), options);
+  found = std::make_unique<Prepared>(lower_(shapes), options);
   return *found;
 }
 

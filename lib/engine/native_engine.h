@@ -16,11 +16,16 @@ namespace lathe {
 /// A graph for fixed shapes of its inputs, optimized, with all shapes inferred that can be.
 using SpecializeGraph = std::function<Graph(const std::vector<Shape>& input_shapes)>;
 
+/// The plan for these shapes of the inputs.
+using LowerShapes = std::function<LoweredGraph(const std::vector<Shape>& input_shapes)>;
+
 class NativeEngine : public Engine {
  public:
-  /// `graph`: what the engine was made of; `specialize` gives the form to lower for given shapes.
-  /// Plans use as many threads as ATen does when they are made.
+  /// `graph`: what the engine was made of, whose nodes are observed; `lower` throws Error for
+  /// shapes that there is no plan for. Plans use as many threads as ATen does when they are made.
   /// `onednn_products`: see ProgramOptions.
+  NativeEngine(const Graph& graph, LowerShapes lower, bool onednn_products = has_integer_tiles());
+  /// `specialize` gives the form of the graph to lower.
   NativeEngine(const Graph& graph, SpecializeGraph specialize,
                bool onednn_products = has_integer_tiles());
   ~NativeEngine() override;
@@ -39,7 +44,7 @@ class NativeEngine : public Engine {
 
  private:
   Graph graph_;
-  SpecializeGraph specialize_;
+  LowerShapes lower_;
   bool onednn_products_;
   std::map<std::vector<Shape>, std::unique_ptr<Prepared>> prepared_;
   std::vector<std::vector<RuntimeValue>> samples_;

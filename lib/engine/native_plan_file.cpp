@@ -1,12 +1,9 @@
 #include "engine/native_plan_file.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "engine/native_island.h"
-#include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
@@ -93,66 +90,35 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
   return made;
 }
 
-struct PlanFileProgram::Prepared {
-  explicit Prepared(const PlanFile& file, NativePlan plan) : slots(plan.slots.size()) {
-    const auto bind = [&](const IslandStep& step, const BindContext& context) {
-      const std::string& bytes = file.islands.at(static_cast<size_t>(step.island));
-      const Model model = read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {});
-      return bind_island(step, model.graph, context, slots);
-    };
-    ProgramOptions options;
-    options.threads = at::get_num_threads();
-    program = std::make_unique<Program>(std::move(plan), options, bind);
-  }
-  std::vector<RuntimeValue> slots;
-  std::unique_ptr<Program> program;
-};
-
-std::vector<at::Tensor> PlanFileProgram::run(const std::vector<at::Tensor>& inputs) {
-  int64_t batch = 1;
-  const std::vector<PlanPort>& ports = file_.metadata.inputs;
-  if (!file_.batch_two.empty())
-    for (size_t i = 0; i < ports.size() && i < inputs.size(); ++i)
-      if (!ports[i].shape.empty() && inputs[i].dim() > 0 && inputs[i].size(0) != ports[i].shape[0])
-        batch = inputs[i].size(0) / std::max<int64_t>(ports[i].shape[0], 1);
-  std::shared_ptr<Prepared>& prepared = prepared_[batch];
-  if (!prepared) prepared = std::make_shared<Prepared>(file_, plan_for_batch(file_, batch));
-  const NativePlan& plan = prepared->program->plan();
-  if (inputs.size() != plan.inputs.size())
-    throw bad_input("native.inputs", fmt::format("the plan has {} inputs", plan.inputs.size()));
-  std::vector<at::Tensor> held;
-  std::vector<const void*> in;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const IslandValue& value = plan.inputs[i];
-    if (value.slot >= 0) {
-      prepared->slots[static_cast<size_t>(value.slot)] = {inputs[i], ports[i].dtype};
-      in.push_back(nullptr);
-      continue;
+LowerShapes plans_of(std::shared_ptr<const PlanFile> file) {
+  return [file = std::move(file)](const std::vector<Shape>& shapes) {
+    const std::vector<PlanPort>& ports = file->metadata.inputs;
+    if (shapes.size() != ports.size())
+      throw bad_input("native.inputs", fmt::format("the plan has {} inputs", ports.size()));
+    int64_t batch = 1;
+    if (!file->batch_two.empty())
+      for (size_t i = 0; i < ports.size(); ++i)
+        if (!ports[i].shape.empty() && shapes[i].size() == ports[i].shape.size() &&
+            shapes[i][0] != ports[i].shape[0])
+          batch = shapes[i][0] / std::max<int64_t>(ports[i].shape[0], 1);
+    LoweredGraph lowered;
+    lowered.plan = plan_for_batch(*file, batch);
+    for (size_t i = 0; i < ports.size(); ++i) {
+      const IslandValue& input = lowered.plan.inputs[i];
+      if (!input.view.valid()) continue;
+      const Shape& wanted = lowered.plan.views[static_cast<size_t>(input.view.index)].shape;
+      if (shapes[i] != wanted)
+        throw bad_input("native.input",
+                        fmt::format("the plan takes {} here, not {}", shape_text(wanted),
+                                    shape_text(shapes[i])),
+                        "input " + escape_untrusted(ports[i].name),
+                        file->batch_two.empty() ? "its batch is fixed" : "only its batch is free");
     }
-    const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
-    if (inputs[i].sizes().vec() != view.shape || inputs[i].scalar_type() != storage_type(view.dtype))
-      throw bad_input("native.input",
-                      fmt::format("the plan takes {} {} here", dtype_name(view.dtype),
-                                  shape_text(view.shape)),
-                      "input " + escape_untrusted(view.name));
-    held.push_back(inputs[i].contiguous());
-    in.push_back(held.back().data_ptr());
-  }
-  std::vector<at::Tensor> outputs;
-  std::vector<void*> out;
-  for (const IslandValue& value : plan.outputs) {
-    outputs.emplace_back();
-    if (value.slot < 0) {
-      const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
-      outputs.back() = at::empty(view.shape, storage_type(view.dtype));
-    }
-    out.push_back(value.slot < 0 ? outputs.back().data_ptr() : nullptr);
-  }
-  prepared->program->run(in, out);
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (plan.outputs[i].slot >= 0)
-      outputs[i] = prepared->slots[static_cast<size_t>(plan.outputs[i].slot)].tensor;
-  return outputs;
+    for (const std::string& bytes : file->islands)
+      lowered.islands.push_back(
+          read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph);
+    return lowered;
+  };
 }
 
 }  // namespace lathe

@@ -1,11 +1,8 @@
-// Native plans of a graph as files, and the execution of such files with the interpreter for their
-// islands.
+// Native plans of a graph as files, and back in the engine, with the interpreter for their islands.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "artifact/plan_file.h"
 #include "engine/native_engine.h"
@@ -23,18 +20,8 @@ struct NativePlanFile {
 };
 NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize);
 
-/// A plan file, ready to run at any batch that it serves.
-class PlanFileProgram {
- public:
-  explicit PlanFileProgram(PlanFile file) : file_(std::move(file)) {}
-  /// One tensor per input, in order; one per output. Throws Error (exit 3) for shapes that the file
-  /// does not serve.
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs);
-
- private:
-  struct Prepared;
-  PlanFile file_;
-  std::map<int64_t, std::shared_ptr<Prepared>> prepared_;  // by batch
-};
+/// The file's plan for a NativeEngine of plan_graph(file). It throws Error (exit 3) for shapes that
+/// the file does not serve.
+LowerShapes plans_of(std::shared_ptr<const PlanFile> file);
 
 }  // namespace lathe

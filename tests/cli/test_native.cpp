@@ -61,4 +61,48 @@ TEST_CASE("bench --engine native: what has no native kernel is named with its sh
   CHECK(interpreted["share"].get<double>() > 0.2);
 }
 
+TEST_CASE("a compiled plan is inspected, run and measured like the model that it was made from") {
+  const PruneFiles files;
+  const std::string data = files.draw("glyphs", 100);
+  const std::string plan = files.at("glyphs.lathe");
+  REQUIRE(run_lathe({"compile", kGlyphsModel, "--target", "native", "-o", plan}).exit_code == 0);
+
+  const CliResult inspected = run_lathe({"inspect", plan, "--json"});
+  INFO(inspected.err);
+  CHECK(inspected.exit_code == 0);
+  const auto facts = report_of(inspected);
+  const auto original = report_of(run_lathe({"inspect", kGlyphsModel, "--json"}));
+  CHECK(facts["model"]["format"] == "native");
+  CHECK(facts["model"]["macs"] == original["model"]["macs"]);
+  CHECK(facts["plan"]["source_sha256"] == original["model"]["sha256"]);
+  CHECK(facts["plan"]["batch"] == "free");
+  CHECK(run_lathe({"inspect", plan, "-v"}).out.find("float_conv") != std::string::npos);
+
+  const std::string of_plan = files.at("plan.npz");
+  const std::string of_model = files.at("model.npz");
+  CHECK(run_lathe({"run", plan, "--data", data, "-o", of_plan}).exit_code == 0);
+  CHECK(run_lathe({"run", kGlyphsModel, "--engine", "native", "--data", data, "-o", of_model})
+            .exit_code == 0);
+  CHECK(content_of(of_plan) == content_of(of_model));
+  CHECK(run_lathe({"run", plan, "--data", data, "-o", of_plan, "--force", "--values", "*"})
+            .exit_code == 2);
+
+  const CliResult measured =
+      run_lathe({"bench", plan, "--against", kGlyphsModel, "--engine", "native", "--data", data,
+                 "--metric", "agreement", "--threads", "1", "--max-time", "1s", "--gate",
+                 "accuracy >= 100%", "--json"});
+  INFO(measured.err);
+  CHECK(measured.exit_code == 0);
+  const CliResult batches = run_lathe({"bench", plan, "--batch", "1,4", "--threads", "1",
+                                       "--max-time", "1s", "--json"});
+  INFO(batches.err);
+  CHECK(batches.exit_code == 0);
+  CHECK(report_of(batches)["cases"].size() == 2);
+
+  check_refused(run_lathe({"bench", plan, "--engine", "interpreter"}), 2, {"native"});
+  check_refused(run_lathe({"bench", plan, "--input-shape", "x=1x1x4x4"}), 2, {"--input-shape"});
+  check_refused(run_lathe({"quantize", plan, "-o", files.at("q.onnx")}), 3, {"made from"});
+  check_refused(run_lathe({"compare", kGlyphsModel, plan, "--data", data}), 3, {"bench"});
+}
+
 }  // namespace lathe

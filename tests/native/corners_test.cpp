@@ -197,4 +197,42 @@ TEST_CASE("constants that are outputs") {
     <uint16[2] a = {1, 65535}, float[2] c = {3, 4}, uint32[1] b = {4000000000}> { y = Neg(x) })");
 }
 
+TEST_CASE("parts that are split off, changed and joined again stay where they were made") {
+  const NativeRun run = check_text(
+      R"(g (float[2,3,4,5,7] x, float[2,3,2,2,7] z) => (float[2,72,7] y)
+    <int64[3] sizes = {2, 2, 3}, int64[3] shape = {0, -1, 7}, float[1] two = {2}> {
+      s = Sigmoid(x)
+      a, b, c = Split<axis = 4>(s, sizes)
+      changed_a = Mul(a, two)
+      squared_b = Mul(b, b)
+      joined = Concat<axis = 4>(changed_a, squared_b, c)
+      rows = Reshape(joined, shape)
+      t = Sigmoid(z)
+      other_rows = Reshape(t, shape)
+      y = Concat<axis = 1>(rows, other_rows)
+    })");
+  CHECK(run.steps.find("copy") == run.steps.end());
+}
+
+TEST_CASE("parts that are read again after they were changed are copied") {
+  check_text(
+      R"(g (float[2,3,4,7] x) => (float[2,3,4,7] y, float[2,3,4,2] again, float[2,3,4,7] s)
+    <int64[2] sizes = {2, 5}, float[1] two = {2}> {
+      s = Sigmoid(x)
+      a, b = Split<axis = 3>(s, sizes)
+      changed_a = Mul(a, two)
+      y = Concat<axis = 3>(changed_a, b)
+      turned = Transpose<perm = [0, 1, 2, 3]>(y)
+      max = ReduceMax<keepdims = 1>(turned)
+      again = Add(a, max)
+    })");
+  check_text(
+      R"(g (float[2,3,4,6] x) => (float[2,3,4,6] y)
+    <int64[2] sizes = {3, 3}> {
+      s = Sigmoid(x)
+      a, b = Split<axis = 3>(s, sizes)
+      y = Concat<axis = 3>(b, a)
+    })");
+}
+
 }  // namespace lathe

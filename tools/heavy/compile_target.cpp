@@ -2,6 +2,7 @@
 
 #include <torch/version.h>
 
+#include "artifact/plan_graph.h"
 #include "backend/torchscript.h"
 #include "engine/native_plan_file.h"
 #include "heavy/model_artifact.h"
@@ -97,9 +98,17 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
   artifact.written.model_bytes = write_plan_file(made.file);
   // What is verified is what was written.
   const std::string& bytes = artifact.written.model_bytes;
-  const auto program = std::make_shared<PlanFileProgram>(
+  const auto file = std::make_shared<const PlanFile>(
       read_plan_file({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}));
-  artifact.run = [program](const std::vector<at::Tensor>& inputs) { return program->run(inputs); };
+  const auto engine = std::make_shared<NativeEngine>(plan_graph(file), plans_of(file));
+  artifact.run = [engine, file](const std::vector<at::Tensor>& inputs) {
+    std::vector<RuntimeValue> values;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      values.emplace_back(inputs[i], file->metadata.inputs.at(i).dtype);
+    std::vector<at::Tensor> outputs;
+    for (RuntimeValue& value : engine->run(values)) outputs.push_back(std::move(value.tensor));
+    return outputs;
+  };
   return artifact;
 }
 

@@ -4,10 +4,12 @@
 
 #include "engine/interpreter_engine.h"
 #include "engine/native_engine.h"
+#include "engine/native_plan_file.h"
 #include "engine/torchscript_engine.h"
 #include "heavy/compile_target.h"
 #include "heavy/specialize_graph.h"
 #include "ir/carry.h"
+#include "ir/error.h"
 #include "os/read_file.h"
 #include "torchscript/load_torchscript.h"
 
@@ -31,8 +33,15 @@ std::vector<size_t> arguments_of(const Model& model) {
 }  // namespace
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
-                                    const Model& model, const Profile& profile,
-                                    const CommonOptions& common) {
+                                    const Model& model,
+                                    const std::shared_ptr<const PlanFile>& plan,
+                                    const Profile& profile, const CommonOptions& common) {
+  if (plan) {
+    if (name != "native")
+      throw bad_usage("usage.engine", "only the native engine runs a compiled plan",
+                      "--engine " + name, "leave --engine out");
+    return std::make_unique<NativeEngine>(model.graph, plans_of(plan));
+  }
   if (name == "native") {
     const Graph graph = model.graph;
     return std::make_unique<NativeEngine>(

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "artifact/plan_file.h"
 #include "engine/engine.h"
 #include "ir/model.h"
 #include "options.h"
@@ -11,11 +12,13 @@
 
 namespace lathe {
 
-/// `name`: auto (the interpreter), interpreter or torchscript. `path` is the model's file: a
-/// TorchScript file itself is run with --trust, else what is traced from the graph. Throws Error as
-/// the engines' constructors do.
+/// `name`: native, interpreter or torchscript. `path` is the model's file: a TorchScript file itself
+/// is run with --trust, else what is traced from the graph. `plan`: of a .lathe file, whose graph
+/// the model then is. Throws Error as the engines' constructors do; exit 2 where an engine cannot
+/// run a plan.
 std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
-                                    const Model& model, const Profile& profile,
-                                    const CommonOptions& common);
+                                    const Model& model,
+                                    const std::shared_ptr<const PlanFile>& plan,
+                                    const Profile& profile, const CommonOptions& common);
 
 }  // namespace lathe

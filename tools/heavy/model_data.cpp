@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "artifact/open_plan.h"
+#include "artifact/plan_graph.h"
 #include "heavy/seeded_inputs.h"
 #include "ir/carry.h"
 #include "ir/error.h"
@@ -65,6 +67,20 @@ Model open_model(const std::string& path, const CommonOptions& common, Console& 
   }
   print_notes(opened, console);
   return std::move(opened.model);
+}
+
+RunnableModel open_runnable(const std::string& path, const CommonOptions& common,
+                            Console& console) {
+  if (!is_plan_file(path)) return {open_model(path, common, console), nullptr};
+  for (const auto* flag : {&common.input_shapes, &common.input_types, &common.input_values})
+    if (!flag->empty())
+      throw bad_usage("usage.plan", "a compiled plan has the inputs that it has", path,
+                      "--input-shape is for lathe compile");
+  RunnableModel opened;
+  opened.plan = std::make_shared<const PlanFile>(open_plan_file(path));
+  opened.model.graph = plan_graph(opened.plan);
+  opened.model.producer_name = opened.plan->metadata.producer;
+  return opened;
 }
 
 DataSet open_data_for(const std::string& data, const Model& model, int64_t samples,

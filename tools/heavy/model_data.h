@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "artifact/plan_file.h"
 #include "calibration/data_set.h"
 #include "console.h"
 #include "ir/model.h"
@@ -19,6 +21,15 @@ namespace lathe {
 /// open_model_file(), its assumptions checked by running the model where that can be done: a first
 /// call from saved state against the graph of all calls. Notes are printed as warnings.
 Model open_model(const std::string& path, const CommonOptions& common, Console& console);
+
+/// What bench, run and inspect take: a model, or a plan that lathe compiled.
+struct RunnableModel {
+  Model model;                           // of a plan: plan_graph()
+  std::shared_ptr<const PlanFile> plan;  // null: a model
+};
+/// As open_model(), and open_plan_file() of .lathe files.
+RunnableModel open_runnable(const std::string& path, const CommonOptions& common,
+                            Console& console);
 
 /// The data set for a model's inputs, at most `samples` of it (0: all); its warnings are printed.
 /// State that the model carries (ir/carry.h) is fed back unless the data give it.

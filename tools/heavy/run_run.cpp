@@ -3,6 +3,7 @@
 
 #include "calibration/npz.h"
 #include "heavy/commands.h"
+#include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
@@ -55,6 +56,40 @@ Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
   return Tensor::from_bytes(parts[0].dtype(), std::move(shape), std::move(bytes));
 }
 
+// The interpreter, which knows inner values and runs several samples at once, or an engine.
+class RunModel {
+ public:
+  RunModel(const RunOptionsCli& options, const RunnableModel& runnable, int threads)
+      : threads_(threads) {
+    std::string name = options.engine;
+    if (name == "auto") name = runnable.plan ? "native" : "interpreter";
+    if (name == "interpreter" && !runnable.plan) {
+      interpreter_ = std::make_unique<Interpreter>(runnable.model.graph);
+      return;
+    }
+    if (!options.values.empty())
+      throw bad_usage("usage.values", "this engine does not show inner values", "--values",
+                      runnable.plan ? "run the model that the plan was made from"
+                                    : "add --engine interpreter");
+    graph_ = runnable.model.graph;
+    engine_ = make_engine(name, options.model, runnable.model, runnable.plan,
+                          load_profile(options.common.profile), options.common);
+  }
+
+  const Graph& graph() const { return interpreter_ ? interpreter_->graph() : graph_; }
+  int samples_at_once() const { return interpreter_ ? threads_ : 1; }
+  std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs,
+                                const RunOptions& hooks) const {
+    return interpreter_ ? interpreter_->run(inputs, hooks) : engine_->run(inputs);
+  }
+
+ private:
+  int threads_;
+  Graph graph_;
+  std::unique_ptr<Interpreter> interpreter_;
+  std::unique_ptr<Engine> engine_;
+};
+
 }  // namespace
 
 int run_run(const RunOptionsCli& options, Console& console) {
@@ -67,11 +102,12 @@ int run_run(const RunOptionsCli& options, Console& console) {
   check_outputs(outputs, common.force, {options.model, options.data});
   const int threads = use_threads(common);
   Report report = start_report("run", common);
-  const Model model = open_model(options.model, common, console);
+  const RunnableModel runnable = open_runnable(options.model, common, console);
+  const Model& model = runnable.model;
   report.model = model_facts(options.model, model);
   const DataSet data = open_data_for(options.data, model, options.samples, common, console);
-  const Interpreter interpreter(model.graph);
-  const Graph& graph = interpreter.graph();
+  const RunModel computed(options, runnable, threads);
+  const Graph& graph = computed.graph();
   const std::vector<ValueId> inner = wanted_values(graph, options.values);
   if (common.dry_run) {
     console.print(fmt::format("would run {} samples; nothing was written\n", data.size()));
@@ -80,7 +116,8 @@ int run_run(const RunOptionsCli& options, Console& console) {
 
   const SampleSource source = sample_source(data);
   std::vector<std::map<std::string, Tensor>> results(source.count);
-  for_each_sample(graph, source, sample_run(threads, console, "running", source.count),
+  for_each_sample(graph, source,
+                  sample_run(computed.samples_at_once(), console, "running", source.count),
                   [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
                     RunOptions hooks;
                     hooks.on_value = [&](ValueId id, RuntimeValue& value) {
@@ -89,7 +126,7 @@ int run_run(const RunOptionsCli& options, Console& console) {
                       if (writable && std::find(inner.begin(), inner.end(), id) != inner.end())
                         results[sample].emplace(graph.value(id).name, to_tensor(value));
                     };
-                    std::vector<RuntimeValue> found = interpreter.run(inputs, hooks);
+                    std::vector<RuntimeValue> found = computed.run(inputs, hooks);
                     for (size_t i = 0; i < found.size(); ++i)
                       results[sample].insert_or_assign(graph.value(graph.outputs()[i]).name,
                                                        to_tensor(found[i]));

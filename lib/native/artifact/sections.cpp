@@ -11,8 +11,6 @@
 namespace lathe {
 namespace {
 
-constexpr char kMagic[8] = {'\x89', 'L', 'A', 'T', 'H', 'E', '\r', '\n'};
-
 struct Header {
   char magic[8];
   uint32_t version;
@@ -20,7 +18,7 @@ struct Header {
   uint64_t bytes;
   uint64_t checksum;
 };
-static_assert(sizeof(Header) == 32);
+static_assert(sizeof(Header) == 32 && sizeof(Header::magic) == kPlanMagic.size());
 
 struct Entry {
   uint32_t kind;
@@ -54,7 +52,7 @@ Error damaged(std::string id, std::string message) {
 
 Header read_header(std::span<const std::byte> file) {
   Header header;
-  if (file.size() < sizeof header || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0)
+  if (file.size() < sizeof header || std::memcmp(file.data(), kPlanMagic.data(), kPlanMagic.size()) != 0)
     throw bad_input("plan.format", "this is no plan of lathe", {},
                     "lathe compile --target native writes plans");
   std::memcpy(&header, file.data(), sizeof header);
@@ -89,7 +87,7 @@ bool all_zero(std::span<const std::byte> bytes) {
 
 std::string join_sections(const std::vector<Section>& sections) {
   Header header{};
-  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  std::memcpy(header.magic, kPlanMagic.data(), sizeof header.magic);
   header.version = kPlanFormatVersion;
   header.sections = static_cast<uint32_t>(sections.size());
   std::vector<Entry> table;

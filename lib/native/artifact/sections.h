@@ -21,6 +21,8 @@
 
 namespace lathe {
 
+/// The first bytes of a file.
+constexpr std::string_view kPlanMagic = "\x89LATHE\r\n";
 constexpr uint32_t kPlanFormatVersion = 1;
 
 enum class SectionKind : uint32_t {

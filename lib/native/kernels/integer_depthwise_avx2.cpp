@@ -99,7 +99,7 @@ void run_block(const DepthwiseRows& rows, int64_t row, int64_t column, int64_t c
   const int64_t left = rows.output_width - column;
   __m256i sums[kOutputs][2];
   accumulate<kWhole>(packed, lines + column * packed.window.stride_width, length, channel, sums);
-  if (is_plain(epilogue, packed.may_overflow)) {
+  if (is_plain(epilogue, packed.may_overflow) && epilogue.table == nullptr) {
     const int64_t pitch = rows.output_pitch;
     auto* output = static_cast<uint8_t*>(rows.output) + pixel * pitch + channel;
     const uint8_t low = epilogue.low;

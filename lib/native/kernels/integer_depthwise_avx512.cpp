@@ -214,6 +214,10 @@ template <int kRuns>
       if (o < left)
         store_bytes<kRuns>(output + o * pitch, kOutputs * pitch, left - o,
                            bounded_bytes(narrowed<4>(sums[o]), bounds), mask);
+    if (epilogue.table == nullptr) return;
+    constexpr int64_t kPixels = kOutputs * kRuns;
+    const __mmask64 channels = kRuns == 1 ? ~__mmask64{0} : kRuns == 2 ? 0xffffffff : mask;
+    through_table({output, left < kPixels ? left : kPixels, pitch, channels}, epilogue.table);
     return;
   }
   // A copy, so that the sums themselves need no address and stay in registers.

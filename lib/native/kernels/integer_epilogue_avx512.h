@@ -99,7 +99,16 @@ static void look_up(const ByteRows& rows, const uint8_t* table) {
   }
 }
 
-[[gnu::always_inline]] inline void through_table(const ByteRows& rows, const uint8_t* table) {
+// Few channels without gaps between the pixels: as many pixels as fill vectors make one row.
+inline ByteRows without_seams(const ByteRows& rows, int64_t bytes) {
+  constexpr int64_t kBytes = 64;
+  return {rows.first, rows.count * bytes / kBytes, kBytes, ~__mmask64{0}};
+}
+
+[[gnu::always_inline]] inline void through_table(ByteRows rows, const uint8_t* table) {
+  const int64_t bytes = rows.pitch;
+  if (bytes < 64 && rows.mask == (__mmask64{1} << bytes) - 1 && rows.count * bytes % 64 == 0)
+    rows = without_seams(rows, bytes);
   if (__builtin_cpu_supports("avx512vbmi"))
     look_up_vbmi(rows, table);
   else

@@ -125,7 +125,7 @@ void run_tile(const ProductTile& tile, ProductPanel panel) {
   else
     accumulate<kRows, kVectors, false>(tile, weights, sums);
   const ProductEpilogue& epilogue = *tile.epilogue;
-  if (is_plain(epilogue, product.may_overflow)) {
+  if (is_plain(epilogue, product.may_overflow) && epilogue.table == nullptr) {
     auto* output = static_cast<uint8_t*>(tile.output);
     const int64_t pitch = tile.output_pitch;
     const int64_t columns = product.columns - panel.first;

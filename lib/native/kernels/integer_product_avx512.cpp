@@ -136,6 +136,7 @@ void run_tile(const ProductTile& tile, ProductPanel panel) {
     for (int r = 0; r < kRows; ++r)
       store_row<kVectors>(output + r * pitch, bounded_bytes(narrowed<kVectors>(sums[r]), bounds),
                           mask, whole);
+    if (epilogue.table != nullptr) through_table({output, kRows, pitch, mask}, epilogue.table);
     return;
   }
   // A copy, so that the sums themselves need no address and stay in registers above.

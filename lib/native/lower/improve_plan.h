@@ -16,7 +16,10 @@ int fold_tables(NativePlan& plan);
 /// other summand, where nobody needs that later.
 int fold_sums(NativePlan& plan);
 
-/// What is copied into a part of another array is written there at once.
+/// Images that are copied into a range of another's channels are written there at once.
 int write_in_place(NativePlan& plan);
+
+/// Other arrays that are copied into a part of another, made by steps that take any strides.
+int place_copies(NativePlan& plan);
 
 }  // namespace lathe

@@ -169,6 +169,7 @@ LoweredGraph lower_graph(const Graph& graph) {
   fold_sums(plan);
   // After the tables are gone that stood between a product and the array it is a part of.
   write_in_place(plan);
+  place_copies(plan);
   place_blocks(plan);
   return {std::move(lowering.build.plan()), std::move(lowering.islands)};
 }

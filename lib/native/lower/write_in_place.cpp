@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "lower/improve_plan.h"
+#include "lower/move_view.h"
 #include "lower/step_users.h"
 #include "lower/view_rows.h"
 
@@ -21,23 +22,6 @@ bool takes_pitch(const StepKind& kind) {
          std::holds_alternative<PoolStep>(kind) || std::holds_alternative<ResizeStep>(kind) ||
          std::holds_alternative<CopyStep>(kind) || std::holds_alternative<ConvertStep>(kind) ||
          std::holds_alternative<LookupStep>(kind);
-}
-
-/// A view of an array of pixels of `channels` becomes the same view of pixels with pitch `pitch`
-/// that begin at `start`. False: the view does not respect pixels.
-bool move_view(PlanView& view, int64_t channels, int64_t pitch, int64_t start) {
-  int64_t inside = view.offset % channels;
-  for (size_t i = 0; i < view.shape.size(); ++i) {
-    if (view.shape[i] <= 1) continue;
-    if (view.strides[i] % channels == 0 && view.strides[i] != 0) continue;
-    if (view.strides[i] < 0) return false;
-    inside += (view.shape[i] - 1) * view.strides[i];
-  }
-  if (inside >= channels) return false;
-  for (size_t i = 0; i < view.shape.size(); ++i)
-    if (view.strides[i] % channels == 0) view.strides[i] = view.strides[i] / channels * pitch;
-  view.offset = start + view.offset / channels * pitch + view.offset % channels;
-  return true;
 }
 
 /// `part` is a range of channels of all pixels of its block; `whole` is all of its own block.
@@ -119,7 +103,7 @@ int write_in_place(NativePlan& plan) {
     bool possible = pitch > 0;
     for (PlanView& view : moved)
       if (possible && static_cast<size_t>(view.block) == block) {
-        possible = move_view(view, from.shape[1], pitch, to.offset);
+        possible = move_view(view, {{{from.shape[1], pitch}, {1, 1}}, to.offset});
         view.block = to.block;
       }
     const auto fits_moved = [&](size_t step) {

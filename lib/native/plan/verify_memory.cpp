@@ -6,47 +6,10 @@
 
 #include "ir/error.h"
 #include "plan/plan_check.h"
+#include "plan/view_overlap.h"
 
 namespace lathe {
 namespace {
-
-bool same_elements(const PlanView& a, const PlanView& b) {
-  return a.block == b.block && a.offset == b.offset && a.shape == b.shape &&
-         a.strides == b.strides && dtype_bits(a.dtype) == dtype_bits(b.dtype);
-}
-
-/// Where the bytes of a view lie modulo `period`: from `begin` up to `end`, which is at most
-/// `period`. False: all over.
-bool range_within(const PlanView& view, int64_t period, ByteRange& range) {
-  const int64_t size = dtype_bits(view.dtype) / 8;
-  int64_t begin = view.offset * size;
-  int64_t reach = 0;
-  for (size_t i = 0; i < view.shape.size(); ++i) {
-    const int64_t stride = view.strides[i] * size;
-    if (view.shape[i] <= 1 || stride % period == 0) continue;
-    if (stride < 0) return false;
-    reach += (view.shape[i] - 1) * stride;
-  }
-  begin %= period;
-  range = {begin, begin + reach + size};
-  return range.end <= period;
-}
-
-/// A period of the addresses that shows that two views have no byte in common: ranges of channels
-/// of the same pixels, of rows of the same images.
-bool interleave(const PlanView& a, const PlanView& b) {
-  for (const PlanView* view : {&a, &b}) {
-    for (size_t i = 0; i < view->shape.size(); ++i) {
-      const int64_t period = view->strides[i] * (dtype_bits(view->dtype) / 8);
-      ByteRange one;
-      ByteRange other;
-      if (period > 0 && view->shape[i] > 1 && range_within(a, period, one) &&
-          range_within(b, period, other) && (one.end <= other.begin || other.end <= one.begin))
-        return true;
-    }
-  }
-  return false;
-}
 
 /// The step may write to the very elements that it reads there.
 bool in_place(const StepKind& kind, ViewId read) {
@@ -68,13 +31,12 @@ void verify_apart(const PlanCheck& check, const PlanStep& step) {
   for (const ViewId write : views.writes) {
     const PlanView& to = check.view(write);
     if (element_count(to.shape) == 0) continue;
-    const ByteRange written = check.range(to);
+    check.range(to);
     for (const ViewId read : views.reads) {
       const PlanView& from = check.view(read);
-      if (from.block != to.block || element_count(from.shape) == 0) continue;
-      const ByteRange range = check.range(from);
-      if (range.end <= written.begin || written.end <= range.begin || interleave(from, to))
-        continue;
+      if (element_count(from.shape) == 0) continue;
+      check.range(from);
+      if (!may_share_bytes(from, to)) continue;
       check.require(same_elements(from, to) && in_place(step.kind, read),
                     "what is written overlaps what is read");
     }

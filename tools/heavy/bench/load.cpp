@@ -105,8 +105,8 @@ class LoadRun {
     progress.start("preparing workers", static_cast<int64_t>(load_.plan.streams) - 1);
     while (engines_.size() < load_.plan.streams) {
       throw_if_interrupted();
-      own_.push_back(make_engine(request_.cases.front().engine, subject_.path, executed, profile_,
-                                 options_.common));
+      own_.push_back(make_engine(request_.cases.front().engine, subject_.path, executed,
+                                 subject_.plan, profile_, options_.common));
       own_.back()->prepare(pool);
       engines_.push_back(own_.back().get());
       progress.update(static_cast<int64_t>(own_.size()));

@@ -38,7 +38,7 @@ std::vector<std::string> read_engines(const std::string& list) {
     if (std::find(known.begin(), known.end(), name) == known.end())
       throw bad_usage("usage.engine", "there is no engine '" + escape_untrusted(name) + "'",
                       "--engine", "auto, native, interpreter, torchscript");
-    if (name == "auto") name = "interpreter";
+    if (name == "auto") name = "native";
     if (std::find(engines.begin(), engines.end(), name) == engines.end()) engines.push_back(name);
   }
   return engines;

@@ -83,11 +83,13 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
   subject.peak_method = reset ? "VmHWM of the process, reset before the model was loaded"
                               : "VmHWM of the whole life of the process";
   int64_t start = now_ns();
-  subject.model = open_model(path, common, console);
+  RunnableModel opened = open_runnable(path, common, console);
+  subject.model = std::move(opened.model);
+  subject.plan = std::move(opened.plan);
   subject.load_ns = now_ns() - start;
   subject.phases.push_back({std::string(kTraceLoad), start, subject.load_ns});
   subject.facts = model_facts(path, subject.model);
-  subject.coverage = integer_coverage(subject.model.graph, profile);
+  if (!subject.plan) subject.coverage = integer_coverage(subject.model.graph, profile);
   try {
     if (batch) subject.batched = with_batch(subject.model.graph, *batch);
   } catch (const Error& error) {
@@ -102,7 +104,7 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
   try {
     Model executed = subject.model;
     if (subject.batched) executed.graph = *subject.batched;
-    subject.engine = make_engine(engine, path, executed, profile, common);
+    subject.engine = make_engine(engine, path, executed, subject.plan, profile, common);
   } catch (const Error& error) {
     throw error.within(path);
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/plan_file.h"
 #include "console.h"
 #include "engine/engine.h"
 #include "ir/model.h"
@@ -28,6 +29,7 @@ struct PhaseTime {
 struct BenchSubject {
   std::string path;
   Model model;
+  std::shared_ptr<const PlanFile> plan;  // of a .lathe file; the model is then its graph
   std::optional<Graph> batched;  // the graph at --batch
   ModelFacts facts;
   std::optional<double> coverage;
