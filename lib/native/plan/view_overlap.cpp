@@ -58,8 +58,12 @@ ByteSpan byte_span(const PlanView& view) {
 }
 
 bool same_elements(const PlanView& a, const PlanView& b) {
-  return a.block == b.block && a.offset == b.offset && a.shape == b.shape &&
-         a.strides == b.strides && dtype_bits(a.dtype) == dtype_bits(b.dtype);
+  if (a.block != b.block || a.offset != b.offset || a.shape != b.shape ||
+      dtype_bits(a.dtype) != dtype_bits(b.dtype))
+    return false;
+  for (size_t i = 0; i < a.shape.size(); ++i)
+    if (a.shape[i] > 1 && a.strides[i] != b.strides[i]) return false;
+  return true;
 }
 
 bool may_share_bytes(const PlanView& a, const PlanView& b) {
