@@ -102,6 +102,7 @@ class Recurrence {
       int64_t end = b + 1;
       while (end < run_.batch && t < length(end)) ++end;
       advance(b, end, sums, scale);
+      backwards_panels_ = !backwards_panels_;
       for (; b < end; ++b)
         if (run_.output.first != nullptr)
           std::memcpy(output(moment(t, b), b), hidden(b), bytes_of_state());
@@ -130,7 +131,8 @@ class Recurrence {
     const auto multiply_state = [&](const PackedMatrix& matrix, const float* initial,
                                     int64_t initial_pitch, float* to) {
       for (int64_t b = begin; b < end; ++b) scratch_.rows[static_cast<size_t>(b)] = hidden(b);
-      multiply_rows(matrix, {scratch_.rows.data() + begin, count, initial, initial_pitch, to, width_});
+      multiply_rows(matrix, {scratch_.rows.data() + begin, count, initial, initial_pitch, to, width_},
+                    backwards_panels_);
     };
     if (rules.cell == RecurrentCell::kGru && rules.linear_before_reset) {
       float* back = row(scratch_.reset, 0, width_);
@@ -188,6 +190,7 @@ class Recurrence {
   const RecurrentRun& run_;
   RecurrentScratch& scratch_;
   int64_t width_;
+  bool backwards_panels_ = false;
 };
 
 }  // namespace
