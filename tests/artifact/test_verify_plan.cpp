@@ -271,8 +271,10 @@ TEST_CASE("recurrent networks") {
   });
   refused("negative or no number",
           [](NativePlan& p) { find<Step>(p).clip = __builtin_nanf(""); });
-  refused("another shape", [](NativePlan& p) { find<Step>(p).cell = RecurrentCell::kRnn;
-                                               find<Step>(p).functions.resize(2); });
+  refused("number of weights", [](NativePlan& p) {
+    find<Step>(p).cell = RecurrentCell::kRnn;
+    find<Step>(p).functions.resize(2);
+  });
   refused("another shape", [](NativePlan& p) {
     PlanView& weights = view(p, find<Step>(p).weights);
     weights.shape = {2, 12, 9};
@@ -280,8 +282,10 @@ TEST_CASE("recurrent networks") {
   });
   refused("another shape", [](NativePlan& p) { view(p, find<Step>(p).last_hidden).shape[1] = 1; });
   refused("another shape",
+          [](NativePlan& p) { find<Step>(p, 1).initial_cell = find<Step>(p, 1).last_cell = find<Step>(p).output; });
+  refused("another rank", [](NativePlan& p) { find<Step>(p).input = find<Step>(p).output; });
+  refused("an array of int32",
           [](NativePlan& p) { find<Step>(p, 1).initial_cell = find<Step>(p).lengths; });
-  refused("another rank", [](NativePlan& p) { find<Step>(p).input = find<Step>(p).lengths; });
   refused("no constant", [](NativePlan& p) {
     PlanView made = view(p, find<Step>(p).last_hidden);
     made.shape = {2, 3, 3};
@@ -332,12 +336,12 @@ TEST_CASE("dynamically quantized products") {
     weights.strides = {6, 1};
   });
   refused("another size", [](NativePlan& p) { find<Product>(p).output = find<Product>(p, 1).input; });
-  refused("number of weights",
-          [](NativePlan& p) { find<Product>(p).shifts = find<Product>(p, 1).output; });
+  refused("number of weights", [](NativePlan& p) { view(p, find<Product>(p).shifts).shape = {3}; });
   refused("stay integers", [](NativePlan& p) { find<Product>(p, 1).scale = find<Product>(p).scale; });
   refused("no such view", [](NativePlan& p) { find<Product>(p).scale = {}; });
   refused("number of columns",
           [](NativePlan& p) { find<Product>(p).bias = find<RecurrentStep>(p).bias; });
+  refused("no constant", [](NativePlan& p) { find<Product>(p).shifts = find<Product>(p, 1).output; });
   refused("an array of", [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).scale; });
   refused("more than one",
           [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).input; });

@@ -1,5 +1,6 @@
 #include "kernels/float_panels.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "kernels/float_panels_variants.h"
@@ -16,7 +17,8 @@ void multiply_panel_scalar(const FloatPanel& panel, const MatrixRows& rows) {
     std::memcpy(sums, rows.initial + r * rows.initial_pitch + panel.first,
                 static_cast<size_t>(width) * sizeof(float));
     for (int64_t k = 0; k < panel.depth; ++k)
-      for (int64_t c = 0; c < width; ++c) sums[c] += row[k] * panel.weights[k * width + c];
+      for (int64_t c = 0; c < width; ++c)
+        sums[c] = std::fma(row[k], panel.weights[k * width + c], sums[c]);
     std::memcpy(rows.output + r * rows.output_pitch + panel.first, sums,
                 static_cast<size_t>(width) * sizeof(float));
   }

@@ -36,7 +36,8 @@ struct MatrixRows {
 };
 
 /// Every sum begins with its initial value and takes the products in the order of the depth, so a
-/// result depends on its own row alone. The vector variants fuse multiplication and addition.
+/// result depends on its own row alone. Multiplication and addition are fused in every variant: all
+/// processors give the same bytes.
 /// `backwards`: the last panel first, with the same results. A matrix that is multiplied again and
 /// again and is hardly larger than a cache is found there in part when the direction alternates.
 void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool backwards = false);

@@ -61,7 +61,7 @@ struct SequenceRows {
 /// What a direction works on; arrays that may be absent have no first element then.
 struct RecurrentRun {
   int64_t time = 0;
-  int64_t batch = 0;
+  int64_t batch = 0;  // at least 1
   bool backwards = false;
   const int32_t* lengths = nullptr;  // of each sequence; outside of 0 to time: the nearest of them
   SequenceRows<const float> input;   // vectors of `inputs`
