@@ -281,8 +281,9 @@ TEST_CASE("recurrent networks") {
     weights.strides = dense_strides(weights.shape);
   });
   refused("another shape", [](NativePlan& p) { view(p, find<Step>(p).last_hidden).shape[1] = 1; });
-  refused("another shape",
-          [](NativePlan& p) { find<Step>(p, 1).initial_cell = find<Step>(p, 1).last_cell = find<Step>(p).output; });
+  refused("another shape", [](NativePlan& p) {
+    find<Step>(p, 1).initial_cell = find<Step>(p, 1).last_cell = find<Step>(p).output;
+  });
   refused("another rank", [](NativePlan& p) { find<Step>(p).input = find<Step>(p).output; });
   refused("an array of int32",
           [](NativePlan& p) { find<Step>(p, 1).initial_cell = find<Step>(p).lengths; });
@@ -335,14 +336,18 @@ TEST_CASE("dynamically quantized products") {
     weights.shape = {8, 6};
     weights.strides = {6, 1};
   });
-  refused("another size", [](NativePlan& p) { find<Product>(p).output = find<Product>(p, 1).input; });
+  refused("another size",
+          [](NativePlan& p) { find<Product>(p).output = find<Product>(p, 1).input; });
   refused("number of weights", [](NativePlan& p) { view(p, find<Product>(p).shifts).shape = {3}; });
-  refused("stay integers", [](NativePlan& p) { find<Product>(p, 1).scale = find<Product>(p).scale; });
+  refused("stay integers",
+          [](NativePlan& p) { find<Product>(p, 1).scale = find<Product>(p).scale; });
   refused("no such view", [](NativePlan& p) { find<Product>(p).scale = {}; });
   refused("number of columns",
           [](NativePlan& p) { find<Product>(p).bias = find<RecurrentStep>(p).bias; });
-  refused("no constant", [](NativePlan& p) { find<Product>(p).shifts = find<Product>(p, 1).output; });
-  refused("an array of", [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).scale; });
+  refused("no constant",
+          [](NativePlan& p) { find<Product>(p).shifts = find<Product>(p, 1).output; });
+  refused("an array of",
+          [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).scale; });
   refused("more than one",
           [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).input; });
 }

@@ -76,7 +76,8 @@ void set_activations(SeededRandom& random, Attributes& attributes, int64_t funct
                                   "Softplus", "HardSigmoid", "tanh",      "Softsign"};
   std::vector<std::string> names;
   for (int64_t i = 0; i < functions * directions; ++i)
-    names.emplace_back(i % functions == 0 ? kBounded[random.next() % gates] : kAny[random.next() % 9]);
+    names.emplace_back(i % functions == 0 ? kBounded[random.next() % gates]
+                                          : kAny[random.next() % 9]);
   for (const std::string& name : names) text += " " + name;
   attributes.set("activations", names);
   if (random.next() % 2 == 0)
@@ -145,17 +146,18 @@ Built random_recurrent(SeededRandom& random) {
   built.text = fmt::format("{} time {} batch {} inputs {} hidden {} directions {} layout {}",
                            op_name(node.kind), s.time, s.batch, s.inputs, s.hidden, s.directions,
                            s.batch_first);
-  const Shape x = s.batch_first ? Shape{s.batch, s.time, s.inputs} : Shape{s.time, s.batch, s.inputs};
+  const Shape x =
+      s.batch_first ? Shape{s.batch, s.time, s.inputs} : Shape{s.time, s.batch, s.inputs};
   const ValueId input = built.input(noise(random, x, 1));
   const double scale = 1 / std::sqrt(static_cast<double>(s.hidden));
   // As quantizers store weights, too.
   const auto weight = [&](int64_t depth) {
     const Shape shape{s.directions, gates * s.hidden, depth};
     if (random.next() % 3 != 0) return built.constant(noise(random, shape, scale));
-    return built.graph.add_op(OpKind::kDequantizeLinear,
-                              {built.constant(bytes(random, shape, DType::kInt8)),
-                               built.constant(Tensor::scalar<float>(static_cast<float>(scale / 90)))},
-                              "");
+    const Tensor step = Tensor::scalar<float>(static_cast<float>(scale / 90));
+    return built.graph.add_op(
+        OpKind::kDequantizeLinear,
+        {built.constant(bytes(random, shape, DType::kInt8)), built.constant(step)}, "");
   };
   const ValueId weights = weight(s.inputs);
   const ValueId feedback = weight(s.hidden);
@@ -340,8 +342,8 @@ TEST_CASE("a dynamic product is one step") {
   g.add_node(quantize);
   const ValueId scale =
       g.add_op(OpKind::kMul, {q[1], built.constant(noise(random, {5}, 0.1))}, "");
-  const ValueId sums = g.add_op(
-      OpKind::kMatMulInteger, {q[0], built.constant(bytes(random, {8, 5}, DType::kInt8)), q[2]}, "");
+  const ValueId weights = built.constant(bytes(random, {8, 5}, DType::kInt8));
+  const ValueId sums = g.add_op(OpKind::kMatMulInteger, {q[0], weights, q[2]}, "");
   Attributes to_float;
   to_float.set("to", int64_t{1});
   const ValueId floats = g.add_op(OpKind::kCast, {sums}, "", to_float);

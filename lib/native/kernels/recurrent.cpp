@@ -131,8 +131,9 @@ class Recurrence {
     const auto multiply_state = [&](const PackedMatrix& matrix, const float* initial,
                                     int64_t initial_pitch, float* to) {
       for (int64_t b = begin; b < end; ++b) scratch_.rows[static_cast<size_t>(b)] = hidden(b);
-      multiply_rows(matrix, {scratch_.rows.data() + begin, count, initial, initial_pitch, to, width_},
-                    backwards_panels_);
+      multiply_rows(
+          matrix, {scratch_.rows.data() + begin, count, initial, initial_pitch, to, width_},
+          backwards_panels_);
     };
     if (rules.cell == RecurrentCell::kGru && rules.linear_before_reset) {
       float* back = row(scratch_.reset, 0, width_);

@@ -27,8 +27,10 @@ template <class Function>
   const float beta = activation.beta;
   switch (activation.function) {
     case GateFunction::kSigmoid: return each(n, x, [&](int64_t i) { return logistic(x[i]); });
-    case GateFunction::kTanh: return each(n, x, [&](int64_t i) { return hyperbolic_tangent(x[i]); });
-    case GateFunction::kRelu: return each(n, x, [&](int64_t i) { return x[i] > 0.0f ? x[i] : 0.0f; });
+    case GateFunction::kTanh:
+      return each(n, x, [&](int64_t i) { return hyperbolic_tangent(x[i]); });
+    case GateFunction::kRelu:
+      return each(n, x, [&](int64_t i) { return x[i] > 0.0f ? x[i] : 0.0f; });
     case GateFunction::kAffine: return each(n, x, [&](int64_t i) { return x[i] * alpha + beta; });
     case GateFunction::kLeakyRelu:
       return each(n, x, [&](int64_t i) { return x[i] < 0.0f ? x[i] * alpha : x[i]; });

@@ -57,7 +57,8 @@ std::optional<IntegerColumns> integer_columns(const Lowering& lowering, ValueId 
   std::vector<int32_t> shifts;
   for (int64_t c = 0; c < result.columns; ++c) {
     for (int64_t k = 0; k < result.depth; ++k)
-      turned.push_back(static_cast<int8_t>(values[static_cast<size_t>(k * result.columns + c)] - offset));
+      turned.push_back(
+          static_cast<int8_t>(values[static_cast<size_t>(k * result.columns + c)] - offset));
     shifts.push_back(static_cast<int32_t>(offset - zeros[static_cast<size_t>(c)]));
   }
   result.weights = Tensor::of(Shape{result.columns, result.depth}, turned);

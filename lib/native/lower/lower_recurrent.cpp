@@ -163,7 +163,7 @@ bool read_floats(const Lowering& lowering, ValueId id, const Shape& shape, Tenso
   return tensor.shape() == shape;
 }
 
-/// Integers of a constant as int32, and what must be taken from each of them; empty: there are none.
+/// 8-bit integers of a constant; empty: it has none.
 std::vector<int32_t> small_integers(const Lowering& lowering, ValueId id) {
   const Tensor* constant = id.valid() ? lowering.graph.constant(id) : nullptr;
   if (constant == nullptr ||
@@ -194,7 +194,8 @@ bool read_integers(const Lowering& lowering, const Node& node, const Layer& laye
   const std::vector<int32_t> zeros =
       spread(small_integers(lowering, node.input(scale_index + 1)), layer);
   const ValueId scale_id = node.input(scale_index);
-  if (values.empty() || zeros.empty() || !is_constant_floats(lowering.graph, scale_id)) return false;
+  if (values.empty() || zeros.empty() || !is_constant_floats(lowering.graph, scale_id))
+    return false;
   const Tensor given = lowering.constant_floats(scale_id);
   const std::vector<float> scale =
       spread(std::vector<float>(given.values<float>().begin(), given.values<float>().end()), layer);

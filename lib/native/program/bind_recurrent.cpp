@@ -102,7 +102,8 @@ class BoundRecurrent : public BoundStep {
 
   std::string_view implementation() const override {
     switch (isa_) {
-      case KernelIsa::kAvx512Vnni: return is_integer_ ? "recurrent:avx512_vnni" : "recurrent:avx512";
+      case KernelIsa::kAvx512Vnni:
+        return is_integer_ ? "recurrent:avx512_vnni" : "recurrent:avx512";
       case KernelIsa::kAvx2: return "recurrent:avx2";
       case KernelIsa::kScalar: break;
     }
