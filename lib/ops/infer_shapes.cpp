@@ -4,6 +4,7 @@
 #include "ops/infer_control_flow.h"
 #include "ops/op_row.h"
 #include "ops/propagate_elements.h"
+#include "ops/shape_rules.h"
 
 namespace lathe {
 namespace {
@@ -41,6 +42,18 @@ void merge(ValueType& declared, ValueType inferred, bool graph_output) {
     const Dim& rule = (*inferred.dims)[i];
     dim = graph_output ? merged_output(dim, rule) : merged_inside(dim, rule);
   }
+}
+
+/// The kind's row, or that of an opaque node that lathe knows all the same.
+const OpRow& row_of(const Node& node) {
+  static constexpr OpRow kDynamicLstm{.min_inputs = 3,
+                                      .max_inputs = 12,
+                                      .max_outputs = 3,
+                                      .shape = shape_rule::dynamic_lstm};
+  if (node.kind == OpKind::kOpaque && node.opaque_domain == "com.microsoft" &&
+      node.opaque_type == "DynamicQuantizeLSTM")
+    return kDynamicLstm;
+  return op_row(node.kind);
 }
 
 void check_inputs(const Node& node, const OpRow& row) {
@@ -94,7 +107,7 @@ class NodeInference {
       return store(graph_.node(id), std::move(types));
     }
     const Node& node = graph_.node(id);
-    const OpRow& row = op_row(node.kind);
+    const OpRow& row = row_of(node);
     check_inputs(node, row);
     std::vector<DType> dtypes;
     for (const ValueId input : node.inputs)

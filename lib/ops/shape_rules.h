@@ -82,6 +82,7 @@ void non_max_suppression(InferCall&);
 
 // recurrent: RNN, GRU, LSTM
 void recurrent(InferCall&);
+void dynamic_lstm(InferCall&);  // com.microsoft.DynamicQuantizeLSTM
 
 // generators and signal
 void constant(InferCall&);

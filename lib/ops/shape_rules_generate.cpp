@@ -56,6 +56,24 @@ void recurrent(InferCall& call) {
   call.set_dims(2, state);
 }
 
+// ONNX Runtime's: W is directions x inputs x rows, R directions x hidden x rows.
+void dynamic_lstm(InferCall& call) {
+  const Dims* x = call.dims(0);
+  const Dims* recurrence = call.dims(2);
+  for (const Dims* dims : {x, call.dims(1), recurrence})
+    if (dims != nullptr && dims->size() != 3) throw bad_node("X, W and R must have rank 3");
+  const int64_t hidden_size = call.node.attributes.int_or("hidden_size", -1);
+  Dim hidden = hidden_size > 0 ? Dim::of(hidden_size) : Dim{};
+  if (recurrence != nullptr) hidden = unify(hidden, (*recurrence)[1], "hidden_size and R");
+  const Dim directions = Dim::of(
+      call.node.attributes.string_or("direction", "forward") == "bidirectional" ? 2 : 1);
+  const Dim steps = x != nullptr ? (*x)[0] : Dim{};
+  const Dim batch = x != nullptr ? (*x)[1] : Dim{};
+  call.set_dims(0, {steps, directions, batch, hidden});
+  call.set_dims(1, {directions, batch, hidden});
+  call.set_dims(2, {directions, batch, hidden});
+}
+
 void constant(InferCall& call) {
   const Attributes& attributes = call.node.attributes;
   if (const Tensor* tensor = attributes.tensor("value"))

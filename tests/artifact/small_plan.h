@@ -105,6 +105,59 @@ class SmallPlan {
   uint64_t state_ = 1;
 };
 
+/// Steps on sequences: `rows` is n x 2 x 12, of which two time steps become.
+inline void add_sequence_steps(SmallPlan& s, ViewId rows, int64_t n) {
+  // Quantized rows: floats, and integers that stand for the lengths of sequences.
+  const ViewId codes = s.add(BlockPlace::kArena, 0, DType::kUInt8, {n, 2, 12}, false);
+  const ViewId scale = s.floats({});
+  const ViewId zero = s.add(BlockPlace::kArena, 0, DType::kUInt8, {}, false);
+  s.step(DynamicQuantizeStep{rows, codes, scale, zero});
+  const ViewId mixed = s.output(DType::kFloat32, {n, 2, 4});
+  const ViewId shifts = s.constant(Tensor::vector<int32_t>({0, 3, -128, 128}));
+  s.step(IntegerMatMulStep{codes, mixed, s.weights({4, 12}), zero, shifts, scale, s.factors({4}),
+                           s.factors({4})});
+  const ViewId sums = s.add(BlockPlace::kArena, 0, DType::kInt32, {n, 2, 1}, false);
+  s.step(IntegerMatMulStep{codes, sums, s.weights({1, 12}), {}, {}, {}, {}, {}});
+  PlanView by_time = s.view(rows);
+  by_time.shape = {2, n, 12};
+  by_time.strides = {12, 24, 1};
+  RecurrentStep gru;
+  gru.cell = RecurrentCell::kGru;
+  gru.linear_before_reset = true;
+  gru.clip = 2;
+  gru.functions = {{GateFunction::kSigmoid, 0, 0},
+                   {GateFunction::kTanh, 0, 0},
+                   {GateFunction::kHardSigmoid, 0.2F, 0.5F},
+                   {GateFunction::kSoftsign, 0, 0}};
+  gru.input = s.add_view(by_time);
+  gru.weights = s.factors({2, 9, 12}, 0.02F);
+  gru.feedback = s.factors({2, 9, 3}, 0.05F);
+  gru.bias = s.factors({2, 18}, 0.05F);
+  gru.lengths = s.seen_as(sums, {n});
+  gru.output = s.floats({2, 2, n, 3});
+  gru.last_hidden = s.floats({2, n, 3});
+  s.step(gru);
+  PlanView forward = s.view(gru.output);
+  forward.shape.erase(forward.shape.begin() + 1);
+  forward.strides.erase(forward.strides.begin() + 1);
+  RecurrentStep lstm;
+  const GateActivation tanh{GateFunction::kTanh, 0, 0};
+  lstm.functions = {{}, tanh, tanh, {}, tanh, {GateFunction::kElu, 0.5F, 0}};
+  lstm.input = s.add_view(forward);
+  lstm.weights = s.weights({2, 12, 3});
+  lstm.feedback = s.weights({2, 12, 3});
+  lstm.weights_scale = s.factors({2, 12}, 0.001F, 0.02F);
+  lstm.feedback_scale = s.factors({2, 12}, 0.001F, 0.02F);
+  lstm.peepholes = s.factors({2, 9});
+  lstm.initial_hidden = lstm.initial_cell = gru.last_hidden;
+  PlanView by_direction = s.view(s.output(DType::kFloat32, {2, n, 2, 3}));
+  std::swap(by_direction.shape[1], by_direction.shape[2]);
+  std::swap(by_direction.strides[1], by_direction.strides[2]);
+  lstm.output = s.add_view(by_direction);
+  lstm.last_cell = s.output(DType::kFloat32, {2, n, 3});
+  s.step(lstm);
+}
+
 /// Every kind of step but islands, linear in the batch.
 inline NativePlan every_step_plan(int64_t n) {
   SmallPlan s;
@@ -233,6 +286,7 @@ inline NativePlan every_step_plan(int64_t n) {
                      {}});
   const ViewId last = s.output(DType::kUInt8, {n, 20, 2, 2});
   s.step(CopyStep{pooled, last});
+  add_sequence_steps(s, centred, n);
   place_blocks(s.plan);
   return std::move(s.plan);
 }

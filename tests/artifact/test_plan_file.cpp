@@ -5,6 +5,7 @@
 
 #include "artifact/checksum.h"
 #include "artifact/plan_file.h"
+#include "artifact/sections.h"
 #include "ir/error.h"
 #include "run_plan.h"
 #include "small_plan.h"
@@ -114,7 +115,7 @@ TEST_CASE("every single flipped bit is found") {
 
 TEST_CASE("a file of another format asks for its own version") {
   std::string bytes = write_plan_file(every_step_file());
-  bytes[8] = 2;
+  bytes[8] = static_cast<char>(kPlanFormatVersion + 1);
   CHECK(refusal(bytes) == std::pair(6, std::string("plan.version")));
   CHECK(refusal("PK\3\4 and more than thirty-two bytes") ==
         std::pair(3, std::string("plan.format")));

@@ -261,6 +261,97 @@ TEST_CASE("images, normalizations and reductions") {
           [](NativePlan& p) { find<ReduceStep>(p).kind = static_cast<ReduceStep::Kind>(6); });
 }
 
+TEST_CASE("recurrent networks") {
+  using Step = RecurrentStep;
+  refused("unknown kind of cell",
+          [](NativePlan& p) { find<Step>(p).cell = static_cast<RecurrentCell>(3); });
+  refused("number of functions", [](NativePlan& p) { find<Step>(p).functions.pop_back(); });
+  refused("unknown activation", [](NativePlan& p) {
+    find<Step>(p).functions[1].function = static_cast<GateFunction>(11);
+  });
+  refused("negative or no number",
+          [](NativePlan& p) { find<Step>(p).clip = __builtin_nanf(""); });
+  refused("number of weights", [](NativePlan& p) {
+    find<Step>(p).cell = RecurrentCell::kRnn;
+    find<Step>(p).functions.resize(2);
+  });
+  refused("another shape", [](NativePlan& p) {
+    PlanView& weights = view(p, find<Step>(p).weights);
+    weights.shape = {2, 12, 9};
+    weights.strides = dense_strides(weights.shape);
+  });
+  refused("another shape", [](NativePlan& p) { view(p, find<Step>(p).last_hidden).shape[1] = 1; });
+  refused("another shape", [](NativePlan& p) {
+    find<Step>(p, 1).initial_cell = find<Step>(p, 1).last_cell = find<Step>(p).output;
+  });
+  refused("another rank", [](NativePlan& p) { find<Step>(p).input = find<Step>(p).output; });
+  refused("an array of int32",
+          [](NativePlan& p) { find<Step>(p, 1).initial_cell = find<Step>(p).lengths; });
+  refused("no constant", [](NativePlan& p) {
+    PlanView made = view(p, find<Step>(p).last_hidden);
+    made.shape = {2, 3, 3};
+    made.strides = {0, 0, 0};
+    p.views.push_back(made);
+    find<Step>(p).feedback = {static_cast<int32_t>(p.views.size() - 1)};
+  });
+  refused("have gaps", [](NativePlan& p) {
+    PlanView& input = view(p, find<Step>(p).input);
+    input.strides = {1, 2, 4};
+    input.shape[2] = 12;
+    input.strides[2] = 0;
+  });
+  refused("neither one direction", [](NativePlan& p) {
+    PlanView& feedback = view(p, find<Step>(p).feedback);
+    feedback.shape = {3, 6, 3};
+    feedback.strides = dense_strides(feedback.shape);
+  });
+  refused("scales of weights", [](NativePlan& p) { find<Step>(p, 1).feedback_scale = {}; });
+  refused("scales of weights", [](NativePlan& p) {
+    find<Step>(p).weights_scale = find<Step>(p).feedback_scale = find<Step>(p).bias;
+  });
+  refused("only an LSTM has",
+          [](NativePlan& p) { find<Step>(p).last_cell = find<Step>(p).last_hidden; });
+  refused("writes nothing", [](NativePlan& p) {
+    find<Step>(p, 1).output = find<Step>(p, 1).last_cell = {};
+  });
+  refused("share a place",
+          [](NativePlan& p) { view(p, find<Step>(p).last_hidden).strides = {0, 3, 1}; });
+  refused("overlaps",
+          [](NativePlan& p) { find<Step>(p).initial_hidden = find<Step>(p).last_hidden; });
+  refused("too long", [](NativePlan& p) {
+    PlanView& input = view(p, find<Step>(p).input);
+    input.shape[0] = 1 << 25;
+    input.strides[0] = 0;
+  });
+}
+
+TEST_CASE("dynamically quantized products") {
+  using Product = IntegerMatMulStep;
+  refused("more than one",
+          [](NativePlan& p) { find<DynamicQuantizeStep>(p).scale = find<Product>(p).output; });
+  refused("different shapes",
+          [](NativePlan& p) { view(p, find<DynamicQuantizeStep>(p).output).shape[1] = 1; });
+  refused("number of inputs", [](NativePlan& p) {
+    PlanView& weights = view(p, find<Product>(p).weights);
+    weights.shape = {8, 6};
+    weights.strides = {6, 1};
+  });
+  refused("another size",
+          [](NativePlan& p) { find<Product>(p).output = find<Product>(p, 1).input; });
+  refused("number of weights", [](NativePlan& p) { view(p, find<Product>(p).shifts).shape = {3}; });
+  refused("stay integers",
+          [](NativePlan& p) { find<Product>(p, 1).scale = find<Product>(p).scale; });
+  refused("no such view", [](NativePlan& p) { find<Product>(p).scale = {}; });
+  refused("number of columns",
+          [](NativePlan& p) { find<Product>(p).bias = find<RecurrentStep>(p).bias; });
+  refused("no constant",
+          [](NativePlan& p) { find<Product>(p).shifts = find<Product>(p, 1).output; });
+  refused("an array of",
+          [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).scale; });
+  refused("more than one",
+          [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).input; });
+}
+
 TEST_CASE("islands") {
   const auto broken = [](const std::function<void(IslandStep&, NativePlan&)>& change) {
     NativePlan plan = test::island_file().plan;

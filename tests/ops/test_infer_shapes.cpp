@@ -249,6 +249,24 @@ TEST_CASE("recurrent ops") {
   CHECK(count_macs(b.graph).macs == 30 * 2 * 4 * 16 * (10 + 16));
 }
 
+TEST_CASE("ONNX Runtime's integer LSTM") {
+  Build b;
+  const ValueId x = b.input({Dim::of(30), Dim::named("N"), Dim::of(10)});
+  Node node;
+  node.kind = OpKind::kOpaque;
+  node.opaque_domain = "com.microsoft";
+  node.opaque_type = "DynamicQuantizeLSTM";
+  node.inputs = {x, b.floats({2, 10, 4 * 16}), b.floats({2, 16, 4 * 16})};
+  for (int i = 0; i < 3; ++i) node.outputs.push_back(b.graph.add_value("y"));
+  node.attributes =
+      attributes({{"hidden_size", int64_t{16}}, {"direction", std::string("bidirectional")}});
+  const std::vector<ValueId> outputs = node.outputs;
+  b.graph.add_node(node);
+  CHECK(b.text(outputs[0]) == "30x2xNx16");
+  CHECK(b.text(outputs[1]) == "2xNx16");
+  CHECK(b.graph.value(outputs[2]).type.dtype == DType::kFloat32);
+}
+
 TEST_CASE("declared types") {
   Build b;
   const ValueId x = b.input(batch_of({4}));

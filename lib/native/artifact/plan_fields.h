@@ -78,6 +78,22 @@ void fields(auto& a, Is<ResizeStep> auto& s) {
     s.column_weight);
 }
 
+void fields(auto& a, Is<GateActivation> auto& s) { a(s.function, s.alpha, s.beta); }
+
+void fields(auto& a, Is<RecurrentStep> auto& s) {
+  a(s.cell, s.reverse, s.input_forget, s.linear_before_reset, s.clip, s.functions, s.input,
+    s.weights, s.feedback, s.weights_scale, s.feedback_scale, s.bias, s.peepholes, s.lengths,
+    s.initial_hidden, s.initial_cell, s.output, s.last_hidden, s.last_cell);
+}
+
+void fields(auto& a, Is<DynamicQuantizeStep> auto& s) {
+  a(s.input, s.output, s.scale, s.zero_point);
+}
+
+void fields(auto& a, Is<IntegerMatMulStep> auto& s) {
+  a(s.input, s.output, s.weights, s.zero_point, s.shifts, s.scale, s.factor, s.bias);
+}
+
 void fields(auto& a, Is<IslandStep> auto& s) { a(s.inputs, s.outputs, s.island); }
 
 void fields(auto& a, Is<PlanBlock> auto& s) {

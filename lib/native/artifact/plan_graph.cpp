@@ -39,6 +39,15 @@ struct Macs {
     const Shape& a = view_of(plan, s.a).shape;
     return a.empty() ? 0 : elements_of(plan, s.output) * a.back();
   }
+  int64_t operator()(const RecurrentStep& s) const {
+    const Shape& input = view_of(plan, s.input).shape;
+    if (input.size() != 3) return 0;
+    return input[0] * input[1] * (elements_of(plan, s.weights) + elements_of(plan, s.feedback));
+  }
+  int64_t operator()(const IntegerMatMulStep& s) const {
+    const Shape& input = view_of(plan, s.input).shape;
+    return input.empty() ? 0 : elements_of(plan, s.output) * input.back();
+  }
   int64_t operator()(const auto&) const { return 0; }
 };
 

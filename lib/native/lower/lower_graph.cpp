@@ -28,6 +28,7 @@ LowerNode lowering_of(OpKind kind) {
     case OpKind::kSlice:
     case OpKind::kSplit:
     case OpKind::kExpand:
+    case OpKind::kTile:
     case OpKind::kGather:
     case OpKind::kDepthToSpace:
     case OpKind::kSpaceToDepth: return lower_movement;
@@ -48,6 +49,15 @@ LowerNode lowering_of(OpKind kind) {
     case OpKind::kReduceProd:
     case OpKind::kReduceSumSquare: return lower_reduce;
     case OpKind::kResize: return lower_resize;
+    case OpKind::kLSTM:
+    case OpKind::kGRU:
+    case OpKind::kRNN:
+    case OpKind::kOpaque: return lower_recurrent;
+    case OpKind::kDynamicQuantizeLinear: return lower_dynamic_quantize;
+    case OpKind::kMatMulInteger:
+    case OpKind::kMatMulIntegerToFloat:
+    case OpKind::kDynamicQuantizeMatMul: return lower_integer_matmul;
+    case OpKind::kCast: return lower_cast;
     default: return lower_elementwise;
   }
 }

@@ -111,6 +111,34 @@ bool expand(Lowering& lowering, const Node& node) {
   return true;
 }
 
+/// Repeats lie beside the dimensions that they repeat, with a stride of 0.
+bool tile(Lowering& lowering, const Node& node) {
+  const auto repeats = lowering.constant_ints(node.input(1));
+  const Moved from = moved(lowering, node.input(0));
+  const PlanView view = lowering.build.view(from.view);
+  if (!repeats || repeats->size() != view.shape.size()) return false;
+  const Shape result = *lowering.shape(node.outputs[0]);
+  PlanView wide = view;
+  wide.shape.clear();
+  wide.strides.clear();
+  for (size_t i = 0; i < view.shape.size(); ++i) {
+    if ((*repeats)[i] * view.shape[i] != result[i]) return false;
+    if ((*repeats)[i] != 1) {
+      wide.shape.push_back((*repeats)[i]);
+      wide.strides.push_back(0);
+    }
+    wide.shape.push_back(view.shape[i]);
+    wide.strides.push_back(view.strides[i]);
+  }
+  const ViewId repeated = lowering.build.add_view(wide);
+  ViewId to = lowering.build.reshaped(repeated, result);
+  constexpr size_t kMostCopiedRank = 8;
+  if (!to.valid() && wide.shape.size() > kMostCopiedRank) return false;
+  if (!to.valid()) to = lowering.build.reshaped(lowering.dense_of(repeated), result);
+  set(lowering, node.outputs[0], to, from.integers);
+  return true;
+}
+
 /// Gather of one constant index: a slice.
 bool gather(Lowering& lowering, const Node& node) {
   const auto indices = lowering.constant_ints(node.input(1));
@@ -193,6 +221,7 @@ bool lower_movement(Lowering& lowering, NodeId id) {
     case OpKind::kSlice: done = slice(lowering, node); break;
     case OpKind::kSplit: done = split(lowering, node); break;
     case OpKind::kExpand: done = expand(lowering, node); break;
+    case OpKind::kTile: done = tile(lowering, node); break;
     case OpKind::kGather: done = gather(lowering, node); break;
     case OpKind::kDepthToSpace:
     case OpKind::kSpaceToDepth: done = shuffle_pixels(lowering, node); break;

@@ -139,5 +139,9 @@ bool lower_softmax(Lowering& lowering, NodeId id);
 bool lower_layer_norm(Lowering& lowering, NodeId id);
 bool lower_reduce(Lowering& lowering, NodeId id);
 bool lower_resize(Lowering& lowering, NodeId id);
+bool lower_recurrent(Lowering& lowering, NodeId id);
+bool lower_dynamic_quantize(Lowering& lowering, NodeId id);
+bool lower_integer_matmul(Lowering& lowering, NodeId id);
+bool lower_cast(Lowering& lowering, NodeId id);
 
 }  // namespace lathe

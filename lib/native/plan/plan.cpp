@@ -108,6 +108,20 @@ StepViews views_of(const PlanStep& step) {
             reads({s.input});
             writes(s.output);
           },
+          [&](const RecurrentStep& s) {
+            reads({s.input, s.weights, s.feedback, s.weights_scale, s.feedback_scale, s.bias,
+                   s.peepholes, s.lengths, s.initial_hidden, s.initial_cell});
+            for (const ViewId id : {s.output, s.last_hidden, s.last_cell})
+              if (id.valid()) writes(id);
+          },
+          [&](const DynamicQuantizeStep& s) {
+            reads({s.input});
+            for (const ViewId id : {s.output, s.scale, s.zero_point}) writes(id);
+          },
+          [&](const IntegerMatMulStep& s) {
+            reads({s.input, s.weights, s.zero_point, s.shifts, s.scale, s.factor, s.bias});
+            writes(s.output);
+          },
           [&](const IslandStep& s) {
             for (const IslandValue& value : s.inputs) reads({value.view});
             for (const IslandValue& value : s.outputs)
@@ -122,7 +136,8 @@ std::string_view step_name(const StepKind& step) {
   constexpr std::string_view kNames[] = {
       "product", "depthwise", "float_conv", "float_matmul", "elementwise",
       "lookup",  "convert",   "copy",       "fill",         "pool",
-      "softmax", "layer_norm", "reduce",    "resize",       "island"};
+      "softmax", "layer_norm", "reduce",    "resize",       "recurrent",
+      "dynamic_quantize", "integer_matmul", "island"};
   static_assert(std::size(kNames) == std::variant_size_v<StepKind>);
   return kNames[step.index()];
 }

@@ -10,6 +10,7 @@
 #include "ir/tensor.h"
 #include "kernels/elementwise.h"
 #include "kernels/integer_product.h"
+#include "kernels/recurrent_cell.h"
 
 namespace lathe {
 
@@ -160,6 +161,45 @@ struct ResizeStep {
   std::vector<float> row_weight, column_weight;
 };
 
+/// LSTM, GRU and RNN of float32 with constant weights, as ONNX has them but for the order of the
+/// states' dimensions; ids that may be absent are invalid then. `weights` and `feedback` are
+/// float32, or (LSTM) int8 with one scale a row: then input and state are quantized as
+/// DynamicQuantizeLinear does, all inputs at once and the state before every step.
+struct RecurrentStep {
+  RecurrentCell cell = RecurrentCell::kLstm;
+  bool reverse = false;  // the only direction; the second of two always runs backwards
+  bool input_forget = false;
+  bool linear_before_reset = false;
+  float clip = 0;
+  std::vector<GateActivation> functions;  // functions_of(cell) for each direction
+  ViewId input;                           // time x batch x inputs
+  ViewId weights;                         // directions x gates * hidden x inputs
+  ViewId feedback;                        // directions x gates * hidden x hidden
+  ViewId weights_scale, feedback_scale;   // of int8: directions x gates * hidden
+  ViewId bias;                            // directions x 2 * gates * hidden
+  ViewId peepholes;                       // directions x 3 * hidden
+  ViewId lengths;                         // int32: batch; those out of range count as the nearest
+  ViewId initial_hidden, initial_cell;    // directions x batch x hidden
+  ViewId output;                          // time x directions x batch x hidden
+  ViewId last_hidden, last_cell;          // directions x batch x hidden
+};
+
+/// DynamicQuantizeLinear of an array without gaps; `scale` and `zero_point` have one element.
+struct DynamicQuantizeStep {
+  ViewId input, output, scale, zero_point;
+};
+
+/// MatMulInteger of rows (… x K, without gaps) with constant int8 weights (N x K). Output int32; or
+/// float32: sum * (scale * factor) + bias.
+struct IntegerMatMulStep {
+  ViewId input, output, weights;
+  ViewId zero_point;  // of the input, one uint8; invalid: 0
+  ViewId shifts;      // N int32, each added to a column's weights; invalid: 0
+  ViewId scale;       // float32, one or N; of a float output
+  ViewId factor;      // N; invalid: 1
+  ViewId bias;        // N; invalid: none
+};
+
 /// A view, or a slot where the size is unknown.
 struct IslandValue {
   ViewId view;
@@ -175,6 +215,7 @@ struct IslandStep {
 using StepKind =
     std::variant<ProductStep, DepthwiseStep, FloatConvStep, FloatMatMulStep, ElementwiseProgramStep,
                  LookupStep, ConvertStep, CopyStep, FillStep, PoolStep, SoftmaxStep, LayerNormStep,
-                 ReduceStep, ResizeStep, IslandStep>;
+                 ReduceStep, ResizeStep, RecurrentStep, DynamicQuantizeStep, IntegerMatMulStep,
+                 IslandStep>;
 
 }  // namespace lathe

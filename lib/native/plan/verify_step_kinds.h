@@ -19,6 +19,9 @@ void verify(const PlanCheck& check, const SoftmaxStep& step);
 void verify(const PlanCheck& check, const LayerNormStep& step);
 void verify(const PlanCheck& check, const ReduceStep& step);
 void verify(const PlanCheck& check, const ResizeStep& step);
+void verify(const PlanCheck& check, const RecurrentStep& step);
+void verify(const PlanCheck& check, const DynamicQuantizeStep& step);
+void verify(const PlanCheck& check, const IntegerMatMulStep& step);
 void verify(const PlanCheck& check, const IslandStep& step);
 
 /// Extents of a window on both axes, and where its last place is.

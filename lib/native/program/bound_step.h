@@ -73,5 +73,10 @@ std::unique_ptr<BoundStep> bind_softmax(const SoftmaxStep& step, const BindConte
 std::unique_ptr<BoundStep> bind_layer_norm(const LayerNormStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_reduce(const ReduceStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_resize(const ResizeStep& step, const BindContext& context);
+std::unique_ptr<BoundStep> bind_recurrent(const RecurrentStep& step, const BindContext& context);
+std::unique_ptr<BoundStep> bind_dynamic_quantize(const DynamicQuantizeStep& step,
+                                                 const BindContext& context);
+std::unique_ptr<BoundStep> bind_integer_matmul(const IntegerMatMulStep& step,
+                                               const BindContext& context);
 
 }  // namespace lathe

@@ -73,6 +73,9 @@ struct Bind {
   std::unique_ptr<BoundStep> operator()(const LayerNormStep& s) { return bind_layer_norm(s, context); }
   std::unique_ptr<BoundStep> operator()(const ReduceStep& s) { return bind_reduce(s, context); }
   std::unique_ptr<BoundStep> operator()(const ResizeStep& s) { return bind_resize(s, context); }
+  std::unique_ptr<BoundStep> operator()(const RecurrentStep& s) { return bind_recurrent(s, context); }
+  std::unique_ptr<BoundStep> operator()(const DynamicQuantizeStep& s) { return bind_dynamic_quantize(s, context); }
+  std::unique_ptr<BoundStep> operator()(const IntegerMatMulStep& s) { return bind_integer_matmul(s, context); }
   std::unique_ptr<BoundStep> operator()(const IslandStep& s) {
     if (!bind_island)
       throw bad_environment("native.island", "the plan has nodes that only lathe itself can run", {},
