@@ -67,6 +67,7 @@ class BoundOnednnProduct : public BoundStep {
                  [&](int, int64_t begin, int64_t end) { finish_.run(memory, begin, end); });
   }
   std::string_view implementation() const override { return product_->implementation(); }
+  bool uses_pool() const override { return true; }
   size_t scratch_bytes() const override { return product_->scratch_bytes(); }
   void set_scratch(std::byte* bytes) override { product_->set_scratch(bytes); }
 

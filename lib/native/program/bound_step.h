@@ -31,6 +31,8 @@ class BoundStep {
   /// Never throws, islands excepted.
   virtual void run(const ProgramMemory& memory) = 0;
   virtual std::string_view implementation() const { return "lathe"; }
+  /// It divides its work among the pool's threads by other means than parallel_for.
+  virtual bool uses_pool() const { return false; }
   /// Scratch memory that the step wants while it runs; shared by all steps of a program.
   virtual size_t scratch_bytes() const { return 0; }
   virtual void set_scratch(std::byte*) {}

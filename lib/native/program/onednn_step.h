@@ -38,6 +38,7 @@ class OnednnStep : public BoundStep {
 
   void run(const ProgramMemory& memory) override;
   std::string_view implementation() const override { return implementation_; }
+  bool uses_pool() const override { return true; }
   size_t scratch_bytes() const override { return scratch_desc_.get_size(); }
   void set_scratch(std::byte* bytes) override;
 

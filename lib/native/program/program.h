@@ -54,6 +54,7 @@ class Program {
   std::unique_ptr<Memory> memory_;
   std::vector<std::unique_ptr<BoundStep>> steps_;
   ProgramMemory blocks_;
+  std::vector<unsigned> modes_;  // the pool's, while a run lasts and changes them
 };
 
 }  // namespace lathe
