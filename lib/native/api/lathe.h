@@ -81,7 +81,11 @@ typedef struct lathe_tensor_info {
 LATHE_API const char* lathe_version(void);
 
 /* Loads a plan and makes it ready to run, with batch 1 where the batch is free. `options` may be
- * null. On failure *plan becomes null. */
+ * null. On failure *plan becomes null.
+ *
+ * The file stays mapped, and weights are read from it, until the plan is freed. To replace it meanwhile, rename another file over it: that is safe. Writing into it changes
+ * results; cutting it short ends the process (SIGBUS) when the missing part is read. Use
+ * lathe_load_memory where others may do that. */
 LATHE_API lathe_status lathe_load_file(const char* path, const lathe_options* options,
                                        lathe_plan** plan);
 /* The same from memory, which is not needed afterwards. */

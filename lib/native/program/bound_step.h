@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "plan/packed_weights.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -45,6 +46,7 @@ struct BindContext {
   int threads = 1;
   KernelIsa isa = KernelIsa::kScalar;
   bool onednn_products = false;  // where it has a kernel for an integer product
+  PackedWeights& packed;
 
   const PlanView& view(ViewId id) const { return plan.views[static_cast<size_t>(id.index)]; }
   ViewAddress address(ViewId id) const;
@@ -54,6 +56,8 @@ struct BindContext {
   const T* constant(ViewId id) const {
     return reinterpret_cast<const T*>(address(id).in(memory));
   }
+  /// Names weights among the constants.
+  PackedKey packed_key(ViewId weights, int64_t part, std::string layout) const;
 };
 
 /// One function per kind of step.

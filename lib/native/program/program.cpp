@@ -90,22 +90,31 @@ ViewAddress BindContext::address(ViewId id) const {
   return {v.block, v.offset * (dtype_bits(v.dtype) / 8)};
 }
 
+PackedKey BindContext::packed_key(ViewId weights, int64_t part, std::string layout) const {
+  const ViewAddress at = address(weights);
+  return {plan.blocks[static_cast<size_t>(at.block)].offset + at.bytes, part, std::move(layout)};
+}
+
 bool BindContext::is_fixed(ViewId id) const {
   const BlockPlace place = plan.blocks[static_cast<size_t>(view(id).block)].place;
   return place == BlockPlace::kArena || place == BlockPlace::kConstant;
 }
 
 Program::Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island)
-    : plan_(std::move(plan)), memory_(std::make_unique<Memory>()) {
+    : plan_(std::move(plan)),
+      packed_(options.packed ? options.packed : std::make_shared<PackedWeights>()),
+      memory_(std::make_unique<Memory>()) {
   memory_->arena = allocate(plan_.arena_bytes);
   for (const PlanBlock& block : plan_.blocks) {
     std::byte* base = nullptr;
     if (block.place == BlockPlace::kArena) base = memory_->arena.get() + block.offset;
-    if (block.place == BlockPlace::kConstant) base = plan_.constants.data() + block.offset;
+    // Only read, too.
+    if (block.place == BlockPlace::kConstant)
+      base = const_cast<std::byte*>(plan_.constants.data()) + block.offset;
     blocks_.blocks.push_back(base);
   }
   const BindContext context{plan_, blocks_, options.threads, options.isa,
-                            options.onednn_products};
+                            options.onednn_products, *packed_};
   size_t scratch = 0;
   for (const PlanStep& step : plan_.steps) {
     if (writes_nothing(step, plan_))
