@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <filesystem>
 #include <memory>
 #include <new>
 #include <string>
@@ -12,8 +11,8 @@
 
 #include "api/checked_arrays.h"
 #include "api/handles.h"
+#include "artifact/open_plan.h"
 #include "ir/error.h"
-#include "os/mapped_file.h"
 
 namespace {
 
@@ -50,12 +49,7 @@ const char* lathe_version(void) { return LATHE_VERSION; }
 lathe_status lathe_load_file(const char* path, const lathe_options* options, lathe_plan** plan) {
   return load(options, plan, [&] {
     if (path == nullptr) throw bad_usage("api.null", "a null pointer for the path");
-    const lathe::MappedFile file = lathe::map_file(std::filesystem::path(path));
-    try {
-      return lathe::read_plan_file(file.bytes, file.owner);
-    } catch (const lathe::Error& error) {
-      throw error.within(lathe::escape_untrusted(path));
-    }
+    return lathe::open_plan_file(path);
   });
 }
 
