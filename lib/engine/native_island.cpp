@@ -48,6 +48,7 @@ class BoundIsland : public BoundStep {
   }
 
   std::string_view implementation() const override { return "interpreter"; }
+  bool uses_pool() const override { return true; }
 
  private:
   struct End {

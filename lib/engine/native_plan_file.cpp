@@ -1,5 +1,6 @@
 #include "engine/native_plan_file.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -46,6 +47,14 @@ std::vector<std::string> island_files(const std::vector<Graph>& islands) {
     files.push_back(write_onnx(model).model_bytes);
   }
   return files;
+}
+
+std::vector<Graph> islands_of(const PlanFile& file) {
+  std::vector<Graph> islands;
+  for (const std::string& bytes : file.islands)
+    islands.push_back(
+        read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph);
+  return islands;
 }
 
 /// Where plans of neighbouring batches lie on a line, the first of them that does so: batch 1, or
@@ -114,11 +123,21 @@ LowerShapes plans_of(std::shared_ptr<const PlanFile> file) {
                         "input " + escape_untrusted(ports[i].name),
                         file->batch_two.empty() ? "its batch is fixed" : "only its batch is free");
     }
-    for (const std::string& bytes : file->islands)
-      lowered.islands.push_back(
-          read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph);
+    lowered.islands = islands_of(*file);
     return lowered;
   };
+}
+
+void add_packed_weights(PlanFile& file) {
+  LoweredGraph lowered;
+  lowered.plan = file.plan;
+  lowered.islands = islands_of(file);
+  ProgramOptions options;
+  options.threads = at::get_num_threads();
+  options.packed = std::make_shared<PackedWeights>();
+  const NativeEngine::Prepared prepared(std::move(lowered), options);
+  file.packing_key = packing_key(options);
+  file.packed = options.packed->arrays();
 }
 
 }  // namespace lathe

@@ -11,8 +11,8 @@
 #include <string>
 
 #include "ir/tensor.h"
-#include "onnx/mapped_file.h"
 #include "onnx/read_options.h"
+#include "os/mapped_file.h"
 
 namespace lathe {
 

@@ -13,6 +13,7 @@
 #include "onnx/inline_functions.h"
 #include "onnx/normalize_opset.h"
 #include "onnx/read_graph.h"
+#include "onnx/recognised_format.h"
 #include "onnx/wire_scan.h"
 
 namespace lathe {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The C example, built as an application would and run on a compiled plan; the library that it needs
+# The C examples, built as an application would and run on a compiled plan; the library that it needs
 # is small. usage: run_example.sh BUILD_FOLDER SOURCE_FOLDER
 set -euo pipefail
 build=$1
@@ -8,9 +8,25 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 "$build"/lathe compile "$source"/scripts/glyphs.onnx -o "$folder"/glyphs.lathe --target native --quiet
-cc -std=c99 -Wall -Wextra -pedantic -Werror -I"$source"/lib/native/api \
-  "$source"/scripts/examples/classify.c -o "$folder"/classify -L"$build" -llathe_rt -Wl,-rpath,"$build"
+for example in classify serve; do
+  cc -std=c99 -Wall -Wextra -pedantic -Werror -I"$source"/lib/native/api \
+    "$source"/scripts/examples/$example.c -o "$folder"/$example -L"$build" -llathe_rt \
+    -Wl,-rpath,"$build"
+done
 "$folder"/classify "$folder"/glyphs.lathe
+# 64 requests come faster than one worker takes them: some run together.
+"$folder"/serve "$folder"/glyphs.lathe 64 1 16 20000 > "$folder"/served
+cat "$folder"/served
+grep -q '^64 requests, .* 0 failed; 1 workers' "$folder"/served
+runs=$(sed 's/.* requests, \([0-9]*\) runs.*/\1/' "$folder"/served)
+if [ "$runs" -ge 64 ]; then
+  echo "no requests were joined" >&2
+  exit 1
+fi
+# What a profile says under "execution" is in the plan.
+"$build"/lathe compile "$source"/scripts/glyphs.onnx -o "$folder"/low_power.lathe --target native \
+  --profile x86_64_low_power --quiet
+"$folder"/serve "$folder"/low_power.lathe 8 1 | grep '^8 requests, .* 1 workers of 2 threads, batch 32$'
 if ldd "$build"/liblathe_rt.so | grep -q torch; then
   echo "liblathe_rt.so must not need LibTorch" >&2
   exit 1

@@ -2,6 +2,7 @@
 // that is touched beside it.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -54,7 +55,7 @@ inline Outputs run_apart(NativePlan plan, const Outputs& inputs, const ProgramOp
   std::vector<const void*> in;
   for (const auto& bytes : inputs) {
     held.push_back(std::make_unique<std::byte[]>(bytes.size()));
-    std::memcpy(held.back().get(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), held.back().get());
     in.push_back(held.back().get());
   }
   std::vector<void*> out(plan.outputs.size());

@@ -56,10 +56,11 @@ class SmallPlan {
     return id;
   }
   ViewId constant(const Tensor& tensor) {
-    plan.constants.resize((plan.constants.size() + 63) / 64 * 64);
-    const ViewId id = add(BlockPlace::kConstant, static_cast<int64_t>(plan.constants.size()),
+    std::vector<std::byte>& constants = plan.constants.own();
+    constants.resize((constants.size() + 63) / 64 * 64);
+    const ViewId id = add(BlockPlace::kConstant, static_cast<int64_t>(constants.size()),
                           tensor.dtype(), tensor.shape(), false);
-    plan.constants.insert(plan.constants.end(), tensor.bytes().begin(), tensor.bytes().end());
+    constants.insert(constants.end(), tensor.bytes().begin(), tensor.bytes().end());
     return id;
   }
   /// Seeded weights.

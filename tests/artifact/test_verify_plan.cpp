@@ -78,7 +78,7 @@ TEST_CASE("blocks and views that are not there") {
   refused("a block of memory", [](NativePlan& p) { p.blocks[1].bytes = INT64_MAX; });
   refused("a block of memory", [](NativePlan& p) { p.blocks[1].offset += 4; });
   refused("a block of memory", [](NativePlan& p) { p.blocks[0].offset = 1; });
-  refused("a block of memory", [](NativePlan& p) { p.constants.pop_back(); });
+  refused("a block of memory", [](NativePlan& p) { p.constants.own().pop_back(); });
   refused("an arena", [](NativePlan& p) { p.arena_bytes = -1; });
   refused("beyond the arena", [](NativePlan& p) { p.arena_bytes -= 64; });
 }

@@ -49,9 +49,11 @@ std::vector<uint8_t> run(const Problem& problem, KernelIsa isa) {
   const int64_t pitch = problem.columns + kGap;
   const int64_t size = epilogue.float_output ? 4 : 1;
   std::vector<uint8_t> output(static_cast<size_t>(problem.rows * pitch * size), kCanary);
-  const PackedProduct product = pack_product(
-      isa, problem.weights.data(), problem.columns, problem.taps, problem.depth,
-      problem.factors.scale.data(), problem.factors.bias.data(), epilogue.float_output);
+  const PackedProduct product =
+      pack_product(isa,
+                   {problem.weights.data(), problem.columns, problem.taps, problem.depth,
+                    epilogue.float_output},
+                   problem.factors.scale.data(), problem.factors.bias.data());
   for (int64_t panel = 0; panel < product_panels(product); ++panel) {
     const int64_t most = product_rows(product, panel);
     const int64_t column = product_panel_begin(product, panel);

@@ -2,6 +2,9 @@
 
 #include <torch/version.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "artifact/plan_graph.h"
 #include "backend/torchscript.h"
 #include "engine/native_plan_file.h"
@@ -69,6 +72,17 @@ CompiledArtifact emit_mobile_file(const Model& model, const Profile& profile,
   return emit_script(model, profile, options, true);
 }
 
+PlanExecution execution_of(const ExecutionProfile& profile) {
+  PlanExecution execution;
+  execution.threads = static_cast<int32_t>(std::min(profile.threads, kMostPlanThreads));
+  if (profile.affinity == "compact") execution.affinity = CpuAffinity::kCompact;
+  if (profile.affinity == "big") execution.affinity = CpuAffinity::kBig;
+  execution.batch_default = profile.batch_default;
+  execution.batch_max = profile.batch_max;
+  execution.queue_delay_us = std::llround(profile.queue_delay_ms * 1000);
+  return execution;
+}
+
 CompiledArtifact emit_native(const Model& model, const Profile& profile,
                              const CompileOptions& options) {
   const Graph& graph = model.graph;
@@ -77,6 +91,9 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
   made.file.metadata.producer = "lathe " LATHE_VERSION;
   made.file.metadata.source_sha256 = sha256_file(options.model);
   made.file.metadata.profile = profile.name;
+  made.file.metadata.execution = execution_of(profile.execution);
+  // Tuned plans are for this machine anyway; others stay the same bytes on every machine.
+  if (!made.file.metadata.fingerprint.empty()) add_packed_weights(made.file);
   CompiledArtifact artifact;
   artifact.one_shape = made.batch_fixed;
   artifact.facts["batch_fixed"] = made.batch_fixed;

@@ -10,10 +10,10 @@
  * lathe_error(), of loading lathe_load_error(). Null handles are LATHE_USAGE. Nothing is printed
  * and nothing ends the process.
  *
- * A handle is used by one thread at a time; different handles may be used at the same time. Files
- * may come from anybody: whatever is in one, loading and running it reads and writes only the
- * library's own memory and the arrays that lathe_run is given. How long a run takes is up to the
- * plan.
+ * A lathe_plan is used by one thread at a time; different handles may be used at the same time. A
+ * lathe_queue serves requests of many threads. Files may come from anybody: whatever is in one,
+ * loading and running it reads and writes only the library's own memory and the arrays that it is
+ * given. How long a run takes is up to the plan.
  */
 #ifndef LATHE_H
 #define LATHE_H
@@ -40,7 +40,8 @@ typedef enum lathe_status {
   LATHE_USAGE = 2,       /* a null pointer, an index or an option that cannot be */
   LATHE_BAD_INPUT = 3,   /* a damaged plan; arrays of another size */
   LATHE_ENVIRONMENT = 6, /* a plan of another format, or with nodes that only lathe can run */
-  LATHE_LIMIT = 8        /* not enough memory */
+  LATHE_LIMIT = 8,       /* not enough memory; a queue that is full */
+  LATHE_CANCELLED = 130  /* the queue was freed before the request ran */
 } lathe_status;
 
 /* Element types, numbered as in ONNX. Others may occur. */
@@ -81,7 +82,12 @@ typedef struct lathe_tensor_info {
 LATHE_API const char* lathe_version(void);
 
 /* Loads a plan and makes it ready to run, with batch 1 where the batch is free. `options` may be
- * null. On failure *plan becomes null. */
+ * null. On failure *plan becomes null.
+ *
+ * The file stays mapped, and weights are read from it, until the plan and all queues made of it are
+ * freed. To replace it meanwhile, rename another file over it: that is safe. Writing into it changes
+ * results; cutting it short ends the process (SIGBUS) when the missing part is read. Use
+ * lathe_load_memory where others may do that. */
 LATHE_API lathe_status lathe_load_file(const char* path, const lathe_options* options,
                                        lathe_plan** plan);
 /* The same from memory, which is not needed afterwards. */
@@ -122,6 +128,84 @@ LATHE_API lathe_status lathe_run(lathe_plan* plan, const void* const* inputs,
                                  const size_t* input_bytes, size_t input_count,
                                  void* const* outputs, const size_t* output_bytes,
                                  size_t output_count);
+
+/* Many requests at the same time: a queue has worker threads, each with the plan ready to run, and
+ * joins requests along the first dimension where the plan's batch is free and all inputs and outputs
+ * have it first. The rows of a batch are taken to be independent, as they are in nearly all
+ * networks; each request then gets the same bytes as alone where the arithmetic is integer.
+ *
+ * Idle OpenMP threads spin for a while: set GOMP_SPINCOUNT=1000 in the environment where several
+ * workers have several threads each. */
+typedef struct lathe_queue lathe_queue;
+
+/* Which CPUs the workers run on. */
+typedef enum lathe_affinity {
+  LATHE_AFFINITY_PLAN = 0,    /* as the plan's profile says */
+  LATHE_AFFINITY_NONE = 1,    /* any */
+  LATHE_AFFINITY_COMPACT = 2, /* each worker has CPUs of its own that follow each other */
+  LATHE_AFFINITY_BIG = 3      /* the same, the fastest CPUs first */
+} lathe_affinity;
+
+/* All zero means the defaults; those of the profile are in the plan. */
+typedef struct lathe_queue_options {
+  int workers;               /* 0: as many as there are CPUs for their threads */
+  int threads;               /* of each worker; 0: the profile's, or the CPUs divided by workers */
+  int64_t max_batch;         /* rows that may run as one; 0: the profile's; 1: nothing is joined */
+  int64_t max_delay_us;      /* that a request waits for others while a worker is idle; 0: the
+                                profile's; negative: none */
+  size_t capacity;           /* requests that may wait; 0: 1024, or the batch where that is more */
+  int waits_when_full;       /* not 0: submitting waits for room; 0: it returns LATHE_LIMIT */
+  int affinity;              /* a lathe_affinity */
+  uint64_t max_memory_bytes; /* for arrays and weights of all workers; 0: no limit */
+} lathe_queue_options;
+
+typedef struct lathe_queue_counts {
+  uint64_t submitted; /* accepted requests */
+  uint64_t finished;  /* of these: ran, failed or were cancelled; their callbacks have returned */
+  uint64_t failed;    /* of these: with another status than LATHE_OK */
+  uint64_t runs;      /* of the plan; fewer than requests where these were joined */
+  uint64_t waiting;   /* now */
+} lathe_queue_counts;
+
+/* Called once for each accepted request, in a worker's thread (of cancelled ones, in the thread that
+ * frees the queue). `error` is "" for LATHE_OK and valid during the call. It may submit requests;
+ * it must not throw, and the worker waits for it. */
+typedef void (*lathe_done)(void* context, lathe_status status, const char* error);
+
+/* Starts the workers and makes all ready. `options` may be null. The plan's handle is not needed
+ * afterwards. On failure *queue becomes null; why: lathe_queue_error(). */
+LATHE_API lathe_status lathe_queue_make(const lathe_plan* plan, const lathe_queue_options* options,
+                                        lathe_queue** queue);
+
+/* Arrays as for lathe_run, of any batch up to max_batch where requests can be joined, else as they
+ * are at the plan's batch. The arrays of addresses and sizes are copied; the arrays themselves stay
+ * the caller's, and are left alone until the callback. What is wrong with a request is said at
+ * once. LATHE_LIMIT: the queue is full. No memory is allocated here. */
+LATHE_API lathe_status lathe_queue_submit(lathe_queue* queue, const void* const* inputs,
+                                          const size_t* input_bytes, size_t input_count,
+                                          void* const* outputs, const size_t* output_bytes,
+                                          size_t output_count, lathe_done done, void* context);
+/* Submits and waits for the result. Not from a callback (LATHE_USAGE). */
+LATHE_API lathe_status lathe_queue_run(lathe_queue* queue, const void* const* inputs,
+                                       const size_t* input_bytes, size_t input_count,
+                                       void* const* outputs, const size_t* output_bytes,
+                                       size_t output_count);
+/* Waits until no request waits or runs; nobody waits for company meanwhile. Not from a callback
+ * (LATHE_USAGE). */
+LATHE_API lathe_status lathe_queue_drain(lathe_queue* queue);
+
+/* Requests that run are finished, those that wait are cancelled (LATHE_CANCELLED), and threads that
+ * wait in a call for this queue return; no call may begin any more. Null is allowed. From a callback
+ * nothing happens (LATHE_USAGE). */
+LATHE_API lathe_status lathe_queue_free(lathe_queue* queue);
+
+/* Why the calling thread's last call for a queue failed; "" when it did not. */
+LATHE_API const char* lathe_queue_error(void);
+/* What is not wrong but worth knowing ("requests are not joined: the plan's batch is fixed"). */
+LATHE_API const char* lathe_queue_warning(const lathe_queue* queue);
+/* The options that are in use, with what their zeros stand for. */
+LATHE_API lathe_status lathe_queue_settings(const lathe_queue* queue, lathe_queue_options* options);
+LATHE_API lathe_status lathe_queue_count(const lathe_queue* queue, lathe_queue_counts* counts);
 
 #ifdef __cplusplus
 }

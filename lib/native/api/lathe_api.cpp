@@ -9,71 +9,18 @@
 #include <string>
 #include <string_view>
 
-#include "api/loaded_plan.h"
+#include "api/checked_arrays.h"
+#include "api/handles.h"
+#include "artifact/open_plan.h"
 #include "ir/error.h"
-#include "os/read_file.h"
-
-struct lathe_plan {
-  explicit lathe_plan(lathe::LoadedPlan held) : loaded(std::move(held)) {}
-  lathe::LoadedPlan loaded;
-  std::string error;
-};
 
 namespace {
 
-using lathe::bad_input;
 using lathe::bad_usage;
+using lathe::guarded;
 using lathe::LoadedPort;
 
 thread_local std::string load_error;
-
-void keep(std::string& text, const char* what) noexcept {
-  try {
-    text = what;
-  } catch (...) {
-    text.clear();
-  }
-}
-
-/// Runs `body`; what it throws becomes a status and a text.
-template <class Body>
-lathe_status guarded(std::string& text, const Body& body) noexcept {
-  try {
-    text.clear();
-    body();
-    return LATHE_OK;
-  } catch (const lathe::Error& error) {
-    keep(text, error.what());
-    switch (error.code()) {
-      case lathe::ExitCode::kUsage: return LATHE_USAGE;
-      case lathe::ExitCode::kEnvironment: return LATHE_ENVIRONMENT;
-      case lathe::ExitCode::kLimit: return LATHE_LIMIT;
-      default: return LATHE_BAD_INPUT;
-    }
-  } catch (const std::bad_alloc&) {
-    keep(text, "there is not enough memory");
-    return LATHE_LIMIT;
-  } catch (const std::exception& error) {
-    keep(text, error.what());
-    return LATHE_INTERNAL;
-  } catch (...) {
-    keep(text, "an unknown error");
-    return LATHE_INTERNAL;
-  }
-}
-
-struct FileBytes {
-  std::unique_ptr<std::byte[]> bytes;
-  size_t size = 0;
-};
-
-FileBytes read_all(const char* path) {
-  lathe::InputFile file(path);
-  FileBytes all{std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(file.size())),
-                static_cast<size_t>(file.size())};
-  all.size = file.read({all.bytes.get(), all.size});
-  return all;
-}
 
 template <class Read>
 lathe_status load(const lathe_options* options, lathe_plan** plan, const Read& read) noexcept {
@@ -95,30 +42,6 @@ lathe_status describe(lathe_plan* plan, const std::vector<LoadedPort>& ports, si
   });
 }
 
-void check_arrays(const std::vector<LoadedPort>& ports, const void* const* data,
-                  const size_t* bytes, size_t count, std::string_view what) {
-  if (count != ports.size())
-    throw bad_input("api.count",
-                    fmt::format("{} {}s are given, the plan has {}", count, what, ports.size()));
-  if (count > 0 && (data == nullptr || bytes == nullptr))
-    throw bad_usage("api.null", fmt::format("null pointers for the {}s", what));
-  for (size_t i = 0; i < count; ++i) {
-    const std::string where =
-        fmt::format("{} {} ({})", what, i, lathe::escape_untrusted(ports[i].name));
-    const size_t needed = ports[i].info.bytes;
-    if (bytes[i] != needed)
-      throw bad_input(
-          "api.bytes",
-          fmt::format("{} bytes are given, {} {} are {} bytes", bytes[i],
-                      lathe::shape_text(ports[i].shape),
-                      lathe::dtype_name(static_cast<lathe::DType>(ports[i].info.dtype)), needed),
-          where);
-    if (needed > 0 && data[i] == nullptr) throw bad_usage("api.null", "a null pointer", where);
-    if (reinterpret_cast<uintptr_t>(data[i]) % ports[i].element_bytes != 0)
-      throw bad_input("api.alignment", "the address is not aligned to its elements", where);
-  }
-}
-
 }  // namespace
 
 const char* lathe_version(void) { return LATHE_VERSION; }
@@ -126,12 +49,7 @@ const char* lathe_version(void) { return LATHE_VERSION; }
 lathe_status lathe_load_file(const char* path, const lathe_options* options, lathe_plan** plan) {
   return load(options, plan, [&] {
     if (path == nullptr) throw bad_usage("api.null", "a null pointer for the path");
-    const FileBytes file = read_all(path);
-    try {
-      return lathe::read_plan_file({file.bytes.get(), file.size});
-    } catch (const lathe::Error& error) {
-      throw error.within(lathe::escape_untrusted(path));
-    }
+    return lathe::open_plan_file(path);
   });
 }
 
@@ -200,8 +118,8 @@ lathe_status lathe_run(lathe_plan* plan, const void* const* inputs, const size_t
                        size_t output_count) {
   if (plan == nullptr) return LATHE_USAGE;
   return guarded(plan->error, [&] {
-    check_arrays(plan->loaded.inputs(), inputs, input_bytes, input_count, "input");
-    check_arrays(plan->loaded.outputs(), outputs, output_bytes, output_count, "output");
+    check_arrays(plan->loaded.inputs(), 1, inputs, input_bytes, input_count, "input");
+    check_arrays(plan->loaded.outputs(), 1, outputs, output_bytes, output_count, "output");
     plan->loaded.run({inputs, input_count}, {outputs, output_count});
   });
 }

@@ -12,22 +12,10 @@
 namespace lathe {
 namespace {
 
-constexpr int kMostThreads = 1024;
+constexpr int kMostThreads = static_cast<int>(kMostPlanThreads);
 constexpr size_t kMostReady = 8;
 
-/// oneDNN takes as many threads as OpenMP would give to the calling thread.
-class OpenMpThreads {
- public:
-  explicit OpenMpThreads(int threads) : before_(omp_get_max_threads()) {
-    omp_set_num_threads(threads);
-  }
-  ~OpenMpThreads() { omp_set_num_threads(before_); }
-  OpenMpThreads(const OpenMpThreads&) = delete;
-  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
-
- private:
-  int before_;
-};
+}  // namespace
 
 std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<IslandValue>& values,
                                  const std::vector<PlanPort>& described) {
@@ -48,45 +36,60 @@ std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<Islan
   return ports;
 }
 
-}  // namespace
-
-LoadedPlan::LoadedPlan(PlanFile file, const lathe_options& options)
-    : file_(std::move(file)), most_bytes_(options.max_memory_bytes) {
-  const int cpus = usable_cpus();
-  threads_ = options.threads == 0 ? cpus : options.threads;
-  if (threads_ < 1 || threads_ > kMostThreads)
-    throw bad_usage("api.threads",
-                    fmt::format("{} threads; 1 to {} are possible", threads_, kMostThreads));
-  if (threads_ > cpus) warning_ = fmt::format("{} threads for {} CPUs", threads_, cpus);
-  // Other batches are made of the plan; else it is needed once only.
-  programs_.push_front(
-      make_ready(has_free_batch() ? file_.plan : std::exchange(file_.plan, {}), 1));
+OpenMpThreads::OpenMpThreads(int threads) : before_(omp_get_max_threads()) {
+  omp_set_num_threads(threads);
 }
 
-LoadedPlan::Ready LoadedPlan::make_ready(NativePlan plan, int64_t batch) const {
+OpenMpThreads::~OpenMpThreads() { omp_set_num_threads(before_); }
+
+int checked_threads(int threads) {
+  if (threads < 0 || threads > kMostThreads)
+    throw bad_usage("api.threads",
+                    fmt::format("{} threads; 1 to {} are possible", threads, kMostThreads));
+  return threads == 0 ? usable_cpus() : threads;
+}
+
+SharedPlan::SharedPlan(PlanFile read)
+    : file(std::move(read)), packed(std::make_shared<PackedWeights>()) {
+  if (file.packing_key != packing_key({})) return;
+  for (const auto& [key, array] : file.packed) packed->add(key, array);
+}
+
+ReadyPlan::ReadyPlan(const SharedPlan& shared, int64_t of_batch, int threads, uint64_t most_bytes)
+    : batch(of_batch) {
+  NativePlan plan = plan_for_batch(shared.file, batch);
   // Weights are there twice: as the file has them, and packed.
   const uint64_t bytes = static_cast<uint64_t>(plan.arena_bytes) + 2 * plan.constants.size();
-  if (most_bytes_ != 0 && bytes > most_bytes_)
+  if (most_bytes != 0 && bytes > most_bytes)
     throw over_limit("api.memory", fmt::format("the plan needs about {} bytes, {} are allowed",
-                                               bytes, most_bytes_));
-  const OpenMpThreads threads(threads_);
-  Ready ready;
-  ready.batch = batch;
-  ready.inputs = ports_of(plan, plan.inputs, file_.metadata.inputs);
-  ready.outputs = ports_of(plan, plan.outputs, file_.metadata.outputs);
-  ready.program = std::make_unique<Program>(std::move(plan), ProgramOptions{threads_});
-  return ready;
+                                               bytes, most_bytes));
+  inputs = ports_of(plan, plan.inputs, shared.file.metadata.inputs);
+  outputs = ports_of(plan, plan.outputs, shared.file.metadata.outputs);
+  ProgramOptions options;
+  options.threads = threads;
+  options.packed = shared.packed;
+  const OpenMpThreads as_many(threads);
+  program = std::make_unique<Program>(std::move(plan), options);
+}
+
+LoadedPlan::LoadedPlan(PlanFile file, const lathe_options& options)
+    : shared_(std::make_shared<SharedPlan>(std::move(file))),
+      threads_(checked_threads(options.threads)),
+      most_bytes_(options.max_memory_bytes) {
+  const int cpus = usable_cpus();
+  if (threads_ > cpus) warning_ = fmt::format("{} threads for {} CPUs", threads_, cpus);
+  programs_.emplace_front(*shared_, 1, threads_, most_bytes_);
 }
 
 void LoadedPlan::set_batch(int64_t batch) {
   if (batch == this->batch()) return;
   const auto found = std::find_if(programs_.begin(), programs_.end(),
-                                  [&](const Ready& ready) { return ready.batch == batch; });
+                                  [&](const ReadyPlan& ready) { return ready.batch == batch; });
   if (found != programs_.end()) {
     programs_.splice(programs_.begin(), programs_, found);
     return;
   }
-  programs_.push_front(make_ready(plan_for_batch(file_, batch), batch));
+  programs_.emplace_front(*shared_, batch, threads_, most_bytes_);
   if (programs_.size() > kMostReady) programs_.pop_back();
 }
 

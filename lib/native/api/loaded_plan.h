@@ -1,4 +1,5 @@
-// What a handle of the C API holds: a plan file and programs for the batches that were asked for.
+// What a handle of the C API holds: a plan file, which queues share, and programs for the batches
+// that were asked for.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +24,42 @@ struct LoadedPort {
   size_t element_bytes = 1;
 };
 
+/// `described`: as the file has them.
+std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<IslandValue>& values,
+                                 const std::vector<PlanPort>& described);
+
+/// A file and what all programs of it share.
+struct SharedPlan {
+  explicit SharedPlan(PlanFile read);
+  const PlanFile file;
+  const std::shared_ptr<PackedWeights> packed;
+};
+
+/// One batch of a plan, ready to run with as many threads as OpenMP gives to the caller's teams.
+struct ReadyPlan {
+  /// `most_bytes`: of arrays and weights; 0: no limit. Throws Error as plan_for_batch and Program do.
+  ReadyPlan(const SharedPlan& shared, int64_t batch, int threads, uint64_t most_bytes);
+  int64_t batch = 1;
+  std::unique_ptr<Program> program;
+  std::vector<LoadedPort> inputs;
+  std::vector<LoadedPort> outputs;
+};
+
+/// The OpenMP threads of the calling thread, while it lives: oneDNN takes as many as there are.
+class OpenMpThreads {
+ public:
+  explicit OpenMpThreads(int threads);
+  ~OpenMpThreads();
+  OpenMpThreads(const OpenMpThreads&) = delete;
+  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Throws Error (exit 2) for numbers of threads that cannot be; 0 becomes all CPUs.
+int checked_threads(int threads);
+
 class LoadedPlan {
  public:
   /// Throws Error as read_plan_file and Program do, and exit 2 for options that cannot be.
@@ -31,11 +68,12 @@ class LoadedPlan {
   /// Throws Error as plan_for_batch and Program do; the old batch stays then.
   void set_batch(int64_t batch);
   int64_t batch() const { return programs_.front().batch; }
-  bool has_free_batch() const { return !file_.batch_two.empty(); }
+  bool has_free_batch() const { return !shared_->file.batch_two.empty(); }
+  const std::shared_ptr<const SharedPlan>& shared() const { return shared_; }
 
   const std::vector<LoadedPort>& inputs() const { return programs_.front().inputs; }
   const std::vector<LoadedPort>& outputs() const { return programs_.front().outputs; }
-  const PlanMetadata& metadata() const { return file_.metadata; }
+  const PlanMetadata& metadata() const { return shared_->file.metadata; }
   int threads() const { return threads_; }
   const std::string& warning() const { return warning_; }
 
@@ -43,19 +81,11 @@ class LoadedPlan {
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
 
  private:
-  struct Ready {
-    int64_t batch = 1;
-    std::unique_ptr<Program> program;
-    std::vector<LoadedPort> inputs;
-    std::vector<LoadedPort> outputs;
-  };
-  Ready make_ready(NativePlan plan, int64_t batch) const;
-
-  PlanFile file_;
+  std::shared_ptr<const SharedPlan> shared_;
   int threads_ = 1;
   uint64_t most_bytes_ = 0;
   std::string warning_;
-  std::list<Ready> programs_;  // the last used first
+  std::list<ReadyPlan> programs_;  // the last used first
 };
 
 }  // namespace lathe

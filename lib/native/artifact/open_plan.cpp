@@ -3,15 +3,11 @@
 #include <cstring>
 
 #include "artifact/sections.h"
+#include "ir/error.h"
+#include "os/mapped_file.h"
 #include "os/read_file.h"
 
 namespace lathe {
-namespace {
-
-constexpr int64_t kMaxFileBytes = int64_t{1} << 40;
-
-}  // namespace
-
 bool is_plan_file(const std::string& path) {
   InputFile in(path);
   std::byte head[kPlanMagic.size()] = {};
@@ -20,11 +16,11 @@ bool is_plan_file(const std::string& path) {
 }
 
 PlanFile open_plan_file(const std::string& path) {
-  const std::string bytes = read_file(path, kMaxFileBytes);
+  const MappedFile file = map_file(std::filesystem::path(path));
   try {
-    return read_plan_file({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
+    return read_plan_file(file.bytes, file.owner);
   } catch (const Error& error) {
-    throw error.within(path);
+    throw error.within(escape_untrusted(path));
   }
 }
 

@@ -10,7 +10,7 @@ namespace lathe {
 /// By its first bytes. Throws Error as InputFile.
 bool is_plan_file(const std::string& path);
 
-/// Throws Error as InputFile, read_file and read_plan_file.
+/// Maps the file: constants stay in it. Throws Error as map_file and read_plan_file.
 PlanFile open_plan_file(const std::string& path);
 
 }  // namespace lathe

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <new>
 
+#include "artifact/packed_section.h"
 #include "artifact/plan_archive.h"
 #include "artifact/plan_fields.h"
 #include "artifact/sections.h"
@@ -13,8 +16,12 @@ namespace lathe {
 
 void fields(auto& a, Is<PlanPort> auto& s) { a(s.name, s.dtype, s.has_shape, s.shape); }
 
+void fields(auto& a, Is<PlanExecution> auto& s) {
+  a(s.threads, s.affinity, s.batch_default, s.batch_max, s.queue_delay_us);
+}
+
 void fields(auto& a, Is<PlanMetadata> auto& s) {
-  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.inputs, s.outputs);
+  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.execution, s.inputs, s.outputs);
 }
 
 namespace {
@@ -54,6 +61,17 @@ void check_ports(const NativePlan& plan, const std::vector<IslandValue>& values,
         dtype_bits(port.dtype) != dtype_bits(view.dtype))
       refuse(fmt::format("{} {} is described otherwise than it is", what, i));
   }
+}
+
+void check_execution(const PlanExecution& execution) {
+  const auto within = [](int64_t value, int64_t least, int64_t most) {
+    return value >= least && value <= most;
+  };
+  if (!within(execution.threads, 0, kMostPlanThreads) || execution.affinity > CpuAffinity::kBig ||
+      !within(execution.batch_default, 1, kMostPlanBatch) ||
+      !within(execution.batch_max, execution.batch_default, kMostPlanBatch) ||
+      !within(execution.queue_delay_us, 0, kMostQueueDelayUs))
+    refuse("the plan asks for an execution that cannot be");
 }
 
 void check_islands(const PlanFile& file) {
@@ -97,13 +115,28 @@ std::string write_plan_file(const PlanFile& file) {
   if (!file.batch_two.empty())
     sections.push_back({SectionKind::kBatchTwo, text_of(file.batch_two)});
   if (!file.islands.empty()) sections.push_back({SectionKind::kIslands, islands.bytes});
-  const std::vector<std::byte>& constants = file.plan.constants;
+  const std::span<const std::byte> constants = file.plan.constants.bytes();
   sections.push_back({SectionKind::kConstants,
                       {reinterpret_cast<const char*>(constants.data()), constants.size()}});
+  const PackedSection packed = write_packed_section(file.packing_key, file.packed);
+  if (!file.packed.empty()) {
+    sections.push_back({SectionKind::kPackedTable, packed.table});
+    sections.push_back({SectionKind::kPacked, packed.bytes});
+  }
   return join_sections(sections);
 }
 
 PlanFile read_plan_file(Bytes bytes) {
+  // Where a mapping would be: on a page's border.
+  constexpr std::align_val_t kPage{4096};
+  const std::shared_ptr<std::byte[]> copy(
+      new (kPage) std::byte[std::max<size_t>(bytes.size(), 1)],
+      [](std::byte* made) { ::operator delete[](made, kPage); });
+  std::copy(bytes.begin(), bytes.end(), copy.get());
+  return read_plan_file({copy.get(), bytes.size()}, copy);
+}
+
+PlanFile read_plan_file(Bytes bytes, std::shared_ptr<const void> keeper) {
   const auto sections = split_sections(bytes);
   const auto required = [&](SectionKind kind) {
     const auto found = sections.find(kind);
@@ -129,12 +162,15 @@ PlanFile read_plan_file(Bytes bytes) {
     islands(file.islands);
     islands.end();
   }
-  const Bytes constants = required(SectionKind::kConstants);
-  file.plan.constants.assign(constants.begin(), constants.end());
+  file.plan.constants = PlanConstants(required(SectionKind::kConstants), keeper);
+  if (sections.contains(SectionKind::kPackedTable))
+    file.packed = read_packed_section(sections.at(SectionKind::kPackedTable),
+                                      required(SectionKind::kPacked), keeper, file.packing_key);
   verify_plan(file.plan);
   check_ports(file.plan, file.plan.inputs, file.metadata.inputs, "input");
   check_ports(file.plan, file.plan.outputs, file.metadata.outputs, "output");
   check_islands(file);
+  check_execution(file.metadata.execution);
   return file;
 }
 

@@ -1,5 +1,6 @@
-// Native plans as files (.lathe): what a device needs to run a model, and nothing that depends on
-// its processor. Weights are packed for the processor when a Program is made.
+// Native plans as files (.lathe): what a device needs to run a model. Nothing that must be there
+// depends on its processor: weights are packed when a Program is made. A file may bring packed
+// weights too, for processes whose packing_key is the same; others do not look at them.
 //
 // A plan has fixed shapes. Where the model's batch is free, the file holds the numbers that grow
 // with the batch for batch 1 and for batch 2, and all batches follow from these: shapes, strides
@@ -8,10 +9,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "plan/packed_weights.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -24,11 +28,28 @@ struct PlanPort {
   Shape shape;            // at batch 1 where the batch is free
 };
 
+/// Which CPUs the workers of a queue run on: any; neighbours; those that compute fastest.
+enum class CpuAffinity : uint8_t { kNone, kCompact, kBig };
+
+/// How a profile wants its plans to be served: what a queue does where nothing else is asked.
+struct PlanExecution {
+  int32_t threads = 0;  // of each worker; 0: all CPUs
+  CpuAffinity affinity = CpuAffinity::kNone;
+  int64_t batch_default = 1;  // of requests that run as one
+  int64_t batch_max = 1;
+  int64_t queue_delay_us = 0;
+};
+
+constexpr int64_t kMostPlanThreads = 1024;
+constexpr int64_t kMostPlanBatch = int64_t{1} << 20;
+constexpr int64_t kMostQueueDelayUs = 60'000'000;
+
 struct PlanMetadata {
   std::string producer;       // "lathe 0.1.0"
   std::string source_sha256;  // of the model
   std::string profile;        // its name
   std::string fingerprint;    // HostFacts::fingerprint where the plan was tuned; else empty
+  PlanExecution execution;
   std::vector<PlanPort> inputs;
   std::vector<PlanPort> outputs;
 };
@@ -41,6 +62,9 @@ struct PlanFile {
   std::vector<int64_t> batch_two;
   /// What IslandStep::island counts: ONNX files.
   std::vector<std::string> islands;
+  /// Weights that were packed under packing_key; none: the file has no such section.
+  std::string packing_key;
+  std::map<PackedKey, PackedArray> packed;
 };
 
 /// Names, types and shapes of a plan's inputs and outputs as its views have them.
@@ -68,5 +92,8 @@ std::string write_plan_file(const PlanFile& file);
 /// For files that may be hostile. The plan has been verified. Throws Error: exit 3 ("plan.format",
 /// "plan.truncated", "plan.checksum", "plan.invalid"), exit 6 ("plan.version").
 PlanFile read_plan_file(std::span<const std::byte> bytes);
+/// The same; constants and packed weights stay where they are and own `keeper`. `bytes` begin on a
+/// page's border. Whoever changes them meanwhile changes results, and nothing else.
+PlanFile read_plan_file(std::span<const std::byte> bytes, std::shared_ptr<const void> keeper);
 
 }  // namespace lathe

@@ -87,7 +87,7 @@ class Contents {
     if (block.place != BlockPlace::kConstant || dtype_bits(view.dtype) < 8 ||
         block.bytes != element_count(view.shape) * (dtype_bits(view.dtype) / 8))
       return {};
-    const std::span<const std::byte> all(plan().constants);
+    const std::span<const std::byte> all = plan().constants.bytes();
     const auto bytes = all.subspan(static_cast<size_t>(block.offset), static_cast<size_t>(block.bytes));
     return graph_.add_constant(view.name, Tensor::from_owner(view.dtype, view.shape, file_, bytes));
   }

@@ -31,8 +31,10 @@ enum class SectionKind : uint32_t {
   kNumbers = 3,         // these, for batch 1
   kBatchTwo = 4,        // and for batch 2, where the batch is free
   kIslands = 5,         // ONNX files
-  kConstants = 6,       // on a page's border
+  kConstants = 6,       // on a page's border, as all that follow
   kFirstOptional = 64,  // from here on: readers skip what they do not know
+  kPackedTable = 64,    // which packed weights there are (packed_section.h)
+  kPacked = 65,         // their bytes
 };
 
 struct Section {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "kernels/integer_epilogue.h"
 #include "kernels/integer_product_panels.h"
@@ -11,12 +12,19 @@
 namespace lathe {
 namespace {
 
+int64_t padded_depth(const ProductWeights& weights) { return (weights.depth + 3) / 4 * 4; }
+
 /// vpmaddubsw adds two products of a uint8 and an int8 in 16 bits.
-bool never_saturates(const int8_t* weights, int64_t count) {
-  for (int64_t i = 0; i < count; i += 2) {
-    const int sum = std::max(0, int{weights[i]}) + std::max(0, int{weights[i + 1]});
-    const int negative = std::min(0, int{weights[i]}) + std::min(0, int{weights[i + 1]});
-    if (255 * sum > INT16_MAX || 255 * negative < INT16_MIN) return false;
+bool never_saturates(const ProductWeights& weights) {
+  const int8_t* row = weights.values;
+  for (int64_t r = 0; r < weights.columns * weights.taps; ++r, row += weights.depth) {
+    for (int64_t i = 0; i < weights.depth; i += 2) {
+      const int first = row[i];
+      const int second = i + 1 < weights.depth ? row[i + 1] : 0;
+      const int sum = std::max(0, first) + std::max(0, second);
+      const int negative = std::min(0, first) + std::min(0, second);
+      if (255 * sum > INT16_MAX || 255 * negative < INT16_MIN) return false;
+    }
   }
   return true;
 }
@@ -40,41 +48,78 @@ const ProductVariant& product_variant(KernelIsa isa) {
   return product_scalar();
 }
 
-PackedProduct pack_product(KernelIsa isa, const int8_t* weights, int64_t columns, int64_t taps,
-                           int64_t depth, const float* scale, const float* bias,
-                           bool float_output) {
+size_t packed_product_bytes(KernelIsa isa, const ProductWeights& weights) {
+  const int64_t lanes = product_variant(isa).lanes;
+  const int64_t padded = (weights.columns + lanes - 1) / lanes * lanes;
+  return static_cast<size_t>(padded * weights.taps * padded_depth(weights));
+}
+
+void pack_product_weights(KernelIsa isa, const ProductWeights& weights, int8_t* to) {
   const ProductVariant& variant = product_variant(isa);
   const int64_t lanes = variant.lanes;
-  const int64_t padded = (columns + lanes - 1) / lanes * lanes;
+  const int64_t depth = weights.depth;
+  const int64_t row = weights.taps * depth;
+  const int64_t packed_row = weights.taps * padded_depth(weights);
+  std::memset(to, 0, packed_product_bytes(isa, weights));
+  const int64_t panels = panel_count(weights.columns, lanes, variant.most_vectors);
+  for (int64_t p = 0; p < panels; ++p) {
+    const ProductPanel panel = panel_at(weights.columns, lanes, variant.most_vectors, p);
+    int8_t* of_panel = to + panel.first * packed_row;
+    for (int64_t tap = 0; tap < weights.taps; ++tap) {
+      // A line of each row at a time: what is written then stays in the first cache.
+      for (int64_t begin = 0; begin < depth; begin += 64) {
+        const int64_t end = std::min(begin + 64, depth);
+        const int64_t quad = (tap * padded_depth(weights) + begin) / 4;
+        for (int64_t i = 0; i < panel.vectors * lanes; ++i) {
+          const int64_t column = panel.first + panel_column(!weights.float_output, panel.vectors,
+                                                            lanes, i / lanes, i % lanes);
+          if (column >= weights.columns) continue;
+          const int8_t* from = weights.values + column * row + tap * depth;
+          int8_t* at = of_panel + (quad * panel.vectors * lanes + i) * 4;
+          int64_t k = begin;
+          for (; k + 4 <= end; k += 4, at += panel.vectors * lanes * 4) std::memcpy(at, from + k, 4);
+          if (k < end) std::memcpy(at, from + k, static_cast<size_t>(end - k));
+        }
+      }
+    }
+  }
+}
+
+PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const float* scale,
+                           const float* bias, std::shared_ptr<const int8_t[]> packed) {
+  const ProductVariant& variant = product_variant(isa);
+  const int64_t lanes = variant.lanes;
+  const int64_t columns = weights.columns;
+  const int64_t row = weights.taps * weights.depth;
+  const auto padded = static_cast<size_t>((columns + lanes - 1) / lanes * lanes);
   PackedProduct product;
   product.isa = isa;
-  product.taps = taps;
-  product.depth = depth;
+  product.taps = weights.taps;
+  product.depth = padded_depth(weights);
   product.columns = columns;
   // Only that variant cares, and looking at all weights takes time.
-  product.narrow = isa == KernelIsa::kAvx2 && never_saturates(weights, columns * taps * depth);
-  product.weights.assign(static_cast<size_t>(padded * taps * depth), 0);
-  product.scale.assign(static_cast<size_t>(padded), 0.0f);
-  product.bias.assign(static_cast<size_t>(padded), 0.0f);
+  product.narrow = isa == KernelIsa::kAvx2 && never_saturates(weights);
   for (int64_t c = 0; c < columns && !product.may_overflow; ++c)
-    product.may_overflow =
-        may_reach_overflow(weights + c * taps * depth, taps * depth, scale[c], bias[c]);
+    product.may_overflow = may_reach_overflow(weights.values + c * row, row, scale[c], bias[c]);
+  if (packed == nullptr) {
+    const std::shared_ptr<int8_t[]> made(
+        new (std::align_val_t{64}) int8_t[std::max<size_t>(packed_product_bytes(isa, weights), 1)],
+        [](int8_t* bytes) { ::operator delete[](bytes, std::align_val_t{64}); });
+    pack_product_weights(isa, weights, made.get());
+    packed = made;
+  }
+  product.weights = std::move(packed);
+  product.scale.assign(padded, 0.0f);
+  product.bias.assign(padded, 0.0f);
   const int64_t panels = panel_count(columns, lanes, variant.most_vectors);
   for (int64_t p = 0; p < panels; ++p) {
     const ProductPanel panel = panel_at(columns, lanes, variant.most_vectors, p);
-    int8_t* to = product.weights.data() + panel.first * taps * depth;
-    for (int64_t v = 0; v < panel.vectors; ++v) {
-      for (int64_t lane = 0; lane < lanes; ++lane) {
-        const int64_t column =
-            panel.first + panel_column(!float_output, panel.vectors, lanes, v, lane);
-        if (column >= columns) continue;
-        const int64_t place = panel.first + v * lanes + lane;
-        product.scale[static_cast<size_t>(place)] = scale[column];
-        product.bias[static_cast<size_t>(place)] = bias[column];
-        const int8_t* from = weights + column * taps * depth;
-        for (int64_t k = 0; k < taps * depth; k += 4)
-          std::memcpy(to + (k / 4 * panel.vectors + v) * lanes * 4 + lane * 4, from + k, 4);
-      }
+    for (int64_t i = 0; i < panel.vectors * lanes; ++i) {
+      const int64_t column = panel.first + panel_column(!weights.float_output, panel.vectors, lanes,
+                                                        i / lanes, i % lanes);
+      if (column >= columns) continue;
+      product.scale[static_cast<size_t>(panel.first + i)] = scale[column];
+      product.bias[static_cast<size_t>(panel.first + i)] = bias[column];
     }
   }
   return product;

@@ -11,7 +11,9 @@
 // same bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace lathe {
@@ -33,14 +35,14 @@ enum class ProductActivation : uint8_t { kNone, kSilu, kHardSwish, kSigmoid, kGe
 struct PackedProduct {
   KernelIsa isa = KernelIsa::kScalar;
   int64_t taps = 1;     // pixels that make a row
-  int64_t depth = 0;    // channels of each, a multiple of 4; taps * depth is at most 65 793
+  int64_t depth = 0;    // channels of each, up to a multiple of 4; taps * depth: at most 65 793
   int64_t columns = 0;  // output channels
   /// Two neighbouring products never leave 16 bits: vpmaddubsw is exact.
   bool narrow = false;
   /// A result before clamping may exceed what converts to int32.
   bool may_overflow = false;
-  std::vector<int8_t> weights;
-  std::vector<float> scale;  // by packed column
+  std::shared_ptr<const int8_t[]> weights;  // packed_product_bytes of them
+  std::vector<float> scale;                 // by packed column
   std::vector<float> bias;
 };
 
@@ -69,11 +71,26 @@ struct ProductEpilogue {
   const uint8_t* table = nullptr;  // 256 entries
 };
 
-/// `weights`: columns x taps x depth, `depth` a multiple of 4 (pad channels with zeros). `scale`
-/// and `bias`: one per column. `float_output` decides the order of the columns inside.
-PackedProduct pack_product(KernelIsa isa, const int8_t* weights, int64_t columns, int64_t taps,
-                           int64_t depth, const float* scale, const float* bias,
-                           bool float_output);
+/// int8 weights: columns x taps x depth, whatever the depth. `float_output` decides the order of the
+/// columns inside.
+struct ProductWeights {
+  const int8_t* values = nullptr;
+  int64_t columns = 0;
+  int64_t taps = 1;
+  int64_t depth = 0;
+  bool float_output = false;
+};
+
+/// Bytes of packed weights, and the packing; the order depends on `isa` and kPackingVersion.
+size_t packed_product_bytes(KernelIsa isa, const ProductWeights& weights);
+void pack_product_weights(KernelIsa isa, const ProductWeights& weights, int8_t* to);
+/// Another number when packed weights lie in another order than before.
+constexpr uint32_t kPackingVersion = 1;
+
+/// `scale` and `bias`: one per column. `packed`: what pack_product_weights wrote before; null: it is
+/// called here.
+PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const float* scale,
+                           const float* bias, std::shared_ptr<const int8_t[]> packed = nullptr);
 
 /// Output channels that are computed together; work is divided in these.
 int64_t product_panels(const PackedProduct& product);

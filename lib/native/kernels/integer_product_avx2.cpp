@@ -118,7 +118,7 @@ void store_finished(const ProductTile& tile, int64_t first, const __m256i (*sums
 template <int kRows, int kVectors>
 void run_tile(const ProductTile& tile, ProductPanel panel) {
   const PackedProduct& product = *tile.product;
-  const int8_t* weights = product.weights.data() + panel.first * product.taps * product.depth;
+  const int8_t* weights = product.weights.get() + panel.first * product.taps * product.depth;
   __m256i sums[kRows][kVectors];
   if (product.narrow)
     accumulate<kRows, kVectors, true>(tile, weights, sums);

@@ -119,7 +119,7 @@ void run_tile(const ProductTile& tile, ProductPanel panel) {
   const PackedProduct& product = *tile.product;
   Sums<kRows, kVectors> sums;
   accumulate<kRows, kVectors>(
-      tile, product.weights.data() + panel.first * product.taps * product.depth, sums);
+      tile, product.weights.get() + panel.first * product.taps * product.depth, sums);
   const float* scale = product.scale.data() + panel.first;
   const float* bias = product.bias.data() + panel.first;
   const int64_t left = product.columns - panel.first;

@@ -26,7 +26,7 @@ void store(const ProductTile& tile, int64_t row, int64_t column, float y) {
 void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
   const ProductPanel panel = panel_at(product.columns, kLanes, kMostVectors, tile.panel);
-  const int8_t* weights = product.weights.data() + panel.first * product.taps * product.depth;
+  const int8_t* weights = product.weights.get() + panel.first * product.taps * product.depth;
   for (int64_t r = 0; r < tile.rows; ++r) {
     for (int64_t v = 0; v < panel.vectors; ++v) {
       for (int64_t lane = 0; lane < kLanes; ++lane) {

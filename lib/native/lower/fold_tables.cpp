@@ -29,9 +29,10 @@ ViewId composed(NativePlan& plan, ViewId first, ViewId second) {
   for (size_t q = 0; q < table.size(); ++q)
     table[q] = static_cast<std::byte>(bytes_of(plan, second)[bytes_of(plan, first)[q]]);
   constexpr size_t kAlignment = kBlockAlignment;
-  plan.constants.resize((plan.constants.size() + kAlignment - 1) / kAlignment * kAlignment);
-  PlanBlock block{BlockPlace::kConstant, 256, static_cast<int64_t>(plan.constants.size())};
-  plan.constants.insert(plan.constants.end(), table.begin(), table.end());
+  std::vector<std::byte>& constants = plan.constants.own();
+  constants.resize((constants.size() + kAlignment - 1) / kAlignment * kAlignment);
+  PlanBlock block{BlockPlace::kConstant, 256, static_cast<int64_t>(constants.size())};
+  constants.insert(constants.end(), table.begin(), table.end());
   plan.blocks.push_back(block);
   PlanView view = plan.views[static_cast<size_t>(first.index)];
   view.block = static_cast<int32_t>(plan.blocks.size() - 1);

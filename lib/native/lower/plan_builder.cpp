@@ -76,7 +76,7 @@ ViewId PlanBuilder::add_constant(std::string name, const Tensor& tensor) {
   std::string key = std::string(dtype_name(tensor.dtype())) + shape_text(tensor.shape()) + ":";
   key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (const auto found = constants_.find(key); found != constants_.end()) return found->second;
-  std::vector<std::byte>& all = plan_.constants;
+  std::vector<std::byte>& all = plan_.constants.own();
   all.resize(static_cast<size_t>(round_up(static_cast<int64_t>(all.size()), kBlockAlignment)));
   PlanView view{std::move(name), -1, tensor.dtype(), tensor.shape(),
                 dense_strides(tensor.shape())};

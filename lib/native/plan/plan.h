@@ -11,6 +11,7 @@
 
 #include "ir/memory_plan.h"
 #include "ir/tensor.h"
+#include "plan/plan_constants.h"
 #include "plan/plan_steps.h"
 
 namespace lathe {
@@ -63,7 +64,7 @@ struct NativePlan {
   std::vector<PlanStep> steps;
   std::vector<IslandValue> inputs;   // as the graph's, in order
   std::vector<IslandValue> outputs;  // as the graph's, in order
-  std::vector<std::byte> constants;
+  PlanConstants constants;
   int64_t arena_bytes = 0;
   int64_t arena_lower_bound = 0;  // of the live values of any step
 };

@@ -60,6 +60,8 @@ std::unique_ptr<BoundStep> guarded(const char* what, const Make& make) {
   try {
     return make();
   } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory)
+      throw over_limit("native.memory", fmt::format("no memory for a {} of oneDNN", what));
     throw bad_environment("native.onednn",
                           fmt::format("oneDNN cannot compute a {}: {}", what, error.what()), {},
                           "--engine interpreter runs the model");
@@ -114,7 +116,7 @@ std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindCont
   bound->add(DNNL_ARG_SRC, input, context.address(step.input), context,
              context.is_fixed(step.input));
   bound->add(DNNL_ARG_WEIGHTS,
-             reordered(plain, context.constant<float>(step.weights), chosen.weights_desc()));
+             packed_weights(plain, step.weights, chosen.weights_desc(), context));
   if (step.bias.valid())
     bound->add(DNNL_ARG_BIAS, bias, context.address(step.bias), context, true);
   bound->add(DNNL_ARG_DST, output, context.address(step.output), context,
@@ -162,7 +164,7 @@ std::unique_ptr<BoundStep> bind_float_matmul(const FloatMatMulStep& step,
     bound->add(DNNL_ARG_SRC, a, context.address(step.a), context, context.is_fixed(step.a));
     if (constant)
       bound->add(DNNL_ARG_WEIGHTS,
-                 reordered(b, context.constant<float>(step.b), chosen.weights_desc()));
+                 packed_weights(b, step.b, chosen.weights_desc(), context));
     else
       bound->add(DNNL_ARG_WEIGHTS, b, context.address(step.b), context, context.is_fixed(step.b));
     if (step.bias.valid())

@@ -67,6 +67,7 @@ class BoundOnednnProduct : public BoundStep {
                  [&](int, int64_t begin, int64_t end) { finish_.run(memory, begin, end); });
   }
   std::string_view implementation() const override { return product_->implementation(); }
+  bool uses_pool() const override { return true; }
   size_t scratch_bytes() const override { return product_->scratch_bytes(); }
   void set_scratch(std::byte* bytes) override { product_->set_scratch(bytes); }
 
@@ -195,7 +196,7 @@ std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step,
     product->add(DNNL_ARG_SRC, input, context.address(step.input), context,
                  context.is_fixed(step.input));
     product->add(DNNL_ARG_WEIGHTS,
-                 reordered(plain, context.constant<int8_t>(step.weights), chosen.weights_desc()));
+                 packed_weights(plain, step.weights, chosen.weights_desc(), context));
     memory terms(bias, onednn_engine());
     std::copy(factors.bias.begin(), factors.bias.end(),
               static_cast<float*>(terms.get_data_handle()));

@@ -1,6 +1,7 @@
 // Integer products: rows of pixels are gathered, and tiles of the output divided among threads.
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstring>
 
 #include "program/bound_step.h"
 #include "program/parallel_for.h"
@@ -35,19 +36,7 @@ class BoundProduct : public BoundStep {
     if (step.epilogue.residual.valid())
       residual_pitch_ = pixel_grid(context.view(step.epilogue.residual), step.axis).uniform_pitch();
     to_pitch_ = to_.uniform_pitch();
-    const auto* values = context.constant<int8_t>(step.weights);
-    const auto* scale = context.constant<float>(step.scale);
-    const auto* bias = context.constant<float>(step.bias);
-    std::vector<int8_t> padded(static_cast<size_t>(columns * taps_ * depth_));
-    for (int64_t g = 0; g < step.groups; ++g) {
-      std::fill(padded.begin(), padded.end(), int8_t{0});
-      for (int64_t row = 0; row < columns * taps_; ++row)
-        std::memcpy(padded.data() + row * depth_, values + (g * columns * taps_ + row) * depth,
-                    static_cast<size_t>(depth));
-      groups_.push_back(pack_product(context.isa, padded.data(), columns, taps_, depth_,
-                                     scale + g * columns, bias + g * columns,
-                                     epilogue_.float_output));
-    }
+    for (int64_t g = 0; g < step.groups; ++g) groups_.push_back(packed_group(step, context, g));
     padding_.assign(static_cast<size_t>(depth_), step.padding);
     skips_padding_ = step.padding == 0 && taps_ > 1;
     rows_ = to_.images * to_.height * to_.width;
@@ -79,6 +68,25 @@ class BoundProduct : public BoundStep {
   }
 
  private:
+  PackedProduct packed_group(const ProductStep& step, const BindContext& context,
+                             int64_t group) const {
+    ProductWeights weights{context.constant<int8_t>(step.weights), group_columns_, taps_,
+                           group_depth_, epilogue_.float_output};
+    weights.values += group * group_columns_ * taps_ * group_depth_;
+    const std::string layout =
+        fmt::format("product {} {} {} {} {}", static_cast<int>(context.isa), weights.columns,
+                    weights.taps, weights.depth, weights.float_output ? "float" : "byte");
+    const std::shared_ptr<const std::byte[]> packed = context.packed.get(
+        context.packed_key(step.weights, group, layout),
+        packed_product_bytes(context.isa, weights), [&](std::byte* to) {
+          pack_product_weights(context.isa, weights, reinterpret_cast<int8_t*>(to));
+        });
+    const int64_t first = group * group_columns_;
+    return pack_product(context.isa, weights, context.constant<float>(step.scale) + first,
+                        context.constant<float>(step.bias) + first,
+                        {packed, reinterpret_cast<const int8_t*>(packed.get())});
+  }
+
   // Units are ordered by group, block of rows, panel: one block's pixels serve all panels.
   void run_units(int thread, int64_t begin, int64_t end, const uint8_t* input, std::byte* output,
                  const uint8_t* residual) {

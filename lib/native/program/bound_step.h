@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "plan/packed_weights.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -31,6 +32,8 @@ class BoundStep {
   /// Never throws, islands excepted.
   virtual void run(const ProgramMemory& memory) = 0;
   virtual std::string_view implementation() const { return "lathe"; }
+  /// It divides its work among the pool's threads by other means than parallel_for.
+  virtual bool uses_pool() const { return false; }
   /// Scratch memory that the step wants while it runs; shared by all steps of a program.
   virtual size_t scratch_bytes() const { return 0; }
   virtual void set_scratch(std::byte*) {}
@@ -43,6 +46,7 @@ struct BindContext {
   int threads = 1;
   KernelIsa isa = KernelIsa::kScalar;
   bool onednn_products = false;  // where it has a kernel for an integer product
+  PackedWeights& packed;
 
   const PlanView& view(ViewId id) const { return plan.views[static_cast<size_t>(id.index)]; }
   ViewAddress address(ViewId id) const;
@@ -52,6 +56,8 @@ struct BindContext {
   const T* constant(ViewId id) const {
     return reinterpret_cast<const T*>(address(id).in(memory));
   }
+  /// Names weights among the constants.
+  PackedKey packed_key(ViewId weights, int64_t part, std::string layout) const;
 };
 
 /// One function per kind of step.

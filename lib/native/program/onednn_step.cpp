@@ -1,6 +1,15 @@
 #include "program/onednn_step.h"
 
+#include <fmt/format.h>
+
 namespace lathe {
+namespace {
+
+std::string layout_of(const dnnl::memory::desc& desc) {
+  return {reinterpret_cast<const char*>(&desc.data), sizeof desc.data};
+}
+
+}  // namespace
 
 const dnnl::engine& onednn_engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -30,14 +39,27 @@ dnnl::memory::desc onednn_image(const PlanView& view) {
   return onednn_desc(image);
 }
 
-dnnl::memory reordered(const dnnl::memory::desc& from, const void* values,
-                       const dnnl::memory::desc& to) {
-  dnnl::memory result(to, onednn_engine());
-  dnnl::memory source(from, onednn_engine(), const_cast<void*>(values));
-  dnnl::stream stream(onednn_engine());
-  dnnl::reorder(source, result).execute(stream, source, result);
-  stream.wait();
-  return result;
+dnnl::memory packed_weights(const dnnl::memory::desc& from, ViewId weights,
+                            const dnnl::memory::desc& to, const BindContext& context) {
+  std::byte* values = context.address(weights).in(context.memory);
+  // All of it decides about the bytes; equal texts are equal layouts.
+  const std::string layout = layout_of(from) + layout_of(to);
+  const auto packed =
+      context.packed.get(context.packed_key(weights, 0, layout), to.get_size(), [&](std::byte* made) {
+        dnnl::memory source(from, onednn_engine(), values);
+        dnnl::memory result(to, onednn_engine(), made);
+        dnnl::stream stream(onednn_engine());
+        dnnl::reorder(source, result).execute(stream, source, result);
+        stream.wait();
+      });
+  // Only read.
+  return {to, onednn_engine(), const_cast<std::byte*>(packed.get())};
+}
+
+std::string onednn_build() {
+  const dnnl_version_t& version = *dnnl_version();
+  return fmt::format("oneDNN {}.{}.{} {} {}", version.major, version.minor, version.patch,
+                     version.hash, static_cast<int>(dnnl::get_effective_cpu_isa()));
 }
 
 OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc)

@@ -19,9 +19,13 @@ dnnl::memory::desc onednn_desc(const PlanView& view);
 /// The same with leading dimensions of 1 up to `rank`.
 dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank);
 
-/// `values` in the layout `to`, in memory of its own.
-dnnl::memory reordered(const dnnl::memory::desc& from, const void* values,
-                       const dnnl::memory::desc& to);
+/// Constant weights, described by `from`, in the layout `to`: made once for all programs that share
+/// `context.packed`, which own the memory.
+dnnl::memory packed_weights(const dnnl::memory::desc& from, ViewId weights,
+                            const dnnl::memory::desc& to, const BindContext& context);
+
+/// oneDNN's release and the instructions that it uses.
+std::string onednn_build();
 
 /// An image whose channels lie side by side: dimensions of 1 get the strides that oneDNN's layouts
 /// have there.
@@ -38,6 +42,7 @@ class OnednnStep : public BoundStep {
 
   void run(const ProgramMemory& memory) override;
   std::string_view implementation() const override { return implementation_; }
+  bool uses_pool() const override { return true; }
   size_t scratch_bytes() const override { return scratch_desc_.get_size(); }
   void set_scratch(std::byte* bytes) override;
 

@@ -7,24 +7,33 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "program/flush_denormals.h"
+
 namespace lathe {
 
-/// Calls `body(thread, begin, end)` for ranges that cover 0..count. `bytes`: memory that all units
-/// touch; little work is not worth waking a thread for.
+/// Calls `body(thread, begin, end)` for ranges that cover 0..count, denormal numbers being zeros
+/// meanwhile; never for no units. `bytes`: memory that all units touch; little work is not worth
+/// waking a thread for.
 template <class Body>
 void parallel_for(int threads, int64_t count, int64_t bytes, const Body& body) {
   constexpr int64_t kWorthAThread = 16384;
-  const int64_t useful = std::min(count, 1 + bytes / kWorthAThread);
-  const int team = static_cast<int>(std::min<int64_t>(threads, useful));
-  if (team <= 1) {
+  if (count <= 0) return;
+  const int64_t useful = std::min<int64_t>({threads, count, 1 + bytes / kWorthAThread});
+  if (useful <= 1) {
+    const FlushDenormals here;
     body(0, int64_t{0}, count);
     return;
   }
-#pragma omp parallel num_threads(team)
+  // Always the whole pool: libgomp ends threads that a smaller team does not need, and starts new
+  // ones for the next step.
+#pragma omp parallel num_threads(threads)
   {
-    const int64_t number = omp_get_num_threads();
+    const int64_t number = std::min<int64_t>(useful, omp_get_num_threads());
     const int64_t self = omp_get_thread_num();
-    body(static_cast<int>(self), count * self / number, count * (self + 1) / number);
+    if (self < number) {
+      const FlushDenormals here;
+      body(static_cast<int>(self), count * self / number, count * (self + 1) / number);
+    }
   }
 }
 

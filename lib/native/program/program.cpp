@@ -1,8 +1,6 @@
 #include "program/program.h"
 
 #include <fmt/format.h>
-#include <immintrin.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <new>
 
 #include "ir/error.h"
+#include "program/flush_denormals.h"
 
 namespace lathe {
 namespace {
@@ -29,30 +28,25 @@ Pages allocate(int64_t bytes) {
   return Pages(memory);
 }
 
-/// Denormal numbers become 0 while it lives: some kernels are many times slower with them.
-class FlushDenormals {
- public:
-  explicit FlushDenormals(int threads) : before_(_mm_getcsr()) {
-    constexpr unsigned kFlushAndZero = 0x8040;
-    // Threads of the pool keep theirs.
-    if (threads > 1) {
-#pragma omp parallel num_threads(threads)
-      _mm_setcsr(_mm_getcsr() | kFlushAndZero);
-    }
-    _mm_setcsr(before_ | kFlushAndZero);
-  }
-  ~FlushDenormals() { _mm_setcsr(before_); }
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
-
- private:
-  unsigned before_;
-};
-
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+/// A step that writes no element. Kernels are not asked: many divide by sizes.
+class BoundNothing : public BoundStep {
+ public:
+  void run(const ProgramMemory&) override {}
+  std::string_view implementation() const override { return "nothing"; }
+};
+
+bool writes_nothing(const PlanStep& step, const NativePlan& plan) {
+  if (std::holds_alternative<IslandStep>(step.kind)) return false;
+  const std::vector<ViewId> writes = views_of(step).writes;
+  return std::all_of(writes.begin(), writes.end(), [&](ViewId id) {
+    return element_count(plan.views[static_cast<size_t>(id.index)].shape) == 0;
+  });
 }
 
 struct Bind {
@@ -99,30 +93,42 @@ ViewAddress BindContext::address(ViewId id) const {
   return {v.block, v.offset * (dtype_bits(v.dtype) / 8)};
 }
 
+PackedKey BindContext::packed_key(ViewId weights, int64_t part, std::string layout) const {
+  const ViewAddress at = address(weights);
+  return {plan.blocks[static_cast<size_t>(at.block)].offset + at.bytes, part, std::move(layout)};
+}
+
 bool BindContext::is_fixed(ViewId id) const {
   const BlockPlace place = plan.blocks[static_cast<size_t>(view(id).block)].place;
   return place == BlockPlace::kArena || place == BlockPlace::kConstant;
 }
 
 Program::Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island)
-    : plan_(std::move(plan)), memory_(std::make_unique<Memory>()) {
+    : plan_(std::move(plan)),
+      packed_(options.packed ? options.packed : std::make_shared<PackedWeights>()),
+      memory_(std::make_unique<Memory>()) {
   memory_->arena = allocate(plan_.arena_bytes);
   for (const PlanBlock& block : plan_.blocks) {
     std::byte* base = nullptr;
     if (block.place == BlockPlace::kArena) base = memory_->arena.get() + block.offset;
-    if (block.place == BlockPlace::kConstant) base = plan_.constants.data() + block.offset;
+    // Only read, too.
+    if (block.place == BlockPlace::kConstant)
+      base = const_cast<std::byte*>(plan_.constants.data()) + block.offset;
     blocks_.blocks.push_back(base);
   }
   const BindContext context{plan_, blocks_, options.threads, options.isa,
-                            options.onednn_products};
+                            options.onednn_products, *packed_};
   size_t scratch = 0;
   for (const PlanStep& step : plan_.steps) {
-    steps_.push_back(std::visit(Bind{context, bind_island}, step.kind));
+    if (writes_nothing(step, plan_))
+      steps_.push_back(std::make_unique<BoundNothing>());
+    else
+      steps_.push_back(std::visit(Bind{context, bind_island}, step.kind));
     scratch = std::max(scratch, steps_.back()->scratch_bytes());
+    if (steps_.back()->uses_pool()) modes_.resize(static_cast<size_t>(options.threads));
   }
   memory_->scratch = allocate(static_cast<int64_t>(scratch));
   for (const std::unique_ptr<BoundStep>& step : steps_) step->set_scratch(memory_->scratch.get());
-  const FlushDenormals everywhere(options.threads);
 }
 
 Program::~Program() = default;
@@ -138,7 +144,7 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
     else if (block.place == BlockPlace::kOutput)
       blocks_.blocks[i] = static_cast<std::byte*>(outputs[index]);
   }
-  const FlushDenormals here(1);
+  const FlushDenormalsInPool flush(modes_);
   if (!observer) {
     for (const std::unique_ptr<BoundStep>& step : steps_) step->run(blocks_);
     return;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "plan/plan.h"
@@ -20,7 +21,13 @@ struct ProgramOptions {
   int threads = 1;
   KernelIsa isa = best_kernel_isa();
   bool onednn_products = has_integer_tiles();
+  /// Weights that programs of plans with the same constants share; null: the program's own.
+  std::shared_ptr<PackedWeights> packed;
 };
+
+/// Packed weights are the same in another process that has the same key: instructions, libraries and
+/// the orders that they want.
+std::string packing_key(const ProgramOptions& options);
 
 /// Runs of one Program are one at a time; several Programs may run side by side.
 class Program {
@@ -51,9 +58,11 @@ class Program {
  private:
   struct Memory;
   NativePlan plan_;
+  std::shared_ptr<PackedWeights> packed_;
   std::unique_ptr<Memory> memory_;
   std::vector<std::unique_ptr<BoundStep>> steps_;
   ProgramMemory blocks_;
+  std::vector<unsigned> modes_;  // the pool's, while a run lasts and changes them
 };
 
 }  // namespace lathe

@@ -1,8 +1,9 @@
 // A regular file mapped read-only. A file that shrinks while it is mapped raises SIGBUS, which the
-// tool turns into an error (os).
+// tool turns into an error (signals.h).
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -32,8 +33,5 @@ MappedFile map_file(int descriptor, std::string_view where);
 
 /// Opens without waiting (a FIFO does not block) and maps. Throws Error (exit 3).
 MappedFile map_file(const std::filesystem::path& path);
-
-/// What the first bytes say about a file that is no ONNX model ("a gzip file"); empty when unknown.
-std::string_view recognised_format(std::span<const std::byte> bytes);
 
 }  // namespace lathe

@@ -1,0 +1,204 @@
+// Weights packed once: shared by programs, brought by files.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "api/lathe.h"
+#include "api/loaded_plan.h"
+#include "artifact/packed_section.h"
+#include "artifact/sections.h"
+#include "ir/error.h"
+#include "run_plan.h"
+#include "small_plan.h"
+
+namespace lathe {
+namespace {
+
+ProgramOptions sharing(std::shared_ptr<PackedWeights> packed) {
+  ProgramOptions options;
+  options.packed = std::move(packed);
+  return options;
+}
+
+/// The small plan with weights as this machine packs them.
+PlanFile packed_file() {
+  PlanFile file = test::every_step_file();
+  const auto packed = std::make_shared<PackedWeights>();
+  const Program program(file.plan, sharing(packed));
+  file.packing_key = packing_key({});
+  file.packed = packed->arrays();
+  return file;
+}
+
+/// Bytes that programs of the file's plan pack by themselves.
+size_t packed_by_loading(const PlanFile& file) {
+  const SharedPlan shared(read_plan_file(test::bytes_of(write_plan_file(file))));
+  const NativePlan& plan = shared.file.plan;
+  const test::Outputs inputs = test::seeded_inputs(plan, 3);
+  CHECK(test::run(plan, inputs, sharing(shared.packed)) == test::run(plan, inputs, {}));
+  return shared.packed->packed_here();
+}
+
+int refusal(const std::string& file) {
+  try {
+    read_plan_file(test::bytes_of(file));
+  } catch (const Error& error) {
+    return static_cast<int>(error.code());
+  }
+  return 0;
+}
+
+/// A file in a folder of its own.
+class SavedFile {
+ public:
+  explicit SavedFile(const std::string& bytes)
+      : path_(std::filesystem::temp_directory_path() /
+              fmt::format("lathe_packed_{}_{}", getpid(), ++count_)) {
+    std::ofstream(path_, std::ios::binary) << bytes;
+  }
+  ~SavedFile() { std::filesystem::remove(path_); }
+  SavedFile(const SavedFile&) = delete;
+  SavedFile& operator=(const SavedFile&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  static inline int count_ = 0;
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+TEST_CASE("weights are packed once for all batches, and results stay") {
+  const auto packed = std::make_shared<PackedWeights>();
+  const PlanFile file = test::every_step_file();
+  size_t bytes = 0;
+  for (const int64_t batch : {1, 3, 2}) {
+    CAPTURE(batch);
+    const NativePlan plan = plan_for_batch(file, batch);
+    const test::Outputs inputs = test::seeded_inputs(plan, 5);
+    CHECK(test::run(plan, inputs, sharing(packed)) == test::run(plan, inputs, {}));
+    if (batch == 1) bytes = packed->packed_here();
+  }
+  CHECK(bytes > 0);
+  // oneDNN may want another order for another batch; lathe's own kernels do not.
+  size_t products = 0;
+  for (const auto& [key, array] : packed->arrays())
+    if (key.layout.starts_with("product")) ++products;
+  CHECK(products == 4);
+}
+
+TEST_CASE("a file brings packed weights, which are used where they are") {
+  const PlanFile file = packed_file();
+  const std::string bytes = write_plan_file(file);
+  CHECK(write_plan_file(packed_file()) == bytes);
+  const PlanFile again = read_plan_file(test::bytes_of(bytes));
+  CHECK(again.packing_key == file.packing_key);
+  CHECK(write_plan_file(again) == bytes);
+  for (const auto& [key, array] : again.packed)
+    CHECK(reinterpret_cast<uintptr_t>(array.bytes.data()) % PackedWeights::kAlignment == 0);
+  CHECK(packed_by_loading(file) == 0);
+  CHECK(packed_by_loading(test::every_step_file()) > 0);
+}
+
+TEST_CASE("packed weights of another machine or release are packed again") {
+  PlanFile file = packed_file();
+  file.packing_key += " of another machine";
+  CHECK(packed_by_loading(file) > 0);
+}
+
+TEST_CASE("packed weights of another size are packed again, and nothing is read behind them") {
+  PlanFile file = packed_file();
+  size_t spoiled = 0;
+  for (auto& [key, array] : file.packed) {
+    spoiled += array.bytes.size();
+    array.bytes = array.bytes.first(array.bytes.size() / 2);
+  }
+  CHECK(packed_by_loading(file) == spoiled);
+}
+
+TEST_CASE("files without the section are as they were") {
+  PlanFile file = packed_file();
+  const std::string with = write_plan_file(file);
+  file.packed.clear();
+  CHECK(write_plan_file(file) == write_plan_file(test::every_step_file()));
+  CHECK(with.size() > write_plan_file(file).size());
+}
+
+TEST_CASE("damage in the packed section is found") {
+  std::string bytes = write_plan_file(packed_file());
+  const auto sections = split_sections(test::bytes_of(bytes));
+  const auto* begin = reinterpret_cast<const std::byte*>(bytes.data());
+  for (const SectionKind kind : {SectionKind::kPackedTable, SectionKind::kPacked}) {
+    const size_t first = static_cast<size_t>(sections.at(kind).data() - begin);
+    for (size_t at = first; at < first + sections.at(kind).size(); at += 61) {
+      bytes[at] = static_cast<char>(bytes[at] ^ 4);
+      REQUIRE(refusal(bytes) == 3);
+      bytes[at] = static_cast<char>(bytes[at] ^ 4);
+    }
+  }
+  CHECK(refusal(bytes) == 0);
+}
+
+TEST_CASE("a table that names bytes outside of the section is refused") {
+  const auto changed = [](auto&& change) {
+    const std::string whole = write_plan_file(packed_file());
+    std::vector<std::string> contents;
+    std::vector<Section> joined;
+    const auto sections = split_sections(test::bytes_of(whole));
+    contents.reserve(sections.size());
+    for (const auto& [kind, bytes] : sections) {
+      contents.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      change(kind, contents.back());
+      if (!contents.back().empty()) joined.push_back({kind, contents.back()});
+    }
+    return refusal(join_sections(joined));
+  };
+  CHECK(changed([](SectionKind, std::string&) {}) == 0);
+  CHECK(changed([](SectionKind kind, std::string& bytes) {
+          if (kind == SectionKind::kPacked) bytes.pop_back();
+        }) == 3);
+  CHECK(changed([](SectionKind kind, std::string& bytes) {
+          if (kind == SectionKind::kPacked) bytes.clear();
+        }) == 3);
+  CHECK(changed([](SectionKind kind, std::string& bytes) {
+          if (kind == SectionKind::kPackedTable) bytes.pop_back();
+        }) == 3);
+  // The last entry's offset (not aligned, too large) and size.
+  for (const size_t from_end : {16, 9, 1})
+    CHECK(changed([&](SectionKind kind, std::string& bytes) {
+            if (kind == SectionKind::kPackedTable) bytes[bytes.size() - from_end] = '\x7f';
+          }) == 3);
+}
+
+TEST_CASE("a mapped file gives the same results, also when another file takes its place") {
+  for (const PlanFile& file : {packed_file(), test::every_step_file()}) {
+    const SavedFile saved(write_plan_file(file));
+    const lathe_options one{1, 0};
+    lathe_plan* plan = nullptr;
+    REQUIRE(lathe_load_file(saved.path().c_str(), &one, &plan) == LATHE_OK);
+    {
+      const SavedFile other("something else");
+      std::filesystem::rename(other.path(), saved.path());
+    }
+    for (const int64_t batch : {1, 2}) {
+      REQUIRE(lathe_set_batch(plan, batch) == LATHE_OK);
+      const NativePlan same = test::every_step_plan(batch);
+      const test::Outputs inputs = test::seeded_inputs(same, 8);
+      const test::Outputs expected = test::run(same, inputs, {});
+      test::Outputs outputs = expected;
+      for (auto& bytes : outputs) std::fill(bytes.begin(), bytes.end(), std::byte{0});
+      const void* in[] = {inputs[0].data()};
+      const size_t in_bytes[] = {inputs[0].size()};
+      void* out[] = {outputs[0].data(), outputs[1].data()};
+      const size_t out_bytes[] = {outputs[0].size(), outputs[1].size()};
+      REQUIRE(lathe_run(plan, in, in_bytes, 1, out, out_bytes, 2) == LATHE_OK);
+      CHECK(outputs == expected);
+    }
+    lathe_free(plan);
+  }
+}
+
+}  // namespace lathe
