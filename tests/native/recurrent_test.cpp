@@ -355,6 +355,41 @@ TEST_CASE("a dynamic product is one step") {
   CHECK(run.steps == std::map<std::string, int>{{"dynamic_quantize", 1}, {"integer_matmul", 1}});
 }
 
+TEST_CASE("ONNX Runtime's fused dynamic products agree with the interpreter") {
+  constexpr uint64_t kSeed = 53;
+  for (uint64_t stream = 0; stream < 24; ++stream) {
+    SeededRandom random(kSeed, stream);
+    INFO("seed " << kSeed << " stream " << stream);
+    Built built;
+    Graph& g = built.graph;
+    const Shape of_scale = stream % 2 == 0 ? Shape{} : Shape{5};
+    std::vector<float> scales(static_cast<size_t>(element_count(of_scale)));
+    for (float& scale : scales) scale = 0.01F * static_cast<float>(between(random, 1, 9));
+    const ValueId scale = built.constant(Tensor::of<float>(of_scale, scales));
+    const ValueId weights = built.constant(bytes(random, {8, 5}, DType::kInt8));
+    const ValueId bias = stream % 3 == 0 ? ValueId{} : built.constant(noise(random, {5}, 1));
+    const ValueId x = built.input(noise(random, {3, 8}, 1));
+    if (stream % 4 < 2) {
+      g.set_outputs(
+          {g.add_op(OpKind::kDynamicQuantizeMatMul, {x, weights, scale, ValueId{}, bias}, "")});
+    } else {
+      Node quantize;
+      quantize.kind = OpKind::kDynamicQuantizeLinear;
+      quantize.inputs = {x};
+      quantize.outputs = {g.add_value("q"), g.add_value("s"), g.add_value("z")};
+      const std::vector<ValueId> q = quantize.outputs;
+      g.add_node(quantize);
+      g.set_outputs({g.add_op(OpKind::kMatMulIntegerToFloat,
+                              {q[0], weights, q[1], scale, q[2], ValueId{}, bias}, "")});
+    }
+    infer_shapes(g);
+    const NativeRun run = run_native(g, built.inputs);
+    CHECK_FALSE(has_island(run));
+    CHECK(difference(g, built.inputs, run, magnitude(run)).largest <= 1e-6);
+    check_threads(built, run);
+  }
+}
+
 TEST_CASE("repeated arrays") {
   for (const std::vector<int64_t>& repeats :
        {std::vector<int64_t>{4, 1, 1}, {1, 3, 1}, {1, 1, 2}, {2, 3, 2}, {1, 1, 1}}) {
