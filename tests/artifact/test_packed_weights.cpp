@@ -192,9 +192,14 @@ TEST_CASE("a mapped file gives the same results, also when another file takes it
       for (auto& bytes : outputs) std::fill(bytes.begin(), bytes.end(), std::byte{0});
       const void* in[] = {inputs[0].data()};
       const size_t in_bytes[] = {inputs[0].size()};
-      void* out[] = {outputs[0].data(), outputs[1].data()};
-      const size_t out_bytes[] = {outputs[0].size(), outputs[1].size()};
-      REQUIRE(lathe_run(plan, in, in_bytes, 1, out, out_bytes, 2) == LATHE_OK);
+      std::vector<void*> out;
+      std::vector<size_t> out_bytes;
+      for (auto& bytes : outputs) {
+        out.push_back(bytes.data());
+        out_bytes.push_back(bytes.size());
+      }
+      REQUIRE(lathe_run(plan, in, in_bytes, 1, out.data(), out_bytes.data(), out.size()) ==
+              LATHE_OK);
       CHECK(outputs == expected);
     }
     lathe_free(plan);

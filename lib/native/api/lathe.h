@@ -131,8 +131,8 @@ LATHE_API lathe_status lathe_run(lathe_plan* plan, const void* const* inputs,
 
 /* Many requests at the same time: a queue has worker threads, each with the plan ready to run, and
  * joins requests along the first dimension where the plan's batch is free and all inputs and outputs
- * have it first. The rows of a batch are taken to be independent, as they are in nearly all
- * networks; each request then gets the same bytes as alone where the arithmetic is integer.
+ * have it first (never where the plan quantizes dynamically: it computes one scale for a batch).
+ * The rows of a batch are taken to be independent, as they are in nearly all networks; each request then gets the same bytes as alone where the arithmetic is integer.
  *
  * Idle OpenMP threads spin for a while: set GOMP_SPINCOUNT=1000 in the environment where several
  * workers have several threads each. */

@@ -52,6 +52,15 @@ std::vector<int64_t> ready_batches(int64_t most) {
   return batches;
 }
 
+/// Dynamic quantization: what a row becomes depends on the other rows.
+bool has_scale_of_batch(const NativePlan& plan) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [](const PlanStep& step) {
+    const auto* recurrent = std::get_if<RecurrentStep>(&step.kind);
+    return std::holds_alternative<DynamicQuantizeStep>(step.kind) ||
+           (recurrent != nullptr && recurrent->weights_scale.valid());
+  });
+}
+
 }  // namespace
 
 struct PlanQueue::Worker {
@@ -146,6 +155,7 @@ void PlanQueue::settle_batch(int64_t asked) {
       std::string name = port_without_batch(inputs_, two, two.inputs);
       if (name.empty()) name = port_without_batch(outputs_, two, two.outputs);
       if (!name.empty()) why = fmt::format("{} does not have the batch first", name);
+      if (has_scale_of_batch(file.plan)) why = "the plan computes one scale for a whole batch";
     }
     if (why.empty()) {
       joins_ = true;
