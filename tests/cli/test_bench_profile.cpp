@@ -88,7 +88,7 @@ void check_nesting(std::vector<Span> spans) {
 }  // namespace
 
 TEST_CASE("profile: every node with its share, and what holds it back") {
-  const CliResult result = run_lathe(quick({"--profile-ops", "--json"}));
+  const CliResult result = run_lathe(quick({"--engine", "interpreter", "--profile-ops", "--json"}));
   const json report = passed(result);
   const json& profile = report["cases"][0]["profile"];
   check_profile(profile);
@@ -124,7 +124,8 @@ TEST_CASE("profile: what quantizing inserted is blamed") {
   const std::string int8 = quantized(folder);
   const CliResult result =
       run_lathe({"bench", int8, "--against", kGlyphs, "--iterations", "40", "--max-time", "4s",
-                 "--threads", "1", "--processes", "2", "--profile-ops", "--json"});
+                 "--threads", "1", "--processes", "2", "--engine", "interpreter", "--profile-ops",
+                 "--json"});
   const json report = passed(result);
   const std::map<std::string, int64_t> types = types_of(int8);
   REQUIRE(report["cases"].size() == 2);
@@ -160,7 +161,7 @@ TEST_CASE("profile: each case of a sweep has its own") {
 TEST_CASE("a traced pass: phases, runs and nodes, nested, as lathe trace reads them") {
   const Folder folder;
   const std::string file = folder.path().string() + "/x.json";
-  const CliResult result = run_lathe(quick({"--trace", file, "--json"}));
+  const CliResult result = run_lathe(quick({"--engine", "interpreter", "--trace", file, "--json"}));
   const json report = passed(result);
   REQUIRE(report["artifacts"].size() == 1);
   CHECK(report["artifacts"][0]["kind"] == "trace");
