@@ -58,6 +58,10 @@ LoadedPlan::LoadedPlan(PlanFile file, const lathe_options& options)
     throw bad_usage("api.threads",
                     fmt::format("{} threads; 1 to {} are possible", threads_, kMostThreads));
   if (threads_ > cpus) warning_ = fmt::format("{} threads for {} CPUs", threads_, cpus);
+  const PlanMetadata& metadata = file_.metadata;
+  const std::string tuning = keep_own_choices(
+      file_, metadata.fingerprint.empty() ? "" : host_facts().fingerprint, threads_);
+  if (!tuning.empty()) warning_ += (warning_.empty() ? "" : "; ") + tuning;
   // Other batches are made of the plan; else it is needed once only.
   programs_.push_front(
       make_ready(has_free_batch() ? file_.plan : std::exchange(file_.plan, {}), 1));

@@ -14,7 +14,7 @@ namespace lathe {
 void fields(auto& a, Is<PlanPort> auto& s) { a(s.name, s.dtype, s.has_shape, s.shape); }
 
 void fields(auto& a, Is<PlanMetadata> auto& s) {
-  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.inputs, s.outputs);
+  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.tuned_threads, s.inputs, s.outputs);
 }
 
 namespace {
@@ -82,6 +82,19 @@ void describe_ports(PlanFile& file) {
   };
   file.metadata.inputs = describe(plan.inputs);
   file.metadata.outputs = describe(plan.outputs);
+}
+
+std::string keep_own_choices(PlanFile& file, std::string_view fingerprint, int threads) {
+  const PlanMetadata& metadata = file.metadata;
+  if (!metadata.fingerprint.empty() && metadata.fingerprint == fingerprint) {
+    if (metadata.tuned_threads == threads) return {};
+    return fmt::format("the plan was tuned for {} threads, here are {}", metadata.tuned_threads,
+                       threads);
+  }
+  for (PlanStep& step : file.plan.steps) step.choice = {};
+  return metadata.fingerprint.empty()
+             ? ""
+             : "the plan was tuned on another machine; steps run as they do by default";
 }
 
 std::string write_plan_file(const PlanFile& file) {
