@@ -367,6 +367,7 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
       facts.floats.empty() ? tuner.compare_choices(file.plan, file.islands, stage)
                            : tuner.compare(plain.file.plan, plain.file.islands, file.plan,
                                            file.islands, stage);
+  facts.spread = spread(times.now_ns);
   facts.before_ns = lower_quartile(times.now_ns);
   facts.after_ns = lower_quartile(times.other_ns);
   const bool same = facts.changed.empty() && facts.floats.empty();

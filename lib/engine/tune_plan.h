@@ -38,6 +38,7 @@ struct TuningFacts {
   int64_t runs = 0;
   int64_t before_ns = 0;  // a run of the plan, lower quartile
   int64_t after_ns = 0;   // may be more, by noise, where single steps have won
+  double spread = 1;      // of the times before_ns is of
   int threads = 1;
   double seconds = 0;
   bool out_of_time = false;  // the budget ended the search

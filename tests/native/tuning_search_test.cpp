@@ -61,6 +61,12 @@ TEST_CASE("the lower quartile") {
   CHECK(lower_quartile({900, 1, 2, 800, 3, 700, 4, 600}) == 3);
 }
 
+TEST_CASE("the spread of times") {
+  CHECK(spread({}) == 1);
+  CHECK(spread({5, 5, 5, 5, 5}) == 1);
+  CHECK(spread({100, 100, 100, 100, 150, 150, 150, 900}) == doctest::Approx(1.5));
+}
+
 TEST_CASE("an alternative wins by enough, in enough pairs") {
   const auto wins = [](int64_t now, int64_t other) {
     return other_wins({std::vector<int64_t>(12, now), std::vector<int64_t>(12, other)});

@@ -51,6 +51,12 @@ TunedPlan tune_native(const Graph& graph, const SpecializeGraph& specialize,
       tune_plan(graph, specialize, inputs_for(graph, options.common.seed), tune);
   console.progress().finish();
   tuned.made.file.metadata.fingerprint = host_facts().fingerprint;
+  constexpr double kSteady = 1.25;
+  if (tuned.facts.spread > kSteady)
+    console.warn("tune.busy",
+                 fmt::format("while tuning, times of one plan varied by {}: something else ran",
+                             percent_text(tuned.facts.spread - 1)),
+                 "tune again on a quiet machine; how many threads pay depends on it most");
   return tuned;
 }
 
@@ -73,6 +79,7 @@ nlohmann::json tuning_json(const TuningFacts& facts, const std::string& fingerpr
           {"threads", facts.threads},
           {"before_ns", facts.before_ns},
           {"after_ns", facts.after_ns},
+          {"spread", facts.spread},
           {"steps", facts.steps},
           {"changed", std::move(layers)},
           {"integer_layers", facts.layers},

@@ -11,6 +11,13 @@ int64_t lower_quartile(std::vector<int64_t> times_ns) {
   return *at;
 }
 
+double spread(std::vector<int64_t> times_ns) {
+  if (times_ns.empty()) return 1;
+  std::sort(times_ns.begin(), times_ns.end());
+  const int64_t low = std::max<int64_t>(times_ns[times_ns.size() / 4], 1);
+  return static_cast<double>(times_ns[times_ns.size() * 3 / 4]) / static_cast<double>(low);
+}
+
 bool other_wins(const PairedTimes& times, const WinRule& rule) {
   const int64_t now = lower_quartile(times.now_ns);
   const int64_t gain = now - lower_quartile(times.other_ns);

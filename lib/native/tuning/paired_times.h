@@ -16,6 +16,9 @@ struct PairedTimes {
 /// says most. 0 when there are none.
 int64_t lower_quartile(std::vector<int64_t> times_ns);
 
+/// Upper over lower quartile: 1 on a machine that does nothing else. 1 when there are no times.
+double spread(std::vector<int64_t> times_ns);
+
 struct WinRule {
   double least_gain = 0.03;        // share of the time
   int64_t least_gain_ns = 300;     // a clock tells no less
