@@ -14,8 +14,8 @@ namespace lathe {
 
 class TimedPlan {
  public:
-  /// `inputs`: in the plan's shapes and types. `islands`: see island_binder. Throws Error as Program
-  /// does.
+  /// `inputs`: in the plan's shapes and types. `islands`: see island_binder. Throws Error as
+  /// Program does.
   TimedPlan(NativePlan plan, const std::vector<std::string>& islands,
             const std::vector<Tensor>& inputs, const ProgramOptions& options);
 
