@@ -81,7 +81,7 @@ TEST_CASE("gates hold for every case or the named one; a missing case fails") {
   REQUIRE(rows.size() == 5);
   CHECK(rows[0]["metric"] != "median");  // what needs no time comes first
   CHECK(rows[4]["metric"] == "median");
-  CHECK(rows[4]["case"] == "glyphs/batch2/threads1/interpreter");
+  CHECK(rows[4]["case"] == "glyphs/batch2/threads1/native");
 
   result = run_lathe(
       quick({"--batch", "1,2", "--threads", "1", "--gate", "*/batch3/*: size < 1MiB", "--json"}));

@@ -419,7 +419,7 @@ TEST_CASE("values given twice are one case") {
   const std::string cpus = std::to_string(std::thread::hardware_concurrency());
   const CliResult result =
       run_lathe({"bench", kGlyphs, "--threads", "0," + cpus, "--batch", "2,1,2,1..2", "--engine",
-                 "auto,interpreter", "--dry-run", "--json"});
+                 "auto,native", "--dry-run", "--json"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   CHECK(report_of(result)["cases"].size() == 2);

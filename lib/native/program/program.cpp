@@ -24,7 +24,7 @@ Pages allocate(int64_t bytes) {
   const size_t rounded = (static_cast<size_t>(bytes) + kPage) / kPage * kPage;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded));
   if (memory == nullptr)
-    throw over_limit("native.memory", fmt::format("{} bytes for a native plan are not there", bytes));
+    throw over_limit("native.memory", fmt::format("out of memory: a native plan takes {} bytes", bytes));
   return Pages(memory);
 }
 
