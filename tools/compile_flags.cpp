@@ -17,6 +17,13 @@ CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
                     "Make a fixed batch free on inputs and outputs");
   command->add_flag("--external-data", options.external_data,
                     "Keep weights of 1 KiB and more in OUT.data beside the model (onnx)");
+  CLI::Option* tune = command->add_flag(
+      "--tune", options.tune,
+      "Choose how each layer is computed by times measured on this machine (native)");
+  command->add_option("--tune-time", options.tune_time, "Look for faster ways no longer than this")
+      ->type_name("DURATION")
+      ->needs(tune)
+      ->capture_default_str();
   command->add_option("--disable-pass", options.disabled, "Leave a pass out")
       ->type_name("NAME")
       ->expected(1)

@@ -215,6 +215,8 @@ struct CompileOptions {
   bool float16 = false;
   bool dynamic_batch = false;
   bool external_data = false;
+  bool tune = false;
+  std::string tune_time = "60s";
   std::vector<std::string> disabled;  // names of passes
   std::string verify = "random";      // random | off | DATA
   std::optional<double> tolerance;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/native_island.h"
 #include "ir/error.h"
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
@@ -17,7 +18,44 @@ bool is_free(const Value& input) {
   return input.type.is_tensor() && dims && !dims->empty() && !dims->front().known();
 }
 
-std::vector<Shape> shapes_at(const Graph& graph, int64_t batch) {
+Graph island_of(const std::string& bytes) {
+  return read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph;
+}
+
+std::vector<Graph> islands_of(const PlanFile& file) {
+  std::vector<Graph> islands;
+  for (const std::string& bytes : file.islands) islands.push_back(island_of(bytes));
+  return islands;
+}
+
+/// Where plans of neighbouring batches lie on a line, the first of them that does so: batch 1, or
+/// its continuation from batches 2 to 4.
+bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const LowerOptions& options,
+                PlanFile& file) {
+  const auto lowered = [&](int64_t batch) {
+    return lower_graph(specialize(shapes_at_batch(graph, batch)), options);
+  };
+  LoweredGraph two = lowered(2);
+  const LoweredGraph three = lowered(3);
+  const std::vector<std::string> islands = island_files(two.islands);
+  if (islands == file.islands && is_affine(file.plan, two.plan, three.plan)) {
+    file.batch_two = batch_numbers(two.plan);
+    return true;
+  }
+  // Islands that know their batch are other files.
+  if (islands != island_files(three.islands)) return false;
+  const LoweredGraph four = lowered(4);
+  if (islands != island_files(four.islands) || !is_affine(two.plan, three.plan, four.plan))
+    return false;
+  file.plan = plan_before(two.plan, three.plan);
+  file.batch_two = batch_numbers(two.plan);
+  file.islands = islands;
+  return true;
+}
+
+}  // namespace
+
+std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
   std::vector<Shape> shapes;
   for (const ValueId id : graph.inputs()) {
     const Value& input = graph.value(id);
@@ -49,41 +87,18 @@ std::vector<std::string> island_files(const std::vector<Graph>& islands) {
   return files;
 }
 
-std::vector<Graph> islands_of(const PlanFile& file) {
-  std::vector<Graph> islands;
-  for (const std::string& bytes : file.islands)
-    islands.push_back(
-        read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph);
-  return islands;
+Program::BindIsland island_binder(const std::vector<std::string>& islands,
+                                  std::vector<RuntimeValue>& slots) {
+  return [&](const IslandStep& step, const BindContext& context) {
+    const Graph island = island_of(islands.at(static_cast<size_t>(step.island)));
+    return bind_island(step, island, context, slots);
+  };
 }
 
-/// Where plans of neighbouring batches lie on a line, the first of them that does so: batch 1, or
-/// its continuation from batches 2 to 4.
-bool free_batch(const Graph& graph, const SpecializeGraph& specialize, PlanFile& file) {
-  const auto lowered = [&](int64_t batch) { return lower_graph(specialize(shapes_at(graph, batch))); };
-  LoweredGraph two = lowered(2);
-  const LoweredGraph three = lowered(3);
-  const std::vector<std::string> islands = island_files(two.islands);
-  if (islands == file.islands && is_affine(file.plan, two.plan, three.plan)) {
-    file.batch_two = batch_numbers(two.plan);
-    return true;
-  }
-  // Islands that know their batch are other files.
-  if (islands != island_files(three.islands)) return false;
-  const LoweredGraph four = lowered(4);
-  if (islands != island_files(four.islands) || !is_affine(two.plan, three.plan, four.plan))
-    return false;
-  file.plan = plan_before(two.plan, three.plan);
-  file.batch_two = batch_numbers(two.plan);
-  file.islands = islands;
-  return true;
-}
-
-}  // namespace
-
-NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize) {
+NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize,
+                              const LowerOptions& options) {
   NativePlanFile made;
-  LoweredGraph one = lower_graph(specialize(shapes_at(graph, 1)));
+  LoweredGraph one = lower_graph(specialize(shapes_at_batch(graph, 1)), options);
   made.file.plan = std::move(one.plan);
   made.file.islands = island_files(one.islands);
   const auto& inputs = graph.inputs();
@@ -91,7 +106,7 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
                    [&](ValueId id) { return is_free(graph.value(id)); })) {
     made.batch_fixed = true;
     made.reason = "the model's inputs are fixed";
-  } else if (!free_batch(graph, specialize, made.file)) {
+  } else if (!free_batch(graph, specialize, options, made.file)) {
     made.batch_fixed = true;
     made.reason = "plans of other batches have other steps";
   }

@@ -18,7 +18,19 @@ struct NativePlanFile {
   bool batch_fixed = false;
   std::string reason;
 };
-NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize);
+NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize,
+                              const LowerOptions& options = {});
+
+/// Shapes of the graph's inputs with `batch` where their first dimension is free. Throws Error
+/// (exit 3) as make_plan_file does.
+std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch);
+
+/// Parts that IslandStep::island counts, as ONNX files.
+std::vector<std::string> island_files(const std::vector<Graph>& islands);
+
+/// Makes the steps of islands out of a file's `islands`; `islands` and `slots` outlive it.
+Program::BindIsland island_binder(const std::vector<std::string>& islands,
+                                  std::vector<RuntimeValue>& slots);
 
 /// The file's plan for a NativeEngine of plan_graph(file). It throws Error (exit 3) for shapes that
 /// the file does not serve.

@@ -6,6 +6,7 @@
 
 #include "api/lathe.h"
 #include "artifact/plan_file.h"
+#include "os/host.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -194,6 +195,26 @@ TEST_CASE("null handles do no harm") {
   CHECK(lathe_run(nullptr, nullptr, nullptr, 0, nullptr, nullptr, 0) == LATHE_USAGE);
   CHECK(lathe_input_count(nullptr) == 0);
   CHECK(lathe_error(nullptr) == std::string("a null handle"));
+}
+
+TEST_CASE("choices of another machine are left out with a warning") {
+  PlanFile file = test::every_step_file();
+  file.metadata.fingerprint = host_facts().fingerprint;
+  file.metadata.tuned_threads = 1;
+  file.plan.steps[1].choice = {"product:", 1};
+  const lathe_options one{1, 0};
+  {
+    const Handle here(write_plan_file(file), &one);
+    REQUIRE(here.status == LATHE_OK);
+    CHECK(std::string(lathe_warning(here.plan)).empty());
+  }
+  file.metadata.fingerprint = "elsewhere";
+  const Handle there(write_plan_file(file), &one);
+  REQUIRE(there.status == LATHE_OK);
+  CHECK(std::string(lathe_warning(there.plan)).find("another machine") != std::string::npos);
+  file.plan.steps[1].choice.threads = -1;
+  const Handle hostile(write_plan_file(file), &one);
+  CHECK(hostile.status == LATHE_BAD_INPUT);
 }
 
 }  // namespace lathe

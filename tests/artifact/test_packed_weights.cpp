@@ -11,6 +11,7 @@
 #include "artifact/packed_section.h"
 #include "artifact/sections.h"
 #include "ir/error.h"
+#include "os/host.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -24,8 +25,7 @@ ProgramOptions sharing(std::shared_ptr<PackedWeights> packed) {
 }
 
 /// The small plan with weights as this machine packs them.
-PlanFile packed_file() {
-  PlanFile file = test::every_step_file();
+PlanFile packed_file(PlanFile file = test::every_step_file()) {
   const auto packed = std::make_shared<PackedWeights>();
   const Program program(file.plan, sharing(packed));
   file.packing_key = packing_key({});
@@ -40,6 +40,14 @@ size_t packed_by_loading(const PlanFile& file) {
   const test::Outputs inputs = test::seeded_inputs(plan, 3);
   CHECK(test::run(plan, inputs, sharing(shared.packed)) == test::run(plan, inputs, {}));
   return shared.packed->packed_here();
+}
+
+/// Bytes of weights that the one file has and the other has not.
+size_t missing(const PlanFile& in, const PlanFile& of) {
+  size_t bytes = 0;
+  for (const auto& [key, array] : of.packed)
+    if (!in.packed.contains(key)) bytes += array.bytes.size();
+  return bytes;
 }
 
 int refusal(const std::string& file) {
@@ -117,6 +125,43 @@ TEST_CASE("packed weights of another size are packed again, and nothing is read 
     array.bytes = array.bytes.first(array.bytes.size() / 2);
   }
   CHECK(packed_by_loading(file) == spoiled);
+}
+
+TEST_CASE("implementations do not take weights that another wants in another order") {
+  const NativePlan plan = test::every_step_plan(1);
+  const test::Outputs inputs = test::seeded_inputs(plan, 7);
+  const Program plain(plan, ProgramOptions{});
+  const auto packed = std::make_shared<PackedWeights>();
+  int chosen = 0;
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    for (const std::string& name : plain.implementations(i)) {
+      CAPTURE(i);
+      CAPTURE(name);
+      NativePlan other = plan;
+      other.steps[i].choice.implementation = name;
+      CHECK(test::run(other, inputs, sharing(packed)) == test::run(other, inputs, {}));
+      ++chosen;
+    }
+  }
+  CHECK(chosen > 3);
+}
+
+TEST_CASE("a tuned file brings the weights of its choices") {
+  PlanFile file = test::every_step_file();
+  file.metadata.fingerprint = host_facts().fingerprint;
+  {
+    const Program plain(file.plan, ProgramOptions{});
+    for (size_t i = 0; i < file.plan.steps.size(); ++i)
+      if (const auto names = plain.implementations(i); !names.empty())
+        file.plan.steps[i].choice.implementation = names.back();
+  }
+  file = packed_file(std::move(file));
+  CHECK(packed_by_loading(file) == 0);
+  // Choices of another machine are not obeyed; weights in other orders than theirs are packed.
+  file.metadata.fingerprint = "elsewhere";
+  const SharedPlan elsewhere(read_plan_file(test::bytes_of(write_plan_file(file))));
+  for (const PlanStep& step : elsewhere.file.plan.steps) CHECK(step.choice == StepChoice{});
+  CHECK(packed_by_loading(file) == missing(file, packed_file()));
 }
 
 TEST_CASE("files without the section are as they were") {

@@ -158,6 +158,39 @@ TEST_CASE("the plan for batch 1 follows from those of larger batches") {
   CHECK_THROWS_AS(plan_before(plan_before(one, every_step_plan(2)), one), Error);
 }
 
+TEST_CASE("choices are written and read, and stay where the machine is the same") {
+  PlanFile file = every_step_file();
+  file.metadata.fingerprint = "0123456789abcdef";
+  file.metadata.tuned_threads = 2;
+  file.plan.steps[1].choice = {"jit_int8:avx512_core", 0};
+  file.plan.steps[2].choice = {"", 1};
+  const PlanFile again = read_plan_file(bytes_of(write_plan_file(file)));
+  for (size_t i = 0; i < file.plan.steps.size(); ++i)
+    CHECK(again.plan.steps[i].choice == file.plan.steps[i].choice);
+  CHECK(again.metadata.tuned_threads == 2);
+  const auto kept = [&](std::string_view fingerprint, int threads, std::string& warning) {
+    PlanFile here = again;
+    warning = keep_own_choices(here, fingerprint, threads);
+    return here.plan.steps[1].choice == file.plan.steps[1].choice &&
+           here.plan.steps[2].choice == file.plan.steps[2].choice;
+  };
+  std::string warning;
+  CHECK(kept("0123456789abcdef", 2, warning));
+  CHECK(warning.empty());
+  CHECK(kept("0123456789abcdef", 4, warning));
+  CHECK(warning.find("for 2 threads, here are 4") != std::string::npos);
+  CHECK_FALSE(kept("0123456789abcdee", 2, warning));
+  CHECK(warning.find("another machine") != std::string::npos);
+  // Nobody knows whose choices these are.
+  file.metadata.fingerprint.clear();
+  CHECK(keep_own_choices(file, "", 2).empty());
+  CHECK(file.plan.steps[1].choice == StepChoice{});
+  // Another batch has the same implementations; its steps may be worth more threads.
+  const NativePlan three = plan_for_batch(again, 3);
+  CHECK(three.steps[1].choice.implementation == "jit_int8:avx512_core");
+  CHECK(three.steps[2].choice.threads == 0);
+}
+
 TEST_CASE("plans that do not grow linearly are not affine") {
   const NativePlan one = every_step_plan(1);
   const NativePlan two = every_step_plan(2);

@@ -10,6 +10,7 @@
 
 #include "api/lathe.h"
 #include "artifact/plan_file.h"
+#include "os/host.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -562,6 +563,23 @@ TEST_CASE("queues that cannot be are refused with a word") {
   CHECK(lathe_queue_free(nullptr) == LATHE_OK);
   CHECK(lathe_queue_count(nullptr, nullptr) == LATHE_USAGE);
   CHECK(std::string(lathe_queue_warning(nullptr)).empty());
+}
+
+TEST_CASE("a queue with other threads than its plan was tuned for says so") {
+  PlanFile file = integer_file();
+  file.metadata.fingerprint = host_facts().fingerprint;
+  file.metadata.tuned_threads = 1;
+  lathe_queue_options options = with(1, 1, 0);
+  const auto warning = [&] {
+    const Queue queue(file, options);
+    REQUIRE(queue.status == LATHE_OK);
+    return std::string(lathe_queue_warning(queue.queue));
+  };
+  CHECK(warning().empty());
+  file.metadata.tuned_threads = 3;
+  CHECK(warning().find("for 3 threads, here are 1") != std::string::npos);
+  file.metadata.fingerprint = "elsewhere";
+  CHECK(warning().find("another machine") != std::string::npos);
 }
 
 TEST_CASE("workers run on their own CPUs where there are enough") {

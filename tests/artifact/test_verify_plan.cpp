@@ -98,6 +98,17 @@ TEST_CASE("the caller's memory") {
   });
 }
 
+TEST_CASE("choices") {
+  refused("a choice that cannot be", [](NativePlan& p) { p.steps[1].choice.threads = -1; });
+  refused("a choice that cannot be", [](NativePlan& p) { p.steps[1].choice.threads = 1025; });
+  refused("a choice that cannot be", [](NativePlan& p) { p.steps[1].choice.threads = INT32_MIN; });
+  refused("a choice that cannot be",
+          [](NativePlan& p) { p.steps[0].choice.implementation = std::string(129, 'x'); });
+  NativePlan plan = every_step_plan(2);
+  for (PlanStep& step : plan.steps) step.choice = {std::string(128, '\xff'), 1024};
+  CHECK(verdict(plan).empty());
+}
+
 TEST_CASE("memory that two need at a time") {
   refused("share memory", [](NativePlan& p) {
     block(p, find<DepthwiseStep>(p).output).offset = block(p, find<DepthwiseStep>(p).input).offset;

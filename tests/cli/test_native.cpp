@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "pruning.h"
+#include "report_schema.h"
 #include "run_lathe.h"
 
 namespace lathe {
@@ -104,6 +105,45 @@ TEST_CASE("a compiled plan is inspected, run and measured like the model that it
   check_refused(run_lathe({"bench", plan, "--input-shape", "x=1x1x4x4"}), 2, {"the inputs that it has"});
   check_refused(run_lathe({"quantize", plan, "--data", "random", "-o", files.at("q.onnx")}), 3, {"compiled plan"});
   check_refused(run_lathe({"compare", kGlyphsModel, plan, "--data", data}), 3, {"bench"});
+}
+
+TEST_CASE("compile --tune: a plan with choices, verified, and a report of them") {
+  const PruneFiles files;
+  const std::string data = files.draw("glyphs", 64);
+  REQUIRE(run_lathe({"quantize", kGlyphsModel, "-o", files.at("q.onnx"), "--data", data,
+                     "--samples", "64", "--effort", "fast"})
+              .exit_code == 0);
+  const CliResult tuned =
+      run_lathe({"compile", files.at("q.onnx"), "-o", files.at("q.lathe"), "--target", "native",
+                 "--tune", "--tune-time", "3s", "--threads", "2", "--json"});
+  INFO(tuned.err);
+  REQUIRE(tuned.exit_code == 0);
+  const nlohmann::json report = report_of(tuned);
+  CHECK(schema_errors(report) == "");
+  CHECK(report["verification"]["verified"] == true);
+  const nlohmann::json tuning = report["native"]["tuning"];
+  CHECK(tuning["fingerprint"] == report["host"]["fingerprint"]);
+  CHECK(tuning["threads"] == 2);
+  CHECK(tuning["before_ns"].get<int64_t>() > 0);
+  CHECK(tuning["after_ns"].get<int64_t>() > 0);
+  CHECK(tuning["runs"].get<int64_t>() > 10);
+  CHECK(tuned.err.find("tuned: ") != std::string::npos);
+  for (const nlohmann::json& layer : tuning["changed"]) {
+    CHECK(layer["after_ns"].get<int64_t>() < layer["before_ns"].get<int64_t>());
+    CHECK_FALSE(layer["implementation"].get<std::string>().empty());
+  }
+}
+
+TEST_CASE("compile --tune is for native plans, and takes a time") {
+  const PruneFiles files;
+  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.onnx"), "--tune"}), 2,
+                {"--tune", "--target native"});
+  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.lathe"), "--target",
+                           "native", "--tune", "--tune-time", "soon"}),
+                2, {"--tune-time"});
+  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.lathe"), "--target",
+                           "native", "--tune-time", "3s"}),
+                2, {"--tune"});
 }
 
 }  // namespace lathe

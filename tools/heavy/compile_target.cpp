@@ -10,6 +10,7 @@
 #include "engine/native_plan_file.h"
 #include "heavy/model_artifact.h"
 #include "heavy/specialize_graph.h"
+#include "heavy/tune_native.h"
 #include "ir/error.h"
 #include "os/sha256.h"
 #include "report/nearest_name.h"
@@ -18,7 +19,7 @@ namespace lathe {
 namespace {
 
 CompiledArtifact emit_onnx(const Model& model, const Profile& profile,
-                           const CompileOptions& options) {
+                           const CompileOptions& options, Console&) {
   CompiledArtifact artifact;
   artifact.written =
       write_model_for(model, profile, options.opset, options.common.output, options.external_data);
@@ -63,12 +64,12 @@ CompiledArtifact emit_script(const Model& model, const Profile& profile,
 }
 
 CompiledArtifact emit_torchscript_file(const Model& model, const Profile& profile,
-                                       const CompileOptions& options) {
+                                       const CompileOptions& options, Console&) {
   return emit_script(model, profile, options, false);
 }
 
 CompiledArtifact emit_mobile_file(const Model& model, const Profile& profile,
-                                  const CompileOptions& options) {
+                                  const CompileOptions& options, Console&) {
   return emit_script(model, profile, options, true);
 }
 
@@ -84,22 +85,33 @@ PlanExecution execution_of(const ExecutionProfile& profile) {
 }
 
 CompiledArtifact emit_native(const Model& model, const Profile& profile,
-                             const CompileOptions& options) {
+                             const CompileOptions& options, Console& console) {
   const Graph& graph = model.graph;
-  NativePlanFile made = make_plan_file(
-      graph, [&](const std::vector<Shape>& shapes) { return specialized(graph, shapes); });
+  const SpecializeGraph specialize = [&](const std::vector<Shape>& shapes) {
+    return specialized(graph, shapes);
+  };
+  std::optional<TuningFacts> tuning;
+  NativePlanFile made;
+  if (options.tune) {
+    TunedPlan tuned = tune_native(graph, specialize, options, console);
+    made = std::move(tuned.made);
+    tuning = std::move(tuned.facts);
+  } else {
+    made = make_plan_file(graph, specialize);
+  }
   made.file.metadata.producer = "lathe " LATHE_VERSION;
   made.file.metadata.source_sha256 = sha256_file(options.model);
   made.file.metadata.profile = profile.name;
   made.file.metadata.execution = execution_of(profile.execution);
   // Tuned plans are for this machine anyway; others stay the same bytes on every machine.
-  if (!made.file.metadata.fingerprint.empty()) add_packed_weights(made.file);
+  if (tuning) add_packed_weights(made.file);
   CompiledArtifact artifact;
   artifact.one_shape = made.batch_fixed;
   artifact.facts["batch_fixed"] = made.batch_fixed;
   if (made.batch_fixed) artifact.facts["batch_reason"] = made.reason;
   std::map<std::string, int64_t> steps;
-  bool integers = false;
+  // A layer that stays in float differs from the graph's integers, too.
+  bool integers = tuning && !tuning->floats.empty();
   for (const PlanStep& step : made.file.plan.steps) {
     ++steps[std::string(step_name(step.kind))];
     integers = integers || std::holds_alternative<ProductStep>(step.kind) ||
@@ -112,6 +124,10 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
                               {"arena_lower_bound_bytes", made.file.plan.arena_lower_bound},
                               {"constants_bytes", made.file.plan.constants.size()},
                               {"needs_lathe", !made.file.islands.empty()}};
+  if (tuning) {
+    artifact.facts["native"]["tuning"] = tuning_json(*tuning, made.file.metadata.fingerprint);
+    artifact.text = tuning_text(*tuning);
+  }
   artifact.written.model_bytes = write_plan_file(made.file);
   // What is verified is what was written.
   const std::string& bytes = artifact.written.model_bytes;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/quantized_plan.h"
+#include "console.h"
 #include "ir/model.h"
 #include "onnx/write_model.h"
 #include "options.h"
@@ -34,6 +35,8 @@ struct CompiledArtifact {
   bool one_shape = false;
   /// What the manifest says besides: batch_fixed, quantized ops, ….
   nlohmann::json facts = nlohmann::json::object();
+  /// What the screen says besides.
+  std::string text;
 };
 
 struct CompileTarget {
@@ -43,7 +46,7 @@ struct CompileTarget {
   std::string_view suggested_extension;
   /// Throws Error: exit 3 naming op and node for what the target cannot express.
   CompiledArtifact (*emit)(const Model& model, const Profile& profile,
-                           const CompileOptions& options);
+                           const CompileOptions& options, Console& console);
 };
 
 /// LibTorch's integer kernels for the device; nothing changes in float graphs.

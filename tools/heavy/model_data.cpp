@@ -7,6 +7,7 @@
 #include "heavy/seeded_inputs.h"
 #include "ir/carry.h"
 #include "ir/error.h"
+#include "os/host.h"
 #include "os/signals.h"
 #include "run/compare.h"
 
@@ -77,7 +78,12 @@ RunnableModel open_runnable(const std::string& path, const CommonOptions& common
       throw bad_usage("usage.plan", "a compiled plan has the inputs that it has", path,
                       "--input-shape is for lathe compile");
   RunnableModel opened;
-  opened.plan = std::make_shared<const PlanFile>(open_plan_file(path));
+  PlanFile file = open_plan_file(path);
+  const std::string lost =
+      keep_own_choices(file, file.metadata.fingerprint.empty() ? "" : host_facts().fingerprint,
+                       common.threads > 0 ? common.threads : usable_cpus());
+  if (!lost.empty()) console.warn("plan.tuning", lost, "lathe compile --tune on this machine");
+  opened.plan = std::make_shared<const PlanFile>(std::move(file));
   opened.model.graph = plan_graph(opened.plan);
   opened.model.producer_name = opened.plan->metadata.producer;
   return opened;

@@ -86,6 +86,10 @@ int run_compile(const CompileOptions& options, Console& console) {
     throw bad_usage("usage.external_data",
                     fmt::format("a {} file holds its weights", target.format), "--external-data",
                     "leave it out, or use --target onnx");
+  if (options.tune && target.name != "native")
+    throw bad_usage("usage.tune",
+                    fmt::format("only native plans are tuned, not {} files", target.name), "--tune",
+                    "use --target native");
   std::vector<std::string> outputs;
   if (!common.dry_run) outputs = {common.output, common.output + ".manifest.json"};
   if (!common.dry_run && options.external_data) outputs.push_back(common.output + ".data");
@@ -117,7 +121,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     return 0;
   }
   if (options.opset) model.opset = *options.opset;
-  const CompiledArtifact artifact = target.emit(model, profile, options);
+  const CompiledArtifact artifact = target.emit(model, profile, options, console);
   // Of the file: what its opset lacks is written out in several nodes there.
   const Graph& emitted = artifact.reread ? artifact.reread->graph : graph;
   const int64_t after = count_nodes(emitted);
@@ -145,6 +149,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     if (target.format != "onnx") report.model_out->opset.reset();
     report.model_out->parent_sha256 = report.model->sha256;
   }
+  if (artifact.facts.contains("native")) report.details["native"] = artifact.facts["native"];
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;
   report.run.duration_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
@@ -165,6 +170,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     text += fmt::format("{} samples, allowed {}\n\n", verification->result.samples,
                         bound_text(verification->bound)) +
             table(error_table(verification->result.outputs, 8));
+  if (!artifact.text.empty()) text += "\n" + artifact.text;
   std::map<std::string, int64_t> changes;
   for (const StepRow& step : report.steps) changes[step.pass] += step.changes;
   std::vector<std::vector<std::string>> rows{{"pass", "changes"}};

@@ -15,6 +15,12 @@ namespace {
 constexpr int kMostThreads = static_cast<int>(kMostPlanThreads);
 constexpr size_t kMostReady = 8;
 
+PlanFile with_own_choices(PlanFile file, const std::string& fingerprint) {
+  // How many threads there are is not known yet: SharedPlan::warning.
+  keep_own_choices(file, fingerprint, file.metadata.tuned_threads);
+  return file;
+}
+
 }  // namespace
 
 std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<IslandValue>& values,
@@ -50,9 +56,15 @@ int checked_threads(int threads) {
 }
 
 SharedPlan::SharedPlan(PlanFile read)
-    : file(std::move(read)), packed(std::make_shared<PackedWeights>()) {
+    : fingerprint(read.metadata.fingerprint.empty() ? "" : host_facts().fingerprint),
+      file(with_own_choices(std::move(read), fingerprint)),
+      packed(std::make_shared<PackedWeights>()) {
   if (file.packing_key != packing_key({})) return;
   for (const auto& [key, array] : file.packed) packed->add(key, array);
+}
+
+std::string SharedPlan::warning(int threads) const {
+  return tuning_warning(file.metadata, fingerprint, threads);
 }
 
 ReadyPlan::ReadyPlan(const SharedPlan& shared, int64_t of_batch, int threads, uint64_t most_bytes)
@@ -78,6 +90,8 @@ LoadedPlan::LoadedPlan(PlanFile file, const lathe_options& options)
       most_bytes_(options.max_memory_bytes) {
   const int cpus = usable_cpus();
   if (threads_ > cpus) warning_ = fmt::format("{} threads for {} CPUs", threads_, cpus);
+  if (const std::string tuning = shared_->warning(threads_); !tuning.empty())
+    warning_ += (warning_.empty() ? "" : "; ") + tuning;
   programs_.emplace_front(*shared_, 1, threads_, most_bytes_);
 }
 

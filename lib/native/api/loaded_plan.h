@@ -30,7 +30,11 @@ std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<Islan
 
 /// A file and what all programs of it share.
 struct SharedPlan {
+  /// Choices of another machine are forgotten.
   explicit SharedPlan(PlanFile read);
+  /// What a user with so many threads should know; "" when there is nothing.
+  std::string warning(int threads) const;
+  const std::string fingerprint;  // of this machine; not looked at for plans that were not tuned
   const PlanFile file;
   const std::shared_ptr<PackedWeights> packed;
 };

@@ -127,6 +127,7 @@ void PlanQueue::settle(const lathe_queue_options& options) {
   if (int64_t{settings_.workers} * settings_.threads > cpus)
     warn(fmt::format("{} workers of {} threads for {} CPUs", settings_.workers, settings_.threads,
                      cpus));
+  if (const std::string tuning = shared_->warning(settings_.threads); !tuning.empty()) warn(tuning);
   settings_.waits_when_full = options.waits_when_full != 0 ? 1 : 0;
   if (options.max_delay_us == 0) settings_.max_delay_us = wanted.queue_delay_us;
   if (options.affinity == LATHE_AFFINITY_PLAN)

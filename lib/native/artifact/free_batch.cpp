@@ -89,7 +89,9 @@ NativePlan plan_for_batch(const PlanFile& file, int64_t batch) {
   if (file.batch_two.empty())
     throw bad_input("plan.batch", "the plan has a fixed batch", {},
                     "lathe compile --dynamic-batch writes plans for any batch");
-  return moved_on_line(file.plan, file.batch_two, batch - 1);
+  NativePlan plan = moved_on_line(file.plan, file.batch_two, batch - 1);
+  for (PlanStep& step : plan.steps) step.choice.threads = 0;
+  return plan;
 }
 
 }  // namespace lathe

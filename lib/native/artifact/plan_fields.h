@@ -110,7 +110,9 @@ void fields(auto& a, Is<PlanView> auto& s) {
 
 void fields(auto& a, Is<PlanSlot> auto& s) { a(s.name); }
 
-void fields(auto& a, Is<PlanStep> auto& s) { a(s.nodes, s.kind); }
+void fields(auto& a, Is<StepChoice> auto& s) { a(s.implementation, s.threads); }
+
+void fields(auto& a, Is<PlanStep> auto& s) { a(s.nodes, s.kind, s.choice); }
 
 void fields(auto& a, Is<NativePlan> auto& s) {
   a(s.blocks, s.views, s.slots, s.steps, s.inputs, s.outputs, s.arena_bytes, s.arena_lower_bound);

@@ -21,7 +21,8 @@ void fields(auto& a, Is<PlanExecution> auto& s) {
 }
 
 void fields(auto& a, Is<PlanMetadata> auto& s) {
-  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.execution, s.inputs, s.outputs);
+  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.tuned_threads, s.execution, s.inputs,
+    s.outputs);
 }
 
 namespace {
@@ -100,6 +101,24 @@ void describe_ports(PlanFile& file) {
   };
   file.metadata.inputs = describe(plan.inputs);
   file.metadata.outputs = describe(plan.outputs);
+}
+
+std::string tuning_warning(const PlanMetadata& metadata, std::string_view fingerprint,
+                           int threads) {
+  if (metadata.fingerprint.empty()) return {};
+  if (metadata.fingerprint != fingerprint)
+    return "the plan was tuned on another machine; steps run as they do by default";
+  if (metadata.tuned_threads == threads) return {};
+  return fmt::format("the plan was tuned for {} threads, here are {}", metadata.tuned_threads,
+                     threads);
+}
+
+std::string keep_own_choices(PlanFile& file, std::string_view fingerprint, int threads) {
+  const PlanMetadata& metadata = file.metadata;
+  // Choices without a fingerprint are nobody's.
+  if (metadata.fingerprint.empty() || metadata.fingerprint != fingerprint)
+    for (PlanStep& step : file.plan.steps) step.choice = {};
+  return tuning_warning(metadata, fingerprint, threads);
 }
 
 std::string write_plan_file(const PlanFile& file) {

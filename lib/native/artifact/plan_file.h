@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plan/packed_weights.h"
@@ -49,6 +50,7 @@ struct PlanMetadata {
   std::string source_sha256;  // of the model
   std::string profile;        // its name
   std::string fingerprint;    // HostFacts::fingerprint where the plan was tuned; else empty
+  int32_t tuned_threads = 0;  // with so many threads; 0: it was not
   PlanExecution execution;
   std::vector<PlanPort> inputs;
   std::vector<PlanPort> outputs;
@@ -82,8 +84,17 @@ bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& t
 /// too: plan_before(two, three) where is_affine(two, three, four). Throws Error as plan_for_batch.
 NativePlan plan_before(const NativePlan& plan, const NativePlan& next);
 
-/// The plan for a batch. Throws Error: exit 3 for a batch below 1, or other than the plan's fixed
-/// one (called 1); exit 8 for one that is too large; what verify_plan throws.
+/// What the user of a tuned plan should know on the machine `fingerprint`, with so many threads; ""
+/// when nothing is lost, or the plan was not tuned.
+std::string tuning_warning(const PlanMetadata& metadata, std::string_view fingerprint, int threads);
+
+/// Forgets the choices of a plan that was tuned on another machine than `fingerprint` (which layers
+/// are in float stays). Returns tuning_warning.
+std::string keep_own_choices(PlanFile& file, std::string_view fingerprint, int threads);
+
+/// The plan for a batch; how many threads a step is worth is known for batch 1 only. Throws Error:
+/// exit 3 for a batch below 1, or other than the plan's fixed one (called 1); exit 8 for one that is
+/// too large; what verify_plan throws.
 NativePlan plan_for_batch(const PlanFile& file, int64_t batch);
 
 /// Equal files for equal contents.

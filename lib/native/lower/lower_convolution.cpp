@@ -42,7 +42,7 @@ PlanWindow plan_window(const Window& window) {
 bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   const Graph& graph = lowering.graph;
   const Node& node = graph.node(id);
-  if (geometry.transposed || geometry.window.rank() > 2) return false;
+  if (geometry.transposed || geometry.window.rank() > 2 || lowering.stays_float(id)) return false;
   const ViewId input = lowering.integers(node.input(0));
   if (!input.valid()) return false;
   auto weights = integer_weights(graph, node, 1, 0, false);
@@ -109,7 +109,7 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   }
   const auto shape = lowering.shape(result);
   if (!shape) return false;
-  step.input = lowering.dense_pixels_of(lowering.real(node.input(0)));
+  step.input = lowering.dense_pixels_of(lowering.real_input(id, 0));
   step.weights = lowering.build.add_constant(graph.value(node.input(1)).name, weights);
   if (bias.defined()) step.bias = lowering.build.add_constant(graph.value(node.input(2)).name, bias);
   step.strides = geometry.window.strides;

@@ -161,8 +161,8 @@ bool lower_quantize(Lowering& lowering, NodeId id) {
   return true;
 }
 
-LoweredGraph lower_graph(const Graph& graph) {
-  Lowering lowering(graph);
+LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
+  Lowering lowering(graph, options);
   lower_inputs(lowering);
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);

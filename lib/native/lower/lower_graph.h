@@ -7,6 +7,8 @@
 // in float. Images lie with their channels side by side (NHWC).
 #pragma once
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "ir/graph.h"
@@ -21,8 +23,15 @@ struct LoweredGraph {
   std::vector<Graph> islands;
 };
 
+struct LowerOptions {
+  /// Names of convolutions and matrix products that are computed in float though they could be in
+  /// integers: with their weights as these stand for, and with their input as it was before it was
+  /// quantized where that is there. Nothing else becomes less accurate.
+  std::set<std::string> float_nodes;
+};
+
 /// Throws Error: exit 3 for a graph that cannot be valid, exit 8 for more memory than can be
 /// planned.
-LoweredGraph lower_graph(const Graph& graph);
+LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options = {});
 
 }  // namespace lathe

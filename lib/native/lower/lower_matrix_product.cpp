@@ -36,7 +36,7 @@ bool lower_integer(Lowering& lowering, NodeId id) {
   const Graph& graph = lowering.graph;
   const Node& node = graph.node(id);
   const bool gemm = node.kind == OpKind::kGemm;
-  if (gemm && !is_plain_gemm(node)) return false;
+  if ((gemm && !is_plain_gemm(node)) || lowering.stays_float(id)) return false;
   const auto shape = lowering.shape(node.input(0));
   if (!shape || shape->size() < 2 || !lowering.has_integers(node.input(0))) return false;
   const bool turned = gemm && node.attributes.int_or("transB", 0) != 0;
@@ -96,7 +96,7 @@ bool lower_float(Lowering& lowering, NodeId id) {
   FloatMatMulStep step;
   ValueId value = node.outputs[0];
   std::vector<NodeId> nodes{id};
-  ViewId a = lowering.real(node.input(0));
+  ViewId a = lowering.real_input(id, 0);
   ViewId b = lowering.real(node.input(1));
   ValueId bias;
   const int64_t columns = lowering.shape(value)->back();

@@ -41,7 +41,8 @@ bool has_array_form(DType dtype) {
 
 }  // namespace
 
-Lowering::Lowering(const Graph& the_graph) : graph(the_graph), roots(the_graph) {
+Lowering::Lowering(const Graph& the_graph, LowerOptions the_options)
+    : graph(the_graph), options(std::move(the_options)), roots(the_graph) {
   int32_t values = 0;
   for (const ValueId id : graph.value_ids()) values = std::max(values, id.index + 1);
   forms_.resize(static_cast<size_t>(values));
@@ -159,6 +160,18 @@ ViewId Lowering::real(ValueId id) {
   if (const ValueId root = roots.root(id); root.valid() && integers(root).valid())
     return at(id).real = looked_up(root, id, DType::kFloat32);
   throw InternalError("lowering: no form of " + value.name);
+}
+
+ViewId Lowering::real_input(NodeId id, size_t index) {
+  const ValueId input = graph.node(id).input(index);
+  const NodeId dq = graph.value(input).producer;
+  if (stays_float(id) && dq.valid() && graph.node(dq).kind == OpKind::kDequantizeLinear) {
+    const NodeId q = graph.value(graph.node(dq).input(0)).producer;
+    if (q.valid() && graph.node(q).kind == OpKind::kQuantizeLinear &&
+        has_real(graph.node(q).input(0)))
+      return real(graph.node(q).input(0));
+  }
+  return real(input);
 }
 
 ViewId Lowering::dense_of(ViewId id) {

@@ -17,9 +17,10 @@ namespace lathe {
 
 class Lowering {
  public:
-  explicit Lowering(const Graph& graph);
+  explicit Lowering(const Graph& graph, LowerOptions options = {});
 
   const Graph& graph;
+  LowerOptions options;
   PlanBuilder build;
   QuantizedRoots roots;
   std::vector<Graph> islands;
@@ -31,6 +32,7 @@ class Lowering {
   /// Elements of a float constant, or of the DequantizeLinear of constants, as the graph has them;
   /// an undefined tensor when it is none.
   Tensor constant_floats(ValueId id) const;
+  bool stays_float(NodeId id) const { return options.float_nodes.contains(graph.node(id).name); }
   /// Integers of a constant input; nullopt when absent or not constant.
   std::optional<std::vector<int64_t>> constant_ints(ValueId id) const;
 
@@ -42,6 +44,9 @@ class Lowering {
   ViewId real(ValueId id);
   /// `real` without gaps in the order of the dimensions.
   ViewId dense(ValueId id) { return dense_of(real(id)); }
+  /// `real` of what a product reads: for LowerOptions::float_nodes of the value before it was
+  /// quantized, where that exists.
+  ViewId real_input(NodeId id, size_t index);
   bool has_integers(ValueId id);
   bool has_real(ValueId id) const { return at(id).real.valid(); }
 

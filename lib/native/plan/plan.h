@@ -44,12 +44,24 @@ struct PlanView {
   int32_t zero_point = 0;
 };
 
+/// How a step is computed where there are several ways, by measurements on one machine (tuning/).
+/// A machine that lacks the implementation takes its own default.
+struct StepChoice {
+  /// A name that BoundStep::implementation gives: "brgconv:avx512_core_vnni". "": the default.
+  std::string implementation;
+  /// As many as this at most; 0: as many as the program has.
+  int32_t threads = 0;
+
+  bool operator==(const StepChoice&) const = default;
+};
+
 struct PlanStep {
   /// The graph's nodes that the step computes, the one that gives its name first.
   std::vector<std::string> nodes;
   /// Index of the first of them in the graph that was lowered; -1 after reading a file.
   int32_t node = -1;
   StepKind kind;
+  StepChoice choice = {};
 };
 
 /// A value whose size nobody knows before it is computed: only islands make and read such values.

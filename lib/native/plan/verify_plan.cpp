@@ -166,6 +166,9 @@ void verify_plan(const NativePlan& plan) {
     const PlanStep& step = plan.steps[i];
     const std::string name = step.nodes.empty() ? "" : escape_untrusted(step.nodes.front());
     const PlanCheck check(plan, fmt::format("step {} ({} {})", i, step_name(step.kind), name));
+    check.require(step.choice.threads >= 0 && step.choice.threads <= kMostStepThreads &&
+                      step.choice.implementation.size() <= kMostImplementationName,
+                  "a choice that cannot be");
     verify_step(check, step);
     verify_apart(check, step);
     order.pass(check, step);

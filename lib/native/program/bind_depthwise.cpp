@@ -86,6 +86,8 @@ class BoundDepthwise : public BoundStep {
 }  // namespace
 
 std::unique_ptr<BoundStep> bind_depthwise(const DepthwiseStep& step, const BindContext& context) {
+  if (!context.implementation.empty() && !context.implementation.starts_with(kOwnDepthwise))
+    if (auto depthwise = bind_onednn_depthwise(step, context)) return depthwise;
   return std::make_unique<BoundDepthwise>(step, context);
 }
 

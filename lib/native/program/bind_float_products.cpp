@@ -56,7 +56,8 @@ memory::dims dims_of_sizes(const std::vector<int64_t>& sizes, int64_t less = 0) 
 
 /// What oneDNN throws, as errors of ours.
 template <class Make>
-std::unique_ptr<BoundStep> guarded(const char* what, const Make& make) {
+auto guarded(const char* what, const BindContext& context, const Make& make) {
+  const OnednnThreads threads(context.threads);
   try {
     return make();
   } catch (const dnnl::error& error) {
@@ -91,35 +92,128 @@ memory::desc grouped_weights(const PlanView& weights, int64_t groups, bool trans
   return {dims, memory::data_type::f32, strides};
 }
 
+/// The implementation that is wanted; any where nothing is said, the reference too.
+PickImplementation wanted(const BindContext& context) {
+  return [name = context.implementation](dnnl::primitive_desc& first) {
+    return name.empty() || select_implementation(first, name);
+  };
+}
+
+PickImplementation gather(std::vector<std::string>& names) {
+  return [&names](dnnl::primitive_desc& first) {
+    names = implementation_names(first);
+    return false;
+  };
+}
+
+/// A float step has an implementation in any case: the first, where the one that is wanted is not
+/// there.
+template <class Primitive, class Desc>
+typename Primitive::primitive_desc choose(const Desc& desc, const dnnl::primitive_attr& attributes,
+                                          const PickImplementation& pick) {
+  typename Primitive::primitive_desc chosen(desc, attributes, onednn_engine());
+  if (pick(chosen)) return chosen;
+  return {desc, attributes, onednn_engine()};
+}
+
 template <class Primitive>
-std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindContext& context,
-                                       algorithm kind) {
-  const memory::desc input = onednn_image(context.view(step.input));
-  const memory::desc output = onednn_image(context.view(step.output));
-  const memory::desc plain =
-      grouped_weights(context.view(step.weights), step.groups, step.transposed);
-  const memory::desc any(plain.dims(), memory::data_type::f32, memory::format_tag::any);
+struct Convolution {
+  memory::desc input, output, weights, bias;
+  typename Primitive::primitive_desc chosen;
+};
+
+template <class Primitive>
+Convolution<Primitive> describe(const FloatConvStep& step, const BindContext& context,
+                                const PickImplementation& pick) {
+  Convolution<Primitive> made;
+  made.input = onednn_image(context.view(step.input));
+  made.output = onednn_image(context.view(step.output));
+  made.weights = grouped_weights(context.view(step.weights), step.groups, step.transposed);
+  const memory::desc any(made.weights.dims(), memory::data_type::f32, memory::format_tag::any);
   const int64_t channels = context.view(step.output).shape[1];
-  const memory::desc bias({channels}, memory::data_type::f32, memory::format_tag::x);
+  made.bias = memory::desc({channels}, memory::data_type::f32, memory::format_tag::x);
   const memory::dims strides = dims_of_sizes(step.strides);
   const memory::dims dilations = dims_of_sizes(step.dilations, 1);
   const memory::dims begin = dims_of_sizes(step.pads_begin);
   const memory::dims end = dims_of_sizes(step.pads_end);
   const auto mode = dnnl::prop_kind::forward_inference;
+  const algorithm kind =
+      step.transposed ? algorithm::deconvolution_direct : algorithm::convolution_direct;
   const auto desc = step.bias.valid()
-                        ? typename Primitive::desc(mode, kind, input, any, bias, output, strides,
-                                                   dilations, begin, end)
-                        : typename Primitive::desc(mode, kind, input, any, output, strides,
-                                                   dilations, begin, end);
-  const typename Primitive::primitive_desc chosen(desc, attributes_of(step.tail), onednn_engine());
-  auto bound = std::make_unique<OnednnStep>(Primitive(chosen), chosen);
-  bound->add(DNNL_ARG_SRC, input, context.address(step.input), context,
+                        ? typename Primitive::desc(mode, kind, made.input, any, made.bias,
+                                                   made.output, strides, dilations, begin, end)
+                        : typename Primitive::desc(mode, kind, made.input, any, made.output,
+                                                   strides, dilations, begin, end);
+  made.chosen = choose<Primitive>(desc, attributes_of(step.tail), pick);
+  return made;
+}
+
+template <class Primitive>
+std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindContext& context) {
+  const auto made = describe<Primitive>(step, context, wanted(context));
+  const auto& chosen = made.chosen;
+  auto bound = std::make_unique<OnednnStep>(Primitive(chosen), chosen, context.threads);
+  bound->add(DNNL_ARG_SRC, made.input, context.address(step.input), context,
              context.is_fixed(step.input));
   bound->add(DNNL_ARG_WEIGHTS,
-             packed_weights(plain, step.weights, chosen.weights_desc(), context));
+             packed_weights(made.weights, step.weights, chosen.weights_desc(), context));
   if (step.bias.valid())
-    bound->add(DNNL_ARG_BIAS, bias, context.address(step.bias), context, true);
-  bound->add(DNNL_ARG_DST, output, context.address(step.output), context,
+    bound->add(DNNL_ARG_BIAS, made.bias, context.address(step.bias), context, true);
+  bound->add(DNNL_ARG_DST, made.output, context.address(step.output), context,
+             context.is_fixed(step.output));
+  return bound;
+}
+
+struct MatrixProduct {
+  memory::desc a, b, output, bias;
+  bool constant = false;  // b is
+  dnnl::matmul::primitive_desc chosen;
+};
+
+MatrixProduct describe(const FloatMatMulStep& step, const BindContext& context,
+                       const PickImplementation& pick) {
+  const PlanView& a_view = context.view(step.a);
+  const PlanView& b_view = context.view(step.b);
+  const PlanView& to = context.view(step.output);
+  const size_t rank = std::max({a_view.shape.size(), b_view.shape.size(), to.shape.size()});
+  MatrixProduct made;
+  made.a = onednn_desc(a_view, rank);
+  made.b = onednn_desc(b_view, rank);
+  made.output = onednn_desc(to, rank);
+  made.constant =
+      context.plan.blocks[static_cast<size_t>(b_view.block)].place == BlockPlace::kConstant;
+  const memory::desc weights =
+      made.constant
+          ? memory::desc(made.b.dims(), memory::data_type::f32, memory::format_tag::any)
+          : made.b;
+  if (step.bias.valid()) {
+    memory::dims dims(rank, 1);
+    dims.back() = to.shape.back();
+    made.bias = memory::desc(dims, memory::data_type::f32, dnnl::memory::dims(rank, 1));
+  }
+  const auto desc = step.bias.valid()
+                        ? dnnl::matmul::desc(made.a, weights, made.bias, made.output)
+                        : dnnl::matmul::desc(made.a, weights, made.output);
+  made.chosen = choose<dnnl::matmul>(desc, attributes_of(step.tail, step.alpha), pick);
+  return made;
+}
+
+std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step,
+                                          const BindContext& context) {
+  const MatrixProduct made = describe(step, context, wanted(context));
+  const auto& chosen = made.chosen;
+  auto bound = std::make_unique<OnednnStep>(dnnl::matmul(chosen), chosen, context.threads);
+  bound->add(DNNL_ARG_SRC, made.a, context.address(step.a), context, context.is_fixed(step.a));
+  if (made.constant)
+    bound->add(DNNL_ARG_WEIGHTS,
+               packed_weights(made.b, step.b, chosen.weights_desc(), context));
+  else
+    bound->add(DNNL_ARG_WEIGHTS, made.b, context.address(step.b), context,
+               context.is_fixed(step.b));
+  if (step.bias.valid())
+    bound->add(DNNL_ARG_BIAS, made.bias, context.address(step.bias), context,
+               context.is_fixed(step.bias));
+  bound->add(DNNL_ARG_DST, made.output, context.address(step.output), context,
              context.is_fixed(step.output));
   return bound;
 }
@@ -127,52 +221,35 @@ std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindCont
 }  // namespace
 
 std::unique_ptr<BoundStep> bind_float_conv(const FloatConvStep& step, const BindContext& context) {
-  return guarded("convolution", [&] {
-    return step.transposed ? convolution<dnnl::deconvolution_forward>(
-                                 step, context, algorithm::deconvolution_direct)
-                           : convolution<dnnl::convolution_forward>(
-                                 step, context, algorithm::convolution_direct);
+  return guarded("convolution", context, [&] {
+    return step.transposed ? convolution<dnnl::deconvolution_forward>(step, context)
+                           : convolution<dnnl::convolution_forward>(step, context);
   });
 }
 
 std::unique_ptr<BoundStep> bind_float_matmul(const FloatMatMulStep& step,
                                              const BindContext& context) {
-  return guarded("matrix product", [&]() -> std::unique_ptr<BoundStep> {
-    const PlanView& a_view = context.view(step.a);
-    const PlanView& b_view = context.view(step.b);
-    const PlanView& to = context.view(step.output);
-    const size_t rank = std::max({a_view.shape.size(), b_view.shape.size(), to.shape.size()});
-    const memory::desc a = onednn_desc(a_view, rank);
-    const memory::desc b = onednn_desc(b_view, rank);
-    const memory::desc output = onednn_desc(to, rank);
-    const bool constant =
-        context.plan.blocks[static_cast<size_t>(b_view.block)].place == BlockPlace::kConstant;
-    const memory::desc weights =
-        constant ? memory::desc(b.dims(), memory::data_type::f32, memory::format_tag::any) : b;
-    memory::desc bias;
-    if (step.bias.valid()) {
-      memory::dims dims(rank, 1);
-      dims.back() = to.shape.back();
-      bias = memory::desc(dims, memory::data_type::f32,
-                          dnnl::memory::dims(rank, 1));
-    }
-    const auto desc = step.bias.valid() ? dnnl::matmul::desc(a, weights, bias, output)
-                                        : dnnl::matmul::desc(a, weights, output);
-    const dnnl::matmul::primitive_desc chosen(desc, attributes_of(step.tail, step.alpha),
-                                              onednn_engine());
-    auto bound = std::make_unique<OnednnStep>(dnnl::matmul(chosen), chosen);
-    bound->add(DNNL_ARG_SRC, a, context.address(step.a), context, context.is_fixed(step.a));
-    if (constant)
-      bound->add(DNNL_ARG_WEIGHTS,
-                 packed_weights(b, step.b, chosen.weights_desc(), context));
+  return guarded("matrix product", context, [&] { return matrix_product(step, context); });
+}
+
+std::vector<std::string> onednn_implementations(const FloatConvStep& step,
+                                                const BindContext& context) {
+  return guarded("convolution", context, [&] {
+    std::vector<std::string> names;
+    if (step.transposed)
+      describe<dnnl::deconvolution_forward>(step, context, gather(names));
     else
-      bound->add(DNNL_ARG_WEIGHTS, b, context.address(step.b), context, context.is_fixed(step.b));
-    if (step.bias.valid())
-      bound->add(DNNL_ARG_BIAS, bias, context.address(step.bias), context,
-                 context.is_fixed(step.bias));
-    bound->add(DNNL_ARG_DST, output, context.address(step.output), context,
-               context.is_fixed(step.output));
-    return bound;
+      describe<dnnl::convolution_forward>(step, context, gather(names));
+    return names;
+  });
+}
+
+std::vector<std::string> onednn_implementations(const FloatMatMulStep& step,
+                                                const BindContext& context) {
+  return guarded("matrix product", context, [&] {
+    std::vector<std::string> names;
+    describe(step, context, gather(names));
+    return names;
   });
 }
 

@@ -101,6 +101,13 @@ int64_t behind(int64_t out, int64_t stride, int64_t kernel, int64_t dilation, in
   return (out - 1) * stride + (kernel - 1) * dilation + 1 - in - begin;
 }
 
+/// columns x taps x depth of a group.
+struct Weights {
+  int64_t columns = 0;
+  int64_t taps = 1;
+  int64_t depth = 1;
+};
+
 struct Factors {
   std::vector<float> scale;
   std::vector<float> bias;  // in units of the sums
@@ -108,14 +115,14 @@ struct Factors {
 
 /// oneDNN gives scale * (sum + bias). Its sums leave out the input's zero point where it is told of
 /// it; the plan's terms have that in them.
-Factors factors_of(const ProductStep& step, const BindContext& context, bool own_zero_point) {
-  const PlanView& weights = context.view(step.weights);
-  const int64_t row = weights.shape[1] * weights.shape[2];
+Factors factors_of(const ProductStep& step, const Weights& weights, const BindContext& context,
+                   bool own_zero_point) {
+  const int64_t row = weights.taps * weights.depth;
   const auto* w = context.constant<int8_t>(step.weights);
   const auto* scale = context.constant<float>(step.scale);
   const auto* term = context.constant<float>(step.bias);
   Factors factors;
-  for (int64_t c = 0; c < weights.shape[0]; ++c) {
+  for (int64_t c = 0; c < weights.columns; ++c) {
     double bias = double{term[c]} / scale[c];
     if (own_zero_point) {
       int64_t sum = 0;
@@ -148,19 +155,24 @@ dnnl::primitive_attr attributes_of(const ProductStep& step, const Factors& facto
   return attributes;
 }
 
-}  // namespace
+/// A product in oneDNN's words.
+struct Description {
+  memory::desc input, output, weights, bias;
+  Factors factors;
+  dnnl::convolution_forward::primitive_desc chosen;
+};
 
-std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step,
-                                               const BindContext& context) {
+/// nullopt: oneDNN has no words for it, or `pick` wants none.
+std::optional<Description> describe(const ProductStep& step, const Weights& weights,
+                                    const BindContext& context, const PickImplementation& pick) {
   const PlanView& to_view = context.view(step.output);
-  const PlanView& weights = context.view(step.weights);
   const PlanWindow& w = step.window;
   const PixelGrid from = pixel_grid(context.view(step.input), step.axis);
   const PixelGrid to = pixel_grid(to_view, step.axis);
   const auto* scale = context.constant<float>(step.scale);
   // A channel without scale has no bias in units of its sums.
-  for (int64_t c = 0; c < weights.shape[0]; ++c)
-    if (!(std::abs(scale[c]) > 1e-30F)) return nullptr;
+  for (int64_t c = 0; c < weights.columns; ++c)
+    if (!(std::abs(scale[c]) > 1e-30F)) return std::nullopt;
   const int64_t bottom =
       behind(to.height, w.stride_height, w.kernel_height, w.dilation_height, from.height, w.pad_top);
   const int64_t right =
@@ -168,9 +180,8 @@ std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step,
   const bool padded = w.pad_top > 0 || w.pad_left > 0 || bottom > 0 || right > 0;
   const bool own_zero_point = padded && step.padding != 0;
   const bool is_float = to_view.dtype == DType::kFloat32;
-  const Factors factors = factors_of(step, context, own_zero_point);
-  const int64_t columns = weights.shape[0] / step.groups;
-  const int64_t depth = weights.shape[2];
+  const int64_t columns = weights.columns / step.groups;
+  const int64_t depth = weights.depth;
   memory::dims dims{columns, depth, w.kernel_height, w.kernel_width};
   memory::dims strides{w.kernel_height * w.kernel_width * depth, 1, w.kernel_width * depth, depth};
   if (step.groups > 1) {
@@ -178,49 +189,129 @@ std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step,
     strides.insert(strides.begin(), columns * strides[0]);
   }
   const auto s8 = memory::data_type::s8;
-  const memory::desc plain(dims, s8, strides);
-  const memory::desc any(dims, s8, memory::format_tag::any);
-  const memory::desc bias({weights.shape[0]}, memory::data_type::f32, memory::format_tag::x);
   try {
+    Description made;
+    made.factors = factors_of(step, weights, context, own_zero_point);
+    made.weights = memory::desc(dims, s8, strides);
+    made.bias = memory::desc({weights.columns}, memory::data_type::f32, memory::format_tag::x);
     // Pixels that overlap (widen_taps) have no description there.
-    const memory::desc input = image_desc(from, DType::kUInt8);
-    const memory::desc output = image_desc(to, to_view.dtype);
+    made.input = image_desc(from, DType::kUInt8);
+    made.output = image_desc(to, to_view.dtype);
+    const memory::desc any(dims, s8, memory::format_tag::any);
     const dnnl::convolution_forward::desc desc(
-        dnnl::prop_kind::forward_inference, algorithm::convolution_direct, input, any, bias, output,
-        {w.stride_height, w.stride_width}, {w.dilation_height - 1, w.dilation_width - 1},
-        {w.pad_top, w.pad_left}, {bottom, right});
-    const dnnl::convolution_forward::primitive_desc chosen(
-        desc, attributes_of(step, factors, is_float, own_zero_point), onednn_engine());
-    if (std::string_view(chosen.impl_info_str()).starts_with("ref")) return nullptr;
-    auto product = std::make_unique<OnednnStep>(dnnl::convolution_forward(chosen), chosen);
-    product->add(DNNL_ARG_SRC, input, context.address(step.input), context,
+        dnnl::prop_kind::forward_inference, algorithm::convolution_direct, made.input, any,
+        made.bias, made.output, {w.stride_height, w.stride_width},
+        {w.dilation_height - 1, w.dilation_width - 1}, {w.pad_top, w.pad_left}, {bottom, right});
+    made.chosen = dnnl::convolution_forward::primitive_desc(
+        desc, attributes_of(step, made.factors, is_float, own_zero_point), onednn_engine());
+    if (!pick(made.chosen)) return std::nullopt;
+    return made;
+  } catch (const dnnl::error&) {
+    return std::nullopt;
+  }
+}
+
+ByteFinish finish_of(const ProductStep& step, const BindContext& context) {
+  ByteFinish finish;
+  const PlanView& to_view = context.view(step.output);
+  if (to_view.dtype == DType::kFloat32) return finish;
+  const PixelGrid to = pixel_grid(to_view, step.axis);
+  finish.epilogue = step.epilogue;
+  finish.output = context.address(step.output);
+  finish.residual = context.address(step.epilogue.residual);
+  if (step.epilogue.table.valid()) finish.table = context.constant<uint8_t>(step.epilogue.table);
+  finish.rows = to.images * to.height * to.width;
+  finish.width = to.channels;
+  finish.pitch = to.uniform_pitch();
+  if (finish.residual.valid())
+    finish.residual_pitch =
+        pixel_grid(context.view(step.epilogue.residual), step.axis).uniform_pitch();
+  return finish;
+}
+
+/// Others add pairs of products in saturating 16 bits.
+bool sums_exactly(std::string_view name) {
+  return name.find("vnni") != name.npos || name.find("amx") != name.npos;
+}
+
+std::unique_ptr<BoundStep> bind(const ProductStep& step, const Weights& weights,
+                                const BindContext& context) {
+  const OnednnThreads threads(context.threads);
+  const auto made = describe(step, weights, context, [&](dnnl::primitive_desc& first) {
+    return select_implementation(first, context.implementation) &&
+           sums_exactly(first.impl_info_str());
+  });
+  if (!made) return nullptr;
+  const auto& chosen = made->chosen;
+  try {
+    auto product = std::make_unique<OnednnStep>(dnnl::convolution_forward(chosen), chosen,
+                                                context.threads);
+    product->add(DNNL_ARG_SRC, made->input, context.address(step.input), context,
                  context.is_fixed(step.input));
     product->add(DNNL_ARG_WEIGHTS,
-                 packed_weights(plain, step.weights, chosen.weights_desc(), context));
-    memory terms(bias, onednn_engine());
-    std::copy(factors.bias.begin(), factors.bias.end(),
+                 packed_weights(made->weights, step.weights, chosen.weights_desc(), context));
+    memory terms(made->bias, onednn_engine());
+    std::copy(made->factors.bias.begin(), made->factors.bias.end(),
               static_cast<float*>(terms.get_data_handle()));
     product->add(DNNL_ARG_BIAS, std::move(terms));
-    product->add(DNNL_ARG_DST, output, context.address(step.output), context,
+    product->add(DNNL_ARG_DST, made->output, context.address(step.output), context,
                  context.is_fixed(step.output));
-    ByteFinish finish;
-    if (!is_float) {
-      finish.epilogue = step.epilogue;
-      finish.output = context.address(step.output);
-      finish.residual = context.address(step.epilogue.residual);
-      if (step.epilogue.table.valid())
-        finish.table = context.constant<uint8_t>(step.epilogue.table);
-      finish.rows = to.images * to.height * to.width;
-      finish.width = to.channels;
-      finish.pitch = to.uniform_pitch();
-      if (finish.residual.valid())
-        finish.residual_pitch =
-            pixel_grid(context.view(step.epilogue.residual), step.axis).uniform_pitch();
-    }
-    return std::make_unique<BoundOnednnProduct>(std::move(product), finish, context.threads);
+    return std::make_unique<BoundOnednnProduct>(std::move(product), finish_of(step, context),
+                                                context.threads);
   } catch (const dnnl::error&) {
-    return nullptr;  // lathe's own product takes everything
+    return nullptr;
   }
+}
+
+Weights weights_of(const ProductStep& step, const BindContext& context) {
+  const Shape& shape = context.view(step.weights).shape;
+  return {shape[0], shape[1], shape[2]};
+}
+
+/// One column and one input channel a group.
+ProductStep product_of(const DepthwiseStep& step, const BindContext& context) {
+  return {step.input,  step.output,  step.weights,
+          step.scale,  step.bias,    ChannelAxis::kSecond,
+          step.window, context.view(step.input).shape[1], step.padding, step.epilogue};
+}
+
+Weights weights_of(const DepthwiseStep& step, const BindContext& context) {
+  return {context.view(step.input).shape[1], step.window.kernel_height * step.window.kernel_width,
+          1};
+}
+
+std::vector<std::string> names(const ProductStep& step, const Weights& weights,
+                               const BindContext& context) {
+  const OnednnThreads threads(context.threads);
+  std::vector<std::string> found;
+  describe(step, weights, context, [&](dnnl::primitive_desc& first) {
+    found = implementation_names(first);
+    return false;
+  });
+  std::erase_if(found, [](const std::string& name) { return !sums_exactly(name); });
+  return found;
+}
+
+}  // namespace
+
+std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step,
+                                               const BindContext& context) {
+  return bind(step, weights_of(step, context), context);
+}
+
+std::unique_ptr<BoundStep> bind_onednn_depthwise(const DepthwiseStep& step,
+                                                 const BindContext& context) {
+  return bind(product_of(step, context), weights_of(step, context), context);
+}
+
+std::vector<std::string> onednn_implementations(const ProductStep& step,
+                                                const BindContext& context) {
+  return names(step, weights_of(step, context), context);
+}
+
+std::vector<std::string> onednn_implementations(const DepthwiseStep& step,
+                                                const BindContext& context) {
+  return names(product_of(step, context), weights_of(step, context), context);
 }
 
 }  // namespace lathe

@@ -223,11 +223,22 @@ class BoundProduct : public BoundStep {
   int64_t bytes_ = 0;
 };
 
+bool is_own_product(std::string_view implementation) {
+  return implementation.starts_with(kOwnProduct);
+}
+
+BindContext any_implementation(BindContext context) {
+  context.implementation = {};
+  return context;
+}
+
 }  // namespace
 
 std::unique_ptr<BoundStep> bind_product(const ProductStep& step, const BindContext& context) {
-  if (context.onednn_products)
+  if (!context.implementation.empty() && !is_own_product(context.implementation))
     if (auto product = bind_onednn_product(step, context)) return product;
+  if (context.onednn_products && !is_own_product(context.implementation))
+    if (auto product = bind_onednn_product(step, any_implementation(context))) return product;
   return std::make_unique<BoundProduct>(step, context);
 }
 

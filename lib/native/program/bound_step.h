@@ -47,6 +47,8 @@ struct BindContext {
   KernelIsa isa = KernelIsa::kScalar;
   bool onednn_products = false;  // where it has a kernel for an integer product
   PackedWeights& packed;
+  /// The one that is wanted: StepChoice::implementation.
+  std::string_view implementation;
 
   const PlanView& view(ViewId id) const { return plan.views[static_cast<size_t>(id.index)]; }
   ViewAddress address(ViewId id) const;
@@ -60,10 +62,16 @@ struct BindContext {
   PackedKey packed_key(ViewId weights, int64_t part, std::string layout) const;
 };
 
+/// How the names of lathe's own products begin; alone they mean the machine's best.
+constexpr std::string_view kOwnProduct = "product:";
+constexpr std::string_view kOwnDepthwise = "depthwise:";
+
 /// One function per kind of step.
 std::unique_ptr<BoundStep> bind_product(const ProductStep& step, const BindContext& context);
-/// Null where oneDNN has none but its reference.
+/// Null where oneDNN has none with exact sums, or not the implementation that is wanted.
 std::unique_ptr<BoundStep> bind_onednn_product(const ProductStep& step, const BindContext& context);
+std::unique_ptr<BoundStep> bind_onednn_depthwise(const DepthwiseStep& step,
+                                                 const BindContext& context);
 std::unique_ptr<BoundStep> bind_depthwise(const DepthwiseStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_float_conv(const FloatConvStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_float_matmul(const FloatMatMulStep& step,
@@ -84,5 +92,16 @@ std::unique_ptr<BoundStep> bind_dynamic_quantize(const DynamicQuantizeStep& step
                                                  const BindContext& context);
 std::unique_ptr<BoundStep> bind_integer_matmul(const IntegerMatMulStep& step,
                                                const BindContext& context);
+
+/// Names of oneDNN's implementations of a step, but for its reference and those whose integer sums
+/// saturate. Float products throw what binding throws.
+std::vector<std::string> onednn_implementations(const ProductStep& step,
+                                                const BindContext& context);
+std::vector<std::string> onednn_implementations(const DepthwiseStep& step,
+                                                const BindContext& context);
+std::vector<std::string> onednn_implementations(const FloatConvStep& step,
+                                                const BindContext& context);
+std::vector<std::string> onednn_implementations(const FloatMatMulStep& step,
+                                                const BindContext& context);
 
 }  // namespace lathe

@@ -1,6 +1,9 @@
 #include "program/onednn_step.h"
 
 #include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
 
 namespace lathe {
 namespace {
@@ -8,6 +11,8 @@ namespace {
 std::string layout_of(const dnnl::memory::desc& desc) {
   return {reinterpret_cast<const char*>(&desc.data), sizeof desc.data};
 }
+
+bool is_reference(std::string_view name) { return name.starts_with("ref"); }
 
 }  // namespace
 
@@ -62,11 +67,35 @@ std::string onednn_build() {
                      version.hash, static_cast<int>(dnnl::get_effective_cpu_isa()));
 }
 
-OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc)
+bool select_implementation(dnnl::primitive_desc& desc, std::string_view name) {
+  if (!name.empty())
+    while (name != desc.impl_info_str())
+      if (!desc.next_impl()) return false;
+  return !is_reference(desc.impl_info_str());
+}
+
+std::vector<std::string> implementation_names(dnnl::primitive_desc& desc) {
+  std::vector<std::string> names;
+  do {
+    std::string name = desc.impl_info_str();
+    if (!is_reference(name) && std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(std::move(name));
+  } while (desc.next_impl());
+  return names;
+}
+
+OnednnThreads::OnednnThreads(int threads) : before_(omp_get_max_threads()) {
+  if (threads != before_) omp_set_num_threads(threads);
+}
+
+OnednnThreads::~OnednnThreads() { omp_set_num_threads(before_); }
+
+OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc, int threads)
     : primitive_(std::move(primitive)),
       stream_(onednn_engine()),
       implementation_(desc.impl_info_str()),
-      scratch_desc_(desc.scratchpad_desc()) {}
+      scratch_desc_(desc.scratchpad_desc()),
+      threads_(threads) {}
 
 void OnednnStep::add(int argument, dnnl::memory memory) {
   memories_.push_back(std::move(memory));
@@ -88,6 +117,7 @@ void OnednnStep::set_scratch(std::byte* bytes) {
 void OnednnStep::run(const ProgramMemory& memory) {
   for (const Moving& moving : moving_)
     dnnl_memory_set_data_handle(arguments_[moving.argument].memory, moving.address.in(memory));
+  const OnednnThreads threads(threads_);
   dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
                          arguments_.data());
 }

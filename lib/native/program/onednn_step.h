@@ -4,6 +4,7 @@
 #pragma once
 
 #include <dnnl.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,35 @@ std::string onednn_build();
 /// have there.
 dnnl::memory::desc onednn_image(const PlanView& view);
 
+/// Moves `desc` from the first implementation to the one of this name ("": it stays). False: there
+/// is none of that name, or it is oneDNN's reference. The op descriptor that `desc` was made of must
+/// still be there.
+bool select_implementation(dnnl::primitive_desc& desc, std::string_view name);
+
+/// Names of the first implementation and those behind it, but for oneDNN's reference. Leaves `desc`
+/// at the last; the op descriptor as above.
+std::vector<std::string> implementation_names(dnnl::primitive_desc& desc);
+
+/// What to do with the implementations of a step while its op descriptor is there. False: there is
+/// none to take.
+using PickImplementation = std::function<bool(dnnl::primitive_desc& first)>;
+
+/// While it lives, oneDNN makes and runs primitives with so many threads in the calling thread.
+class OnednnThreads {
+ public:
+  explicit OnednnThreads(int threads);
+  ~OnednnThreads();
+  OnednnThreads(const OnednnThreads&) = delete;
+  OnednnThreads& operator=(const OnednnThreads&) = delete;
+
+ private:
+  int before_;
+};
+
 class OnednnStep : public BoundStep {
  public:
-  OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc);
+  /// `threads`: as many as when the primitive was made.
+  OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc, int threads);
 
   void add(int argument, const dnnl::memory::desc& desc, ViewAddress address,
            const BindContext& context, bool fixed);
@@ -58,6 +85,7 @@ class OnednnStep : public BoundStep {
   std::vector<dnnl::memory> memories_;
   std::vector<dnnl_exec_arg_t> arguments_;
   std::vector<Moving> moving_;
+  int threads_;
 };
 
 }  // namespace lathe

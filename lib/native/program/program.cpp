@@ -104,9 +104,8 @@ bool BindContext::is_fixed(ViewId id) const {
 }
 
 Program::Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island)
-    : plan_(std::move(plan)),
-      packed_(options.packed ? options.packed : std::make_shared<PackedWeights>()),
-      memory_(std::make_unique<Memory>()) {
+    : plan_(std::move(plan)), options_(options), memory_(std::make_unique<Memory>()) {
+  if (!options_.packed) options_.packed = std::make_shared<PackedWeights>();
   memory_->arena = allocate(plan_.arena_bytes);
   for (const PlanBlock& block : plan_.blocks) {
     std::byte* base = nullptr;
@@ -116,22 +115,62 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
       base = const_cast<std::byte*>(plan_.constants.data()) + block.offset;
     blocks_.blocks.push_back(base);
   }
-  const BindContext context{plan_, blocks_, options.threads, options.isa,
-                            options.onednn_products, *packed_};
-  size_t scratch = 0;
+  const auto bound = [&](const PlanStep& step, const StepChoice& choice) {
+    if (writes_nothing(step, plan_)) return std::shared_ptr<BoundStep>(new BoundNothing);
+    BindContext context{plan_, blocks_, options.threads, options.isa, options.onednn_products,
+                        *options_.packed, choice.implementation};
+    if (choice.threads > 0) context.threads = std::min(choice.threads, options.threads);
+    return std::shared_ptr<BoundStep>(std::visit(Bind{context, bind_island}, step.kind));
+  };
+  std::vector<BoundStep*> all;
   for (const PlanStep& step : plan_.steps) {
-    if (writes_nothing(step, plan_))
-      steps_.push_back(std::make_unique<BoundNothing>());
-    else
-      steps_.push_back(std::visit(Bind{context, bind_island}, step.kind));
-    scratch = std::max(scratch, steps_.back()->scratch_bytes());
-    if (steps_.back()->uses_pool()) modes_.resize(static_cast<size_t>(options.threads));
+    steps_.push_back(bound(step, step.choice));
+    all.push_back(steps_.back().get());
+  }
+  for (const auto& [step, choices] : options.alternatives) {
+    alternatives_[step].push_back(steps_.at(step));
+    for (const StepChoice& choice : choices) {
+      alternatives_[step].push_back(bound(plan_.steps[step], choice));
+      all.push_back(alternatives_[step].back().get());
+    }
+  }
+  size_t scratch = 0;
+  for (const BoundStep* step : all) {
+    scratch = std::max(scratch, step->scratch_bytes());
+    if (step->uses_pool()) modes_.resize(static_cast<size_t>(options.threads));
   }
   memory_->scratch = allocate(static_cast<int64_t>(scratch));
-  for (const std::unique_ptr<BoundStep>& step : steps_) step->set_scratch(memory_->scratch.get());
+  for (BoundStep* step : all) step->set_scratch(memory_->scratch.get());
 }
 
 Program::~Program() = default;
+
+std::vector<std::string> Program::implementations(size_t step) const {
+  std::vector<std::string> names;
+  if (writes_nothing(plan_.steps.at(step), plan_)) return names;
+  const BindContext context{plan_, blocks_, options_.threads, options_.isa,
+                            options_.onednn_products, *options_.packed, {}};
+  const auto add = [&](const auto& kind) {
+    for (std::string& name : onednn_implementations(kind, context)) names.push_back(std::move(name));
+  };
+  const StepKind& kind = plan_.steps.at(step).kind;
+  if (const auto* product = std::get_if<ProductStep>(&kind)) {
+    names.emplace_back(kOwnProduct);
+    add(*product);
+  } else if (const auto* depthwise = std::get_if<DepthwiseStep>(&kind)) {
+    names.emplace_back(kOwnDepthwise);
+    add(*depthwise);
+  } else if (const auto* conv = std::get_if<FloatConvStep>(&kind)) {
+    add(*conv);
+  } else if (const auto* matmul = std::get_if<FloatMatMulStep>(&kind)) {
+    add(*matmul);
+  }
+  return names;
+}
+
+void Program::choose(size_t step, size_t alternative) {
+  steps_.at(step) = alternatives_.at(step).at(alternative);
+}
 
 void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs,
                   const StepObserver& observer) {
@@ -146,7 +185,7 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
   }
   const FlushDenormalsInPool flush(modes_);
   if (!observer) {
-    for (const std::unique_ptr<BoundStep>& step : steps_) step->run(blocks_);
+    for (const std::shared_ptr<BoundStep>& step : steps_) step->run(blocks_);
     return;
   }
   for (size_t i = 0; i < steps_.size(); ++i) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,8 @@ struct ProgramOptions {
   bool onednn_products = has_integer_tiles();
   /// Weights that programs of plans with the same constants share; null: the program's own.
   std::shared_ptr<PackedWeights> packed;
+  /// For some steps, choices that Program::choose may take in place of the plan's.
+  std::map<size_t, std::vector<StepChoice>> alternatives;
 };
 
 /// Packed weights are the same in another process that has the same key: instructions, libraries and
@@ -52,15 +55,23 @@ class Program {
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const StepObserver& observer = {});
 
+  /// Names for StepChoice::implementation of what computes the step on this machine; empty: there
+  /// is only one way.
+  std::vector<std::string> implementations(size_t step) const;
+  /// The step, which has alternatives, is computed by one of them from now on: 1, 2, … as they are
+  /// in ProgramOptions; 0: by the plan's own choice.
+  void choose(size_t step, size_t alternative);
+
   /// What oneDNN or lathe computes a step with: "brgconv:avx512_core", "product:avx512_vnni".
   std::string_view implementation(size_t step) const { return steps_[step]->implementation(); }
 
  private:
   struct Memory;
   NativePlan plan_;
-  std::shared_ptr<PackedWeights> packed_;
+  ProgramOptions options_;  // with what holds its packed weights
   std::unique_ptr<Memory> memory_;
-  std::vector<std::unique_ptr<BoundStep>> steps_;
+  std::vector<std::shared_ptr<BoundStep>> steps_;
+  std::map<size_t, std::vector<std::shared_ptr<BoundStep>>> alternatives_;
   ProgramMemory blocks_;
   std::vector<unsigned> modes_;  // the pool's, while a run lasts and changes them
 };
