@@ -48,8 +48,7 @@ void add_loss(CLI::App& command, DistillOptions& options) {
       ->expected(1)
       ->take_all();
   command
-      .add_option("--feature-weight", options.feature_weight,
-                  "Weight of each of these in the loss")
+      .add_option("--feature-weight", options.feature_weight, "Weight of each of these in the loss")
       ->check(CLI::Range(1e-9, 1e9))
       ->capture_default_str();
 }
@@ -82,8 +81,7 @@ CLI::App* add_distill(CLI::App& app, DistillOptions& options) {
   CLI::App* command =
       app.add_subcommand("distill", "Train a small network to do what a large one does");
   add_student(*command, options);
-  command
-      ->add_option("--data", options.data, "Training data; labels are used where there are any")
+  command->add_option("--data", options.data, "Training data; labels are used where there are any")
       ->type_name("DATA");
   command
       ->add_option("--eval", options.eval,

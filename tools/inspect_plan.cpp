@@ -36,16 +36,13 @@ std::vector<KindCount> count_kinds(const Graph& graph) {
   return kinds;
 }
 
-std::string batch_text(const PlanFile& file) {
-  if (!file.batch_two.empty()) return "free";
-  return "fixed";
-}
+std::string batch_text(const PlanFile& file) { return file.batch_two.empty() ? "fixed" : "free"; }
 
 void add_ends(Rows& rows, const Graph& graph, const std::vector<ValueId>& ids,
               const std::string& label) {
   for (const ValueId id : ids)
-    rows.push_back({label, escape_untrusted(graph.value(id).name) + "  " +
-                               type_text(graph.value(id).type)});
+    rows.push_back(
+        {label, escape_untrusted(graph.value(id).name) + "  " + type_text(graph.value(id).type)});
 }
 
 }  // namespace
@@ -54,12 +51,12 @@ std::string plan_text(const PlanFile& file, const Graph& graph, const ModelFacts
                       const Console& console) {
   const NativePlan& plan = file.plan;
   const PlanMetadata& metadata = file.metadata;
-  std::string out = fmt::format(
-      "{}: a native plan of {} steps, {} MACs, {}\n",
-      console.bold(escape_untrusted(facts.path_basename)), plan.steps.size(),
-      count_text(facts.macs.value_or(0)),
-      file.islands.empty() ? "runs anywhere with liblathe_rt"
-                           : console.bad("needs lathe: nodes without a native kernel"));
+  std::string out =
+      fmt::format("{}: a native plan of {} steps, {} MACs, {}\n",
+                  console.bold(escape_untrusted(facts.path_basename)), plan.steps.size(),
+                  count_text(facts.macs.value_or(0)),
+                  file.islands.empty() ? "runs anywhere with liblathe_rt"
+                                       : console.bad("needs lathe: nodes without a native kernel"));
   Rows rows{{"file", fmt::format("{}, by {}", bytes_text(facts.file_bytes),
                                  escape_untrusted(metadata.producer, 60))}};
   rows.push_back({"made from", "sha256 " + escape_untrusted(metadata.source_sha256.substr(0, 16))});
@@ -79,7 +76,8 @@ std::string plan_text(const PlanFile& file, const Graph& graph, const ModelFacts
                     kind.macs > 0 ? count_text(kind.macs) : std::string()});
   out += table(rows);
   if (!all) return out;
-  rows = {{console.bold("node"), console.bold("step"), console.bold("output"), console.bold("MACs")}};
+  rows = {
+      {console.bold("node"), console.bold("step"), console.bold("output"), console.bold("MACs")}};
   for (const NodeId id : graph.node_ids()) {
     const Node& node = graph.node(id);
     const int64_t macs = node.attributes.int_or("macs", 0);

@@ -162,10 +162,11 @@ OpenedModel open_model_file(const std::string& path, const CommonOptions& common
       throw bad_usage("usage.torchscript",
                       "--input-type and --input-value are for TorchScript files", path);
   if (is_plan_file(path))
-    throw bad_input("model.plan",
-                    "this is a compiled plan: bench, run and inspect take it, nothing else does", path,
-                    "give the model that it was made from; lathe bench PLAN --against MODEL --metric "
-                    "sqnr --data DATA compares them");
+    throw bad_input(
+        "model.plan", "this is a compiled plan: bench, run and inspect take it, nothing else does",
+        path,
+        "give the model that it was made from; lathe bench PLAN --against MODEL --metric "
+        "sqnr --data DATA compares them");
   OpenedModel opened{load_onnx(path, read_options(common)), {}, {}};
   Graph& graph = opened.model.graph;
   within_file(path, [&] {

@@ -42,12 +42,12 @@ struct QuantizeOptions {
   std::string mode = "static";
   std::string observer = "auto";
   std::string effort = "balanced";  // fast | balanced | best
-  std::optional<int64_t> samples;  // nullopt: 256, of random data 16
+  std::optional<int64_t> samples;   // nullopt: 256, of random data 16
   std::string statistics;
   std::string eval;
-  std::string metric;    // empty: top1 with labels, agreement without
-  std::string max_drop;  // quantity: "1%"
-  std::string eval_command;  // its last number is the metric
+  std::string metric;          // empty: top1 with labels, agreement without
+  std::string max_drop;        // quantity: "1%"
+  std::string eval_command;    // its last number is the metric
   std::string format = "qdq";  // qdq | qoperator
   std::string weight_granularity = "channel";
   int64_t weight_bits = 8;
@@ -60,7 +60,7 @@ struct QuantizeOptions {
 struct TrainingOptions {
   int64_t epochs = 0;
   int64_t batch = 64;
-  std::string optimizer = "adam";   // adam | sgd | adamw
+  std::string optimizer = "adam";  // adam | sgd | adamw
   double lr = 1e-3;
   std::string lr_schedule = "constant";  // constant | cosine | step
   double weight_decay = 0;
@@ -73,8 +73,8 @@ struct TrainingOptions {
   std::string warmup;  // quantity: "5%" of the steps; empty: none
   double clip_norm = 0;
   double label_smoothing = 0;
-  int64_t patience = 0;      // epochs without a better metric; 0: never stop early
-  int64_t accumulate = 0;    // parts of a batch; 0: as memory allows
+  int64_t patience = 0;    // epochs without a better metric; 0: never stop early
+  int64_t accumulate = 0;  // parts of a batch; 0: as memory allows
   bool checkpoint_activations = false;
   bool bfloat16 = false;
   bool channels_last = false;
@@ -93,7 +93,7 @@ struct PruneOptions {
   std::string schedule = "one-shot";  // one-shot | polynomial[:KEY=VALUE,…]
   std::string round_to = "1";         // 1 | auto | N
   std::string data;
-  std::string repair = "auto";  // auto | off
+  std::string repair = "auto";     // auto | off
   std::optional<int64_t> samples;  // of --data for repair and criteria; nullopt: 2000
   std::string eval;
   std::string metric;
@@ -124,12 +124,12 @@ struct DistillOptions {
   double feature_weight = 1;
   bool keep_sparsity = false;
   bool quantization_aware = false;
-  std::string mode = "static";                  // static | weight-only
-  int64_t weight_bits = 8;                      // 8 | 4
-  std::string weight_granularity = "channel";   // channel | tensor
-  std::string step_sizes = "learned";           // learned | follow
+  std::string mode = "static";                 // static | weight-only
+  int64_t weight_bits = 8;                     // 8 | 4
+  std::string weight_granularity = "channel";  // channel | tensor
+  std::string step_sizes = "learned";          // learned | follow
   std::string observer = "auto";
-  std::optional<int64_t> samples;  // of --data, for calibration and repair; nullopt: 256 and 2000
+  std::optional<int64_t> samples;    // of --data, for calibration and repair; nullopt: 256 and 2000
   std::vector<std::string> include;  // what becomes separable or integer
   std::vector<std::string> exclude;
   std::optional<int64_t> opset;

@@ -58,8 +58,7 @@ void add_quality(CLI::App& command, PruneOptions& options) {
                   "Most that the metric may fall: a gate (code 4); without --sparsity and --budget "
                   "the ratios are searched for it")
       ->type_name("QUANTITY");
-  command
-      .add_option("--latency", options.latency, "Time the dense and the pruned network")
+  command.add_option("--latency", options.latency, "Time the dense and the pruned network")
       ->check(CLI::IsMember({"auto", "off"}))
       ->capture_default_str();
   command.add_flag("--sensitivity", options.sensitivity,
@@ -75,8 +74,8 @@ void add_quality(CLI::App& command, PruneOptions& options) {
 }  // namespace
 
 CLI::App* add_prune(CLI::App& app, PruneOptions& options) {
-  CLI::App* command = app.add_subcommand(
-      "prune", "Remove channels, units or weights, and repair what is left");
+  CLI::App* command =
+      app.add_subcommand("prune", "Remove channels, units or weights, and repair what is left");
   command->add_option("model", options.model, "Float model (.onnx, .pt)")
       ->required()
       ->type_name("MODEL");

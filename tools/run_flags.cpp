@@ -4,7 +4,9 @@ namespace lathe {
 
 CLI::App* add_run(CLI::App& app, RunOptionsCli& options) {
   CLI::App* command = app.add_subcommand("run", "Run a model on data and save its outputs as .npz");
-  command->add_option("model", options.model, "Model (.onnx, .pt, .lathe)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt, .lathe)")
+      ->required()
+      ->type_name("MODEL");
   command->add_option("--data", options.data, "Input data, or 'random'")
       ->required()
       ->type_name("DATA");

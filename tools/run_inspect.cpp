@@ -35,7 +35,8 @@ void inspect_plan(const InspectOptions& options, Console& console, Report& repor
   Model model;
   model.graph = plan_graph(file);
   report.model = model_facts(options.model, model);
-  console.print(plan_text(*file, model.graph, *report.model, options.common.verbosity > 0, console));
+  console.print(
+      plan_text(*file, model.graph, *report.model, options.common.verbosity > 0, console));
   report.details["plan"] = plan_json(*file, model.graph);
 }
 

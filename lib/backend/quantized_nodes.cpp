@@ -144,7 +144,8 @@ QuantizedNodes::Group QuantizedNodes::prepare(const QuantizedGroup& plan, size_t
   }
   // There is no conv_transpose_relu: the clamp behind it stands for it.
   if (plan.relu && plan.op == QuantizedOp::kConvTranspose)
-    group.plan.clamp = plan.clamp.value_or(ActivationBounds{0, std::numeric_limits<double>::infinity()});
+    group.plan.clamp =
+        plan.clamp.value_or(ActivationBounds{0, std::numeric_limits<double>::infinity()});
   else
     group.op += relu;
   if (!group.packed.isNone()) group.attribute = fmt::format("packed_params_{}", number);

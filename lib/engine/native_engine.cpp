@@ -1,6 +1,7 @@
 #include "engine/native_engine.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -16,6 +17,14 @@ std::vector<Shape> shapes_of(const std::vector<RuntimeValue>& values) {
   for (const RuntimeValue& value : values)
     shapes.push_back(value.is_tensor() ? value.tensor.sizes().vec() : Shape{});
   return shapes;
+}
+
+void require_type(const Graph& graph, size_t index, const RuntimeValue& value,
+                  const PlanView& view) {
+  if (value.is_tensor() && value.tensor.scalar_type() == storage_type(view.dtype)) return;
+  throw bad_input("native.input",
+                  fmt::format("the input is to be a tensor of {}", dtype_name(view.dtype)),
+                  "input " + escape_untrusted(graph.value(graph.inputs()[index]).name));
 }
 
 }  // namespace
@@ -43,6 +52,7 @@ std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
       in.push_back(nullptr);
       continue;
     }
+    require_type(graph, i, inputs[i], plan.views[static_cast<size_t>(plan.inputs[i].view.index)]);
     held.push_back(inputs[i].tensor.contiguous());
     in.push_back(held.back().data_ptr());
   }

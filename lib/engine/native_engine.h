@@ -58,7 +58,7 @@ struct NativeEngine::Prepared {
   std::vector<RuntimeValue> run(const Graph& graph, const std::vector<RuntimeValue>& inputs,
                                 const Program::StepObserver& observer);
 
-  std::vector<RuntimeValue> slots;  // values of unknown size, while a run lasts
+  std::vector<RuntimeValue> slots;             // values of unknown size, while a run lasts
   std::map<std::string, int64_t> interpreted;  // nodes of islands, by op type
   std::unique_ptr<Program> program;
 };

@@ -65,11 +65,10 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
     Shape shape;
     for (const Dim& dim : *input.type.dims) {
       if (!dim.known() && !shape.empty())
-        throw bad_input("native.shape",
-                        fmt::format("dimension {} is not known, and only the first may be free",
-                                    shape.size()),
-                        "input " + escape_untrusted(input.name),
-                        "fix it: --input-shape NAME=1x3x224x224");
+        throw bad_input(
+            "native.shape",
+            fmt::format("dimension {} is not known, and only the first may be free", shape.size()),
+            "input " + escape_untrusted(input.name), "fix it: --input-shape NAME=1x3x224x224");
       shape.push_back(dim.known() ? dim.size : batch);
     }
     shapes.push_back(std::move(shape));

@@ -36,9 +36,9 @@ Program::BindIsland island_binder(const std::vector<std::string>& islands,
 /// the file does not serve.
 LowerShapes plans_of(std::shared_ptr<const PlanFile> file);
 
-/// Adds the plan's weights as programs on this machine read them, at batch 1 and with as many threads
-/// as ATen has. For plans that were tuned here: the file grows by its weights, and what it holds
-/// depends on the machine.
+/// Adds the plan's weights as programs on this machine read them, at batch 1 and with as many
+/// threads as ATen has. For plans that were tuned here: the file grows by its weights, and what it
+/// holds depends on the machine.
 void add_packed_weights(PlanFile& file);
 
 }  // namespace lathe

@@ -88,8 +88,7 @@ class Tuner {
     ProgramOptions options = program_options_;
     NativePlan plain = chosen;
     for (size_t i = 0; i < plain.steps.size(); ++i) {
-      if (plain.steps[i].choice != StepChoice{})
-        options.alternatives[i] = {plain.steps[i].choice};
+      if (plain.steps[i].choice != StepChoice{}) options.alternatives[i] = {plain.steps[i].choice};
       plain.steps[i].choice = {};
     }
     TimedPlan timed(std::move(plain), islands, inputs_, options);
@@ -101,13 +100,12 @@ class Tuner {
   }
 
   /// Lower quartiles of the steps' times, by the first node's name.
-  std::map<std::string, int64_t> step_times(const LoweredGraph& lowered,
-                                            const std::string& stage) {
+  std::map<std::string, int64_t> step_times(const LoweredGraph& lowered, const std::string& stage) {
     TimedPlan timed(lowered.plan, island_files(lowered.islands), inputs_, program_options_);
     std::vector<std::vector<int64_t>> times(lowered.plan.steps.size());
     const int64_t once = least_run(timed);
-    const auto rounds = static_cast<size_t>(
-        std::clamp<int64_t>(kPairsNs / 2 / std::max<int64_t>(once, 1), 8, 40));
+    const auto rounds =
+        static_cast<size_t>(std::clamp<int64_t>(kPairsNs / 2 / std::max<int64_t>(once, 1), 8, 40));
     for (size_t round = 0; round < rounds; ++round) {
       step(stage, round, rounds);
       const std::vector<int64_t> taken = timed.run_steps();
@@ -132,8 +130,8 @@ class Tuner {
   /// `run`: of the other or not; `once`: what a pair takes.
   template <class Run>
   PairedTimes in_turns(const std::string& stage, int64_t once, const Run& run) {
-    const auto pairs = static_cast<size_t>(
-        std::clamp<int64_t>(kPairsNs / std::max<int64_t>(once, 1), 12, 100));
+    const auto pairs =
+        static_cast<size_t>(std::clamp<int64_t>(kPairsNs / std::max<int64_t>(once, 1), 12, 100));
     PairedTimes times;
     for (size_t i = 0; i < pairs; ++i) {
       step(stage, i, pairs);
@@ -173,8 +171,8 @@ class Tuner {
   ChooseOptions choose_options(int64_t run_ns, size_t ways) {
     ChooseOptions choose;
     const int64_t run = std::max<int64_t>(run_ns, 1);
-    choose.samples = static_cast<int>(
-        std::clamp<int64_t>(kSamplesNs / run / static_cast<int64_t>(ways), 6, 40));
+    choose.samples =
+        static_cast<int>(std::clamp<int64_t>(kSamplesNs / run / static_cast<int64_t>(ways), 6, 40));
     choose.pairs = static_cast<int>(std::clamp<int64_t>(kSamplesNs / 2 / run, 12, 60));
     choose.keep_on = [this] { return keep_on(); };
     return choose;
@@ -224,8 +222,8 @@ class Tuner {
     for (const std::vector<size_t>& usable : ways) counts.push_back(usable.size());
     const size_t most = *std::max_element(counts.begin(), counts.end());
     const ChooseOptions choose = choose_options(least_run(timed), most);
-    const size_t all = most * static_cast<size_t>(choose.samples) +
-                       2 * static_cast<size_t>(choose.pairs) + 1;
+    const size_t all =
+        most * static_cast<size_t>(choose.samples) + 2 * static_cast<size_t>(choose.pairs) + 1;
     size_t done = 0;
     const auto run = [&](const std::vector<size_t>& taken) {
       this->step("trying implementations", done++, all);
@@ -250,8 +248,7 @@ class Tuner {
   /// Steps that are not worth waking other threads for. A thread that slept is woken by the next
   /// step, so the time of that counts, and every other step keeps still.
   void choose_threads(NativePlan& plan, const std::vector<std::string>& islands, size_t odd,
-                      const std::vector<std::string>& names,
-                      std::map<size_t, TunedStep>& changed) {
+                      const std::vector<std::string>& names, std::map<size_t, TunedStep>& changed) {
     ProgramOptions options = program_options_;
     std::vector<size_t> steps;
     for (size_t i = odd; i < plan.steps.size(); i += 2) {
@@ -330,9 +327,9 @@ std::vector<FloatLayer> float_layers(const Graph& fixed, const Choices& choices,
     if (!tuner.keep_on()) return false;
     const LoweredGraph a = lowered(nodes_now);
     const LoweredGraph b = lowered(nodes_next);
-    return other_wins(tuner.compare(a.plan, island_files(a.islands), b.plan,
-                                    island_files(b.islands), stage),
-                      kPlanWin);
+    return other_wins(
+        tuner.compare(a.plan, island_files(a.islands), b.plan, island_files(b.islands), stage),
+        kPlanWin);
   };
   const std::set<std::string> chosen = choose_float_layers(std::move(layers), is_faster);
   std::vector<FloatLayer> rows;
@@ -353,8 +350,7 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
   PlanFile& file = tuned.made.file;
   facts.layers = integer_layers(file.plan).size();
   facts.changed = tuner.choose(file.plan, file.islands);
-  facts.floats =
-      float_layers(specialize(shapes_at_batch(graph, 1)), choices_of(file.plan), tuner);
+  facts.floats = float_layers(specialize(shapes_at_batch(graph, 1)), choices_of(file.plan), tuner);
   if (!facts.floats.empty()) {
     LowerOptions lower;
     for (const FloatLayer& layer : facts.floats) lower.float_nodes.insert(layer.node);
@@ -364,9 +360,9 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
   facts.steps = file.plan.steps.size();
   const std::string stage = "comparing";
   const PairedTimes times =
-      facts.floats.empty() ? tuner.compare_choices(file.plan, file.islands, stage)
-                           : tuner.compare(plain.file.plan, plain.file.islands, file.plan,
-                                           file.islands, stage);
+      facts.floats.empty()
+          ? tuner.compare_choices(file.plan, file.islands, stage)
+          : tuner.compare(plain.file.plan, plain.file.islands, file.plan, file.islands, stage);
   facts.spread = spread(times.now_ns);
   facts.before_ns = lower_quartile(times.now_ns);
   facts.after_ns = lower_quartile(times.other_ns);

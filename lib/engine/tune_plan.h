@@ -34,7 +34,7 @@ struct TuningFacts {
   std::vector<TunedStep> changed;
   std::vector<FloatLayer> floats;  // layers that were left in float
   size_t steps = 0;
-  size_t layers = 0;      // in integers before
+  size_t layers = 0;  // in integers before
   int64_t runs = 0;
   int64_t before_ns = 0;  // a run of the plan, lower quartile
   int64_t after_ns = 0;   // may be more, by noise, where single steps have won

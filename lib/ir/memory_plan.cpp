@@ -150,8 +150,8 @@ MemoryPlan plan_memory(const std::vector<BufferRequest>& requests, int64_t align
   plan.lower_bound = most_live_bytes(requests, alignment);
   if (plan.arena_bytes == plan.lower_bound) return plan;
   Order order = by_breadth(requests);
-  const auto tries = static_cast<size_t>(
-      std::clamp<int64_t>(kWork / static_cast<int64_t>(requests.size() * requests.size() + 1), 1, 64));
+  const auto tries = static_cast<size_t>(std::clamp<int64_t>(
+      kWork / static_cast<int64_t>(requests.size() * requests.size() + 1), 1, 64));
   for (size_t i = 0; i < tries; ++i) {
     MemoryPlan other = placed_in_order(requests, order, alignment);
     other.lower_bound = plan.lower_bound;

@@ -29,7 +29,8 @@ int64_t required_opset(const Graph& graph, int64_t wanted, bool microsoft = fals
 /// attributes again, attributes with their default value are dropped where they did not exist,
 /// Resize becomes Upsample, ScatterElements Scatter; ops that came later are written out in others
 /// (lower_composites.h); Affine, Crop and ImageScaler, which ended with opset 9, become other ops
-/// from 10 on. Constants that are no longer read are left out. Nodes that opset 7 cannot name otherwise are kOpaque in the copy.
+/// from 10 on. Constants that are no longer read are left out. Nodes that opset 7 cannot name
+/// otherwise are kOpaque in the copy.
 Graph lower_opset(const Graph& graph, int64_t opset, bool microsoft = false);
 
 }  // namespace lathe

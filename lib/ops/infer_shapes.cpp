@@ -46,10 +46,8 @@ void merge(ValueType& declared, ValueType inferred, bool graph_output) {
 
 /// The kind's row, or that of an opaque node that lathe knows all the same.
 const OpRow& row_of(const Node& node) {
-  static constexpr OpRow kDynamicLstm{.min_inputs = 3,
-                                      .max_inputs = 12,
-                                      .max_outputs = 3,
-                                      .shape = shape_rule::dynamic_lstm};
+  static constexpr OpRow kDynamicLstm{
+      .min_inputs = 3, .max_inputs = 12, .max_outputs = 3, .shape = shape_rule::dynamic_lstm};
   if (node.kind == OpKind::kOpaque && node.opaque_domain == "com.microsoft" &&
       node.opaque_type == "DynamicQuantizeLSTM")
     return kDynamicLstm;

@@ -65,8 +65,8 @@ void dynamic_lstm(InferCall& call) {
   const int64_t hidden_size = call.node.attributes.int_or("hidden_size", -1);
   Dim hidden = hidden_size > 0 ? Dim::of(hidden_size) : Dim{};
   if (recurrence != nullptr) hidden = unify(hidden, (*recurrence)[1], "hidden_size and R");
-  const Dim directions = Dim::of(
-      call.node.attributes.string_or("direction", "forward") == "bidirectional" ? 2 : 1);
+  const Dim directions =
+      Dim::of(call.node.attributes.string_or("direction", "forward") == "bidirectional" ? 2 : 1);
   const Dim steps = x != nullptr ? (*x)[0] : Dim{};
   const Dim batch = x != nullptr ? (*x)[1] : Dim{};
   call.set_dims(0, {steps, directions, batch, hidden});

@@ -202,9 +202,9 @@ std::string to_html(const json& report) {
   if (!stages_say_quality(report)) out += html_quality(report);
   if (list_field(report, "cases").size() != 2 || !html_before_after(report).size())
     out += html_cases(report);
-  out += html_ops(report) + html_verification(report) + html_quantize(report) + html_layers(report) + html_plan(report) +
-         html_models(report) + html_steps(report) + html_measurement(report) + html_host(report) +
-         html_run(report);
+  out += html_ops(report) + html_verification(report) + html_quantize(report) +
+         html_layers(report) + html_plan(report) + html_models(report) + html_steps(report) +
+         html_measurement(report) + html_host(report) + html_run(report);
   out += "<footer>lathe " + html_escape(text_field(field(report, "tool"), "version")) +
          " · report " + html_escape(text_field(field(report, "run"), "id")) +
          " · made from the JSON report, which holds every figure</footer>\n";

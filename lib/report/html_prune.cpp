@@ -130,7 +130,9 @@ std::string latency_section(const json& report) {
       if (ci) speedup += fmt::format(" ({:.3g}–{:.3g})", ci->first, ci->second);
     }
     std::string note = text_field(row, "note");
-    if (medians_disagree(row)) note += (note.empty() ? "" : "; ") + std::string("times and ratio disagree: the machine was busy");
+    if (medians_disagree(row))
+      note += (note.empty() ? "" : "; ") +
+              std::string("times and ratio disagree: the machine was busy");
     table.rows.push_back({html_escape(text_field(row, "engine")) +
                               (model ? " <span class=\"note\">simulated</span>" : ""),
                           shown_number(row, "threads"), shown_time(row, "before_ns"),
@@ -139,7 +141,8 @@ std::string latency_section(const json& report) {
   std::string html = html_table(table);
   if (paired)
     html += html_note(
-        "Before and after are of undisturbed runs (the 15th percentile). The speed-up with its 95 % interval is of runs "
+        "Before and after are of undisturbed runs (the 15th percentile). The speed-up with its 95 "
+        "% interval is of runs "
         "in turns, which other work on the machine moves less.");
   if (simulated)
     html += html_note("Simulated: computed from the device profile's rates, not measured.");

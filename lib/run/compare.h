@@ -42,8 +42,8 @@ struct ValueError {
 struct CompareOptions {
   SampleRunOptions run;
   bool layers = true;
-  /// With SampleSource::carry: the candidate goes on from its own outputs, as it will where it runs.
-  /// False: from the reference's, so that a sample shows only its own errors.
+  /// With SampleSource::carry: the candidate goes on from its own outputs, as it will where it
+  /// runs. False: from the reference's, so that a sample shows only its own errors.
   bool own_carry = false;
   /// Metrics of both models on the first output; labels by sample (empty: no labels).
   std::vector<Metric> metrics;

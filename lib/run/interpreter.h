@@ -19,8 +19,8 @@ struct RunOptions {
   std::function<void(ValueId, RuntimeValue&)> on_value;
   /// Computes a node of the top graph in place of the op's own function; nullopt: not this one.
   /// Not asked for control flow.
-  std::function<std::optional<std::vector<RuntimeValue>>(
-      const Node&, const std::vector<RuntimeValue>& inputs)>
+  std::function<std::optional<std::vector<RuntimeValue>>(const Node&,
+                                                         const std::vector<RuntimeValue>& inputs)>
       compute;
   /// Called before every node at any depth; throws to stop a run (deadline, interrupt).
   std::function<void()> check;

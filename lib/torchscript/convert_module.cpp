@@ -432,7 +432,8 @@ ConvertedModule convert_module(const TorchModule& module, const ConvertOptions& 
   ConvertedModule converted = convert_anew(module, with_input_notes(module, given));
   if (module.was_training)
     converted.notes.emplace_back(
-        "the file was saved in training mode; it is taken in evaluation mode (Dropout and BatchNorm "
+        "the file was saved in training mode; it is taken in evaluation mode (Dropout and "
+        "BatchNorm "
         "compute something else there)");
   return converted;
 }

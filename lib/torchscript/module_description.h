@@ -1,7 +1,7 @@
 // What the isolated reader says about a TorchScript file: the method `forward`, inlined and frozen,
 // as plain data. Nothing here runs code; the conversion to a Graph (convert_module.h) reads it.
-// Kinds and argument orders are PyTorch's operator schemas (aten/src/ATen/native/native_functions.yaml,
-// torch/csrc/jit/runtime/register_prim_ops.cpp).
+// Kinds and argument orders are PyTorch's operator schemas
+// (aten/src/ATen/native/native_functions.yaml, torch/csrc/jit/runtime/register_prim_ops.cpp).
 #pragma once
 
 #include <cstdint>
@@ -70,7 +70,7 @@ struct TorchConstant {
     kTensor,
     kList,
     kTuple,
-    kDict,    // items: key, value, key, value, …
+    kDict,  // items: key, value, key, value, …
     kPacked,
     kObject,  // an object whose attributes are in TorchModule::attributes below `text`
   };

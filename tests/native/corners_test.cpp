@@ -235,4 +235,10 @@ TEST_CASE("parts that are read again after they were changed are copied") {
     })");
 }
 
+TEST_CASE("an input of another type is refused") {
+  const Graph graph = graph_from("g (float[2,3] x) => (float[2,3] y) { y = Relu(x) }");
+  CHECK_THROWS_WITH_AS(run_native(graph, {Tensor::of<int32_t>({2, 3}, {1, 2, 3, 4, 5, 6})}),
+                       doctest::Contains("tensor of float32"), Error);
+}
+
 }  // namespace lathe

@@ -33,8 +33,7 @@ std::vector<size_t> arguments_of(const Model& model) {
 }  // namespace
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
-                                    const Model& model,
-                                    const std::shared_ptr<const PlanFile>& plan,
+                                    const Model& model, const std::shared_ptr<const PlanFile>& plan,
                                     const Profile& profile, const CommonOptions& common) {
   if (plan) {
     if (name != "native")

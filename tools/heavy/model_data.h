@@ -28,8 +28,7 @@ struct RunnableModel {
   std::shared_ptr<const PlanFile> plan;  // null: a model
 };
 /// As open_model(), and open_plan_file() of .lathe files.
-RunnableModel open_runnable(const std::string& path, const CommonOptions& common,
-                            Console& console);
+RunnableModel open_runnable(const std::string& path, const CommonOptions& common, Console& console);
 
 /// The data set for a model's inputs, at most `samples` of it (0: all); its warnings are printed.
 /// State that the model carries (ir/carry.h) is fed back unless the data give it.

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 
-#include "statistics/clock.h"
 #include "heavy/bench/child.h"
 #include "heavy/bench/gates.h"
 #include "heavy/bench/measure.h"
 #include "heavy/bench/profile.h"
 #include "heavy/bench/report.h"
 #include "heavy/bench/request.h"
+#include "heavy/bench/run_doctor.h"
 #include "heavy/bench/self_check.h"
 #include "heavy/bench/sensors.h"
 #include "heavy/bench/setup.h"
@@ -17,13 +17,13 @@
 #include "heavy/bench/text.h"
 #include "heavy/bench/trace.h"
 #include "heavy/commands.h"
-#include "heavy/bench/run_doctor.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
 #include "os/signals.h"
 #include "profiles/profile.h"
 #include "run/denormals.h"
+#include "statistics/clock.h"
 
 namespace lathe {
 namespace {

@@ -57,9 +57,9 @@ void check_files(const DistillOptions& options, bool replace) {
   const CommonOptions& common = options.common;
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the student go?", "-o", "add -o OUT.onnx");
-  check_outputs(planned_files(common), replace,
-                {options.teacher, options.student, options.student_from_pruned, options.data,
-                 options.eval});
+  check_outputs(
+      planned_files(common), replace,
+      {options.teacher, options.student, options.student_from_pruned, options.data, options.eval});
 }
 
 class Distillation {
@@ -75,8 +75,8 @@ class Distillation {
         training_(options.training) {}
 
   int run() {
-    replace_ = common_.force || (options_.training.resume && !common_.output.empty() &&
-                                 is_student(common_.output));
+    replace_ = common_.force ||
+               (options_.training.resume && !common_.output.empty() && is_student(common_.output));
     check_files(options_, replace_);
     check_flags();
     threads_ = use_threads(common_);
@@ -121,8 +121,8 @@ class Distillation {
     if (!common_.dry_run && is_repaired(options_, request_))
       repair = open_data_for(options_.data, teacher_, options_.samples.value_or(2000), common_,
                              console_);
-    student_ = make_student(options_, request_, teacher_, repair ? &*repair : nullptr, threads_,
-                            console_);
+    student_ =
+        make_student(options_, request_, teacher_, repair ? &*repair : nullptr, threads_, console_);
     notes_ = student_.notes;
     if (random) notes_.emplace_back("random data teach little: give real --data");
     prepare_teacher();
@@ -216,9 +216,10 @@ class Distillation {
       };
     }
     task.processes = processes_.get();
-    if (is_first()) task.on_better = [this](const Graph& graph, const EpochRecord& record) {
-      publish_meanwhile(graph, record);
-    };
+    if (is_first())
+      task.on_better = [this](const Graph& graph, const EpochRecord& record) {
+        publish_meanwhile(graph, record);
+      };
     tuned_ = fine_tune(task, console_);
     for (const std::string& note : tuned_.notes) notes_.push_back(note);
     report_.details["training"] = training_json(tuned_);
@@ -258,8 +259,7 @@ class Distillation {
     nlohmann::json manifest = manifest_of(best);
     manifest["complete"] = false;
     manifest["verified"] = record.metric.has_value();
-    manifest["verification"] =
-        record.metric ? nlohmann::json(*record.metric) : nlohmann::json();
+    manifest["verification"] = record.metric ? nlohmann::json(*record.metric) : nlohmann::json();
     if (!record.metric) manifest["verification_reason"] = "no --eval data were given";
     writer_->publish(writer_->bytes(best), manifest, partial);
   }
@@ -339,8 +339,8 @@ class Distillation {
     measure.threads = threads_;
     measure.seed = common_.seed;
     try {
-      latencies_ = latency_figures(teacher_graph_, final_, data_->sample(0), profile_, measure,
-                                   console_);
+      latencies_ =
+          latency_figures(teacher_graph_, final_, data_->sample(0), profile_, measure, console_);
     } catch (const Error& error) {
       // The student is written; what it is timed on may not be known.
       if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;
@@ -368,10 +368,9 @@ class Distillation {
   std::string text(bool missed) const {
     std::string out = missed ? console_.bad("FAIL --max-drop " + options_.max_drop + " missed")
                              : console_.good("distilled");
-    out += fmt::format(": {}  {} ({} of the teacher's {})\n", common_.output,
-                       bytes_text(after_.file_bytes),
-                       size_left_text(before_.file_bytes, after_.file_bytes),
-                       bytes_text(before_.file_bytes));
+    out += fmt::format(
+        ": {}  {} ({} of the teacher's {})\n", common_.output, bytes_text(after_.file_bytes),
+        size_left_text(before_.file_bytes, after_.file_bytes), bytes_text(before_.file_bytes));
     out += student_.origin;
     if (integers_) out += " · " + integers_->coverage();
     out += fmt::format(" · {} epochs in {:.0f} s, {:.0f} samples/s", tuned_.epochs.size(),

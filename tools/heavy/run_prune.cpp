@@ -79,7 +79,8 @@ int run_prune(const PruneOptions& options, Console& console) {
   const PruneRequest request = prune_request(options, profile);
   check_files(options);
   // Before the work: where checkpoints go, too.
-  if (options.training.epochs > 0 && !common.dry_run) check_training(options.training, common.force);
+  if (options.training.epochs > 0 && !common.dry_run)
+    check_training(options.training, common.force);
   const Stopwatch start;
   const int threads = use_threads(common);
   Report report = start_report("prune", common);
@@ -89,8 +90,8 @@ int run_prune(const PruneOptions& options, Console& console) {
                            {"isa", profile.cpu.isa}};
   Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
-  refuse_quantized(
-      model.graph, "prune the float model first, then lathe quantize, then lathe compile");
+  refuse_quantized(model.graph,
+                   "prune the float model first, then lathe quantize, then lathe compile");
   require_matches(request.nodes, model.graph);
   const Model original = model;
   // Normalizations stay: they are scored, re-estimated and trained; lathe compile folds them.
@@ -113,19 +114,23 @@ int run_prune(const PruneOptions& options, Console& console) {
     const Metric metric = choose_metric(options.metric, eval.has_labels());
     metrics.emplace(model.graph, std::move(eval), metric, threads, console);
   }
-  const PruneContext context{options,        request,
-                             profile,        model,
+  const PruneContext context{options,
+                             request,
+                             profile,
+                             model,
                              data ? &*data : nullptr,
                              training_data ? &*training_data : nullptr,
                              metrics ? &*metrics : nullptr,
-                             threads,        console};
+                             threads,
+                             console};
   PruneOutcome outcome = request.removes() ? prune_channels(context) : prune_elements(context);
   report.plan = outcome.plan;
   report.details["notes"] = outcome.notes;
   if (!outcome.sensitivity.is_null()) report.details["sensitivity"] = outcome.sensitivity;
   if (common.dry_run) {
     record_steps(pipeline, report);
-    console.print("plan: " + outcome.summary + "\n" + outcome.plan_lines + "no model was written\n");
+    console.print("plan: " + outcome.summary + "\n" + outcome.plan_lines +
+                  "no model was written\n");
     console.deliver(to_json(report), common);
     return 0;
   }
@@ -141,16 +146,14 @@ int run_prune(const PruneOptions& options, Console& console) {
   infer_shapes(pruned.graph);
   record_steps(pipeline, report);
   record_steps(finish, report);
-  const WrittenModel written =
-      write_model_for(pruned, profile, options.opset, common.output);
+  const WrittenModel written = write_model_for(pruned, profile, options.opset, common.output);
   throw_if_interrupted();
   if (metrics) report.details["stages"] = stages_json(metrics->metric(), outcome.stages);
   if (!outcome.repair.empty()) report.details["repair"] = repair_json(outcome.repair);
   if (!outcome.training.is_null()) report.details["training"] = outcome.training;
   report_quality(context, outcome, report);
-  publish_model(written,
-                manifest_of(report, original.graph, pruned.graph, outcome, profile), common,
-                report);
+  publish_model(written, manifest_of(report, original.graph, pruned.graph, outcome, profile),
+                common, report);
   pruned.opset = written.opset;
   pruned.ir_version = written.ir_version;
   report.model_out = model_facts(common.output, pruned);
@@ -168,8 +171,7 @@ int run_prune(const PruneOptions& options, Console& console) {
     try {
       const std::vector<Tensor> sample =
           latency_sample(data ? &*data : nullptr, model, common, console);
-      latencies =
-          latency_figures(context.dense(), pruned.graph, sample, profile, measure, console);
+      latencies = latency_figures(context.dense(), pruned.graph, sample, profile, measure, console);
     } catch (const Error& error) {
       // The model is written; what it is timed on may not be known.
       if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;

@@ -68,9 +68,9 @@ class RunModel {
       return;
     }
     if (!options.values.empty())
-      throw bad_usage("usage.values", "this engine does not show inner values", "--values",
-                      runnable.plan ? "run the model that the plan was made from"
-                                    : "add --engine interpreter");
+      throw bad_usage(
+          "usage.values", "this engine does not show inner values", "--values",
+          runnable.plan ? "run the model that the plan was made from" : "add --engine interpreter");
     graph_ = runnable.model.graph;
     engine_ = make_engine(name, options.model, runnable.model, runnable.plan,
                           load_profile(options.common.profile), options.common);
@@ -116,22 +116,21 @@ int run_run(const RunOptionsCli& options, Console& console) {
 
   const SampleSource source = sample_source(data);
   std::vector<std::map<std::string, Tensor>> results(source.count);
-  for_each_sample(graph, source,
-                  sample_run(computed.samples_at_once(), console, "running", source.count),
-                  [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
-                    RunOptions hooks;
-                    hooks.on_value = [&](ValueId id, RuntimeValue& value) {
-                      const bool writable =
-                          value.is_tensor() || value.kind == RuntimeValue::Kind::kStrings;
-                      if (writable && std::find(inner.begin(), inner.end(), id) != inner.end())
-                        results[sample].emplace(graph.value(id).name, to_tensor(value));
-                    };
-                    std::vector<RuntimeValue> found = computed.run(inputs, hooks);
-                    for (size_t i = 0; i < found.size(); ++i)
-                      results[sample].insert_or_assign(graph.value(graph.outputs()[i]).name,
-                                                       to_tensor(found[i]));
-                    return found;
-                  });
+  for_each_sample(
+      graph, source, sample_run(computed.samples_at_once(), console, "running", source.count),
+      [&](size_t sample, size_t, const std::vector<RuntimeValue>& inputs) {
+        RunOptions hooks;
+        hooks.on_value = [&](ValueId id, RuntimeValue& value) {
+          const bool writable = value.is_tensor() || value.kind == RuntimeValue::Kind::kStrings;
+          if (writable && std::find(inner.begin(), inner.end(), id) != inner.end())
+            results[sample].emplace(graph.value(id).name, to_tensor(value));
+        };
+        std::vector<RuntimeValue> found = computed.run(inputs, hooks);
+        for (size_t i = 0; i < found.size(); ++i)
+          results[sample].insert_or_assign(graph.value(graph.outputs()[i]).name,
+                                           to_tensor(found[i]));
+        return found;
+      });
 
   std::vector<std::pair<std::string, Tensor>> arrays;
   std::vector<ValueId> written = graph.outputs();

@@ -47,8 +47,7 @@ TunedPlan tune_native(const Graph& graph, const SpecializeGraph& specialize,
     shown = stage;
     console.progress().update(static_cast<int64_t>(done));
   };
-  TunedPlan tuned =
-      tune_plan(graph, specialize, inputs_for(graph, options.common.seed), tune);
+  TunedPlan tuned = tune_plan(graph, specialize, inputs_for(graph, options.common.seed), tune);
   console.progress().finish();
   tuned.made.file.metadata.fingerprint = host_facts().fingerprint;
   constexpr double kSteady = 1.25;
@@ -103,8 +102,7 @@ std::string tuning_text(const TuningFacts& facts) {
   text += fmt::format("\n  {} -> {} a run, {} thread{}; {} runs in {}{}\n",
                       duration_text(static_cast<double>(facts.before_ns)),
                       duration_text(static_cast<double>(facts.after_ns)), facts.threads,
-                      facts.threads == 1 ? "" : "s", facts.runs,
-                      duration_text(facts.seconds * 1e9),
+                      facts.threads == 1 ? "" : "s", facts.runs, duration_text(facts.seconds * 1e9),
                       facts.out_of_time ? "; --tune-time ended the search" : "");
   if (kept) return text;
   std::vector<TunedStep> steps = facts.changed;

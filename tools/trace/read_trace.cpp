@@ -20,8 +20,8 @@ namespace {
 
 using nlohmann::json;
 
-// Microseconds: far enough for times since 1970, and three of them (from the first start to the last
-// end) in nanoseconds fit 64 bits.
+// Microseconds: far enough for times since 1970, and three of them (from the first start to the
+// last end) in nanoseconds fit 64 bits.
 constexpr double kMaxMicroseconds = 3e15;
 
 struct RawEvent {

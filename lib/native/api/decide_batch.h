@@ -1,5 +1,5 @@
-// Which of the waiting requests run next, and when: dynamic batching with a bound on the delay. Time
-// comes in from outside.
+// Which of the waiting requests run next, and when: dynamic batching with a bound on the delay.
+// Time comes in from outside.
 #pragma once
 
 #include <cstddef>

@@ -85,8 +85,8 @@ LATHE_API const char* lathe_version(void);
  * null. On failure *plan becomes null.
  *
  * The file stays mapped, and weights are read from it, until the plan and all queues made of it are
- * freed. To replace it meanwhile, rename another file over it: that is safe. Writing into it changes
- * results; cutting it short ends the process (SIGBUS) when the missing part is read. Use
+ * freed. To replace it meanwhile, rename another file over it: that is safe. Writing into it
+ * changes results; cutting it short ends the process (SIGBUS) when the missing part is read. Use
  * lathe_load_memory where others may do that. */
 LATHE_API lathe_status lathe_load_file(const char* path, const lathe_options* options,
                                        lathe_plan** plan);
@@ -130,9 +130,10 @@ LATHE_API lathe_status lathe_run(lathe_plan* plan, const void* const* inputs,
                                  size_t output_count);
 
 /* Many requests at the same time: a queue has worker threads, each with the plan ready to run, and
- * joins requests along the first dimension where the plan's batch is free and all inputs and outputs
- * have it first (never where the plan quantizes dynamically: it computes one scale for a batch).
- * The rows of a batch are taken to be independent, as they are in nearly all networks; each request then gets the same bytes as alone where the arithmetic is integer.
+ * joins requests along the first dimension where the plan's batch is free and all inputs and
+ * outputs have it first (never where the plan quantizes dynamically: it computes one scale for a
+ * batch). The rows of a batch are taken to be independent, as they are in nearly all networks; each
+ * request then gets the same bytes as alone where the arithmetic is integer.
  *
  * Idle OpenMP threads spin for a while: set GOMP_SPINCOUNT=1000 in the environment where several
  * workers have several threads each. */
@@ -167,9 +168,9 @@ typedef struct lathe_queue_counts {
   uint64_t waiting;   /* now */
 } lathe_queue_counts;
 
-/* Called once for each accepted request, in a worker's thread (of cancelled ones, in the thread that
- * frees the queue). `error` is "" for LATHE_OK and valid during the call. It may submit requests;
- * it must not throw, and the worker waits for it. */
+/* Called once for each accepted request, in a worker's thread (of cancelled ones, in the thread
+ * that frees the queue). `error` is "" for LATHE_OK and valid during the call. It may submit
+ * requests; it must not throw, and the worker waits for it. */
 typedef void (*lathe_done)(void* context, lathe_status status, const char* error);
 
 /* Starts the workers and makes all ready. `options` may be null. The plan's handle is not needed
@@ -195,8 +196,8 @@ LATHE_API lathe_status lathe_queue_run(lathe_queue* queue, const void* const* in
 LATHE_API lathe_status lathe_queue_drain(lathe_queue* queue);
 
 /* Requests that run are finished, those that wait are cancelled (LATHE_CANCELLED), and threads that
- * wait in a call for this queue return; no call may begin any more. Null is allowed. From a callback
- * nothing happens (LATHE_USAGE). */
+ * wait in a call for this queue return; no call may begin any more. Null is allowed. From a
+ * callback nothing happens (LATHE_USAGE). */
 LATHE_API lathe_status lathe_queue_free(lathe_queue* queue);
 
 /* Why the calling thread's last call for a queue failed; "" when it did not. */

@@ -41,7 +41,8 @@ struct SharedPlan {
 
 /// One batch of a plan, ready to run with as many threads as OpenMP gives to the caller's teams.
 struct ReadyPlan {
-  /// `most_bytes`: of arrays and weights; 0: no limit. Throws Error as plan_for_batch and Program do.
+  /// `most_bytes`: of arrays and weights; 0: no limit. Throws Error as plan_for_batch and Program
+  /// do.
   ReadyPlan(const SharedPlan& shared, int64_t batch, int threads, uint64_t most_bytes);
   int64_t batch = 1;
   std::unique_ptr<Program> program;

@@ -80,7 +80,8 @@ struct PlanQueue::Worker {
       return *found->program;
     }
     plans.emplace_front(shared, batch, settings.threads, settings.max_memory_bytes);
-    if (++others > kMostOtherBatches) plans.erase(std::next(plans.begin(), static_cast<int>(--others)));
+    if (++others > kMostOtherBatches)
+      plans.erase(std::next(plans.begin(), static_cast<int>(--others)));
     return *plans.front().program;
   }
 };
@@ -108,8 +109,8 @@ void PlanQueue::settle(const lathe_queue_options& options) {
   const PlanExecution& wanted = shared_->file.metadata.execution;
   const int cpus = usable_cpus();
   if (options.workers < 0 || options.workers > kMostWorkers)
-    throw bad_usage("queue.workers", fmt::format("{} workers; 1 to {} are possible",
-                                                 options.workers, kMostWorkers));
+    throw bad_usage("queue.workers",
+                    fmt::format("{} workers; 1 to {} are possible", options.workers, kMostWorkers));
   if (options.capacity > kMostWaiting)
     throw bad_usage("queue.capacity", fmt::format("room for {} requests; at most {} may wait",
                                                   options.capacity, kMostWaiting));
@@ -187,23 +188,21 @@ void PlanQueue::check_memory(uint64_t most_bytes) const {
 
 void PlanQueue::start() {
   const CpuAffinity affinity = static_cast<CpuAffinity>(settings_.affinity - 1);
-  const auto cpus = divided_cpus(preferred_cpus(affinity), affinity, settings_.workers,
-                                 settings_.threads);
+  const auto cpus =
+      divided_cpus(preferred_cpus(affinity), affinity, settings_.workers, settings_.threads);
   if (affinity != CpuAffinity::kNone && cpus.empty())
     warn("workers run on any CPU: there are not enough for their threads");
   const auto workers = static_cast<size_t>(settings_.workers);
   try {
     threads_.reserve(workers);
     for (size_t i = 0; i < workers; ++i)
-      threads_.emplace_back(
-          [this, own = cpus.empty() ? nullptr : &cpus[i]] { work(own); });
+      threads_.emplace_back([this, own = cpus.empty() ? nullptr : &cpus[i]] { work(own); });
     std::unique_lock lock(starting_);
     started_.wait(lock, [&] { return ready_ == workers; });
     if (failure_) std::rethrow_exception(failure_);
   } catch (const std::system_error& error) {
     stop();
-    throw over_limit("queue.threads",
-                     fmt::format("a worker cannot be started: {}", error.what()));
+    throw over_limit("queue.threads", fmt::format("a worker cannot be started: {}", error.what()));
   } catch (...) {
     stop();
     throw;
@@ -214,8 +213,7 @@ void PlanQueue::stop() {
   // Callbacks must not wait for this queue here either.
   const PlanQueue* before = std::exchange(queue_of_this_thread, this);
   requests_->close([&](QueuedRequest& request) {
-    request.done(request.context, LATHE_CANCELLED,
-                 "the queue was freed before the request ran");
+    request.done(request.context, LATHE_CANCELLED, "the queue was freed before the request ran");
     ++failed_;
     ++finished_;
   });
@@ -316,8 +314,9 @@ bool PlanQueue::submit(const RequestArrays& arrays, bool waits, lathe_done done,
     const auto given = static_cast<int64_t>(arrays.input_bytes[0] / inputs_.front().info.bytes);
     rows = std::clamp<int64_t>(given, 1, settings_.max_batch);
     if (given > rows)
-      throw bad_input("queue.batch", fmt::format("a request of batch {}; the queue takes {} at most",
-                                                 given, settings_.max_batch));
+      throw bad_input("queue.batch",
+                      fmt::format("a request of batch {}; the queue takes {} at most", given,
+                                  settings_.max_batch));
   }
   check_arrays(inputs_, rows, arrays.inputs, arrays.input_bytes, arrays.input_count, "input");
   check_arrays(outputs_, rows, arrays.outputs, arrays.output_bytes, arrays.output_count, "output");
@@ -325,10 +324,10 @@ bool PlanQueue::submit(const RequestArrays& arrays, bool waits, lathe_done done,
   const bool may_wait = waits && !is_in_callback();
   ++submitted_;
   const NewRequest request{{arrays.inputs, arrays.input_count},
-                                  {arrays.outputs, arrays.output_count},
-                                  rows,
-                                  done,
-                                  context};
+                           {arrays.outputs, arrays.output_count},
+                           rows,
+                           done,
+                           context};
   const RequestQueue::Pushed pushed = requests_->push(request, may_wait);
   if (pushed == RequestQueue::Pushed::kYes) return true;
   --submitted_;

@@ -70,9 +70,9 @@ lathe_status lathe_queue_make(const lathe_plan* plan, const lathe_queue_options*
 }
 
 lathe_status lathe_queue_submit(lathe_queue* queue, const void* const* inputs,
-                                const size_t* input_bytes, size_t input_count,
-                                void* const* outputs, const size_t* output_bytes,
-                                size_t output_count, lathe_done done, void* context) {
+                                const size_t* input_bytes, size_t input_count, void* const* outputs,
+                                const size_t* output_bytes, size_t output_count, lathe_done done,
+                                void* context) {
   const bool waits = queue != nullptr && queue->queue->settings().waits_when_full != 0;
   return submit(queue, {inputs, input_bytes, input_count, outputs, output_bytes, output_count},
                 waits, done, context);

@@ -26,7 +26,8 @@ RequestQueue::RequestQueue(size_t capacity, const BatchLimits& limits, size_t in
 }
 
 std::vector<QueuedRequest> RequestQueue::make_group() const {
-  return std::vector<QueuedRequest>(std::min(slots_.size(), static_cast<size_t>(limits_.most_rows)), empty_);
+  return std::vector<QueuedRequest>(std::min(slots_.size(), static_cast<size_t>(limits_.most_rows)),
+                                    empty_);
 }
 
 RequestQueue::Pushed RequestQueue::push(const NewRequest& request, bool waits) {

@@ -8,6 +8,7 @@
 #include "os/read_file.h"
 
 namespace lathe {
+
 bool is_plan_file(const std::string& path) {
   InputFile in(path);
   std::byte head[kPlanMagic.size()] = {};

@@ -1,4 +1,5 @@
-// Packed weights in a plan file: a table and the arrays that it names, each on a cache line's border.
+// Packed weights in a plan file: a table and the arrays that it names, each on a cache line's
+// border.
 #pragma once
 
 #include <cstddef>

@@ -93,8 +93,8 @@ std::string tuning_warning(const PlanMetadata& metadata, std::string_view finger
 std::string keep_own_choices(PlanFile& file, std::string_view fingerprint, int threads);
 
 /// The plan for a batch; how many threads a step is worth is known for batch 1 only. Throws Error:
-/// exit 3 for a batch below 1, or other than the plan's fixed one (called 1); exit 8 for one that is
-/// too large; what verify_plan throws.
+/// exit 3 for a batch below 1, or other than the plan's fixed one (called 1); exit 8 for one that
+/// is too large; what verify_plan throws.
 NativePlan plan_for_batch(const PlanFile& file, int64_t batch);
 
 /// Equal files for equal contents.

@@ -13,7 +13,9 @@ const PlanView& view_of(const NativePlan& plan, ViewId id) {
   return plan.views[static_cast<size_t>(id.index)];
 }
 
-int64_t elements_of(const NativePlan& plan, ViewId id) { return element_count(view_of(plan, id).shape); }
+int64_t elements_of(const NativePlan& plan, ViewId id) {
+  return element_count(view_of(plan, id).shape);
+}
 
 struct Macs {
   const NativePlan& plan;
@@ -68,9 +70,8 @@ class Contents {
       : graph_(graph), file_(file), blocks_(plan().blocks.size()), slots_(plan().slots.size()) {}
 
   ValueId& of(const IslandValue& value) {
-    return value.view.valid()
-               ? blocks_[static_cast<size_t>(view_of(plan(), value.view).block)]
-               : slots_[static_cast<size_t>(value.slot)];
+    return value.view.valid() ? blocks_[static_cast<size_t>(view_of(plan(), value.view).block)]
+                              : slots_[static_cast<size_t>(value.slot)];
   }
   /// Invalid where nothing was written.
   ValueId read(const IslandValue& value) {
@@ -88,7 +89,8 @@ class Contents {
         block.bytes != element_count(view.shape) * (dtype_bits(view.dtype) / 8))
       return {};
     const std::span<const std::byte> all = plan().constants.bytes();
-    const auto bytes = all.subspan(static_cast<size_t>(block.offset), static_cast<size_t>(block.bytes));
+    const auto bytes =
+        all.subspan(static_cast<size_t>(block.offset), static_cast<size_t>(block.bytes));
     return graph_.add_constant(view.name, Tensor::from_owner(view.dtype, view.shape, file_, bytes));
   }
 
@@ -127,8 +129,7 @@ Graph plan_graph(const std::shared_ptr<const PlanFile>& file) {
   Contents contents(graph, file);
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     const PlanPort& port = file->metadata.inputs[i];
-    contents.of(plan.inputs[i]) =
-        graph.add_input(port.name, type_of(port, two.metadata.inputs, i));
+    contents.of(plan.inputs[i]) = graph.add_input(port.name, type_of(port, two.metadata.inputs, i));
   }
   // The last step that writes an output writes the value of that name.
   std::vector<ValueId> outputs;
@@ -164,8 +165,9 @@ Graph plan_graph(const std::shared_ptr<const PlanFile>& file) {
           value = outputs[i];
       if (!value.valid()) {
         const PlanView* view = written.view.valid() ? &view_of(plan, written.view) : nullptr;
-        value = graph.add_value(view ? view->name : std::string(),
-                                view ? tensor_type(view->dtype, dims_of(view->shape)) : ValueType{});
+        value =
+            graph.add_value(view ? view->name : std::string(),
+                            view ? tensor_type(view->dtype, dims_of(view->shape)) : ValueType{});
       }
       node.outputs.push_back(value);
     }

@@ -52,7 +52,8 @@ Error damaged(std::string id, std::string message) {
 
 Header read_header(std::span<const std::byte> file) {
   Header header;
-  if (file.size() < sizeof header || std::memcmp(file.data(), kPlanMagic.data(), kPlanMagic.size()) != 0)
+  if (file.size() < sizeof header ||
+      std::memcmp(file.data(), kPlanMagic.data(), kPlanMagic.size()) != 0)
     throw bad_input("plan.format", "this is no plan of lathe", {},
                     "lathe compile --target native writes plans");
   std::memcpy(&header, file.data(), sizeof header);

@@ -79,10 +79,12 @@ template <class T, class Body>
     const int64_t first = unit % units * kUnitChannels;
     const T* read = from + image * pool.from_image + first;
     T* write = to + image * pool.to_image + first;
-    for_each_channel_block(std::min(kUnitChannels, pool.channels - first),
-                           [&]<int kLanes>(int64_t channel) __attribute__((always_inline)) {
-                             body.template operator()<kLanes>(read + channel, write + channel);
-                           });
+    for_each_channel_block(
+        std::min(kUnitChannels, pool.channels - first), [&]<int kLanes>(int64_t channel)
+                                                            __attribute__((always_inline)) {
+                                                              body.template operator()<kLanes>(
+                                                                  read + channel, write + channel);
+                                                            });
   }
 }
 
@@ -96,18 +98,18 @@ int64_t global_pool_count(const GlobalPool& pool) {
 
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_average_pool(
     const Pool& pool, const float* from, float* to, int64_t begin, int64_t end) {
-  for_each_window(pool, from, to, begin, end,
-                  [&](const PoolWindow<float>& window, const PoolTaps& row, const PoolTaps& column,
-                      float* pixel) __attribute__((always_inline)) {
-                    const float divisor = static_cast<float>(divisor_of(pool, row, column));
-                    for_each_channel_block(
-                        pool.channels,
-                        [&]<int kLanes>(int64_t channel) __attribute__((always_inline)) {
-                          float total[kLanes] = {};
-                          add_window<kLanes>(window, channel, total);
-                          store_average<kLanes>(total, divisor, pixel + channel);
-                        });
-                  });
+  for_each_window(
+      pool, from, to, begin, end,
+      [&](const PoolWindow<float>& window, const PoolTaps& row, const PoolTaps& column,
+          float* pixel) __attribute__((always_inline)) {
+        const float divisor = static_cast<float>(divisor_of(pool, row, column));
+        for_each_channel_block(
+            pool.channels, [&]<int kLanes>(int64_t channel) __attribute__((always_inline)) {
+              float total[kLanes] = {};
+              add_window<kLanes>(window, channel, total);
+              store_average<kLanes>(total, divisor, pixel + channel);
+            });
+      });
 }
 
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_average_pool(
@@ -133,13 +135,13 @@ int64_t global_pool_count(const GlobalPool& pool) {
 
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_global_pool(
     const GlobalPool& pool, const float* from, float* to, int64_t begin, int64_t end) {
-  for_each_channel_unit(pool, from, to, begin, end,
-                        [&]<int kLanes>(const float* read, float* write)
-                            __attribute__((always_inline)) {
-                              float total[kLanes] = {};
-                              add_all_pixels<kLanes>(pool, read, total);
-                              store_average<kLanes>(total, static_cast<float>(pool.pixels), write);
-                            });
+  for_each_channel_unit(
+      pool, from, to, begin,
+      end, [&]<int kLanes>(const float* read, float* write) __attribute__((always_inline)) {
+        float total[kLanes] = {};
+        add_all_pixels<kLanes>(pool, read, total);
+        store_average<kLanes>(total, static_cast<float>(pool.pixels), write);
+      });
 }
 
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_global_pool(
@@ -148,8 +150,8 @@ int64_t global_pool_count(const GlobalPool& pool) {
   const float factor = quantization.factor / static_cast<float>(pool.pixels);
   const int32_t zero_sum = static_cast<int32_t>(pool.pixels) * quantization.zero_in;
   for_each_channel_unit(
-      pool, from, to, begin, end,
-      [&]<int kLanes>(const uint8_t* read, uint8_t* write) __attribute__((always_inline)) {
+      pool, from, to, begin,
+      end, [&]<int kLanes>(const uint8_t* read, uint8_t* write) __attribute__((always_inline)) {
         int32_t total[kLanes] = {};
         add_all_pixels<kLanes>(pool, read, total);
         store_average<kLanes>(total, zero_sum, factor, static_cast<float>(quantization.zero_out),

@@ -23,8 +23,8 @@ void sum_line(const BytePanel& panel, const uint8_t* const* rows, int64_t line, 
     __m256i column[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v)
-      column[v] = _mm256_cvtepi8_epi16(
-          _mm_load_si128(reinterpret_cast<const __m128i*>(weights + 16 * v)));
+      column[v] =
+          _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(weights + 16 * v)));
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) {
       int32_t four = 0;

@@ -13,12 +13,6 @@
 namespace lathe {
 namespace {
 
-template <class Function>
-[[gnu::always_inline]] inline void each(int64_t count, float* to, Function&& function) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) to[i] = function(i);
-}
-
 [[gnu::always_inline]] inline float integral(float x, float result) {
   // Numbers of 2^22 and more, and NaN, are as they are.
   return magnitude(x) < 4194304.0f ? with_sign_of(magnitude(result), x) : x;

@@ -58,8 +58,8 @@ void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool back
   const int64_t panels = panel_count(matrix.columns, kFloatLanes, kMostPanelLines);
   const MultiplyPanel multiply = variant_of(matrix.isa);
   for (int64_t i = 0; i < panels; ++i) {
-    const ProductPanel panel = panel_at(matrix.columns, kFloatLanes, kMostPanelLines,
-                                        backwards ? panels - 1 - i : i);
+    const ProductPanel panel =
+        panel_at(matrix.columns, kFloatLanes, kMostPanelLines, backwards ? panels - 1 - i : i);
     multiply({matrix.values.data()->x + panel.first * matrix.depth, matrix.depth, panel.first,
               panel.vectors},
              rows);

@@ -19,8 +19,8 @@ const DepthwiseVariant& depthwise_variant(KernelIsa isa) {
 }  // namespace
 
 PackedDepthwise pack_depthwise(KernelIsa isa, const int8_t* weights, int64_t channels,
-                               const DepthwiseWindow& window, const float* scale,
-                               const float* bias, uint8_t zero_point) {
+                               const DepthwiseWindow& window, const float* scale, const float* bias,
+                               uint8_t zero_point) {
   PackedDepthwise packed;
   packed.isa = isa;
   packed.channels = channels;

@@ -38,8 +38,8 @@ struct PackedDepthwise {
 /// `weights`: channels x kernel_height x kernel_width. `scale` and `bias`: one per channel; the
 /// bias contains -zero_point * (sum of the channel's weights) * scale.
 PackedDepthwise pack_depthwise(KernelIsa isa, const int8_t* weights, int64_t channels,
-                               const DepthwiseWindow& window, const float* scale,
-                               const float* bias, uint8_t zero_point);
+                               const DepthwiseWindow& window, const float* scale, const float* bias,
+                               uint8_t zero_point);
 
 /// Rows `row_begin` to `row_end` of the output of one image. Rows may be divided among threads.
 struct DepthwiseRows {

@@ -64,8 +64,7 @@ void store_floats(const DepthwiseRows& rows, const __m256i (&sums)[2], int64_t p
   for (int v = 0; v < 2; ++v)
     _mm256_store_ps(values[v],
                     finished_floats(sums[v], rows.depthwise->scale.data() + channel + 8 * v,
-                                    rows.depthwise->bias.data() + channel + 8 * v,
-                                    *rows.epilogue));
+                                    rows.depthwise->bias.data() + channel + 8 * v, *rows.epilogue));
   float* output = static_cast<float*>(rows.output) + pixel * rows.output_pitch + channel;
   for (int v = 0; v < 2; ++v) {
     for (int lane = 0; lane < 8; ++lane) {

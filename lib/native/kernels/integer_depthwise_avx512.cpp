@@ -20,7 +20,6 @@ namespace {
 constexpr int kOutputs = 4;  // neighbours computed together
 using Sums = __m512i[kOutputs][4];
 
-
 // Where a vector has several outputs (`kRuns`), they are kOutputs apart: then all of its lanes go
 // through the same steps.
 template <int kRuns>
@@ -99,8 +98,7 @@ template <int kKernel, int kStride, int kRuns>
 [[gnu::always_inline]] inline void accumulate_square(const int8_t* weights, const Place& place,
                                                      Sums& sums) {
   accumulate_group<kKernel, kStride, kRuns, 0>(weights, place, sums);
-  if constexpr (kKernel > 4)
-    accumulate_group<kKernel, kStride, kRuns, 1>(weights, place, sums);
+  if constexpr (kKernel > 4) accumulate_group<kKernel, kStride, kRuns, 1>(weights, place, sums);
 }
 
 // Any kernel.
@@ -144,9 +142,9 @@ template <int kRuns>
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(output + step),
                           _mm512_extracti64x4_epi64(bytes, 1));
   } else {
-    const __m128i parts[4] = {
-        _mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
-        _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+    const __m128i parts[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+                              _mm512_extracti32x4_epi32(bytes, 2),
+                              _mm512_extracti32x4_epi32(bytes, 3)};
 #pragma GCC unroll 4
     for (int run = 0; run < kRuns; ++run) {
       if (run * kOutputs >= left) break;
@@ -231,8 +229,7 @@ template <int kRuns>
       store_floats<kRuns>(rows, block, kept[o], pixel + o, column + o);
       continue;
     }
-    const __m512i residual =
-        load_residual<kRuns>(rows, pixel + o, column + o, block.first, mask);
+    const __m512i residual = load_residual<kRuns>(rows, pixel + o, column + o, block.first, mask);
     const __m512i bytes = epilogue.activation == ProductActivation::kNone
                               ? finished_bytes<false>(kept[o], scale, bias, residual, epilogue)
                               : finished_bytes<true>(kept[o], scale, bias, residual, epilogue);

@@ -37,8 +37,7 @@ void run(const DepthwiseRows& rows, const uint8_t** lines) {
     point_at_row(rows, y, length, lines);
     for (int64_t x = 0; x < rows.output_width; ++x) {
       for (int64_t c = 0; c < packed.channels; ++c) {
-        const int32_t sum =
-            sum_of_taps(packed, lines + x * packed.window.stride_width, length, c);
+        const int32_t sum = sum_of_taps(packed, lines + x * packed.window.stride_width, length, c);
         const auto place = static_cast<size_t>(c);
         store(rows, y * rows.output_width + x, c,
               std::fma(static_cast<float>(sum), packed.scale[place], packed.bias[place]));

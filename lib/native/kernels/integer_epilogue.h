@@ -23,8 +23,8 @@ inline bool may_reach_overflow(const int8_t* weights, int64_t count, float scale
   return reaches(magnitude);
 }
 
-/// What nearly all layers do, a table aside, has its own code: with few channels it takes as long as
-/// the sums.
+/// What nearly all layers do, a table aside, has its own code: with few channels it takes as long
+/// as the sums.
 inline bool is_plain(const ProductEpilogue& epilogue, bool may_overflow) {
   return !epilogue.float_output && epilogue.activation == ProductActivation::kNone &&
          !epilogue.has_residual && !may_overflow;

@@ -79,8 +79,7 @@ template <int kVectors>
   for (int v = 0; v < kVectors; ++v) {
     __m256 y = scaled(sums[v], scale + 8 * v, bias + 8 * v);
     if (epilogue.activation != ProductActivation::kNone)
-      y = _mm256_fmadd_ps(activated(y, epilogue.activation),
-                          _mm256_set1_ps(epilogue.inverse_scale),
+      y = _mm256_fmadd_ps(activated(y, epilogue.activation), _mm256_set1_ps(epilogue.inverse_scale),
                           _mm256_set1_ps(epilogue.zero_point));
     q[v] = rounded(y);
   }

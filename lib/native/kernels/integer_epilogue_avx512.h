@@ -74,8 +74,8 @@ static void look_up(const ByteRows& rows, const uint8_t* table) {
     const __m512i row = _mm512_and_si512(_mm512_srli_epi16(index, 4), _mm512_set1_epi8(15));
     __m512i result = _mm512_setzero_si512();
     for (int i = 0; i < 16; ++i) {
-      const __m512i entries = _mm512_broadcast_i32x4(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16 * i)));
+      const __m512i entries =
+          _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16 * i)));
       result = _mm512_mask_shuffle_epi8(
           result, _mm512_cmpeq_epi8_mask(row, _mm512_set1_epi8(static_cast<char>(i))), entries,
           low_bits);
@@ -84,8 +84,7 @@ static void look_up(const ByteRows& rows, const uint8_t* table) {
   }
 }
 
-[[gnu::target("avx512vbmi")]] static void look_up_vbmi(const ByteRows& rows,
-                                                       const uint8_t* table) {
+[[gnu::target("avx512vbmi")]] static void look_up_vbmi(const ByteRows& rows, const uint8_t* table) {
   const __m512i quarters[4] = {_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64),
                                _mm512_loadu_si512(table + 128), _mm512_loadu_si512(table + 192)};
   const ByteRows all = rows;
@@ -162,8 +161,7 @@ template <bool kActivated, int kVectors>
   for (int v = 0; v < kVectors; ++v) {
     __m512 y = scaled(sums[v], scale + 16 * v, bias + 16 * v);
     if constexpr (kActivated)
-      y = _mm512_fmadd_ps(activated(y, epilogue.activation),
-                          _mm512_set1_ps(epilogue.inverse_scale),
+      y = _mm512_fmadd_ps(activated(y, epilogue.activation), _mm512_set1_ps(epilogue.inverse_scale),
                           _mm512_set1_ps(epilogue.zero_point));
     q[v] = rounded(y);
   }

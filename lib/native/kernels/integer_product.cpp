@@ -77,7 +77,8 @@ void pack_product_weights(KernelIsa isa, const ProductWeights& weights, int8_t* 
           const int8_t* from = weights.values + column * row + tap * depth;
           int8_t* at = of_panel + (quad * panel.vectors * lanes + i) * 4;
           int64_t k = begin;
-          for (; k + 4 <= end; k += 4, at += panel.vectors * lanes * 4) std::memcpy(at, from + k, 4);
+          for (; k + 4 <= end; k += 4, at += panel.vectors * lanes * 4)
+            std::memcpy(at, from + k, 4);
           if (k < end) std::memcpy(at, from + k, static_cast<size_t>(end - k));
         }
       }

@@ -71,8 +71,8 @@ struct ProductEpilogue {
   const uint8_t* table = nullptr;  // 256 entries
 };
 
-/// int8 weights: columns x taps x depth, whatever the depth. `float_output` decides the order of the
-/// columns inside.
+/// int8 weights: columns x taps x depth, whatever the depth. `float_output` decides the order of
+/// the columns inside.
 struct ProductWeights {
   const int8_t* values = nullptr;
   int64_t columns = 0;
@@ -87,8 +87,8 @@ void pack_product_weights(KernelIsa isa, const ProductWeights& weights, int8_t* 
 /// Another number when packed weights lie in another order than before.
 constexpr uint32_t kPackingVersion = 1;
 
-/// `scale` and `bias`: one per column. `packed`: what pack_product_weights wrote before; null: it is
-/// called here.
+/// `scale` and `bias`: one per column. `packed`: what pack_product_weights wrote before; null: it
+/// is called here.
 PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const float* scale,
                            const float* bias, std::shared_ptr<const int8_t[]> packed = nullptr);
 

@@ -106,10 +106,9 @@ void store_finished(const ProductTile& tile, int64_t first, const __m256i (*sums
   const int64_t left = tile.product->columns - first;
   const int64_t columns = left < kLanes * kVectors ? left : kLanes * kVectors;
   for (int64_t r = 0; r < tile.rows; ++r) {
-    const __m128i residual =
-        tile.epilogue->has_residual
-            ? load_bytes(tile.residual + r * tile.residual_pitch, columns)
-            : _mm_setzero_si128();
+    const __m128i residual = tile.epilogue->has_residual
+                                 ? load_bytes(tile.residual + r * tile.residual_pitch, columns)
+                                 : _mm_setzero_si128();
     store_bytes(static_cast<uint8_t*>(tile.output) + r * tile.output_pitch,
                 finished_bytes<kVectors>(sums[r], scale, bias, residual, *tile.epilogue), columns);
   }

@@ -103,9 +103,8 @@ void store_finished(const ProductTile& tile, int64_t first, const __m512i (*sums
   auto* output = static_cast<uint8_t*>(to.output);
   for (int64_t r = 0; r < to.rows; ++r) {
     const __m512i residual =
-        epilogue.has_residual
-            ? _mm512_maskz_loadu_epi8(mask, to.residual + r * to.residual_pitch)
-            : _mm512_setzero_si512();
+        epilogue.has_residual ? _mm512_maskz_loadu_epi8(mask, to.residual + r * to.residual_pitch)
+                              : _mm512_setzero_si512();
     store_row<kVectors>(output + r * to.output_pitch,
                         finished_bytes<kActivated>(sums[r], scale, bias, residual, epilogue), mask,
                         whole);

@@ -55,8 +55,8 @@ void run_tile(const ProductTile& tile) {
 }  // namespace
 
 const ProductVariant& product_scalar() {
-  static constexpr ProductVariant kVariant = {
-      kLanes, kMostVectors, [](int64_t) -> int64_t { return 4; }, run_tile};
+  static constexpr ProductVariant kVariant = {kLanes, kMostVectors,
+                                              [](int64_t) -> int64_t { return 4; }, run_tile};
   return kVariant;
 }
 

@@ -27,15 +27,15 @@ template <int kLanes, class T>
 template <class T>
 [[gnu::always_inline]] inline void max_pool(const Pool& pool, const T* from, T* to, int64_t begin,
                                             int64_t end) {
-  for_each_window(pool, from, to, begin, end,
-                  [&](const PoolWindow<T>& window, const PoolTaps&, const PoolTaps&, T* pixel)
-                      __attribute__((always_inline)) {
-                        for_each_channel_block(pool.channels,
-                                               [&]<int kLanes>(int64_t channel)
-                                                   __attribute__((always_inline)) {
-                                                     greatest<kLanes>(window, channel, pixel);
-                                                   });
-                      });
+  for_each_window(
+      pool, from, to, begin, end,
+      [&](const PoolWindow<T>& window, const PoolTaps&, const PoolTaps&, T* pixel)
+          __attribute__((always_inline)) {
+            for_each_channel_block(
+                pool.channels, [&]<int kLanes>(int64_t channel) __attribute__((always_inline)) {
+                  greatest<kLanes>(window, channel, pixel);
+                });
+          });
 }
 
 }  // namespace

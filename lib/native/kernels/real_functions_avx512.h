@@ -55,8 +55,8 @@ namespace lathe {
     case ProductActivation::kSilu: return _mm512_mul_ps(x, sigmoid(x));
     case ProductActivation::kHardSwish: {
       const __m512 gate = _mm512_fmadd_ps(x, _mm512_set1_ps(1.0f / 6.0f), _mm512_set1_ps(0.5f));
-      return _mm512_mul_ps(x, _mm512_min_ps(_mm512_max_ps(gate, _mm512_setzero_ps()),
-                                            _mm512_set1_ps(1.0f)));
+      return _mm512_mul_ps(
+          x, _mm512_min_ps(_mm512_max_ps(gate, _mm512_setzero_ps()), _mm512_set1_ps(1.0f)));
     }
     case ProductActivation::kSigmoid: return sigmoid(x);
     case ProductActivation::kGelu: {

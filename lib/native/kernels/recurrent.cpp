@@ -38,8 +38,7 @@ class Recurrence {
   float* cell(int64_t b) { return row(scratch_.cell, b, w_.padded); }
 
   int64_t length(int64_t b) const {
-    return run_.lengths == nullptr ? run_.time
-                                   : std::clamp<int64_t>(run_.lengths[b], 0, run_.time);
+    return run_.lengths == nullptr ? run_.time : std::clamp<int64_t>(run_.lengths[b], 0, run_.time);
   }
   /// Where step number `t` of a direction is in time. A sequence is reversed within its length.
   int64_t moment(int64_t t, int64_t b) const {
@@ -86,8 +85,8 @@ class Recurrence {
       return;
     }
     gather(first, steps, run_.input, scratch_.rows);
-    multiply_rows(w_.input, {scratch_.rows.data(), steps * run_.batch, w_.bias.data(), 0, gates(0),
-                             width_});
+    multiply_rows(w_.input,
+                  {scratch_.rows.data(), steps * run_.batch, w_.bias.data(), 0, gates(0), width_});
   }
 
   void step(int64_t t, float* sums) {
@@ -117,8 +116,8 @@ class Recurrence {
     for (int64_t b = 0; b < run_.batch; ++b) range = joined(range, range_of(hidden(b), w_.hidden));
     const DynamicScale scale = dynamic_scale(range);
     for (int64_t b = 0; b < run_.batch; ++b)
-      quantize_run(hidden(b), scratch_.bytes.data() + b * w_.hidden, ElementType::kUInt8,
-                   w_.hidden, {&scale.scale, &scale.zero_point, 0});
+      quantize_run(hidden(b), scratch_.bytes.data() + b * w_.hidden, ElementType::kUInt8, w_.hidden,
+                   {&scale.scale, &scale.zero_point, 0});
     return scale;
   }
 
@@ -131,9 +130,9 @@ class Recurrence {
     const auto multiply_state = [&](const PackedMatrix& matrix, const float* initial,
                                     int64_t initial_pitch, float* to) {
       for (int64_t b = begin; b < end; ++b) scratch_.rows[static_cast<size_t>(b)] = hidden(b);
-      multiply_rows(
-          matrix, {scratch_.rows.data() + begin, count, initial, initial_pitch, to, width_},
-          backwards_panels_);
+      multiply_rows(matrix,
+                    {scratch_.rows.data() + begin, count, initial, initial_pitch, to, width_},
+                    backwards_panels_);
     };
     if (rules.cell == RecurrentCell::kGru && rules.linear_before_reset) {
       float* back = row(scratch_.reset, 0, width_);
@@ -172,8 +171,7 @@ class Recurrence {
   void multiply_bytes_of_state(int64_t begin, int64_t count, float* sums,
                                const DynamicScale& scale) {
     for (int64_t b = 0; b < count; ++b)
-      scratch_.byte_rows[static_cast<size_t>(b)] =
-          scratch_.bytes.data() + (begin + b) * w_.hidden;
+      scratch_.byte_rows[static_cast<size_t>(b)] = scratch_.bytes.data() + (begin + b) * w_.hidden;
     ByteRows rows;
     rows.rows = scratch_.byte_rows.data();
     rows.count = count;

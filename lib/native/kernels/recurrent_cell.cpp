@@ -9,12 +9,6 @@
 namespace lathe {
 namespace {
 
-template <class Function>
-[[gnu::always_inline]] inline void each(int64_t count, float* to, Function&& function) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) to[i] = function(i);
-}
-
 [[gnu::always_inline]] inline float elu(float x, float alpha) {
   // Near 0 the difference exp(x) - 1 has no digits; its series has.
   const float near = x * (1.0f + x * (0.5f + x * (0.16666667f + x * 0.041666667f)));
@@ -96,8 +90,10 @@ bool is_usual(const CellRules& rules) {
   each(n, to, [&](int64_t i) { return 1.0f - x[i]; });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void multiply(
-    int64_t n, const float* a, const float* b, float* to) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void multiply(int64_t n,
+                                                                                    const float* a,
+                                                                                    const float* b,
+                                                                                    float* to) {
   each(n, to, [&](int64_t i) { return a[i] * b[i]; });
 }
 

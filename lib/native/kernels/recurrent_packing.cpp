@@ -38,8 +38,8 @@ PackedRecurrence pack_recurrence(KernelIsa isa, const CellRules& rules, int64_t 
     return padded_rows(rows, first, count, hidden, padded, depth);
   };
   if (packed.is_integer) {
-    packed.input_bytes = pack_bytes(
-        isa, spread(weights.integer_weights, 0, gates, inputs).data(), gates * padded, inputs);
+    packed.input_bytes = pack_bytes(isa, spread(weights.integer_weights, 0, gates, inputs).data(),
+                                    gates * padded, inputs);
     packed.feedback_bytes = pack_bytes(
         isa, spread(weights.integer_feedback, 0, gates, hidden).data(), gates * padded, hidden);
     packed.input_scale = spread(weights.weights_scale, 0, gates, 1);
@@ -65,8 +65,7 @@ PackedRecurrence pack_recurrence(KernelIsa isa, const CellRules& rules, int64_t 
     const int64_t common = linear ? 2 * padded : gates * padded;
     for (int64_t i = 0; i < common; ++i)
       packed.bias[static_cast<size_t>(i)] += back[static_cast<size_t>(i)];
-    if (linear)
-      std::copy(back.begin() + common, back.end(), packed.feedback_bias.begin() + common);
+    if (linear) std::copy(back.begin() + common, back.end(), packed.feedback_bias.begin() + common);
   }
   if (weights.peepholes != nullptr) packed.peepholes = spread(weights.peepholes, 0, 3, 1);
   return packed;
@@ -76,8 +75,8 @@ RecurrentScratch recurrent_scratch(const PackedRecurrence& weights, int64_t time
   const int64_t state = batch * weights.padded;
   const int64_t width = gates_of(weights.rules.cell) * weights.padded;
   RecurrentScratch scratch;
-  scratch.steps = std::clamp<int64_t>(kRowsAtOnce / std::max<int64_t>(batch, 1), 1,
-                                      std::max<int64_t>(time, 1));
+  scratch.steps =
+      std::clamp<int64_t>(kRowsAtOnce / std::max<int64_t>(batch, 1), 1, std::max<int64_t>(time, 1));
   scratch.gates.resize(lines(scratch.steps * batch * width));
   scratch.hidden.resize(lines(state));
   if (weights.rules.cell == RecurrentCell::kLstm) scratch.cell.resize(lines(state));

@@ -85,22 +85,23 @@ template <class Step>
   switch (kind) {
     case ReduceKind::kSum:
     case ReduceKind::kMean:
-      return through_columns(from, count, step, columns, part,
-                             [](float a, float x) __attribute__((always_inline)) { return a + x; });
+      return through_columns(
+          from, count, step, columns, part,
+          [](float a, float x) __attribute__((always_inline)) { return a + x; });
     case ReduceKind::kSumSquares:
-      return through_columns(from, count, step, columns, part,
-                             [](float a, float x)
-                                 __attribute__((always_inline)) { return a + x * x; });
+      return through_columns(
+          from, count, step, columns, part,
+          [](float a, float x) __attribute__((always_inline)) { return a + x * x; });
     case ReduceKind::kMax:
-      return through_columns(from, count, step, columns, part,
-                             [](float a, float x) __attribute__((always_inline)) {
-                               return (a >= x) | (a != a) ? a : x;
-                             });
+      return through_columns(
+          from, count, step, columns, part, [](float a, float x) __attribute__((always_inline)) {
+            return (a >= x) | (a != a) ? a : x;
+          });
     case ReduceKind::kMin:
-      return through_columns(from, count, step, columns, part,
-                             [](float a, float x) __attribute__((always_inline)) {
-                               return (a <= x) | (a != a) ? a : x;
-                             });
+      return through_columns(
+          from, count, step, columns, part, [](float a, float x) __attribute__((always_inline)) {
+            return (a <= x) | (a != a) ? a : x;
+          });
     case ReduceKind::kProd: return;
   }
 }

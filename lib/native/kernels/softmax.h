@@ -18,8 +18,8 @@ struct Softmax {
   float factor = 1;  // of all elements, above 0
 };
 
-/// One unit is one row. The sum is lane_sum's (lane_sums.h), of rows below 32 elements that in their
-/// order: the same on all processors.
+/// One unit is one row. The sum is lane_sum's (lane_sums.h), of rows below 32 elements that in
+/// their order: the same on all processors.
 int64_t softmax_count(const Softmax& softmax);
 void run_softmax(const Softmax& softmax, int64_t begin, int64_t end);
 

@@ -76,7 +76,7 @@ inline void byte_block(const uint8_t* from, int64_t from_column, uint8_t* to, in
   __m128i b[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) a[i] = load(from + i * from_column);
-  // Four rounds that each put the columns i and i + 8 side by side.
+    // Four rounds that each put the columns i and i + 8 side by side.
 #pragma GCC unroll 2
   for (int twice = 0; twice < 2; ++twice) {
 #pragma GCC unroll 8

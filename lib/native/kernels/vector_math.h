@@ -11,6 +11,15 @@
 
 namespace lathe {
 
+/// to[i] = function(i). The compiler vectorizes it only where floating-point operations do not trap
+/// (#pragma GCC optimize("no-trapping-math") before this header): it then computes both sides of a
+/// choice.
+template <class Function>
+[[gnu::always_inline]] inline void each(int64_t count, float* to, Function&& function) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) to[i] = function(i);
+}
+
 [[gnu::always_inline]] inline float magnitude(float x) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu);
 }

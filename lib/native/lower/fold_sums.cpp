@@ -81,7 +81,8 @@ int fold_sums(NativePlan& plan) {
       conv->tail.sum = other;
       conv->output = other;
       for (PlanView& view : plan.views)
-        if (static_cast<size_t>(view.block) == to_block) view.block = static_cast<int32_t>(other_block);
+        if (static_cast<size_t>(view.block) == to_block)
+          view.block = static_cast<int32_t>(other_block);
       plan.steps[writer].nodes.insert(plan.steps[writer].nodes.end(), plan.steps[i].nodes.begin(),
                                       plan.steps[i].nodes.end());
       // Uses are not kept up to date: a block takes part in one change.

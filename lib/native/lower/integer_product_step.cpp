@@ -84,8 +84,7 @@ std::optional<IntegerWeights> integer_weights(const Graph& graph, const Node& no
   return weights;
 }
 
-std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id,
-                                              int64_t count) {
+std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id, int64_t count) {
   if (!id.valid()) return std::vector<float>(static_cast<size_t>(count), 0.0F);
   const Tensor bias = lowering.constant_floats(id);
   if (!bias.defined() || (bias.numel() != count && bias.numel() != 1)) return std::nullopt;
@@ -184,17 +183,17 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     const double other_factor = other.scale / params->scale;
     epilogue.own_factor = static_cast<float>(own_factor);
     epilogue.residual_factor = static_cast<float>(other_factor);
-    epilogue.offset = static_cast<float>(
-        static_cast<double>(params->zero_point) - own_factor * static_cast<double>(own.zero_point) -
-        other_factor * other.zero_point);
+    epilogue.offset = static_cast<float>(static_cast<double>(params->zero_point) -
+                                         own_factor * static_cast<double>(own.zero_point) -
+                                         other_factor * other.zero_point);
     if (tail.sum_clamp) {
       epilogue.sum_low = static_cast<uint8_t>(quantized_bound(tail.sum_clamp->low, *params));
       epilogue.sum_high = static_cast<uint8_t>(quantized_bound(tail.sum_clamp->high, *params));
     }
   }
   if (tail.table_root.valid()) {
-    epilogue.table = build.add_constant(
-        name + ".table", function_table(lowering, tail.table_root, tail.output));
+    epilogue.table =
+        build.add_constant(name + ".table", function_table(lowering, tail.table_root, tail.output));
     params = lowering.roots.quantized(tail.output)->params;
   }
   const ViewId output = build.add_array(lowering.graph.value(tail.output).name,
@@ -210,9 +209,9 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   std::transform(weights.values.begin(), weights.values.end(), bytes.begin(),
                  [](int8_t w) { return static_cast<std::byte>(w); });
   const ViewId packed = build.add_constant(
-      name + ".weights", Tensor::from_bytes(DType::kInt8,
-                                            {weights.columns, weights.taps, weights.depth},
-                                            std::move(bytes)));
+      name + ".weights",
+      Tensor::from_bytes(DType::kInt8, {weights.columns, weights.taps, weights.depth},
+                         std::move(bytes)));
   const ViewId scale = build.add_constant(name + ".scale", scales);
   const ViewId bias = build.add_constant(name + ".bias", terms);
   std::vector<NodeId> nodes{id};

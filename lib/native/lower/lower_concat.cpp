@@ -69,8 +69,8 @@ bool lower_concat(Lowering& lowering, NodeId id) {
   }
   std::vector<ViewId> parts;
   for (const ValueId input : node.inputs) {
-    ViewId part = integers ? lowering.requantized(lowering.integers(input), *params)
-                           : lowering.real(input);
+    ViewId part =
+        integers ? lowering.requantized(lowering.integers(input), *params) : lowering.real(input);
     parts.push_back(part);
   }
   const DType dtype = integers ? DType::kUInt8 : lowering.graph.value(node.outputs[0]).type.dtype;

@@ -20,8 +20,7 @@ std::optional<Geometry> geometry_of(const Lowering& lowering, const Node& node,
   if (weights.size() < 3 || weights.size() > 5) return std::nullopt;
   const auto window = static_window(lowering.graph, node, {weights.begin() + 2, weights.end()});
   if (!window) return std::nullopt;
-  return Geometry{*window, node.attributes.int_or("group", 1),
-                  node.kind == OpKind::kConvTranspose};
+  return Geometry{*window, node.attributes.int_or("group", 1), node.kind == OpKind::kConvTranspose};
 }
 
 PlanWindow plan_window(const Window& window) {
@@ -47,7 +46,8 @@ bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   if (!input.valid()) return false;
   auto weights = integer_weights(graph, node, 1, 0, false);
   if (!weights) return false;
-  const std::optional<std::vector<float>> bias = bias_floats(lowering, node.input(2), weights->columns);
+  const std::optional<std::vector<float>> bias =
+      bias_floats(lowering, node.input(2), weights->columns);
   if (!bias) return false;
   IntegerProduct product;
   const bool depthwise = weights->depth == 1 && weights->columns == geometry.groups;
@@ -111,7 +111,8 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   if (!shape) return false;
   step.input = lowering.dense_pixels_of(lowering.real_input(id, 0));
   step.weights = lowering.build.add_constant(graph.value(node.input(1)).name, weights);
-  if (bias.defined()) step.bias = lowering.build.add_constant(graph.value(node.input(2)).name, bias);
+  if (bias.defined())
+    step.bias = lowering.build.add_constant(graph.value(node.input(2)).name, bias);
   step.strides = geometry.window.strides;
   step.dilations = geometry.window.dilations;
   step.pads_begin = geometry.window.begin;

@@ -90,8 +90,8 @@ bool is_constant_row(const Lowering& lowering, ValueId id, int64_t columns) {
 
 /// Where the factor of a product comes from: `scale` is there when the product runs.
 struct ProductScale {
-  ValueId scale;   // one or one a column
-  ValueId factor;  // constant: one or one a column; invalid: 1
+  ValueId scale;                  // one or one a column
+  ValueId factor;                 // constant: one or one a column; invalid: 1
   std::optional<NodeId> product;  // the Mul of both, if nobody else reads it
 };
 
@@ -260,8 +260,8 @@ bool lower_integer_matmul(Lowering& lowering, NodeId id) {
     nodes.insert(nodes.end(), chain->nodes.begin(), chain->nodes.end());
     output = chain->output;
   }
-  step.output = build.add_dense(graph.value(output).name,
-                                chain ? DType::kFloat32 : DType::kInt32, expected);
+  step.output =
+      build.add_dense(graph.value(output).name, chain ? DType::kFloat32 : DType::kInt32, expected);
   lowering.set_real(output, step.output);
   lowering.add_step(nodes, std::move(step));
   return true;

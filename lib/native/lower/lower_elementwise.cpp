@@ -71,9 +71,18 @@ std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node)
       op = {Kind::kClip, 0, 0, 0, bounded(bounds->low), bounded(bounds->high)};
       return op;
     }
-    case OpKind::kLeakyRelu: op.kind = Kind::kLeakyRelu; op.p = attributes.float_or("alpha", 0.01F); return op;
-    case OpKind::kElu: op.kind = Kind::kElu; op.p = attributes.float_or("alpha", 1); return op;
-    case OpKind::kCelu: op.kind = Kind::kCelu; op.p = attributes.float_or("alpha", 1); return op;
+    case OpKind::kLeakyRelu:
+      op.kind = Kind::kLeakyRelu;
+      op.p = attributes.float_or("alpha", 0.01F);
+      return op;
+    case OpKind::kElu:
+      op.kind = Kind::kElu;
+      op.p = attributes.float_or("alpha", 1);
+      return op;
+    case OpKind::kCelu:
+      op.kind = Kind::kCelu;
+      op.p = attributes.float_or("alpha", 1);
+      return op;
     case OpKind::kSelu:
       op.kind = Kind::kSelu;
       op.p = attributes.float_or("alpha", 1.67326319217681884765625F);
@@ -85,7 +94,8 @@ std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node)
       op.q = attributes.float_or("beta", 0.5F);
       return op;
     case OpKind::kGelu:
-      op.kind = attributes.string_or("approximate", "none") == "tanh" ? Kind::kGeluTanh : Kind::kGelu;
+      op.kind =
+          attributes.string_or("approximate", "none") == "tanh" ? Kind::kGeluTanh : Kind::kGelu;
       return op;
     case OpKind::kSwish:
       if (attributes.float_or("alpha", 1) != 1) return std::nullopt;
@@ -174,7 +184,8 @@ class Gatherer {
     const Node& node = lowering_.graph.node(id);
     tree.nodes.push_back(id);
     if (const auto kind = unary_kind(node.kind)) return add({*kind}, {value(node.inputs[0])});
-    if (const auto op = parametric_op(lowering_.graph, node)) return add(*op, {value(node.inputs[0])});
+    if (const auto op = parametric_op(lowering_.graph, node))
+      return add(*op, {value(node.inputs[0])});
     const ElementwiseKind kind =
         node.kind == OpKind::kSum ? ElementwiseKind::kAdd : *binary_kind(node.kind);
     waiting_ += node.inputs.size() - 1;
@@ -253,8 +264,8 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
   ElementwiseProgramStep step;
   step.inputs = tree.inputs;
   step.program = tree.ops;
-  step.output = build.add_array(graph.value(value).name,
-                                params ? DType::kUInt8 : DType::kFloat32, shape, order);
+  step.output = build.add_array(graph.value(value).name, params ? DType::kUInt8 : DType::kFloat32,
+                                shape, order);
   if (params) {
     build.edit(step.output).scale = static_cast<float>(params->scale);
     build.edit(step.output).zero_point = static_cast<int32_t>(params->zero_point);

@@ -151,9 +151,9 @@ bool lower_quantize(Lowering& lowering, NodeId id) {
   const ViewId from = lowering.real(node.input(0));
   const PlanView source = build.view(from);
   // The order of an image's dimensions is that of products; other arrays keep theirs.
-  const ViewId to = build.add_array(
-      graph.value(output).name, DType::kUInt8, source.shape,
-      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
+  const ViewId to =
+      build.add_array(graph.value(output).name, DType::kUInt8, source.shape,
+                      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
   build.edit(to).scale = static_cast<float>(quantized->params.scale);
   build.edit(to).zero_point = static_cast<int32_t>(quantized->params.zero_point);
   lowering.set_integers(output, to);

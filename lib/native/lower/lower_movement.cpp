@@ -190,8 +190,8 @@ bool shuffle_pixels(Lowering& lowering, const Node& node) {
   if (!to.valid()) {
     // Into the layout that images have.
     const PlanView wide = lowering.build.view(turned);
-    const std::vector<int64_t> memory = to_space ? std::vector<int64_t>{0, 2, 3, 4, 5, 1}
-                                                 : std::vector<int64_t>{0, 4, 5, 1, 2, 3};
+    const std::vector<int64_t> memory =
+        to_space ? std::vector<int64_t>{0, 2, 3, 4, 5, 1} : std::vector<int64_t>{0, 4, 5, 1, 2, 3};
     const ViewId copy = lowering.build.add_array(wide.name, wide.dtype, wide.shape, memory);
     lowering.build.edit(copy).scale = wide.scale;
     lowering.build.edit(copy).zero_point = wide.zero_point;

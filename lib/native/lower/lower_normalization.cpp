@@ -18,8 +18,8 @@ bool is_plain(const Lowering& lowering, const Node& node) {
 }
 
 ViewId add_output(Lowering& lowering, ValueId id) {
-  const ViewId view = lowering.build.add_dense(lowering.graph.value(id).name, DType::kFloat32,
-                                               *lowering.shape(id));
+  const ViewId view =
+      lowering.build.add_dense(lowering.graph.value(id).name, DType::kFloat32, *lowering.shape(id));
   lowering.set_real(id, view);
   return view;
 }
@@ -37,13 +37,12 @@ bool lower_softmax(Lowering& lowering, NodeId id) {
   std::rotate(order.begin() + static_cast<std::ptrdiff_t>(axis),
               order.begin() + static_cast<std::ptrdiff_t>(axis) + 1, order.end());
   PlanBuilder& build = lowering.build;
-  const ViewId from =
-      lowering.dense_of(build.transposed(lowering.real(node.input(0)), order));
-  const ViewId to = build.add_array(lowering.graph.value(node.outputs[0]).name, DType::kFloat32,
-                                    shape, order);
+  const ViewId from = lowering.dense_of(build.transposed(lowering.real(node.input(0)), order));
+  const ViewId to =
+      build.add_array(lowering.graph.value(node.outputs[0]).name, DType::kFloat32, shape, order);
   lowering.set_real(node.outputs[0], to);
-  lowering.add_step({id}, SoftmaxStep{from, build.transposed(to, order),
-                                      node.kind == OpKind::kLogSoftmax});
+  lowering.add_step(
+      {id}, SoftmaxStep{from, build.transposed(to, order), node.kind == OpKind::kLogSoftmax});
   return true;
 }
 
@@ -125,9 +124,8 @@ bool lower_reduce(Lowering& lowering, NodeId id) {
   step.axes = axes;
   step.input = lowering.real(node.input(0));
   PlanBuilder& build = lowering.build;
-  step.output =
-      build.add_array(lowering.graph.value(node.outputs[0]).name, DType::kFloat32, kept,
-                      memory_order(build.view(step.input)));
+  step.output = build.add_array(lowering.graph.value(node.outputs[0]).name, DType::kFloat32, kept,
+                                memory_order(build.view(step.input)));
   ViewId result = step.output;
   const Shape shape = *lowering.shape(node.outputs[0]);
   if (shape != kept) {

@@ -85,7 +85,8 @@ bool lower_pool(Lowering& lowering, NodeId id) {
     }
     step.include_padding = node.attributes.int_or("count_include_pad", 0) != 0;
   }
-  const ViewId integers = lowering.has_real(node.input(0)) ? ViewId{} : lowering.integers(node.input(0));
+  const ViewId integers =
+      lowering.has_real(node.input(0)) ? ViewId{} : lowering.integers(node.input(0));
   Target target{value, std::nullopt, {id}};
   if (integers.valid() && step.average) {
     target = target_of(lowering, id);

@@ -67,17 +67,6 @@ std::optional<Layer> layer_of(const Lowering& lowering, const Node& node) {
   return layer;
 }
 
-bool takes_alpha(FusedActivation::Kind kind) {
-  using Kind = FusedActivation::Kind;
-  return kind == Kind::kAffine || kind == Kind::kLeakyRelu || kind == Kind::kThresholdedRelu ||
-         kind == Kind::kScaledTanh || kind == Kind::kHardSigmoid || kind == Kind::kElu;
-}
-
-bool takes_beta(FusedActivation::Kind kind) {
-  using Kind = FusedActivation::Kind;
-  return kind == Kind::kAffine || kind == Kind::kScaledTanh || kind == Kind::kHardSigmoid;
-}
-
 std::optional<GateFunction> gate_function(FusedActivation::Kind kind) {
   using Kind = FusedActivation::Kind;
   switch (kind) {
@@ -107,8 +96,7 @@ std::vector<std::string> default_names(RecurrentCell cell) {
   return {"Tanh"};
 }
 
-/// Empty: there is none for them. Some writers give one alpha per function, others one per function
-/// that has it.
+/// Empty: there is none for them.
 std::vector<GateActivation> functions_of_node(const Node& node, const Layer& layer) {
   std::vector<std::string> names = node.attributes.strings_or("activations", {});
   const std::vector<std::string> usual = default_names(layer.cell);
@@ -116,33 +104,19 @@ std::vector<GateActivation> functions_of_node(const Node& node, const Layer& lay
     for (int64_t d = 0; d < layer.directions; ++d)
       names.insert(names.end(), usual.begin(), usual.end());
   if (names.size() != usual.size() * static_cast<size_t>(layer.directions)) return {};
-  const std::vector<float> alphas = node.attributes.floats_or("activation_alpha", {});
-  const std::vector<float> betas = node.attributes.floats_or("activation_beta", {});
+  std::vector<FusedActivation> named;
+  try {
+    named = recurrent_activations(names, node.attributes.floats_or("activation_alpha", {}),
+                                  node.attributes.floats_or("activation_beta", {}));
+  } catch (const Error&) {
+    return {};
+  }
   std::vector<GateActivation> functions;
-  size_t next_alpha = 0;
-  size_t next_beta = 0;
-  for (size_t i = 0; i < names.size(); ++i) {
-    FusedActivation named;
-    try {
-      named = fused_activation(names[i]);
-    } catch (const Error&) {
-      return {};
-    }
-    const auto function = gate_function(named.kind);
+  for (const FusedActivation& activation : named) {
+    const auto function = gate_function(activation.kind);
     if (!function) return {};
-    const size_t a = alphas.size() == names.size() ? i : next_alpha;
-    const size_t b = betas.size() == names.size() ? i : next_beta;
-    GateActivation activation{*function, static_cast<float>(named.alpha),
-                              static_cast<float>(named.beta)};
-    if (takes_alpha(named.kind)) {
-      if (a < alphas.size()) activation.alpha = alphas[a];
-      ++next_alpha;
-    }
-    if (takes_beta(named.kind)) {
-      if (b < betas.size()) activation.beta = betas[b];
-      ++next_beta;
-    }
-    functions.push_back(activation);
+    functions.push_back(
+        {*function, static_cast<float>(activation.alpha), static_cast<float>(activation.beta)});
   }
   return functions;
 }
@@ -291,8 +265,8 @@ ViewId initial_state(Lowering& lowering, ValueId id, const Layer& layer) {
 
 ViewId last_state(Lowering& lowering, ValueId id, const Layer& layer) {
   if (!is_read(lowering.graph, id)) return {};
-  const ViewId view = lowering.build.add_dense(lowering.graph.value(id).name, DType::kFloat32,
-                                               layer.state());
+  const ViewId view =
+      lowering.build.add_dense(lowering.graph.value(id).name, DType::kFloat32, layer.state());
   lowering.set_real(id, view);
   return layer.batch_first ? lowering.build.transposed(view, {1, 0, 2}) : view;
 }
@@ -300,9 +274,9 @@ ViewId last_state(Lowering& lowering, ValueId id, const Layer& layer) {
 /// A step's directions lie side by side, as the next layer reads them, but not for the caller.
 ViewId all_states(Lowering& lowering, ValueId id, const Layer& layer) {
   if (!is_read(lowering.graph, id)) return {};
-  const std::vector<int64_t> order =
-      layer.batch_first || lowering.graph.is_output(id) ? plain_order(4)
-                                                        : std::vector<int64_t>{0, 2, 1, 3};
+  const std::vector<int64_t> order = layer.batch_first || lowering.graph.is_output(id)
+                                         ? plain_order(4)
+                                         : std::vector<int64_t>{0, 2, 1, 3};
   const ViewId view = lowering.build.add_array(lowering.graph.value(id).name, DType::kFloat32,
                                                layer.output(), order);
   lowering.set_real(id, view);
@@ -327,14 +301,13 @@ bool lower_recurrent(Lowering& lowering, NodeId id) {
   const bool lstm = layer->cell == RecurrentCell::kLstm;
   if (!constants || step.functions.empty() || !(step.clip >= 0) ||
       !is_state(lowering, node.input(5), *layer) ||
-      (lstm && !is_state(lowering, node.input(6), *layer)) ||
-      !are_outputs(lowering, node, *layer))
+      (lstm && !is_state(lowering, node.input(6), *layer)) || !are_outputs(lowering, node, *layer))
     return false;
   step.cell = layer->cell;
   step.reverse = layer->reverse;
   step.input_forget = lstm && node.attributes.int_or("input_forget", 0) != 0;
-  step.linear_before_reset = layer->cell == RecurrentCell::kGru &&
-                             node.attributes.int_or("linear_before_reset", 0) != 0;
+  step.linear_before_reset =
+      layer->cell == RecurrentCell::kGru && node.attributes.int_or("linear_before_reset", 0) != 0;
   step.input = vectors_of(lowering, lowering.real(node.input(0)), layer->batch_first);
   const std::string& name = node.name;
   step.weights = constant_view(lowering, name + ".weights", constants->weights);
@@ -345,8 +318,8 @@ bool lower_recurrent(Lowering& lowering, NodeId id) {
   step.bias = constant_view(lowering, name + ".bias", constants->bias);
   step.peepholes = constant_view(lowering, name + ".peepholes", constants->peepholes);
   if (!constants->lengths.empty())
-    step.lengths = lowering.build.add_constant(
-        name + ".lengths", Tensor::of(Shape{layer->batch}, constants->lengths));
+    step.lengths = lowering.build.add_constant(name + ".lengths",
+                                               Tensor::of(Shape{layer->batch}, constants->lengths));
   else if (node.input(4).valid() && graph.constant(node.input(4)) == nullptr)
     step.lengths = lowering.dense(node.input(4));
   step.initial_hidden = initial_state(lowering, node.input(5), *layer);

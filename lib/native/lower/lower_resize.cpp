@@ -63,7 +63,8 @@ bool lower_resize(Lowering& lowering, NodeId id) {
       !lowering.is_float(node.input(0)) || (mode != "nearest" && mode != "linear") ||
       attributes.has("axes") || attributes.int_or("antialias", 0) != 0 ||
       attributes.int_or("exclude_outside", 0) != 0 ||
-      attributes.string_or("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize" ||
+      attributes.string_or("coordinate_transformation_mode", "half_pixel") ==
+          "tf_crop_and_resize" ||
       attributes.string_or("keep_aspect_ratio_policy", "stretch") != "stretch")
     return false;
   for (const size_t i : {size_t{2}, size_t{3}})

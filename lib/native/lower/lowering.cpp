@@ -99,7 +99,8 @@ bool Lowering::has_integers(ValueId id) {
   if (!root.valid()) return false;
   if (roots.quantized(id)) return root == id ? at(id).integers.valid() : has_integers(root);
   const NodeId producer = graph.value(id).producer;
-  return graph.node(producer).kind == OpKind::kDequantizeLinear && has_integers(graph.node(producer).input(0));
+  return graph.node(producer).kind == OpKind::kDequantizeLinear &&
+         has_integers(graph.node(producer).input(0));
 }
 
 ViewId Lowering::integers(ValueId id) {
@@ -118,8 +119,7 @@ ViewId Lowering::integers(ValueId id) {
   const ViewId q = integers(producer.input(0));
   if (!q.valid()) return {};
   // The parameters are DequantizeLinear's own.
-  const auto params =
-      border_params(graph, producer, graph.value(producer.input(0)).type.dtype);
+  const auto params = border_params(graph, producer, graph.value(producer.input(0)).type.dtype);
   const auto scale = static_cast<float>(params->scale);
   const auto zero_point = static_cast<int32_t>(params->zero_point);
   const PlanView& view = build.view(q);
@@ -235,8 +235,8 @@ ViewId Lowering::requantized(ViewId id, const QuantizedParams& params) {
   const ViewId to = add_table_output(from.name, DType::kUInt8, id);
   build.edit(to).scale = scale;
   build.edit(to).zero_point = zero_point;
-  build.add_step({}, -1,
-                 LookupStep{id, to, build.add_constant(from.name + ".table", Tensor::vector(table))});
+  build.add_step(
+      {}, -1, LookupStep{id, to, build.add_constant(from.name + ".table", Tensor::vector(table))});
   return to;
 }
 
@@ -304,8 +304,8 @@ void Lowering::close_island() {
   for (const ValueId output : outputs) {
     const std::optional<Shape> known = shape(output);
     if (known) {
-      const ViewId view = build.add_dense(graph.value(output).name,
-                                          graph.value(output).type.dtype, *known);
+      const ViewId view =
+          build.add_dense(graph.value(output).name, graph.value(output).type.dtype, *known);
       set_real(output, view);
       step.outputs.push_back({view, -1});
     } else {
@@ -350,8 +350,7 @@ Tensor function_table(const Lowering& lowering, ValueId root, ValueId id) {
   const DType type = lowering.roots.quantized(root)->type;
   std::vector<std::byte> bytes(256);
   for (int i = 0; i < 256; ++i)
-    bytes[static_cast<size_t>(i)] =
-        static_cast<std::byte>(type == DType::kInt8 ? i - 128 : i);
+    bytes[static_cast<size_t>(i)] = static_cast<std::byte>(type == DType::kInt8 ? i - 128 : i);
   const std::vector<NodeId> nodes = lowering.roots.path(graph, root, id);
   const Interpreter interpreter(extract_part(graph, nodes, {root}, {id}));
   Tensor result =

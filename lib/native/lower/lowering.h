@@ -131,7 +131,8 @@ ProductTail follow_product(Lowering& lowering, ValueId value);
 /// 256 results of the nodes between `root` and `id`, as uint8 (int8 shifted) or float32.
 Tensor function_table(const Lowering& lowering, ValueId root, ValueId id);
 
-// One function per family; false: there is no native kernel for this node. Nothing has changed then.
+// One function per family; false: there is no native kernel for this node. Nothing has changed
+// then.
 bool lower_convolution(Lowering& lowering, NodeId id);
 bool lower_matrix_product(Lowering& lowering, NodeId id);
 bool lower_elementwise(Lowering& lowering, NodeId id);

@@ -7,8 +7,8 @@
 
 namespace lathe {
 
-/// Where the elements of an array go: the place of one is written in mixed radix, the largest period
-/// first, and each digit counts by its pitch from then on.
+/// Where the elements of an array go: the place of one is written in mixed radix, the largest
+/// period first, and each digit counts by its pitch from then on.
 struct ArrayMove {
   struct Digit {
     int64_t period = 1;

@@ -136,8 +136,7 @@ bool move_there(NativePlan& plan, const std::vector<BlockUse>& uses, const Copy&
   const auto of_source = [&](ViewId id) { return block_of(view_of(plan, id)) == block; };
   for (const size_t writer : source.writers)
     for (const ViewId id : views_of(plan.steps[writer]).writes)
-      if (of_source(id) &&
-          !is_unread_before(plan, target, copy, moved_view(id), plan.steps.size()))
+      if (of_source(id) && !is_unread_before(plan, target, copy, moved_view(id), plan.steps.size()))
         return false;
   for (const size_t other : target.writers) {
     if (other == copy.step) continue;

@@ -78,8 +78,7 @@ ViewId PlanBuilder::add_constant(std::string name, const Tensor& tensor) {
   if (const auto found = constants_.find(key); found != constants_.end()) return found->second;
   std::vector<std::byte>& all = plan_.constants.own();
   all.resize(static_cast<size_t>(round_up(static_cast<int64_t>(all.size()), kBlockAlignment)));
-  PlanView view{std::move(name), -1, tensor.dtype(), tensor.shape(),
-                dense_strides(tensor.shape())};
+  PlanView view{std::move(name), -1, tensor.dtype(), tensor.shape(), dense_strides(tensor.shape())};
   view.block = add_block({BlockPlace::kConstant, static_cast<int64_t>(bytes.size()),
                           static_cast<int64_t>(all.size())});
   all.insert(all.end(), bytes.begin(), bytes.end());

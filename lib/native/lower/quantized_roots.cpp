@@ -8,7 +8,9 @@ namespace {
 
 size_t index(ValueId id) { return static_cast<size_t>(id.index); }
 
-const std::optional<Dims>& dims(const Graph& graph, ValueId id) { return graph.value(id).type.dims; }
+const std::optional<Dims>& dims(const Graph& graph, ValueId id) {
+  return graph.value(id).type.dims;
+}
 
 /// And their number is known.
 bool has_elements(const Graph& graph, ValueId id) {
@@ -81,7 +83,8 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
   demanded_.resize(static_cast<size_t>(values));
   functions_.assign(static_cast<size_t>(nodes), false);
 
-  // The one root of all inputs that are no scalars; invalid when there is none or the shapes differ.
+  // The one root of all inputs that are no scalars; invalid when there is none or the shapes
+  // differ.
   const auto common_root = [&](const Node& node) {
     ValueId common;
     for (const ValueId input : node.inputs) {
@@ -127,9 +130,10 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
     const ValueId root = roots_[index(id)];
     if (!root.valid()) continue;
     const std::vector<NodeId>& users = graph.value(id).users;
-    const bool wanted = graph.is_output(id) || std::any_of(users.begin(), users.end(), [&](NodeId u) {
-                          return !functions_[static_cast<size_t>(u.index)];
-                        });
+    const bool wanted =
+        graph.is_output(id) || std::any_of(users.begin(), users.end(), [&](NodeId u) {
+          return !functions_[static_cast<size_t>(u.index)];
+        });
     if (wanted) demanded_[index(root)].push_back(id);
   }
 }

@@ -36,7 +36,8 @@ bool is_channel_range(const PlanView& whole, const PlanView& part) {
   for (size_t i = whole.shape.size(); i-- > 0;) {
     if (i == 1 || whole.shape[i] == 1) continue;
     if (pitch == 0) pitch = part.strides[i];
-    if (whole.strides[i] != expected || part.strides[i] != expected / channels * pitch) return false;
+    if (whole.strides[i] != expected || part.strides[i] != expected / channels * pitch)
+      return false;
     expected *= whole.shape[i];
   }
   return pitch >= channels;
@@ -87,7 +88,9 @@ int write_in_place(NativePlan& plan) {
     const std::vector<BlockUse> uses = block_uses(plan);
     const BlockUse& use = uses[block];
     if (use.writers.size() != 1 || use.writers.front() >= i) continue;
-    const auto fits = [&](size_t step) { return erased[step] || takes_pitch(plan.steps[step].kind); };
+    const auto fits = [&](size_t step) {
+      return erased[step] || takes_pitch(plan.steps[step].kind);
+    };
     if (!std::all_of(use.readers.begin(), use.readers.end(), fits) || !fits(use.writers.front()))
       continue;
     // The whole must not be filled after the part was written.

@@ -15,8 +15,8 @@ std::shared_ptr<std::byte[]> allocate(size_t bytes) {
 
 }  // namespace
 
-std::shared_ptr<const std::byte[]> PackedWeights::get(
-    const PackedKey& key, size_t bytes, const std::function<void(std::byte*)>& pack) {
+std::shared_ptr<const std::byte[]> PackedWeights::get(const PackedKey& key, size_t bytes,
+                                                      const std::function<void(std::byte*)>& pack) {
   const std::lock_guard lock(mutex_);
   const auto found = arrays_.find(key);
   if (found == arrays_.end() || found->second.bytes.size() != bytes) {

@@ -134,9 +134,9 @@ StepViews views_of(const PlanStep& step) {
 
 std::string_view step_name(const StepKind& step) {
   constexpr std::string_view kNames[] = {
-      "product", "depthwise", "float_conv", "float_matmul", "elementwise",
-      "lookup",  "convert",   "copy",       "fill",         "pool",
-      "softmax", "layer_norm", "reduce",    "resize",       "recurrent",
+      "product",          "depthwise",      "float_conv", "float_matmul", "elementwise",
+      "lookup",           "convert",        "copy",       "fill",         "pool",
+      "softmax",          "layer_norm",     "reduce",     "resize",       "recurrent",
       "dynamic_quantize", "integer_matmul", "island"};
   static_assert(std::size(kNames) == std::variant_size_v<StepKind>);
   return kNames[step.index()];

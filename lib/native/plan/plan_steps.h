@@ -67,7 +67,17 @@ struct DepthwiseStep {
 /// What follows a float product in the same pass.
 struct FloatTail {
   enum class Function : uint8_t {
-    kNone, kRelu, kClip, kLeakyRelu, kElu, kSigmoid, kTanh, kSilu, kHardSwish, kGelu, kGeluTanh,
+    kNone,
+    kRelu,
+    kClip,
+    kLeakyRelu,
+    kElu,
+    kSigmoid,
+    kTanh,
+    kSilu,
+    kHardSwish,
+    kGelu,
+    kGeluTanh,
   };
   Function function = Function::kNone;
   float alpha = 0, beta = 0;  // Clip: bounds
@@ -212,10 +222,9 @@ struct IslandStep {
   int32_t island = -1;  // index into what the lowering returns beside the plan
 };
 
-using StepKind =
-    std::variant<ProductStep, DepthwiseStep, FloatConvStep, FloatMatMulStep, ElementwiseProgramStep,
-                 LookupStep, ConvertStep, CopyStep, FillStep, PoolStep, SoftmaxStep, LayerNormStep,
-                 ReduceStep, ResizeStep, RecurrentStep, DynamicQuantizeStep, IntegerMatMulStep,
-                 IslandStep>;
+using StepKind = std::variant<ProductStep, DepthwiseStep, FloatConvStep, FloatMatMulStep,
+                              ElementwiseProgramStep, LookupStep, ConvertStep, CopyStep, FillStep,
+                              PoolStep, SoftmaxStep, LayerNormStep, ReduceStep, ResizeStep,
+                              RecurrentStep, DynamicQuantizeStep, IntegerMatMulStep, IslandStep>;
 
 }  // namespace lathe

@@ -83,9 +83,9 @@ void verify(const PlanCheck& check, const RecurrentStep& s) {
   const PlanView& input = check.view(s.input);
   vectors(check, input);
   const bool integers = s.weights_scale.valid();
-  check.require(integers == s.feedback_scale.valid() &&
-                    (!integers || s.cell == RecurrentCell::kLstm),
-                "scales of weights that have none");
+  check.require(
+      integers == s.feedback_scale.valid() && (!integers || s.cell == RecurrentCell::kLstm),
+      "scales of weights that have none");
   const DType dtype = integers ? DType::kInt8 : DType::kFloat32;
   verify_weights(check, s.weights, {sizes.directions, rows, sizes.inputs}, dtype);
   verify_weights(check, s.feedback, {sizes.directions, rows, sizes.hidden}, dtype);
@@ -95,8 +95,7 @@ void verify(const PlanCheck& check, const RecurrentStep& s) {
     for (const ViewId id : {s.weights_scale, s.feedback_scale})
       verify_weights(check, id, {sizes.directions, rows}, DType::kFloat32);
   }
-  if (s.bias.valid())
-    verify_weights(check, s.bias, {sizes.directions, 2 * rows}, DType::kFloat32);
+  if (s.bias.valid()) verify_weights(check, s.bias, {sizes.directions, 2 * rows}, DType::kFloat32);
   const bool lstm = s.cell == RecurrentCell::kLstm;
   check.require(lstm || (!s.peepholes.valid() && !s.initial_cell.valid() && !s.last_cell.valid()),
                 "a cell that only an LSTM has");
@@ -144,9 +143,9 @@ void verify(const PlanCheck& check, const IntegerMatMulStep& s) {
   check.require(input.shape.back() == depth, "weights for another number of inputs");
   const int64_t rows = element_count(input.shape) / depth;
   int64_t elements = 0;
-  check.require(!__builtin_mul_overflow(rows, columns, &elements) &&
-                    element_count(output.shape) == elements,
-                "an output of another size than the rows give");
+  check.require(
+      !__builtin_mul_overflow(rows, columns, &elements) && element_count(output.shape) == elements,
+      "an output of another size than the rows give");
   check.dense(input);
   check.dense(output);
   if (s.zero_point.valid()) one_element(check, s.zero_point, DType::kUInt8);

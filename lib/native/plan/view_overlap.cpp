@@ -33,8 +33,8 @@ bool interleave(const PlanView& a, const PlanView& b) {
       const int64_t period = view->strides[i] * element_bytes(*view);
       ByteSpan one;
       ByteSpan other;
-      if (period > 0 && range_within(a, period, one) &&
-          range_within(b, period, other) && (one.end <= other.begin || other.end <= one.begin))
+      if (period > 0 && range_within(a, period, one) && range_within(b, period, other) &&
+          (one.end <= other.begin || other.end <= one.begin))
         return true;
     }
   }

@@ -32,10 +32,9 @@ class BoundCopy : public BoundStep {
   void run(const ProgramMemory& memory) override {
     const std::byte* from = input_.in(memory);
     std::byte* to = output_.in(memory);
-    parallel_for(threads_, strided_copy_count(copy_), bytes_,
-                 [&](int, int64_t begin, int64_t end) {
-                   run_strided_copy(copy_, from, to, begin, end);
-                 });
+    parallel_for(threads_, strided_copy_count(copy_), bytes_, [&](int, int64_t begin, int64_t end) {
+      run_strided_copy(copy_, from, to, begin, end);
+    });
   }
 
  private:
@@ -58,10 +57,9 @@ class BoundFill : public BoundStep {
   }
   void run(const ProgramMemory& memory) override {
     std::byte* to = output_.in(memory);
-    parallel_for(threads_, strided_copy_count(fill_), bytes_,
-                 [&](int, int64_t begin, int64_t end) {
-                   run_strided_fill(fill_, &value_, to, begin, end);
-                 });
+    parallel_for(threads_, strided_copy_count(fill_), bytes_, [&](int, int64_t begin, int64_t end) {
+      run_strided_fill(fill_, &value_, to, begin, end);
+    });
   }
 
  private:
@@ -92,10 +90,9 @@ class BoundConvert : public BoundStep {
   void run(const ProgramMemory& memory) override {
     const std::byte* from = input_.in(memory);
     std::byte* to = output_.in(memory);
-    parallel_for(threads_, convert_count(convert_), bytes_,
-                 [&](int, int64_t begin, int64_t end) {
-                   run_convert(convert_, from, to, begin, end);
-                 });
+    parallel_for(threads_, convert_count(convert_), bytes_, [&](int, int64_t begin, int64_t end) {
+      run_convert(convert_, from, to, begin, end);
+    });
   }
 
  private:

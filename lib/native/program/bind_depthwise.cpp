@@ -19,11 +19,11 @@ class BoundDepthwise : public BoundStep {
         epilogue_(product_epilogue(step.epilogue, context)) {
     const PlanWindow& w = step.window;
     epilogue_.float_output = context.view(step.output).dtype == DType::kFloat32;
-    packed_ = pack_depthwise(
-        context.isa, context.constant<int8_t>(step.weights), from_.channels,
-        {w.kernel_height, w.kernel_width, w.stride_height, w.stride_width, w.dilation_height,
-         w.dilation_width, w.pad_top, w.pad_left},
-        context.constant<float>(step.scale), context.constant<float>(step.bias), step.padding);
+    packed_ = pack_depthwise(context.isa, context.constant<int8_t>(step.weights), from_.channels,
+                             {w.kernel_height, w.kernel_width, w.stride_height, w.stride_width,
+                              w.dilation_height, w.dilation_width, w.pad_top, w.pad_left},
+                             context.constant<float>(step.scale),
+                             context.constant<float>(step.bias), step.padding);
     rows_.height = from_.height;
     rows_.width = from_.width;
     rows_.input_pitch = from_.uniform_pitch();
@@ -51,23 +51,21 @@ class BoundDepthwise : public BoundStep {
         residual_.valid() ? reinterpret_cast<const uint8_t*>(residual_.in(memory)) : nullptr;
     const int64_t element = epilogue_.float_output ? 4 : 1;
     const int64_t pixels = to_.height * to_.width;
-    parallel_for(threads_, to_.images * to_.height, bytes_,
-                 [&](int, int64_t begin, int64_t end) {
-                   while (begin < end) {
-                     const int64_t image = begin / to_.height;
-                     DepthwiseRows rows = rows_;
-                     rows.depthwise = &packed_;
-                     rows.epilogue = &epilogue_;
-                     rows.input = input + image * from_.image_pitch;
-                     rows.output = output + image * pixels * rows_.output_pitch * element;
-                     if (residual != nullptr)
-                       rows.residual = residual + image * pixels * rows_.residual_pitch;
-                     rows.row_begin = begin - image * to_.height;
-                     rows.row_end = std::min(end - image * to_.height, to_.height);
-                     run_depthwise(rows);
-                     begin = image * to_.height + rows.row_end;
-                   }
-                 });
+    parallel_for(threads_, to_.images * to_.height, bytes_, [&](int, int64_t begin, int64_t end) {
+      while (begin < end) {
+        const int64_t image = begin / to_.height;
+        DepthwiseRows rows = rows_;
+        rows.depthwise = &packed_;
+        rows.epilogue = &epilogue_;
+        rows.input = input + image * from_.image_pitch;
+        rows.output = output + image * pixels * rows_.output_pitch * element;
+        if (residual != nullptr) rows.residual = residual + image * pixels * rows_.residual_pitch;
+        rows.row_begin = begin - image * to_.height;
+        rows.row_end = std::min(end - image * to_.height, to_.height);
+        run_depthwise(rows);
+        begin = image * to_.height + rows.row_end;
+      }
+    });
   }
 
  private:

@@ -71,9 +71,9 @@ class BoundIntegerMatMul : public BoundStep {
         bias_(context.address(step.bias)),
         is_float_(context.view(step.output).dtype == DType::kFloat32) {
     const Shape& weights = context.view(step.weights).shape;
-    packed_ = pack_bytes(context.isa, context.constant<int8_t>(step.weights), weights[0],
-                         weights[1],
-                         step.shifts.valid() ? context.constant<int32_t>(step.shifts) : nullptr);
+    packed_ =
+        pack_bytes(context.isa, context.constant<int8_t>(step.weights), weights[0], weights[1],
+                   step.shifts.valid() ? context.constant<int32_t>(step.shifts) : nullptr);
     const int64_t rows = element_count(context.view(step.input).shape) / packed_.depth;
     rows_.resize(static_cast<size_t>(rows));
     if (is_float_) scale_step_ = element_count(context.view(step.scale).shape) == 1 ? 0 : 1;
@@ -91,8 +91,7 @@ class BoundIntegerMatMul : public BoundStep {
   void run(const ProgramMemory& memory) override {
     const auto* input = reinterpret_cast<const uint8_t*>(input_.in(memory));
     const auto count = static_cast<int64_t>(rows_.size());
-    for (int64_t r = 0; r < count; ++r)
-      rows_[static_cast<size_t>(r)] = input + r * packed_.depth;
+    for (int64_t r = 0; r < count; ++r) rows_[static_cast<size_t>(r)] = input + r * packed_.depth;
     ByteRows all;
     all.output_pitch = packed_.columns;
     if (zero_point_.valid())
@@ -104,8 +103,8 @@ class BoundIntegerMatMul : public BoundStep {
     // Units are ordered by block of rows, then panel: a block's rows stay near.
     const int64_t panels = byte_panels(packed_);
     const int64_t blocks = (count + kRowsOfBlock - 1) / kRowsOfBlock;
-    const int64_t bytes = count * (packed_.depth + packed_.columns * 4) +
-                          packed_.columns * packed_.depth;
+    const int64_t bytes =
+        count * (packed_.depth + packed_.columns * 4) + packed_.columns * packed_.depth;
     parallel_for(threads_, blocks * panels, bytes, [&](int, int64_t begin, int64_t end) {
       for (int64_t unit = begin; unit < end;) {
         const int64_t block = unit / panels;

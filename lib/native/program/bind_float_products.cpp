@@ -183,30 +183,26 @@ MatrixProduct describe(const FloatMatMulStep& step, const BindContext& context,
   made.constant =
       context.plan.blocks[static_cast<size_t>(b_view.block)].place == BlockPlace::kConstant;
   const memory::desc weights =
-      made.constant
-          ? memory::desc(made.b.dims(), memory::data_type::f32, memory::format_tag::any)
-          : made.b;
+      made.constant ? memory::desc(made.b.dims(), memory::data_type::f32, memory::format_tag::any)
+                    : made.b;
   if (step.bias.valid()) {
     memory::dims dims(rank, 1);
     dims.back() = to.shape.back();
     made.bias = memory::desc(dims, memory::data_type::f32, dnnl::memory::dims(rank, 1));
   }
-  const auto desc = step.bias.valid()
-                        ? dnnl::matmul::desc(made.a, weights, made.bias, made.output)
-                        : dnnl::matmul::desc(made.a, weights, made.output);
+  const auto desc = step.bias.valid() ? dnnl::matmul::desc(made.a, weights, made.bias, made.output)
+                                      : dnnl::matmul::desc(made.a, weights, made.output);
   made.chosen = choose<dnnl::matmul>(desc, attributes_of(step.tail, step.alpha), pick);
   return made;
 }
 
-std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step,
-                                          const BindContext& context) {
+std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step, const BindContext& context) {
   const MatrixProduct made = describe(step, context, wanted(context));
   const auto& chosen = made.chosen;
   auto bound = std::make_unique<OnednnStep>(dnnl::matmul(chosen), chosen, context.threads);
   bound->add(DNNL_ARG_SRC, made.a, context.address(step.a), context, context.is_fixed(step.a));
   if (made.constant)
-    bound->add(DNNL_ARG_WEIGHTS,
-               packed_weights(made.b, step.b, chosen.weights_desc(), context));
+    bound->add(DNNL_ARG_WEIGHTS, packed_weights(made.b, step.b, chosen.weights_desc(), context));
   else
     bound->add(DNNL_ARG_WEIGHTS, made.b, context.address(step.b), context,
                context.is_fixed(step.b));

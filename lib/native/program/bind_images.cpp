@@ -49,8 +49,8 @@ class BoundPool : public BoundStep {
               (w.dilation_height == 1 || w.kernel_height == 1) &&
               (w.dilation_width == 1 || w.kernel_width == 1) &&
               (from.height == 1 || from.row_pitch == from.width * from.pixel_pitch);
-    all_ = {from.images,          from.height * from.width, from.channels, from.pixel_pitch,
-            from.image_pitch, to.image_pitch};
+    all_ = {from.images,      from.height * from.width, from.channels,
+            from.pixel_pitch, from.image_pitch,         to.image_pitch};
     work_ = from.images * from.channels * from.height * from.width * 4;
   }
   void run(const ProgramMemory& memory) override {
@@ -106,7 +106,7 @@ class BoundResize : public BoundStep {
         step_(step) {
     const PixelGrid from = pixel_grid(context.view(step.input), ChannelAxis::kSecond);
     const PixelGrid to = pixel_grid(context.view(step.output), ChannelAxis::kSecond);
-    resize_ = {to.images,     to.height,        to.width,       to.channels,  from.pixel_pitch,
+    resize_ = {to.images,      to.height,        to.width,       to.channels,  from.pixel_pitch,
                from.row_pitch, from.image_pitch, to.pixel_pitch, to.row_pitch, to.image_pitch};
     bytes_ = element_count(context.view(step.output).shape) * 8;
   }
@@ -119,8 +119,8 @@ class BoundResize : public BoundStep {
         run_resize_nearest(resize_, tables, dtype_bits(dtype_) / 8, from, to, begin, end);
         return;
       }
-      const LinearTables tables{step_.row_first.data(),    step_.row_second.data(),
-                                step_.row_weight.data(),   step_.column_first.data(),
+      const LinearTables tables{step_.row_first.data(),     step_.row_second.data(),
+                                step_.row_weight.data(),    step_.column_first.data(),
                                 step_.column_second.data(), step_.column_weight.data()};
       run_resize_linear(resize_, tables, reinterpret_cast<const float*>(from),
                         reinterpret_cast<float*>(to), begin, end);

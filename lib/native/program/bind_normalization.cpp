@@ -50,7 +50,8 @@ class BoundLayerNorm : public BoundStep {
     const int64_t all = element_count(view.shape);
     if (step.axes > 0) {
       norm_.length = 1;
-      for (size_t i = view.shape.size() - static_cast<size_t>(step.axes); i < view.shape.size(); ++i)
+      for (size_t i = view.shape.size() - static_cast<size_t>(step.axes); i < view.shape.size();
+           ++i)
         norm_.length *= view.shape[i];
       norm_.rows = all / norm_.length;
       norm_.from_outer_pitch = norm_.to_outer_pitch = norm_.length;
@@ -81,9 +82,7 @@ class BoundLayerNorm : public BoundStep {
 
  private:
   /// Elements between neighbours of one channel.
-  static int64_t step_of(const PlanView& view) {
-    return is_dense(view) ? 1 : view.shape[1];
-  }
+  static int64_t step_of(const PlanView& view) { return is_dense(view) ? 1 : view.shape[1]; }
 
   int threads_;
   ViewAddress input_;
@@ -110,10 +109,9 @@ class BoundReduce : public BoundStep {
   void run(const ProgramMemory& memory) override {
     const auto* from = reinterpret_cast<const float*>(input_.in(memory));
     auto* to = reinterpret_cast<float*>(output_.in(memory));
-    parallel_for(threads_, reduce_count(reduce_), bytes_,
-                 [&](int, int64_t begin, int64_t end) {
-                   run_reduce(reduce_, from, to, begin, end);
-                 });
+    parallel_for(threads_, reduce_count(reduce_), bytes_, [&](int, int64_t begin, int64_t end) {
+      run_reduce(reduce_, from, to, begin, end);
+    });
   }
 
  private:

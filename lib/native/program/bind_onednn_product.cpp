@@ -46,8 +46,7 @@ struct ByteFinish {
       if (clamps())
         for (int64_t i = 0; i < width; ++i)
           line[i] = std::clamp(line[i], epilogue.low, epilogue.high);
-      if (other != nullptr)
-        run_byte_binary(sum, line, other + row * residual_pitch, line, width);
+      if (other != nullptr) run_byte_binary(sum, line, other + row * residual_pitch, line, width);
       if (table == nullptr) continue;
       const Lookup lookup{table, line, width, line, width, 1, width};
       run_lookup(lookup, 0, lookup_count(lookup));
@@ -173,8 +172,8 @@ std::optional<Description> describe(const ProductStep& step, const Weights& weig
   // A channel without scale has no bias in units of its sums.
   for (int64_t c = 0; c < weights.columns; ++c)
     if (!(std::abs(scale[c]) > 1e-30F)) return std::nullopt;
-  const int64_t bottom =
-      behind(to.height, w.stride_height, w.kernel_height, w.dilation_height, from.height, w.pad_top);
+  const int64_t bottom = behind(to.height, w.stride_height, w.kernel_height, w.dilation_height,
+                                from.height, w.pad_top);
   const int64_t right =
       behind(to.width, w.stride_width, w.kernel_width, w.dilation_width, from.width, w.pad_left);
   const bool padded = w.pad_top > 0 || w.pad_left > 0 || bottom > 0 || right > 0;
@@ -244,8 +243,8 @@ std::unique_ptr<BoundStep> bind(const ProductStep& step, const Weights& weights,
   if (!made) return nullptr;
   const auto& chosen = made->chosen;
   try {
-    auto product = std::make_unique<OnednnStep>(dnnl::convolution_forward(chosen), chosen,
-                                                context.threads);
+    auto product =
+        std::make_unique<OnednnStep>(dnnl::convolution_forward(chosen), chosen, context.threads);
     product->add(DNNL_ARG_SRC, made->input, context.address(step.input), context,
                  context.is_fixed(step.input));
     product->add(DNNL_ARG_WEIGHTS,
@@ -270,9 +269,9 @@ Weights weights_of(const ProductStep& step, const BindContext& context) {
 
 /// One column and one input channel a group.
 ProductStep product_of(const DepthwiseStep& step, const BindContext& context) {
-  return {step.input,  step.output,  step.weights,
-          step.scale,  step.bias,    ChannelAxis::kSecond,
-          step.window, context.view(step.input).shape[1], step.padding, step.epilogue};
+  return {step.input,   step.output,          step.weights, step.scale,
+          step.bias,    ChannelAxis::kSecond, step.window,  context.view(step.input).shape[1],
+          step.padding, step.epilogue};
 }
 
 Weights weights_of(const DepthwiseStep& step, const BindContext& context) {

@@ -77,8 +77,8 @@ class BoundProduct : public BoundStep {
         fmt::format("product {} {} {} {} {}", static_cast<int>(context.isa), weights.columns,
                     weights.taps, weights.depth, weights.float_output ? "float" : "byte");
     const std::shared_ptr<const std::byte[]> packed = context.packed.get(
-        context.packed_key(step.weights, group, layout),
-        packed_product_bytes(context.isa, weights), [&](std::byte* to) {
+        context.packed_key(step.weights, group, layout), packed_product_bytes(context.isa, weights),
+        [&](std::byte* to) {
           pack_product_weights(context.isa, weights, reinterpret_cast<int8_t*>(to));
         });
     const int64_t first = group * group_columns_;
@@ -90,8 +90,7 @@ class BoundProduct : public BoundStep {
   // Units are ordered by group, block of rows, panel: one block's pixels serve all panels.
   void run_units(int thread, int64_t begin, int64_t end, const uint8_t* input, std::byte* output,
                  const uint8_t* residual) {
-    const uint8_t** pixels =
-        pixels_.data() + thread * taps_ * (kRowsOfBlock + kMaxProductRows);
+    const uint8_t** pixels = pixels_.data() + thread * taps_ * (kRowsOfBlock + kMaxProductRows);
     int64_t gathered = -1;
     int64_t gathered_rows = 0;
     for (int64_t unit = begin; unit < end; ++unit) {
@@ -154,10 +153,12 @@ class BoundProduct : public BoundStep {
                    int64_t rows) const {
     const int64_t step = window_.stride_width * from_.pixel_pitch;
     for (int64_t i = 0; i < window_.kernel_height; ++i) {
-      const int64_t from_y = y * window_.stride_height - window_.pad_top + i * window_.dilation_height;
+      const int64_t from_y =
+          y * window_.stride_height - window_.pad_top + i * window_.dilation_height;
       const bool inside = from_y >= 0 && from_y < from_.height;
       for (int64_t j = 0; j < window_.kernel_width; ++j, to += rows) {
-        const int64_t left = x * window_.stride_width - window_.pad_left + j * window_.dilation_width;
+        const int64_t left =
+            x * window_.stride_width - window_.pad_left + j * window_.dilation_width;
         const int64_t right = left + (count - 1) * window_.stride_width;
         const uint8_t* pixel = image + from_y * from_.row_pitch + left * from_.pixel_pitch;
         if (inside && left >= 0 && right < from_.width) {
@@ -166,7 +167,8 @@ class BoundProduct : public BoundStep {
         }
         for (int64_t r = 0; r < count; ++r) {
           const int64_t from_x = left + r * window_.stride_width;
-          to[r] = inside && from_x >= 0 && from_x < from_.width ? pixel + r * step : padding_.data();
+          to[r] =
+              inside && from_x >= 0 && from_x < from_.width ? pixel + r * step : padding_.data();
         }
       }
     }

@@ -93,9 +93,9 @@ class BoundRecurrent : public BoundStep {
                          : std::clamp<int64_t>(threads_ / directions, 1,
                                                std::max<int64_t>(batch_ / kWorthAPart, 1));
     for (int64_t unit = 0; unit < directions * parts_; ++unit)
-      scratch_.push_back(recurrent_scratch(weights_[static_cast<size_t>(unit / parts_)], time_,
-                                           part_begin(unit % parts_ + 1) -
-                                               part_begin(unit % parts_)));
+      scratch_.push_back(
+          recurrent_scratch(weights_[static_cast<size_t>(unit / parts_)], time_,
+                            part_begin(unit % parts_ + 1) - part_begin(unit % parts_)));
     if (is_integer_) bytes_.resize(static_cast<size_t>(time_ * batch_ * inputs_));
     touched_ = time_ * gates_of(step.cell) * hidden * (inputs_ + hidden) * directions;
   }

@@ -30,8 +30,8 @@ class FlushDenormalsInPool {
   /// `before`: room for one word a thread; empty: nothing is done.
   explicit FlushDenormalsInPool(std::span<unsigned> before) : before_(before) {
     if (before_.empty()) return;
-    // Threads that are made here inherit the host's mode, not ours.
-#pragma omp parallel num_threads(static_cast<int>(before_.size()))
+      // Threads that are made here inherit the host's mode, not ours.
+#pragma omp parallel num_threads(static_cast <int>(before_.size()))
     {
       const unsigned mode = _mm_getcsr();
       before_[static_cast<size_t>(omp_get_thread_num())] = mode;

@@ -21,7 +21,9 @@ const dnnl::engine& onednn_engine() {
   return engine;
 }
 
-dnnl::memory::desc onednn_desc(const PlanView& view) { return onednn_desc(view, view.shape.size()); }
+dnnl::memory::desc onednn_desc(const PlanView& view) {
+  return onednn_desc(view, view.shape.size());
+}
 
 dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank) {
   dnnl::memory::dims dims(view.shape.begin(), view.shape.end());
@@ -49,8 +51,8 @@ dnnl::memory packed_weights(const dnnl::memory::desc& from, ViewId weights,
   std::byte* values = context.address(weights).in(context.memory);
   // All of it decides about the bytes; equal texts are equal layouts.
   const std::string layout = layout_of(from) + layout_of(to);
-  const auto packed =
-      context.packed.get(context.packed_key(weights, 0, layout), to.get_size(), [&](std::byte* made) {
+  const auto packed = context.packed.get(
+      context.packed_key(weights, 0, layout), to.get_size(), [&](std::byte* made) {
         dnnl::memory source(from, onednn_engine(), values);
         dnnl::memory result(to, onednn_engine(), made);
         dnnl::stream stream(onednn_engine());
@@ -90,7 +92,8 @@ OnednnThreads::OnednnThreads(int threads) : before_(omp_get_max_threads()) {
 
 OnednnThreads::~OnednnThreads() { omp_set_num_threads(before_); }
 
-OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc, int threads)
+OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc,
+                       int threads)
     : primitive_(std::move(primitive)),
       stream_(onednn_engine()),
       implementation_(desc.impl_info_str()),

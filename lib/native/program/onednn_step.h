@@ -33,8 +33,8 @@ std::string onednn_build();
 dnnl::memory::desc onednn_image(const PlanView& view);
 
 /// Moves `desc` from the first implementation to the one of this name ("": it stays). False: there
-/// is none of that name, or it is oneDNN's reference. The op descriptor that `desc` was made of must
-/// still be there.
+/// is none of that name, or it is oneDNN's reference. The op descriptor that `desc` was made of
+/// must still be there.
 bool select_implementation(dnnl::primitive_desc& desc, std::string_view name);
 
 /// Names of the first implementation and those behind it, but for oneDNN's reference. Leaves `desc`

@@ -24,7 +24,8 @@ Pages allocate(int64_t bytes) {
   const size_t rounded = (static_cast<size_t>(bytes) + kPage) / kPage * kPage;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded));
   if (memory == nullptr)
-    throw over_limit("native.memory", fmt::format("out of memory: a native plan takes {} bytes", bytes));
+    throw over_limit("native.memory",
+                     fmt::format("out of memory: a native plan takes {} bytes", bytes));
   return Pages(memory);
 }
 
@@ -54,26 +55,42 @@ struct Bind {
   const Program::BindIsland& bind_island;
 
   std::unique_ptr<BoundStep> operator()(const ProductStep& s) { return bind_product(s, context); }
-  std::unique_ptr<BoundStep> operator()(const DepthwiseStep& s) { return bind_depthwise(s, context); }
-  std::unique_ptr<BoundStep> operator()(const FloatConvStep& s) { return bind_float_conv(s, context); }
-  std::unique_ptr<BoundStep> operator()(const FloatMatMulStep& s) { return bind_float_matmul(s, context); }
-  std::unique_ptr<BoundStep> operator()(const ElementwiseProgramStep& s) { return bind_elementwise(s, context); }
+  std::unique_ptr<BoundStep> operator()(const DepthwiseStep& s) {
+    return bind_depthwise(s, context);
+  }
+  std::unique_ptr<BoundStep> operator()(const FloatConvStep& s) {
+    return bind_float_conv(s, context);
+  }
+  std::unique_ptr<BoundStep> operator()(const FloatMatMulStep& s) {
+    return bind_float_matmul(s, context);
+  }
+  std::unique_ptr<BoundStep> operator()(const ElementwiseProgramStep& s) {
+    return bind_elementwise(s, context);
+  }
   std::unique_ptr<BoundStep> operator()(const LookupStep& s) { return bind_lookup(s, context); }
   std::unique_ptr<BoundStep> operator()(const ConvertStep& s) { return bind_convert(s, context); }
   std::unique_ptr<BoundStep> operator()(const CopyStep& s) { return bind_copy(s, context); }
   std::unique_ptr<BoundStep> operator()(const FillStep& s) { return bind_fill(s, context); }
   std::unique_ptr<BoundStep> operator()(const PoolStep& s) { return bind_pool(s, context); }
   std::unique_ptr<BoundStep> operator()(const SoftmaxStep& s) { return bind_softmax(s, context); }
-  std::unique_ptr<BoundStep> operator()(const LayerNormStep& s) { return bind_layer_norm(s, context); }
+  std::unique_ptr<BoundStep> operator()(const LayerNormStep& s) {
+    return bind_layer_norm(s, context);
+  }
   std::unique_ptr<BoundStep> operator()(const ReduceStep& s) { return bind_reduce(s, context); }
   std::unique_ptr<BoundStep> operator()(const ResizeStep& s) { return bind_resize(s, context); }
-  std::unique_ptr<BoundStep> operator()(const RecurrentStep& s) { return bind_recurrent(s, context); }
-  std::unique_ptr<BoundStep> operator()(const DynamicQuantizeStep& s) { return bind_dynamic_quantize(s, context); }
-  std::unique_ptr<BoundStep> operator()(const IntegerMatMulStep& s) { return bind_integer_matmul(s, context); }
+  std::unique_ptr<BoundStep> operator()(const RecurrentStep& s) {
+    return bind_recurrent(s, context);
+  }
+  std::unique_ptr<BoundStep> operator()(const DynamicQuantizeStep& s) {
+    return bind_dynamic_quantize(s, context);
+  }
+  std::unique_ptr<BoundStep> operator()(const IntegerMatMulStep& s) {
+    return bind_integer_matmul(s, context);
+  }
   std::unique_ptr<BoundStep> operator()(const IslandStep& s) {
     if (!bind_island)
-      throw bad_environment("native.island", "the plan has nodes that only lathe itself can run", {},
-                            "lathe bench --engine native runs it");
+      throw bad_environment("native.island", "the plan has nodes that only lathe itself can run",
+                            {}, "lathe bench --engine native runs it");
     return bind_island(s, context);
   }
 };
@@ -117,8 +134,7 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
   }
   const auto bound = [&](const PlanStep& step, const StepChoice& choice) {
     if (writes_nothing(step, plan_)) return std::shared_ptr<BoundStep>(new BoundNothing);
-    BindContext context{plan_, blocks_, options.threads, options.isa, options.onednn_products,
-                        *options_.packed, choice.implementation};
+    BindContext context = bind_context(choice.implementation);
     if (choice.threads > 0) context.threads = std::min(choice.threads, options.threads);
     return std::shared_ptr<BoundStep>(std::visit(Bind{context, bind_island}, step.kind));
   };
@@ -145,13 +161,18 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
 
 Program::~Program() = default;
 
+BindContext Program::bind_context(std::string_view implementation) const {
+  const ProgramOptions& o = options_;
+  return {plan_, blocks_, o.threads, o.isa, o.onednn_products, *o.packed, implementation};
+}
+
 std::vector<std::string> Program::implementations(size_t step) const {
   std::vector<std::string> names;
   if (writes_nothing(plan_.steps.at(step), plan_)) return names;
-  const BindContext context{plan_, blocks_, options_.threads, options_.isa,
-                            options_.onednn_products, *options_.packed, {}};
+  const BindContext context = bind_context({});
   const auto add = [&](const auto& kind) {
-    for (std::string& name : onednn_implementations(kind, context)) names.push_back(std::move(name));
+    for (std::string& name : onednn_implementations(kind, context))
+      names.push_back(std::move(name));
   };
   const StepKind& kind = plan_.steps.at(step).kind;
   if (const auto* product = std::get_if<ProductStep>(&kind)) {

@@ -28,8 +28,8 @@ struct ProgramOptions {
   std::map<size_t, std::vector<StepChoice>> alternatives;
 };
 
-/// Packed weights are the same in another process that has the same key: instructions, libraries and
-/// the orders that they want.
+/// Packed weights are the same in another process that has the same key: instructions, libraries
+/// and the orders that they want.
 std::string packing_key(const ProgramOptions& options);
 
 /// Runs of one Program are one at a time; several Programs may run side by side.
@@ -66,6 +66,8 @@ class Program {
   std::string_view implementation(size_t step) const { return steps_[step]->implementation(); }
 
  private:
+  BindContext bind_context(std::string_view implementation) const;
+
   struct Memory;
   NativePlan plan_;
   ProgramOptions options_;  // with what holds its packed weights

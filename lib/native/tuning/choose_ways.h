@@ -31,8 +31,8 @@ struct ChosenWay {
   int64_t after_ns = 0;
 };
 
-/// `counts`: how many ways each step has (0 as 1). One result a step. Runs in the same order for the
-/// same counts and times.
+/// `counts`: how many ways each step has (0 as 1). One result a step. Runs in the same order for
+/// the same counts and times.
 std::vector<ChosenWay> choose_ways(const std::vector<size_t>& counts, const RunWays& run,
                                    const ChooseOptions& options);
 

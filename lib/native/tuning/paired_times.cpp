@@ -26,8 +26,7 @@ bool other_wins(const PairedTimes& times, const WinRule& rule) {
     return false;
   size_t wins = 0;
   for (size_t i = 0; i < times.now_ns.size(); ++i) wins += times.other_ns[i] < times.now_ns[i];
-  return static_cast<double>(wins) >=
-         rule.least_share * static_cast<double>(times.now_ns.size());
+  return static_cast<double>(wins) >= rule.least_share * static_cast<double>(times.now_ns.size());
 }
 
 }  // namespace lathe

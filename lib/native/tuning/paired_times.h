@@ -20,9 +20,9 @@ int64_t lower_quartile(std::vector<int64_t> times_ns);
 double spread(std::vector<int64_t> times_ns);
 
 struct WinRule {
-  double least_gain = 0.03;        // share of the time
-  int64_t least_gain_ns = 300;     // a clock tells no less
-  double least_share = 2.0 / 3;    // of the pairs in which it is faster at all
+  double least_gain = 0.03;      // share of the time
+  int64_t least_gain_ns = 300;   // a clock tells no less
+  double least_share = 2.0 / 3;  // of the pairs in which it is faster at all
 };
 
 /// The other's lower quartile is lower by the least gain, and it is faster in enough pairs.

@@ -34,6 +34,15 @@ constexpr std::array kActivations{
     NamedActivation{"clip", {Kind::kClip, -kInfinity, kInfinity}},
 };
 
+bool takes_alpha(Kind kind) {
+  return kind == Kind::kAffine || kind == Kind::kLeakyRelu || kind == Kind::kThresholdedRelu ||
+         kind == Kind::kScaledTanh || kind == Kind::kHardSigmoid || kind == Kind::kElu;
+}
+
+bool takes_beta(Kind kind) {
+  return kind == Kind::kAffine || kind == Kind::kScaledTanh || kind == Kind::kHardSigmoid;
+}
+
 }  // namespace
 
 FusedActivation fused_activation(std::string_view name) {
@@ -61,6 +70,30 @@ at::Tensor FusedActivation::operator()(const at::Tensor& x) const {
     case Kind::kClip: return at::clamp(x, alpha, beta);
   }
   return x;
+}
+
+std::vector<FusedActivation> recurrent_activations(std::span<const std::string> names,
+                                                   std::span<const float> alphas,
+                                                   std::span<const float> betas) {
+  std::vector<FusedActivation> activations;
+  size_t next_alpha = 0;
+  size_t next_beta = 0;
+  for (const std::string& name : names) {
+    FusedActivation activation = fused_activation(name);
+    const size_t i = activations.size();
+    const size_t a = alphas.size() == names.size() ? i : next_alpha;
+    const size_t b = betas.size() == names.size() ? i : next_beta;
+    if (takes_alpha(activation.kind)) {
+      if (a < alphas.size()) activation.alpha = alphas[a];
+      ++next_alpha;
+    }
+    if (takes_beta(activation.kind)) {
+      if (b < betas.size()) activation.beta = betas[b];
+      ++next_beta;
+    }
+    activations.push_back(activation);
+  }
+  return activations;
 }
 
 }  // namespace lathe

@@ -34,17 +34,6 @@ struct Recurrence {
   bool runs_backwards(int64_t direction) const { return reverse || direction == 1; }
 };
 
-bool takes_alpha(FusedActivation::Kind kind) {
-  using Kind = FusedActivation::Kind;
-  return kind == Kind::kAffine || kind == Kind::kLeakyRelu || kind == Kind::kThresholdedRelu ||
-         kind == Kind::kScaledTanh || kind == Kind::kHardSigmoid || kind == Kind::kElu;
-}
-
-bool takes_beta(FusedActivation::Kind kind) {
-  using Kind = FusedActivation::Kind;
-  return kind == Kind::kAffine || kind == Kind::kScaledTanh || kind == Kind::kHardSigmoid;
-}
-
 std::vector<FusedActivation> read_activations(const EvaluateCall& call, int64_t directions,
                                               const std::vector<std::string>& defaults) {
   std::vector<std::string> names = call.attributes().strings_or("activations", {});
@@ -54,28 +43,8 @@ std::vector<FusedActivation> read_activations(const EvaluateCall& call, int64_t 
   call.require(
       names.size() == static_cast<size_t>(directions) * defaults.size(),
       fmt::format("{} activations, needs {} per direction", names.size(), defaults.size()));
-  const std::vector<float> alphas = call.attributes().floats_or("activation_alpha", {});
-  const std::vector<float> betas = call.attributes().floats_or("activation_beta", {});
-  std::vector<FusedActivation> activations;
-  size_t next_alpha = 0;
-  size_t next_beta = 0;
-  for (const std::string& name : names) {
-    FusedActivation activation = fused_activation(name);
-    // Some writers give one number per activation, others one per activation that has it.
-    const size_t i = activations.size();
-    const size_t a = alphas.size() == names.size() ? i : next_alpha;
-    const size_t b = betas.size() == names.size() ? i : next_beta;
-    if (takes_alpha(activation.kind)) {
-      if (a < alphas.size()) activation.alpha = alphas[a];
-      ++next_alpha;
-    }
-    if (takes_beta(activation.kind)) {
-      if (b < betas.size()) activation.beta = betas[b];
-      ++next_beta;
-    }
-    activations.push_back(activation);
-  }
-  return activations;
+  return recurrent_activations(names, call.attributes().floats_or("activation_alpha", {}),
+                               call.attributes().floats_or("activation_beta", {}));
 }
 
 at::Tensor initial_state(const EvaluateCall& call, size_t index, const Recurrence& r) {

@@ -90,7 +90,7 @@ QualityEngine quality_engine(BenchSubject& subject, const BenchCase& setting,
     return made;
   }
   if (subject.batched)
-    made.engine = 
+    made.engine =
         make_engine(setting.engine, subject.path, subject.model, subject.plan, profile, common);
   made.model.run = [&engine = made.engine ? *made.engine : *subject.engine](
                        const std::vector<RuntimeValue>& inputs) { return engine.run(inputs); };

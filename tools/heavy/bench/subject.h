@@ -30,7 +30,7 @@ struct BenchSubject {
   std::string path;
   Model model;
   std::shared_ptr<const PlanFile> plan;  // of a .lathe file; the model is then its graph
-  std::optional<Graph> batched;  // the graph at --batch
+  std::optional<Graph> batched;          // the graph at --batch
   ModelFacts facts;
   std::optional<double> coverage;
   /// Bytes of the planned arena for the values between the nodes; unknown dimensions count as 1.
@@ -65,7 +65,8 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
 using HeapPadding = std::unique_ptr<std::byte[]>;
 HeapPadding pad_heap(size_t bytes);
 
-/// Plans the arena anew for inputs of these shapes, so that it is that of the batch that is measured.
+/// Plans the arena anew for inputs of these shapes, so that it is that of the batch that is
+/// measured.
 void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Profile& profile);
 
 /// Share of the nodes that the profile computes on integers or passes through; Quantize and

@@ -200,9 +200,8 @@ void rank_cases(Sweep& sweep) {
 }
 
 size_t gated_cases(const BenchRequest& request) {
-  const auto count =
-      std::count_if(request.cases.begin(), request.cases.end(),
-                    [&](const BenchCase& one) { return is_gated(one, request); });
+  const auto count = std::count_if(request.cases.begin(), request.cases.end(),
+                                   [&](const BenchCase& one) { return is_gated(one, request); });
   return std::max<size_t>(1, static_cast<size_t>(count));
 }
 

@@ -104,7 +104,8 @@ std::vector<NamedPair> pairs(const std::vector<std::string>& texts, const char* 
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
       throw bad_usage("usage.features", "'" + escape_untrusted(text) + "' names no two values",
-                      flag, "TEACHER_VALUE=STUDENT_VALUE; a name that is not there lists those that are");
+                      flag,
+                      "TEACHER_VALUE=STUDENT_VALUE; a name that is not there lists those that are");
     out.push_back({text.substr(0, equals), text.substr(equals + 1)});
   }
   return out;
@@ -131,8 +132,7 @@ DistillRequest distill_request(const DistillOptions& options) {
   check_integers(options);
   check_eval(options);
   check_idle(options, request);
-  if (!options.max_drop.empty())
-    request.max_drop = parse_fraction(options.max_drop, "--max-drop");
+  if (!options.max_drop.empty()) request.max_drop = parse_fraction(options.max_drop, "--max-drop");
   request.features = pairs(options.features, "--features");
   request.attention = pairs(options.attention, "--attention");
   request.nodes = {parse_selectors(options.include), parse_selectors(options.exclude)};

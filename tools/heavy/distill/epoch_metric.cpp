@@ -70,9 +70,9 @@ std::optional<double> EpochMetric::value(const Graph& student) {
         teacher ? teacher->outputs(batch) : std::vector<at::Tensor>{};
     for (size_t i = 0; i < outputs.size(); ++i) {
       const size_t sample = batch.samples[i];
-      const at::Tensor reference = teacher                  ? wanted[i]
+      const at::Tensor reference = teacher                ? wanted[i]
                                    : !references_.empty() ? references_[sample]
-                                                            : at::Tensor();
+                                                          : at::Tensor();
       collector.add(sample, outputs[i], labels ? labels(sample) : std::vector<int64_t>{},
                     reference);
       if (!teacher || bytes > kReferenceBytes) continue;

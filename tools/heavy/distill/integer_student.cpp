@@ -1,8 +1,8 @@
 #include "heavy/distill/integer_student.h"
 
 #include "calibration/calibrate.h"
-#include "heavy/quantize/integer_rules.h"
 #include "heavy/model_data.h"
+#include "heavy/quantize/integer_rules.h"
 #include "heavy/quantize/quantize_report.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
@@ -44,9 +44,9 @@ IntegerStudent::IntegerStudent(const DistillOptions& options, Model& student,
   if (!rules.weight_only) {
     const int64_t samples = options.samples.value_or(options.data == "random" ? 16 : 256);
     const DataSet data = open_data_for(options.data, student, samples, options.common, console);
-    statistics = calibrate(Interpreter(graph), calibration_targets(graph, plan),
-                           sample_source(data),
-                           sample_run(threads, console, "calibrating", data.size()));
+    statistics =
+        calibrate(Interpreter(graph), calibration_targets(graph, plan), sample_source(data),
+                  sample_run(threads, console, "calibrating", data.size()));
   }
   plan = plan_precision(graph, rules, std::move(plan), statistics,
                         *observer_from_name(options.observer));

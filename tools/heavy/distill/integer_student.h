@@ -19,8 +19,8 @@ class IntegerStudent {
   /// Plans as `lathe quantize` does, calibrated on --data; the student's graph gets the Identity
   /// nodes of separate_readers(). Throws Error (exit 3) when nothing of the student can become
   /// integer, exit 2 as integer_rules().
-  IntegerStudent(const DistillOptions& options, Model& student, const Profile& profile,
-                 int threads, Console& console);
+  IntegerStudent(const DistillOptions& options, Model& student, const Profile& profile, int threads,
+                 Console& console);
 
   /// What training needs: hooks and step sizes.
   QuantizationAware& aware() { return *aware_; }

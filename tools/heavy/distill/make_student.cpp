@@ -53,8 +53,9 @@ class Maker {
         file ? open_beside(request_.file, options_.teacher, options_.common, console_) : teacher_;
     student_.origin = file ? "a network of its own" : "the teacher";
     Graph& graph = student_.model.graph;
-    refuse_quantized(graph, "the student must be a float model; --quantization-aware makes "
-                            "integers of it while it learns");
+    refuse_quantized(graph,
+                     "the student must be a float model; --quantization-aware makes "
+                     "integers of it while it learns");
     if (options_.quantization_aware) widen_float16(graph);  // as quantize does
     prepare(graph, options_.quantization_aware);
     require_fit(teacher_.graph, graph);
@@ -151,9 +152,9 @@ class Maker {
                       {"relative_error", row.relative_error},
                       {"params_before", row.params_before},
                       {"params_after", row.params_after}});
-      student_.plan_lines += fmt::format("{}: {} → {} weights, error {:.2g}\n",
-                                         escape_untrusted(row.name), row.params_before,
-                                         row.params_after, row.relative_error);
+      student_.plan_lines +=
+          fmt::format("{}: {} → {} weights, error {:.2g}\n", escape_untrusted(row.name),
+                      row.params_before, row.params_after, row.relative_error);
     }
     student_.plan["separable"] = std::move(rows);
     student_.origin += fmt::format(", {} convolutions separable", plan.rows.size());

@@ -25,9 +25,9 @@ struct Student {
   bool normalized = false;
 };
 
-/// The model at `file`, one of teacher and student; `other` is the other's file, or empty. Where one
-/// is TorchScript, whose files carry no shapes, and `file` is ONNX, the flags for inputs are the
-/// other's; an ONNX file follows those shapes that fit it.
+/// The model at `file`, one of teacher and student; `other` is the other's file, or empty. Where
+/// one is TorchScript, whose files carry no shapes, and `file` is ONNX, the flags for inputs are
+/// the other's; an ONNX file follows those shapes that fit it.
 Model open_beside(const std::string& file, const std::string& other, const CommonOptions& common,
                   Console& console);
 

@@ -134,7 +134,7 @@ ChoiceOptions choice_options(const PruneContext& context) {
 }
 
 PrunePlan choose_channels(const PruneContext& context, const std::vector<ChannelGroup>& groups,
-                 const RemovalOrder& order, nlohmann::json& latency) {
+                          const RemovalOrder& order, nlohmann::json& latency) {
   switch (context.request.target) {
     case PruneTarget::kBudget:
       if (context.request.budget_metric == "latency")

@@ -23,7 +23,6 @@ PrunePlan choose_channels(const PruneContext& context, const std::vector<Channel
 
 /// The report's section: each group pruned by itself, on the first samples of --eval.
 nlohmann::json sensitivity_json(const PruneContext& context,
-                                const std::vector<ChannelGroup>& groups,
-                                const RemovalOrder& order);
+                                const std::vector<ChannelGroup>& groups, const RemovalOrder& order);
 
 }  // namespace lathe

@@ -19,8 +19,7 @@ namespace {
 PrunePlan weakest(const PruneContext& context, const std::vector<ChannelGroup>& groups,
                   const Graph& graph, const CriterionData& data,
                   const std::vector<int64_t>& removed) {
-  std::vector<GroupScores> scores =
-      score_channels(graph, groups, context.request.criterion, data);
+  std::vector<GroupScores> scores = score_channels(graph, groups, context.request.criterion, data);
   put_idle_channels_first(graph, groups, scores);
   return RemovalOrder(graph, groups, scores, choice_options(context)).plan_counts(removed);
 }
@@ -88,7 +87,8 @@ PruneOutcome prune_channels(const PruneContext& context) {
   if (context.options.sensitivity) outcome.sensitivity = sensitivity_json(context, groups, order);
   if (context.options.common.dry_run) return outcome;
   if (plan.removed == 0 && masks.empty())
-    outcome.notes.emplace_back("nothing was left to remove at this sparsity: the network is only simplified");
+    outcome.notes.emplace_back(
+        "nothing was left to remove at this sparsity: the network is only simplified");
   throw_if_interrupted();
   if (context.request.schedule && plan.removed > 0) {
     grow_removal(context, groups, plan, data, outcome);
@@ -99,8 +99,7 @@ PruneOutcome prune_channels(const PruneContext& context) {
   outcome.removed += apply_unit_masks(outcome.graph, masks);
   outcome.metadata = original_channels_metadata(context.model, plan);
   record_stage(context, "removed", planning_s + removal.seconds(), outcome);
-  if (plan.removed > 0)
-    repair_stage(context, kept_outputs(dense, groups, plan.kept()), outcome);
+  if (plan.removed > 0) repair_stage(context, kept_outputs(dense, groups, plan.kept()), outcome);
   FineTuneHooks hooks;
   const std::vector<ElementMask> silent = silent_weights(outcome.graph, masks);
   hooks.on_start = [&silent](TrainableGraph& graph, int64_t, int64_t) {

@@ -90,10 +90,9 @@ std::string elements_summary(const std::vector<ElementCount>& counts) {
     elements += count.elements;
     zeros += count.zeros;
   }
-  return fmt::format("{} of {} weights are zero ({:.1f} %)", zeros, elements,
-                     elements > 0 ? 100.0 * static_cast<double>(zeros) /
-                                        static_cast<double>(elements)
-                                  : 0.0);
+  return fmt::format(
+      "{} of {} weights are zero ({:.1f} %)", zeros, elements,
+      elements > 0 ? 100.0 * static_cast<double>(zeros) / static_cast<double>(elements) : 0.0);
 }
 
 std::vector<std::vector<std::string>> groups_table(const PrunePlan& plan, size_t count) {
@@ -106,9 +105,11 @@ std::vector<std::vector<std::string>> groups_table(const PrunePlan& plan, size_t
   std::vector<std::vector<std::string>> rows{{"group", "channels", "kept", ""}};
   for (size_t i = 0; i < groups.size() && i < count; ++i)
     rows.push_back({escape_untrusted(groups[i]->name, 50), std::to_string(groups[i]->size),
-                    std::to_string(groups[i]->kept.size()), escape_untrusted(groups[i]->reason, 70)});
+                    std::to_string(groups[i]->kept.size()),
+                    escape_untrusted(groups[i]->reason, 70)});
   if (groups.size() > count)
-    rows.push_back({fmt::format("and {} more; --report lists all", groups.size() - count), "", "", ""});
+    rows.push_back(
+        {fmt::format("and {} more; --report lists all", groups.size() - count), "", "", ""});
   return rows;
 }
 

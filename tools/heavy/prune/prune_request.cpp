@@ -43,8 +43,8 @@ void read_target(const PruneOptions& options, PruneRequest& request) {
     request.budget_metric = options.budget.substr(0, equals);
     if (equals == std::string::npos ||
         std::find(kBudgets.begin(), kBudgets.end(), request.budget_metric) == kBudgets.end())
-      throw bad_usage("usage.budget",
-                      "'" + escape_untrusted(options.budget) + "' is no budget", "--budget",
+      throw bad_usage("usage.budget", "'" + escape_untrusted(options.budget) + "' is no budget",
+                      "--budget",
                       "macs=50%, params=50%, bytes=50% or latency=50%: the share that is left");
     request.target = PruneTarget::kBudget;
     request.share = parse_fraction(options.budget.substr(equals + 1), "--budget");
@@ -75,14 +75,14 @@ void check_target(const PruneOptions& options, const PruneRequest& request) {
     throw bad_usage("usage.eval", "--sensitivity needs data to measure it on", "--sensitivity",
                     "add --eval DATA");
   if (options.sensitivity && !request.removes())
-    throw bad_usage("usage.structure", "--sensitivity looks at channels and units",
-                    "--sensitivity", "use --structure channel or unit");
+    throw bad_usage("usage.structure", "--sensitivity looks at channels and units", "--sensitivity",
+                    "use --structure channel or unit");
 }
 
 void check_criterion(const PruneOptions& options, const PruneRequest& request) {
   if (!request.removes() && request.criterion != ChannelCriterion::kL1)
-    throw bad_usage("usage.criterion",
-                    "masks of elements and blocks are by magnitude (l1)", "--criterion",
+    throw bad_usage("usage.criterion", "masks of elements and blocks are by magnitude (l1)",
+                    "--criterion",
                     "use --structure channel or unit with --criterion " + options.criterion);
   const bool measured = request.criterion == ChannelCriterion::kActivation ||
                         request.criterion == ChannelCriterion::kTaylor;
@@ -120,8 +120,8 @@ void check_fine_tuning(const PruneOptions& options, const PruneRequest& request)
     throw bad_usage("usage.data", "fine-tuning needs training data", "--data",
                     "give --data DATA; without labels the dense model teaches");
   if (request.schedule && options.training.epochs == 0)
-    throw bad_usage("usage.schedule", "a schedule runs while the network is trained",
-                    "--schedule", "add --finetune-epochs N, or use --schedule one-shot");
+    throw bad_usage("usage.schedule", "a schedule runs while the network is trained", "--schedule",
+                    "add --finetune-epochs N, or use --schedule one-shot");
 }
 
 }  // namespace
@@ -138,8 +138,7 @@ PruneRequest prune_request(const PruneOptions& options, const Profile& profile) 
   read_target(options, request);
   // A budget is the whole network's: its weakest channels go, wherever they are.
   const bool whole = request.target == PruneTarget::kBudget && options.scope.empty();
-  request.scope =
-      whole || options.scope == "global" ? PruneScope::kGlobal : PruneScope::kLayer;
+  request.scope = whole || options.scope == "global" ? PruneScope::kGlobal : PruneScope::kLayer;
   check_target(options, request);
   check_criterion(options, request);
   read_round_to(options, profile, request);

@@ -24,10 +24,10 @@ struct PruneContext {
   const PruneOptions& options;
   const PruneRequest& request;
   const Profile& profile;
-  const Model& model;   // simplified, dense
-  const DataSet* data;  // --data, at most request.samples of it; nullptr without
+  const Model& model;            // simplified, dense
+  const DataSet* data;           // --data, at most request.samples of it; nullptr without
   const DataSet* training_data;  // all of --data
-  StageMetrics* metrics;  // nullptr without --eval
+  StageMetrics* metrics;         // nullptr without --eval
   int threads;
   Console& console;
 
@@ -35,18 +35,18 @@ struct PruneContext {
 };
 
 struct PruneOutcome {
-  Graph graph;           // pruned
-  nlohmann::json plan;   // section of the report
-  std::string summary;   // "12 of 14 groups, 96 of 192 channels removed"
-  std::string plan_lines;  // every group in words
+  Graph graph;                                  // pruned
+  nlohmann::json plan;                          // section of the report
+  std::string summary;                          // "12 of 14 groups, 96 of 192 channels removed"
+  std::string plan_lines;                       // every group in words
   std::vector<std::vector<std::string>> table;  // groups that lose most
-  std::string exceptions;  // lines on what was left alone
+  std::string exceptions;                       // lines on what was left alone
   std::vector<StageFigure> stages;
   std::vector<RepairRow> repair;
   nlohmann::json sensitivity;  // null without --sensitivity
   nlohmann::json training;     // null without fine-tuning
   std::vector<std::string> notes;
-  int64_t removed = 0;  // channels or weights
+  int64_t removed = 0;                          // channels or weights
   std::map<std::string, std::string> metadata;  // for the model
 };
 

@@ -37,8 +37,8 @@ void fine_tune_stage(const PruneContext& context, const FineTuneHooks& hooks,
 
 FineTuneHooks gradual_hooks(const PruneContext& context, double final_sparsity,
                             GradualPruning::SetMasks set, nlohmann::json& changes) {
-  const auto pruning = std::make_shared<GradualPruning>(*context.request.schedule, final_sparsity,
-                                                        std::move(set));
+  const auto pruning =
+      std::make_shared<GradualPruning>(*context.request.schedule, final_sparsity, std::move(set));
   FineTuneHooks hooks;
   hooks.on_start = [pruning, &changes](TrainableGraph& graph, int64_t done, int64_t steps) {
     pruning->start(graph, done, steps);

@@ -30,8 +30,7 @@ StageFigure StageMetrics::compare(const Graph& graph, size_t limit, const Sample
   if (limit > 0) source.count = std::min(source.count, limit);
   const CompareResult result = compare_graphs(dense_, Interpreter(graph), source, options);
   const MetricPair& pair = result.metrics[0];
-  const double before =
-      pair.before.value_or(metric_ == Metric::kAgreement ? 1.0 : 0.0);
+  const double before = pair.before.value_or(metric_ == Metric::kAgreement ? 1.0 : 0.0);
   if (limit == 0) before_ = before;
   StageFigure figure;
   if (pair.after && std::isfinite(*pair.after)) figure.value = pair.after;

@@ -18,9 +18,9 @@
 namespace lathe {
 
 struct StageFigure {
-  std::string stage;            // "dense", "removed", "repaired", "fine-tuned"
-  std::optional<double> value;  // of the metric
-  std::optional<double> drop;   // against the first stage, in the metric's bad direction
+  std::string stage;              // "dense", "removed", "repaired", "fine-tuned"
+  std::optional<double> value;    // of the metric
+  std::optional<double> drop;     // against the first stage, in the metric's bad direction
   std::optional<double> sqnr_db;  // of the first output; absent where nothing differs
   int64_t samples = 0;
   double seconds = 0;  // that the stage took, evaluation left out

@@ -23,9 +23,7 @@ struct Shares {
   bool macs_known = true;
 };
 
-bool is_convolution(OpKind kind) {
-  return kind == OpKind::kConv || kind == OpKind::kConvTranspose;
-}
+bool is_convolution(OpKind kind) { return kind == OpKind::kConv || kind == OpKind::kConvTranspose; }
 
 bool is_recurrent(OpKind kind) {
   return kind == OpKind::kLSTM || kind == OpKind::kGRU || kind == OpKind::kRNN;

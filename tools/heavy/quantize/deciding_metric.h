@@ -14,8 +14,8 @@ namespace lathe {
 struct MetricReading {
   std::optional<double> before;  // absent for errors against the float model
   double after = 0;
-  double drop = 0;  // in the metric's bad direction
-  bool points = true;  // of a metric within 0..1; else the drop is relative
+  double drop = 0;                       // in the metric's bad direction
+  bool points = true;                    // of a metric within 0..1; else the drop is relative
   std::optional<DropInterval> interval;  // of the drop, 95 %
   int64_t samples = 0;
 };

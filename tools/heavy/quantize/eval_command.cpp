@@ -78,10 +78,10 @@ class TemporaryFile {
 
  private:
   Error failed(const char* what, int problem) const {
-    return bad_output("eval_command.file",
-                      fmt::format("the model for --eval-command {}: {}", what,
-                                  std::strerror(problem)),
-                      escape_untrusted(path_));
+    return bad_output(
+        "eval_command.file",
+        fmt::format("the model for --eval-command {}: {}", what, std::strerror(problem)),
+        escape_untrusted(path_));
   }
 
   std::string path_;
@@ -142,9 +142,8 @@ double run_eval_command(const std::string& command, const std::string& model_pat
     const std::string ended = result.exit_code < 0
                                   ? fmt::format("signal {} ended it", result.signal)
                                   : fmt::format("it ended with code {}", result.exit_code);
-    throw bad_input("eval_command.failed",
-                    ended + (said.empty() ? "" : ": " + said),
-                    place, "try it by hand: COMMAND MODEL.onnx");
+    throw bad_input("eval_command.failed", ended + (said.empty() ? "" : ": " + said), place,
+                    "try it by hand: COMMAND MODEL.onnx");
   }
   const std::optional<double> value = last_number(result.output);
   if (!value)

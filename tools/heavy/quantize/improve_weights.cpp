@@ -59,9 +59,9 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules, Precisio
   const int corrected = correct_bias(chosen.graph, chosen.plan, statistics);
   json result = json::object();
   if (rounds_by_data(job)) {
-    const DataSet data = open_data_for(job.options.data, job.model,
-                                       std::max<int64_t>(1, statistics.samples),
-                                       job.options.common, job.console);
+    const DataSet data =
+        open_data_for(job.options.data, job.model, std::max<int64_t>(1, statistics.samples),
+                      job.options.common, job.console);
     const SampleSource source = sample_source(data);
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);

@@ -53,8 +53,7 @@ bool all_same(const DataSet& data, const std::vector<Tensor>& first) {
   for (size_t i = 1; i < data.size(); ++i) {
     throw_if_interrupted();
     const std::vector<Tensor> next = data.sample(i);
-    if (!std::equal(next.begin(), next.end(), first.begin(), first.end(), is_same))
-      return false;
+    if (!std::equal(next.begin(), next.end(), first.begin(), first.end(), is_same)) return false;
   }
   return true;
 }

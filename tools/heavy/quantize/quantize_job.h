@@ -39,13 +39,13 @@ struct StaticParts {
 struct LayerSearch;  // layer_search.h
 
 struct QuantizedModel {
-  bool changed = false;  // false: no node could be quantized, the graph is as it was
+  bool changed = false;       // false: no node could be quantized, the graph is as it was
   std::string kind = "int8";  // "int8", "float16": what the verdict calls the model
-  std::string coverage;  // "52 of 53 compute nodes int8"
-  nlohmann::json plan;   // the report's plan section
+  std::string coverage;       // "52 of 53 compute nodes int8"
+  nlohmann::json plan;        // the report's plan section
   std::vector<PlanException> exceptions;
   nlohmann::json details = nlohmann::json::object();  // of report.details["quantize"]
-  std::shared_ptr<const StaticParts> parts;  // of --mode static; else null
+  std::shared_ptr<const StaticParts> parts;           // of --mode static; else null
   std::shared_ptr<const LayerSearch> layers;  // of other modes that changed something; else null
   std::vector<std::pair<std::string, std::string>> rows;  // further lines of the screen's table
 };

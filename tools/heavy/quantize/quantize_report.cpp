@@ -88,8 +88,7 @@ json plan_section(const Graph& graph, const PrecisionPlan& plan) {
 
 std::string coverage_text(const Graph& graph, const PrecisionPlan& plan) {
   const auto [total, integer] = count_compute(graph, plan);
-  const bool int4 =
-      !plan.weights.empty() && plan.weights.front().params.dtype == DType::kInt4;
+  const bool int4 = !plan.weights.empty() && plan.weights.front().params.dtype == DType::kInt4;
   const char* bits = int4 ? "int4" : "int8";
   return plan.values.empty() && integer > 0
              ? fmt::format("{} of {} compute nodes with {} weights", integer, total, bits)
@@ -120,9 +119,8 @@ void note_unfused(const Graph& fused, QuantizedModel& quantized) {
 std::string exceptions_text(const std::vector<PlanException>& exceptions, size_t count) {
   std::string text;
   for (size_t i = 0; i < exceptions.size() && i < count; ++i)
-    text +=
-        fmt::format("  {} ({}): {}\n", escape_untrusted(exceptions[i].node, 60),
-                    escape_untrusted(exceptions[i].node_type, 40), exceptions[i].reason);
+    text += fmt::format("  {} ({}): {}\n", escape_untrusted(exceptions[i].node, 60),
+                        escape_untrusted(exceptions[i].node_type, 40), exceptions[i].reason);
   if (exceptions.size() > count)
     text += fmt::format("  and {} more; --report lists all\n", exceptions.size() - count);
   return text;

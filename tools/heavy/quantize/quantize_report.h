@@ -16,7 +16,8 @@ struct QuantizedModel;
 /// {nodes, values, weights, exceptions} with names, parameters, observers and reasons.
 nlohmann::json plan_section(const Graph& graph, const PrecisionPlan& plan);
 
-/// "52 of 53 compute nodes int8" ("… with int4 weights" where activations stay float); counts of Conv, Gemm, MatMul and ConvTranspose.
+/// "52 of 53 compute nodes int8" ("… with int4 weights" where activations stay float); counts of
+/// Conv, Gemm, MatMul and ConvTranspose.
 std::string coverage_text(const Graph& graph, const PrecisionPlan& plan);
 
 /// --format qoperator: what of the planned nodes no integer operator fits goes into coverage,

@@ -25,15 +25,15 @@ void check_allowed(const QuantizeJob& job, int64_t bits) {
                     allowed.empty() ? "choose another --profile or --mode"
                                     : fmt::format("try --weight-bits {}", allowed.front()));
   const int64_t needed = bits == 4 ? 21 : 13;
-  const int64_t most = std::min(profile.runtime.max_opset,
-                                job.options.opset.value_or(profile.runtime.max_opset));
+  const int64_t most =
+      std::min(profile.runtime.max_opset, job.options.opset.value_or(profile.runtime.max_opset));
   if (most < needed)
-    throw bad_usage("opset.too_old",
-                    fmt::format("weights of {} bits need opset {}, at most {} is allowed", bits,
-                                needed, most),
-                    job.options.opset ? "--opset" : "profile " + profile.name,
-                    bits == 4 ? "use --weight-bits 8, or allow a newer opset"
-                              : "use --weight-granularity tensor, or allow a newer opset");
+    throw bad_usage(
+        "opset.too_old",
+        fmt::format("weights of {} bits need opset {}, at most {} is allowed", bits, needed, most),
+        job.options.opset ? "--opset" : "profile " + profile.name,
+        bits == 4 ? "use --weight-bits 8, or allow a newer opset"
+                  : "use --weight-granularity tensor, or allow a newer opset");
 }
 
 }  // namespace
@@ -49,9 +49,8 @@ QuantizedModel quantize_weights(const QuantizeJob& job) {
   rules.obstacle = [&nodes](const Node& node) {
     return nodes.selects(node) ? std::string() : std::string("excluded by name");
   };
-  bring_weights_into_bodies(job, [&](const Graph& trial) {
-    return stored_nodes(plan_weight_storage(trial, rules));
-  });
+  bring_weights_into_bodies(
+      job, [&](const Graph& trial) { return stored_nodes(plan_weight_storage(trial, rules)); });
   WeightStoragePlan plan = plan_weight_storage(graph, rules);
 
   QuantizedModel result;

@@ -14,8 +14,8 @@
 #include "ir/error.h"
 #include "os/freed_memory.h"
 #include "os/signals.h"
-#include "run/denormals.h"
 #include "report/nearest_name.h"
+#include "run/denormals.h"
 #include "run/threads.h"
 #include "train/bfloat16.h"
 #include "train/checkpoint_lock.h"
@@ -167,8 +167,9 @@ class FineTuning {
         // The statistics must be those of the whole batch.
         options.accumulation = 1;
         checkpoint_activations_ = true;
-        note("activations are computed anew in the backward pass to save memory: in parts, a batch "
-             "would have other BatchNormalization statistics");
+        note(
+            "activations are computed anew in the backward pass to save memory: in parts, a batch "
+            "would have other BatchNormalization statistics");
       }
       if (options.accumulation > 1)
         note(fmt::format("a batch of {} runs in {} parts to save memory", options.batch,

@@ -90,10 +90,10 @@ TrainOptions train_options(const TrainingOptions& options, size_t samples, uint6
   train.clip_norm = options.clip_norm;
   train.patience = options.patience;
   if (options.accumulate > 0 && train.batch % options.accumulate != 0)
-    throw bad_usage("usage.accumulate",
-                    fmt::format("a batch of {} cannot be run in {} parts", train.batch,
-                                options.accumulate),
-                    "--accumulate", "the parts must divide the batch");
+    throw bad_usage(
+        "usage.accumulate",
+        fmt::format("a batch of {} cannot be run in {} parts", train.batch, options.accumulate),
+        "--accumulate", "the parts must divide the batch");
   return train;
 }
 
