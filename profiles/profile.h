@@ -44,6 +44,7 @@ struct PrecisionRules {
   /// Ops that the device executes on integers without new parameters (MaxPool, Reshape, …).
   std::set<OpKind> pass_through;
   bool float16 = false;                   // computes or at least stores float16
+  bool bfloat16 = false;                  // the native engine may round float products' inputs
   std::vector<int64_t> weight_only_bits;  // of 8, 4
 };
 

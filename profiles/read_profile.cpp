@@ -72,6 +72,7 @@ PrecisionRules read_precision(JsonReader reader) {
   for (const std::string& op : reader.strings_or("pass_through", {}))
     rules.pass_through.insert(read_op(reader, "pass_through", op));
   rules.float16 = reader.boolean_or("float16", false);
+  rules.bfloat16 = reader.boolean_or("bfloat16", false);
   if (reader.has("weight_only_bits"))
     for (const int64_t bits : reader.integers("weight_only_bits", 4, 8)) {
       if (bits != 4 && bits != 8) throw reader.error("weight_only_bits", "expected 4 or 8");

@@ -4,7 +4,7 @@
 # random order, so that a slow moment of the machine meets all. Median and least latency, time to
 # load, peak memory, and the share of what this machine's arithmetic can do.
 # usage: scripts/compare_engines.sh [--models LIST] [--threads 1,2] [--batch 1,8] [--rounds N]
-#        [--seconds S] [--only ENGINES] [--json FILE] ...; --help tells all
+#        [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...; --help tells all
 #        (LATHE=build/release/lathe)
 #
 # Everybody gets the file that suits it best, and int8 engines lathe's file too:

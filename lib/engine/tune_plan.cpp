@@ -306,20 +306,27 @@ std::set<std::string> integer_layers(const NativePlan& plan) {
 constexpr WinRule kPlanWin{0.01, 1000, 0.75};
 constexpr WinRule kPlanLoss{0.005, 1000, 0.6};
 
-std::vector<FloatLayer> float_layers(const Graph& fixed, const Choices& choices, Tuner& tuner) {
-  LoweredGraph integer = lower_graph(fixed);
+/// The same with other layers in float.
+LowerOptions in_float(LowerOptions options, const std::set<std::string>& nodes) {
+  options.float_nodes = nodes;
+  return options;
+}
+
+std::vector<FloatLayer> float_layers(const Graph& fixed, const LowerOptions& lower,
+                                     const Choices& choices, Tuner& tuner) {
+  LoweredGraph integer = lower_graph(fixed, lower);
   take_choices(integer.plan, choices);
   const std::set<std::string> candidates = integer_layers(integer.plan);
   if (candidates.empty() || !tuner.keep_on()) return {};
   const std::string stage = "trying float";
   const auto now = tuner.step_times(integer, stage);
-  const auto in_float = tuner.step_times(lower_graph(fixed, {candidates}), stage);
+  const auto floats = tuner.step_times(lower_graph(fixed, in_float(lower, candidates)), stage);
   std::vector<FloatLayer> layers;
   for (const std::string& node : candidates)
-    if (in_float.contains(node)) layers.push_back({node, now.at(node), in_float.at(node)});
+    if (floats.contains(node)) layers.push_back({node, now.at(node), floats.at(node)});
   const std::vector<FloatLayer> all = layers;
   const auto lowered = [&](const std::set<std::string>& nodes) {
-    LoweredGraph made = lower_graph(fixed, {nodes});
+    LoweredGraph made = lower_graph(fixed, in_float(lower, nodes));
     take_choices(made.plan, choices);
     return made;
   };
@@ -345,16 +352,17 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
   Tuner tuner(inputs, options);
   TunedPlan tuned;
   TuningFacts& facts = tuned.facts;
-  const NativePlanFile plain = make_plan_file(graph, specialize);
+  const NativePlanFile plain = make_plan_file(graph, specialize, options.lower);
   tuned.made = plain;
   PlanFile& file = tuned.made.file;
   facts.layers = integer_layers(file.plan).size();
   facts.changed = tuner.choose(file.plan, file.islands);
-  facts.floats = float_layers(specialize(shapes_at_batch(graph, 1)), choices_of(file.plan), tuner);
+  facts.floats = float_layers(specialize(shapes_at_batch(graph, 1)), options.lower,
+                              choices_of(file.plan), tuner);
   if (!facts.floats.empty()) {
-    LowerOptions lower;
-    for (const FloatLayer& layer : facts.floats) lower.float_nodes.insert(layer.node);
-    tuned.made = make_plan_file(graph, specialize, lower);
+    std::set<std::string> nodes;
+    for (const FloatLayer& layer : facts.floats) nodes.insert(layer.node);
+    tuned.made = make_plan_file(graph, specialize, in_float(options.lower, nodes));
     facts.changed = tuner.choose(file.plan, file.islands);
   }
   facts.steps = file.plan.steps.size();

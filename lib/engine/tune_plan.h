@@ -13,6 +13,7 @@ namespace lathe {
 
 struct TuneOptions {
   int64_t budget_ns = 60'000'000'000;
+  LowerOptions lower;  // float_nodes: the tuning's own
   /// Called before each run of a plan; may throw, which ends the tuning.
   std::function<void(const std::string& stage, size_t done, size_t all)> progress =
       [](const std::string&, size_t, size_t) {};

@@ -4,7 +4,7 @@ Latencies are in ms: the median of the rounds' medians, and the least of all. "o
 of lathe's with the same precision; more than 1 means that lathe is faster. "of peak": two
 operations a multiply-add, over the median and the rate that `lathe bench --doctor` measures. Load:
 until the first execution can start. Memory: the most that was resident, in MiB, with interpreter
-and libraries.
+and libraries. Busy (--busy N): the median beside N processes that never rest, over that without.
 """
 
 import argparse
@@ -40,6 +40,8 @@ def options():
                         "; patterns such as ort-*")
     parser.add_argument("--lathe-engine", default="native", metavar="NAME",
                         help="of lathe bench --engine (default %(default)s)")
+    parser.add_argument("--busy", type=int, default=0, metavar="N",
+                        help="measure each round beside N busy processes, too")
     parser.add_argument("--json", metavar="FILE", help="all figures")
     chosen = parser.parse_args()
     try:
@@ -49,6 +51,8 @@ def options():
         parser.error("--threads and --batch are lists of numbers")
     if min(chosen.threads + chosen.batch + [chosen.rounds]) < 1 or chosen.seconds <= 0:
         parser.error("--threads, --batch, --rounds and --seconds are above 0")
+    if chosen.busy < 0:
+        parser.error("--busy is a number of processes")
     chosen.engines = [engine for engine in engines.ENGINES if any(
         fnmatch.fnmatch(engine.name, item) for item in chosen.only.split(","))]
     if not chosen.engines:

@@ -1,7 +1,9 @@
 """All engines on one model, number of threads and batch, in rounds."""
 
+import contextlib
 import random
 import statistics
+import subprocess
 import sys
 import time
 
@@ -11,6 +13,26 @@ import files
 
 # So long that the threads of the engine before no longer spin.
 PAUSE_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def busy_neighbours(count):
+    """Processes that take all the time of a CPU each, as other users of a machine do."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                for _ in range(count)]
+    try:
+        time.sleep(2 * PAUSE_SECONDS)
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+def middle(took):
+    """A round's figures; some engines give all their latencies."""
+    return took if isinstance(took, dict) else {"median": statistics.median(took),
+                                                "min": min(took)}
 
 
 def started(engine, model, threads, batch, chosen):
@@ -25,7 +47,7 @@ def measure(model, threads, batch, chosen, wanted):
     """One row an engine: latencies and figures, or `failure`."""
     rows = [{"model": model.name, "threads": threads, "batch": batch, "engine": engine.name,
              "runtime": engine.runtime, "precision": engine.precision, "failure": None,
-             "medians": [], "mins": []} for engine in wanted]
+             "medians": [], "mins": [], "busy_medians": []} for engine in wanted]
     running = {}
 
     def failed(index, error):
@@ -50,12 +72,14 @@ def measure(model, threads, batch, chosen, wanted):
                 print(f"\r{words:79}", end="\r", file=sys.stderr, flush=True)
             time.sleep(PAUSE_SECONDS)
             try:
-                took = running[index].round(chosen.seconds)
+                took = middle(running[index].round(chosen.seconds))
+                if chosen.busy:
+                    with busy_neighbours(chosen.busy):
+                        busy = middle(running[index].round(chosen.seconds))
+                    rows[index]["busy_medians"].append(busy["median"])
             except (files.Failed, OSError, ValueError, KeyError) as error:
                 failed(index, error)
                 continue
-            if isinstance(took, list):
-                took = {"median": statistics.median(took), "min": min(took)}
             rows[index]["medians"].append(took["median"])
             rows[index]["mins"].append(took["min"])
     for index in list(running):
@@ -69,4 +93,6 @@ def measure(model, threads, batch, chosen, wanted):
 def finished(row):
     if row["failure"] is None:
         row["median_ns"], row["min_ns"] = statistics.median(row["medians"]), min(row["mins"])
+        if row["busy_medians"]:
+            row["busy_ratio"] = statistics.median(row["busy_medians"]) / row["median_ns"]
     return row

@@ -4,7 +4,7 @@ import math
 
 import engines
 
-COLUMNS = ("engine", "median", "of lathe", "least", "of lathe", "of peak", "load", "memory", "")
+COLUMNS = ("engine", "median", "of lathe", "least", "of lathe", "of peak", "load", "memory", "busy", "")
 
 
 def milliseconds(ns):
@@ -28,7 +28,7 @@ def share_of_peak(row, model, peaks):
 
 def cells_of(row, rows):
     if row["failure"] is not None:
-        return [row["engine"], *[""] * 7, row["failure"][:120]]
+        return [row["engine"], *[""] * 8, row["failure"][:120]]
     cells = [row["engine"]]
     lathe = lathe_row(rows, row["precision"])
     for key in ("median_ns", "min_ns"):
@@ -38,6 +38,7 @@ def cells_of(row, rows):
     cells.append("" if share is None else f"{100 * share:.0f} %")
     cells.append(milliseconds(row["load_ns"]))
     cells.append("" if peak is None else f"{peak / 2**20:.0f}")
+    cells.append(f"{row['busy_ratio']:.2f}x" if "busy_ratio" in row else "")
     return cells + [row["about"]]
 
 

@@ -119,6 +119,9 @@ inline void add_sequence_steps(SmallPlan& s, ViewId rows, int64_t n) {
                            s.factors({4})});
   const ViewId sums = s.add(BlockPlace::kArena, 0, DType::kInt32, {n, 2, 1}, false);
   s.step(IntegerMatMulStep{codes, sums, s.weights({1, 12}), {}, {}, {}, {}, {}});
+  const ViewId indices = s.add(BlockPlace::kArena, 0, DType::kInt64, {n, 2, 12}, false);
+  s.step(CastStep{codes, indices});
+  s.step(GatherStep{s.factors({256, 3}), indices, s.floats({n, 2, 12, 3}), 0});
   PlanView by_time = s.view(rows);
   by_time.shape = {2, n, 12};
   by_time.strides = {12, 24, 1};

@@ -120,6 +120,30 @@ TEST_CASE("a fixed batch stays") {
   CHECK(lathe_set_batch(handle.plan, 2) == LATHE_BAD_INPUT);
 }
 
+TEST_CASE("an index out of range is refused, and the plan still runs") {
+  test::SmallPlan s;
+  const ViewId ids = s.input(DType::kInt64, {2});
+  s.step(GatherStep{s.factors({4, 3}), ids, s.output(DType::kFloat32, {2, 3}), 0});
+  place_blocks(s.plan);
+  PlanFile file;
+  file.plan = std::move(s.plan);
+  describe_ports(file);
+  Handle handle(write_plan_file(file));
+  REQUIRE(handle.status == LATHE_OK);
+  handle.allocate(file.plan, 1);
+  const auto run_with = [&](int64_t index) {
+    const int64_t both[] = {-4, index};
+    std::memcpy(handle.inputs[0].data(), both, sizeof both);
+    return handle.run();
+  };
+  CHECK(run_with(4) == LATHE_BAD_INPUT);
+  CHECK(std::string(lathe_error(handle.plan)).find("index 4 of a Gather is out of range") !=
+        std::string::npos);
+  CHECK(run_with(-5) == LATHE_BAD_INPUT);
+  REQUIRE(run_with(3) == LATHE_OK);
+  CHECK(handle.outputs == test::run(file.plan, handle.inputs, {}));
+}
+
 TEST_CASE("arrays of another number, size or place are refused") {
   Handle handle(small_file());
   REQUIRE(handle.status == LATHE_OK);

@@ -115,8 +115,8 @@ int run_if_valid(NativePlan plan, SeededRandom& random) {
   try {
     test::run_apart(plan, test::seeded_inputs(plan, 1), options);
   } catch (const Error& error) {
-    // oneDNN may not know a layout.
-    CHECK(error.code() == ExitCode::kEnvironment);
+    // oneDNN may not know a layout, and a table may have lost the rows that are asked for.
+    CHECK((error.code() == ExitCode::kEnvironment || error.id() == "native.index"));
   }
   return 1;
 }

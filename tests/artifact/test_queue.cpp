@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -95,8 +96,16 @@ NativePlan integer_plan(int64_t n) {
   three.kernel_height = three.kernel_width = 3;
   three.pad_top = three.pad_left = 1;
   const ViewId p = s.bytes({n, 8, 5, 5}, 0.1F, 100);
-  s.step(ProductStep{q, p, s.weights({8, 9, 8}), s.factors({8}), s.factors({8}, 1, 100),
-                     ChannelAxis::kSecond, three, 1, 128, {}});
+  s.step(ProductStep{q,
+                     p,
+                     s.weights({8, 9, 8}),
+                     s.factors({8}),
+                     s.factors({8}, 1, 100),
+                     ChannelAxis::kSecond,
+                     three,
+                     1,
+                     128,
+                     {}});
   const ViewId y = s.output(DType::kUInt8, {n, 8, 5, 5});
   s.step(CopyStep{p, y});
   place_blocks(s.plan);
@@ -511,6 +520,47 @@ TEST_CASE("requests of a plan that computes a scale of the whole batch are not j
   CHECK(lathe_queue_drain(queue.queue) == LATHE_OK);
   CHECK(one.is_right());
   CHECK(other.is_right());
+}
+
+TEST_CASE("a request with an index out of range fails alone") {
+  const auto plan_of = [](int64_t n, int64_t rows) {
+    test::SmallPlan s;
+    const ViewId codes = s.input(DType::kUInt8, {n, 3});
+    const ViewId ids = s.add(BlockPlace::kArena, 0, DType::kInt64, {n, 3}, false);
+    s.step(CastStep{codes, ids});
+    s.step(GatherStep{s.factors({rows, 2}), ids, s.output(DType::kFloat32, {n, 3, 2}), 0});
+    place_blocks(s.plan);
+    return std::move(s.plan);
+  };
+  PlanFile file;
+  file.plan = plan_of(1, 200);
+  file.batch_two = batch_numbers(plan_of(2, 200));
+  describe_ports(file);
+  constexpr int64_t kUntilFull = 60'000'000;
+  Queue queue(file, with(1, 4, kUntilFull));
+  REQUIRE(queue.status == LATHE_OK);
+  // Every byte is an index into the larger table, whose first rows are the same.
+  const NativePlan all = plan_of(1, 256);
+  std::list<Request> requests;
+  for (int i = 0; i < 4; ++i) {
+    Request& request = requests.emplace_back(all, 1);
+    for (std::byte& code : request.inputs[0]) code = static_cast<std::byte>(i == 2 ? 200 : 60 * i);
+    request.expected = test::run(all, request.inputs, {});
+    CHECK(request.submit(queue.queue) == LATHE_OK);
+  }
+  CHECK(lathe_queue_drain(queue.queue) == LATHE_OK);
+  int i = 0;
+  for (const Request& request : requests) {
+    CAPTURE(i);
+    if (i++ != 2) {
+      CHECK(request.is_right());
+      continue;
+    }
+    CHECK(request.calls == 1);
+    CHECK(request.status == LATHE_BAD_INPUT);
+    CHECK(request.error.find("index 200") != std::string::npos);
+  }
+  CHECK(queue.counts().failed == 1);
 }
 
 TEST_CASE("requests whose batch is not the first dimension are not joined") {

@@ -280,8 +280,7 @@ TEST_CASE("recurrent networks") {
   refused("unknown activation", [](NativePlan& p) {
     find<Step>(p).functions[1].function = static_cast<GateFunction>(11);
   });
-  refused("negative or no number",
-          [](NativePlan& p) { find<Step>(p).clip = __builtin_nanf(""); });
+  refused("negative or no number", [](NativePlan& p) { find<Step>(p).clip = __builtin_nanf(""); });
   refused("number of weights", [](NativePlan& p) {
     find<Step>(p).cell = RecurrentCell::kRnn;
     find<Step>(p).functions.resize(2);
@@ -322,11 +321,11 @@ TEST_CASE("recurrent networks") {
   });
   refused("only an LSTM has",
           [](NativePlan& p) { find<Step>(p).last_cell = find<Step>(p).last_hidden; });
-  refused("writes nothing", [](NativePlan& p) {
-    find<Step>(p, 1).output = find<Step>(p, 1).last_cell = {};
+  refused("writes nothing",
+          [](NativePlan& p) { find<Step>(p, 1).output = find<Step>(p, 1).last_cell = {}; });
+  refused("share a place", [](NativePlan& p) {
+    view(p, find<Step>(p).last_hidden).strides = {0, 3, 1};
   });
-  refused("share a place",
-          [](NativePlan& p) { view(p, find<Step>(p).last_hidden).strides = {0, 3, 1}; });
   refused("overlaps",
           [](NativePlan& p) { find<Step>(p).initial_hidden = find<Step>(p).last_hidden; });
   refused("too long", [](NativePlan& p) {
@@ -361,6 +360,21 @@ TEST_CASE("dynamically quantized products") {
           [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).scale; });
   refused("more than one",
           [](NativePlan& p) { find<Product>(p).zero_point = find<Product>(p).input; });
+}
+
+TEST_CASE("casts and gathered rows") {
+  refused("a cast between",
+          [](NativePlan& p) { std::swap(find<CastStep>(p).input, find<CastStep>(p).output); });
+  refused("different shapes",
+          [](NativePlan& p) { find<CastStep>(p).input = find<ConvertStep>(p).output; });
+  refused("no integers",
+          [](NativePlan& p) { find<GatherStep>(p).indices = find<GatherStep>(p).input; });
+  refused("an axis", [](NativePlan& p) { find<GatherStep>(p).axis = 2; });
+  refused("an axis", [](NativePlan& p) { find<GatherStep>(p).axis = -1; });
+  refused("another shape", [](NativePlan& p) { find<GatherStep>(p).axis = 1; });
+  refused("different types",
+          [](NativePlan& p) { find<GatherStep>(p).output = find<CastStep>(p).output; });
+  refused("gaps", [](NativePlan& p) { view(p, find<GatherStep>(p).input).strides = {1, 256}; });
 }
 
 TEST_CASE("islands") {

@@ -98,6 +98,8 @@ TEST_CASE("extends merges key by key") {
   CHECK(vnni.runtime.max_opset == 21);
   CHECK(vnni.runtime.max_ir == 10);
   CHECK(load_profile("x86-64-amx").cpu.int8 == "amx");
+  CHECK(load_profile("x86-64-amx").precision.bfloat16);
+  CHECK(!vnni.precision.bfloat16);
   CHECK(load_profile("x86_64_low_power").execution.batch_default == 32);
   CHECK(load_profile("raspberry_pi_4").execution.batch_default == 8);
   CHECK(load_profile("raspberry_pi_4").cpu.int8 == "none");

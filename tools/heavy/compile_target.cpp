@@ -84,20 +84,27 @@ PlanExecution execution_of(const ExecutionProfile& profile) {
   return execution;
 }
 
+bool may_round(const PlanStep& step) {
+  const auto* conv = std::get_if<FloatConvStep>(&step.kind);
+  const auto* product = std::get_if<FloatMatMulStep>(&step.kind);
+  return (conv && conv->bfloat16) || (product && product->bfloat16);
+}
+
 CompiledArtifact emit_native(const Model& model, const Profile& profile,
                              const CompileOptions& options, Console& console) {
   const Graph& graph = model.graph;
   const SpecializeGraph specialize = [&](const std::vector<Shape>& shapes) {
     return specialized(graph, shapes);
   };
+  const LowerOptions lower = lower_options(profile);
   std::optional<TuningFacts> tuning;
   NativePlanFile made;
   if (options.tune) {
-    TunedPlan tuned = tune_native(graph, specialize, options, console);
+    TunedPlan tuned = tune_native(graph, specialize, lower, options, console);
     made = std::move(tuned.made);
     tuning = std::move(tuned.facts);
   } else {
-    made = make_plan_file(graph, specialize);
+    made = make_plan_file(graph, specialize, lower);
   }
   made.file.metadata.producer = "lathe " LATHE_VERSION;
   made.file.metadata.source_sha256 = sha256_file(options.model);
@@ -111,18 +118,21 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
   if (made.batch_fixed) artifact.facts["batch_reason"] = made.reason;
   std::map<std::string, int64_t> steps;
   // A layer that stays in float differs from the graph's integers, too.
-  bool integers = tuning && !tuning->floats.empty();
+  bool rounds = tuning && !tuning->floats.empty();
+  int64_t bfloat16 = 0;
   for (const PlanStep& step : made.file.plan.steps) {
     ++steps[std::string(step_name(step.kind))];
-    integers = integers || std::holds_alternative<ProductStep>(step.kind) ||
-               std::holds_alternative<DepthwiseStep>(step.kind);
+    rounds = rounds || std::holds_alternative<ProductStep>(step.kind) ||
+             std::holds_alternative<DepthwiseStep>(step.kind);
+    if (may_round(step)) ++bfloat16;
   }
-  // Two correct executions of an integer network differ.
-  if (integers) artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
+  // Two correct executions of such a network differ.
+  if (rounds || bfloat16 > 0) artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
   artifact.facts["native"] = {{"steps", steps},
                               {"arena_bytes", made.file.plan.arena_bytes},
                               {"arena_lower_bound_bytes", made.file.plan.arena_lower_bound},
                               {"constants_bytes", made.file.plan.constants.size()},
+                              {"bfloat16_steps", bfloat16},
                               {"needs_lathe", !made.file.islands.empty()}};
   if (tuning) {
     artifact.facts["native"]["tuning"] = tuning_json(*tuning, made.file.metadata.fingerprint);
@@ -153,6 +163,12 @@ constexpr CompileTarget kTargets[] = {
 };
 
 }  // namespace
+
+LowerOptions lower_options(const Profile& profile) {
+  LowerOptions options;
+  options.bfloat16 = profile.precision.bfloat16;
+  return options;
+}
 
 QuantizedEngine quantized_engine(const Profile& profile) {
   return profile.cpu.arch == "x86_64" ? QuantizedEngine::kOnednn : QuantizedEngine::kQnnpack;

@@ -13,6 +13,7 @@
 #include "backend/quantized_plan.h"
 #include "console.h"
 #include "ir/model.h"
+#include "lower/lower_graph.h"
 #include "onnx/write_model.h"
 #include "options.h"
 #include "profiles/profile.h"
@@ -48,6 +49,9 @@ struct CompileTarget {
   CompiledArtifact (*emit)(const Model& model, const Profile& profile,
                            const CompileOptions& options, Console& console);
 };
+
+/// What the profile allows the native engine.
+LowerOptions lower_options(const Profile& profile);
 
 /// LibTorch's integer kernels for the device; nothing changes in float graphs.
 QuantizedEngine quantized_engine(const Profile& profile);

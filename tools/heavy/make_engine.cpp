@@ -42,9 +42,11 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
     return std::make_unique<NativeEngine>(model.graph, plans_of(plan));
   }
   if (name == "native") {
-    const Graph graph = model.graph;
-    return std::make_unique<NativeEngine>(
-        graph, [graph](const std::vector<Shape>& shapes) { return specialized(graph, shapes); });
+    const LowerShapes lower = [graph = model.graph,
+                               options = lower_options(profile)](const std::vector<Shape>& shapes) {
+      return lower_graph(specialized(graph, shapes), options);
+    };
+    return std::make_unique<NativeEngine>(model.graph, lower);
   }
   if (name != "torchscript") return std::make_unique<InterpreterEngine>(model.graph);
   if (common.trust && is_torchscript_file(path))

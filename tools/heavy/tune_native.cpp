@@ -37,8 +37,9 @@ double gain(int64_t before_ns, int64_t after_ns) {
 }  // namespace
 
 TunedPlan tune_native(const Graph& graph, const SpecializeGraph& specialize,
-                      const CompileOptions& options, Console& console) {
+                      const LowerOptions& lower, const CompileOptions& options, Console& console) {
   TuneOptions tune;
+  tune.lower = lower;
   tune.budget_ns = parse_nanoseconds(options.tune_time, "--tune-time");
   std::string shown;
   tune.progress = [&](const std::string& stage, size_t done, size_t all) {

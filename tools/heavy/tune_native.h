@@ -13,7 +13,7 @@ namespace lathe {
 /// Tunes on seeded random inputs, with progress on the console; the plan gets the machine's
 /// fingerprint. Throws Error as tune_plan does, and exit 130 or 143 after a signal.
 TunedPlan tune_native(const Graph& graph, const SpecializeGraph& specialize,
-                      const CompileOptions& options, Console& console);
+                      const LowerOptions& lower, const CompileOptions& options, Console& console);
 
 /// `native.tuning` of reports and manifests.
 nlohmann::json tuning_json(const TuningFacts& facts, const std::string& fingerprint);

@@ -262,45 +262,52 @@ void PlanQueue::work(const std::vector<int>* cpus) {
   }
   if (failure) return;
   while (const size_t count = requests_->take(group)) {
-    run_group(worker, group, count);
+    run_group(worker, std::span(group).first(count));
     requests_->finish(count);
   }
 }
 
-void PlanQueue::run_group(Worker& worker, std::vector<QueuedRequest>& group, size_t count) {
+void PlanQueue::compute(Worker& worker, std::span<const QueuedRequest> group) {
   int64_t rows = 0;
-  for (size_t i = 0; i < count; ++i) rows += group[i].rows;
+  for (const QueuedRequest& request : group) rows += request.rows;
+  Program& program = worker.program(*shared_, rows, settings_);
+  if (group.size() == 1) {
+    program.run(group[0].inputs, group[0].outputs);
+    return;
+  }
+  for (size_t port = 0; port < inputs_.size(); ++port) {
+    std::byte* to = worker.inputs[port].get();
+    worker.in[port] = to;
+    for (const QueuedRequest& request : group) {
+      const size_t bytes = inputs_[port].info.bytes * static_cast<size_t>(request.rows);
+      std::memcpy(to, request.inputs[port], bytes);
+      to += bytes;
+    }
+  }
+  for (size_t port = 0; port < outputs_.size(); ++port)
+    worker.out[port] = worker.outputs[port].get();
+  program.run(worker.in, worker.out);
+  for (size_t port = 0; port < outputs_.size(); ++port) {
+    const std::byte* from = worker.outputs[port].get();
+    for (const QueuedRequest& request : group) {
+      const size_t bytes = outputs_[port].info.bytes * static_cast<size_t>(request.rows);
+      std::memcpy(request.outputs[port], from, bytes);
+      from += bytes;
+    }
+  }
+}
+
+void PlanQueue::run_group(Worker& worker, std::span<QueuedRequest> group) {
   ++runs_;
   std::string error;
-  const lathe_status status = guarded(error, [&] {
-    Program& program = worker.program(*shared_, rows, settings_);
-    if (count == 1) {
-      program.run(group[0].inputs, group[0].outputs);
-      return;
-    }
-    for (size_t port = 0; port < inputs_.size(); ++port) {
-      std::byte* to = worker.inputs[port].get();
-      worker.in[port] = to;
-      for (size_t i = 0; i < count; ++i) {
-        const size_t bytes = inputs_[port].info.bytes * static_cast<size_t>(group[i].rows);
-        std::memcpy(to, group[i].inputs[port], bytes);
-        to += bytes;
-      }
-    }
-    for (size_t port = 0; port < outputs_.size(); ++port)
-      worker.out[port] = worker.outputs[port].get();
-    program.run(worker.in, worker.out);
-    for (size_t port = 0; port < outputs_.size(); ++port) {
-      const std::byte* from = worker.outputs[port].get();
-      for (size_t i = 0; i < count; ++i) {
-        const size_t bytes = outputs_[port].info.bytes * static_cast<size_t>(group[i].rows);
-        std::memcpy(group[i].outputs[port], from, bytes);
-        from += bytes;
-      }
-    }
-  });
-  for (size_t i = 0; i < count; ++i) {
-    group[i].done(group[i].context, status, error.c_str());
+  const lathe_status status = guarded(error, [&] { compute(worker, group); });
+  if (status == LATHE_BAD_INPUT && group.size() > 1) {
+    // An index in one of them is out of range, which is not the others' fault.
+    for (size_t i = 0; i < group.size(); ++i) run_group(worker, group.subspan(i, 1));
+    return;
+  }
+  for (QueuedRequest& request : group) {
+    request.done(request.context, status, error.c_str());
     if (status != LATHE_OK) ++failed_;
     ++finished_;
   }

@@ -9,6 +9,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,7 +61,10 @@ class PlanQueue {
   void start();
   void stop();
   void work(const std::vector<int>* cpus);
-  void run_group(Worker& worker, std::vector<QueuedRequest>& group, size_t count);
+  /// Runs the requests as one batch.
+  void compute(Worker& worker, std::span<const QueuedRequest> group);
+  /// The same, and calls every request back.
+  void run_group(Worker& worker, std::span<QueuedRequest> group);
   void warn(const std::string& text);
 
   const std::shared_ptr<const SharedPlan> shared_;

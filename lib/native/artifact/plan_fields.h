@@ -44,11 +44,11 @@ void fields(auto& a, Is<DepthwiseStep> auto& s) {
 
 void fields(auto& a, Is<FloatConvStep> auto& s) {
   a(s.input, s.output, s.weights, s.bias, s.strides, s.dilations, s.pads_begin, s.pads_end,
-    s.groups, s.transposed, s.tail);
+    s.groups, s.transposed, s.tail, s.bfloat16);
 }
 
 void fields(auto& a, Is<FloatMatMulStep> auto& s) {
-  a(s.a, s.b, s.output, s.bias, s.alpha, s.tail);
+  a(s.a, s.b, s.output, s.bias, s.alpha, s.tail, s.bfloat16);
 }
 
 void fields(auto& a, Is<ElementwiseProgramStep> auto& s) { a(s.inputs, s.output, s.program); }
@@ -58,6 +58,10 @@ void fields(auto& a, Is<LookupStep> auto& s) { a(s.input, s.output, s.table); }
 void fields(auto& a, Is<ConvertStep> auto& s) { a(s.input, s.output); }
 
 void fields(auto& a, Is<CopyStep> auto& s) { a(s.input, s.output); }
+
+void fields(auto& a, Is<CastStep> auto& s) { a(s.input, s.output); }
+
+void fields(auto& a, Is<GatherStep> auto& s) { a(s.input, s.indices, s.output, s.axis); }
 
 void fields(auto& a, Is<FillStep> auto& s) { a(s.output, s.value); }
 

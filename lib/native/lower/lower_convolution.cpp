@@ -119,6 +119,7 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   step.pads_end = geometry.window.end;
   step.groups = geometry.groups;
   step.transposed = geometry.transposed;
+  step.bfloat16 = lowering.options.bfloat16;
   for (size_t i = 0; i < extra.size(); ++i) step.pads_end[i] -= extra[i];
   step.output = lowering.build.add_array(graph.value(result).name, DType::kFloat32, *shape,
                                          channels_last_order(shape->size()));

@@ -1,4 +1,4 @@
-// DynamicQuantizeLinear, products of what it quantizes, and the Casts between them.
+// DynamicQuantizeLinear and products of what it quantizes.
 #include <algorithm>
 
 #include "backend/quantized_operands.h"
@@ -264,26 +264,6 @@ bool lower_integer_matmul(Lowering& lowering, NodeId id) {
       build.add_dense(graph.value(output).name, chain ? DType::kFloat32 : DType::kInt32, expected);
   lowering.set_real(output, step.output);
   lowering.add_step(nodes, std::move(step));
-  return true;
-}
-
-/// int32 and bytes to float32.
-bool lower_cast(Lowering& lowering, NodeId id) {
-  const Graph& graph = lowering.graph;
-  const Node& node = graph.node(id);
-  const ValueId input = node.input(0);
-  const DType from = graph.value(input).type.dtype;
-  if ((from != DType::kInt32 && from != DType::kUInt8 && from != DType::kInt8) ||
-      !lowering.is_float(node.outputs[0]) || !lowering.shape(input) ||
-      !lowering.shape(node.outputs[0]))
-    return false;
-  PlanBuilder& build = lowering.build;
-  const ViewId numbers = build.quantized_as(lowering.real(input), 1, 0);
-  const PlanView view = build.view(numbers);
-  const ViewId to = build.add_array(graph.value(node.outputs[0]).name, DType::kFloat32, view.shape,
-                                    memory_order(view));
-  lowering.set_real(node.outputs[0], to);
-  lowering.add_step({id}, ConvertStep{numbers, to});
   return true;
 }
 

@@ -131,36 +131,6 @@ void lower_outputs(Lowering& lowering) {
 
 }  // namespace
 
-bool lower_quantize(Lowering& lowering, NodeId id) {
-  const Graph& graph = lowering.graph;
-  const Node& node = graph.node(id);
-  if (node.kind == OpKind::kDequantizeLinear) {
-    // Nothing runs: readers take the integers, or ask for floats. Constants become floats too.
-    return is_constant_floats(graph, node.outputs[0]) ||
-           (lowering.is_float(node.outputs[0]) && lowering.integers(node.outputs[0]).valid());
-  }
-  const ValueId output = node.outputs[0];
-  const auto& quantized = lowering.roots.quantized(output);
-  if (!quantized || !lowering.shape(output)) return false;
-  PlanBuilder& build = lowering.build;
-  // What only moved elements has integers already.
-  if (const ViewId integers = lowering.integers(node.input(0)); integers.valid()) {
-    lowering.set_integers(output, lowering.requantized(integers, quantized->params));
-    return true;
-  }
-  const ViewId from = lowering.real(node.input(0));
-  const PlanView source = build.view(from);
-  // The order of an image's dimensions is that of products; other arrays keep theirs.
-  const ViewId to =
-      build.add_array(graph.value(output).name, DType::kUInt8, source.shape,
-                      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
-  build.edit(to).scale = static_cast<float>(quantized->params.scale);
-  build.edit(to).zero_point = static_cast<int32_t>(quantized->params.zero_point);
-  lowering.set_integers(output, to);
-  lowering.add_step({id}, ConvertStep{from, to});
-  return true;
-}
-
 LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
   Lowering lowering(graph, options);
   lower_inputs(lowering);

@@ -28,6 +28,8 @@ struct LowerOptions {
   /// integers: with their weights as these stand for, and with their input as it was before it was
   /// quantized where that is there. Nothing else becomes less accurate.
   std::set<std::string> float_nodes;
+  /// Float convolutions and matrix products may round what they multiply to bfloat16.
+  bool bfloat16 = false;
 };
 
 /// Throws Error: exit 3 for a graph that cannot be valid, exit 8 for more memory than can be

@@ -94,6 +94,7 @@ bool lower_float(Lowering& lowering, NodeId id) {
   if (!a_shape || !b_shape || a_shape->size() < 2 || b_shape->size() < 2) return false;
   if (element_count(*a_shape) == 0 || element_count(*b_shape) == 0) return false;
   FloatMatMulStep step;
+  step.bfloat16 = lowering.options.bfloat16;
   ValueId value = node.outputs[0];
   std::vector<NodeId> nodes{id};
   ViewId a = lowering.real_input(id, 0);

@@ -139,10 +139,33 @@ bool tile(Lowering& lowering, const Node& node) {
   return true;
 }
 
+/// Gather by indices that are known when it runs, or by several.
+bool gather_rows(Lowering& lowering, NodeId id) {
+  const Node& node = lowering.graph.node(id);
+  const ValueId index = node.input(1);
+  const DType type = lowering.graph.value(index).type.dtype;
+  if ((type != DType::kInt32 && type != DType::kInt64) || !lowering.shape(index)) return false;
+  PlanBuilder& build = lowering.build;
+  const Moved from = moved(lowering, node.input(0));
+  const ViewId input = lowering.dense_of(from.view);
+  const PlanView source = build.view(input);
+  const int64_t axis = normal_axis(node.attributes.int_or("axis", 0), source.shape.size());
+  const Shape shape = *lowering.shape(node.outputs[0]);
+  const ViewId output =
+      build.add_dense(lowering.graph.value(node.outputs[0]).name, source.dtype, shape);
+  build.edit(output).scale = source.scale;
+  build.edit(output).zero_point = source.zero_point;
+  const ViewId indices = lowering.dense(index);
+  set(lowering, node.outputs[0], output, from.integers);
+  lowering.add_step({id}, GatherStep{input, indices, output, axis});
+  return true;
+}
+
 /// Gather of one constant index: a slice.
-bool gather(Lowering& lowering, const Node& node) {
+bool gather(Lowering& lowering, NodeId id) {
+  const Node& node = lowering.graph.node(id);
   const auto indices = lowering.constant_ints(node.input(1));
-  if (!indices || indices->size() != 1) return false;
+  if (!indices || indices->size() != 1) return gather_rows(lowering, id);
   const Moved from = moved(lowering, node.input(0));
   const Shape shape = lowering.build.view(from.view).shape;
   const auto axis =
@@ -222,7 +245,7 @@ bool lower_movement(Lowering& lowering, NodeId id) {
     case OpKind::kSplit: done = split(lowering, node); break;
     case OpKind::kExpand: done = expand(lowering, node); break;
     case OpKind::kTile: done = tile(lowering, node); break;
-    case OpKind::kGather: done = gather(lowering, node); break;
+    case OpKind::kGather: done = gather(lowering, id); break;
     case OpKind::kDepthToSpace:
     case OpKind::kSpaceToDepth: done = shuffle_pixels(lowering, node); break;
     default: return false;

@@ -140,16 +140,7 @@ ViewId Lowering::real(ValueId id) {
     ViewId q = integers(id);
     if (!q.valid()) throw InternalError("lowering: no integers of " + value.name);
     if (quantized->type == DType::kUInt8) return at(id).real = build.quantized_as(q, 0, 0);
-    q = table_rows_of(q);
-    std::vector<int8_t> shifted(256);
-    std::vector<std::byte> bytes(256);
-    for (int i = 0; i < 256; ++i) bytes[static_cast<size_t>(i)] = static_cast<std::byte>(i ^ 128);
-    const ViewId to = add_table_output(value.name, DType::kInt8, q);
-    add_step({value.producer},
-             LookupStep{q, to,
-                        build.add_constant(value.name + ".int8",
-                                           Tensor::from_bytes(DType::kInt8, {256}, bytes))});
-    return at(id).real = to;
+    return at(id).real = shifted(q, DType::kInt8);
   }
   if (const ViewId q = integers(id); q.valid()) {
     const PlanView& from = build.view(q);
@@ -220,6 +211,19 @@ ViewId Lowering::copied_pixels(ViewId id) {
   build.edit(to).zero_point = from.zero_point;
   build.add_step({}, -1, CopyStep{id, to});
   return pixels_[id] = to;
+}
+
+ViewId Lowering::shifted(ViewId id, DType type) {
+  const ViewId from = table_rows_of(id);
+  const std::string name = build.view(from).name;
+  std::vector<std::byte> bytes(256);
+  for (int i = 0; i < 256; ++i) bytes[static_cast<size_t>(i)] = static_cast<std::byte>(i ^ 128);
+  const ViewId to = add_table_output(name, type, from);
+  build.add_step(
+      {}, -1,
+      LookupStep{from, to,
+                 build.add_constant(name + ".shifted", Tensor::from_bytes(type, {256}, bytes))});
+  return to;
 }
 
 ViewId Lowering::requantized(ViewId id, const QuantizedParams& params) {

@@ -67,6 +67,8 @@ class Lowering {
   ViewId dense_pixels_of(ViewId id);
   /// What a table can walk through.
   ViewId table_rows_of(ViewId id);
+  /// int8 as uint8 with a zero point that is 128 greater, or back: a table.
+  ViewId shifted(ViewId id, DType type);
   /// As `id`, in other integers: a table.
   ViewId requantized(ViewId id, const QuantizedParams& params);
 

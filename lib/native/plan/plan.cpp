@@ -87,6 +87,14 @@ StepViews views_of(const PlanStep& step) {
             reads({s.input});
             writes(s.output);
           },
+          [&](const CastStep& s) {
+            reads({s.input});
+            writes(s.output);
+          },
+          [&](const GatherStep& s) {
+            reads({s.input, s.indices});
+            writes(s.output);
+          },
           [&](const FillStep& s) { writes(s.output); },
           [&](const PoolStep& s) {
             reads({s.input});
@@ -137,7 +145,7 @@ std::string_view step_name(const StepKind& step) {
       "product",          "depthwise",      "float_conv", "float_matmul", "elementwise",
       "lookup",           "convert",        "copy",       "fill",         "pool",
       "softmax",          "layer_norm",     "reduce",     "resize",       "recurrent",
-      "dynamic_quantize", "integer_matmul", "island"};
+      "dynamic_quantize", "integer_matmul", "cast",       "gather",       "island"};
   static_assert(std::size(kNames) == std::variant_size_v<StepKind>);
   return kNames[step.index()];
 }

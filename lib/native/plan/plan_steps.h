@@ -91,6 +91,9 @@ struct FloatConvStep {
   int64_t groups = 1;
   bool transposed = false;  // ConvTranspose
   FloatTail tail;
+  /// Input and weights may be rounded to bfloat16 where the processor multiplies such numbers; sums
+  /// and output stay float32.
+  bool bfloat16 = false;
 };
 
 /// MatMul of float32: a (… x M x K) times b (… x K x N), leading axes broadcast; `bias`: N or
@@ -99,6 +102,7 @@ struct FloatMatMulStep {
   ViewId a, b, output, bias;
   float alpha = 1;
   FloatTail tail;
+  bool bfloat16 = false;  // as in FloatConvStep
 };
 
 /// A program of elementwise ops on inputs that broadcast to the output's shape (their strides say
@@ -123,6 +127,18 @@ struct ConvertStep {
 /// Elements to another place; both have one shape.
 struct CopyStep {
   ViewId input, output;
+};
+
+/// Cast of an array without gaps, by value: integers and bool to float32, int64, int32 or bool.
+struct CastStep {
+  ViewId input, output;
+};
+
+/// Gather along `axis` of an array without gaps by int32 or int64 `indices`, in which negative ones
+/// count from the end. A run with an index out of range throws Error (exit 3).
+struct GatherStep {
+  ViewId input, indices, output;
+  int64_t axis = 0;
 };
 
 /// Every element becomes `value`'s lowest bytes.
@@ -222,9 +238,10 @@ struct IslandStep {
   int32_t island = -1;  // index into what the lowering returns beside the plan
 };
 
-using StepKind = std::variant<ProductStep, DepthwiseStep, FloatConvStep, FloatMatMulStep,
-                              ElementwiseProgramStep, LookupStep, ConvertStep, CopyStep, FillStep,
-                              PoolStep, SoftmaxStep, LayerNormStep, ReduceStep, ResizeStep,
-                              RecurrentStep, DynamicQuantizeStep, IntegerMatMulStep, IslandStep>;
+using StepKind =
+    std::variant<ProductStep, DepthwiseStep, FloatConvStep, FloatMatMulStep, ElementwiseProgramStep,
+                 LookupStep, ConvertStep, CopyStep, FillStep, PoolStep, SoftmaxStep, LayerNormStep,
+                 ReduceStep, ResizeStep, RecurrentStep, DynamicQuantizeStep, IntegerMatMulStep,
+                 CastStep, GatherStep, IslandStep>;
 
 }  // namespace lathe

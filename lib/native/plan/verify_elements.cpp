@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ir/error.h"
+#include "kernels/cast.h"
 #include "plan/verify_step_kinds.h"
 
 namespace lathe {
@@ -103,6 +104,34 @@ void verify(const PlanCheck& check, const CopyStep& s) {
   verify_element_size(check, input.dtype);
   check.require(dtype_bits(input.dtype) == dtype_bits(output.dtype), "elements of different sizes");
   verify_moved(check, input, output);
+}
+
+void verify(const PlanCheck& check, const CastStep& s) {
+  const PlanView& input = check.view(s.input);
+  const PlanView& output = check.view(s.output);
+  check.require(can_cast(input.dtype, output.dtype), "a cast between types that have none");
+  check.same_shape(input, output);
+  check.dense(input);
+  check.dense(output);
+}
+
+void verify(const PlanCheck& check, const GatherStep& s) {
+  const PlanView& input = check.view(s.input);
+  const PlanView& output = check.view(s.output);
+  const PlanView& indices = check.view(s.indices);
+  verify_element_size(check, input.dtype);
+  check.require(input.dtype == output.dtype, "elements of different types");
+  check.require(indices.dtype == DType::kInt32 || indices.dtype == DType::kInt64,
+                "indices that are no integers");
+  check.require(s.axis >= 0 && s.axis < static_cast<int64_t>(input.shape.size()),
+                "an axis that the array does not have");
+  Shape expected = input.shape;
+  const auto at = expected.erase(expected.begin() + s.axis);
+  expected.insert(at, indices.shape.begin(), indices.shape.end());
+  check.require(output.shape == expected, "an output of another shape");
+  check.dense(input);
+  check.dense(indices);
+  check.dense(output);
 }
 
 void verify(const PlanCheck& check, const FillStep& s) {

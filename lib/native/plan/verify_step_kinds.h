@@ -13,6 +13,8 @@ void verify(const PlanCheck& check, const ElementwiseProgramStep& step);
 void verify(const PlanCheck& check, const LookupStep& step);
 void verify(const PlanCheck& check, const ConvertStep& step);
 void verify(const PlanCheck& check, const CopyStep& step);
+void verify(const PlanCheck& check, const CastStep& step);
+void verify(const PlanCheck& check, const GatherStep& step);
 void verify(const PlanCheck& check, const FillStep& step);
 void verify(const PlanCheck& check, const PoolStep& step);
 void verify(const PlanCheck& check, const SoftmaxStep& step);

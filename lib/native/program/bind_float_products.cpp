@@ -2,9 +2,12 @@
 // chosen implementation asks for.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/error.h"
 #include "program/bound_step.h"
 #include "program/onednn_step.h"
+#include "program/rounded_input_step.h"
 
 namespace lathe {
 namespace {
@@ -92,6 +95,32 @@ memory::desc grouped_weights(const PlanView& weights, int64_t groups, bool trans
   return {dims, memory::data_type::f32, strides};
 }
 
+/// What a product reads: as it is, or rounded to bfloat16 in any layout.
+struct Factors {
+  memory::data_type type = memory::data_type::f32;
+  bool rounded() const { return type == memory::data_type::bf16; }
+  memory::desc input(const memory::desc& array) const { return rounded() ? any(array) : array; }
+  memory::desc any(const memory::desc& array) const {
+    return {array.dims(), type, memory::format_tag::any};
+  }
+};
+constexpr Factors kExact{};
+constexpr Factors kRounded{memory::data_type::bf16};
+
+/// Rounding pays where numbers are multiplied more than a few times.
+bool rounds(const FloatConvStep& step, const BindContext& context) {
+  constexpr int64_t kFewChannels = 8;
+  return step.bfloat16 && !step.transposed && multiplies_bfloat16() &&
+         (step.groups == 1 || context.view(step.weights).shape[1] >= kFewChannels);
+}
+
+/// What is multiplied is the weights that were rounded beforehand.
+bool rounds(const FloatMatMulStep& step, const BindContext& context) {
+  const BlockPlace place =
+      context.plan.blocks[static_cast<size_t>(context.view(step.b).block)].place;
+  return step.bfloat16 && place == BlockPlace::kConstant && multiplies_bfloat16();
+}
+
 /// The implementation that is wanted; any where nothing is said, the reference too.
 PickImplementation wanted(const BindContext& context) {
   return [name = context.implementation](dnnl::primitive_desc& first) {
@@ -99,21 +128,45 @@ PickImplementation wanted(const BindContext& context) {
   };
 }
 
+/// The same, but no reference: null is better then.
+PickImplementation fast(const BindContext& context) {
+  return [name = context.implementation](dnnl::primitive_desc& first) {
+    return select_implementation(first, name);
+  };
+}
+
 PickImplementation gather(std::vector<std::string>& names) {
   return [&names](dnnl::primitive_desc& first) {
-    names = implementation_names(first);
+    for (std::string& name : implementation_names(first))
+      if (std::find(names.begin(), names.end(), name) == names.end())
+        names.push_back(std::move(name));
     return false;
   };
 }
 
-/// A float step has an implementation in any case: the first, where the one that is wanted is not
-/// there.
+/// A float32 step has an implementation in any case: the first, where the one that is wanted is not
+/// there. A rounded one may have none.
 template <class Primitive, class Desc>
 typename Primitive::primitive_desc choose(const Desc& desc, const dnnl::primitive_attr& attributes,
-                                          const PickImplementation& pick) {
-  typename Primitive::primitive_desc chosen(desc, attributes, onednn_engine());
-  if (pick(chosen)) return chosen;
-  return {desc, attributes, onednn_engine()};
+                                          const Factors& factors, const PickImplementation& pick) {
+  using Chosen = typename Primitive::primitive_desc;
+  constexpr bool kMayFail = true;
+  Chosen chosen(desc, attributes, onednn_engine(), kMayFail);
+  if (chosen && pick(chosen)) return chosen;
+  return factors.rounded() ? Chosen() : Chosen(desc, attributes, onednn_engine());
+}
+
+/// Adds a product's input, which is rounded on its way where `chosen` wants that.
+std::unique_ptr<BoundStep> with_input(std::unique_ptr<OnednnStep> step, const memory::desc& array,
+                                      const memory::desc& wanted, ViewId input,
+                                      const BindContext& context) {
+  const ViewAddress address = context.address(input);
+  const bool fixed = context.is_fixed(input);
+  if (wanted.data_type() != memory::data_type::f32)
+    return std::make_unique<RoundedInputStep>(std::move(step), DNNL_ARG_SRC, wanted, array, address,
+                                              fixed, context);
+  step->add(DNNL_ARG_SRC, array, address, context, fixed);
+  return step;
 }
 
 template <class Primitive>
@@ -124,12 +177,13 @@ struct Convolution {
 
 template <class Primitive>
 Convolution<Primitive> describe(const FloatConvStep& step, const BindContext& context,
-                                const PickImplementation& pick) {
+                                const Factors& factors, const PickImplementation& pick) {
   Convolution<Primitive> made;
   made.input = onednn_image(context.view(step.input));
   made.output = onednn_image(context.view(step.output));
   made.weights = grouped_weights(context.view(step.weights), step.groups, step.transposed);
-  const memory::desc any(made.weights.dims(), memory::data_type::f32, memory::format_tag::any);
+  const memory::desc input = factors.input(made.input);
+  const memory::desc any = factors.any(made.weights);
   const int64_t channels = context.view(step.output).shape[1];
   made.bias = memory::desc({channels}, memory::data_type::f32, memory::format_tag::x);
   const memory::dims strides = dims_of_sizes(step.strides);
@@ -140,28 +194,34 @@ Convolution<Primitive> describe(const FloatConvStep& step, const BindContext& co
   const algorithm kind =
       step.transposed ? algorithm::deconvolution_direct : algorithm::convolution_direct;
   const auto desc = step.bias.valid()
-                        ? typename Primitive::desc(mode, kind, made.input, any, made.bias,
-                                                   made.output, strides, dilations, begin, end)
-                        : typename Primitive::desc(mode, kind, made.input, any, made.output,
-                                                   strides, dilations, begin, end);
-  made.chosen = choose<Primitive>(desc, attributes_of(step.tail), pick);
+                        ? typename Primitive::desc(mode, kind, input, any, made.bias, made.output,
+                                                   strides, dilations, begin, end)
+                        : typename Primitive::desc(mode, kind, input, any, made.output, strides,
+                                                   dilations, begin, end);
+  made.chosen = choose<Primitive>(desc, attributes_of(step.tail), factors, pick);
   return made;
 }
 
 template <class Primitive>
-std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindContext& context) {
-  const auto made = describe<Primitive>(step, context, wanted(context));
+std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindContext& context,
+                                       const Convolution<Primitive>& made) {
   const auto& chosen = made.chosen;
   auto bound = std::make_unique<OnednnStep>(Primitive(chosen), chosen, context.threads);
-  bound->add(DNNL_ARG_SRC, made.input, context.address(step.input), context,
-             context.is_fixed(step.input));
   bound->add(DNNL_ARG_WEIGHTS,
              packed_weights(made.weights, step.weights, chosen.weights_desc(), context));
   if (step.bias.valid())
     bound->add(DNNL_ARG_BIAS, made.bias, context.address(step.bias), context, true);
   bound->add(DNNL_ARG_DST, made.output, context.address(step.output), context,
              context.is_fixed(step.output));
-  return bound;
+  return with_input(std::move(bound), made.input, chosen.src_desc(), step.input, context);
+}
+
+template <class Primitive>
+std::unique_ptr<BoundStep> bind_convolution(const FloatConvStep& step, const BindContext& context) {
+  if (rounds(step, context))
+    if (const auto made = describe<Primitive>(step, context, kRounded, fast(context)); made.chosen)
+      return convolution(step, context, made);
+  return convolution(step, context, describe<Primitive>(step, context, kExact, wanted(context)));
 }
 
 struct MatrixProduct {
@@ -171,7 +231,7 @@ struct MatrixProduct {
 };
 
 MatrixProduct describe(const FloatMatMulStep& step, const BindContext& context,
-                       const PickImplementation& pick) {
+                       const Factors& factors, const PickImplementation& pick) {
   const PlanView& a_view = context.view(step.a);
   const PlanView& b_view = context.view(step.b);
   const PlanView& to = context.view(step.output);
@@ -182,25 +242,23 @@ MatrixProduct describe(const FloatMatMulStep& step, const BindContext& context,
   made.output = onednn_desc(to, rank);
   made.constant =
       context.plan.blocks[static_cast<size_t>(b_view.block)].place == BlockPlace::kConstant;
-  const memory::desc weights =
-      made.constant ? memory::desc(made.b.dims(), memory::data_type::f32, memory::format_tag::any)
-                    : made.b;
+  const memory::desc input = factors.input(made.a);
+  const memory::desc weights = made.constant ? factors.any(made.b) : made.b;
   if (step.bias.valid()) {
     memory::dims dims(rank, 1);
     dims.back() = to.shape.back();
     made.bias = memory::desc(dims, memory::data_type::f32, dnnl::memory::dims(rank, 1));
   }
-  const auto desc = step.bias.valid() ? dnnl::matmul::desc(made.a, weights, made.bias, made.output)
-                                      : dnnl::matmul::desc(made.a, weights, made.output);
-  made.chosen = choose<dnnl::matmul>(desc, attributes_of(step.tail, step.alpha), pick);
+  const auto desc = step.bias.valid() ? dnnl::matmul::desc(input, weights, made.bias, made.output)
+                                      : dnnl::matmul::desc(input, weights, made.output);
+  made.chosen = choose<dnnl::matmul>(desc, attributes_of(step.tail, step.alpha), factors, pick);
   return made;
 }
 
-std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step, const BindContext& context) {
-  const MatrixProduct made = describe(step, context, wanted(context));
+std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step, const BindContext& context,
+                                          const MatrixProduct& made) {
   const auto& chosen = made.chosen;
   auto bound = std::make_unique<OnednnStep>(dnnl::matmul(chosen), chosen, context.threads);
-  bound->add(DNNL_ARG_SRC, made.a, context.address(step.a), context, context.is_fixed(step.a));
   if (made.constant)
     bound->add(DNNL_ARG_WEIGHTS, packed_weights(made.b, step.b, chosen.weights_desc(), context));
   else
@@ -211,31 +269,41 @@ std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step, const Bin
                context.is_fixed(step.bias));
   bound->add(DNNL_ARG_DST, made.output, context.address(step.output), context,
              context.is_fixed(step.output));
-  return bound;
+  return with_input(std::move(bound), made.a, chosen.src_desc(), step.a, context);
+}
+
+std::unique_ptr<BoundStep> bind_matrix_product(const FloatMatMulStep& step,
+                                               const BindContext& context) {
+  if (rounds(step, context))
+    if (const MatrixProduct made = describe(step, context, kRounded, fast(context)); made.chosen)
+      return matrix_product(step, context, made);
+  return matrix_product(step, context, describe(step, context, kExact, wanted(context)));
 }
 
 }  // namespace
 
 std::unique_ptr<BoundStep> bind_float_conv(const FloatConvStep& step, const BindContext& context) {
   return guarded("convolution", context, [&] {
-    return step.transposed ? convolution<dnnl::deconvolution_forward>(step, context)
-                           : convolution<dnnl::convolution_forward>(step, context);
+    return step.transposed ? bind_convolution<dnnl::deconvolution_forward>(step, context)
+                           : bind_convolution<dnnl::convolution_forward>(step, context);
   });
 }
 
 std::unique_ptr<BoundStep> bind_float_matmul(const FloatMatMulStep& step,
                                              const BindContext& context) {
-  return guarded("matrix product", context, [&] { return matrix_product(step, context); });
+  return guarded("matrix product", context, [&] { return bind_matrix_product(step, context); });
 }
 
 std::vector<std::string> onednn_implementations(const FloatConvStep& step,
                                                 const BindContext& context) {
   return guarded("convolution", context, [&] {
     std::vector<std::string> names;
+    if (rounds(step, context))
+      describe<dnnl::convolution_forward>(step, context, kRounded, gather(names));
     if (step.transposed)
-      describe<dnnl::deconvolution_forward>(step, context, gather(names));
+      describe<dnnl::deconvolution_forward>(step, context, kExact, gather(names));
     else
-      describe<dnnl::convolution_forward>(step, context, gather(names));
+      describe<dnnl::convolution_forward>(step, context, kExact, gather(names));
     return names;
   });
 }
@@ -244,7 +312,8 @@ std::vector<std::string> onednn_implementations(const FloatMatMulStep& step,
                                                 const BindContext& context) {
   return guarded("matrix product", context, [&] {
     std::vector<std::string> names;
-    describe(step, context, gather(names));
+    if (rounds(step, context)) describe(step, context, kRounded, gather(names));
+    describe(step, context, kExact, gather(names));
     return names;
   });
 }

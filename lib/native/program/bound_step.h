@@ -81,6 +81,8 @@ std::unique_ptr<BoundStep> bind_elementwise(const ElementwiseProgramStep& step,
 std::unique_ptr<BoundStep> bind_lookup(const LookupStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_convert(const ConvertStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_copy(const CopyStep& step, const BindContext& context);
+std::unique_ptr<BoundStep> bind_cast(const CastStep& step, const BindContext& context);
+std::unique_ptr<BoundStep> bind_gather(const GatherStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_fill(const FillStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_pool(const PoolStep& step, const BindContext& context);
 std::unique_ptr<BoundStep> bind_softmax(const SoftmaxStep& step, const BindContext& context);

@@ -70,6 +70,8 @@ struct Bind {
   std::unique_ptr<BoundStep> operator()(const LookupStep& s) { return bind_lookup(s, context); }
   std::unique_ptr<BoundStep> operator()(const ConvertStep& s) { return bind_convert(s, context); }
   std::unique_ptr<BoundStep> operator()(const CopyStep& s) { return bind_copy(s, context); }
+  std::unique_ptr<BoundStep> operator()(const CastStep& s) { return bind_cast(s, context); }
+  std::unique_ptr<BoundStep> operator()(const GatherStep& s) { return bind_gather(s, context); }
   std::unique_ptr<BoundStep> operator()(const FillStep& s) { return bind_fill(s, context); }
   std::unique_ptr<BoundStep> operator()(const PoolStep& s) { return bind_pool(s, context); }
   std::unique_ptr<BoundStep> operator()(const SoftmaxStep& s) { return bind_softmax(s, context); }

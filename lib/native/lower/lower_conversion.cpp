@@ -1,0 +1,89 @@
+// QuantizeLinear, DequantizeLinear and Cast.
+#include "kernels/cast.h"
+#include "lower/lowering.h"
+
+namespace lathe {
+namespace {
+
+/// DequantizeLinear of integers that no QuantizeLinear made: an input of the graph, a row of a
+/// table.
+bool dequantize(Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  const ValueId input = node.input(0);
+  const DType type = graph.value(input).type.dtype;
+  const auto params = border_params(graph, node, type);
+  if (!params || !lowering.is_float(node.outputs[0]) || !lowering.shape(input)) return false;
+  PlanBuilder& build = lowering.build;
+  ViewId q = lowering.integers(input);
+  if (!q.valid() && type == DType::kUInt8) q = lowering.real(input);
+  if (!q.valid()) q = lowering.shifted(lowering.real(input), DType::kUInt8);
+  lowering.set_integers(node.outputs[0],
+                        build.quantized_as(q, static_cast<float>(params->scale),
+                                           static_cast<int32_t>(params->zero_point)));
+  lowering.finish(id);
+  return true;
+}
+
+}  // namespace
+
+bool lower_quantize(Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  if (node.kind == OpKind::kDequantizeLinear) {
+    // Nothing runs: readers take the integers, or ask for floats. Constants become floats too.
+    return is_constant_floats(graph, node.outputs[0]) ||
+           (lowering.is_float(node.outputs[0]) && lowering.integers(node.outputs[0]).valid()) ||
+           dequantize(lowering, id);
+  }
+  const ValueId output = node.outputs[0];
+  const auto& quantized = lowering.roots.quantized(output);
+  if (!quantized || !lowering.shape(output)) return false;
+  PlanBuilder& build = lowering.build;
+  // What only moved elements has integers already.
+  if (const ViewId integers = lowering.integers(node.input(0)); integers.valid()) {
+    lowering.set_integers(output, lowering.requantized(integers, quantized->params));
+    return true;
+  }
+  const ViewId from = lowering.real(node.input(0));
+  const PlanView source = build.view(from);
+  // The order of an image's dimensions is that of products; other arrays keep theirs.
+  const ViewId to =
+      build.add_array(graph.value(output).name, DType::kUInt8, source.shape,
+                      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
+  build.edit(to).scale = static_cast<float>(quantized->params.scale);
+  build.edit(to).zero_point = static_cast<int32_t>(quantized->params.zero_point);
+  lowering.set_integers(output, to);
+  lowering.add_step({id}, ConvertStep{from, to});
+  return true;
+}
+
+bool lower_cast(Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  const ValueId input = node.input(0);
+  const DType from = graph.value(input).type.dtype;
+  const DType type = graph.value(node.outputs[0]).type.dtype;
+  const auto shape = lowering.shape(input);
+  if (!shape || !lowering.shape(node.outputs[0])) return false;
+  PlanBuilder& build = lowering.build;
+  // What products leave may have any strides.
+  if (type != DType::kFloat32 ||
+      (from != DType::kInt32 && from != DType::kUInt8 && from != DType::kInt8)) {
+    if (!can_cast(from, type)) return false;
+    const ViewId numbers = lowering.dense(input);
+    const ViewId cast = build.add_dense(graph.value(node.outputs[0]).name, type, *shape);
+    lowering.set_real(node.outputs[0], cast);
+    lowering.add_step({id}, CastStep{numbers, cast});
+    return true;
+  }
+  const ViewId numbers = build.quantized_as(lowering.real(input), 1, 0);
+  const PlanView view = build.view(numbers);
+  const ViewId to = build.add_array(graph.value(node.outputs[0]).name, DType::kFloat32, view.shape,
+                                    memory_order(view));
+  lowering.set_real(node.outputs[0], to);
+  lowering.add_step({id}, ConvertStep{numbers, to});
+  return true;
+}
+
+}  // namespace lathe
