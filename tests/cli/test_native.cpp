@@ -137,13 +137,34 @@ TEST_CASE("compile --tune: a plan with choices, verified, and a report of them")
 TEST_CASE("compile --tune is for native plans, and takes a time") {
   const PruneFiles files;
   check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.onnx"), "--tune"}), 2,
-                {"--tune", "--target native"});
+                {"--tune", "native plans"});
   check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.lathe"), "--target",
                            "native", "--tune", "--tune-time", "soon"}),
                 2, {"--tune-time"});
   check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.lathe"), "--target",
                            "native", "--tune-time", "3s"}),
                 2, {"--tune"});
+}
+
+TEST_CASE("integers of a noisy network are verified by what rounding itself changes") {
+  const PruneFiles files;
+  const std::string model = files.at("model.onnx");
+  const std::string int8 = files.at("int8.onnx");
+  REQUIRE(run_lathe({"zoo", "mobilenet_v3_large", "-o", model}).exit_code == 0);
+  REQUIRE(run_lathe({"quantize", model, "-o", int8, "--data", "random", "--effort", "fast"})
+              .exit_code == 0);
+  const CliResult result = run_lathe(
+      {"compile", int8, "-o", files.at("plan.lathe"), "--target", "native", "--json"});
+  CAPTURE(result.err);
+  REQUIRE(result.exit_code == 0);
+  const nlohmann::json outputs = report_of(result)["verification"]["outputs"];
+  // Random weights: rounding leaves about as much noise as this, and 20 dB are asked elsewhere.
+  CHECK(outputs[0]["sqnr_db"] < 25.0);
+  // A bound that is given holds.
+  const CliResult strict =
+      run_lathe({"compile", int8, "-o", files.at("other.lathe"), "--target", "native",
+                 "--tolerance", "1e-3"});
+  CHECK(strict.exit_code == 4);
 }
 
 }  // namespace lathe
