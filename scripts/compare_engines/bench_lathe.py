@@ -36,8 +36,8 @@ class LatheBench:
     def __init__(self, engine, model, threads, batch, name):
         self.lathe, self.engine_name = model.lathe, name
         self.path, _ = model.file(engine.file)
-        self.about = f"lathe bench --engine {name}"
-        self.arguments = ["--engine", name, "--threads", threads]
+        self.about = " ".join(["lathe bench --engine", name, *engine.settings])
+        self.arguments = ["--engine", name, "--threads", threads, *engine.settings]
         if model.batch_is_free:
             self.arguments += ["--batch", batch]
         elif batch != model.own_batch:

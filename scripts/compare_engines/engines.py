@@ -19,8 +19,8 @@ START_SECONDS = 600
 class Engine:
     name: str
     runtime: str
-    # int8 and float engines are compared with lathe's of the same kind; "reduced" ones (floats
-    # computed as bfloat16) with lathe's float, and they count in no mean.
+    # Engines are compared with lathe's of the same kind; "reduced": floats are multiplied as
+    # bfloat16 where the processor does that. These are in no verdict.
     precision: str
     file: str  # kind of file, see files.Model.file
     settings: tuple = ()
@@ -42,6 +42,7 @@ ENGINES = [Engine("lathe", "lathe", "int8", "lathe"),
            Engine("ort-float", "onnxruntime", "float", "float"),
            Engine("openvino-float", "openvino", "float", "float", ("f32",)),
            Engine("libtorch-float", "libtorch", "float", "torchscript"),
+           Engine("lathe-bfloat16", "lathe", "reduced", "float", ("--profile", "x86-64-amx")),
            Engine("openvino-default", "openvino", "reduced", "float")]
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "libtorch": "LibTorch"}
 

@@ -13,9 +13,8 @@ def milliseconds(ns):
 
 def lathe_row(rows, precision):
     """lathe's row that others are compared with; None where it gave no figures."""
-    wanted = "int8" if precision == "int8" else "float"
-    return next((row for row in rows if row["runtime"] == "lathe" and row["precision"] == wanted and
-                 row["failure"] is None), None)
+    return next((row for row in rows if row["runtime"] == "lathe" and
+                 row["precision"] == precision and row["failure"] is None), None)
 
 
 def share_of_peak(row, model, peaks):
