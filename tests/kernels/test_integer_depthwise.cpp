@@ -89,10 +89,11 @@ std::vector<uint8_t> run(const Problem& problem, KernelIsa isa, bool in_place = 
   // Parts, as threads would take them.
   const int64_t middle = problem.output_height / 3;
   rows.row_end = middle;
-  run_depthwise(rows);
+  std::vector<const uint8_t*> lines(depthwise_lines(rows));
+  run_depthwise(rows, lines.data());
   rows.row_begin = middle;
   rows.row_end = problem.output_height;
-  run_depthwise(rows);
+  run_depthwise(rows, lines.data());
   return output;
 }
 

@@ -33,10 +33,12 @@ PackedDepthwise pack_depthwise(KernelIsa isa, const int8_t* weights, int64_t cha
   return packed;
 }
 
-void run_depthwise(const DepthwiseRows& rows) {
-  std::vector<const uint8_t*> lines(
-      static_cast<size_t>(rows.depthwise->window.kernel_height * line_length(rows)));
-  depthwise_variant(rows.depthwise->isa).run(rows, lines.data());
+size_t depthwise_lines(const DepthwiseRows& rows) {
+  return static_cast<size_t>(rows.depthwise->window.kernel_height * line_length(rows));
+}
+
+void run_depthwise(const DepthwiseRows& rows, const uint8_t** lines) {
+  depthwise_variant(rows.depthwise->isa).run(rows, lines);
 }
 
 }  // namespace lathe

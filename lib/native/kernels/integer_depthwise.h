@@ -61,6 +61,8 @@ struct DepthwiseRows {
   int64_t row_end = 0;
 };
 
-void run_depthwise(const DepthwiseRows& rows);
+/// Pointers to pixels that a run needs room for, whatever its rows.
+size_t depthwise_lines(const DepthwiseRows& rows);
+void run_depthwise(const DepthwiseRows& rows, const uint8_t** lines);
 
 }  // namespace lathe

@@ -24,6 +24,8 @@ class BoundDepthwise : public BoundStep {
                               w.dilation_height, w.dilation_width, w.pad_top, w.pad_left},
                              context.constant<float>(step.scale),
                              context.constant<float>(step.bias), step.padding);
+    rows_.depthwise = &packed_;
+    rows_.epilogue = &epilogue_;
     rows_.height = from_.height;
     rows_.width = from_.width;
     rows_.input_pitch = from_.uniform_pitch();
@@ -32,6 +34,7 @@ class BoundDepthwise : public BoundStep {
     if (step.epilogue.residual.valid())
       rows_.residual_pitch =
           pixel_grid(context.view(step.epilogue.residual), ChannelAxis::kSecond).uniform_pitch();
+    lines_.resize(static_cast<size_t>(threads_) * depthwise_lines(rows_));
     bytes_ = to_.images * to_.height * to_.width * to_.channels * w.kernel_height * 2;
   }
 
@@ -51,21 +54,22 @@ class BoundDepthwise : public BoundStep {
         residual_.valid() ? reinterpret_cast<const uint8_t*>(residual_.in(memory)) : nullptr;
     const int64_t element = epilogue_.float_output ? 4 : 1;
     const int64_t pixels = to_.height * to_.width;
-    parallel_for(threads_, to_.images * to_.height, bytes_, [&](int, int64_t begin, int64_t end) {
-      while (begin < end) {
-        const int64_t image = begin / to_.height;
-        DepthwiseRows rows = rows_;
-        rows.depthwise = &packed_;
-        rows.epilogue = &epilogue_;
-        rows.input = input + image * from_.image_pitch;
-        rows.output = output + image * pixels * rows_.output_pitch * element;
-        if (residual != nullptr) rows.residual = residual + image * pixels * rows_.residual_pitch;
-        rows.row_begin = begin - image * to_.height;
-        rows.row_end = std::min(end - image * to_.height, to_.height);
-        run_depthwise(rows);
-        begin = image * to_.height + rows.row_end;
-      }
-    });
+    parallel_for(
+        threads_, to_.images * to_.height, bytes_, [&](int thread, int64_t begin, int64_t end) {
+          const uint8_t** lines = &lines_[static_cast<size_t>(thread) * depthwise_lines(rows_)];
+          while (begin < end) {
+            const int64_t image = begin / to_.height;
+            DepthwiseRows rows = rows_;
+            rows.input = input + image * from_.image_pitch;
+            rows.output = output + image * pixels * rows_.output_pitch * element;
+            if (residual != nullptr)
+              rows.residual = residual + image * pixels * rows_.residual_pitch;
+            rows.row_begin = begin - image * to_.height;
+            rows.row_end = std::min(end - image * to_.height, to_.height);
+            run_depthwise(rows, lines);
+            begin = image * to_.height + rows.row_end;
+          }
+        });
   }
 
  private:
@@ -78,6 +82,7 @@ class BoundDepthwise : public BoundStep {
   ProductEpilogue epilogue_;
   PackedDepthwise packed_;
   DepthwiseRows rows_;
+  std::vector<const uint8_t*> lines_;  // of each thread
   int64_t bytes_ = 0;
 };
 
