@@ -25,6 +25,8 @@ struct EngineFacts {
   /// time.
   std::map<std::string, int64_t> interpreted;
   double interpreted_share = 0;
+  /// Float products whose factors are rounded to bfloat16.
+  int64_t bfloat16_products = 0;
 };
 
 class Engine {

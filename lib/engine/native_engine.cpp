@@ -143,6 +143,10 @@ EngineFacts NativeEngine::facts() {
   facts.arena_bytes = plan.arena_bytes;
   facts.arena_lower_bound = plan.arena_lower_bound;
   facts.interpreted = first.interpreted;
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    if (may_round(plan.steps[i]) &&
+        first.program->implementation(i).find("bf16") != std::string_view::npos)
+      ++facts.bfloat16_products;
   if (facts.interpreted.empty()) return facts;
   int64_t all = 0;
   int64_t islands = 0;

@@ -167,4 +167,31 @@ TEST_CASE("integers of a noisy network are verified by what rounding itself chan
   CHECK(strict.exit_code == 4);
 }
 
+TEST_CASE("a profile that allows bfloat16: products are rounded where the processor can") {
+  const PruneFiles files;
+  const std::string profile = files.at("rounding.json");
+  std::ofstream(profile)
+      << R"({"extends": "x86-64-vnni", "name": "rounding", "precision": {"bfloat16": true}})";
+  const std::string plan = files.at("plan.lathe");
+  const CliResult compiled = run_lathe({"compile", kGlyphsModel, "-o", plan, "--target", "native",
+                                        "--profile", profile, "--json"});
+  INFO(compiled.err);
+  REQUIRE(compiled.exit_code == 0);
+  CHECK(report_of(compiled)["native"]["bfloat16_steps"].get<int>() > 0);
+  CHECK(report_of(compiled)["verification"]["outputs"][0]["sqnr_db"].get<double>() > 30);
+  const auto products = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all{"bench", "--engine", "native", "--max-time", "200ms", "--json"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const CliResult result = run_lathe(all);
+    INFO(result.err);
+    const nlohmann::json report = report_of(result);
+    CHECK(schema_errors(report) == "");
+    return report["cases"][0].value("bfloat16_products", 0);
+  };
+  const bool can = content_of("/proc/cpuinfo").find("avx512_bf16") != std::string::npos;
+  CHECK((products({kGlyphsModel, "--profile", profile}) > 0) == can);
+  CHECK((products({plan}) > 0) == can);
+  CHECK(products({kGlyphsModel}) == 0);
+}
+
 }  // namespace lathe

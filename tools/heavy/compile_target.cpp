@@ -84,12 +84,6 @@ PlanExecution execution_of(const ExecutionProfile& profile) {
   return execution;
 }
 
-bool may_round(const PlanStep& step) {
-  const auto* conv = std::get_if<FloatConvStep>(&step.kind);
-  const auto* product = std::get_if<FloatMatMulStep>(&step.kind);
-  return (conv && conv->bfloat16) || (product && product->bfloat16);
-}
-
 CompiledArtifact emit_native(const Model& model, const Profile& profile,
                              const CompileOptions& options, Console& console) {
   const Graph& graph = model.graph;

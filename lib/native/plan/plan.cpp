@@ -140,6 +140,12 @@ StepViews views_of(const PlanStep& step) {
   return views;
 }
 
+bool may_round(const PlanStep& step) {
+  const auto* conv = std::get_if<FloatConvStep>(&step.kind);
+  const auto* product = std::get_if<FloatMatMulStep>(&step.kind);
+  return (conv && conv->bfloat16) || (product && product->bfloat16);
+}
+
 std::string_view step_name(const StepKind& step) {
   constexpr std::string_view kNames[] = {
       "product",          "depthwise",      "float_conv", "float_matmul", "elementwise",

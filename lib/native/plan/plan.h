@@ -100,6 +100,9 @@ struct StepViews {
 };
 StepViews views_of(const PlanStep& step);
 
+/// A float product that may round its factors to bfloat16.
+bool may_round(const PlanStep& step);
+
 /// "product", "elementwise", …
 std::string_view step_name(const StepKind& step);
 

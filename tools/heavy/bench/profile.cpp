@@ -132,6 +132,11 @@ void profile_case(BenchRun& run, int64_t max_ns, Console& console) {
   };
   if (!interrupted() && (has_ops(run.details) || has_ops(run.against_details)))
     run.peaks = peaks_of(run.threads);
+  // bfloat16's is not measured.
+  const auto rounds = [](const BenchSubject& subject) {
+    return subject.engine_facts.bfloat16_products > 0;
+  };
+  if (rounds(run.candidate) || (run.against && rounds(*run.against))) run.peaks.float_ops_per_s = 0;
   progress.resume();
   progress.finish();
 }

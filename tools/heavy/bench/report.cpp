@@ -55,6 +55,8 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
            {"denormals", options.denormals},
            {"memory", memory_json(subject, details)},
            {"phases", phases_json(subject, timing)}};
+  if (subject.engine_facts.bfloat16_products > 0)
+    out["bfloat16_products"] = subject.engine_facts.bfloat16_products;
   if (!subject.engine_facts.interpreted.empty())
     out["interpreted"] = {{"nodes", subject.engine_facts.interpreted},
                           {"share", subject.engine_facts.interpreted_share}};

@@ -249,6 +249,8 @@ std::string conduct_text(const json& report) {
   if (const json& warm = field(phases, "warmup"); warm.is_object())
     text +=
         fmt::format(", warm-up {} in {}", count_text(warm, "iterations"), time_of(warm, "time_ns"));
+  if (const json& products = field(one, "bfloat16_products"); products.is_number())
+    text += fmt::format("\n  {} float products rounded to bfloat16", products.get<int64_t>());
   if (const json& left = field(one, "interpreted"); left.is_object()) {
     std::string ops;
     for (const auto& [op, count] : left.at("nodes").items())
