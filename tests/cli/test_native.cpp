@@ -160,6 +160,7 @@ TEST_CASE("integers of a noisy network are verified by what rounding itself chan
   const nlohmann::json outputs = report_of(result)["verification"]["outputs"];
   // Random weights: rounding leaves about as much noise as this, and 20 dB are asked elsewhere.
   CHECK(outputs[0]["sqnr_db"] < 25.0);
+  CHECK(report_of(result)["verification"]["rounding_sqnr_db"] < 25.0);
   // A bound that is given holds.
   const CliResult strict =
       run_lathe({"compile", int8, "-o", files.at("other.lathe"), "--target", "native",

@@ -37,7 +37,14 @@ nlohmann::json verification_json(const CompileOptions& options, const Verificati
     section["tolerance_reason"] = "float16 on seeded inputs is judged by min_sqnr_db";
     section["min_sqnr_db"] = *verification.bound.min_sqnr_db;
   }
+  if (verification.rounding_sqnr_db) section["rounding_sqnr_db"] = *verification.rounding_sqnr_db;
   return section;
+}
+
+std::string rounding_text(const Verification& verification) {
+  if (!verification.rounding_sqnr_db) return {};
+  return fmt::format(", or what rounding alone changes (it leaves {:.1f} dB) and 6 dB more",
+                     *verification.rounding_sqnr_db);
 }
 
 nlohmann::json manifest_of(const CompileOptions& options, const CompileTarget& target,
@@ -167,8 +174,8 @@ int run_compile(const CompileOptions& options, Console& console) {
                   bytes_text(report.model_out->file_bytes), bytes_text(report.model->file_bytes),
                   artifact.reread ? fmt::format(", opset {}", artifact.written.opset) : "");
   if (verification)
-    text += fmt::format("{} samples, allowed {}\n\n", verification->result.samples,
-                        bound_text(verification->bound)) +
+    text += fmt::format("{} samples, allowed {}{}\n\n", verification->result.samples,
+                        bound_text(verification->bound), rounding_text(*verification)) +
             table(error_table(verification->result.outputs, 8));
   if (!artifact.text.empty()) text += "\n" + artifact.text;
   std::map<std::string, int64_t> changes;

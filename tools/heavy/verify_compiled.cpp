@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "heavy/model_data.h"
@@ -88,6 +89,11 @@ std::string beyond_rounding(std::string failure, const ValueError& output,
   return failure;
 }
 
+void accept_rounding(Verification& verification, const ErrorSums& rounding) {
+  const double alone = rounding.sqnr_db();
+  verification.rounding_sqnr_db = std::min(verification.rounding_sqnr_db.value_or(alone), alone);
+}
+
 // The artifact in its own runtime against the graph. State is carried by neither: each sample
 // starts from what the source gives.
 void verify_artifact(const CompileOptions& options, const CompiledArtifact& artifact,
@@ -122,6 +128,7 @@ void verify_artifact(const CompileOptions& options, const CompiledArtifact& arti
     if (!failure.empty() && !options.tolerance && artifact.min_sqnr_db) {
       if (rounding.empty()) rounding = rounding_noise(graph, source);
       failure = beyond_rounding(failure, errors[i], rounding[i]);
+      if (failure.empty()) accept_rounding(verification, rounding[i]);
     }
     if (!failure.empty() && verification.failure.empty())
       verification.failure = "the artifact and the graph it was made of disagree: " + failure;
@@ -150,7 +157,10 @@ Verification verify_compiled(const CompileOptions& options, const Model& origina
     if (!options.tolerance) {
       if (rounding.empty()) rounding = rounding_noise(before, source);
       verification.failure = beyond_rounding(verification.failure, output, rounding[i]);
-      if (verification.failure.empty()) continue;
+      if (verification.failure.empty()) {
+        accept_rounding(verification, rounding[i]);
+        continue;
+      }
     }
     verification.failure +=
         "; " + first_divergence(original.graph, verification.result, verification.bound);

@@ -15,8 +15,10 @@ namespace lathe {
 struct Verification {
   CompareResult result;
   VerificationBound bound;
-  /// Empty when every output of every sample is within the bound.
+  /// Empty when every output of every sample is within the bound, or within what rounding changes.
   std::string failure;
+  /// What rounding alone leaves of the outputs that are not within the bound; the lowest.
+  std::optional<double> rounding_sqnr_db;
 };
 
 /// Runs both on `source` (heavy/verification_inputs.h) and judges the outputs by
