@@ -31,10 +31,8 @@ void require_type(const Graph& graph, size_t index, const RuntimeValue& value,
 
 NativeEngine::Prepared::Prepared(LoweredGraph lowered, const ProgramOptions& options)
     : slots(lowered.plan.slots.size()) {
-  const auto bind = [&](const IslandStep& step, const BindContext& context) {
-    return bind_island(step, lowered.islands.at(static_cast<size_t>(step.island)), context, slots);
-  };
-  program = std::make_unique<Program>(std::move(lowered.plan), options, bind);
+  program = std::make_unique<Program>(std::move(lowered.plan), options,
+                                      island_binder(lowered.islands, slots));
   for (const Graph& island : lowered.islands)
     for (const NodeId id : island.node_ids())
       ++interpreted[std::string(island.node(id).type_name())];

@@ -79,4 +79,11 @@ std::unique_ptr<BoundStep> bind_island(const IslandStep& step, const Graph& grap
   return std::make_unique<BoundIsland>(step, graph, context, slots);
 }
 
+Program::BindIsland island_binder(const std::vector<Graph>& islands,
+                                  std::vector<RuntimeValue>& slots) {
+  return [&](const IslandStep& step, const BindContext& context) {
+    return bind_island(step, islands.at(static_cast<size_t>(step.island)), context, slots);
+  };
+}
+
 }  // namespace lathe

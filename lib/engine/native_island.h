@@ -6,6 +6,7 @@
 
 #include "ir/graph.h"
 #include "program/bound_step.h"
+#include "program/program.h"
 #include "run/runtime_value.h"
 
 namespace lathe {
@@ -14,5 +15,10 @@ namespace lathe {
 std::unique_ptr<BoundStep> bind_island(const IslandStep& step, const Graph& graph,
                                        const BindContext& context,
                                        std::vector<RuntimeValue>& slots);
+
+/// For Program, of the parts that IslandStep::island counts; both outlive its constructor, `slots`
+/// the program.
+Program::BindIsland island_binder(const std::vector<Graph>& islands,
+                                  std::vector<RuntimeValue>& slots);
 
 }  // namespace lathe

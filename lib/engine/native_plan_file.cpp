@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "engine/native_island.h"
 #include "ir/error.h"
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
@@ -18,14 +17,14 @@ bool is_free(const Value& input) {
   return input.type.is_tensor() && dims && !dims->empty() && !dims->front().known();
 }
 
-Graph island_of(const std::string& bytes) {
-  return read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph;
-}
-
-std::vector<Graph> islands_of(const PlanFile& file) {
-  std::vector<Graph> islands;
-  for (const std::string& bytes : file.islands) islands.push_back(island_of(bytes));
-  return islands;
+std::vector<std::string> island_files(const std::vector<Graph>& islands) {
+  std::vector<std::string> files;
+  for (const Graph& island : islands) {
+    Model model;
+    model.graph = island;
+    files.push_back(write_onnx(model).model_bytes);
+  }
+  return files;
 }
 
 /// Where plans of neighbouring batches lie on a line, the first of them that does so: batch 1, or
@@ -76,22 +75,12 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
   return shapes;
 }
 
-std::vector<std::string> island_files(const std::vector<Graph>& islands) {
-  std::vector<std::string> files;
-  for (const Graph& island : islands) {
-    Model model;
-    model.graph = island;
-    files.push_back(write_onnx(model).model_bytes);
-  }
-  return files;
-}
-
-Program::BindIsland island_binder(const std::vector<std::string>& islands,
-                                  std::vector<RuntimeValue>& slots) {
-  return [&](const IslandStep& step, const BindContext& context) {
-    const Graph island = island_of(islands.at(static_cast<size_t>(step.island)));
-    return bind_island(step, island, context, slots);
-  };
+std::vector<Graph> islands_of(const PlanFile& file) {
+  std::vector<Graph> islands;
+  for (const std::string& bytes : file.islands)
+    islands.push_back(
+        read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph);
+  return islands;
 }
 
 NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize,

@@ -25,12 +25,8 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
 /// (exit 3) as make_plan_file does.
 std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch);
 
-/// Parts that IslandStep::island counts, as ONNX files.
-std::vector<std::string> island_files(const std::vector<Graph>& islands);
-
-/// Makes the steps of islands out of a file's `islands`; `islands` and `slots` outlive it.
-Program::BindIsland island_binder(const std::vector<std::string>& islands,
-                                  std::vector<RuntimeValue>& slots);
+/// Parts that IslandStep::island counts.
+std::vector<Graph> islands_of(const PlanFile& file);
 
 /// The file's plan for a NativeEngine of plan_graph(file). It throws Error (exit 3) for shapes that
 /// the file does not serve.

@@ -2,16 +2,17 @@
 
 #include <chrono>
 
-#include "engine/native_plan_file.h"
+#include "engine/native_island.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 
 namespace lathe {
 
-TimedPlan::TimedPlan(NativePlan plan, const std::vector<std::string>& islands,
-                     const std::vector<Tensor>& inputs, const ProgramOptions& options)
-    : islands_(islands), slots_(plan.slots.size()) {
-  program_ = std::make_unique<Program>(std::move(plan), options, island_binder(islands_, slots_));
+TimedPlan::TimedPlan(const LoweredGraph& lowered, const std::vector<Tensor>& inputs,
+                     const ProgramOptions& options)
+    : slots_(lowered.plan.slots.size()) {
+  program_ =
+      std::make_unique<Program>(lowered.plan, options, island_binder(lowered.islands, slots_));
   const NativePlan& bound = program_->plan();
   if (inputs.size() != bound.inputs.size())
     throw InternalError("timed plan: another number of inputs");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/tensor.h"
+#include "lower/lower_graph.h"
 #include "program/program.h"
 #include "run/runtime_value.h"
 
@@ -14,10 +15,9 @@ namespace lathe {
 
 class TimedPlan {
  public:
-  /// `inputs`: in the plan's shapes and types. `islands`: see island_binder. Throws Error as
-  /// Program does.
-  TimedPlan(NativePlan plan, const std::vector<std::string>& islands,
-            const std::vector<Tensor>& inputs, const ProgramOptions& options);
+  /// `inputs`: in the plan's shapes and types. Throws Error as Program does.
+  TimedPlan(const LoweredGraph& lowered, const std::vector<Tensor>& inputs,
+            const ProgramOptions& options);
 
   Program& program() { return *program_; }
   const NativePlan& plan() const { return program_->plan(); }
@@ -28,7 +28,6 @@ class TimedPlan {
   int64_t run();
 
  private:
-  std::vector<std::string> islands_;
   std::vector<RuntimeValue> slots_;
   std::unique_ptr<Program> program_;
   std::vector<RuntimeValue> inputs_;

@@ -27,18 +27,21 @@ const std::string& name_of(const PlanStep& step) {
 
 using Choices = std::map<std::string, StepChoice>;
 
-/// Of steps of the same kind and name in another plan.
+/// The same for a step of another plan that computes the same.
+std::string key_of(const PlanStep& step) {
+  return std::string(step_name(step.kind)) + " " + name_of(step);
+}
+
 Choices choices_of(const NativePlan& plan) {
   Choices choices;
   for (const PlanStep& step : plan.steps)
-    if (step.choice != StepChoice{} && !name_of(step).empty())
-      choices[std::string(step_name(step.kind)) + " " + name_of(step)] = step.choice;
+    if (step.choice != StepChoice{} && !name_of(step).empty()) choices[key_of(step)] = step.choice;
   return choices;
 }
 
 void take_choices(NativePlan& plan, const Choices& choices) {
   for (PlanStep& step : plan.steps) {
-    const auto found = choices.find(std::string(step_name(step.kind)) + " " + name_of(step));
+    const auto found = choices.find(key_of(step));
     if (found != choices.end()) step.choice = found->second;
   }
 }
@@ -55,24 +58,23 @@ class Tuner {
   int64_t runs() const { return runs_; }
   bool out_of_time() const { return out_of_time_; }
 
-  /// Gives the steps of a plan their choices. Returns what has changed.
-  std::vector<TunedStep> choose(NativePlan& plan, const std::vector<std::string>& islands) {
-    const std::vector<std::string> names = implementations_in(plan, islands);
+  /// Gives the plan's steps their choices. Returns what has changed.
+  std::vector<TunedStep> choose(LoweredGraph& lowered) {
+    const Implementations present = implementations_in(lowered);
     std::map<size_t, TunedStep> changed;
-    choose_implementations(plan, islands, names, changed);
+    choose_implementations(lowered, present, changed);
     if (threads() > 1)
-      for (const size_t odd : {0, 1}) choose_threads(plan, islands, odd, names, changed);
+      for (const size_t odd : {0, 1}) choose_threads(lowered, odd, present.names, changed);
     std::vector<TunedStep> rows;
     for (auto& [step, row] : changed) rows.push_back(std::move(row));
     return rows;
   }
 
   /// Times of a run of two plans, taken in turns.
-  PairedTimes compare(const NativePlan& now, const std::vector<std::string>& now_islands,
-                      const NativePlan& other, const std::vector<std::string>& other_islands,
+  PairedTimes compare(const LoweredGraph& now, const LoweredGraph& other,
                       const std::string& stage) {
-    TimedPlan a(now, now_islands, inputs_, program_options_);
-    TimedPlan b(other, other_islands, inputs_, program_options_);
+    TimedPlan a(now, inputs_, program_options_);
+    TimedPlan b(other, inputs_, program_options_);
     const int64_t once = 2 * (least_run(a) + least_run(b));
     return in_turns(stage, once, [&](bool is_other) {
       TimedPlan& timed = is_other ? b : a;
@@ -83,15 +85,15 @@ class Tuner {
   }
 
   /// The same of a plan without and with its choices, in the same memory.
-  PairedTimes compare_choices(const NativePlan& chosen, const std::vector<std::string>& islands,
-                              const std::string& stage) {
+  PairedTimes compare_choices(const LoweredGraph& chosen, const std::string& stage) {
     ProgramOptions options = program_options_;
-    NativePlan plain = chosen;
-    for (size_t i = 0; i < plain.steps.size(); ++i) {
-      if (plain.steps[i].choice != StepChoice{}) options.alternatives[i] = {plain.steps[i].choice};
-      plain.steps[i].choice = {};
+    LoweredGraph plain = chosen;
+    for (size_t i = 0; i < plain.plan.steps.size(); ++i) {
+      StepChoice& choice = plain.plan.steps[i].choice;
+      if (choice != StepChoice{}) options.alternatives[i] = {choice};
+      choice = {};
     }
-    TimedPlan timed(std::move(plain), islands, inputs_, options);
+    TimedPlan timed(plain, inputs_, options);
     return in_turns(stage, 2 * least_run(timed), [&](bool is_other) {
       for (const auto& [step, choices] : options.alternatives)
         timed.program().choose(step, is_other ? 1 : 0);
@@ -101,7 +103,7 @@ class Tuner {
 
   /// Lower quartiles of the steps' times, by the first node's name.
   std::map<std::string, int64_t> step_times(const LoweredGraph& lowered, const std::string& stage) {
-    TimedPlan timed(lowered.plan, island_files(lowered.islands), inputs_, program_options_);
+    TimedPlan timed(lowered, inputs_, program_options_);
     std::vector<std::vector<int64_t>> times(lowered.plan.steps.size());
     const int64_t once = least_run(timed);
     const auto rounds =
@@ -159,13 +161,21 @@ class Tuner {
     ++runs_;
   }
 
-  std::vector<std::string> implementations_in(const NativePlan& plan,
-                                              const std::vector<std::string>& islands) {
-    TimedPlan timed(plan, islands, inputs_, program_options_);
+  /// What each step is computed with, and the others that it could be computed with.
+  struct Implementations {
     std::vector<std::string> names;
-    for (size_t i = 0; i < plan.steps.size(); ++i)
-      names.emplace_back(timed.program().implementation(i));
-    return names;
+    std::map<size_t, std::vector<StepChoice>> others;
+  };
+
+  Implementations implementations_in(const LoweredGraph& lowered) {
+    TimedPlan timed(lowered, inputs_, program_options_);
+    Implementations found;
+    for (size_t i = 0; i < lowered.plan.steps.size(); ++i) {
+      found.names.emplace_back(timed.program().implementation(i));
+      for (std::string& name : timed.program().implementations(i))
+        if (!found.names[i].starts_with(name)) found.others[i].push_back({std::move(name), 0});
+    }
+    return found;
   }
 
   ChooseOptions choose_options(int64_t run_ns, size_t ways) {
@@ -188,18 +198,14 @@ class Tuner {
     return row;
   }
 
-  void choose_implementations(NativePlan& plan, const std::vector<std::string>& islands,
-                              const std::vector<std::string>& names,
+  void choose_implementations(LoweredGraph& lowered, const Implementations& present,
                               std::map<size_t, TunedStep>& changed) {
+    NativePlan& plan = lowered.plan;
+    const std::vector<std::string>& names = present.names;
     ProgramOptions options = program_options_;
-    {
-      TimedPlan plain(plan, islands, inputs_, program_options_);
-      for (size_t i = 0; i < plan.steps.size(); ++i)
-        for (std::string& name : plain.program().implementations(i))
-          if (!names[i].starts_with(name)) options.alternatives[i].push_back({std::move(name), 0});
-    }
+    options.alternatives = present.others;
     if (options.alternatives.empty()) return;
-    TimedPlan timed(plan, islands, inputs_, options);
+    TimedPlan timed(lowered, inputs_, options);
     // What is bound may be what is there.
     std::vector<size_t> steps;
     std::vector<std::vector<size_t>> ways;  // of `steps`: numbers for Program::choose
@@ -247,8 +253,9 @@ class Tuner {
 
   /// Steps that are not worth waking other threads for. A thread that slept is woken by the next
   /// step, so the time of that counts, and every other step keeps still.
-  void choose_threads(NativePlan& plan, const std::vector<std::string>& islands, size_t odd,
-                      const std::vector<std::string>& names, std::map<size_t, TunedStep>& changed) {
+  void choose_threads(LoweredGraph& lowered, size_t odd, const std::vector<std::string>& names,
+                      std::map<size_t, TunedStep>& changed) {
+    NativePlan& plan = lowered.plan;
     ProgramOptions options = program_options_;
     std::vector<size_t> steps;
     for (size_t i = odd; i < plan.steps.size(); i += 2) {
@@ -257,7 +264,7 @@ class Tuner {
       steps.push_back(i);
     }
     if (steps.empty()) return;
-    TimedPlan timed(plan, islands, inputs_, options);
+    TimedPlan timed(lowered, inputs_, options);
     const ChooseOptions choose = choose_options(least_run(timed), 2);
     const size_t all = 2 * static_cast<size_t>(choose.samples + choose.pairs) + 1;
     size_t done = 0;
@@ -332,11 +339,7 @@ std::vector<FloatLayer> float_layers(const Graph& fixed, const LowerOptions& low
   };
   const IsFaster is_faster = [&](const auto& nodes_now, const auto& nodes_next) {
     if (!tuner.keep_on()) return false;
-    const LoweredGraph a = lowered(nodes_now);
-    const LoweredGraph b = lowered(nodes_next);
-    return other_wins(
-        tuner.compare(a.plan, island_files(a.islands), b.plan, island_files(b.islands), stage),
-        kPlanWin);
+    return other_wins(tuner.compare(lowered(nodes_now), lowered(nodes_next), stage), kPlanWin);
   };
   const std::set<std::string> chosen = choose_float_layers(std::move(layers), is_faster);
   std::vector<FloatLayer> rows;
@@ -355,22 +358,24 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
   const NativePlanFile plain = make_plan_file(graph, specialize, options.lower);
   tuned.made = plain;
   PlanFile& file = tuned.made.file;
-  facts.layers = integer_layers(file.plan).size();
-  facts.changed = tuner.choose(file.plan, file.islands);
+  const LoweredGraph before{file.plan, islands_of(file)};
+  LoweredGraph now = before;
+  facts.layers = integer_layers(now.plan).size();
+  facts.changed = tuner.choose(now);
   facts.floats = float_layers(specialize(shapes_at_batch(graph, 1)), options.lower,
-                              choices_of(file.plan), tuner);
+                              choices_of(now.plan), tuner);
   if (!facts.floats.empty()) {
     std::set<std::string> nodes;
     for (const FloatLayer& layer : facts.floats) nodes.insert(layer.node);
     tuned.made = make_plan_file(graph, specialize, in_float(options.lower, nodes));
-    facts.changed = tuner.choose(file.plan, file.islands);
+    now = {file.plan, islands_of(file)};
+    facts.changed = tuner.choose(now);
   }
+  file.plan = now.plan;
   facts.steps = file.plan.steps.size();
   const std::string stage = "comparing";
   const PairedTimes times =
-      facts.floats.empty()
-          ? tuner.compare_choices(file.plan, file.islands, stage)
-          : tuner.compare(plain.file.plan, plain.file.islands, file.plan, file.islands, stage);
+      facts.floats.empty() ? tuner.compare_choices(now, stage) : tuner.compare(before, now, stage);
   facts.spread = spread(times.now_ns);
   facts.before_ns = lower_quartile(times.now_ns);
   facts.after_ns = lower_quartile(times.other_ns);

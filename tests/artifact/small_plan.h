@@ -311,14 +311,20 @@ inline PlanFile island_file() {
   return file;
 }
 
-inline PlanFile every_step_file() {
+/// A file for every batch. `plan_of`: the plan for one.
+PlanFile free_batch_file(const auto& plan_of) {
   PlanFile file;
-  file.plan = every_step_plan(1);
-  file.batch_two = batch_numbers(every_step_plan(2));
+  file.plan = plan_of(1);
+  file.batch_two = batch_numbers(plan_of(2));
+  describe_ports(file);
+  return file;
+}
+
+inline PlanFile every_step_file() {
+  PlanFile file = free_batch_file(every_step_plan);
   file.metadata.producer = "lathe test";
   file.metadata.source_sha256 = std::string(64, 'a');
   file.metadata.profile = "x86-64-vnni";
-  describe_ports(file);
   return file;
 }
 

@@ -112,13 +112,7 @@ NativePlan integer_plan(int64_t n) {
   return std::move(s.plan);
 }
 
-PlanFile integer_file() {
-  PlanFile file;
-  file.plan = integer_plan(1);
-  file.batch_two = batch_numbers(integer_plan(2));
-  describe_ports(file);
-  return file;
-}
+PlanFile integer_file() { return test::free_batch_file(integer_plan); }
 
 struct Queue {
   lathe_plan* plan = nullptr;
@@ -505,10 +499,7 @@ TEST_CASE("requests of a plan that computes a scale of the whole batch are not j
     place_blocks(s.plan);
     return std::move(s.plan);
   };
-  PlanFile file;
-  file.plan = plan_of(1);
-  file.batch_two = batch_numbers(plan_of(2));
-  describe_ports(file);
+  const PlanFile file = test::free_batch_file(plan_of);
   Queue queue(file, with(1, 4, 0));
   REQUIRE(queue.status == LATHE_OK);
   CHECK(queue.settings().max_batch == 1);
@@ -532,10 +523,7 @@ TEST_CASE("a request with an index out of range fails alone") {
     place_blocks(s.plan);
     return std::move(s.plan);
   };
-  PlanFile file;
-  file.plan = plan_of(1, 200);
-  file.batch_two = batch_numbers(plan_of(2, 200));
-  describe_ports(file);
+  const PlanFile file = test::free_batch_file([&](int64_t n) { return plan_of(n, 200); });
   constexpr int64_t kUntilFull = 60'000'000;
   Queue queue(file, with(1, 4, kUntilFull));
   REQUIRE(queue.status == LATHE_OK);
@@ -572,10 +560,7 @@ TEST_CASE("requests whose batch is not the first dimension are not joined") {
     place_blocks(s.plan);
     return std::move(s.plan);
   };
-  PlanFile file;
-  file.plan = plan(1);
-  file.batch_two = batch_numbers(plan(2));
-  describe_ports(file);
+  const PlanFile file = test::free_batch_file(plan);
   Queue queue(file, with(1, 4, 0));
   REQUIRE(queue.status == LATHE_OK);
   CHECK(std::string(lathe_queue_warning(queue.queue)).find("does not have the batch first") !=

@@ -11,8 +11,6 @@
 namespace lathe {
 namespace {
 
-int64_t element_bytes_of(const PlanView& view) { return dtype_bits(view.dtype) / 8; }
-
 class BoundCast : public BoundStep {
  public:
   BoundCast(const CastStep& step, const BindContext& context)
@@ -21,8 +19,8 @@ class BoundCast : public BoundStep {
         output_(context.address(step.output)),
         from_(context.view(step.input).dtype),
         to_(context.view(step.output).dtype),
-        from_bytes_(element_bytes_of(context.view(step.input))),
-        to_bytes_(element_bytes_of(context.view(step.output))),
+        from_bytes_(dtype_bytes(from_, 1)),
+        to_bytes_(dtype_bytes(to_, 1)),
         count_(element_count(context.view(step.output).shape)) {}
 
   void run(const ProgramMemory& memory) override {
@@ -56,7 +54,7 @@ class BoundGather : public BoundStep {
         wide_(context.view(step.indices).dtype == DType::kInt64),
         rows_(element_count(context.view(step.indices).shape)) {
     const PlanView& view = context.view(step.input);
-    row_bytes_ = element_bytes_of(view);
+    row_bytes_ = dtype_bytes(view.dtype, 1);
     for (size_t i = 0; i < view.shape.size(); ++i) {
       const auto axis = static_cast<int64_t>(i);
       if (axis < step.axis) blocks_ *= view.shape[i];
