@@ -51,6 +51,9 @@ class Engine {
   /// Of the first prepared sample; may execute it to see how long its parts take.
   virtual EngineFacts facts() { return {}; }
 
+  /// Executions so far that one thread computed, as more had taken longer.
+  virtual int64_t lone_runs() const { return 0; }
+
   /// From now on executions tell `observer` of every node of the graph that the engine was made
   /// from; an empty one ends that. False, and nothing changes, where the engine does not see nodes.
   virtual bool observe(NodeObserver observer) { return !observer; }

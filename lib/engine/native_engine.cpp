@@ -156,6 +156,12 @@ EngineFacts NativeEngine::facts() {
   return facts;
 }
 
+int64_t NativeEngine::lone_runs() const {
+  int64_t runs = 0;
+  for (const auto& [shapes, ready] : prepared_) runs += ready->program->lone_runs();
+  return runs;
+}
+
 bool NativeEngine::observe(NodeObserver observer) {
   observer_ = std::move(observer);
   return true;

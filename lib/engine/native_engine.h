@@ -36,6 +36,7 @@ class NativeEngine : public Engine {
   std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;
   bool observe(NodeObserver observer) override;
   EngineFacts facts() override;
+  int64_t lone_runs() const override;
 
   /// One plan for one set of input shapes, ready to run.
   struct Prepared;

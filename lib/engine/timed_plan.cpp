@@ -11,8 +11,9 @@ namespace lathe {
 TimedPlan::TimedPlan(const LoweredGraph& lowered, const std::vector<Tensor>& inputs,
                      const ProgramOptions& options)
     : slots_(lowered.plan.slots.size()) {
-  program_ =
-      std::make_unique<Program>(lowered.plan, options, island_binder(lowered.islands, slots_));
+  ProgramOptions fixed = options;
+  fixed.keeps_pool = true;
+  program_ = std::make_unique<Program>(lowered.plan, fixed, island_binder(lowered.islands, slots_));
   const NativePlan& bound = program_->plan();
   if (inputs.size() != bound.inputs.size())
     throw InternalError("timed plan: another number of inputs");

@@ -121,7 +121,10 @@ LATHE_API lathe_status lathe_set_batch(lathe_plan* plan, int64_t batch);
 /* 1 where the batch is fixed. */
 LATHE_API int64_t lathe_batch(const lathe_plan* plan);
 
-/* Runs the plan: one address and one number of bytes for each input and each output, in their
+/* Where other processes keep the CPUs busy, several threads may take longer than one: runs then use
+ * one for a while. Results do not depend on it.
+ *
+ * Runs the plan: one address and one number of bytes for each input and each output, in their
  * order. The bytes must be those of lathe_tensor_info, the addresses aligned to their elements, and
  * outputs must not overlap with anything. */
 LATHE_API lathe_status lathe_run(lathe_plan* plan, const void* const* inputs,

@@ -1,7 +1,6 @@
 #include "api/loaded_plan.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <utility>
@@ -42,12 +41,6 @@ std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<Islan
   return ports;
 }
 
-OpenMpThreads::OpenMpThreads(int threads) : before_(omp_get_max_threads()) {
-  omp_set_num_threads(threads);
-}
-
-OpenMpThreads::~OpenMpThreads() { omp_set_num_threads(before_); }
-
 int checked_threads(int threads) {
   if (threads < 0 || threads > kMostThreads)
     throw bad_usage("api.threads",
@@ -80,7 +73,6 @@ ReadyPlan::ReadyPlan(const SharedPlan& shared, int64_t of_batch, int threads, ui
   ProgramOptions options;
   options.threads = threads;
   options.packed = shared.packed;
-  const OpenMpThreads as_many(threads);
   program = std::make_unique<Program>(std::move(plan), options);
 }
 
@@ -108,7 +100,6 @@ void LoadedPlan::set_batch(int64_t batch) {
 }
 
 void LoadedPlan::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
-  const OpenMpThreads threads(threads_);
   programs_.front().program->run(inputs, outputs);
 }
 

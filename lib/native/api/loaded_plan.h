@@ -39,7 +39,7 @@ struct SharedPlan {
   const std::shared_ptr<PackedWeights> packed;
 };
 
-/// One batch of a plan, ready to run with as many threads as OpenMP gives to the caller's teams.
+/// One batch of a plan, ready to run.
 struct ReadyPlan {
   /// `most_bytes`: of arrays and weights; 0: no limit. Throws Error as plan_for_batch and Program
   /// do.
@@ -48,18 +48,6 @@ struct ReadyPlan {
   std::unique_ptr<Program> program;
   std::vector<LoadedPort> inputs;
   std::vector<LoadedPort> outputs;
-};
-
-/// The OpenMP threads of the calling thread, while it lives: oneDNN takes as many as there are.
-class OpenMpThreads {
- public:
-  explicit OpenMpThreads(int threads);
-  ~OpenMpThreads();
-  OpenMpThreads(const OpenMpThreads&) = delete;
-  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
-
- private:
-  int before_;
 };
 
 /// Throws Error (exit 2) for numbers of threads that cannot be; 0 becomes all CPUs.

@@ -7,6 +7,7 @@
 #include "ir/error.h"
 #include "program/bound_step.h"
 #include "program/onednn_step.h"
+#include "program/openmp_threads.h"
 #include "program/rounded_input_step.h"
 
 namespace lathe {
@@ -60,7 +61,7 @@ memory::dims dims_of_sizes(const std::vector<int64_t>& sizes, int64_t less = 0) 
 /// What oneDNN throws, as errors of ours.
 template <class Make>
 auto guarded(const char* what, const BindContext& context, const Make& make) {
-  const OnednnThreads threads(context.threads);
+  const OpenMpThreads threads(context.threads);
   try {
     return make();
   } catch (const dnnl::error& error) {

@@ -8,6 +8,7 @@
 #include "kernels/lookup.h"
 #include "program/bound_step.h"
 #include "program/onednn_step.h"
+#include "program/openmp_threads.h"
 #include "program/parallel_for.h"
 #include "program/pixel_grid.h"
 
@@ -235,7 +236,7 @@ bool sums_exactly(std::string_view name) {
 
 std::unique_ptr<BoundStep> bind(const ProductStep& step, const Weights& weights,
                                 const BindContext& context) {
-  const OnednnThreads threads(context.threads);
+  const OpenMpThreads threads(context.threads);
   const auto made = describe(step, weights, context, [&](dnnl::primitive_desc& first) {
     return select_implementation(first, context.implementation) &&
            sums_exactly(first.impl_info_str());
@@ -281,7 +282,7 @@ Weights weights_of(const DepthwiseStep& step, const BindContext& context) {
 
 std::vector<std::string> names(const ProductStep& step, const Weights& weights,
                                const BindContext& context) {
-  const OnednnThreads threads(context.threads);
+  const OpenMpThreads threads(context.threads);
   std::vector<std::string> found;
   describe(step, weights, context, [&](dnnl::primitive_desc& first) {
     found = implementation_names(first);

@@ -184,22 +184,6 @@ class BoundProduct : public BoundStep {
     }
   }
 
-  void gather_row(const uint8_t* image, int64_t y, int64_t x, const uint8_t** to,
-                  int64_t rows) const {
-    const int64_t top = y * window_.stride_height - window_.pad_top;
-    const int64_t left = x * window_.stride_width - window_.pad_left;
-    for (int64_t i = 0; i < window_.kernel_height; ++i) {
-      const int64_t from_y = top + i * window_.dilation_height;
-      const bool inside = from_y >= 0 && from_y < from_.height;
-      const uint8_t* line = image + from_y * from_.row_pitch;
-      for (int64_t j = 0; j < window_.kernel_width; ++j, to += rows) {
-        const int64_t from_x = left + j * window_.dilation_width;
-        *to = inside && from_x >= 0 && from_x < from_.width ? line + from_x * from_.pixel_pitch
-                                                            : padding_.data();
-      }
-    }
-  }
-
   int threads_;
   PlanWindow window_;
   PixelGrid from_;

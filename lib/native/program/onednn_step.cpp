@@ -1,9 +1,10 @@
 #include "program/onednn_step.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
+
+#include "program/openmp_threads.h"
 
 namespace lathe {
 namespace {
@@ -86,12 +87,6 @@ std::vector<std::string> implementation_names(dnnl::primitive_desc& desc) {
   return names;
 }
 
-OnednnThreads::OnednnThreads(int threads) : before_(omp_get_max_threads()) {
-  if (threads != before_) omp_set_num_threads(threads);
-}
-
-OnednnThreads::~OnednnThreads() { omp_set_num_threads(before_); }
-
 OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc,
                        int threads)
     : primitive_(std::move(primitive)),
@@ -120,7 +115,7 @@ void OnednnStep::set_scratch(std::byte* bytes) {
 void OnednnStep::run(const ProgramMemory& memory) {
   for (const Moving& moving : moving_)
     dnnl_memory_set_data_handle(arguments_[moving.argument].memory, moving.address.in(memory));
-  const OnednnThreads threads(threads_);
+  const OpenMpThreads threads(threads_);
   dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
                          arguments_.data());
 }

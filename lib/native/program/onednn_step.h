@@ -45,18 +45,6 @@ std::vector<std::string> implementation_names(dnnl::primitive_desc& desc);
 /// none to take.
 using PickImplementation = std::function<bool(dnnl::primitive_desc& first)>;
 
-/// While it lives, oneDNN makes and runs primitives with so many threads in the calling thread.
-class OnednnThreads {
- public:
-  explicit OnednnThreads(int threads);
-  ~OnednnThreads();
-  OnednnThreads(const OnednnThreads&) = delete;
-  OnednnThreads& operator=(const OnednnThreads&) = delete;
-
- private:
-  int before_;
-};
-
 class OnednnStep : public BoundStep {
  public:
   /// `threads`: as many as when the primitive was made.

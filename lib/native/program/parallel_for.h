@@ -18,7 +18,8 @@ template <class Body>
 void parallel_for(int threads, int64_t count, int64_t bytes, const Body& body) {
   constexpr int64_t kWorthAThread = 16384;
   if (count <= 0) return;
-  const int64_t useful = std::min<int64_t>({threads, count, 1 + bytes / kWorthAThread});
+  const int64_t useful =
+      std::min<int64_t>({threads, omp_get_max_threads(), count, 1 + bytes / kWorthAThread});
   if (useful <= 1) {
     const FlushDenormals here;
     body(0, int64_t{0}, count);

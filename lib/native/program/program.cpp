@@ -9,6 +9,7 @@
 
 #include "ir/error.h"
 #include "program/flush_denormals.h"
+#include "program/openmp_threads.h"
 
 namespace lathe {
 namespace {
@@ -145,6 +146,18 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
     steps_.push_back(bound(step, step.choice));
     all.push_back(steps_.back().get());
   }
+  // What LibTorch computes may depend on the number of its threads.
+  const bool may_leave_pool =
+      options.threads > 1 && !options.keeps_pool && options.alternatives.empty() &&
+      std::none_of(plan_.steps.begin(), plan_.steps.end(), [](const PlanStep& step) {
+        return std::holds_alternative<IslandStep>(step.kind);
+      });
+  for (size_t i = 0; may_leave_pool && i < steps_.size(); ++i) {
+    lone_steps_.push_back(steps_[i]);
+    if (!steps_[i]->uses_pool()) continue;
+    lone_steps_[i] = bound(plan_.steps[i], {plan_.steps[i].choice.implementation, 1});
+    all.push_back(lone_steps_[i].get());
+  }
   for (const auto& [step, choices] : options.alternatives) {
     alternatives_[step].push_back(steps_.at(step));
     for (const StepChoice& choice : choices) {
@@ -206,14 +219,26 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
     else if (block.place == BlockPlace::kOutput)
       blocks_.blocks[i] = static_cast<std::byte*>(outputs[index]);
   }
-  const FlushDenormalsInPool flush(modes_);
+  const bool alone = pool_worth_.alone();
+  const OpenMpThreads threads(alone ? 1 : options_.threads);
+  const int64_t start = now_ns();
+  if (alone)
+    run_steps(lone_steps_, std::span(modes_).first(std::min<size_t>(modes_.size(), 1)), observer);
+  else
+    run_steps(steps_, modes_, observer);
+  if (!lone_steps_.empty()) pool_worth_.ran(now_ns() - start);
+}
+
+void Program::run_steps(const Steps& steps, std::span<unsigned> modes,
+                        const StepObserver& observer) {
+  const FlushDenormalsInPool flush(modes);
   if (!observer) {
-    for (const std::shared_ptr<BoundStep>& step : steps_) step->run(blocks_);
+    for (const std::shared_ptr<BoundStep>& step : steps) step->run(blocks_);
     return;
   }
-  for (size_t i = 0; i < steps_.size(); ++i) {
+  for (size_t i = 0; i < steps.size(); ++i) {
     const int64_t start = now_ns();
-    steps_[i]->run(blocks_);
+    steps[i]->run(blocks_);
     observer(i, now_ns() - start);
   }
 }

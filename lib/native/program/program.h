@@ -12,6 +12,7 @@
 
 #include "plan/plan.h"
 #include "program/bound_step.h"
+#include "program/pool_worth.h"
 
 namespace lathe {
 
@@ -24,6 +25,9 @@ struct ProgramOptions {
   bool onednn_products = has_integer_tiles();
   /// Weights that programs of plans with the same constants share; null: the program's own.
   std::shared_ptr<PackedWeights> packed;
+  /// Every run uses all threads, also where one is faster; so do plans with islands, and
+  /// programs with alternatives.
+  bool keeps_pool = false;
   /// For some steps, choices that Program::choose may take in place of the plan's.
   std::map<size_t, std::vector<StepChoice>> alternatives;
 };
@@ -55,6 +59,9 @@ class Program {
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const StepObserver& observer = {});
 
+  /// Runs that one thread computed, as more had taken longer (PoolWorth).
+  int64_t lone_runs() const { return pool_worth_.lone_runs(); }
+
   /// Names for StepChoice::implementation of what computes the step on this machine; empty: there
   /// is only one way.
   std::vector<std::string> implementations(size_t step) const;
@@ -68,13 +75,18 @@ class Program {
  private:
   BindContext bind_context(std::string_view implementation) const;
 
+  using Steps = std::vector<std::shared_ptr<BoundStep>>;
+  void run_steps(const Steps& steps, std::span<unsigned> modes, const StepObserver& observer);
+
   struct Memory;
   NativePlan plan_;
   ProgramOptions options_;  // with what holds its packed weights
   std::unique_ptr<Memory> memory_;
-  std::vector<std::shared_ptr<BoundStep>> steps_;
-  std::map<size_t, std::vector<std::shared_ptr<BoundStep>>> alternatives_;
+  Steps steps_;
+  Steps lone_steps_;  // for runs without the pool; empty: there are none
+  std::map<size_t, Steps> alternatives_;
   ProgramMemory blocks_;
+  PoolWorth pool_worth_;
   std::vector<unsigned> modes_;  // the pool's, while a run lasts and changes them
 };
 

@@ -251,6 +251,9 @@ std::string conduct_text(const json& report) {
         fmt::format(", warm-up {} in {}", count_text(warm, "iterations"), time_of(warm, "time_ns"));
   if (const json& products = field(one, "bfloat16_products"); products.is_number())
     text += fmt::format("\n  {} float products rounded to bfloat16", products.get<int64_t>());
+  if (const json& runs = field(one, "lone_runs"); runs.is_number())
+    text += fmt::format("\n  {} runs on one thread, as more had taken longer",
+                        count_text(one, "lone_runs"));
   if (const json& left = field(one, "interpreted"); left.is_object()) {
     std::string ops;
     for (const auto& [op, count] : left.at("nodes").items())

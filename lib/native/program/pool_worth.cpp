@@ -1,0 +1,57 @@
+#include "program/pool_worth.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace lathe {
+namespace {
+
+// The first run touches memory for the first time.
+constexpr int64_t kTrialAfter = 2;
+constexpr int64_t kTrialRuns = 2;
+
+constexpr int kLate = 2;
+constexpr int kInTime = 1;
+constexpr int kTooLate = 6;
+
+constexpr int64_t kFewestAlone = 16;
+constexpr int64_t kMostAlone = 256;
+
+}  // namespace
+
+void PoolWorth::ran(int64_t duration_ns) {
+  ++runs_;
+  if (!alone()) {
+    ran_together(duration_ns);
+    return;
+  }
+  best_alone_ns_ = std::min(best_alone_ns_, duration_ns);
+  --alone_left_;
+  if (runs_ > kTrialAfter + kTrialRuns) ++lone_runs_;
+}
+
+void PoolWorth::ran_together(int64_t duration_ns) {
+  if (runs_ < kTrialAfter) return;
+  if (runs_ == kTrialAfter) {
+    go_alone(kTrialRuns);
+    return;
+  }
+  if (duration_ns <= best_alone_ns_) {
+    late_ = std::max(0, late_ - kInTime);
+    if (late_ == 0) alone_next_ = kFewestAlone;
+    return;
+  }
+  late_ += kLate;
+  if (late_ < kTooLate) return;
+  go_alone(alone_next_);
+  alone_next_ = std::min(kMostAlone, 2 * alone_next_);
+  // One more late run leaves the pool again.
+  late_ = kTooLate - kLate;
+}
+
+void PoolWorth::go_alone(int64_t runs) {
+  alone_left_ = runs;
+  best_alone_ns_ = std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace lathe
