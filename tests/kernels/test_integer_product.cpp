@@ -54,9 +54,9 @@ std::vector<uint8_t> run(const Problem& problem, KernelIsa isa) {
                    {problem.weights.data(), problem.columns, problem.taps, problem.depth,
                     epilogue.float_output},
                    problem.factors.scale.data(), problem.factors.bias.data());
-  for (int64_t panel = 0; panel < product_panels(product); ++panel) {
-    const int64_t most = product_rows(product, panel);
-    const int64_t column = product_panel_begin(product, panel);
+  for (const ProductPanel& panel : product_panels(product)) {
+    const int64_t most = panel.rows;
+    const int64_t column = panel.first;
     REQUIRE(most >= 1);
     REQUIRE(most <= kMaxProductRows);
     // The first tile has what is left of the rows, so that all counts come.

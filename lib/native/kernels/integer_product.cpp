@@ -126,20 +126,15 @@ PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const f
   return product;
 }
 
-int64_t product_panels(const PackedProduct& product) {
+std::vector<ProductPanel> product_panels(const PackedProduct& product) {
   const ProductVariant& variant = product_variant(product.isa);
-  return panel_count(product.columns, variant.lanes, variant.most_vectors);
-}
-
-int64_t product_panel_begin(const PackedProduct& product, int64_t panel) {
-  const ProductVariant& variant = product_variant(product.isa);
-  return panel_at(product.columns, variant.lanes, variant.most_vectors, panel).first;
-}
-
-int64_t product_rows(const PackedProduct& product, int64_t panel) {
-  const ProductVariant& variant = product_variant(product.isa);
-  return variant.rows(
-      panel_at(product.columns, variant.lanes, variant.most_vectors, panel).vectors);
+  const int64_t count = panel_count(product.columns, variant.lanes, variant.most_vectors);
+  std::vector<ProductPanel> panels;
+  for (int64_t p = 0; p < count; ++p) {
+    panels.push_back(panel_at(product.columns, variant.lanes, variant.most_vectors, p));
+    panels.back().rows = variant.rows(panels.back().vectors);
+  }
+  return panels;
 }
 
 void run_product_tile(const ProductTile& tile) { product_variant(tile.product->isa).run(tile); }

@@ -92,24 +92,27 @@ constexpr uint32_t kPackingVersion = 1;
 PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const float* scale,
                            const float* bias, std::shared_ptr<const int8_t[]> packed = nullptr);
 
-/// Output channels that are computed together; work is divided in these.
-int64_t product_panels(const PackedProduct& product);
-/// First column of a panel.
-int64_t product_panel_begin(const PackedProduct& product, int64_t panel);
-/// Rows that panel `panel` computes at a time, at most kMaxProductRows.
-int64_t product_rows(const PackedProduct& product, int64_t panel);
+/// Output channels that are computed together.
+struct ProductPanel {
+  int64_t first = 0;    // column
+  int64_t vectors = 0;  // of the variant's lanes
+  int64_t rows = 0;     // that it computes at a time, at most
+};
+
+/// Work is divided in these.
+std::vector<ProductPanel> product_panels(const PackedProduct& product);
 constexpr int64_t kMaxProductRows = 16;
 
-/// One tile: `rows` (at most product_rows) x one panel.
+/// One tile: `rows` (at most panel.rows) x one panel.
 struct ProductTile {
   const PackedProduct* product = nullptr;
   const ProductEpilogue* epilogue = nullptr;
-  int64_t panel = 0;
+  ProductPanel panel;
   int64_t rows = 0;
   /// pixels[tap * rows + row] points to `depth` readable bytes. Where the first row of a tap is
   /// null, the tap is skipped: all rows of the tile have zeros there (padding with zero point 0).
   const uint8_t* const* pixels = nullptr;
-  /// First column of the panel (product_panel_begin) at the first row; pitches from row to row are
+  /// First column of the panel at the first row; pitches from row to row are
   /// in elements.
   void* output = nullptr;
   int64_t output_pitch = 0;

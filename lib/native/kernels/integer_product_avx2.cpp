@@ -115,7 +115,8 @@ void store_finished(const ProductTile& tile, int64_t first, const __m256i (*sums
 }
 
 template <int kRows, int kVectors>
-void run_tile(const ProductTile& tile, ProductPanel panel) {
+void run_tile(const ProductTile& tile) {
+  const ProductPanel& panel = tile.panel;
   const PackedProduct& product = *tile.product;
   const int8_t* weights = product.weights.get() + panel.first * product.taps * product.depth;
   __m256i sums[kRows][kVectors];
@@ -150,26 +151,25 @@ void run_tile(const ProductTile& tile, ProductPanel panel) {
 }
 
 template <int kVectors>
-void run_rows(const ProductTile& tile, ProductPanel panel) {
+void run_rows(const ProductTile& tile) {
   switch (tile.rows) {
-    case 1: return run_tile<1, kVectors>(tile, panel);
-    case 2: return run_tile<2, kVectors>(tile, panel);
-    case 3: return run_tile<3, kVectors>(tile, panel);
-    default: return run_tile<4, kVectors>(tile, panel);
+    case 1: return run_tile<1, kVectors>(tile);
+    case 2: return run_tile<2, kVectors>(tile);
+    case 3: return run_tile<3, kVectors>(tile);
+    default: return run_tile<4, kVectors>(tile);
   }
 }
 
 }  // namespace
 
 const ProductVariant& product_avx2() {
-  static constexpr ProductVariant kVariant = {
-      kLanes, kMostVectors, [](int64_t) -> int64_t { return kMostRows; },
-      [](const ProductTile& tile) {
-        const ProductPanel panel =
-            panel_at(tile.product->columns, kLanes, kMostVectors, tile.panel);
-        if (panel.vectors == 1) return run_rows<1>(tile, panel);
-        return run_rows<2>(tile, panel);
-      }};
+  static constexpr ProductVariant kVariant = {kLanes, kMostVectors,
+                                              [](int64_t) -> int64_t { return kMostRows; },
+                                              [](const ProductTile& tile) {
+                                                if (tile.panel.vectors == 1)
+                                                  return run_rows<1>(tile);
+                                                return run_rows<2>(tile);
+                                              }};
   return kVariant;
 }
 

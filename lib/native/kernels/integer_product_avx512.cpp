@@ -114,8 +114,9 @@ void store_finished(const ProductTile& tile, int64_t first, const __m512i (*sums
 }
 
 template <int kRows, int kVectors>
-void run_tile(const ProductTile& tile, ProductPanel panel) {
+void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
+  const ProductPanel panel = tile.panel;
   Sums<kRows, kVectors> sums;
   accumulate<kRows, kVectors>(
       tile, product.weights.get() + panel.first * product.taps * product.depth, sums);
@@ -152,7 +153,7 @@ void run_tile(const ProductTile& tile, ProductPanel panel) {
     store_finished<false, kVectors>(tile, panel.first, kept, mask, whole);
 }
 
-using RunTile = void (*)(const ProductTile&, ProductPanel);
+using RunTile = void (*)(const ProductTile&);
 
 template <int kVectors, int... kRows>
 RunTile tile_of(int64_t rows, std::integer_sequence<int, kRows...>) {
@@ -171,12 +172,11 @@ const ProductVariant& product_avx512() {
   static constexpr ProductVariant kVariant = {
       kLanes, 4, [](int64_t vectors) -> int64_t { return kRowsOfVectors[vectors]; },
       [](const ProductTile& tile) {
-        const ProductPanel panel = panel_at(tile.product->columns, kLanes, 4, tile.panel);
-        switch (panel.vectors) {
-          case 1: return tile_of<1>(tile.rows)(tile, panel);
-          case 2: return tile_of<2>(tile.rows)(tile, panel);
-          case 3: return tile_of<3>(tile.rows)(tile, panel);
-          default: return tile_of<4>(tile.rows)(tile, panel);
+        switch (tile.panel.vectors) {
+          case 1: return tile_of<1>(tile.rows)(tile);
+          case 2: return tile_of<2>(tile.rows)(tile);
+          case 3: return tile_of<3>(tile.rows)(tile);
+          default: return tile_of<4>(tile.rows)(tile);
         }
       }};
   return kVariant;

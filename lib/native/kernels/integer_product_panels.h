@@ -3,13 +3,9 @@
 
 #include <cstdint>
 
-namespace lathe {
+#include "kernels/integer_product.h"
 
-/// Panel number `panel` of `columns` columns: `vectors` times `lanes` columns from `first` on.
-struct ProductPanel {
-  int64_t first = 0;
-  int64_t vectors = 0;
-};
+namespace lathe {
 
 /// Panels have at most `most` vectors of `lanes` columns and differ by one vector at most.
 constexpr int64_t panel_count(int64_t columns, int64_t lanes, int64_t most) {
@@ -17,13 +13,14 @@ constexpr int64_t panel_count(int64_t columns, int64_t lanes, int64_t most) {
   return (vectors + most - 1) / most;
 }
 
+/// Panel number `panel` of `columns` columns: `vectors` times `lanes` columns from `first` on.
 constexpr ProductPanel panel_at(int64_t columns, int64_t lanes, int64_t most, int64_t panel) {
   const int64_t vectors = (columns + lanes - 1) / lanes;
   const int64_t panels = (vectors + most - 1) / most;
   const int64_t base = vectors / panels;
   const int64_t wider = vectors % panels;  // the first panels have one more
   const int64_t before = panel * base + (panel < wider ? panel : wider);
-  return {before * lanes, base + (panel < wider ? 1 : 0)};
+  return {before * lanes, base + (panel < wider ? 1 : 0), 0};
 }
 
 /// Lane `lane` of vector `vector` holds this column of the panel. Narrowing instructions pack

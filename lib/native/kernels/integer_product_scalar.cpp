@@ -25,7 +25,7 @@ void store(const ProductTile& tile, int64_t row, int64_t column, float y) {
 
 void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
-  const ProductPanel panel = panel_at(product.columns, kLanes, kMostVectors, tile.panel);
+  const ProductPanel& panel = tile.panel;
   const int8_t* weights = product.weights.get() + panel.first * product.taps * product.depth;
   for (int64_t r = 0; r < tile.rows; ++r) {
     for (int64_t v = 0; v < panel.vectors; ++v) {

@@ -13,6 +13,25 @@ namespace {
 /// A multiple of the rows of all tiles.
 constexpr int64_t kRowsOfBlock = 48;
 
+/// Rows in tiles of nearly the same size.
+struct Tiles {
+  Tiles() = default;
+  Tiles(int64_t rows, int64_t most)
+      : all(rows), count((rows + most - 1) / most), least(rows / count), larger(rows % count) {}
+  int64_t rows(int64_t tile) const { return least + (tile < larger ? 1 : 0); }
+
+  int64_t all = 0;
+  int64_t count = 0;
+  int64_t least = 0;
+  int64_t larger = 0;
+};
+
+/// Pixel number p of all images lies at p times the pixel pitch.
+bool has_uniform_pitch(const PixelGrid& grid) {
+  return (grid.height == 1 || grid.row_pitch == grid.width * grid.pixel_pitch) &&
+         (grid.images == 1 || grid.image_pitch == grid.height * grid.width * grid.pixel_pitch);
+}
+
 class BoundProduct : public BoundStep {
  public:
   BoundProduct(const ProductStep& step, const BindContext& context)
@@ -42,6 +61,9 @@ class BoundProduct : public BoundStep {
     rows_ = to_.images * to_.height * to_.width;
     blocks_ = std::max<int64_t>((rows_ + kRowsOfBlock - 1) / kRowsOfBlock, 1);
     panels_ = product_panels(groups_.front());
+    reads_in_turn_ = taps_ == 1 && window_.stride_height == 1 && window_.stride_width == 1 &&
+                     window_.pad_top == 0 && window_.pad_left == 0 &&
+                     rows_ == from_.images * from_.height * from_.width && has_uniform_pitch(from_);
     pixels_.resize(static_cast<size_t>(threads_ * taps_ * (kRowsOfBlock + kMaxProductRows)));
     bytes_ = rows_ * (taps_ * depth_ + columns) * step.groups;
   }
@@ -61,7 +83,8 @@ class BoundProduct : public BoundStep {
     const uint8_t* residual =
         residual_.valid() ? reinterpret_cast<const uint8_t*>(residual_.in(memory)) : nullptr;
     const auto groups = static_cast<int64_t>(groups_.size());
-    parallel_for(threads_, groups * blocks_ * panels_, bytes_,
+    const auto panels = static_cast<int64_t>(panels_.size());
+    parallel_for(threads_, groups * blocks_ * panels, bytes_,
                  [&](int thread, int64_t begin, int64_t end) {
                    run_units(thread, begin, end, input, output, residual);
                  });
@@ -91,60 +114,73 @@ class BoundProduct : public BoundStep {
   void run_units(int thread, int64_t begin, int64_t end, const uint8_t* input, std::byte* output,
                  const uint8_t* residual) {
     const uint8_t** pixels = pixels_.data() + thread * taps_ * (kRowsOfBlock + kMaxProductRows);
-    int64_t gathered = -1;
-    int64_t gathered_rows = 0;
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t panel = unit % panels_;
-      const int64_t block = unit / panels_ % blocks_;
-      const int64_t group = unit / panels_ / blocks_;
-      const PackedProduct& product = groups_[static_cast<size_t>(group)];
+    const auto panels = static_cast<int64_t>(panels_.size());
+    Tiles tiles;
+    for (int64_t unit = begin; unit < end;) {
+      const int64_t block = unit / panels % blocks_;
+      const int64_t group = unit / panels / blocks_;
       const int64_t first = rows_ * block / blocks_;
-      const int64_t last = rows_ * (block + 1) / blocks_;
-      const int64_t most = product_rows(product, panel);
-      const int64_t tiles = (last - first + most - 1) / most;
-      if (gathered != group * blocks_ + block || gathered_rows != most) {
-        gather(first, last, tiles, input + group * group_depth_, pixels);
-        gathered = group * blocks_ + block;
-        gathered_rows = most;
-      }
-      const int64_t column = group * group_columns_ + product_panel_begin(product, panel);
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t row = first + (last - first) * t / tiles;
-        const int64_t next = first + (last - first) * (t + 1) / tiles;
-        ProductTile tile;
-        tile.product = &product;
-        tile.epilogue = &epilogue_;
-        tile.panel = panel;
-        tile.rows = next - row;
-        tile.pixels = pixels + (row - first) * taps_;
-        tile.output = output + (row * to_pitch_ + column) * element_bytes_;
-        tile.output_pitch = to_pitch_;
-        if (residual != nullptr) {
-          tile.residual = residual + row * residual_pitch_ + column;
-          tile.residual_pitch = residual_pitch_;
+      const int64_t count = rows_ * (block + 1) / blocks_ - first;
+      int64_t panel = unit % panels;
+      const int64_t last = std::min(panels, panel + end - unit);
+      unit += last - panel;
+      for (int64_t gathered_rows = 0; panel < last; ++panel) {
+        const ProductPanel& of_unit = panels_[static_cast<size_t>(panel)];
+        if (gathered_rows != of_unit.rows) {
+          gathered_rows = of_unit.rows;
+          tiles = Tiles(count, gathered_rows);
+          gather(first, tiles, input + group * group_depth_, pixels);
         }
-        run_product_tile(tile);
+        const int64_t column = group * group_columns_ + of_unit.first;
+        ProductTile tile;
+        tile.product = &groups_[static_cast<size_t>(group)];
+        tile.epilogue = &epilogue_;
+        tile.panel = of_unit;
+        tile.pixels = pixels;
+        tile.output_pitch = to_pitch_;
+        tile.residual_pitch = residual_pitch_;
+        std::byte* to = output + (first * to_pitch_ + column) * element_bytes_;
+        const uint8_t* other =
+            residual == nullptr ? nullptr : residual + first * residual_pitch_ + column;
+        for (int64_t t = 0; t < tiles.count; ++t) {
+          tile.rows = tiles.rows(t);
+          tile.output = to;
+          tile.residual = other;
+          run_product_tile(tile);
+          tile.pixels += tile.rows * taps_;
+          to += tile.rows * to_pitch_ * element_bytes_;
+          if (other != nullptr) other += tile.rows * residual_pitch_;
+        }
       }
     }
   }
 
   // Addresses of all pixels that the rows of a block read, tile by tile.
-  void gather(int64_t first, int64_t last, int64_t tiles, const uint8_t* input,
+  void gather(int64_t first, const Tiles& tiles, const uint8_t* input,
               const uint8_t** pixels) const {
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t begin = first + (last - first) * t / tiles;
-      const int64_t end = first + (last - first) * (t + 1) / tiles;
-      const uint8_t** of_tile = pixels + (begin - first) * taps_;
-      const int64_t rows = end - begin;
-      for (int64_t row = begin; row < end;) {
-        const int64_t x = row % to_.width;
-        const int64_t y = row / to_.width % to_.height;
-        const int64_t image = row / to_.width / to_.height;
-        const int64_t count = std::min(end - row, to_.width - x);
-        gather_line(input + image * from_.image_pitch, y, x, count, of_tile + (row - begin), rows);
+    if (reads_in_turn_) {
+      const uint8_t* pixel = input + first * from_.pixel_pitch;
+      for (int64_t r = 0; r < tiles.all; ++r) pixels[r] = pixel + r * from_.pixel_pitch;
+      return;
+    }
+    int64_t x = first % to_.width;
+    int64_t y = first / to_.width % to_.height;
+    int64_t image = first / to_.width / to_.height;
+    for (int64_t t = 0; t < tiles.count; ++t) {
+      const int64_t rows = tiles.rows(t);
+      for (int64_t row = 0; row < rows;) {
+        const int64_t count = std::min(rows - row, to_.width - x);
+        gather_line(input + image * from_.image_pitch, y, x, count, pixels + row, rows);
         row += count;
+        x += count;
+        if (x < to_.width) continue;
+        x = 0;
+        if (++y < to_.height) continue;
+        y = 0;
+        ++image;
       }
-      if (skips_padding_) skip_padding(of_tile, rows);
+      if (skips_padding_) skip_padding(pixels, rows);
+      pixels += rows * taps_;
     }
   }
 
@@ -193,16 +229,17 @@ class BoundProduct : public BoundStep {
   ViewAddress residual_;
   ProductEpilogue epilogue_;
   std::vector<PackedProduct> groups_;
+  std::vector<ProductPanel> panels_;  // of each group
   std::vector<uint8_t> padding_;
   std::vector<const uint8_t*> pixels_;  // of each thread
   bool skips_padding_ = false;
+  bool reads_in_turn_ = false;  // row r reads pixel r
   int64_t taps_ = 1;
   int64_t depth_ = 0;
   int64_t group_depth_ = 0;
   int64_t group_columns_ = 0;
   int64_t rows_ = 0;
   int64_t blocks_ = 1;
-  int64_t panels_ = 1;
   int64_t to_pitch_ = 0;
   int64_t residual_pitch_ = 0;
   int64_t element_bytes_ = 1;
