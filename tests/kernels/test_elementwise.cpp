@@ -399,6 +399,40 @@ TEST_CASE("two uint8 arrays to uint8: sums, differences and products, Relu, broa
   }
 }
 
+TEST_CASE("functions of one byte have the bits that they have of its number") {
+  constexpr int64_t kRows = 7;
+  constexpr int64_t kColumns = 85;
+  constexpr int64_t kPitch = 90;
+  const std::vector<ElementwiseOp> ops = {{ElementwiseKind::kSigmoid, 0},
+                                          {ElementwiseKind::kMul, 0, 1}};
+  for (const ElementType type : {ElementType::kUInt8, ElementType::kInt8}) {
+    std::vector<uint8_t> bytes(kRows * kPitch);
+    std::vector<float> numbers(bytes.size());
+    ElementwiseArray from{type, 0.07f, 3, {kPitch, 1}};
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      bytes[i] = static_cast<uint8_t>(i * 7);
+      const int q = type == ElementType::kInt8 ? static_cast<int8_t>(bytes[i]) : bytes[i];
+      numbers[i] = static_cast<float>(q - from.zero_point) * from.scale;
+    }
+    // Rows without a gap, with one, and columns that lie apart, which have no table.
+    for (const Strides& strides : {Strides{kColumns, 1}, Strides{kPitch, 1}, Strides{1, kRows}}) {
+      const ElementwiseArray to{ElementType::kFloat32, 1, 0, strides};
+      const auto looked_up = prepare_elementwise({kRows, kColumns}, {from}, ops, to);
+      CHECK((looked_up.byte_function != nullptr) == (strides[1] == 1));
+      const ElementwiseArray real{ElementType::kFloat32, 1, 0, {kPitch, 1}};
+      const auto computed = prepare_elementwise({kRows, kColumns}, {real}, ops, to);
+      Guarded<float> found(kRows * kPitch);
+      Guarded<float> wanted(kRows * kPitch);
+      const void* inputs[] = {bytes.data()};
+      run_elementwise(looked_up, inputs, found.data(), 0, elementwise_count(looked_up));
+      inputs[0] = numbers.data();
+      run_elementwise(computed, inputs, wanted.data(), 0, elementwise_count(computed));
+      CHECK(found.bytes() == wanted.bytes());
+      CHECK(found.intact());
+    }
+  }
+}
+
 TEST_CASE("an input's memory may take the output") {
   std::vector<float> a(2000);
   for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i) - 1000;

@@ -30,7 +30,34 @@ void check_variant(LookupRow look_up) {
   }
 }
 
+void check_variant(FloatLookup look_up) {
+  constexpr uint64_t kSeed = 33;
+  INFO("seed " << kSeed);
+  SeededRandom random(kSeed, 0);
+  // Any bits: NaN and denormal numbers are found as they are.
+  std::vector<uint32_t> entries(256);
+  for (uint32_t& entry : entries) entry = static_cast<uint32_t>(random.next());
+  const auto table = make_float_table(reinterpret_cast<const float*>(entries.data()));
+  for (int64_t width = 0; width < 300; ++width) {
+    INFO("width " << width);
+    const std::vector<uint8_t> from = random_bytes(random, width);
+    Guarded<uint32_t> to(width);
+    look_up(*table, from.data(), reinterpret_cast<float*>(to.data()), width);
+    std::vector<uint32_t> expected;
+    for (const uint8_t byte : from) expected.push_back(entries[byte]);
+    CHECK(to.values() == expected);
+    CHECK(to.intact());
+  }
+}
+
 }  // namespace
+
+TEST_CASE("every variant finds the bits of float32") {
+  check_variant(float_lookup_scalar);
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi"))
+    check_variant(float_lookup_permute);
+}
 
 TEST_CASE("every variant looks up rows of any width") {
   check_variant(lookup_row_scalar);

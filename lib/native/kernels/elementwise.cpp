@@ -144,6 +144,40 @@ bool fold_byte_binary(Elementwise& program, const std::vector<ElementwiseOp>& op
   return true;
 }
 
+// Operations on one array of bytes whose result is float32: computed here for all that a byte can
+// be.
+void fold_byte_function(Elementwise& program, const Nest& nest) {
+  const bool is_byte =
+      program.inputs.size() == 1 && (program.inputs[0].type == ElementType::kUInt8 ||
+                                     program.inputs[0].type == ElementType::kInt8);
+  if (!is_byte || program.output.type != ElementType::kFloat32 || program.steps.empty() ||
+      program.tiled.column_stride(0) != 1 || program.tiled.column_stride(1) != 1)
+    return;
+  uint8_t bytes[256];
+  for (int i = 0; i < 256; ++i) bytes[i] = static_cast<uint8_t>(i);
+  float results[256];
+  Elementwise all = program;
+  all.tiled = tiled_in_blocks(make_nest({256}, {{1}, {1}}), kElementwiseBlock);
+  const void* inputs[] = {bytes};
+  run_elementwise(all, inputs, results, 0, elementwise_count(all));
+  program.byte_function = make_float_table(results);
+  program.tiled = tiled_in_blocks(nest, kByteTile);
+}
+
+void run_byte_function(const Elementwise& program, const void* input, void* output, int64_t begin,
+                       int64_t end) {
+  const TiledNest& tiled = program.tiled;
+  for_each_tile(tiled, begin, end, [&](const Tile& tile) {
+    const uint8_t* from = static_cast<const uint8_t*>(input) + tile.offsets[1];
+    float* to = static_cast<float*>(output) + tile.offsets[0];
+    if (is_packed(tiled, 0, tile) && is_packed(tiled, 1, tile))
+      return look_up_floats(*program.byte_function, from, to, tile.rows * tile.columns);
+    for (int64_t row = 0; row < tile.rows; ++row)
+      look_up_floats(*program.byte_function, from + row * tiled.row_stride(1),
+                     to + row * tiled.row_stride(0), tile.columns);
+  });
+}
+
 // Two uint8 arrays: tiles that are not packed go through buffers; one that stays the same is
 // gathered once.
 void run_bytes(const Elementwise& program, const void* const* inputs, void* output, int64_t begin,
@@ -276,10 +310,12 @@ Elementwise prepare_elementwise(const std::vector<int64_t>& shape,
   program.output = output;
   program.tiled = tiled_in_blocks(nest, kElementwiseBlock);
   program.is_byte_binary = fold_byte_binary(program, ops);
-  if (program.is_byte_binary)
+  if (program.is_byte_binary) {
     program.tiled = tiled_in_blocks(nest, kByteTile);
-  else
+  } else {
     assign_slots(program, ops);
+    fold_byte_function(program, nest);
+  }
   return program;
 }
 
@@ -288,6 +324,7 @@ int64_t elementwise_count(const Elementwise& program) { return program.tiled.til
 void run_elementwise(const Elementwise& program, const void* const* inputs, void* output,
                      int64_t begin, int64_t end) {
   if (program.is_byte_binary) return run_bytes(program, inputs, output, begin, end);
+  if (program.byte_function) return run_byte_function(program, inputs[0], output, begin, end);
   BlockMemory memory;
   std::fill_n(memory.held_count, kMaxElementwiseInputs, -1);
   for (int i = 0; i < kMaxSlots; ++i) memory.numbers[i] = memory.slots[i];

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "kernels/byte_binary.h"
 #include "kernels/element.h"
+#include "kernels/float_lookup.h"
 #include "kernels/nest.h"
 
 namespace lathe {
@@ -94,6 +96,7 @@ struct Elementwise {
   int result = 0;  // slot
   bool is_byte_binary = false;
   ByteBinary byte_binary;
+  std::shared_ptr<const FloatTable> byte_function;  // null: it is none
 };
 
 constexpr int kMaxElementwiseInputs = kMaxNestArrays - 1;
@@ -105,7 +108,8 @@ constexpr int kMaxElementwiseInputs = kMaxNestArrays - 1;
 ///
 /// The sum, difference or product of two uint8 arrays to uint8, with kRelu behind it or not, is
 /// computed by factors instead (byte_binary.h): near the middle between two steps it may fall on
-/// the other side.
+/// the other side. Operations on one 8-bit array with a float32 result are computed once for each
+/// of the 256 numbers.
 Elementwise prepare_elementwise(const std::vector<int64_t>& shape,
                                 const std::vector<ElementwiseArray>& inputs,
                                 const std::vector<ElementwiseOp>& ops,

@@ -1,7 +1,9 @@
-// The lookup of one row for each set of instructions.
+// The lookups of one row for each set of instructions.
 #pragma once
 
 #include <cstdint>
+
+#include "kernels/float_lookup.h"
 
 namespace lathe {
 
@@ -12,5 +14,12 @@ void lookup_row_scalar(const uint8_t* table, const uint8_t* from, uint8_t* to, i
 void lookup_row_shuffle(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width);
 /// AVX-512 VBMI: two permutations of 128 entries.
 void lookup_row_permute(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width);
+
+using FloatLookup = void (*)(const FloatTable& table, const uint8_t* from, float* to,
+                             int64_t count);
+
+void float_lookup_scalar(const FloatTable& table, const uint8_t* from, float* to, int64_t count);
+/// AVX-512 VBMI: the entries' bytes one after the other.
+void float_lookup_permute(const FloatTable& table, const uint8_t* from, float* to, int64_t count);
 
 }  // namespace lathe

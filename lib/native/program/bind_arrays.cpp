@@ -4,10 +4,12 @@
 #include "ir/error.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise.h"
+#include "kernels/float_lookup.h"
 #include "kernels/lookup.h"
 #include "kernels/strided_copy.h"
 #include "program/bound_step.h"
 #include "program/element_type.h"
+#include "program/flush_denormals.h"
 #include "program/parallel_for.h"
 #include "program/pixel_grid.h"
 
@@ -110,8 +112,9 @@ class BoundLookup : public BoundStep {
       : threads_(context.threads),
         input_(context.address(step.input)),
         output_(context.address(step.output)),
-        table_(context.address(step.table)),
-        to_float_(context.view(step.output).dtype == DType::kFloat32) {
+        table_(context.address(step.table)) {
+    if (context.view(step.output).dtype == DType::kFloat32)
+      float_table_ = make_float_table(context.constant<float>(step.table));
     const PlanView& from = context.view(step.input);
     const PlanView& to = context.view(step.output);
     const int64_t count = element_count(from.shape);
@@ -127,16 +130,18 @@ class BoundLookup : public BoundStep {
       from_pitch_ = pixels.uniform_pitch();
       to_pitch_ = pixel_grid(to, ChannelAxis::kSecond).uniform_pitch();
     }
-    bytes_ = count * (to_float_ ? 5 : 2);
+    bytes_ = count * (float_table_ ? 5 : 2);
   }
   void run(const ProgramMemory& memory) override {
     const auto* from = reinterpret_cast<const uint8_t*>(input_.in(memory));
     std::byte* to = output_.in(memory);
     const std::byte* table = table_.in(memory);
     parallel_for(threads_, rows_, bytes_, [&](int, int64_t begin, int64_t end) {
-      if (to_float_) {
-        look_up_floats(from, reinterpret_cast<float*>(to), reinterpret_cast<const float*>(table),
-                       begin, end);
+      if (float_table_) {
+        for (int64_t row = begin; row < end; ++row)
+          look_up_floats(*float_table_, from + row * from_pitch_,
+                         reinterpret_cast<float*>(to) + row * to_pitch_,
+                         row == rows_ - 1 ? last_width_ : width_);
         return;
       }
       Lookup lookup;
@@ -159,20 +164,11 @@ class BoundLookup : public BoundStep {
  private:
   static constexpr int64_t kRun = 4096;
 
-  void look_up_floats(const uint8_t* from, float* to, const float* table, int64_t begin,
-                      int64_t end) const {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t width = row == rows_ - 1 ? last_width_ : width_;
-      for (int64_t i = 0; i < width; ++i)
-        to[row * to_pitch_ + i] = table[from[row * from_pitch_ + i]];
-    }
-  }
-
   int threads_;
   ViewAddress input_;
   ViewAddress output_;
   ViewAddress table_;
-  bool to_float_;
+  std::shared_ptr<const FloatTable> float_table_;  // null: bytes to bytes
   int64_t rows_ = 0;
   int64_t width_ = 0;
   int64_t last_width_ = 0;
@@ -195,6 +191,8 @@ class BoundElementwise : public BoundStep {
     }
     // Some functions cost as much as many bytes.
     bytes_ += static_cast<int64_t>(step.program.size()) * element_count(to.shape) * 2;
+    // It may compute what runs will only look up.
+    const FlushDenormals as_in_runs;
     elementwise_ = prepare_elementwise(to.shape, inputs, step.program, array_of(to));
   }
   void run(const ProgramMemory& memory) override {
