@@ -77,9 +77,14 @@ TEST_CASE("a machine that became slower as a whole keeps its pool") {
   CHECK(alone == 16);
 }
 
+TEST_CASE("a pool that gains little is kept, noise or not") {
+  PoolWorth worth;
+  CHECK(simulate(worth, 1000, [](int run) { return run % 2 == 0 ? 98 : 110; }).alone == 2);
+}
+
 TEST_CASE("a network that is too small for the pool does without it") {
   PoolWorth worth;
-  CHECK(simulate(worth, 1000, [](int) { return 110; }).alone > 970);
+  CHECK(simulate(worth, 1000, [](int) { return 130; }).alone > 970);
 }
 
 }  // namespace lathe

@@ -32,6 +32,14 @@ std::vector<size_t> arguments_of(const Model& model) {
 
 }  // namespace
 
+std::unique_ptr<Engine> make_native_engine(const Graph& graph, const Profile& profile) {
+  const LowerShapes lower = [graph,
+                             options = lower_options(profile)](const std::vector<Shape>& shapes) {
+    return lower_graph(specialized(graph, shapes), options);
+  };
+  return std::make_unique<NativeEngine>(graph, lower);
+}
+
 std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
                                     const Model& model, const std::shared_ptr<const PlanFile>& plan,
                                     const Profile& profile, const CommonOptions& common) {
@@ -41,13 +49,7 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
                       "--engine " + name, "leave --engine out");
     return std::make_unique<NativeEngine>(model.graph, plans_of(plan));
   }
-  if (name == "native") {
-    const LowerShapes lower = [graph = model.graph,
-                               options = lower_options(profile)](const std::vector<Shape>& shapes) {
-      return lower_graph(specialized(graph, shapes), options);
-    };
-    return std::make_unique<NativeEngine>(model.graph, lower);
-  }
+  if (name == "native") return make_native_engine(model.graph, profile);
   if (name != "torchscript") return std::make_unique<InterpreterEngine>(model.graph);
   if (common.trust && is_torchscript_file(path))
     return std::make_unique<TorchScriptEngine>(read_file(path, kMaxFileBytes), arguments_of(model));

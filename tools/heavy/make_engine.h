@@ -20,4 +20,7 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
                                     const Model& model, const std::shared_ptr<const PlanFile>& plan,
                                     const Profile& profile, const CommonOptions& common);
 
+/// lathe's own engine, with the arithmetic that the profile allows.
+std::unique_ptr<Engine> make_native_engine(const Graph& graph, const Profile& profile);
+
 }  // namespace lathe

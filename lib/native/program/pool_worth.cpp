@@ -36,15 +36,16 @@ void PoolWorth::ran_together(int64_t duration_ns) {
     go_alone(kTrialRuns);
     return;
   }
-  if (duration_ns <= best_alone_ns_) {
+  // The best run alone beside usual ones with the pool: some noise is none of the pool's.
+  if (duration_ns <= best_alone_ns_ + best_alone_ns_ / 8) {
     late_ = std::max(0, late_ - kInTime);
-    if (late_ == 0) alone_next_ = kFewestAlone;
+    if (late_ == 0) last_stay_ = 0;
     return;
   }
   late_ += kLate;
   if (late_ < kTooLate) return;
-  go_alone(alone_next_);
-  alone_next_ = std::min(kMostAlone, 2 * alone_next_);
+  last_stay_ = std::clamp(2 * last_stay_, kFewestAlone, kMostAlone);
+  go_alone(last_stay_);
   // One more late run leaves the pool again.
   late_ = kTooLate - kLate;
 }

@@ -26,7 +26,7 @@ class PoolWorth {
   int64_t best_alone_ns_ = 0;  // of the last time without the pool
   int late_ = 0;               // points for late runs, less those for runs in time
   int64_t alone_left_ = 0;
-  int64_t alone_next_ = 16;
+  int64_t last_stay_ = 0;  // alone, in runs; 0: none of late
   int64_t lone_runs_ = 0;
 };
 

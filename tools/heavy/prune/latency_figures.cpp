@@ -9,6 +9,7 @@
 #include "engine/torchscript_engine.h"
 #include "heavy/bench/rows.h"
 #include "heavy/compile_target.h"
+#include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "heavy/prune/profile_device.h"
 #include "ir/error.h"
@@ -33,6 +34,7 @@ constexpr double kPairsNs = 3e8;
 
 std::unique_ptr<Engine> engine_for(const std::string& name, const Graph& graph,
                                    const std::vector<Tensor>& sample, const Profile& profile) {
+  if (name == "native") return make_native_engine(graph, profile);
   if (name == "interpreter") return std::make_unique<InterpreterEngine>(graph);
   TorchScriptOptions options;
   options.engine = quantized_engine(profile);

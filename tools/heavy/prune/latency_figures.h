@@ -17,7 +17,7 @@
 namespace lathe {
 
 struct LatencyRow {
-  std::string engine;  // "interpreter", "torchscript", or the profile's name when simulated
+  std::string engine;  // "native", …, or the profile's name when simulated
   int threads = 0;     // 0: as the profile's device runs it
   // Of undisturbed runs, the 15th percentile; absent: `note` says why.
   std::optional<double> before_ns;
@@ -29,7 +29,7 @@ struct LatencyRow {
 };
 
 struct LatencyOptions {
-  std::vector<std::string> engines{"interpreter", "torchscript"};
+  std::vector<std::string> engines{"native", "interpreter", "torchscript"};
   int64_t max_ns = 4'000'000'000;  // of all measurements; three times that for slow networks
   int threads = 1;                 // for the rows: the numeric libraries have been told
   uint64_t seed = 0;
