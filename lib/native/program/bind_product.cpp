@@ -139,19 +139,21 @@ class BoundProduct : public BoundStep {
         tile.pixels = pixels;
         tile.output_pitch = to_pitch_;
         tile.residual_pitch = residual_pitch_;
-        std::byte* to = output + (first * to_pitch_ + column) * element_bytes_;
-        const uint8_t* other =
-            residual == nullptr ? nullptr : residual + first * residual_pitch_ + column;
-        for (int64_t t = 0; t < tiles.count; ++t) {
-          tile.rows = tiles.rows(t);
-          tile.output = to;
-          tile.residual = other;
-          run_product_tile(tile);
-          tile.pixels += tile.rows * taps_;
-          to += tile.rows * to_pitch_ * element_bytes_;
-          if (other != nullptr) other += tile.rows * residual_pitch_;
-        }
+        tile.output = output + (first * to_pitch_ + column) * element_bytes_;
+        if (residual != nullptr) tile.residual = residual + first * residual_pitch_ + column;
+        run_tiles(tile, tiles);
       }
+    }
+  }
+
+  // `tile`: the first one but for its rows.
+  void run_tiles(ProductTile tile, const Tiles& tiles) const {
+    for (int64_t t = 0; t < tiles.count; ++t) {
+      tile.rows = tiles.rows(t);
+      run_product_tile(tile);
+      tile.pixels += tile.rows * taps_;
+      tile.output = static_cast<std::byte*>(tile.output) + tile.rows * to_pitch_ * element_bytes_;
+      if (tile.residual != nullptr) tile.residual += tile.rows * residual_pitch_;
     }
   }
 
