@@ -43,7 +43,9 @@ class BoundIsland : public BoundStep {
       const at::Tensor tensor = results[i].tensor.contiguous();
       if (tensor.sizes().vec() != end.shape || tensor.scalar_type() != storage_type(end.dtype))
         throw InternalError("native island: another shape or type than was inferred");
-      std::memcpy(end.address.in(memory), tensor.data_ptr(), tensor.nbytes());
+      // An array without elements may have no address.
+      if (tensor.nbytes() > 0)
+        std::memcpy(end.address.in(memory), tensor.data_ptr(), tensor.nbytes());
     }
   }
 
