@@ -35,6 +35,8 @@ bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const Low
     return lower_graph(specialize(shapes_at_batch(graph, batch)), options);
   };
   LoweredGraph two = lowered(2);
+  // Shapes that are known for batch 1 only: the model itself goes wrong with more.
+  if (two.plan.slots.size() > file.plan.slots.size()) return false;
   const LoweredGraph three = lowered(3);
   const std::vector<std::string> islands = island_files(two.islands);
   if (islands == file.islands && is_affine(file.plan, two.plan, three.plan)) {
@@ -75,6 +77,18 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
   return shapes;
 }
 
+namespace {
+
+/// Lowering may end in values of other names.
+void name_ports(const Graph& graph, PlanFile& file) {
+  for (size_t i = 0; i < graph.inputs().size(); ++i)
+    file.metadata.inputs[i].name = graph.value(graph.inputs()[i]).name;
+  for (size_t i = 0; i < graph.outputs().size(); ++i)
+    file.metadata.outputs[i].name = graph.value(graph.outputs()[i]).name;
+}
+
+}  // namespace
+
 std::vector<Graph> islands_of(const PlanFile& file) {
   std::vector<Graph> islands;
   for (const std::string& bytes : file.islands)
@@ -90,15 +104,24 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
   made.file.plan = std::move(one.plan);
   made.file.islands = island_files(one.islands);
   const auto& inputs = graph.inputs();
-  if (std::none_of(inputs.begin(), inputs.end(),
-                   [&](ValueId id) { return is_free(graph.value(id)); })) {
+  made.batch_was_free = std::any_of(inputs.begin(), inputs.end(),
+                                    [&](ValueId id) { return is_free(graph.value(id)); });
+  if (!made.batch_was_free) {
     made.batch_fixed = true;
     made.reason = "the model's inputs are fixed";
-  } else if (!free_batch(graph, specialize, options, made.file)) {
+  } else {
     made.batch_fixed = true;
     made.reason = "plans of other batches have other steps";
+    try {
+      made.batch_fixed = !free_batch(graph, specialize, options, made.file);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kBadInput) throw;
+      made.reason = "the model cannot take two: " + error.text().message;
+    }
+    if (!made.batch_fixed) made.reason.clear();
   }
   describe_ports(made.file);
+  name_ports(graph, made.file);
   return made;
 }
 

@@ -62,12 +62,13 @@ int main(int argc, char** argv) {
   request* requests;
   size_t* bytes;
   size_t inputs, outputs, i, count, failed = 0;
+  const long wanted = argument(argc, argv, 2, 32);
   lathe_status status;
-  if (argc < 2 || argc > 6) {
+  if (argc < 2 || argc > 6 || wanted < 0 || wanted > 1000000) {
     fprintf(stderr, "usage: %s PLAN [REQUESTS] [WORKERS] [BATCH] [WAIT]\n", argv[0]);
     return LATHE_USAGE;
   }
-  count = (size_t)argument(argc, argv, 2, 32);
+  count = (size_t)wanted;
   options.workers = (int)argument(argc, argv, 3, 0);
   options.max_batch = argument(argc, argv, 4, 0);
   options.max_delay_us = argument(argc, argv, 5, 0);

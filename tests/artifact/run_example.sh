@@ -23,6 +23,13 @@ if [ "$runs" -ge 64 ]; then
   echo "no requests were joined" >&2
   exit 1
 fi
+for wrong in -1 99999999999; do
+  if "$folder"/serve "$folder"/glyphs.lathe $wrong 2> "$folder"/error; then
+    echo "$wrong requests were accepted" >&2
+    exit 1
+  fi
+  grep -q usage "$folder"/error
+done
 # What a profile says under "execution" is in the plan.
 "$build"/lathe compile "$source"/scripts/glyphs.onnx -o "$folder"/low_power.lathe --target native \
   --profile x86_64_low_power --quiet

@@ -193,6 +193,34 @@ TEST_CASE("a profile that allows bfloat16: products are rounded where the proces
   CHECK((products({kGlyphsModel, "--profile", profile}) > 0) == can);
   CHECK((products({plan}) > 0) == can);
   CHECK(products({kGlyphsModel}) == 0);
+  // A tolerance that is given holds for what the plan computes, too.
+  const CliResult strict =
+      run_lathe({"compile", kGlyphsModel, "-o", files.at("strict.lathe"), "--target", "native",
+                 "--profile", profile, "--tolerance", "1e-5"});
+  CHECK(strict.exit_code == (can ? 4 : 0));
+}
+
+TEST_CASE("a file's name that belongs to another target is refused") {
+  const PruneFiles files;
+  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("plan.lathe")}), 2,
+                {"plan.lathe", "--target native"});
+  check_refused(
+      run_lathe({"compile", kGlyphsModel, "-o", files.at("m.onnx"), "--target", "native"}), 2,
+      {"m.onnx", "--target onnx"});
+}
+
+TEST_CASE("inputs on which float rounding alone changes everything say nothing of a plan") {
+  const PruneFiles files;
+  const std::string model = files.at("efficientnet_b0.onnx");
+  REQUIRE(run_lathe({"zoo", "efficientnet_b0", "-o", model}).exit_code == 0);
+  const CliResult compiled = run_lathe(
+      {"compile", model, "-o", files.at("plan.lathe"), "--target", "native", "--json"});
+  INFO(compiled.err);
+  REQUIRE(compiled.exit_code == 0);
+  const nlohmann::json verification = report_of(compiled)["verification"];
+  CHECK(verification["left_out"] == 1);
+  CHECK(verification["outputs"][0]["max_abs_error"].get<double>() < 1);
+  CHECK(verification["samples"].get<int>() > 1);
 }
 
 }  // namespace lathe

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "compile/optimize_graph.h"
+#include "engine/native_plan_file.h"
 #include "evaluate/evaluate.h"
 #include "native_run.h"
 #include "onnx/read_model.h"
@@ -100,6 +101,26 @@ TEST_CASE("other batch sizes are other plans") {
   for (const char* model : {"mobilenet_v2_imagenet", "vit_pgd_2_3_16", "pcb_simple_cnn_fp32"}) {
     CAPTURE(model);
     CHECK(relative_error(model, 3) <= 1e-4);
+  }
+}
+
+TEST_CASE("plan files call inputs and outputs as the model does") {
+  if (!fs::exists(fs::path(LATHE_SHARED_DIR) / "models")) {
+    MESSAGE("skipped: there are no shared models");
+    return;
+  }
+  for (const char* model : {"super_resolution_x3", "yolox_nano", "SINet_Softmax", "lstm_autoencoder"}) {
+    CAPTURE(model);
+    Graph graph = load_onnx(fs::path(LATHE_SHARED_DIR) / "models" / (model + std::string(".onnx"))).graph;
+    const NativePlanFile made = make_plan_file(
+        graph, [&](const std::vector<Shape>& shapes) { return optimized(graph, shapes); });
+    const auto& described = made.file.metadata;
+    for (size_t i = 0; i < graph.inputs().size(); ++i)
+      CHECK(described.inputs[i].name == graph.value(graph.inputs()[i]).name);
+    for (size_t i = 0; i < graph.outputs().size(); ++i)
+      CHECK(described.outputs[i].name == graph.value(graph.outputs()[i]).name);
+    // Its input's batch is free, but it computes one sequence.
+    if (model == std::string("lstm_autoencoder")) CHECK(made.batch_fixed);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <torch/version.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -84,6 +86,22 @@ PlanExecution execution_of(const ExecutionProfile& profile) {
   return execution;
 }
 
+// What a user should know who hands the plan on: one line each.
+std::string plan_notes(const NativePlanFile& made) {
+  std::string notes;
+  if (made.batch_fixed && made.batch_was_free)
+    notes += fmt::format("batch 1, although the model's is free: {}\n", made.reason);
+  std::map<std::string, int64_t> left;
+  for (const Graph& island : islands_of(made.file))
+    for (const NodeId id : island.node_ids()) ++left[std::string(island.node(id).type_name())];
+  if (left.empty()) return notes;
+  std::string ops;
+  for (const auto& [op, count] : left)
+    ops += fmt::format("{}{} {}", ops.empty() ? "" : ", ", count, escape_untrusted(op));
+  return notes +
+         fmt::format("needs lathe to run (liblathe_rt refuses it): no native kernel for {}\n", ops);
+}
+
 CompiledArtifact emit_native(const Model& model, const Profile& profile,
                              const CompileOptions& options, Console& console) {
   const Graph& graph = model.graph;
@@ -132,6 +150,8 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
     artifact.facts["native"]["tuning"] = tuning_json(*tuning, made.file.metadata.fingerprint);
     artifact.text = tuning_text(*tuning);
   }
+  const std::string notes = plan_notes(made);
+  artifact.text = notes + (notes.empty() || artifact.text.empty() ? "" : "\n") + artifact.text;
   artifact.written.model_bytes = write_plan_file(made.file);
   // What is verified is what was written.
   const std::string& bytes = artifact.written.model_bytes;

@@ -82,7 +82,8 @@ RunnableModel open_runnable(const std::string& path, const CommonOptions& common
   const std::string lost =
       keep_own_choices(file, file.metadata.fingerprint.empty() ? "" : host_facts().fingerprint,
                        common.threads > 0 ? common.threads : usable_cpus());
-  if (!lost.empty()) console.warn("plan.tuning", lost, "lathe compile --tune on this machine");
+  if (!lost.empty())
+    console.warn("plan.tuning", lost, "lathe compile --tune on this machine, with these --threads");
   opened.plan = std::make_shared<const PlanFile>(std::move(file));
   opened.model.graph = plan_graph(opened.plan);
   opened.model.producer_name = opened.plan->metadata.producer;

@@ -37,13 +37,30 @@ nlohmann::json verification_json(const CompileOptions& options, const Verificati
     section["tolerance_reason"] = "float16 on seeded inputs is judged by min_sqnr_db";
     section["min_sqnr_db"] = *verification.bound.min_sqnr_db;
   }
+  if (verification.artifact_bound && verification.artifact_bound->min_sqnr_db)
+    section["artifact_min_sqnr_db"] = *verification.artifact_bound->min_sqnr_db;
+  if (verification.left_out > 0) section["left_out"] = verification.left_out;
   if (verification.rounding_sqnr_db) section["rounding_sqnr_db"] = *verification.rounding_sqnr_db;
   return section;
 }
 
+// The artifact's runtime may round where the graph does not.
+std::string artifact_bound_text(const Verification& verification) {
+  if (!verification.artifact_bound || !verification.artifact_bound->min_sqnr_db ||
+      verification.bound.min_sqnr_db)
+    return {};
+  return fmt::format(" of the graph, {} of the artifact", bound_text(*verification.artifact_bound));
+}
+
+std::string left_out_text(const Verification& verification) {
+  if (verification.left_out == 0) return {};
+  return fmt::format(" ({} left out: float rounding alone changes their outputs)",
+                     verification.left_out);
+}
+
 std::string rounding_text(const Verification& verification) {
   if (!verification.rounding_sqnr_db) return {};
-  return fmt::format(", or what rounding alone changes (it leaves {:.1f} dB) and 6 dB more",
+  return fmt::format(", or what rounding alone changes (it leaves {:.1f} dB) and a little more",
                      *verification.rounding_sqnr_db);
 }
 
@@ -68,6 +85,18 @@ bool changed_arithmetic(const Pipeline& pipeline) {
       [](const PipelineStep& step) { return step.changes > 0 && is_arithmetic_pass(step.pass); });
 }
 
+// The name says what a file is to those who get it.
+void check_extension(const std::string& output, const CompileTarget& target) {
+  for (const CompileTarget& other : compile_targets())
+    if (other.format != target.format && output.ends_with(other.suggested_extension))
+      throw bad_usage(
+          "usage.target",
+          fmt::format("a name with {} is for --target {}, this is {}", other.suggested_extension,
+                      other.name, target.name),
+          "-o " + escape_untrusted(output),
+          fmt::format("add --target {}, or name it OUT{}", other.name, target.suggested_extension));
+}
+
 void require_known_passes(const CompileOptions& options, const Pipeline& pipeline) {
   std::vector<std::string> names;
   for (const PipelineStep& step : pipeline.steps()) names.push_back(step.pass);
@@ -85,6 +114,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the model go?", "-o",
                     fmt::format("add -o OUT{}", target.suggested_extension));
+  check_extension(common.output, target);
   if (target.format != "onnx" && (options.float16 || options.opset))
     throw bad_usage("usage.target", "only ONNX files have an opset and float16 arithmetic",
                     options.float16 ? "--float16" : "--opset",
@@ -104,6 +134,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   check_outputs(outputs, common.force, {options.model});
   const auto start = std::chrono::steady_clock::now();
   const int threads = use_threads(common);
+  warn_of_crowding(threads, console);
   const Profile profile = load_profile(common.profile);
   Report report = start_report("compile", common);
   Model model = open_model(options.model, common, console);
@@ -174,8 +205,9 @@ int run_compile(const CompileOptions& options, Console& console) {
                   bytes_text(report.model_out->file_bytes), bytes_text(report.model->file_bytes),
                   artifact.reread ? fmt::format(", opset {}", artifact.written.opset) : "");
   if (verification)
-    text += fmt::format("{} samples, allowed {}{}\n\n", verification->result.samples,
-                        bound_text(verification->bound), rounding_text(*verification)) +
+    text += fmt::format("{} samples{}, allowed {}{}{}\n\n", verification->result.samples,
+                        left_out_text(*verification), bound_text(verification->bound),
+                        artifact_bound_text(*verification), rounding_text(*verification)) +
             table(error_table(verification->result.outputs, 8));
   if (!artifact.text.empty()) text += "\n" + artifact.text;
   std::map<std::string, int64_t> changes;

@@ -1,6 +1,7 @@
 // The number of threads of a command.
 #pragma once
 
+#include "console.h"
 #include "options.h"
 
 namespace lathe {
@@ -8,5 +9,8 @@ namespace lathe {
 /// --threads, or the usable CPUs; also given to the numeric libraries. Throws Error (exit 8) when
 /// the memory limit does not hold their stacks.
 int use_threads(const CommonOptions& common);
+
+/// A warning where there are fewer usable CPUs.
+void warn_of_crowding(int threads, Console& console);
 
 }  // namespace lathe

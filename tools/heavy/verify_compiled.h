@@ -15,10 +15,13 @@ namespace lathe {
 struct Verification {
   CompareResult result;
   VerificationBound bound;
+  std::optional<VerificationBound> artifact_bound;  // where the artifact was run
   /// Empty when every output of every sample is within the bound, or within what rounding changes.
   std::string failure;
   /// What rounding alone leaves of the outputs that are not within the bound; the lowest.
   std::optional<double> rounding_sqnr_db;
+  /// Samples that say nothing: rounding alone changes what a float network gives for them.
+  size_t left_out = 0;
 };
 
 /// Runs both on `source` (heavy/verification_inputs.h) and judges the outputs by
