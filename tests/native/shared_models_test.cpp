@@ -5,6 +5,7 @@
 
 #include "compile/optimize_graph.h"
 #include "engine/native_plan_file.h"
+#include "engine/write_out_ops.h"
 #include "evaluate/evaluate.h"
 #include "native_run.h"
 #include "onnx/read_model.h"
@@ -22,6 +23,8 @@ Graph optimized(const Graph& graph, const std::vector<Shape>& shapes) {
   Graph fixed = test::with_shapes(graph, shapes);
   Pipeline pipeline(fixed);
   optimize_graph(fixed, pipeline);
+  write_out_ops(fixed);
+  infer_shapes(fixed);
   return fixed;
 }
 

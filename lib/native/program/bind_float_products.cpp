@@ -273,6 +273,14 @@ std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step, const Bin
   return with_input(std::move(bound), made.a, chosen.src_desc(), step.a, context);
 }
 
+/// Waking a thread takes longer than the product, and oneDNN sums small ones in an order that
+/// depends on the number of threads.
+bool is_small(const FloatMatMulStep& step, const BindContext& context) {
+  constexpr int64_t kLeastMacs = 1 << 18;
+  const Shape& a = context.view(step.a).shape;
+  return !a.empty() && element_count(context.view(step.output).shape) * a.back() < kLeastMacs;
+}
+
 std::unique_ptr<BoundStep> bind_matrix_product(const FloatMatMulStep& step,
                                                const BindContext& context) {
   if (rounds(step, context))
@@ -292,6 +300,11 @@ std::unique_ptr<BoundStep> bind_float_conv(const FloatConvStep& step, const Bind
 
 std::unique_ptr<BoundStep> bind_float_matmul(const FloatMatMulStep& step,
                                              const BindContext& context) {
+  if (context.threads > 1 && is_small(step, context)) {
+    BindContext alone = context;
+    alone.threads = 1;
+    return bind_float_matmul(step, alone);
+  }
   return guarded("matrix product", context, [&] { return bind_matrix_product(step, context); });
 }
 
