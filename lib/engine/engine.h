@@ -27,6 +27,8 @@ struct EngineFacts {
   double interpreted_share = 0;
   /// Float products whose factors are rounded to bfloat16.
   int64_t bfloat16_products = 0;
+  /// How many parts a batch is executed in; 1: it is not divided.
+  int64_t batch_parts = 1;
 };
 
 class Engine {

@@ -8,6 +8,7 @@
 #include "engine/native_island.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "plan/divide_plan.h"
 
 namespace lathe {
 namespace {
@@ -31,8 +32,9 @@ void require_type(const Graph& graph, size_t index, const RuntimeValue& value,
 
 NativeEngine::Prepared::Prepared(LoweredGraph lowered, const ProgramOptions& options)
     : slots(lowered.plan.slots.size()) {
-  program = std::make_unique<Program>(std::move(lowered.plan), options,
-                                      island_binder(lowered.islands, slots));
+  const int64_t parts = worthwhile_parts(lowered.plan, options.threads);
+  program = std::make_unique<BatchProgram>(std::move(lowered.plan), parts, options,
+                                           island_binder(lowered.islands, slots));
   for (const Graph& island : lowered.islands)
     for (const NodeId id : island.node_ids())
       ++interpreted[std::string(island.node(id).type_name())];
@@ -138,8 +140,9 @@ EngineFacts NativeEngine::facts() {
   Prepared& first = *of_sample_.front();
   const NativePlan& plan = first.program->plan();
   EngineFacts facts;
-  facts.arena_bytes = plan.arena_bytes;
-  facts.arena_lower_bound = plan.arena_lower_bound;
+  facts.arena_bytes = first.program->arena_bytes();
+  facts.arena_lower_bound = first.program->arena_lower_bound();
+  facts.batch_parts = first.program->parts();
   facts.interpreted = first.interpreted;
   for (size_t i = 0; i < plan.steps.size(); ++i)
     if (may_round(plan.steps[i]) &&

@@ -9,7 +9,7 @@
 
 #include "engine/engine.h"
 #include "lower/lower_graph.h"
-#include "program/program.h"
+#include "program/batch_program.h"
 
 namespace lathe {
 
@@ -61,7 +61,7 @@ struct NativeEngine::Prepared {
 
   std::vector<RuntimeValue> slots;             // values of unknown size, while a run lasts
   std::map<std::string, int64_t> interpreted;  // nodes of islands, by op type
-  std::unique_ptr<Program> program;
+  std::unique_ptr<BatchProgram> program;
 };
 
 }  // namespace lathe

@@ -295,6 +295,64 @@ inline NativePlan every_step_plan(int64_t n) {
   return std::move(s.plan);
 }
 
+/// Images with a residual and a part of a wider array, then rows: all that a part may consist of.
+inline NativePlan images_plan(int64_t n, int64_t size = 6) {
+  SmallPlan s;
+  const ViewId x = s.input(DType::kFloat32, {n, 6, size, size});
+  const ViewId q = s.bytes({n, 6, size, size}, 0.05F, 128);
+  s.step(ConvertStep{x, q});
+  const ViewId wide = s.bytes({n, 20, size, size}, 0.1F, 100);
+  PlanWindow three;
+  three.kernel_height = three.kernel_width = 3;
+  three.pad_top = three.pad_left = 1;
+  const ViewId left = s.channels(wide, 0, 12);
+  s.step(ProductStep{q,
+                     left,
+                     s.weights({12, 9, 3}),
+                     s.factors({12}),
+                     s.factors({12}, 1, 100),
+                     ChannelAxis::kSecond,
+                     three,
+                     2,
+                     128,
+                     {}});
+  const ViewId other = s.bytes({n, 8, size, size}, 0.1F, 90);
+  s.step(FillStep{other, 95});
+  PlanEpilogue sum;
+  sum.residual = other;
+  sum.own_factor = sum.residual_factor = 0.5F;
+  const ViewId right = s.channels(wide, 12, 8);
+  s.step(ProductStep{left,
+                     right,
+                     s.weights({8, 1, 12}),
+                     s.factors({8}),
+                     s.factors({8}, 1, 90),
+                     ChannelAxis::kSecond,
+                     {},
+                     1,
+                     90,
+                     sum});
+  const ViewId values = s.floats({n, 20, size, size}, true);
+  s.step(ConvertStep{wide, values});
+  const ViewId spread = s.factors({1, 20, 1, 1});
+  s.view(spread).shape = {n, 20, size, size};
+  s.view(spread).strides = {0, 1, 0, 0};
+  const ViewId moved = s.floats({n, 20, size, size}, true);
+  s.step(ElementwiseProgramStep{
+      {values, spread}, moved, {{ElementwiseKind::kAdd, 0, 1, 0}}});
+  const ViewId plain = s.output(DType::kFloat32, {n, 20, size, size});
+  s.step(CopyStep{moved, plain});
+  const ViewId mean = s.floats({n, 20, 1, 1});
+  s.step(ReduceStep{moved, mean, ReduceStep::Kind::kMean, {2, 3}});
+  const ViewId rows = s.seen_as(mean, {n, 20});
+  const ViewId scores = s.floats({n, 5});
+  s.step(FloatMatMulStep{rows, s.factors({20, 5}), scores, s.factors({5}), 1, {}});
+  s.step(SoftmaxStep{scores, s.output(DType::kFloat32, {n, 5}), false});
+  place_blocks(s.plan);
+  verify_plan(s.plan);
+  return std::move(s.plan);
+}
+
 /// Nodes that only the interpreter runs, and a value of unknown size.
 inline PlanFile island_file() {
   SmallPlan s;

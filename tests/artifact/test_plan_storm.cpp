@@ -9,6 +9,7 @@
 #include "artifact/plan_fields.h"
 #include "artifact/sections.h"
 #include "ir/error.h"
+#include "plan/divide_plan.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -143,6 +144,34 @@ TEST_CASE("plans with one or more broken fields are refused or stay inside their
   MESSAGE(passed, " of ", storm_size(), " ran");
   CHECK(passed > 0);
   CHECK(passed < storm_size());
+}
+
+TEST_CASE("parts of plans with broken fields stay inside their memory") {
+  constexpr uint64_t kSeed = 20261122;
+  MESSAGE("seed ", kSeed);
+  SeededRandom random(kSeed, 1);
+  const size_t fields_of_plan = count_fields(test::images_plan(4));
+  int divided = 0;
+  for (int i = 0; i < storm_size(); ++i) {
+    CAPTURE(i);
+    NativePlan plan = test::images_plan(4);
+    for (uint64_t times = 1 + random.next() % 2; times > 0; --times) {
+      BrokenField change(random.next() % fields_of_plan, random);
+      change(plan);
+    }
+    try {
+      verify_plan(plan);
+    } catch (const Error&) {
+      continue;
+    }
+    // Once more by run_if_valid: what was valid is so in parts, too.
+    const std::optional<NativePlan> part = divide_plan(plan, 2);
+    if (!part || !is_small(plan)) continue;
+    ++divided;
+    CHECK(run_if_valid(*part, random) == 1);
+  }
+  MESSAGE(divided, " of ", storm_size(), " were divided");
+  CHECK(divided > storm_size() / 20);
 }
 
 TEST_CASE("files with broken bytes and right checksums are refused or stay inside their memory") {

@@ -215,6 +215,26 @@ TEST_CASE("parts that are split off, changed and joined again stay where they we
   CHECK(run.steps.find("copy") == run.steps.end());
 }
 
+TEST_CASE("an array with a part that another array has, too, does not move over itself") {
+  // `a` with a part `s` has rows of 6 elements; in `b` rows of `s` are 3 apart.
+  check_text(R"(g (float[3,2,3] x, float[3,2,3] y)
+      => (float[3,2,6] r, float[3,6,3] b) {
+    s = Add(x, y)
+    a = Concat <axis = 2> (s, x)
+    r = Tanh(a)
+    b = Concat <axis = 1> (x, s, x)
+  })");
+  check_text(R"(g (float[3,2,3] x, float[3,2,3] y)
+      => (float[3,2,6] r, float[3,6,3] c) {
+    s = Add(x, y)
+    z = Mul(x, y)
+    a = Concat <axis = 2> (z, s)
+    r = Tanh(a)
+    b = Concat <axis = 1> (z, s, z)
+    c = Neg(b)
+  })");
+}
+
 TEST_CASE("parts that are read again after they were changed are copied") {
   check_text(
       R"(g (float[2,3,4,7] x) => (float[2,3,4,7] y, float[2,3,4,2] again, float[2,3,4,7] s)

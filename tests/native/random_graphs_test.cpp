@@ -7,6 +7,7 @@
 #include "evaluate/evaluate.h"
 #include "native_run.h"
 #include "passes/pipeline.h"
+#include "plan/divide_plan.h"
 #include "random_graph.h"
 #include "run/threads.h"
 
@@ -87,8 +88,48 @@ bool is_our_own(const NativePlan& plan) {
   return true;
 }
 
-/// Everything that is asked of one graph; "" when all is well.
-std::string check_graph(const RandomGraph& built, const Limits& limits) {
+/// What the plan gives in `parts`, on two threads.
+std::vector<RuntimeValue> run_in_parts(const NativePlan& plan, const std::vector<RuntimeValue>& inputs,
+                                       int64_t parts) {
+  std::vector<at::Tensor> held;
+  std::vector<const void*> in;
+  for (const RuntimeValue& input : inputs) {
+    held.push_back(input.tensor.contiguous());
+    in.push_back(held.back().data_ptr());
+  }
+  std::vector<RuntimeValue> outputs;
+  std::vector<void*> out;
+  for (const IslandValue& port : plan.outputs) {
+    const PlanView& view = plan.views[static_cast<size_t>(port.view.index)];
+    outputs.emplace_back(at::empty(view.shape, storage_type(view.dtype)), view.dtype);
+    out.push_back(outputs.back().tensor.data_ptr());
+  }
+  ProgramOptions options;
+  options.threads = 2;
+  BatchProgram(plan, parts, options).run(in, out);
+  return outputs;
+}
+
+/// Whether the plan can be run in parts, whose results are then `found`; `text` says what is wrong.
+bool check_parts(const NativePlan& plan, const std::vector<RuntimeValue>& inputs,
+                 const std::vector<RuntimeValue>& found, std::string& text) {
+  bool any = false;
+  for (int64_t parts = 2; parts <= 6; ++parts) {
+    if (!divide_plan(plan, parts)) continue;
+    any = true;
+    const auto made = run_in_parts(plan, inputs, parts);
+    text = is_our_own(plan) ? (equal(made, found) ? "" : "other bytes")
+                            : problem(made, found, {1e-5, 1});
+    if (!text.empty()) {
+      text = fmt::format("{} parts: {}", parts, text);
+      return true;
+    }
+  }
+  return any;
+}
+
+/// Everything that is asked of one graph; "" when all is well. `divided`: it was run in parts, too.
+std::string check_graph(const RandomGraph& built, const Limits& limits, bool& divided) {
   const Graph& graph = built.graph;
   const auto inputs = runtime_values(built.inputs);
   const auto others = runtime_values(built.other_inputs);
@@ -108,6 +149,9 @@ std::string check_graph(const RandomGraph& built, const Limits& limits) {
   if (std::string text = problem(alone.run(others), wanted_of_others, limits); !text.empty())
     return "other inputs: " + text;
   if (!equal(alone.run(inputs), found)) return "the first run shows in the second";
+  std::string of_parts;
+  divided = check_parts(alone.prepared(shapes).program->plan(), inputs, found, of_parts);
+  if (!of_parts.empty()) return of_parts;
   set_thread_count(3);
   NativeEngine many(graph, as_it_is);
   const auto with_threads = many.run(inputs);
@@ -132,26 +176,32 @@ std::pair<uint64_t, uint64_t> seeds(uint64_t count) {
   return {first, first + count};
 }
 
-void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits) {
+/// `fewest_divided`: of the usual seeds.
+void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits,
+                  int fewest_divided) {
   const auto [first, last] = seeds(count);
+  int graphs_divided = 0;
   for (uint64_t seed = first; seed < last; ++seed) {
     const RandomGraph built = test::RandomGraphBuilder(seed, flavour).build();
     std::string text;
     try {
-      text = check_graph(built, limits);
+      bool divided = false;
+      text = check_graph(built, limits, divided);
+      if (divided) ++graphs_divided;
     } catch (const std::exception& error) {
       text = error.what();
     }
     INFO("seed ", seed);
     CHECK(text == "");
   }
+  if (first == 0) CHECK(graphs_divided >= fewest_divided);
 }
 
 }  // namespace
 
-TEST_CASE("random float graphs") { check_graphs(GraphFlavour::kFloat, 100, {1e-4, 1}); }
-TEST_CASE("random graphs of moves") { check_graphs(GraphFlavour::kMoves, 100, {1e-4, 1}); }
-TEST_CASE("random graphs with islands") { check_graphs(GraphFlavour::kIslands, 60, {1e-4, 1}); }
-TEST_CASE("random quantized graphs") { check_graphs(GraphFlavour::kQuantized, 120, {0.05, 0.2}); }
+TEST_CASE("random float graphs") { check_graphs(GraphFlavour::kFloat, 100, {1e-4, 1}, 5); }
+TEST_CASE("random graphs of moves") { check_graphs(GraphFlavour::kMoves, 100, {1e-4, 1}, 5); }
+TEST_CASE("random graphs with islands") { check_graphs(GraphFlavour::kIslands, 60, {1e-4, 1}, 0); }
+TEST_CASE("random quantized graphs") { check_graphs(GraphFlavour::kQuantized, 120, {0.05, 0.2}, 5); }
 
 }  // namespace lathe

@@ -107,6 +107,28 @@ TEST_CASE("other batch sizes are other plans") {
   }
 }
 
+TEST_CASE("a large batch runs in parts, with the results of each sample") {
+  const fs::path file = fs::path(LATHE_SHARED_DIR) / "models" / "mobilenet_v2_imagenet.onnx";
+  if (!fs::exists(file)) {
+    MESSAGE("skipped: there are no shared models");
+    return;
+  }
+  const Graph graph = load_onnx(file).graph;
+  at::manual_seed(3);
+  const at::Tensor batch = at::randn({6, 3, 224, 224});
+  const at::Tensor wanted = Interpreter(graph).run({{batch, DType::kFloat32}})[0].tensor;
+  // Threads, and parts: of two samples, alone and together; of one, as many as threads.
+  for (const auto& [threads, parts] : {std::pair{1, 3}, {2, 3}, {3, 3}, {6, 6}, {7, 1}}) {
+    CAPTURE(threads);
+    set_thread_count(threads);
+    NativeEngine engine(graph, [&](const std::vector<Shape>& s) { return optimized(graph, s); });
+    const at::Tensor found = engine.run({{batch, DType::kFloat32}})[0].tensor;
+    CHECK(engine.prepared({{6, 3, 224, 224}}).program->parts() == parts);
+    CHECK((found - wanted).abs().max().item<double>() <=
+          1e-4 * wanted.abs().max().item<double>());
+  }
+}
+
 TEST_CASE("plan files call inputs and outputs as the model does") {
   if (!fs::exists(fs::path(LATHE_SHARED_DIR) / "models")) {
     MESSAGE("skipped: there are no shared models");

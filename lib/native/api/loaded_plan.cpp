@@ -7,6 +7,7 @@
 
 #include "ir/error.h"
 #include "os/host.h"
+#include "plan/divide_plan.h"
 
 namespace lathe {
 namespace {
@@ -73,7 +74,8 @@ ReadyPlan::ReadyPlan(const SharedPlan& shared, int64_t of_batch, int threads, ui
   ProgramOptions options;
   options.threads = threads;
   options.packed = shared.packed;
-  program = std::make_unique<Program>(std::move(plan), options);
+  const int64_t parts = worthwhile_parts(plan, threads);
+  program = std::make_unique<BatchProgram>(std::move(plan), parts, options);
 }
 
 LoadedPlan::LoadedPlan(PlanFile file, const lathe_options& options)

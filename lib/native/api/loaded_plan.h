@@ -12,7 +12,7 @@
 
 #include "api/lathe.h"
 #include "artifact/plan_file.h"
-#include "program/program.h"
+#include "program/batch_program.h"
 
 namespace lathe {
 
@@ -45,7 +45,7 @@ struct ReadyPlan {
   /// do.
   ReadyPlan(const SharedPlan& shared, int64_t batch, int threads, uint64_t most_bytes);
   int64_t batch = 1;
-  std::unique_ptr<Program> program;
+  std::unique_ptr<BatchProgram> program;
   std::vector<LoadedPort> inputs;
   std::vector<LoadedPort> outputs;
 };
@@ -58,7 +58,7 @@ class LoadedPlan {
   /// Throws Error as read_plan_file and Program do, and exit 2 for options that cannot be.
   LoadedPlan(PlanFile file, const lathe_options& options);
 
-  /// Throws Error as plan_for_batch and Program do; the old batch stays then.
+  /// Throws Error as plan_for_batch and BatchProgram do; the old batch stays then.
   void set_batch(int64_t batch);
   int64_t batch() const { return programs_.front().batch; }
   bool has_free_batch() const { return !shared_->file.batch_two.empty(); }

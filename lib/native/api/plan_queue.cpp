@@ -71,7 +71,8 @@ struct PlanQueue::Worker {
   std::vector<const void*> in;
   std::vector<void*> out;
 
-  Program& program(const SharedPlan& shared, int64_t batch, const lathe_queue_options& settings) {
+  BatchProgram& program(const SharedPlan& shared, int64_t batch,
+                        const lathe_queue_options& settings) {
     const auto found = std::find_if(plans.begin(), plans.end(),
                                     [&](const ReadyPlan& plan) { return plan.batch == batch; });
     if (found != plans.end()) {
@@ -270,7 +271,7 @@ void PlanQueue::work(const std::vector<int>* cpus) {
 void PlanQueue::compute(Worker& worker, std::span<const QueuedRequest> group) {
   int64_t rows = 0;
   for (const QueuedRequest& request : group) rows += request.rows;
-  Program& program = worker.program(*shared_, rows, settings_);
+  BatchProgram& program = worker.program(*shared_, rows, settings_);
   if (group.size() == 1) {
     program.run(group[0].inputs, group[0].outputs);
     return;

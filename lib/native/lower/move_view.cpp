@@ -1,9 +1,11 @@
 #include "lower/move_view.h"
 
+#include <algorithm>
+
 namespace lathe {
 
-bool move_view(PlanView& view, const ArrayMove& move) {
-  const std::vector<ArrayMove::Digit>& digits = move.digits;
+bool move_view(PlanView& view, ArrayMove& move) {
+  std::vector<ArrayMove::Digit>& digits = move.digits;
   std::vector<int64_t> most;  // the digit of the view's last element
   int64_t rest = view.offset;
   view.offset = move.start;
@@ -27,6 +29,19 @@ bool move_view(PlanView& view, const ArrayMove& move) {
   // No digit grows into the next.
   for (size_t d = 1; d < digits.size(); ++d)
     if (most[d] * digits[d].period >= digits[d - 1].period) return false;
+  for (size_t d = 0; d < digits.size(); ++d) digits[d].most = std::max(digits[d].most, most[d]);
+  return true;
+}
+
+bool keeps_apart(const ArrayMove& move) {
+  std::vector<ArrayMove::Digit> digits = move.digits;
+  std::ranges::sort(digits, {}, &ArrayMove::Digit::pitch);
+  int64_t reach = 0;  // of all digits with smaller pitches
+  for (const ArrayMove::Digit& digit : digits) {
+    if (digit.most == 0) continue;
+    if (digit.pitch <= reach) return false;
+    reach += digit.most * digit.pitch;
+  }
   return true;
 }
 

@@ -13,6 +13,7 @@ struct ArrayMove {
   struct Digit {
     int64_t period = 1;
     int64_t pitch = 1;
+    int64_t most = 0;  // of the elements of all views that were moved
   };
   std::vector<Digit> digits;
   int64_t start = 0;
@@ -20,6 +21,9 @@ struct ArrayMove {
 
 /// A view of the array becomes the view of the same elements at their new places; its block stays.
 /// False, and the view has no meaning then: their places have no strides.
-bool move_view(PlanView& view, const ArrayMove& move);
+bool move_view(PlanView& view, ArrayMove& move);
+
+/// Elements of the views that were moved have places of their own.
+bool keeps_apart(const ArrayMove& move);
 
 }  // namespace lathe

@@ -98,9 +98,9 @@ std::optional<ArrayMove> move_of(const Copy& copy) {
   for (size_t i = 0; i < copy.from.shape.size(); ++i)
     if (copy.from.shape[i] > 1) {
       if (copy.from.strides[i] <= 0) return std::nullopt;
-      move.digits.push_back({copy.from.strides[i], copy.to.strides[i]});
+      move.digits.push_back({copy.from.strides[i], copy.to.strides[i], 0});
     }
-  if (move.digits.empty()) move.digits.push_back({1, 1});
+  if (move.digits.empty()) move.digits.push_back({1, 1, 0});
   std::sort(move.digits.begin(), move.digits.end(),
             [](const auto& a, const auto& b) { return a.period > b.period; });
   PlanView moved = copy.from;
@@ -111,7 +111,7 @@ std::optional<ArrayMove> move_of(const Copy& copy) {
 
 /// The source's block becomes a part of the destination's, with all that it holds.
 bool move_there(NativePlan& plan, const std::vector<BlockUse>& uses, const Copy& copy) {
-  const std::optional<ArrayMove> move = move_of(copy);
+  std::optional<ArrayMove> move = move_of(copy);
   if (!move || !keeps_neighbours(copy.from, copy.to)) return false;
   const size_t block = block_of(copy.from);
   const BlockUse& source = uses[block];
@@ -132,6 +132,7 @@ bool move_there(NativePlan& plan, const std::vector<BlockUse>& uses, const Copy&
     const ByteSpan span = byte_span(view);
     if (span.begin < 0 || span.end > plan.blocks[block_of(copy.to)].bytes) return false;
   }
+  if (!keeps_apart(*move)) return false;
   const auto moved_view = [&](ViewId id) { return moved[static_cast<size_t>(id.index)]; };
   const auto of_source = [&](ViewId id) { return block_of(view_of(plan, id)) == block; };
   for (const size_t writer : source.writers)

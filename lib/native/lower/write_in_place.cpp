@@ -103,16 +103,17 @@ int write_in_place(NativePlan& plan) {
     for (size_t d = from.shape.size(); d-- > 0 && pitch == 0;)
       if (d != 1 && from.shape[d] > 1) pitch = to.strides[d] / (from.strides[d] / from.shape[1]);
     std::vector<PlanView> moved = plan.views;
+    ArrayMove move{{{from.shape[1], pitch, 0}, {1, 1, 0}}, to.offset};
     bool possible = pitch > 0;
     for (PlanView& view : moved)
       if (possible && static_cast<size_t>(view.block) == block) {
-        possible = move_view(view, {{{from.shape[1], pitch}, {1, 1}}, to.offset});
+        possible = move_view(view, move);
         view.block = to.block;
       }
     const auto fits_moved = [&](size_t step) {
       return erased[step] || takes_views(plan.steps[step].kind, moved);
     };
-    if (!possible || !fits_moved(use.writers.front()) ||
+    if (!possible || !keeps_apart(move) || !fits_moved(use.writers.front()) ||
         !std::all_of(use.readers.begin(), use.readers.end(), fits_moved))
       continue;
     plan.views = std::move(moved);

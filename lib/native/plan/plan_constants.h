@@ -29,6 +29,15 @@ class PlanConstants {
     return own_;
   }
 
+  /// Copies have the same bytes in the same place from now on.
+  void share() {
+    if (keeper_) return;
+    const auto kept = std::make_shared<const std::vector<std::byte>>(std::move(own_));
+    shared_ = *kept;
+    keeper_ = kept;
+    own_.clear();
+  }
+
   bool operator==(const PlanConstants& other) const {
     return std::ranges::equal(bytes(), other.bytes());
   }

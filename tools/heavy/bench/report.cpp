@@ -57,6 +57,7 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
            {"phases", phases_json(subject, timing)}};
   if (subject.engine_facts.bfloat16_products > 0)
     out["bfloat16_products"] = subject.engine_facts.bfloat16_products;
+  if (subject.engine_facts.batch_parts > 1) out["batch_parts"] = subject.engine_facts.batch_parts;
   if (const int64_t runs = subject.engine->lone_runs(); runs > 0) out["lone_runs"] = runs;
   if (!subject.engine_facts.interpreted.empty())
     out["interpreted"] = {{"nodes", subject.engine_facts.interpreted},

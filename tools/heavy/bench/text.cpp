@@ -251,6 +251,9 @@ std::string conduct_text(const json& report) {
         fmt::format(", warm-up {} in {}", count_text(warm, "iterations"), time_of(warm, "time_ns"));
   if (const json& products = field(one, "bfloat16_products"); products.is_number())
     text += fmt::format("\n  {} float products rounded to bfloat16", products.get<int64_t>());
+  if (const json& parts = field(one, "batch_parts"); parts.is_number())
+    text += fmt::format("\n  the batch runs in {} parts, which threads take one by one",
+                        parts.get<int64_t>());
   if (const json& runs = field(one, "lone_runs"); runs.is_number())
     text += fmt::format("\n  {} runs on one thread, as more had taken longer",
                         count_text(one, "lone_runs"));
