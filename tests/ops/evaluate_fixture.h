@@ -12,15 +12,7 @@
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 
-// ATen brings glog's macros of the same names.
-#undef CHECK
-#undef CHECK_EQ
-#undef CHECK_NE
-#undef CHECK_GT
-#undef CHECK_GE
-#undef CHECK_LT
-#undef CHECK_LE
-#include <doctest/doctest.h>
+#include "doctest_after_torch.h"
 
 namespace lathe::test {
 

@@ -45,7 +45,7 @@ TEST_CASE("the shortest prefix that holds is found in few evaluations") {
     CAPTURE(wanted);
     CHECK(search.held);
     CHECK(search.finished);
-    CHECK(search.found().left_in_float == first(judge.ranking, static_cast<size_t>(wanted)));
+    CHECK((search.found().left_in_float == first(judge.ranking, static_cast<size_t>(wanted))));
     CHECK(judge.calls <= 13);
     CHECK(search.judged.size() == judge.calls);
   }
@@ -67,7 +67,7 @@ TEST_CASE("layers that the ranking overrates are taken back") {
   MixedPrecision search;
   find_mixed_precision(judge.ranking, std::ref(judge), {.allowed = 0.5}, search);
   CHECK(search.held);
-  CHECK(search.found().left_in_float == std::set<NodeId>{judge.ranking[0], judge.ranking[3]});
+  CHECK((search.found().left_in_float == std::set<NodeId>{judge.ranking[0], judge.ranking[3]}));
 }
 
 TEST_CASE("out of reach: the best is the one with the least drop, one layer stays quantized") {
@@ -76,7 +76,7 @@ TEST_CASE("out of reach: the best is the one with the least drop, one layer stay
   find_mixed_precision(judge.ranking, std::ref(judge), {.allowed = 0.5}, search);
   CHECK_FALSE(search.held);
   CHECK(search.finished);
-  CHECK(search.found().left_in_float == first(judge.ranking, 9));
+  CHECK((search.found().left_in_float == first(judge.ranking, 9)));
   CHECK(search.found().drop == 1);
 
   MixedPrecision lone;
@@ -113,7 +113,7 @@ TEST_CASE("an interrupted search has its best, and goes on from what was judged"
     resumed.judged = search.judged;
     find_mixed_precision(judge.ranking, std::ref(judge), {.allowed = 0.5}, resumed);
     CHECK(judge.calls == all - stop);
-    CHECK(resumed.found().left_in_float == whole.found().left_in_float);
+    CHECK((resumed.found().left_in_float == whole.found().left_in_float));
     CHECK(resumed.judged.size() == whole.judged.size());
   }
 }
