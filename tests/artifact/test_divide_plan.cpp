@@ -30,6 +30,7 @@ Outputs run_in_parts(const NativePlan& plan, const Outputs& inputs, int64_t part
   options.threads = threads;
   BatchProgram program(plan, parts, options);
   CHECK(program.parts() == parts);
+  CHECK(program.arena_bytes() == batch_arena_bytes(plan, parts, threads));
   program.run(in, out);
   // What the first run left in memory must not show.
   const Outputs first = outputs;

@@ -64,8 +64,10 @@ std::string SharedPlan::warning(int threads) const {
 ReadyPlan::ReadyPlan(const SharedPlan& shared, int64_t of_batch, int threads, uint64_t most_bytes)
     : batch(of_batch) {
   NativePlan plan = plan_for_batch(shared.file, batch);
+  const int64_t parts = worthwhile_parts(plan, threads);
   // Weights are there twice: as the file has them, and packed.
-  const uint64_t bytes = static_cast<uint64_t>(plan.arena_bytes) + 2 * plan.constants.size();
+  const uint64_t bytes =
+      static_cast<uint64_t>(batch_arena_bytes(plan, parts, threads)) + 2 * plan.constants.size();
   if (most_bytes != 0 && bytes > most_bytes)
     throw over_limit("api.memory", fmt::format("the plan needs about {} bytes, {} are allowed",
                                                bytes, most_bytes));
@@ -74,7 +76,6 @@ ReadyPlan::ReadyPlan(const SharedPlan& shared, int64_t of_batch, int threads, ui
   ProgramOptions options;
   options.threads = threads;
   options.packed = shared.packed;
-  const int64_t parts = worthwhile_parts(plan, threads);
   program = std::make_unique<BatchProgram>(std::move(plan), parts, options);
 }
 

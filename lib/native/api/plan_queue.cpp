@@ -13,6 +13,7 @@
 #include "api/handles.h"
 #include "api/worker_cpus.h"
 #include "os/host.h"
+#include "plan/divide_plan.h"
 
 namespace lathe {
 namespace {
@@ -173,8 +174,12 @@ void PlanQueue::settle_batch(int64_t asked) {
 void PlanQueue::check_memory(uint64_t most_bytes) const {
   if (most_bytes == 0) return;
   uint64_t of_worker = 0;
-  for (const int64_t batch : ready_batches(settings_.max_batch))
-    of_worker += static_cast<uint64_t>(plan_for_batch(shared_->file, batch).arena_bytes);
+  for (const int64_t batch : ready_batches(settings_.max_batch)) {
+    const NativePlan plan = plan_for_batch(shared_->file, batch);
+    const int threads = settings_.threads;
+    of_worker +=
+        static_cast<uint64_t>(batch_arena_bytes(plan, worthwhile_parts(plan, threads), threads));
+  }
   if (joins_)
     for (const std::vector<LoadedPort>* ports : {&inputs_, &outputs_})
       for (const LoadedPort& port : *ports)

@@ -21,6 +21,12 @@ int64_t parts_for_single_threads(int64_t parts, int threads) {
   return left * 2 > threads ? parts : parts - left;
 }
 
+NativePlan divided(const NativePlan& plan, int64_t parts) {
+  std::optional<NativePlan> part = divide_plan(plan, parts);
+  if (!part) throw InternalError("BatchProgram: the plan has no such parts");
+  return *std::move(part);
+}
+
 /// Exceptions must not leave a parallel region: keeps that of the first part.
 class FirstError {
  public:
@@ -46,6 +52,13 @@ class FirstError {
 };
 
 }  // namespace
+
+int64_t batch_arena_bytes(const NativePlan& plan, int64_t parts, int threads) {
+  if (parts == 1) return plan.arena_bytes;
+  const int64_t alone = parts_for_single_threads(parts, threads);
+  const int64_t programs = std::min<int64_t>(threads, alone) + (alone < parts ? 1 : 0);
+  return programs * divided(plan, parts).arena_bytes;
+}
 
 BatchProgram::Worker::Worker(NativePlan plan, const ProgramOptions& options,
                              const Program::BindIsland& bind_island)
@@ -80,15 +93,14 @@ BatchProgram::BatchProgram(NativePlan plan, int64_t parts, const ProgramOptions&
     together_ = std::make_unique<Worker>(plan_, options, bind_island);
     return;
   }
-  const std::optional<NativePlan> part = divide_plan(plan_, parts_);
-  if (!part) throw InternalError("BatchProgram: the plan has no such parts");
+  const NativePlan part = divided(plan_, parts_);
   parts_alone_ = parts_for_single_threads(parts_, options.threads);
   ProgramOptions shared = options;
   if (!shared.packed) shared.packed = std::make_shared<PackedWeights>();
-  if (parts_alone_ < parts_) together_ = std::make_unique<Worker>(*part, shared, bind_island);
+  if (parts_alone_ < parts_) together_ = std::make_unique<Worker>(part, shared, bind_island);
   shared.threads = 1;
   for (int64_t i = 0; i < std::min<int64_t>(options.threads, parts_alone_); ++i)
-    alone_.push_back(std::make_unique<Worker>(*part, shared, bind_island));
+    alone_.push_back(std::make_unique<Worker>(part, shared, bind_island));
 }
 
 int64_t BatchProgram::arena_bytes() const {

@@ -11,6 +11,9 @@
 
 namespace lathe {
 
+/// What BatchProgram takes for arenas.
+int64_t batch_arena_bytes(const NativePlan& plan, int64_t parts, int threads);
+
 /// Each thread takes part after part; parts that are left over when every thread had as many are
 /// computed by all threads together. The bytes of results are the same for any number of threads.
 class BatchProgram {
