@@ -62,7 +62,7 @@ void add_opset_limit(CLI::App& command, std::optional<int64_t>& opset) {
 void add_model_flags(CLI::App& command, CommonOptions& common) {
   command
       .add_option("--input-shape", common.input_shapes,
-                  "An input's shape, letters for free sizes: TorchScript files carry none")
+                  "An input's shape, letters for free sizes; TorchScript files carry none")
       ->type_name("NAME=1x3x224x224")
       ->expected(1)
       ->take_all();

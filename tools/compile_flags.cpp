@@ -36,7 +36,7 @@ CLI::App* add_compile(CLI::App& app, CompileOptions& options) {
   command
       ->add_option("--tolerance", options.tolerance,
                    "Largest max|a-b|/max|a| of an output (default by precision)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);

@@ -41,7 +41,7 @@ CLI::App* add_compare(CLI::App& app, CompareOptionsCli& options) {
   command
       ->add_option("--tolerance", options.tolerance,
                    "End with code 4 when max|a-b|/max|a| of an output is larger")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   command->add_option("--min-sqnr", options.min_sqnr,
                       "End with code 4 when an output's SQNR in dB is smaller");
   add_metric_flag(*command, options.metric, "Metric of both models on the data's labels");

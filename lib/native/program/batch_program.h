@@ -35,7 +35,8 @@ class BatchProgram {
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const Program::StepObserver& observer = {});
 
-  int64_t lone_runs() const { return together_ ? together_->program->lone_runs() : 0; }
+  /// As Program's; of a plan in parts none.
+  int64_t lone_runs() const { return parts_ == 1 ? together_->program->lone_runs() : 0; }
   std::string_view implementation(size_t step) const;
 
  private:

@@ -90,13 +90,24 @@ struct Bind {
   std::unique_ptr<BoundStep> operator()(const IntegerMatMulStep& s) {
     return bind_integer_matmul(s, context);
   }
-  std::unique_ptr<BoundStep> operator()(const IslandStep& s) {
-    if (!bind_island)
-      throw bad_environment("native.island", "the plan has nodes that only lathe itself can run",
-                            {}, "lathe bench --engine native runs it");
-    return bind_island(s, context);
-  }
+  std::unique_ptr<BoundStep> operator()(const IslandStep& s) { return bind_island(s, context); }
 };
+
+/// Without somebody to make the steps of islands there must be none.
+void require_no_islands(const NativePlan& plan) {
+  constexpr size_t kMostNamed = 3;
+  std::vector<std::string> names;
+  for (const PlanStep& step : plan.steps)
+    if (std::holds_alternative<IslandStep>(step.kind))
+      names.push_back(step.nodes.empty() ? "" : step.nodes.front());
+  if (names.empty()) return;
+  std::string where;
+  for (size_t i = 0; i < std::min(names.size(), kMostNamed); ++i)
+    where += fmt::format("{}{}", i == 0 ? "" : ", ", escape_untrusted(names[i]));
+  if (names.size() > kMostNamed) where += fmt::format(" and {} more", names.size() - kMostNamed);
+  throw bad_environment("native.island", "the plan has nodes that only lathe itself can run", where,
+                        "lathe bench --engine native runs it");
+}
 
 }  // namespace
 
@@ -125,6 +136,7 @@ bool BindContext::is_fixed(ViewId id) const {
 
 Program::Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island)
     : plan_(std::move(plan)), options_(options), memory_(std::make_unique<Memory>()) {
+  if (!bind_island) require_no_islands(plan_);
   if (!options_.packed) options_.packed = std::make_shared<PackedWeights>();
   memory_->arena = allocate(plan_.arena_bytes);
   for (const PlanBlock& block : plan_.blocks) {
