@@ -160,9 +160,9 @@ TEST_CASE("server: queries left waiting withhold what gates would judge") {
 
 TEST_CASE("gates see the load's own latencies and throughput") {
   const json report =
-      measured({"--scenario", "server", "--rate", "20", "--iterations", "70", "--arrival",
-                "constant", "--gate", "max < 10s", "--gate", "throughput >= 10/s", "--gate",
-                "throughput < 30/s", "--gate", "median < 1ns"},
+      measured({"--scenario", "server", "--rate", "100", "--iterations", "500", "--arrival",
+                "constant", "--gate", "max < 10s", "--gate", "throughput >= 50/s", "--gate",
+                "throughput < 150/s", "--gate", "median < 1ns"},
                4);
   std::vector<std::string> verdicts;
   for (const json& gate : report["gates"]) verdicts.push_back(gate["verdict"]);
