@@ -54,6 +54,14 @@ bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const Low
   return true;
 }
 
+/// Lowering may end in values of other names.
+void name_ports(const Graph& graph, PlanFile& file) {
+  for (size_t i = 0; i < graph.inputs().size(); ++i)
+    file.metadata.inputs[i].name = graph.value(graph.inputs()[i]).name;
+  for (size_t i = 0; i < graph.outputs().size(); ++i)
+    file.metadata.outputs[i].name = graph.value(graph.outputs()[i]).name;
+}
+
 }  // namespace
 
 std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
@@ -76,18 +84,6 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
   }
   return shapes;
 }
-
-namespace {
-
-/// Lowering may end in values of other names.
-void name_ports(const Graph& graph, PlanFile& file) {
-  for (size_t i = 0; i < graph.inputs().size(); ++i)
-    file.metadata.inputs[i].name = graph.value(graph.inputs()[i]).name;
-  for (size_t i = 0; i < graph.outputs().size(); ++i)
-    file.metadata.outputs[i].name = graph.value(graph.outputs()[i]).name;
-}
-
-}  // namespace
 
 std::vector<Graph> islands_of(const PlanFile& file) {
   std::vector<Graph> islands;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ir/error.h"
+#include "ir/listed.h"
 #include "prune/channel_atoms.h"
 
 namespace lathe {
@@ -58,16 +59,6 @@ Partition partition(const ChannelFlows& flows) {
   return parts;
 }
 
-// "a, b, c and 4 more"
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 6;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i)
-    text += (i > 0 ? ", " : "") + names[i];
-  if (names.size() > kShown) text += fmt::format(" and {} more", names.size() - kShown);
-  return text;
-}
-
 struct Names {
   std::vector<std::string> producers;
   std::vector<std::string> meetings;
@@ -80,12 +71,13 @@ void add_once(std::vector<std::string>& names, const Graph& graph, NodeId node) 
 }
 
 std::string describe(const Names& names, int32_t size) {
+  constexpr size_t kShown = 6;
   std::string text =
       fmt::format("{} ({} channel{})", names.producers.front(), size, size == 1 ? "" : "s");
   if (names.producers.size() > 1)
-    text += " with " + listed({names.producers.begin() + 1, names.producers.end()});
-  if (!names.meetings.empty()) text += ", through " + listed(names.meetings);
-  if (!names.consumers.empty()) text += "; read by " + listed(names.consumers);
+    text += " with " + listed({names.producers.begin() + 1, names.producers.end()}, kShown);
+  if (!names.meetings.empty()) text += ", through " + listed(names.meetings, kShown);
+  if (!names.consumers.empty()) text += "; read by " + listed(names.consumers, kShown);
   return text;
 }
 

@@ -34,8 +34,10 @@ inline Outputs seeded_inputs(const NativePlan& plan, uint64_t seed) {
   return inputs;
 }
 
-/// As it is: the arena in one piece.
-inline Outputs run(const NativePlan& plan, const Outputs& inputs, const ProgramOptions& options) {
+/// By a Program or a BatchProgram.
+inline Outputs run_program(auto& program, const Outputs& inputs,
+                           const Program::StepObserver& observer = {}) {
+  const NativePlan& plan = program.plan();
   std::vector<const void*> in;
   for (const auto& bytes : inputs) in.push_back(bytes.data());
   Outputs outputs;
@@ -45,8 +47,14 @@ inline Outputs run(const NativePlan& plan, const Outputs& inputs, const ProgramO
     outputs.emplace_back(static_cast<size_t>(plan.blocks[static_cast<size_t>(view.block)].bytes));
   }
   for (auto& bytes : outputs) out.push_back(bytes.data());
-  Program(plan, options).run(in, out);
+  program.run(in, out, observer);
   return outputs;
+}
+
+/// As it is: the arena in one piece.
+inline Outputs run(const NativePlan& plan, const Outputs& inputs, const ProgramOptions& options) {
+  Program program(plan, options);
+  return run_program(program, inputs);
 }
 
 /// The arena's blocks as outputs, each with exactly its bytes behind it.

@@ -162,6 +162,31 @@ inline void add_sequence_steps(SmallPlan& s, ViewId rows, int64_t n) {
   s.step(lstm);
 }
 
+/// 3 x 3 on an image that keeps its size.
+inline PlanWindow padded_three() {
+  PlanWindow window;
+  window.kernel_height = window.kernel_width = 3;
+  window.pad_top = window.pad_left = 1;
+  return window;
+}
+
+/// 12 channels to 8, and the mean with as many others.
+inline void add_product_with_residual(SmallPlan& s, ViewId from, ViewId to, ViewId residual) {
+  PlanEpilogue sum;
+  sum.residual = residual;
+  sum.own_factor = sum.residual_factor = 0.5F;
+  s.step(ProductStep{from,
+                     to,
+                     s.weights({8, 1, 12}),
+                     s.factors({8}),
+                     s.factors({8}, 1, 90),
+                     ChannelAxis::kSecond,
+                     {},
+                     1,
+                     90,
+                     sum});
+}
+
 /// Every kind of step but islands, linear in the batch.
 inline NativePlan every_step_plan(int64_t n) {
   SmallPlan s;
@@ -170,9 +195,7 @@ inline NativePlan every_step_plan(int64_t n) {
   const ViewId q = s.bytes({n, 6, 6, 6}, 0.05F, 128);
   s.step(ConvertStep{x, q});
   const ViewId p = s.bytes({n, 12, 6, 6}, 0.1F, 100);
-  PlanWindow three;
-  three.kernel_height = three.kernel_width = 3;
-  three.pad_top = three.pad_left = 1;
+  const PlanWindow three = padded_three();
   s.step(ProductStep{q,
                      p,
                      s.weights({12, 9, 3}),
@@ -200,19 +223,7 @@ inline NativePlan every_step_plan(int64_t n) {
   const ViewId left = s.channels(wide, 0, 12);
   const ViewId right = s.channels(wide, 12, 8);
   s.step(CopyStep{d, left});
-  PlanEpilogue sum;
-  sum.residual = other;
-  sum.own_factor = sum.residual_factor = 0.5F;
-  s.step(ProductStep{left,
-                     right,
-                     s.weights({8, 1, 12}),
-                     s.factors({8}),
-                     s.factors({8}, 1, 90),
-                     ChannelAxis::kSecond,
-                     {},
-                     1,
-                     90,
-                     sum});
+  add_product_with_residual(s, left, right, other);
   const ViewId pooled = s.bytes({n, 20, 2, 2}, 0.2F, 80);
   PoolStep pool{wide, pooled, three, true, true, 1, 1};
   pool.window.stride_height = pool.window.stride_width = 2;
@@ -302,9 +313,7 @@ inline NativePlan images_plan(int64_t n, int64_t size = 6) {
   const ViewId q = s.bytes({n, 6, size, size}, 0.05F, 128);
   s.step(ConvertStep{x, q});
   const ViewId wide = s.bytes({n, 20, size, size}, 0.1F, 100);
-  PlanWindow three;
-  three.kernel_height = three.kernel_width = 3;
-  three.pad_top = three.pad_left = 1;
+  const PlanWindow three = padded_three();
   const ViewId left = s.channels(wide, 0, 12);
   s.step(ProductStep{q,
                      left,
@@ -318,20 +327,7 @@ inline NativePlan images_plan(int64_t n, int64_t size = 6) {
                      {}});
   const ViewId other = s.bytes({n, 8, size, size}, 0.1F, 90);
   s.step(FillStep{other, 95});
-  PlanEpilogue sum;
-  sum.residual = other;
-  sum.own_factor = sum.residual_factor = 0.5F;
-  const ViewId right = s.channels(wide, 12, 8);
-  s.step(ProductStep{left,
-                     right,
-                     s.weights({8, 1, 12}),
-                     s.factors({8}),
-                     s.factors({8}, 1, 90),
-                     ChannelAxis::kSecond,
-                     {},
-                     1,
-                     90,
-                     sum});
+  add_product_with_residual(s, left, s.channels(wide, 12, 8), other);
   const ViewId values = s.floats({n, 20, size, size}, true);
   s.step(ConvertStep{wide, values});
   const ViewId spread = s.factors({1, 20, 1, 1});

@@ -17,31 +17,20 @@ using test::SmallPlan;
 
 Outputs run_in_parts(const NativePlan& plan, const Outputs& inputs, int64_t parts, int threads,
                      std::vector<size_t>* observed = nullptr) {
-  std::vector<const void*> in;
-  for (const auto& bytes : inputs) in.push_back(bytes.data());
-  Outputs outputs;
-  std::vector<void*> out;
-  for (const IslandValue& value : plan.outputs) {
-    const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
-    outputs.emplace_back(static_cast<size_t>(plan.blocks[static_cast<size_t>(view.block)].bytes));
-  }
-  for (auto& bytes : outputs) out.push_back(bytes.data());
   ProgramOptions options;
   options.threads = threads;
   BatchProgram program(plan, parts, options);
   CHECK(program.parts() == parts);
   CHECK(program.arena_bytes() == batch_arena_bytes(plan, parts, threads));
-  program.run(in, out);
+  const Outputs outputs = test::run_program(program, inputs);
   // What the first run left in memory must not show.
-  const Outputs first = outputs;
+  Program::StepObserver observer;
   if (observed != nullptr)
-    program.run(in, out, [&](size_t step, int64_t duration_ns) {
+    observer = [&](size_t step, int64_t duration_ns) {
       CHECK(duration_ns > 0);
       observed->push_back(step);
-    });
-  else
-    program.run(in, out);
-  CHECK(outputs == first);
+    };
+  CHECK(test::run_program(program, inputs, observer) == outputs);
   return outputs;
 }
 

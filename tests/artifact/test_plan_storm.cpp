@@ -79,6 +79,14 @@ size_t count_fields(NativePlan plan) {
   return counter.visited;
 }
 
+/// One or two.
+void break_fields(NativePlan& plan, size_t fields_of_plan, SeededRandom& random) {
+  for (uint64_t times = 1 + random.next() % 2; times > 0; --times) {
+    BrokenField change(random.next() % fields_of_plan, random);
+    change(plan);
+  }
+}
+
 /// A plan may ask for more than a test has.
 bool is_small(const NativePlan& plan) {
   constexpr int64_t kMost = int64_t{1} << 24;
@@ -134,10 +142,7 @@ TEST_CASE("plans with one or more broken fields are refused or stay inside their
   for (int i = 0; i < storm_size(); ++i) {
     CAPTURE(i);
     NativePlan plan = test::every_step_plan(2);
-    for (uint64_t times = 1 + random.next() % 2; times > 0; --times) {
-      BrokenField change(random.next() % fields_of_plan, random);
-      change(plan);
-    }
+    break_fields(plan, fields_of_plan, random);
     passed += run_if_valid(plan, random);
   }
   // Some changes are harmless (a scale, an offset); most are not.
@@ -155,10 +160,7 @@ TEST_CASE("parts of plans with broken fields stay inside their memory") {
   for (int i = 0; i < storm_size(); ++i) {
     CAPTURE(i);
     NativePlan plan = test::images_plan(4);
-    for (uint64_t times = 1 + random.next() % 2; times > 0; --times) {
-      BrokenField change(random.next() % fields_of_plan, random);
-      change(plan);
-    }
+    break_fields(plan, fields_of_plan, random);
     try {
       verify_plan(plan);
     } catch (const Error&) {

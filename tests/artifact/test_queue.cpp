@@ -92,9 +92,7 @@ NativePlan integer_plan(int64_t n) {
   const ViewId x = s.input(DType::kFloat32, {n, 8, 5, 5});
   const ViewId q = s.bytes({n, 8, 5, 5}, 0.05F, 128);
   s.step(ConvertStep{x, q});
-  PlanWindow three;
-  three.kernel_height = three.kernel_width = 3;
-  three.pad_top = three.pad_left = 1;
+  const PlanWindow three = test::padded_three();
   const ViewId p = s.bytes({n, 8, 5, 5}, 0.1F, 100);
   s.step(ProductStep{q,
                      p,

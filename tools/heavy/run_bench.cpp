@@ -36,9 +36,7 @@ void warn_of_build(const Report& report, int threads, Console& console) {
     console.warn("bench.build", "this lathe is built with sanitizers: times mean nothing");
   else if (report.tool.build_type == "debug")
     console.warn("bench.build", "this lathe is a debug build: times mean little");
-  if (threads > usable_cpus())
-    console.warn("bench.threads",
-                 fmt::format("{} threads share {} usable CPUs", threads, usable_cpus()));
+  warn_of_crowding("bench.threads", threads, console);
 }
 
 void refuse_passes(const BenchOptions& options) {

@@ -134,7 +134,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   check_outputs(outputs, common.force, {options.model});
   const auto start = std::chrono::steady_clock::now();
   const int threads = use_threads(common);
-  warn_of_crowding(threads, console);
+  warn_of_crowding("usage.threads", threads, console);
   const Profile profile = load_profile(common.profile);
   Report report = start_report("compile", common);
   Model model = open_model(options.model, common, console);

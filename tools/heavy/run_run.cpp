@@ -101,7 +101,7 @@ int run_run(const RunOptionsCli& options, Console& console) {
   if (!common.report.empty()) outputs.push_back(common.report);
   check_outputs(outputs, common.force, {options.model, options.data});
   const int threads = use_threads(common);
-  warn_of_crowding(threads, console);
+  warn_of_crowding("usage.threads", threads, console);
   Report report = start_report("run", common);
   const RunnableModel runnable = open_runnable(options.model, common, console);
   const Model& model = runnable.model;

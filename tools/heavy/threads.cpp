@@ -44,10 +44,9 @@ int use_threads(const CommonOptions& common) {
   return threads;
 }
 
-void warn_of_crowding(int threads, Console& console) {
+void warn_of_crowding(const std::string& id, int threads, Console& console) {
   if (threads > usable_cpus())
-    console.warn("usage.threads",
-                 fmt::format("{} threads share {} usable CPUs", threads, usable_cpus()));
+    console.warn(id, fmt::format("{} threads share {} usable CPUs", threads, usable_cpus()));
 }
 
 }  // namespace lathe

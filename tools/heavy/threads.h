@@ -1,6 +1,8 @@
 // The number of threads of a command.
 #pragma once
 
+#include <string>
+
 #include "console.h"
 #include "options.h"
 
@@ -10,7 +12,7 @@ namespace lathe {
 /// the memory limit does not hold their stacks.
 int use_threads(const CommonOptions& common);
 
-/// A warning where there are fewer usable CPUs.
-void warn_of_crowding(int threads, Console& console);
+/// A warning, called `id`, where there are fewer usable CPUs.
+void warn_of_crowding(const std::string& id, int threads, Console& console);
 
 }  // namespace lathe

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "heavy/model_data.h"
@@ -39,8 +38,7 @@ void accept_rounding(Verification& verification, const ErrorSums& rounding) {
 }
 
 // The artifact in its own runtime against the graph. `first`: what an artifact of one shape takes.
-// State is carried by neither: each sample
-// starts from what the source gives.
+// State is carried by neither: each sample starts from what the source gives.
 void verify_artifact(const CompileOptions& options, const CompiledArtifact& artifact,
                      const Interpreter& graph, const SampleSource& source,
                      const std::vector<Tensor>& first, Verification& verification) {

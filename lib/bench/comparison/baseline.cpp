@@ -9,6 +9,7 @@
 #include <set>
 
 #include "ir/error.h"
+#include "ir/listed.h"
 #include "report/report.h"
 #include "report/strict_json.h"
 #include "statistics/random.h"
@@ -72,13 +73,7 @@ void add_differences(const json& a, const json& b, const std::string& at,
       fmt::format("{} ({} here, {} there)", escape_untrusted(at, 80), text(a), text(b)));
 }
 
-std::string joined(const std::vector<std::string>& parts) {
-  constexpr size_t kShown = 5;
-  std::string out;
-  for (size_t i = 0; i < std::min(kShown, parts.size()); ++i) out += (i ? ", " : "") + parts[i];
-  if (parts.size() > kShown) out += fmt::format(" and {} more", parts.size() - kShown);
-  return out;
-}
+std::string joined(const std::vector<std::string>& parts) { return listed(parts, 5); }
 
 void check_bench(const json& report, const std::string& path) {
   if (value_at(report, {"run", "command"}) == json("bench") &&

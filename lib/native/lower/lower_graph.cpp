@@ -151,6 +151,7 @@ LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
   write_in_place(plan);
   place_copies(plan);
   place_blocks(plan);
+  plan.constants.share();
   return {std::move(lowering.build.plan()), std::move(lowering.islands)};
 }
 

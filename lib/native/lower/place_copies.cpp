@@ -98,9 +98,9 @@ std::optional<ArrayMove> move_of(const Copy& copy) {
   for (size_t i = 0; i < copy.from.shape.size(); ++i)
     if (copy.from.shape[i] > 1) {
       if (copy.from.strides[i] <= 0) return std::nullopt;
-      move.digits.push_back({copy.from.strides[i], copy.to.strides[i], 0});
+      move.digits.push_back({copy.from.strides[i], copy.to.strides[i]});
     }
-  if (move.digits.empty()) move.digits.push_back({1, 1, 0});
+  if (move.digits.empty()) move.digits.push_back({1, 1});
   std::sort(move.digits.begin(), move.digits.end(),
             [](const auto& a, const auto& b) { return a.period > b.period; });
   PlanView moved = copy.from;

@@ -103,7 +103,7 @@ int write_in_place(NativePlan& plan) {
     for (size_t d = from.shape.size(); d-- > 0 && pitch == 0;)
       if (d != 1 && from.shape[d] > 1) pitch = to.strides[d] / (from.strides[d] / from.shape[1]);
     std::vector<PlanView> moved = plan.views;
-    ArrayMove move{{{from.shape[1], pitch, 0}, {1, 1, 0}}, to.offset};
+    ArrayMove move{{{from.shape[1], pitch}, {1, 1}}, to.offset};
     bool possible = pitch > 0;
     for (PlanView& view : moved)
       if (possible && static_cast<size_t>(view.block) == block) {

@@ -88,7 +88,6 @@ int64_t BatchProgram::Worker::taken_ns(size_t step) {
 BatchProgram::BatchProgram(NativePlan plan, int64_t parts, const ProgramOptions& options,
                            const Program::BindIsland& bind_island)
     : plan_(std::move(plan)), parts_(parts) {
-  plan_.constants.share();
   if (parts_ == 1) {
     together_ = std::make_unique<Worker>(plan_, options, bind_island);
     return;
@@ -103,16 +102,10 @@ BatchProgram::BatchProgram(NativePlan plan, int64_t parts, const ProgramOptions&
     alone_.push_back(std::make_unique<Worker>(part, shared, bind_island));
 }
 
-int64_t BatchProgram::arena_bytes() const {
-  int64_t bytes = together_ ? together_->program->plan().arena_bytes : 0;
-  for (const auto& worker : alone_) bytes += worker->program->plan().arena_bytes;
-  return bytes;
-}
-
-int64_t BatchProgram::arena_lower_bound() const {
-  int64_t bytes = together_ ? together_->program->plan().arena_lower_bound : 0;
-  for (const auto& worker : alone_) bytes += worker->program->plan().arena_lower_bound;
-  return bytes;
+int64_t BatchProgram::of_all_plans(int64_t NativePlan::*bytes) const {
+  int64_t sum = together_ ? together_->program->plan().*bytes : 0;
+  for (const auto& worker : alone_) sum += worker->program->plan().*bytes;
+  return sum;
 }
 
 std::string_view BatchProgram::implementation(size_t step) const {

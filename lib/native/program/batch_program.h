@@ -27,8 +27,8 @@ class BatchProgram {
   /// 1: the plan runs as a whole.
   int64_t parts() const { return parts_; }
   /// Of all threads.
-  int64_t arena_bytes() const;
-  int64_t arena_lower_bound() const;
+  int64_t arena_bytes() const { return of_all_plans(&NativePlan::arena_bytes); }
+  int64_t arena_lower_bound() const { return of_all_plans(&NativePlan::arena_lower_bound); }
 
   /// As Program's. Of a plan in parts, `observer` is told of each step once, with its
   /// share of the run.
@@ -53,6 +53,7 @@ class BatchProgram {
     /// Since the last time that it was asked.
     int64_t taken_ns(size_t step);
   };
+  int64_t of_all_plans(int64_t NativePlan::*bytes) const;
   void report_times(const Program::StepObserver& observer);
 
   NativePlan plan_;

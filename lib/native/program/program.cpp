@@ -8,6 +8,7 @@
 #include <new>
 
 #include "ir/error.h"
+#include "ir/listed.h"
 #include "program/flush_denormals.h"
 #include "program/openmp_threads.h"
 
@@ -99,14 +100,10 @@ void require_no_islands(const NativePlan& plan) {
   std::vector<std::string> names;
   for (const PlanStep& step : plan.steps)
     if (std::holds_alternative<IslandStep>(step.kind))
-      names.push_back(step.nodes.empty() ? "" : step.nodes.front());
+      names.push_back(step.nodes.empty() ? "" : escape_untrusted(step.nodes.front()));
   if (names.empty()) return;
-  std::string where;
-  for (size_t i = 0; i < std::min(names.size(), kMostNamed); ++i)
-    where += fmt::format("{}{}", i == 0 ? "" : ", ", escape_untrusted(names[i]));
-  if (names.size() > kMostNamed) where += fmt::format(" and {} more", names.size() - kMostNamed);
-  throw bad_environment("native.island", "the plan has nodes that only lathe itself can run", where,
-                        "lathe bench --engine native runs it");
+  throw bad_environment("native.island", "the plan has nodes that only lathe itself can run",
+                        listed(names, kMostNamed), "lathe bench --engine native runs it");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "heavy/error_rows.h"
+#include "ir/listed.h"
 
 namespace lathe {
 namespace {
@@ -36,11 +37,9 @@ std::string node_text(const Graph& graph, NodeId id) {
 }
 
 std::string nodes_text(const Graph& graph, const std::vector<NodeId>& nodes) {
-  std::string text;
-  for (size_t i = 0; i < nodes.size() && i < kNamed; ++i)
-    text += (i == 0 ? "" : ", ") + node_text(graph, nodes[i]);
-  if (nodes.size() > kNamed) text += fmt::format(" and {} more", nodes.size() - kNamed);
-  return text;
+  std::vector<std::string> names;
+  for (const NodeId id : nodes) names.push_back(node_text(graph, id));
+  return listed(names, kNamed);
 }
 
 bool has_bodies(const Graph& graph, const std::vector<NodeId>& nodes) {
