@@ -139,7 +139,7 @@ def main(lathe, root, *given):
     else:
         models, data = zoo.shared_or_skip(root)
         subjects = [(name, os.path.join(models, name + ".onnx"),
-                     lambda name=name: zoo.feeds(name, models, data, root, 2))
+                     lambda name=name: zoo.feeds(name, models, data, 2))
                     for name in zoo.model_names(models)]
     import onnxsim
     print(f"onnxsim {onnxsim.__version__}; load of the machine {os.getloadavg()[0]:.1f}\n")

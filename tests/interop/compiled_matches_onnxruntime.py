@@ -22,10 +22,10 @@ def node_count(graph):
     return len(graph.node) + sum(node_count(item.g) for item in inner)
 
 
-def check_model(binary, name, models, data, root, folder):
+def check_model(binary, name, models, data, folder):
     path = os.path.join(models, name + ".onnx")
     compiled, again = (os.path.join(folder, item) for item in ("compiled.onnx", "again.onnx"))
-    samples = zoo.feeds(name, models, data, root, 2)
+    samples = zoo.feeds(name, models, data, 2)
     feed = os.path.join(folder, "feed.npz")
     zoo.save_feeds(feed, samples)
     zoo.lathe(binary, "compile", path, "-o", compiled, "--verify", feed, "--force", "--quiet")
@@ -100,8 +100,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in sys.argv[3:] or zoo.model_names(models):
             try:
-                check_model(binary, name, models, data, root, folder)
-                samples = zoo.feeds(name, models, data, root, 3)
+                check_model(binary, name, models, data, folder)
+                samples = zoo.feeds(name, models, data, 3)
                 check_float16(binary, name, models, samples, folder)
                 check_dynamic_batch(binary, name, models, samples, folder)
             except Exception as error:

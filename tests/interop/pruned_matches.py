@@ -30,19 +30,19 @@ def pruned(binary, path, output, *more):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def model_and_feed(binary, name, models, data, root, folder):
+def model_and_feed(binary, name, models, data, folder):
     """Path of the model, and a function that gives one feed for it."""
     if not name.startswith("zoo:"):
         return (os.path.join(models, name + ".onnx"),
-                lambda: zoo.feeds(name, models, data, root, 1)[0])
+                lambda: zoo.feeds(name, models, data, 1)[0])
     path = os.path.join(folder, name[4:] + ".onnx")
     zoo.lathe(binary, "zoo", name[4:], "-o", path, "--force", "--quiet")
     return path, lambda: feed_for(zoo.session(path, optimized=False), 1, np.random.default_rng(0))
 
 
-def check_model(binary, name, models, data, root, folder):
+def check_model(binary, name, models, data, folder):
     """What is wrong with the model, as a list of sentences."""
-    path, feed_of = model_and_feed(binary, name, models, data, root, folder)
+    path, feed_of = model_and_feed(binary, name, models, data, folder)
     output = os.path.join(folder, name.replace(":", "_") + ".pruned.onnx")
     result = pruned(binary, path, output)
     report = json.loads(result.stdout)
@@ -93,7 +93,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             try:
-                wrong = check_model(binary, name, models, data, root, folder)
+                wrong = check_model(binary, name, models, data, folder)
             except Exception as error:  # ONNX Runtime and onnx have exceptions of their own
                 wrong = [f"{type(error).__name__}: {error}"]
             for sentence in wrong:

@@ -73,7 +73,7 @@ def zeros_stay(setting, checks):
         checks.expect(f"{structure}: share of zeros in the float file", zeros / elements,
                       expected - 0.02, expected + 0.02)
         checks.expect(f"{structure}: zeros that quantization lost", lost, 0, 0)
-        feed = zoo.feeds(MODEL, setting.models, setting.data, setting.root, 1)[0]
+        feed = zoo.feeds(MODEL, setting.models, setting.data, 1)[0]
         zoo.session(integer).run(None, feed)
 
 

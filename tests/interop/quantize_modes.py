@@ -85,11 +85,11 @@ def same_in_lathe(binary, path, samples, folder):
     return worst
 
 
-def check_case(binary, case, models, data, root, folder):
+def check_case(binary, case, models, data, folder):
     name, flags, count, floor, ops = case
     path, output = os.path.join(models, name + ".onnx"), os.path.join(folder, "out.onnx")
     evaluated = 1 if name == "candy" else 8
-    samples = zoo.feeds(name, models, data, root, 1 if name == "cct_2_32_op20" and not count
+    samples = zoo.feeds(name, models, data, 1 if name == "cct_2_32_op20" and not count
                         else count + evaluated)
     arguments = flags.split()
     if count:
@@ -270,7 +270,7 @@ def main():
             title = f"{case[0]} {case[1]}"
             if wanted and not any(part in title for part in wanted):
                 continue
-            if not checked(title, lambda: check_case(binary, case, models, data, root, folder)):
+            if not checked(title, lambda: check_case(binary, case, models, data, folder)):
                 failed.append(title)
     print(f"failed: {', '.join(failed)}" if failed else "every mode loads and works")
     sys.exit(1 if failed else 0)

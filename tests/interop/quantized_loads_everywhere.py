@@ -71,12 +71,12 @@ def compared_outputs(before, after, samples):
     return worst, wrong
 
 
-def check_model(binary, name, models, data, root, folder):
+def check_model(binary, name, models, data, folder):
     """What is wrong with the model, as a list of sentences."""
     path = os.path.join(models, name + ".onnx")
     count = SAMPLES.get(name, 8)
     calibration = os.path.join(folder, "calibration.npz")
-    samples = zoo.feeds(name, models, data, root, count + JUDGED.get(name, 4))
+    samples = zoo.feeds(name, models, data, count + JUDGED.get(name, 4))
     zoo.save_feeds(calibration, samples[:count])
     started = time.monotonic()
     outputs, report = quantized_twice(binary, path, folder, calibration)
@@ -111,7 +111,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             try:
-                wrong = check_model(binary, name, models, data, root, folder)
+                wrong = check_model(binary, name, models, data, folder)
             except Exception as error:  # ONNX Runtime and onnx have exceptions of their own
                 wrong = [f"{type(error).__name__}: {error}"]
             for sentence in wrong:

@@ -22,10 +22,10 @@ FEEDS = {"silero_vad_v5": 3, "gtcrn_simple": 3, "magika_standard_v3_3": 3, "lstm
          "pcb_simple_cnn_qdq": 8, "mnist_cntk_op8": 4, "cifar10_resnet_2b": 4}
 
 
-def check_model(binary, name, models, data, root, folder):
+def check_model(binary, name, models, data, folder):
     path = os.path.join(models, name + ".onnx")
     model = zoo.session(path, optimized=False)
-    samples = zoo.feeds(name, models, data, root, FEEDS.get(name, 1))
+    samples = zoo.feeds(name, models, data, FEEDS.get(name, 1))
     feed, result = os.path.join(folder, "feed.npz"), os.path.join(folder, "out.npz")
     zoo.save_feeds(feed, samples)
     zoo.lathe(binary, "run", path, "--data", feed, "-o", result, "--force", "--quiet")
@@ -93,7 +93,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in sys.argv[3:] or zoo.model_names(models):
             try:
-                check_model(binary, name, models, data, root, folder)
+                check_model(binary, name, models, data, folder)
             except AssertionError as error:
                 failed.append(name)
                 print(f"FAILED {name}: {error}", flush=True)

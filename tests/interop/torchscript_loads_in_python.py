@@ -135,13 +135,13 @@ def check_artifact(binary, label, path, target, samples, folder):
     compare(f"{label} {target} at batch {len(rows)}", expected, got, integer)
 
 
-def check_model(binary, name, models, data, root, folder):
+def check_model(binary, name, models, data, folder):
     path = os.path.join(models, name + ".onnx")
-    samples = zoo.feeds(name, models, data, root, 2)
+    samples = zoo.feeds(name, models, data, 2)
     forms = [(name, path)]
     if MODELS.get(name, 0) > 0:
         calibration, int8 = (os.path.join(folder, item) for item in ("cal.npz", "int8.onnx"))
-        zoo.save_feeds(calibration, zoo.feeds(name, models, data, root, MODELS[name], 2))
+        zoo.save_feeds(calibration, zoo.feeds(name, models, data, MODELS[name], 2))
         zoo.lathe(binary, "quantize", path, "-o", int8, "--data", calibration, "--force", "--quiet")
         forms.append((name + " int8", int8))
     for label, form in forms:
@@ -164,7 +164,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in sys.argv[3:] or MODELS:
             try:
-                check_model(binary, name, models, data, root, folder)
+                check_model(binary, name, models, data, folder)
             except AssertionError as error:
                 failed.append(name)
                 print(f"FAILED {name}: {error}", flush=True)

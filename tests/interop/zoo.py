@@ -59,10 +59,8 @@ def spectra(samples, count):
         yield np.stack([bins.real, bins.imag], 1).astype(np.float32)[None, :, None, :]
 
 
-def byte_features(path):
+def byte_features(content):
     """The first and the last 1024 bytes of a file; 256 stands for nothing."""
-    with open(path, "rb") as file:
-        content = file.read()
     feature = np.full(2048, 256, np.int32)
     head, tail = content[:1024], content[-1024:]
     feature[:len(head)] = np.frombuffer(head, np.uint8)
@@ -70,7 +68,23 @@ def byte_features(path):
     return feature[None]
 
 
-def feeds(name, models, data, root, count, start=0):
+def many_files(models, data):
+    """Contents of files of many kinds, in a fixed order: models, every tenth photograph, and
+    quarters of everything else. None is of this repository, whose files change."""
+    photographs = sorted(glob.glob(os.path.join(data, "*", "*.jpg")))
+    others = sorted(set(glob.glob(os.path.join(data, "*", "**", "*.*"), recursive=True)) -
+                    set(photographs))
+    contents = []
+    for path in sorted(glob.glob(os.path.join(models, "*.[!m]*"))) + photographs[::10] + others:
+        with open(path, "rb") as file:
+            content = file.read()
+        quarter = len(content) // 4
+        contents += ([content[i * quarter:(i + 1) * quarter] for i in range(4)]
+                     if path in others else [content])
+    return [contents[i] for i in np.random.default_rng(0).permutation(len(contents))]
+
+
+def feeds(name, models, data, count, start=0):
     """`count` feeds (input name -> array, batch 1) from the real data, from the start-th sample."""
     path = os.path.join(models, name + ".onnx")
     stop = start + count
@@ -95,10 +109,7 @@ def feeds(name, models, data, root, count, start=0):
         rows = pictures.telemetry(data)
         arrays = [rows[i * 30:i * 30 + 30][None] for i in range(start, stop)]
     elif name == "magika_standard_v3_3":
-        files = sorted(glob.glob(os.path.join(root, "lib", "*", "*.*")) +
-                       glob.glob(os.path.join(data, "*", "*.*")))
-        picked = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
-        arrays = [byte_features(file) for file in picked[start:stop]]
+        arrays = [byte_features(content) for content in many_files(models, data)[start:stop]]
     elif name == "mnist_cntk_op8":
         arrays = [image[None, None].astype(np.float32) for image in pictures.mnist(data)[start:stop]]
     elif name.startswith(("cifar10", "vit", "cct")):
