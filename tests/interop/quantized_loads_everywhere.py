@@ -23,7 +23,7 @@ SAMPLES = {"candy": 2, "yolox_nano": 4, "SINet_Softmax": 4, "super_resolution_x3
            "silero_vad_v5": 64, "gtcrn_simple": 64, "magika_standard_v3_3": 32,
            "lstm_autoencoder": 32, "mnist_cntk_op8": 64, "cifar10_resnet_2b": 64,
            "cifar10_resnet_4b": 64, "vit_pgd_2_3_16": 64, "cct_2_32_op20": 16}
-# Samples to judge by; magika's files are this repository's own, so that any four of them change.
+# Samples to judge by, where not four: magika's are files of many kinds.
 JUDGED = {"candy": 2, "magika_standard_v3_3": 64}
 # The least SQNR in dB over a model's float outputs, about 3 dB below what was measured.
 MIN_SQNR_DB = {"SINet_Softmax": 15, "SqueezeNet_fp16": 27, "candy": 22, "cct_2_32_op20": 36,
