@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
 
 #include "ir/error.h"
 #include "onnx/read_model.h"
@@ -27,8 +29,28 @@ std::vector<std::string> island_files(const std::vector<Graph>& islands) {
   return files;
 }
 
+/// A batch that shows what small ones hide: the first five rows, `N > 4`, N / 4. The largest, as
+/// far as a plan of the network can be that large.
+constexpr std::array<int64_t, 5> kFarBatches{1'000'003, 100'003, 10'007, 1'009, 101};
+
+struct FarPlan {
+  int64_t batch = 0;
+  LoweredGraph lowered;
+};
+
+FarPlan far_plan(const std::function<LoweredGraph(int64_t)>& lowered) {
+  for (const int64_t batch : kFarBatches) {
+    try {
+      return {batch, lowered(batch)};
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kLimit || batch == kFarBatches.back()) throw;
+    }
+  }
+  throw InternalError("far_plan: no batch");
+}
+
 /// Where plans of neighbouring batches lie on a line, the first of them that does so: batch 1, or
-/// its continuation from batches 2 to 4.
+/// its continuation from batches 2 to 4. A batch far away lies on it, too.
 bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const LowerOptions& options,
                 PlanFile& file) {
   const auto lowered = [&](int64_t batch) {
@@ -39,18 +61,23 @@ bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const Low
   if (two.plan.slots.size() > file.plan.slots.size()) return false;
   const LoweredGraph three = lowered(3);
   const std::vector<std::string> islands = island_files(two.islands);
-  if (islands == file.islands && is_affine(file.plan, two.plan, three.plan)) {
-    file.batch_two = batch_numbers(two.plan);
-    return true;
+  const bool from_one = islands == file.islands && is_on_line(file.plan, two.plan, three.plan, 2);
+  if (!from_one) {
+    // Islands that know their batch are other files.
+    if (islands != island_files(three.islands)) return false;
+    const LoweredGraph four = lowered(4);
+    if (islands != island_files(four.islands) || !is_on_line(two.plan, three.plan, four.plan, 2))
+      return false;
   }
-  // Islands that know their batch are other files.
-  if (islands != island_files(three.islands)) return false;
-  const LoweredGraph four = lowered(4);
-  if (islands != island_files(four.islands) || !is_affine(two.plan, three.plan, four.plan))
+  const FarPlan far = far_plan(lowered);
+  if (islands != island_files(far.lowered.islands) ||
+      !is_on_line(two.plan, three.plan, far.lowered.plan, far.batch - 2))
     return false;
-  file.plan = plan_before(two.plan, three.plan);
+  if (!from_one) {
+    file.plan = plan_before(two.plan, three.plan);
+    file.islands = islands;
+  }
   file.batch_two = batch_numbers(two.plan);
-  file.islands = islands;
   return true;
 }
 
@@ -96,12 +123,19 @@ std::vector<Graph> islands_of(const PlanFile& file) {
 NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize,
                               const LowerOptions& options) {
   NativePlanFile made;
-  LoweredGraph one = lower_graph(specialize(shapes_at_batch(graph, 1)), options);
-  made.file.plan = std::move(one.plan);
-  made.file.islands = island_files(one.islands);
   const auto& inputs = graph.inputs();
   made.batch_was_free = std::any_of(inputs.begin(), inputs.end(),
                                     [&](ValueId id) { return is_free(graph.value(id)); });
+  LoweredGraph one = lower_graph(specialize(shapes_at_batch(graph, 1)), options);
+  // Shape inference leaves no shape of an input where shapes contradict each other.
+  for (const IslandValue& input : one.plan.inputs)
+    if (!input.view.valid())
+      throw bad_input("native.batch",
+                      fmt::format("the model's shapes contradict each other{}",
+                                  made.batch_was_free ? " at batch 1" : ""),
+                      {}, made.batch_was_free ? "fix another batch: --input-shape NAME=8x…" : "");
+  made.file.plan = std::move(one.plan);
+  made.file.islands = island_files(one.islands);
   if (!made.batch_was_free) {
     made.batch_fixed = true;
     made.reason = "the model's inputs are fixed";
@@ -112,9 +146,10 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
       made.batch_fixed = !free_batch(graph, specialize, options, made.file);
     } catch (const Error& error) {
       if (error.code() != ExitCode::kBadInput) throw;
-      made.reason = "the model cannot take two: " + error.text().message;
+      made.reason = "the model cannot take any: " + error.text().message;
     }
     if (!made.batch_fixed) made.reason.clear();
+    made.file.metadata.lost_batch = made.batch_fixed;
   }
   describe_ports(made.file);
   name_ports(graph, made.file);

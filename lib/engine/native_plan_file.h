@@ -12,7 +12,7 @@ namespace lathe {
 /// Lowers the graph for batch 1 and, where its inputs' first dimensions are free, for the batches
 /// after it: the file then serves every batch whose plan differs in numbers alone.
 /// `batch_fixed`, `reason`: whether it does not, and why. Throws Error (exit 3) for an input whose
-/// other dimensions are unknown.
+/// other dimensions are unknown, and where the graph has no shapes at batch 1.
 struct NativePlanFile {
   PlanFile file;
   bool batch_fixed = false;

@@ -28,7 +28,7 @@ void apply_memory_limit(int64_t bytes) {
                           fmt::format("the memory limit cannot be read: {}", std::strerror(errno)));
   const int64_t used = private_memory_bytes().value_or(0);
   if (bytes < used + kHeadroomBytes)
-    throw bad_usage(
+    throw over_limit(
         "limit.memory",
         fmt::format("{} is too small: {} are in use at start", bytes_text(bytes), bytes_text(used)),
         "--max-memory", fmt::format("at least {}", bytes_text(used + kHeadroomBytes)));

@@ -15,8 +15,8 @@ std::optional<int64_t> private_memory_bytes();
 /// --max-memory: limits private writable memory (heap, anonymous maps, stacks) through
 /// RLIMIT_DATA. RLIMIT_AS is of no use here: mapped models, shared libraries and reserved arenas
 /// count for it without using memory. Allocations over the limit then fail and are reported by
-/// memory_error(). Throws Error (exit 2) when `bytes` is less than what is already used plus 16 MiB
-/// or more than a limit that is already set.
+/// memory_error(). Throws Error: exit 8 when `bytes` is less than what is already used plus 16 MiB,
+/// exit 2 when it is more than a limit that is already set.
 void apply_memory_limit(int64_t bytes);
 
 /// The limit in force, nullopt when there is none.

@@ -139,7 +139,9 @@ TEST_CASE("a description that does not fit the plan is refused") {
 }
 
 TEST_CASE("a batch's plan follows from those of batches 1 and 2") {
-  CHECK(is_affine(every_step_plan(1), every_step_plan(2), every_step_plan(3)));
+  CHECK(is_on_line(every_step_plan(1), every_step_plan(2), every_step_plan(3), 2));
+  CHECK(is_on_line(every_step_plan(1), every_step_plan(2), every_step_plan(9), 8));
+  CHECK_FALSE(is_on_line(every_step_plan(1), every_step_plan(2), every_step_plan(9), 7));
   const PlanFile file = read_plan_file(bytes_of(write_plan_file(every_step_file())));
   for (const int64_t batch : {1, 2, 5, 64}) {
     CAPTURE(batch);
@@ -197,7 +199,7 @@ TEST_CASE("plans that do not grow linearly are not affine") {
   const auto spoiled = [&](auto&& change) {
     NativePlan three = every_step_plan(3);
     change(three);
-    return !is_affine(one, two, three);
+    return !is_on_line(one, two, three, 2);
   };
   CHECK_FALSE(spoiled([](NativePlan&) {}));
   CHECK_FALSE(spoiled([](NativePlan& plan) { plan.arena_bytes += 64; }));

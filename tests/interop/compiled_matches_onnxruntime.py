@@ -9,6 +9,7 @@ import tempfile
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 import zoo
 
@@ -93,11 +94,52 @@ def check_dynamic_batch(binary, name, models, samples, folder):
         raise AssertionError(f"--dynamic-batch differs by {worst:.3e}")
 
 
+def rows_model(path, nodes, **constants):
+    """A network of rows of 4 numbers, any number of them."""
+    ports = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, 4])]
+             for name, rows in (("x", "N"), ("y", "M"))]
+    graph = helper.make_graph(nodes, "rows", *ports, [
+        numpy_helper.from_array(np.array(value), name) for name, value in constants.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+              path)
+
+
+def check_rows(binary, folder):
+    """What holds for few rows only: a plan for one batch, which says so; with its shape fixed, right."""
+    path, plan, feed, result = (os.path.join(folder, name) for name in
+                                ("rows.onnx", "rows.lathe", "rows.npz", "rows.out.npz"))
+    x = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
+    np.savez(feed, x=x)
+    compiling = ["compile", path, "--target", "native", "-o", plan, "--force", "--quiet"]
+    running = ["run", plan, "--data", feed, "-o", result, "--force"]
+    rows_model(path, [helper.make_node("Relu", ["x"], ["a"]),
+                      helper.make_node("Slice", ["a", "start", "end", "axis"], ["y"])],
+               start=[0], end=[5], axis=[0])
+    zoo.lathe(binary, *compiling)
+    if "plan.batch" not in zoo.lathe(binary, *running).stderr:
+        raise AssertionError("a plan of batch 1 ran 10 rows without a word")
+    zoo.lathe(binary, *compiling, "--input-shape", "x=10x4")
+    if zoo.lathe(binary, *running).stderr:
+        raise AssertionError("a plan of batch 10 warns of 10 rows")
+    expected = zoo.run_session(zoo.session(path), {"x": x})["y"]
+    with np.load(result) as got:
+        if not np.array_equal(got["y"], expected):
+            raise AssertionError(f"the first five of ten rows: {got['y'].shape}")
+    rows_model(path, [helper.make_node("Reshape", ["x", "shape"], ["pairs"]),
+                      helper.make_node("ReduceMean", ["pairs"], ["y"], axes=[1], keepdims=0)],
+               shape=[-1, 2, 4])
+    done = zoo.lathe(binary, *compiling, check=False)
+    if done.returncode != 3 or "--input-shape" not in done.stderr:
+        raise AssertionError(f"pairs of rows at batch 1: code {done.returncode}, {done.stderr}")
+    print("  rows that depend on each other: said so", flush=True)
+
+
 def main():
     binary, root = sys.argv[1:3]
     models, data = zoo.shared_or_skip(root)
     failed = []
     with tempfile.TemporaryDirectory() as folder:
+        check_rows(binary, folder)
         for name in sys.argv[3:] or zoo.model_names(models):
             try:
                 check_model(binary, name, models, data, folder)

@@ -3,13 +3,10 @@
 
 #include <filesystem>
 
-#include "compile/optimize_graph.h"
 #include "engine/native_plan_file.h"
-#include "engine/write_out_ops.h"
 #include "evaluate/evaluate.h"
-#include "native_run.h"
+#include "optimized.h"
 #include "onnx/read_model.h"
-#include "passes/pipeline.h"
 #include "run/threads.h"
 
 #include "doctest_after_torch.h"
@@ -19,14 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Graph optimized(const Graph& graph, const std::vector<Shape>& shapes) {
-  Graph fixed = test::with_shapes(graph, shapes);
-  Pipeline pipeline(fixed);
-  optimize_graph(fixed, pipeline);
-  write_out_ops(fixed);
-  infer_shapes(fixed);
-  return fixed;
-}
+using test::optimized;
 
 /// Unknown dimensions that are no batch.
 Shape shape_for(const std::string& model, const Value& input, int64_t batch) {

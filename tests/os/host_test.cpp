@@ -168,7 +168,7 @@ TEST_CASE("the memory limit turns allocations into errors, not into signals") {
     apply_memory_limit(4096);
     FAIL("accepted");
   } catch (const Error& e) {
-    CHECK(e.code() == ExitCode::kUsage);
+    CHECK(e.code() == ExitCode::kLimit);
     CHECK(!e.text().hint.empty());
   }
   CHECK(!memory_limit());

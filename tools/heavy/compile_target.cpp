@@ -90,7 +90,9 @@ PlanExecution execution_of(const ExecutionProfile& profile) {
 std::string plan_notes(const NativePlanFile& made) {
   std::string notes;
   if (made.batch_fixed && made.batch_was_free)
-    notes += fmt::format("batch 1, although the model's is free: {}\n", made.reason);
+    notes += fmt::format(
+        "batch 1, although the model's is free: {}; another one: --input-shape NAME=8x…\n",
+        made.reason);
   std::map<std::string, int64_t> left;
   for (const Graph& island : islands_of(made.file))
     for (const NodeId id : island.node_ids()) ++left[std::string(island.node(id).type_name())];

@@ -90,6 +90,16 @@ class RunModel {
   std::unique_ptr<Engine> engine_;
 };
 
+/// A model of free batch takes an array as it is.
+void warn_of_rows(const PlanFile& plan, const std::string& data, size_t samples, Console& console) {
+  if (!plan.metadata.lost_batch || samples < 2) return;
+  if (!data.ends_with(".npy") && !data.ends_with(".npz")) return;
+  console.warn("plan.batch",
+               "the model takes all rows of an array at once, this plan one at a time: other "
+               "results where rows depend on each other",
+               fmt::format("lathe compile --input-shape NAME={}x… makes a plan for all", samples));
+}
+
 }  // namespace
 
 int run_run(const RunOptionsCli& options, Console& console) {
@@ -107,6 +117,7 @@ int run_run(const RunOptionsCli& options, Console& console) {
   const Model& model = runnable.model;
   report.model = model_facts(options.model, model);
   const DataSet data = open_data_for(options.data, model, options.samples, common, console);
+  if (runnable.plan) warn_of_rows(*runnable.plan, options.data, data.size(), console);
   const RunModel computed(options, runnable, threads);
   const Graph& graph = computed.graph();
   const std::vector<ValueId> inner = wanted_values(graph, options.values);

@@ -64,17 +64,18 @@ std::vector<int64_t> batch_numbers(const NativePlan& plan) {
   return std::move(writer.numbers);
 }
 
-bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& three) {
+bool is_on_line(const NativePlan& one, const NativePlan& two, const NativePlan& far,
+                int64_t steps) {
   const std::string lasting = lasting_fields(one);
-  for (const NativePlan* other : {&two, &three})
+  for (const NativePlan* other : {&two, &far})
     if (other->constants != one.constants || lasting_fields(*other) != lasting) return false;
   const std::vector<int64_t> first = batch_numbers(one);
   const std::vector<int64_t> second = batch_numbers(two);
-  const std::vector<int64_t> third = batch_numbers(three);
-  if (second.size() != first.size() || third.size() != first.size()) return false;
+  const std::vector<int64_t> last = batch_numbers(far);
+  if (second.size() != first.size() || last.size() != first.size()) return false;
   for (size_t i = 0; i < first.size(); ++i) {
     int64_t value = 0;
-    if (!on_line(first[i], second[i], 2, value) || value != third[i]) return false;
+    if (!on_line(first[i], second[i], steps, value) || value != last[i]) return false;
   }
   return true;
 }

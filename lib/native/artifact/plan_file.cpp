@@ -21,8 +21,8 @@ void fields(auto& a, Is<PlanExecution> auto& s) {
 }
 
 void fields(auto& a, Is<PlanMetadata> auto& s) {
-  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.tuned_threads, s.execution, s.inputs,
-    s.outputs);
+  a(s.producer, s.source_sha256, s.profile, s.fingerprint, s.tuned_threads, s.lost_batch,
+    s.execution, s.inputs, s.outputs);
 }
 
 namespace {

@@ -4,7 +4,7 @@
 //
 // A plan has fixed shapes. Where the model's batch is free, the file holds the numbers that grow
 // with the batch for batch 1 and for batch 2, and all batches follow from these: shapes, strides
-// and offsets are linear in the batch (is_affine says whether they are).
+// and offsets are linear in the batch (is_on_line says whether they are).
 #pragma once
 
 #include <cstddef>
@@ -51,6 +51,7 @@ struct PlanMetadata {
   std::string profile;        // its name
   std::string fingerprint;    // HostFacts::fingerprint where the plan was tuned; else empty
   int32_t tuned_threads = 0;  // with so many threads; 0: it was not
+  bool lost_batch = false;    // the model takes any batch, the plan batch 1
   PlanExecution execution;
   std::vector<PlanPort> inputs;
   std::vector<PlanPort> outputs;
@@ -75,13 +76,14 @@ void describe_ports(PlanFile& file);
 /// The numbers of a plan that may grow with the batch, in the order of its fields.
 std::vector<int64_t> batch_numbers(const NativePlan& plan);
 
-/// Whether plans lowered at three batches that follow each other are one plan but for numbers that
-/// grow linearly, and where place_blocks puts the blocks.
-bool is_affine(const NativePlan& one, const NativePlan& two, const NativePlan& three);
+/// Whether plans lowered at a batch, the next one and `steps` after the first are one plan but for
+/// numbers that grow linearly, and where place_blocks puts the blocks.
+bool is_on_line(const NativePlan& one, const NativePlan& two, const NativePlan& far, int64_t steps);
 
 /// The plan for the batch before that of `plan`, on the line to `next`. Some models are lowered
 /// otherwise for batch 1, where many layouts are the same, but the plan of larger batches does it
-/// too: plan_before(two, three) where is_affine(two, three, four). Throws Error as plan_for_batch.
+/// too: plan_before(two, three) where is_on_line(two, three, four, 2). Throws Error as
+/// plan_for_batch.
 NativePlan plan_before(const NativePlan& plan, const NativePlan& next);
 
 /// What the user of a tuned plan should know on the machine `fingerprint`, with so many threads; ""

@@ -23,7 +23,7 @@ namespace lathe {
 
 /// The first bytes of a file.
 constexpr std::string_view kPlanMagic = "\x89LATHE\r\n";
-constexpr uint32_t kPlanFormatVersion = 3;
+constexpr uint32_t kPlanFormatVersion = 4;
 
 enum class SectionKind : uint32_t {
   kMetadata = 1,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ir/error.h"
+#include "program/blocked_matmul.h"
 #include "program/bound_step.h"
 #include "program/onednn_step.h"
 #include "program/openmp_threads.h"
@@ -273,8 +274,7 @@ std::unique_ptr<BoundStep> matrix_product(const FloatMatMulStep& step, const Bin
   return with_input(std::move(bound), made.a, chosen.src_desc(), step.a, context);
 }
 
-/// Waking a thread takes longer than the product, and oneDNN sums small ones in an order that
-/// depends on the number of threads.
+/// Waking a thread takes longer than the product.
 bool is_small(const FloatMatMulStep& step, const BindContext& context) {
   constexpr int64_t kLeastMacs = 1 << 18;
   const Shape& a = context.view(step.a).shape;
@@ -286,7 +286,10 @@ std::unique_ptr<BoundStep> bind_matrix_product(const FloatMatMulStep& step,
   if (rounds(step, context))
     if (const MatrixProduct made = describe(step, context, kRounded, fast(context)); made.chosen)
       return matrix_product(step, context, made);
-  return matrix_product(step, context, describe(step, context, kExact, wanted(context)));
+  const MatrixProduct made = describe(step, context, kExact, wanted(context));
+  if (is_gemm(made.chosen.impl_info_str()))
+    return bind_blocked_matmul(step, attributes_of(step.tail, step.alpha), context);
+  return matrix_product(step, context, made);
 }
 
 }  // namespace

@@ -1,0 +1,178 @@
+// Float matrix products by oneDNN's GEMM: right, and the same bytes for any number of threads.
+#include "program/blocked_matmul.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "run_plan.h"
+#include "small_plan.h"
+
+namespace lathe {
+namespace {
+
+/// Every block is in one place, and none is empty.
+int64_t count(int64_t outer, int64_t rows, int64_t depth, int64_t columns) {
+  const ProductBlocks blocks = product_blocks(outer, rows, depth, columns);
+  CHECK((blocks.rows == rows || blocks.rows % 64 == 0));
+  CHECK((blocks.columns == columns || blocks.columns % 64 == 0));
+  CHECK(std::min(blocks.rows, blocks.columns) > 0);
+  CHECK(blocks.rows <= rows);
+  CHECK(blocks.columns <= columns);
+  return outer * ((rows + blocks.rows - 1) / blocks.rows) *
+         ((columns + blocks.columns - 1) / blocks.columns);
+}
+
+struct Layout {
+  Shape shape;
+  std::vector<int64_t> strides;
+};
+
+struct Case {
+  const char* name;
+  Layout a, b;
+  Shape output;
+  bool bias = false;
+  bool constant = false;  // b is
+  FloatTail::Function function = FloatTail::Function::kNone;
+};
+
+int64_t at(const Layout& array, const Shape& output, size_t index, int64_t row, int64_t column) {
+  const size_t rank = array.shape.size();
+  int64_t offset = row * array.strides[rank - 2] + column * array.strides[rank - 1];
+  int64_t rest = static_cast<int64_t>(index);
+  for (size_t i = output.size() - 2; i-- > 0;) {
+    const size_t missing = output.size() - rank;
+    if (i >= missing && array.shape[i - missing] > 1)
+      offset += rest % output[i] * array.strides[i - missing];
+    rest /= output[i];
+  }
+  return offset;
+}
+
+std::vector<float> floats_of(const std::vector<std::byte>& bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+int64_t span_of(const Layout& array) {
+  int64_t span = 1;
+  for (size_t i = 0; i < array.shape.size(); ++i) span += (array.shape[i] - 1) * array.strides[i];
+  return span;
+}
+
+/// The largest error against sums in double precision, over the largest value.
+double error_of(const Case& one, const std::vector<float>& a, const std::vector<float>& b,
+                const std::vector<float>& bias, const std::vector<float>& got) {
+  const size_t rank = one.output.size();
+  const int64_t rows = one.output[rank - 2];
+  const int64_t columns = one.output[rank - 1];
+  double worst = 0;
+  double largest = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const auto position = static_cast<int64_t>(i);
+    const auto index = static_cast<size_t>(position / (rows * columns));
+    const int64_t row = position / columns % rows;
+    const int64_t column = position % columns;
+    double sum = one.bias ? bias[static_cast<size_t>(column)] : 0;
+    for (int64_t k = 0; k < one.a.shape.back(); ++k)
+      sum += static_cast<double>(a[static_cast<size_t>(at(one.a, one.output, index, row, k))]) *
+             b[static_cast<size_t>(at(one.b, one.output, index, k, column))];
+    if (one.function == FloatTail::Function::kRelu) sum = std::max(sum, 0.0);
+    worst = std::max(worst, std::abs(sum - static_cast<double>(got[i])));
+    largest = std::max(largest, std::abs(sum));
+  }
+  return worst / largest;
+}
+
+void check(const Case& one) {
+  CAPTURE(one.name);
+  test::SmallPlan s;
+  const auto seen = [&](ViewId id, const Layout& layout) {
+    PlanView view = s.view(id);
+    view.shape = layout.shape;
+    view.strides = layout.strides;
+    return s.add_view(std::move(view));
+  };
+  const ViewId a = s.input(DType::kFloat32, {span_of(one.a)});
+  ViewId b;
+  std::vector<float> b_values(static_cast<size_t>(span_of(one.b)));
+  for (size_t i = 0; i < b_values.size(); ++i)
+    b_values[i] = static_cast<float>(static_cast<int>(i * 7919 % 199) - 99) / 99;
+  if (one.constant)
+    b = s.constant(Tensor::vector(b_values));
+  else
+    b = s.input(DType::kFloat32, {span_of(one.b)});
+  const ViewId output = s.output(DType::kFloat32, one.output);
+  std::vector<float> bias_values(static_cast<size_t>(one.output.back()));
+  for (size_t i = 0; i < bias_values.size(); ++i) bias_values[i] = static_cast<float>(i % 13) - 6;
+  FloatMatMulStep step{seen(a, one.a), seen(b, one.b), output, {}, 1, {}};
+  if (one.bias) step.bias = s.constant(Tensor::vector(bias_values));
+  step.tail.function = one.function;
+  s.step(step);
+  s.plan.steps.back().choice.implementation = "gemm:jit";
+  place_blocks(s.plan);
+  const test::Outputs inputs = test::seeded_inputs(s.plan, 3);
+  if (!one.constant) b_values = floats_of(inputs[1]);
+
+  test::Outputs alone;
+  for (const int threads : {1, 2, 3, 5, 8}) {
+    CAPTURE(threads);
+    ProgramOptions options;
+    options.threads = threads;
+    Program program(s.plan, options);
+    CHECK(program.implementation(0) == "gemm:jit");
+    const test::Outputs got = test::run_program(program, inputs);
+    if (threads == 1) alone = got;
+    CHECK(got == alone);
+  }
+  CHECK(error_of(one, floats_of(inputs[0]), b_values, bias_values, floats_of(alone[0])) < 1e-5);
+}
+
+}  // namespace
+
+TEST_CASE("a product is cut by its shape alone, into blocks worth a thread") {
+  CHECK(count(1, 4, 64, 4) == 1);
+  CHECK(count(12, 128, 64, 128) == 12);
+  CHECK(count(1, 128, 768, 3072) == 16);
+  CHECK(count(1, 3072, 768, 128) == 16);
+  CHECK(count(1, 128, 768, 768) == 4);
+  CHECK(count(2, 1000, 1000, 1000) == 8);
+  CHECK(count(1, 1, int64_t{1} << 20, 1) == 1);
+}
+
+TEST_CASE("GEMM: the same bytes for any number of threads, and right") {
+  const int64_t heads = 2;
+  const int64_t time = 64;
+  const int64_t width = 3 * heads * 64;
+  // Parts of one array, as attention has them.
+  check({"queries by keys",
+         {{1, heads, time, 64}, {time * width, 64, width, 1}},
+         {{1, heads, 64, time}, {time * width, 64, 1, width}},
+         {1, heads, time, time}});
+  check({"weights",
+         {{65, 300}, {300, 1}},
+         {{300, 777}, {777, 1}},
+         {65, 777},
+         true,
+         true,
+         FloatTail::Function::kRelu});
+  check({"turned weights", {{700, 130}, {130, 1}}, {{130, 96}, {1, 130}}, {700, 96}, true, true});
+  check({"one row", {{1, 4096}, {4096, 1}}, {{4096, 1030}, {1030, 1}}, {1, 1030}, true, true});
+  check({"a row of a turned array",
+         {{385, 256}, {1, 385}},
+         {{256, 64}, {64, 1}},
+         {385, 64},
+         false,
+         true});
+  check({"one column left", {{96, 512}, {512, 1}}, {{512, 385}, {385, 1}}, {96, 385}});
+  check({"one matrix for all",
+         {{3, 80, 128}, {80 * 128, 128, 1}},
+         {{128, 200}, {200, 1}},
+         {3, 80, 200},
+         true});
+}
+
+}  // namespace lathe
