@@ -88,7 +88,7 @@ double error_of(const Case& one, const std::vector<float>& a, const std::vector<
 }
 
 void check(const Case& one) {
-  CAPTURE(one.name);
+  CAPTURE(std::string(one.name));
   test::SmallPlan s;
   const auto seen = [&](ViewId id, const Layout& layout) {
     PlanView view = s.view(id);

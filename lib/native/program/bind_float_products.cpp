@@ -7,6 +7,8 @@
 #include "ir/error.h"
 #include "program/blocked_matmul.h"
 #include "program/bound_step.h"
+#include "program/convolution_bands.h"
+#include "program/onednn_blocks.h"
 #include "program/onednn_step.h"
 #include "program/openmp_threads.h"
 #include "program/rounded_input_step.h"
@@ -178,16 +180,16 @@ struct Convolution {
 };
 
 template <class Primitive>
-Convolution<Primitive> describe(const FloatConvStep& step, const BindContext& context,
-                                const Factors& factors, const PickImplementation& pick) {
+Convolution<Primitive> describe(const FloatConvStep& step, const PlanView& from, const PlanView& to,
+                                const BindContext& context, const Factors& factors,
+                                const PickImplementation& pick) {
   Convolution<Primitive> made;
-  made.input = onednn_image(context.view(step.input));
-  made.output = onednn_image(context.view(step.output));
+  made.input = onednn_image(from);
+  made.output = onednn_image(to);
   made.weights = grouped_weights(context.view(step.weights), step.groups, step.transposed);
   const memory::desc input = factors.input(made.input);
   const memory::desc any = factors.any(made.weights);
-  const int64_t channels = context.view(step.output).shape[1];
-  made.bias = memory::desc({channels}, memory::data_type::f32, memory::format_tag::x);
+  made.bias = memory::desc({to.shape[1]}, memory::data_type::f32, memory::format_tag::x);
   const memory::dims strides = dims_of_sizes(step.strides);
   const memory::dims dilations = dims_of_sizes(step.dilations, 1);
   const memory::dims begin = dims_of_sizes(step.pads_begin);
@@ -218,12 +220,75 @@ std::unique_ptr<BoundStep> convolution(const FloatConvStep& step, const BindCont
   return with_input(std::move(bound), made.input, chosen.src_desc(), step.input, context);
 }
 
+/// Of one sample. Transposed convolutions stay whole.
+std::vector<ConvolutionBand> bands_of(const FloatConvStep& step, const BindContext& context) {
+  const Shape& from = context.view(step.input).shape;
+  const Shape& to = context.view(step.output).shape;
+  const Shape& weights = context.view(step.weights).shape;
+  const int64_t macs = element_count(to) / to[0] / weights[0] * element_count(weights);
+  const int64_t most = step.transposed ? 1 : std::clamp<int64_t>(macs / kBlockMacs, 1, kMostBlocks);
+  return convolution_bands({from[2], weights[2], step.strides[0], step.dilations[0],
+                            step.pads_begin[0], step.pads_end[0]},
+                           to[2], most);
+}
+
+template <class Primitive>
+std::unique_ptr<BoundStep> convolution_in_blocks(const FloatConvStep& step,
+                                                 const BindContext& context) {
+  // Primitives run with as many threads as they were made with.
+  const OpenMpThreads alone(1);
+  const PlanView& from = context.view(step.input);
+  const PlanView& to = context.view(step.output);
+  BlockedWork work;
+  work.macs =
+      element_count(to.shape) / to.shape[1] * element_count(context.view(step.weights).shape);
+  work.operands = {{DNNL_ARG_SRC, context.address(step.input)},
+                   {DNNL_ARG_DST, context.address(step.output)}};
+  const std::vector<ConvolutionBand> bands = bands_of(step, context);
+  for (const ConvolutionBand& band : bands) {
+    FloatConvStep part = step;
+    part.pads_begin[0] = band.pad_begin;
+    part.pads_end[0] = band.pad_end;
+    PlanView part_from = from;
+    PlanView part_to = to;
+    part_from.shape[0] = part_to.shape[0] = 1;
+    part_from.shape[2] = band.input_lines;
+    part_to.shape[2] = band.output_lines;
+    const auto made =
+        describe<Primitive>(part, part_from, part_to, context, kExact, wanted(context));
+    work.implementation = made.chosen.impl_info_str();
+    BlockKernel kernel{
+        Primitive(made.chosen), made.chosen.scratchpad_desc(), {made.input, made.output}, {}};
+    kernel.constants.emplace_back(
+        DNNL_ARG_WEIGHTS,
+        packed_weights(made.weights, step.weights, made.chosen.weights_desc(), context));
+    if (step.bias.valid())
+      kernel.constants.emplace_back(
+          DNNL_ARG_BIAS,
+          memory(made.bias, onednn_engine(), context.address(step.bias).in(context.memory)));
+    work.kernels.push_back(std::move(kernel));
+  }
+  constexpr int64_t kFloatBytes = sizeof(float);
+  for (int64_t sample = 0; sample < to.shape[0]; ++sample)
+    for (size_t i = 0; i < bands.size(); ++i)
+      work.blocks.push_back(
+          {i,
+           {(sample * from.strides[0] + bands[i].input * from.strides[2]) * kFloatBytes,
+            (sample * to.strides[0] + bands[i].output * to.strides[2]) * kFloatBytes}});
+  return run_in_blocks(std::move(work), context.threads);
+}
+
 template <class Primitive>
 std::unique_ptr<BoundStep> bind_convolution(const FloatConvStep& step, const BindContext& context) {
+  const PlanView& from = context.view(step.input);
+  const PlanView& to = context.view(step.output);
   if (rounds(step, context))
-    if (const auto made = describe<Primitive>(step, context, kRounded, fast(context)); made.chosen)
+    if (const auto made = describe<Primitive>(step, from, to, context, kRounded, fast(context));
+        made.chosen)
       return convolution(step, context, made);
-  return convolution(step, context, describe<Primitive>(step, context, kExact, wanted(context)));
+  const auto made = describe<Primitive>(step, from, to, context, kExact, wanted(context));
+  if (is_gemm(made.chosen.impl_info_str())) return convolution_in_blocks<Primitive>(step, context);
+  return convolution(step, context, made);
 }
 
 struct MatrixProduct {
@@ -315,12 +380,15 @@ std::vector<std::string> onednn_implementations(const FloatConvStep& step,
                                                 const BindContext& context) {
   return guarded("convolution", context, [&] {
     std::vector<std::string> names;
+    const PlanView& from = context.view(step.input);
+    const PlanView& to = context.view(step.output);
+    const PickImplementation pick = gather(names);
     if (rounds(step, context))
-      describe<dnnl::convolution_forward>(step, context, kRounded, gather(names));
+      describe<dnnl::convolution_forward>(step, from, to, context, kRounded, pick);
     if (step.transposed)
-      describe<dnnl::deconvolution_forward>(step, context, kExact, gather(names));
+      describe<dnnl::deconvolution_forward>(step, from, to, context, kExact, pick);
     else
-      describe<dnnl::convolution_forward>(step, context, kExact, gather(names));
+      describe<dnnl::convolution_forward>(step, from, to, context, kExact, pick);
     return names;
   });
 }

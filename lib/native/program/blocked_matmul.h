@@ -1,6 +1,4 @@
-// A float matrix product in blocks, each of which one thread computes. oneDNN's GEMM divides a
-// product by the number of threads, and the order of its sums changes with that; these blocks
-// depend on the product's shape alone.
+// A float matrix product by oneDNN's GEMM, in blocks.
 #pragma once
 
 #include <dnnl.hpp>
@@ -17,10 +15,7 @@ struct ProductBlocks {
 };
 ProductBlocks product_blocks(int64_t outer, int64_t rows, int64_t depth, int64_t columns);
 
-/// Whether oneDNN's implementation of this name is a GEMM.
-bool is_gemm(std::string_view implementation);
-
-/// All blocks by the implementation that oneDNN prefers, or by the wanted one where it is there.
+/// All blocks by the implementation that is wanted where it is there, else by oneDNN's first.
 /// Throws dnnl::error.
 std::unique_ptr<BoundStep> bind_blocked_matmul(const FloatMatMulStep& step,
                                                const dnnl::primitive_attr& attributes,
