@@ -1,6 +1,6 @@
 // A oneDNN primitive as a step. All that depends on oneDNN's version (2.6 here; 3.x makes
-// primitives without op descriptors and takes scales at run time) is in onednn_step.cpp and
-// bind_float_products.cpp.
+// primitives without op descriptors and takes scales at run time) is in onednn_step.cpp,
+// bind_float_products.cpp and blocked_matmul.cpp.
 #pragma once
 
 #include <dnnl.hpp>
