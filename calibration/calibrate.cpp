@@ -1,5 +1,6 @@
 #include "calibration/calibrate.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "ir/error.h"
@@ -32,7 +33,7 @@ void collect(const CalibrationTargets& targets, ValueId id, const RuntimeValue& 
   if (!value.is_tensor() ||
       (!ranged && !targets.means.contains(id) && !targets.channels.contains(id)))
     return;
-  const at::Tensor floats = value.tensor.to(at::kFloat).contiguous();
+  const at::Tensor floats = value.tensor->to(at::kFloat).contiguous();
   if (ranged)
     local.histograms[id].add({floats.data_ptr<float>(), static_cast<size_t>(floats.numel())});
   collect_channels(targets.means, id, floats, local.means);

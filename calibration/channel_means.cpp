@@ -7,7 +7,7 @@
 namespace lathe {
 namespace {
 
-constexpr double kLargest = 1ull << 40;
+constexpr double kLargestMean = 1ull << 40;
 
 }  // namespace
 
@@ -27,7 +27,7 @@ void ChannelMeans::add(std::span<const float> values, int64_t channels, int64_t 
     }
   for (size_t c = 0; c < totals.size(); ++c) {
     const double mean = totals[c] / static_cast<double>(outer * inner);
-    if (std::fabs(mean) <= kLargest) sums_[c].add(mean);
+    if (std::fabs(mean) <= kLargestMean) sums_[c].add(mean);
   }
   ++samples_;
 }

@@ -8,7 +8,7 @@
 namespace lathe {
 namespace {
 
-constexpr double kLargest = 1ull << 34;  // FixedSum holds 2^19 of its square
+constexpr double kLargestValue = 1ull << 34;  // FixedSum holds 2^19 of its square
 
 Error differing_channels() {
   return bad_input("calibration.channels", "a value's number of channels differs between samples");
@@ -57,7 +57,7 @@ void ChannelSums::add(std::span<const float> values, int64_t channels, int64_t i
   for (size_t c = 0; c < runs.size(); ++c) {
     const Run& run = runs[c];
     // A sum that is finite has seen neither NaN nor infinity.
-    if (!std::isfinite(run.sum) || run.min < -kLargest || run.max > kLargest) continue;
+    if (!std::isfinite(run.sum) || run.min < -kLargestValue || run.max > kLargestValue) continue;
     Channel& channel = channels_[c];
     channel.min = channel.samples == 0 ? run.min : std::min(channel.min, run.min);
     channel.max = channel.samples == 0 ? run.max : std::max(channel.max, run.max);

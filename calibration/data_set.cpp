@@ -293,6 +293,7 @@ DataSet open_data_set(const std::string& data, const std::vector<ModelInput>& in
     DataSpec spec;
     spec.path = data;
     spec.format = format_of(data);
+    spec.batch = options.free_batch == FreeBatch::kOneFeed;
     state = open_spec(with_model_carry(std::move(spec), options.carry), true, inputs, options,
                       shown_path(data));
   }

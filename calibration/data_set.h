@@ -13,10 +13,14 @@
 
 namespace lathe {
 
+/// What an array is that has the full shape of an input with a free batch, where no spec says so.
+enum class FreeBatch : uint8_t { kOneFeed, kRows };
+
 struct DataOptions {
   uint64_t seed = 0;  // of `random`
   int64_t limit = 0;  // at most so many samples; 0: all
   int64_t random_samples = 16;
+  FreeBatch free_batch = FreeBatch::kOneFeed;
   bool follow_links = false;      // symbolic links in folders of pictures
   bool allow_non_finite = false;  // else NaN and infinity in data are an error
   /// (output, input) that the model itself carries, where the data do not say.

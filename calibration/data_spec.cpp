@@ -1,6 +1,7 @@
 #include "calibration/data_spec.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -78,7 +79,7 @@ InputSpec read_input(JsonReader reader, DataFormat format) {
   if (reader.has("color")) {
     const std::string name = reader.choice("color", kColors);
     input.color =
-        static_cast<Color>(std::find(kColors.begin(), kColors.end(), name) - kColors.begin());
+        static_cast<ColorOrder>(std::find(kColors.begin(), kColors.end(), name) - kColors.begin());
   }
   input.resize_short = reader.integer_if("resize_short", 1, kMaxSide);
   input.resize = sides(reader, "resize");
@@ -112,6 +113,21 @@ InputSpec read_input(JsonReader reader, DataFormat format) {
   return input;
 }
 
+// Arrays that are one feed are fed as they are.
+void check_batch(const DataSpec& spec, const JsonReader& reader) {
+  const DataFormat format = spec.format;
+  if (format != DataFormat::kNpz && format != DataFormat::kNpy && format != DataFormat::kIdx)
+    throw reader.error("batch", fmt::format("the format {} has no use for this key",
+                                            kFormats[static_cast<size_t>(format)]));
+  for (const auto& [name, input] : spec.inputs)
+    if (input.layout || input.color || input.has_geometry() || input.has_arithmetic())
+      throw reader.error("batch",
+                         fmt::format("arrays of \"batch\" are fed as they are, and the input {} "
+                                     "would change them",
+                                     escape_untrusted(name, 60)),
+                         "leave \"batch\" out, and the samples are the arrays' rows");
+}
+
 std::string joined(const std::string& spec_path, const std::string& path) {
   const size_t slash = spec_path.rfind('/');
   if (path.starts_with('/') || slash == std::string::npos) return path;
@@ -137,6 +153,8 @@ DataSpec parse_data_spec(std::string_view text, const std::string& spec_path) {
   if (std::optional<JsonReader> inputs = reader.object_if("inputs"))
     for (const std::string& name : inputs->keys())
       spec.inputs.emplace(name, read_input(inputs->object(name), spec.format));
+  spec.batch = reader.boolean_or("batch", false);
+  if (spec.batch) check_batch(spec, reader);
   if (std::optional<JsonReader> carry = reader.object_if("carry"))
     for (const std::string& input : carry->keys())
       spec.carry.emplace_back(carry->string(input), input);

@@ -27,7 +27,7 @@ struct Letterbox {
 struct InputSpec {
   std::optional<std::string> array;   // npz member
   std::optional<std::string> layout;  // of the source: letters of N, H, W, C
-  std::optional<Color> color;         // wanted order of channels; the source is RGB or grey
+  std::optional<ColorOrder> color;    // wanted order of channels; the source is RGB or grey
   std::optional<int64_t> resize_short;
   std::optional<std::array<int64_t, 2>> resize;  // height, width
   std::optional<Letterbox> letterbox;
@@ -50,6 +50,8 @@ struct DataSpec {
   DataFormat format = DataFormat::kNpz;
   std::string path;    // as it is opened: joined to the spec's folder
   std::string labels;  // array name or column as written, or a file joined to the folder; may be ""
+  /// Arrays: whole, and so one feed, where they have an input's full shape; else row by row.
+  bool batch = false;
   int64_t skip = 0;
   std::optional<int64_t> limit;
   std::map<std::string, InputSpec> inputs;

@@ -11,9 +11,7 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kMaxRank = 64;
-
-Error malformed(const std::string& where, std::string what) {
+Error malformed_npy(const std::string& where, std::string what) {
   return bad_input("data.npy", std::move(what), where);
 }
 
@@ -83,7 +81,7 @@ class HeaderParser {
     return shape;
   }
   Error error(std::string what) const {
-    return malformed(where_, fmt::format("npy header, byte {}: {}", at_, what));
+    return malformed_npy(where_, fmt::format("npy header, byte {}: {}", at_, what));
   }
 
  private:
@@ -266,19 +264,19 @@ NpyHeader parse_npy_header(std::string_view text, const std::string& where) {
 Array open_npy(ReadBytes read, uint64_t size, std::string where) {
   std::byte start[12] = {};
   const auto number = [&](size_t i) { return std::to_integer<uint64_t>(start[i]); };
-  if (size < 10) throw malformed(where, "this is no npy file: it is too short");
+  if (size < 10) throw malformed_npy(where, "this is no npy file: it is too short");
   read(0, std::span(start, std::min<size_t>(12, size)));
-  if (std::memcmp(start, "\x93NUMPY", 6) != 0) throw malformed(where, "this is no npy file");
+  if (std::memcmp(start, "\x93NUMPY", 6) != 0) throw malformed_npy(where, "this is no npy file");
   const uint64_t version = number(6);
   if (version < 1 || version > 3)
-    throw malformed(where, fmt::format("npy version {} is not known", version));
+    throw malformed_npy(where, fmt::format("npy version {} is not known", version));
   const uint64_t prefix = version == 1 ? 10 : 12;
   uint64_t length = number(8) | number(9) << 8;
   if (version > 1) length |= number(10) << 16 | number(11) << 24;
   if (length > kMaxNpyHeaderBytes)
-    throw malformed(where, fmt::format("the npy header claims {} bytes, the limit is {}", length,
-                                       kMaxNpyHeaderBytes));
-  if (prefix + length > size) throw malformed(where, "the file ends inside the npy header");
+    throw malformed_npy(where, fmt::format("the npy header claims {} bytes, the limit is {}",
+                                           length, kMaxNpyHeaderBytes));
+  if (prefix + length > size) throw malformed_npy(where, "the file ends inside the npy header");
   std::string text(static_cast<size_t>(length), '\0');
   read(prefix, std::as_writable_bytes(std::span(text)));
   NpyHeader header = parse_npy_header(text, where);
@@ -286,7 +284,7 @@ Array open_npy(ReadBytes read, uint64_t size, std::string where) {
   const auto wanted = static_cast<uint64_t>(dtype_bytes(header.dtype, element_count(header.shape)));
   const uint64_t payload = size - prefix - length;
   if (wanted != payload)
-    throw malformed(
+    throw malformed_npy(
         where, fmt::format("{} elements of {} need {} bytes, the file holds {}",
                            shape_text(header.shape), dtype_name(header.dtype), wanted, payload));
   Array array;

@@ -29,7 +29,7 @@ struct ChosenUse {
   std::optional<std::string> layout;
 };
 
-ChosenUse choose_use(const Array& array, const InputRequest& request, bool plain) {
+ChosenUse choose_use(const Array& array, const InputRequest& request, bool batch) {
   const InputSpec& spec = request.spec;
   const Dims& dims = request.input.dims;
   const Shape rest(array.shape.empty() ? array.shape.end() : array.shape.begin() + 1,
@@ -42,9 +42,10 @@ ChosenUse choose_use(const Array& array, const InputRequest& request, bool plain
                           fits(rest, Dims(dims.begin() + 1, dims.end()));
     // Without arithmetic there is nothing that asks which axis the channels are.
     const bool as_is = !spec.has_arithmetic();
-    if (as_is && fits(array.shape, dims) && (plain || !open_batch)) return {Use::kOneFeed, {}};
+    if (as_is && fits(array.shape, dims) && (batch || !open_batch || array.shape[0] == 1))
+      return {Use::kOneFeed, {}};
     if (as_is && !array.shape.empty() && fits(rest, dims)) return {Use::kFeeds, {}};
-    if (rows_fit && (unit_batch || (!plain && open_batch))) {
+    if (rows_fit && (unit_batch || (!batch && open_batch))) {
       if (as_is) return {Use::kRows, {}};
       const auto target = picture_target(dims);
       if (dims.size() == 4)
@@ -71,8 +72,8 @@ struct InputReader {
   int64_t batch = 1;             // of one feed
 };
 
-InputReader make_reader(const Array& array, InputRequest request, bool plain) {
-  const ChosenUse chosen = choose_use(array, request, plain);
+InputReader make_reader(const Array& array, InputRequest request, bool batch) {
+  const ChosenUse chosen = choose_use(array, request, batch);
   if (chosen.layout) request.spec.layout = chosen.layout;
   check_rounding(array.dtype, request, array.where);
   if (array.shape.empty() && chosen.use != Use::kOneFeed)
@@ -236,12 +237,12 @@ OpenedData open_array_data(const OpenRequest& request) {
   int64_t batch = 0;
   for (const InputRequest& wanted : request.inputs) {
     const Array& array = array_for(arrays, wanted, request.inputs.size(), where);
-    InputReader reader = make_reader(array, wanted, request.plain);
+    InputReader reader = make_reader(array, wanted, request.spec.batch);
     if (reader.count && count && *reader.count != *count)
       throw bad_input("data.count",
                       fmt::format("{} samples for the input {}, {} for the ones before",
                                   *reader.count, escape_untrusted(wanted.input.name), *count),
-                      array.where);
+                      array.where, "\"batch\": true in a data spec makes one feed of arrays");
     // One feed beside many is the same for all of them.
     if (reader.count) count = reader.count;
     batch = std::max(batch, reader.batch);

@@ -30,7 +30,7 @@ struct InputRequest {
 
 struct OpenRequest {
   DataSpec spec;
-  /// No spec file: arrays with the inputs' full shape are one feed, pictures are fitted.
+  /// No spec file: labels are found by their usual names.
   bool plain = false;
   bool follow_links = false;
   std::vector<InputRequest> inputs;

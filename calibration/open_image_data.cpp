@@ -45,7 +45,7 @@ ImageList list_of(const OpenRequest& request) {
 InputSpec fitted(InputSpec spec, const ModelInput& input, bool plain) {
   const auto target = picture_target(input.dims);
   if (!target) return spec;
-  if (!spec.color) spec.color = target->channels == 1 ? Color::kGray : Color::kRgb;
+  if (!spec.color) spec.color = target->channels == 1 ? ColorOrder::kGray : ColorOrder::kRgb;
   if (!plain || !target->height || !target->width) return spec;
   if (*target->height == *target->width) {
     spec.resize_short = *target->height;

@@ -28,15 +28,15 @@ int64_t rounded(int64_t a, int64_t b, int64_t c) {
 }  // namespace
 
 template <class T>
-Pixels<T> convert_color(Pixels<T> picture, Color color) {
+Pixels<T> convert_color(Pixels<T> picture, ColorOrder color) {
   if (picture.channels != 1 && picture.channels != 3)
     throw bad_input("data.channels", fmt::format("a picture with {} channels has no known colours",
                                                  picture.channels));
-  const int64_t wanted = color == Color::kGray ? 1 : 3;
+  const int64_t wanted = color == ColorOrder::kGray ? 1 : 3;
   const int64_t count = picture.height * picture.width;
   if (picture.channels == 1 && wanted == 1) return picture;
   if (picture.channels == 3 && wanted == 3) {
-    if (color == Color::kBgr)
+    if (color == ColorOrder::kBgr)
       for (int64_t i = 0; i < count; ++i)
         std::swap(picture.values[static_cast<size_t>(3 * i)],
                   picture.values[static_cast<size_t>(3 * i + 2)]);
@@ -98,8 +98,8 @@ Pixels<T> center_crop(const Pixels<T>& picture, int64_t height, int64_t width) {
   return out;
 }
 
-template Pixels<uint8_t> convert_color(Pixels<uint8_t>, Color);
-template Pixels<float> convert_color(Pixels<float>, Color);
+template Pixels<uint8_t> convert_color(Pixels<uint8_t>, ColorOrder);
+template Pixels<float> convert_color(Pixels<float>, ColorOrder);
 template Pixels<uint8_t> letterbox(const Pixels<uint8_t>&, int64_t, int64_t, uint8_t, Align);
 template Pixels<float> letterbox(const Pixels<float>&, int64_t, int64_t, float, Align);
 template Pixels<uint8_t> center_crop(const Pixels<uint8_t>&, int64_t, int64_t);

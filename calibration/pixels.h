@@ -20,14 +20,14 @@ struct Pixels {
   std::vector<T> values;
 };
 
-enum class Color : uint8_t { kRgb, kBgr, kGray };
+enum class ColorOrder : uint8_t { kRgb, kBgr, kGray };
 enum class Align : uint8_t { kCorner, kCenter };
 
 /// From RGB or grey (one channel). Grey of RGB as Pillow's mode L: ITU-R 601 luma in 16-bit fixed
 /// point, (19595 R + 38470 G + 7471 B + 32768) >> 16. Throws Error (exit 3) for other channel
 /// counts.
 template <class T>
-Pixels<T> convert_color(Pixels<T> picture, Color color);
+Pixels<T> convert_color(Pixels<T> picture, ColorOrder color);
 
 /// The size with the short side `side` and the other one round(long * side / short), at least 1:
 /// {height, width}.

@@ -20,7 +20,7 @@ T little_endian(const std::vector<std::byte>& bytes, size_t at) {
   return value;
 }
 
-Error malformed(const std::string& where, std::string what) {
+Error malformed_wav(const std::string& where, std::string what) {
   return bad_input("data.wav", std::move(what), where);
 }
 
@@ -39,7 +39,7 @@ void read_format(Wav& wav, const std::vector<std::byte>& chunk) {
   if (channels != 1)
     throw bad_input("data.wav_format", fmt::format("{} channels, one is read", channels), wav.where,
                     "convert it to mono");
-  if (wav.sample_rate == 0) throw malformed(wav.where, "the sample rate is 0");
+  if (wav.sample_rate == 0) throw malformed_wav(wav.where, "the sample rate is 0");
 }
 
 }  // namespace
@@ -52,36 +52,37 @@ Wav open_wav(const std::string& path) {
   std::vector<std::byte> head(12);
   file.read(0, head);
   if (std::memcmp(head.data(), "RIFF", 4) != 0 || std::memcmp(head.data() + 8, "WAVE", 4) != 0)
-    throw malformed(wav.where, "this is no WAVE file");
+    throw malformed_wav(wav.where, "this is no WAVE file");
   bool has_format = false;
   for (uint64_t at = 12; at + 8 <= file.size();) {
     head.resize(8);
     file.read(at, head);
     const uint64_t size = little_endian<uint32_t>(head, 4);
     at += 8;
-    if (size > file.size() - at) throw malformed(wav.where, "the file is truncated");
+    if (size > file.size() - at) throw malformed_wav(wav.where, "the file is truncated");
     if (std::memcmp(head.data(), "fmt ", 4) == 0) {
-      if (size < 16 || size > 4096) throw malformed(wav.where, "the fmt chunk has a wrong size");
+      if (size < 16 || size > 4096)
+        throw malformed_wav(wav.where, "the fmt chunk has a wrong size");
       std::vector<std::byte> chunk(static_cast<size_t>(size));
       file.read(at, chunk);
       read_format(wav, chunk);
       has_format = true;
     } else if (std::memcmp(head.data(), "data", 4) == 0) {
-      if (!has_format) throw malformed(wav.where, "the data chunk comes before the fmt chunk");
+      if (!has_format) throw malformed_wav(wav.where, "the data chunk comes before the fmt chunk");
       const uint64_t width = wav.is_float ? 4 : 2;
-      if (size % width != 0) throw malformed(wav.where, "the data chunk ends inside a sample");
+      if (size % width != 0) throw malformed_wav(wav.where, "the data chunk ends inside a sample");
       wav.samples = static_cast<int64_t>(size / width);
       wav.offset = at;
       return wav;
     }
     at += size + (size & 1);
   }
-  throw malformed(wav.where, "there is no data chunk");
+  throw malformed_wav(wav.where, "there is no data chunk");
 }
 
 std::vector<double> read_wav(const Wav& wav, int64_t first, int64_t count) {
   if (count < 0 || first > wav.samples - count)
-    throw malformed(wav.where, "read past the last sample");
+    throw malformed_wav(wav.where, "read past the last sample");
   std::vector<double> out(static_cast<size_t>(count), 0.0);
   const int64_t silent = first < 0 ? std::min(-first, count) : 0;
   const size_t width = wav.is_float ? 4 : 2;

@@ -22,7 +22,7 @@ find_library(TORCH_CPU_LIBRARY torch_cpu REQUIRED)
 find_library(C10_LIBRARY c10 REQUIRED)
 add_library(aten INTERFACE)
 target_include_directories(aten SYSTEM INTERFACE ${TORCH_INCLUDE})
-target_link_libraries(aten INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY} OpenMP::OpenMP_CXX)
+target_link_libraries(aten INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY} $<LINK_ONLY:OpenMP::OpenMP_CXX>)
 target_compile_definitions(aten INTERFACE AT_PARALLEL_OPENMP=1)
 
 # Float products of the native engine.
@@ -30,7 +30,7 @@ find_path(DNNL_INCLUDE dnnl.hpp REQUIRED)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 add_library(onednn INTERFACE)
 target_include_directories(onednn SYSTEM INTERFACE ${DNNL_INCLUDE})
-target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY} OpenMP::OpenMP_CXX)
+target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY} $<LINK_ONLY:OpenMP::OpenMP_CXX>)
 
 # TorchScript's C++ interface; LibTorch's wheels keep some of its headers in a place of their own.
 add_library(torch_script INTERFACE)

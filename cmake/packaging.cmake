@@ -4,8 +4,9 @@ include(GNUInstallDirs)
 
 # lib, not the host's multiarch folder: lathe's run path is $ORIGIN/../lib.
 install(TARGETS lathe_exe RUNTIME DESTINATION bin)
-install(TARGETS lathe_core lathe_heavy lathe_rt LIBRARY DESTINATION lib)
-install(FILES ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.h DESTINATION include)
+install(TARGETS lathe_core lathe_heavy LIBRARY DESTINATION lib)
+install(TARGETS lathe_rt LIBRARY DESTINATION lib COMPONENT runtime)
+install(FILES ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.h DESTINATION include COMPONENT runtime)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/report/schema/lathe.report.schema.json DESTINATION share/lathe)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
 
@@ -37,6 +38,19 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR})
 # Loaded through the BLAS alternative: without it matrix products are many times slower.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS libopenblas0-pthread)
 include(CPack)
+
+# liblathe-rt_0.1.0_amd64.deb, by `cpack --config CPackRuntime.cmake`: what applications link, alone.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/CPackRuntime.cmake @ONLY CONTENT
+"include(\"@CMAKE_BINARY_DIR@/CPackConfig.cmake\")
+set(CPACK_PACKAGE_NAME liblathe-rt)
+set(CPACK_DEBIAN_PACKAGE_NAME liblathe-rt)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY \"Runs the plans that lathe compiles\")
+set(CPACK_PACKAGE_DESCRIPTION \"A library with a C interface, and its header.\")
+set(CPACK_DEBIAN_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS \"\")
+set(CPACK_DEBIAN_PACKAGE_CONFLICTS lathe)  # which holds the same files
+set(CPACK_INSTALL_CMAKE_PROJECTS \"@CMAKE_BINARY_DIR@;lathe;runtime;/\")
+")
 
 if(BUILD_TESTING)
   add_subdirectory(tests/package)

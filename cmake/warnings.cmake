@@ -3,7 +3,10 @@ add_library(lathe_warnings INTERFACE)
 target_compile_options(lathe_warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion
   -Wno-sign-conversion -Wno-missing-field-initializers
   # GCC 12 reports string concatenation falsely (GCC bug 105651).
-  -Wno-restrict $<$<BOOL:${LATHE_WERROR}>:-Werror>)
+  -Wno-restrict
+  # GCC 13 and later report copies of vectors falsely, too (GCC bug 107852).
+  "$<$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,13>:-Wno-array-bounds;-Wno-stringop-overflow;-Wno-stringop-overread>"
+  $<$<BOOL:${LATHE_WERROR}>:-Werror>)
 # Floating-point contraction would make results depend on the compiler's choice of fused operations.
 target_compile_options(lathe_warnings INTERFACE -ffp-contract=off)
 target_compile_definitions(lathe_warnings INTERFACE

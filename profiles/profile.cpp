@@ -1,5 +1,7 @@
 #include "profiles/profile.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 #include "ir/error.h"

@@ -1,4 +1,6 @@
 // The strict reader: every key of a profile, its type, its range.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 #include "os/sha256.h"

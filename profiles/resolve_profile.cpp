@@ -1,6 +1,7 @@
 #include "profiles/resolve_profile.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <vector>

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds lathe on a bare Debian 12 and shows it at work: a small network that reads digits and
+# Builds lathe on a bare Debian 12 or 13 and shows it at work: a small network that reads digits and
 # letters becomes an int8 network, and is measured beside the float one.
 # Everything that it makes is in build/; run it as often as you like.
 set -euo pipefail

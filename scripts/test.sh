@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds lathe and runs its tests, on a bare Debian 12 too. `--slow` adds the slow ones.
+# Builds lathe and runs its tests, on a bare Debian 12 or 13 too. `--slow` adds the slow ones.
 # Other arguments go to ctest (`scripts/test.sh -R conformance`).
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -58,7 +58,11 @@ std::vector<Tensor> run_seeded(const Graph& graph, uint64_t seed) {
 
 Graph check_pass(const std::string& text, const std::function<int(Graph&)>& pass, int changes,
                  double tolerance) {
-  const Graph before = graph_of(text);
+  return check_pass(graph_of(text), pass, changes, tolerance);
+}
+
+Graph check_pass(const Graph& before, const std::function<int(Graph&)>& pass, int changes,
+                 double tolerance) {
   Graph after = before;
   const int count = pass(after);
   CHECK(count == changes);

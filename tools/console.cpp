@@ -2,16 +2,17 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 #include "export_report.h"
 #include "model_facts.h"
 #include "os/check_output.h"
 #include "os/publish.h"
 #include "report/json_text.h"
-#include "report/report.h"
 
 namespace lathe {
 namespace {
@@ -73,9 +74,7 @@ Console::Console(const CommonOptions& common)
           progress_mode(common), [](std::string_view text) { std::cerr << text << std::flush; })) {}
 
 void Console::print(const std::string& text) {
-  if (quiet_) return;
-  (json_ ? std::cerr : std::cout) << text << std::flush;
-  if (!json_ && !std::cout) throw bad_output("output.stdout", "standard output cannot be written");
+  if (!quiet_) held_ += text;
 }
 
 void Console::detail(const std::string& text) {
@@ -83,7 +82,9 @@ void Console::detail(const std::string& text) {
 }
 
 void Console::warn(const std::string& code, const std::string& message, const std::string& hint) {
-  const auto same = [&](const Warning& old) { return old.code == code && old.message == message; };
+  const auto same = [&](const WarningRow& old) {
+    return old.code == code && old.message == message;
+  };
   // Data that serve for repair and evaluation are opened twice.
   if (std::any_of(warnings_.begin(), warnings_.end(), same)) return;
   warnings_.push_back({code, message, hint});
@@ -105,6 +106,7 @@ void Console::check_report(const CommonOptions& common, const std::vector<std::s
 
 int Console::fail(const Error& error, const CommonOptions& common) {
   progress_->finish();
+  show_held();
   std::cerr << error_text(error);
   const ExitCode code = error.code();
   CommonOptions where = common;
@@ -116,10 +118,9 @@ int Console::fail(const Error& error, const CommonOptions& common) {
   if (where.report.empty() && where.html.empty() && where.exports.empty() && !where.json)
     return static_cast<int>(code);
   Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
-  for (const Warning& warning : warnings_)
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   set_error(report, error);
-  const nlohmann::json document = to_json(report);
+  nlohmann::json document = to_json(report);
+  add_warnings(document);
   ExitCode worst = code;
   // An export that cannot be written costs itself, not the report.
   for (const bool exports : {true, false}) {
@@ -133,24 +134,66 @@ int Console::fail(const Error& error, const CommonOptions& common) {
       worst = worse(worst, second.code());
     }
   }
-  return static_cast<int>(worst);
+  write_stdout(printed_export(document, where));
+  if (common.json) write_stdout(json_text(document));
+  return finish(static_cast<int>(worst));
 }
 
-void Console::deliver(const nlohmann::json& report, const CommonOptions& common) {
-  // The report last: where it says that all went well, the exports are there.
-  write_exports(report, common, written_);
-  write_report(report, common);
+void Console::deliver(nlohmann::json report, const CommonOptions& common) {
+  const auto write_files = [&] {
+    add_warnings(report);
+    // The report last: where it says that all went well, the exports are there.
+    write_exports(report, common, written_);
+    write_report(report, common);
+  };
+  write_files();
+  show_held();
+  write_stdout(printed_export(report, common));
+  if (common.json) write_stdout(json_text(report));
+  if (!stdout_failed_) return;
+  report["exit_code"] = finish(report["exit_code"].get<int>());
+  write_files();
+}
+
+int Console::finish(int code) {
+  show_held();
+  if (!stdout_failed_) return code;
+  return static_cast<int>(worse(static_cast<ExitCode>(code), ExitCode::kOutput));
+}
+
+// Some are in the report already: of a stored part of a run.
+void Console::add_warnings(nlohmann::json& report) const {
+  nlohmann::json& rows = report["warnings"];
+  for (const WarningRow& warning : warnings_) {
+    const auto same = [&](const nlohmann::json& row) {
+      return row.at("code") == warning.code && row.at("message") == warning.message;
+    };
+    if (std::none_of(rows.begin(), rows.end(), same)) rows.push_back(to_json(warning));
+  }
 }
 
 void Console::write_report(const nlohmann::json& report, const CommonOptions& common) {
-  const std::string text = json_text(report);
-  if (!common.report.empty()) {
-    publish_file(common.report, text, common.force || written_.contains(common.report));
-    written_.insert(common.report);
-  }
-  if (!common.json) return;
+  if (common.report.empty()) return;
+  publish_file(common.report, json_text(report), common.force || written_.contains(common.report));
+  written_.insert(common.report);
+}
+
+void Console::show_held() {
+  const std::string text = std::exchange(held_, {});
+  if (json_)
+    std::cerr << text << std::flush;
+  else
+    write_stdout(text);
+}
+
+void Console::write_stdout(const std::string& text) {
+  if (text.empty() || stdout_failed_) return;
   std::cout << text << std::flush;
-  if (!std::cout) throw bad_output("output.stdout", "standard output cannot be written");
+  if (std::cout) return;
+  stdout_failed_ = true;
+  const Error error = bad_output("output.stdout", "standard output cannot be written");
+  std::cerr << error_text(error);
+  warnings_.push_back({error.id(), error.text().message, error.text().hint});
 }
 
 std::string Console::paint(const std::string& text, Color color) const {

@@ -1,6 +1,7 @@
 #include "detect_profile.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -55,14 +56,14 @@ std::string slug(const std::string& text) {
 
 double rounded(double value) { return std::round(value * 10) / 10; }
 
-json rates_json(const HostFacts& host, const MeasuredPeaks& peaks, const Profile& base) {
+json rates_json(const MeasuredPeaks& peaks, const Profile& base) {
   std::string note = fmt::format("measured with {} threads", peaks.threads);
   json gops = json::object();
   const auto put = [&](const std::string& dtype, const char* measured) {
     if (const ComputePeak* peak = best_peak(peaks, measured); peak != nullptr)
       gops[dtype] = std::max(0.1, rounded(peak->all_cores_gops));
   };
-  for (const char* dtype : {"float32", "int8"}) {
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     put(dtype, dtype);
     if (const ComputePeak* peak = best_peak(peaks, dtype); peak != nullptr)
       note += fmt::format(", {} by {}", dtype, peak->instruction);
@@ -73,7 +74,6 @@ json rates_json(const HostFacts& host, const MeasuredPeaks& peaks, const Profile
         put(dtype, dtype == "int4" ? "int8" : "float32");
         note += fmt::format("; {} counted as {}", dtype, dtype == "int4" ? "int8" : "float32");
       }
-  if (host_has_int8(host, "amx")) note += "; tile instructions not measured";
   json out{{"source", "measured"}, {"note", note}, {"gops", std::move(gops)}};
   if (const BandwidthPeak* memory = bandwidth_of(peaks, "DRAM"))
     out["bandwidth_gb_per_s"] = std::max(0.1, rounded(memory->all_cores_read));
@@ -117,7 +117,7 @@ json detected_profile(const HostFacts& host, const MeasuredPeaks& peaks, const P
              {"cores", cores},
              {"int8", int8_instruction(host)}}},
            {"execution", {{"threads", cores}}},
-           {"rates", rates_json(host, peaks, base)}};
+           {"rates", rates_json(peaks, base)}};
   if (host.mem_bytes && *host.mem_bytes > 0) out["memory"]["ram_bytes"] = *host.mem_bytes;
   return out;
 }

@@ -1,7 +1,8 @@
 #include "export_report.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
-#include <iostream>
 
 #include "ir/error.h"
 #include "os/check_output.h"
@@ -42,15 +43,17 @@ void check_exports(const CommonOptions& common, const std::vector<std::string>& 
 void write_exports(const nlohmann::json& report, const CommonOptions& common,
                    std::set<std::string>& written) {
   for (const ExportRequest& request : export_requests(common)) {
-    const std::string text = export_report(report, *request.kind);
-    if (to_stdout(request)) {
-      std::cout << text << std::flush;
-      if (!std::cout) throw bad_output("output.stdout", "standard output cannot be written");
-    } else {
-      publish_file(request.path, text, common.force || written.contains(request.path));
-      written.insert(request.path);
-    }
+    if (to_stdout(request)) continue;
+    publish_file(request.path, export_report(report, *request.kind),
+                 common.force || written.contains(request.path));
+    written.insert(request.path);
   }
+}
+
+std::string printed_export(const nlohmann::json& report, const CommonOptions& common) {
+  for (const ExportRequest& request : export_requests(common))
+    if (to_stdout(request)) return export_report(report, *request.kind);
+  return {};
 }
 
 }  // namespace lathe

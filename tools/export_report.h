@@ -1,7 +1,7 @@
 // --html and --export: the report in other formats, beside its JSON.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,9 +19,12 @@ std::vector<ExportRequest> export_requests(const CommonOptions& common);
 /// --force, is one of `inputs`, or is named twice (--output and --report included).
 void check_exports(const CommonOptions& common, const std::vector<std::string>& inputs);
 
-/// Writes each file atomically and in order; those in `written` are replaced, and all are added to
-/// it. Throws Error (exit 9).
+/// Writes the files, not what goes to stdout, atomically and in order; those in `written` are
+/// replaced, and all are added to it. Throws Error (exit 9).
 void write_exports(const nlohmann::json& report, const CommonOptions& common,
                    std::set<std::string>& written);
+
+/// The export that goes to stdout; "" without one.
+std::string printed_export(const nlohmann::json& report, const CommonOptions& common);
 
 }  // namespace lathe

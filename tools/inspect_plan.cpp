@@ -1,6 +1,7 @@
 #include "inspect_plan.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

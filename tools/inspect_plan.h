@@ -1,7 +1,7 @@
 // What inspect tells of a .lathe file.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "artifact/plan_file.h"

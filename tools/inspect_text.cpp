@@ -1,6 +1,7 @@
 #include "inspect_text.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

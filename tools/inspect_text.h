@@ -1,7 +1,7 @@
 // inspect's findings for people and for reports.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "console.h"

@@ -2,8 +2,8 @@
 // turns errors into messages and exit codes.
 #include <fcntl.h>
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
@@ -12,19 +12,18 @@
 
 #include "commands.h"
 #include "console.h"
-#include "flags.h"
+#include "flags/command_line.h"
 #include "heavy.h"
 #include "ir/error.h"
 #include "model_facts.h"
 #include "os/signals.h"
-#include "usage_error.h"
 
 namespace lathe {
 namespace {
 
-// One row a subcommand: its parser, its common flags, the files that it reads, what runs it.
+// One row a subcommand: its name, its common flags, the files that it reads, what runs it.
 struct Command {
-  CLI::App* parser = nullptr;
+  std::string_view name;
   CommonOptions* common = nullptr;
   std::function<std::vector<std::string>()> inputs;
   std::function<int(Console&)> run;
@@ -50,12 +49,12 @@ int guarded(Console& console, const CommonOptions& common, const Work& work) {
   }
 }
 
-int run_command(Command& command) {
+int run_command(CommandLine& line, const Command& command) {
   const CommonOptions& common = *command.common;
   {
     Console early(common);
     const int code = guarded(early, common, [&] {
-      apply_config(*command.parser, *command.common);
+      line.apply_config(*command.common);
       return 0;
     });
     if (code != 0) return code;
@@ -68,7 +67,7 @@ int run_command(Command& command) {
     std::erase_if(inputs, [](const std::string& file) { return file.empty(); });
     console.check_report(common, inputs);
     apply_limits(common);
-    return command.run(console);
+    return console.finish(command.run(console));
   });
 }
 
@@ -82,92 +81,75 @@ void occupy_standard_descriptors() {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("lathe: shapes trained networks for the device they must run on", "lathe");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("lathe ") + LATHE_VERSION);
-  app.failure_message(CLI::FailureMessage::simple);
-
-  QuantizeOptions quantize;
-  InspectOptions inspect;
-  RunOptionsCli run_model;
-  CompareOptionsCli compare;
-  BenchOptions bench;
-  PruneOptions prune;
-  DistillOptions distill;
-  CompileOptions compile;
-  BatchOptions batch;
-  ZooOptions zoo;
-  TraceOptionsCli trace;
-  ProfilesOptions profiles;
+  Options options;
+  CommandLine line(options);
   const Heavy heavy;
   std::vector<Command> commands{
-      {add_quantize(app, quantize), &quantize.common,
+      {"quantize", &options.quantize.common,
        [&] {
-         return std::vector{quantize.model, quantize.data, quantize.eval};
+         return std::vector{options.quantize.model, options.quantize.data, options.quantize.eval};
        },
-       [&](Console& console) { return heavy.quantize(quantize, console); }},
-      {add_prune(app, prune), &prune.common,
+       [&](Console& console) { return heavy.quantize(options.quantize, console); }},
+      {"prune", &options.prune.common,
        [&] {
-         return std::vector{prune.model, prune.data, prune.eval};
+         return std::vector{options.prune.model, options.prune.data, options.prune.eval};
        },
-       [&](Console& console) { return heavy.prune(prune, console); }},
-      {add_distill(app, distill), &distill.common,
+       [&](Console& console) { return heavy.prune(options.prune, console); }},
+      {"distill", &options.distill.common,
        [&] {
-         return std::vector{distill.teacher, distill.student, distill.student_from_pruned,
-                            distill.data, distill.eval};
+         return std::vector{options.distill.teacher, options.distill.student,
+                            options.distill.student_from_pruned, options.distill.data,
+                            options.distill.eval};
        },
-       [&](Console& console) { return heavy.distill(distill, console); }},
-      {add_compile(app, compile), &compile.common,
+       [&](Console& console) { return heavy.distill(options.distill, console); }},
+      {"compile", &options.compile.common,
        [&] {
-         return std::vector{compile.model, compile.verify};
+         return std::vector{options.compile.model, options.compile.verify};
        },
-       [&](Console& console) { return heavy.compile(compile, console); }},
-      {add_bench(app, bench), &bench.common,
+       [&](Console& console) { return heavy.compile(options.compile, console); }},
+      {"bench", &options.bench.common,
        [&] {
-         std::vector<std::string> files = bench.models;
-         files.insert(files.end(), {bench.against, bench.baseline, bench.data, bench.gates_file,
-                                    bench.gate_profile.value_or(""), bench.resume});
+         std::vector<std::string> files = options.bench.models;
+         files.insert(files.end(), {options.bench.against, options.bench.baseline,
+                                    options.bench.data, options.bench.gates_file,
+                                    options.bench.gate_profile.value_or(""), options.bench.resume});
          return files;
        },
-       [&](Console& console) { return heavy.bench(bench, console); }},
-      {add_inspect(app, inspect), &inspect.common, [&] { return std::vector{inspect.model}; },
-       [&](Console& console) { return run_inspect(inspect, console); }},
-      {add_run(app, run_model), &run_model.common,
+       [&](Console& console) { return heavy.bench(options.bench, console); }},
+      {"inspect", &options.inspect.common, [&] { return std::vector{options.inspect.model}; },
+       [&](Console& console) { return run_inspect(options.inspect, console); }},
+      {"run", &options.run.common,
        [&] {
-         return std::vector{run_model.model, run_model.data};
+         return std::vector{options.run.model, options.run.data};
        },
-       [&](Console& console) { return heavy.run(run_model, console); }},
-      {add_compare(app, compare), &compare.common,
+       [&](Console& console) { return heavy.run(options.run, console); }},
+      {"compare", &options.compare.common,
        [&] {
-         return std::vector{compare.first, compare.second, compare.data};
+         return std::vector{options.compare.first, options.compare.second, options.compare.data};
        },
-       [&](Console& console) { return heavy.compare(compare, console); }},
-      {add_batch(app, batch), &batch.common, [&] { return std::vector{batch.jobs}; },
-       [&](Console& console) { return run_batch(batch, console); }},
-      {add_zoo(app, zoo), &zoo.common, [] { return std::vector<std::string>{}; },
-       [&](Console& console) { return run_zoo(zoo, console); }},
-      {add_trace(app, trace), &trace.common, [&] { return std::vector{trace.file}; },
-       [&](Console& console) { return run_trace(trace, console); }},
-      {add_profiles(app, profiles), &profiles.common, [&] { return std::vector{profiles.name}; },
-       [&](Console& console) { return run_profiles(profiles, console); }},
+       [&](Console& console) { return heavy.compare(options.compare, console); }},
+      {"batch", &options.batch.common, [&] { return std::vector{options.batch.jobs}; },
+       [&](Console& console) { return run_batch(options.batch, console); }},
+      {"zoo", &options.zoo.common, [] { return std::vector<std::string>{}; },
+       [&](Console& console) { return run_zoo(options.zoo, console); }},
+      {"trace", &options.trace.common, [&] { return std::vector{options.trace.file}; },
+       [&](Console& console) { return run_trace(options.trace, console); }},
+      {"profiles", &options.profiles.common, [&] { return std::vector{options.profiles.name}; },
+       [&](Console& console) { return run_profiles(options.profiles, console); }},
+  };
+  const auto named = [&] {
+    return std::find_if(commands.begin(), commands.end(),
+                        [&](const Command& command) { return command.name == line.command(); });
   };
   for (Command& command : commands) command.common->argv.assign(argv, argv + argc);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    app.exit(success);
-    if (std::cout.flush()) return 0;
-    throw bad_output("output.stdout", "standard output cannot be written");
-  } catch (const CLI::ParseError& error) {
-    const Error converted = usage_error(app, error);
-    for (const Command& command : commands)
-      if (command.parser->parsed())
-        return Console(*command.common).fail(converted, *command.common);
-    throw converted;
+    if (!line.parse(argc, argv)) return 0;
+  } catch (const Error& error) {
+    if (named() == commands.end()) throw;
+    return Console(*named()->common).fail(error, *named()->common);
   }
-  for (Command& command : commands)
-    if (command.parser->parsed()) return run_command(command);
-  throw InternalError("no subcommand was parsed");
+  if (named() == commands.end()) throw InternalError("no subcommand was parsed");
+  return run_command(line, *named());
 }
 
 }  // namespace

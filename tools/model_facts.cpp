@@ -1,9 +1,12 @@
 #include "model_facts.h"
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 
 #include "artifact/open_plan.h"
 #include "artifact/plan_graph.h"
+#include "names/targets.h"
 #include "ops/op_row.h"
 #include "os/limits.h"
 #include "os/quantity.h"
@@ -41,7 +44,7 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
   facts.sha256 = sha256_file(path);
   const bool torchscript = is_torchscript_file(path);
   const bool plan = is_plan_file(path);
-  facts.format = torchscript ? "torchscript" : plan ? "native" : "onnx";
+  facts.format = torchscript ? kTorchScriptFormat : plan ? kNativeFormat : kOnnxFormat;
   if (!torchscript && !plan) facts.opset = model.opset;
   facts.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   facts.weights_bytes = weights_bytes(model.graph);

@@ -163,10 +163,9 @@ OpenedModel open_model_file(const std::string& path, const CommonOptions& common
                       "--input-type and --input-value are for TorchScript files", path);
   if (is_plan_file(path))
     throw bad_input(
-        "model.plan", "this is a compiled plan: bench, run and inspect take it, nothing else does",
-        path,
-        "give the model that it was made from; lathe bench PLAN --against MODEL --metric "
-        "sqnr --data DATA compares them");
+        "model.plan",
+        "this is a compiled plan: bench, compare, run and inspect take it, nothing else does", path,
+        "give the model that it was made from; lathe compare MODEL PLAN --data DATA compares them");
   OpenedModel opened{load_onnx(path, read_options(common)), {}, {}};
   Graph& graph = opened.model.graph;
   within_file(path, [&] {
@@ -178,6 +177,7 @@ OpenedModel open_model_file(const std::string& path, const CommonOptions& common
 }
 
 void print_notes(const OpenedModel& opened, Console& console) {
+  for (const std::string& note : opened.model.notes) console.warn("onnx", note);
   constexpr size_t kShown = 2;
   const std::vector<std::string>& notes = opened.notes;
   for (const std::string& note : notes)

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "names/targets.h"
+
 namespace lathe {
 
 struct CommonOptions {
@@ -210,7 +212,7 @@ struct BenchOptions {
 struct CompileOptions {
   CommonOptions common;
   std::string model;
-  std::string target = "onnx";
+  std::string target{targets().front().name};
   std::optional<int64_t> opset;
   bool float16 = false;
   bool dynamic_batch = false;
@@ -250,6 +252,22 @@ struct ProfilesOptions {
   CommonOptions common;
   std::string action = "list";  // list | show | detect
   std::string name;
+};
+
+/// Of every subcommand; the one that is named is filled in.
+struct Options {
+  QuantizeOptions quantize;
+  PruneOptions prune;
+  DistillOptions distill;
+  CompileOptions compile;
+  BenchOptions bench;
+  InspectOptions inspect;
+  RunOptionsCli run;
+  CompareOptionsCli compare;
+  BatchOptions batch;
+  ZooOptions zoo;
+  TraceOptionsCli trace;
+  ProfilesOptions profiles;
 };
 
 }  // namespace lathe

@@ -1,6 +1,7 @@
 #include "peaks_report.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "console.h"
 #include "ir/error.h"

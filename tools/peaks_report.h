@@ -1,7 +1,7 @@
 // Measured peaks for people and for reports.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "roofline/estimate.h"

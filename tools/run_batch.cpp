@@ -1,5 +1,6 @@
 // lathe batch: many models through chains of steps, parallel, resumable, in shards.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <exception>
@@ -13,6 +14,7 @@
 #include "commands.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/targets.h"
 #include "os/host.h"
 #include "os/publish.h"
 #include "os/quantity.h"
@@ -147,6 +149,10 @@ int run_batch(const BatchOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   if (common.output.empty())
     throw bad_usage("usage.output", "where should the artifacts go?", "-o", "add -o FOLDER");
+  if (target_of_file(common.output) != nullptr)
+    throw bad_usage("usage.output", "batch writes a folder, and this is the name of a model file",
+                    "-o " + escape_untrusted(common.output),
+                    "name a folder; compile steps of the jobs file say \"target\"");
   const JobsFile file = read_jobs(options.jobs);
   const Shard shard = parse_shard(options.shard);
   const std::vector<BatchJob> jobs = jobs_of(file, shard);

@@ -58,8 +58,6 @@ int run_inspect(const InspectOptions& options, Console& console) {
 
   report.device_profile = {
       {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
   report.run.duration_ns = duration.count();
   console.deliver(to_json(report), common);

@@ -1,5 +1,6 @@
 // lathe profiles: the shipped devices, one of them in full, or this host as one.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

@@ -1,5 +1,6 @@
 // lathe trace: where the time of a traced run went.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <filesystem>
@@ -149,8 +150,6 @@ int run_trace(const TraceOptionsCli& options, Console& console) {
   }
   console.print(trace_screen(trace, summary, options, console));
   report.details["trace"] = trace_json(trace, summary, top);
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
   report.run.duration_ns = duration.count();
   console.deliver(to_json(report), common);

@@ -1,5 +1,6 @@
 // lathe zoo: well-known networks with seeded weights, for benchmarks and tests.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include "inspect_graph.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/targets.h"
 #include "onnx/write_model.h"
 #include "os/check_output.h"
 #include "os/publish.h"
@@ -73,6 +75,7 @@ int run_zoo(const ZooOptions& options, Console& console) {
   const ZooNetwork& network = network_of(options.name);
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the network go?", "-o", "add -o FILE.onnx");
+  check_output_name(common.output, target_of(TargetKind::kOnnx));
   std::vector<std::string> outputs;
   if (!common.dry_run) outputs.push_back(common.output);
   if (!common.report.empty()) outputs.push_back(common.report);

@@ -1,6 +1,7 @@
 #include "show_manifest.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 

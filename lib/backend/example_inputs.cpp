@@ -63,27 +63,27 @@ RuntimeValue resized(const Tensor& tensor, const std::set<size_t>& batched, int6
   RuntimeValue value = to_runtime(tensor);
   for (const size_t axis : batched) {
     const auto dim = static_cast<int64_t>(axis);
-    const int64_t rows = value.tensor.size(dim);
+    const int64_t rows = value.tensor->size(dim);
     if (rows == 0) continue;
     const at::Tensor index =
         (at::arange(batch, at::kLong) + static_cast<int64_t>(variant)).remainder(rows);
     value.tensor = at::index_select(value.tensor, dim, index);
   }
   if (is_floating(value.dtype))
-    value.tensor = value.tensor * (1.0 - 0.125 * static_cast<double>(variant % 4));
+    value.tensor = *value.tensor * (1.0 - 0.125 * static_cast<double>(variant % 4));
   return value;
 }
 
-std::set<size_t> axes_of(const std::vector<BatchAxis>& axes, size_t input) {
+std::set<size_t> axes_of(const std::vector<FreeAxis>& axes, size_t input) {
   std::set<size_t> own;
-  for (const BatchAxis& axis : axes)
+  for (const FreeAxis& axis : axes)
     if (axis.input == input) own.insert(axis.axis);
   return own;
 }
 
 }  // namespace
 
-std::vector<BatchAxis> batch_axes(const Graph& graph) {
+std::vector<FreeAxis> batch_axes(const Graph& graph) {
   std::set<std::string> symbols;
   const auto dims_of_input = [&](size_t i) {
     return graph.value(graph.inputs()[i]).type.dims.value_or(Dims{});
@@ -93,7 +93,7 @@ std::vector<BatchAxis> batch_axes(const Graph& graph) {
     if (!dims.empty() && !dims[0].known() && !dims[0].symbol.empty())
       symbols.insert(dims[0].symbol);
   }
-  std::vector<BatchAxis> axes;
+  std::vector<FreeAxis> axes;
   for (size_t i = 0; i < graph.inputs().size(); ++i) {
     const Dims dims = dims_of_input(i);
     for (size_t axis = 0; axis < dims.size(); ++axis)
@@ -104,7 +104,7 @@ std::vector<BatchAxis> batch_axes(const Graph& graph) {
 }
 
 int64_t example_batch(const Graph& graph, const std::vector<Tensor>& example) {
-  const std::vector<BatchAxis> axes = batch_axes(graph);
+  const std::vector<FreeAxis> axes = batch_axes(graph);
   if (axes.empty() || axes[0].input >= example.size()) return 1;
   const Shape& shape = example[axes[0].input].shape();
   return axes[0].axis < shape.size() ? std::max<int64_t>(1, shape[axes[0].axis]) : 1;
@@ -112,7 +112,7 @@ int64_t example_batch(const Graph& graph, const std::vector<Tensor>& example) {
 
 std::vector<RuntimeValue> example_inputs(const Graph& graph, const std::vector<Tensor>& example,
                                          int64_t batch, uint64_t variant) {
-  const std::vector<BatchAxis> axes = batch_axes(graph);
+  const std::vector<FreeAxis> axes = batch_axes(graph);
   if (!example.empty() && example.size() != graph.inputs().size())
     throw bad_input("run.inputs", fmt::format("{} example inputs were given, the graph has {}",
                                               example.size(), graph.inputs().size()));

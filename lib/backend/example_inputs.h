@@ -10,14 +10,14 @@
 namespace lathe {
 
 /// An axis of a graph input that holds the batch.
-struct BatchAxis {
+struct FreeAxis {
   size_t input = 0;
   size_t axis = 0;
 };
 
 /// Unknown first axes, and other axes that have such an axis' symbol. Empty: the graph's batch size
 /// is fixed, or it has none.
-std::vector<BatchAxis> batch_axes(const Graph& graph);
+std::vector<FreeAxis> batch_axes(const Graph& graph);
 
 /// One value per graph input; `variant` 0, 1, … hold other values. From `example` (one tensor per
 /// input, rows of the batch repeated in turn, scaled by the variant) or, when it is empty, seeded:

@@ -49,7 +49,7 @@ bool same_constant(const c10::IValue& a, const c10::IValue& b) {
 
 class Comparison {
  public:
-  Comparison(const BatchRecord& kept, const BatchRecord& other) : kept_(kept), other_(other) {}
+  Comparison(const BatchTrace& kept, const BatchTrace& other) : kept_(kept), other_(other) {}
 
   // "" when the graphs have one structure.
   std::string run() {
@@ -109,16 +109,15 @@ class Comparison {
     return fmt::format("a constant{} depends on the batch size", node_text(a));
   }
 
-  const BatchRecord& kept_;
-  const BatchRecord& other_;
+  const BatchTrace& kept_;
+  const BatchTrace& other_;
   std::unordered_map<const jit::Value*, const jit::Value*> partner_;
   std::vector<VaryingConstant> constants_;
 };
 
 }  // namespace
 
-std::string free_batch(const BatchRecord& kept, const BatchRecord& other,
-                       const BatchSource& source) {
+std::string free_batch(const BatchTrace& kept, const BatchTrace& other, const BatchSource& source) {
   Comparison comparison(kept, other);
   std::string reason = comparison.run();
   if (!reason.empty() || comparison.constants().empty()) return reason;

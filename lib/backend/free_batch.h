@@ -13,8 +13,8 @@ struct BatchSource {
   int64_t axis = 0;
 };
 
-/// A record of the same network at a batch size.
-struct BatchRecord {
+/// A trace of the same network at a batch size.
+struct BatchTrace {
   torch::jit::Graph& graph;
   int64_t batch = 0;
 };
@@ -23,7 +23,6 @@ struct BatchRecord {
 /// differs becomes, in `kept`, slope * batch + offset with batch = aten::size(argument, axis), so
 /// that `kept` holds for both sizes, and for others as far as sizes grow linearly (run it at a
 /// third to know). Returns what stands against it, naming the node; "" when done.
-std::string free_batch(const BatchRecord& kept, const BatchRecord& other,
-                       const BatchSource& source);
+std::string free_batch(const BatchTrace& kept, const BatchTrace& other, const BatchSource& source);
 
 }  // namespace lathe

@@ -1,13 +1,17 @@
 #include "backend/quantized_nodes.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "backend/quantized_engine_scope.h"
 #include "backend/quantized_operands.h"
+#include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "run/foreign_errors.h"
 
@@ -32,7 +36,7 @@ c10::List<int64_t> list_of(const std::vector<int64_t>& values) {
 }
 
 bool is_quantized(const RuntimeValue& value) {
-  return value.is_tensor() && value.tensor.is_quantized();
+  return value.is_tensor() && value.tensor->is_quantized();
 }
 
 RuntimeValue quantized_value(at::Tensor tensor) { return {std::move(tensor), DType::kUInt8}; }
@@ -63,7 +67,7 @@ at::Tensor clamp(at::Tensor x, const ActivationBounds& bounds) {
 }  // namespace
 
 QuantizedEngineScope::QuantizedEngineScope(QuantizedEngine engine)
-    : previous_(at::globalContext().qEngine()) {
+    : previous_(static_cast<int>(at::globalContext().qEngine())) {
   const std::vector<at::QEngine>& have = at::globalContext().supportedQEngines();
   if (std::find(have.begin(), have.end(), aten_engine(engine)) == have.end())
     throw bad_environment(
@@ -73,7 +77,9 @@ QuantizedEngineScope::QuantizedEngineScope(QuantizedEngine engine)
   at::globalContext().setQEngine(aten_engine(engine));
 }
 
-QuantizedEngineScope::~QuantizedEngineScope() { at::globalContext().setQEngine(previous_); }
+QuantizedEngineScope::~QuantizedEngineScope() {
+  at::globalContext().setQEngine(static_cast<at::QEngine>(previous_));
+}
 
 QuantizedNodes::QuantizedNodes(const Graph& graph, const QuantizedPlan& plan) : graph_(graph) {
   const at::NoGradGuard no_gradients;

@@ -14,21 +14,6 @@
 
 namespace lathe {
 
-/// While it lives, LibTorch packs weights for, and computes with, `engine`: a setting of the whole
-/// process. Throws Error (exit 6) when this LibTorch lacks the engine. Hold one while a
-/// QuantizedNodes is made, traced, and its artifact saved, loaded or run: a loaded artifact packs
-/// its weights anew for the engine that is set then.
-class QuantizedEngineScope {
- public:
-  explicit QuantizedEngineScope(QuantizedEngine engine);
-  ~QuantizedEngineScope();
-  QuantizedEngineScope(const QuantizedEngineScope&) = delete;
-  QuantizedEngineScope& operator=(const QuantizedEngineScope&) = delete;
-
- private:
-  at::QEngine previous_;
-};
-
 /// The groups of a plan made ready to run, weights packed. Between the nodes of a graph, values of
 /// the plan are quantized at::Tensors inside RuntimeValue (dtype kUInt8); all others as ever.
 class QuantizedNodes {

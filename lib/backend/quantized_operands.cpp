@@ -1,10 +1,12 @@
 #include "backend/quantized_operands.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "run/node_call.h"
 
@@ -74,7 +76,7 @@ at::Tensor quantized_weight(const Graph& graph, const Node& node, size_t index, 
   at::Tensor q = to_runtime(*graph.constant(dq->input(0))).tensor;
   if (q.scalar_type() == at::kByte) q = (q.to(at::kInt) - 128).to(at::kChar);
   const at::Tensor scale =
-      to_runtime(*graph.constant(dq->input(1))).tensor.reshape({-1}).to(at::kDouble);
+      to_runtime(*graph.constant(dq->input(1))).tensor->reshape({-1}).to(at::kDouble);
   if (transpose) {
     q = q.t();
     axis = 0;

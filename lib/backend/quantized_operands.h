@@ -1,14 +1,16 @@
 // Constant operands of a QDQ graph's nodes in the form that LibTorch's quantized operators take.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/quantized_plan.h"
 #include "evaluate/window.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

@@ -329,13 +329,13 @@ class Planner {
 
   // Ops whose quantized form has its input's scale and zero point.
   Match match_keeping(QuantizedGroup group, const Node& node) const {
-    std::string reason = keeping_problem(node, group);
-    if (!reason.empty()) return no(std::move(reason));
+    std::string problem = keeping_problem(node, group);
+    if (!problem.empty()) return no(std::move(problem));
     if (!is_quantized(node.input(0))) return no("its input is not quantized");
     const QuantizedParams params = read_.at(node.input(0));
     group.data = {0};
     QuantizedGroup whole = group;
-    reason = follow(node.outputs[0], whole, false);
+    const std::string reason = follow(node.outputs[0], whole, false);
     if (reason.empty() && whole.output == params) return {std::move(whole), {}};
     // Quantizing again what only moved would change nothing, so nobody need ask for it.
     if (rounds(group.op))

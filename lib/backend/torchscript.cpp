@@ -10,6 +10,7 @@
 
 #include "backend/example_inputs.h"
 #include "backend/free_batch.h"
+#include "backend/quantized_engine_scope.h"
 #include "backend/quantized_nodes.h"
 #include "backend/trace_module.h"
 #include "ir/error.h"
@@ -30,7 +31,7 @@ std::string notes_of(const Graph& graph, const std::vector<RuntimeValue>* exampl
   std::vector<InputNote> notes;
   for (size_t i = 0; i < graph.inputs().size(); ++i) {
     const ValueType& type = graph.value(graph.inputs()[i]).type;
-    const Dims dims = example != nullptr ? dims_of((*example)[i].tensor.sizes().vec())
+    const Dims dims = example != nullptr ? dims_of((*example)[i].tensor->sizes().vec())
                                          : type.dims.value_or(Dims{});
     notes.push_back({type.dtype, dims});
   }
@@ -97,7 +98,7 @@ struct FreeRecord {
 };
 
 FreeRecord trace_free_batch(const Graph& graph, const GraphTracer& tracer,
-                            const TorchScriptOptions& options, const BatchAxis& axis) {
+                            const TorchScriptOptions& options, const FreeAxis& axis) {
   FreeRecord record;
   try {
     record.graph = tracer.trace(example_inputs(graph, options.example, kTracedBatch, 0));
@@ -253,7 +254,7 @@ TorchScriptCheck check_torchscript(TorchScriptProgram& program, const Interprete
 
 TorchScriptArtifact emit_torchscript(const Graph& graph, const TorchScriptOptions& options) {
   require_traceable(graph);
-  const std::vector<BatchAxis> axes = batch_axes(graph);
+  const std::vector<FreeAxis> axes = batch_axes(graph);
   const int64_t batch = example_batch(graph, options.example);
   const Emitter emitter(graph, options);
   TorchScriptArtifact artifact;

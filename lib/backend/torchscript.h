@@ -1,8 +1,6 @@
 // TorchScript files from a Graph, and their execution. No torch/script.h here.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +11,10 @@
 #include "ir/graph.h"
 #include "run/compare.h"
 #include "run/interpreter.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

@@ -198,7 +198,7 @@ std::vector<RuntimeValue> GraphTracer::run_nodes(const std::vector<RuntimeValue>
       if (!blank) continue;
       // What follows from sizes alone is a constant of this trace.
       const at::tracer::impl::NoTracerDispatchMode untraced;
-      result.tensor = result.tensor.clone();
+      result.tensor = result.tensor->clone();
     }
     for (size_t i = 0; i < node.outputs.size() && i < results.size(); ++i)
       if (node.outputs[i].valid())
@@ -210,8 +210,8 @@ std::vector<RuntimeValue> GraphTracer::run_nodes(const std::vector<RuntimeValue>
     RuntimeValue& value =
         outputs.emplace_back(QuantizedNodes::as_output(slots[static_cast<size_t>(id.index)]));
     // The tracer wants an operator behind an output, not an argument or a constant.
-    if (!graph_.value(id).producer.valid() || !state->hasValue(value.tensor))
-      value.tensor = value.tensor.clone();
+    if (!graph_.value(id).producer.valid() || !state->hasValue(*value.tensor))
+      value.tensor = value.tensor->clone();
   }
   return outputs;
 }
@@ -223,7 +223,7 @@ std::shared_ptr<jit::Graph> GraphTracer::trace(const std::vector<RuntimeValue>& 
   const at::NoGradGuard no_gradients;
   jit::Stack arguments;
   // The tracer knows tensors by identity, so one that is given twice must become two.
-  for (const RuntimeValue& input : inputs) arguments.emplace_back(input.tensor.alias());
+  for (const RuntimeValue& input : inputs) arguments.emplace_back(input.tensor->alias());
   const auto run = [&](const jit::Stack& traced) {
     std::vector<RuntimeValue> values;
     for (size_t i = 0; i < traced.size(); ++i)

@@ -60,8 +60,8 @@ std::vector<const jit::Value*> views_of(const jit::Value* value) {
 // The value of the trace that stands for the tensor; nullptr when there is none.
 const jit::Value* traced_value(const RuntimeValue& value) {
   const auto state = jit::tracer::getTracingState();
-  if (!value.is_tensor() || !state->hasValue(value.tensor)) return nullptr;
-  return state->getValue(value.tensor);
+  if (!value.is_tensor() || !state->hasValue(*value.tensor)) return nullptr;
+  return state->getValue(*value.tensor);
 }
 
 }  // namespace

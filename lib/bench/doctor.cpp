@@ -211,7 +211,7 @@ Row pressure_row(const DoctorFacts& facts) {
 Row compute_row(const DoctorFacts& facts) {
   if (!facts.peaks) return {"compute", "not measured", Health::kUnknown, {}};
   Row row{"compute", {}, Health::kOk, {}};
-  for (const char* dtype : {"float32", "int8"}) {
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     const ComputePeak* peak = best_peak(*facts.peaks, dtype);
     if (peak == nullptr) continue;
     row.fact += fmt::format("{}{} {:.0f} GOP/s a core, {:.0f} on {} ({})",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "names/engines.h"
 #include "run/interpreter.h"
 
 namespace lathe {
@@ -12,7 +13,7 @@ class InterpreterEngine : public Engine {
   /// Throws Error (exit 3) that lists the ops that cannot be run.
   explicit InterpreterEngine(const Graph& graph) : interpreter_(graph) {}
 
-  std::string_view name() const override { return "interpreter"; }
+  std::string_view name() const override { return kInterpreterEngine; }
   void prepare(const std::vector<std::vector<Tensor>>& samples) override;
   void execute(size_t iteration) override;
   std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;

@@ -16,13 +16,13 @@ namespace {
 std::vector<Shape> shapes_of(const std::vector<RuntimeValue>& values) {
   std::vector<Shape> shapes;
   for (const RuntimeValue& value : values)
-    shapes.push_back(value.is_tensor() ? value.tensor.sizes().vec() : Shape{});
+    shapes.push_back(value.is_tensor() ? value.tensor->sizes().vec() : Shape{});
   return shapes;
 }
 
 void require_type(const Graph& graph, size_t index, const RuntimeValue& value,
                   const PlanView& view) {
-  if (value.is_tensor() && value.tensor.scalar_type() == storage_type(view.dtype)) return;
+  if (value.is_tensor() && value.tensor->scalar_type() == storage_type(view.dtype)) return;
   throw bad_input("native.input",
                   fmt::format("the input is to be a tensor of {}", dtype_name(view.dtype)),
                   "input " + escape_untrusted(graph.value(graph.inputs()[index]).name));
@@ -53,7 +53,7 @@ std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
       continue;
     }
     require_type(graph, i, inputs[i], plan.views[static_cast<size_t>(plan.inputs[i].view.index)]);
-    held.push_back(inputs[i].tensor.contiguous());
+    held.push_back(inputs[i].tensor->contiguous());
     in.push_back(held.back().data_ptr());
   }
   std::vector<RuntimeValue> results;
@@ -68,7 +68,7 @@ std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
     const PlanView& view = plan.views[static_cast<size_t>(plan.outputs[i].view.index)];
     results.emplace_back(at::empty(view.shape, storage_type(view.dtype)),
                          dtype == DType::kUndefined ? view.dtype : dtype);
-    out.push_back(results.back().tensor.data_ptr());
+    out.push_back(results.back().tensor->data_ptr());
   }
   program->run(in, out, observer);
   for (size_t i = 0; i < plan.outputs.size(); ++i)

@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "lower/lower_graph.h"
+#include "names/engines.h"
 #include "program/batch_program.h"
 
 namespace lathe {
@@ -30,7 +31,7 @@ class NativeEngine : public Engine {
                bool onednn_products = has_integer_tiles());
   ~NativeEngine() override;
 
-  std::string_view name() const override { return "native"; }
+  std::string_view name() const override { return kNativeEngine; }
   void prepare(const std::vector<std::vector<Tensor>>& samples) override;
   void execute(size_t iteration) override;
   std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs) override;

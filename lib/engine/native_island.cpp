@@ -4,6 +4,7 @@
 
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "run/interpreter.h"
 
 namespace lathe {
@@ -40,7 +41,7 @@ class BoundIsland : public BoundStep {
         slots_[static_cast<size_t>(end.slot)] = std::move(results[i]);
         continue;
       }
-      const at::Tensor tensor = results[i].tensor.contiguous();
+      const at::Tensor tensor = results[i].tensor->contiguous();
       if (tensor.sizes().vec() != end.shape || tensor.scalar_type() != storage_type(end.dtype))
         throw InternalError("native island: another shape or type than was inferred");
       // An array without elements may have no address.
@@ -49,7 +50,7 @@ class BoundIsland : public BoundStep {
     }
   }
 
-  std::string_view implementation() const override { return "interpreter"; }
+  std::string_view implementation() const override { return kInterpreterEngine; }
   bool uses_pool() const override { return true; }
 
  private:

@@ -39,14 +39,13 @@ struct FarPlan {
 };
 
 FarPlan far_plan(const std::function<LoweredGraph(int64_t)>& lowered) {
-  for (const int64_t batch : kFarBatches) {
+  for (auto batch = kFarBatches.begin();; ++batch) {
     try {
-      return {batch, lowered(batch)};
+      return {*batch, lowered(*batch)};
     } catch (const Error& error) {
-      if (error.code() != ExitCode::kLimit || batch == kFarBatches.back()) throw;
+      if (error.code() != ExitCode::kLimit || *batch == kFarBatches.back()) throw;
     }
   }
-  throw InternalError("far_plan: no batch");
 }
 
 /// Where plans of neighbouring batches lie on a line, the first of them that does so: batch 1, or
@@ -124,19 +123,19 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
                               const LowerOptions& options) {
   NativePlanFile made;
   const auto& inputs = graph.inputs();
-  made.batch_was_free = std::any_of(inputs.begin(), inputs.end(),
+  const bool was_free = std::any_of(inputs.begin(), inputs.end(),
                                     [&](ValueId id) { return is_free(graph.value(id)); });
   LoweredGraph one = lower_graph(specialize(shapes_at_batch(graph, 1)), options);
   // Shape inference leaves no shape of an input where shapes contradict each other.
   for (const IslandValue& input : one.plan.inputs)
     if (!input.view.valid())
-      throw bad_input("native.batch",
-                      fmt::format("the model's shapes contradict each other{}",
-                                  made.batch_was_free ? " at batch 1" : ""),
-                      {}, made.batch_was_free ? "fix another batch: --input-shape NAME=8x…" : "");
+      throw bad_input(
+          "native.batch",
+          fmt::format("the model's shapes contradict each other{}", was_free ? " at batch 1" : ""),
+          {}, was_free ? "fix another batch: --input-shape NAME=8x…" : "");
   made.file.plan = std::move(one.plan);
   made.file.islands = island_files(one.islands);
-  if (!made.batch_was_free) {
+  if (!was_free) {
     made.batch_fixed = true;
     made.reason = "the model's inputs are fixed";
   } else {

@@ -16,7 +16,6 @@ namespace lathe {
 struct NativePlanFile {
   PlanFile file;
   bool batch_fixed = false;
-  bool batch_was_free = false;  // of the graph
   std::string reason;
 };
 NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize,

@@ -24,7 +24,7 @@ TimedPlan::TimedPlan(const LoweredGraph& lowered, const std::vector<Tensor>& inp
     const PlanView& view = bound.views[static_cast<size_t>(bound.inputs[i].view.index)];
     if (inputs[i].shape() != view.shape || inputs[i].dtype() != view.dtype)
       throw InternalError("timed plan: an input of another shape or type");
-    held_.push_back(inputs_.back().tensor.contiguous());
+    held_.push_back(inputs_.back().tensor->contiguous());
     in_.back() = held_.back().data_ptr();
   }
   for (const IslandValue& output : bound.outputs) {

@@ -1,5 +1,7 @@
 #include "engine/torchscript_engine.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 
 #include "ir/error.h"
@@ -29,6 +31,8 @@ TorchScriptEngine::TorchScriptEngine(const Graph& graph, const TorchScriptOption
 
 TorchScriptEngine::TorchScriptEngine(std::string_view trusted_file, std::vector<size_t> arguments)
     : program_(trusted_file, false), arguments_(std::move(arguments)) {}
+
+TorchScriptEngine::~TorchScriptEngine() = default;
 
 void TorchScriptEngine::prepare(const std::vector<std::vector<Tensor>>& samples) {
   if (samples.empty()) throw InternalError("TorchScriptEngine::prepare: no samples");

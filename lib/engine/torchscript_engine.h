@@ -8,6 +8,7 @@
 
 #include "backend/torchscript.h"
 #include "engine/engine.h"
+#include "names/engines.h"
 
 namespace lathe {
 
@@ -22,8 +23,9 @@ class TorchScriptEngine : public Engine {
   /// The bytes of a file that the user trusts: its code runs in this process. `arguments`: the
   /// positions of those graph inputs that its forward takes (its state is its own).
   TorchScriptEngine(std::string_view trusted_file, std::vector<size_t> arguments);
+  ~TorchScriptEngine() override;
 
-  std::string_view name() const override { return "torchscript"; }
+  std::string_view name() const override { return kTorchScriptEngine; }
   /// LibTorch profiles and specializes during the first two executions.
   void prepare(const std::vector<std::vector<Tensor>>& samples) override;
   void execute(size_t iteration) override;

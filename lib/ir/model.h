@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "ir/graph.h"
 
@@ -22,6 +23,8 @@ struct Model {
   int64_t model_version = 0;
   std::string doc;
   std::map<std::string, std::string> metadata;
+  /// What the reader made of a file that says two things: for the user.
+  std::vector<std::string> notes;
 };
 
 }  // namespace lathe

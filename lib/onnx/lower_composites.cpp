@@ -182,7 +182,7 @@ void write_hard_swish(const Writer& out) {
 
 // -- Attention ----------------------------------------------------------------------------------
 
-const Dims* dims_of(const Graph& graph, ValueId value) {
+const Dims* known_dims(const Graph& graph, ValueId value) {
   if (!value.valid()) return nullptr;
   const ValueType& type = graph.value(value).type;
   return type.is_tensor() && type.dims ? &*type.dims : nullptr;
@@ -190,9 +190,9 @@ const Dims* dims_of(const Graph& graph, ValueId value) {
 
 std::vector<OpKind> attention_parts(const Graph& graph, const Node& node) {
   const Attributes& attributes = node.attributes;
-  const Dims* q = dims_of(graph, node.input(0));
-  const Dims* k = dims_of(graph, node.input(1));
-  const Dims* v = dims_of(graph, node.input(2));
+  const Dims* q = known_dims(graph, node.input(0));
+  const Dims* k = known_dims(graph, node.input(1));
+  const Dims* v = known_dims(graph, node.input(2));
   if (q == nullptr || k == nullptr || v == nullptr || !has_one_output(node)) return {};
   for (size_t i = 4; i < node.inputs.size(); ++i)
     if (node.inputs[i].valid()) return {};
@@ -209,7 +209,7 @@ std::vector<OpKind> attention_parts(const Graph& graph, const Node& node) {
   if (!attributes.has("scale") && !(q->back().known() && q->back().size > 0)) return {};
   std::vector<OpKind> parts{OpKind::kTranspose, OpKind::kMatMul, OpKind::kMul, OpKind::kSoftmax};
   if (!node.input(3).valid()) return parts;
-  const Dims* mask = dims_of(graph, node.input(3));
+  const Dims* mask = known_dims(graph, node.input(3));
   const Dim& keys = (*k)[k->size() - 2];
   // A shorter mask is padded, a boolean one is converted; heads of one have no place in rank 3.
   const bool whole = mask != nullptr && mask->size() >= 2 &&
@@ -250,8 +250,8 @@ ValueId transposed_key(const Writer& out, ValueId key) {
 void write_attention(const Writer& out) {
   Graph& graph = out.edit().graph;
   const Node node = out.edit().node();
-  const Dims q = *dims_of(graph, node.inputs[0]);
-  const Dims k = *dims_of(graph, node.inputs[1]);
+  const Dims q = *known_dims(graph, node.inputs[0]);
+  const Dims k = *known_dims(graph, node.inputs[1]);
   const double scale = node.attributes.has("scale")
                            ? node.attributes.float_or("scale", 1)
                            : 1 / std::sqrt(static_cast<double>(q.back().size));
@@ -286,7 +286,7 @@ struct CompositeRow {
   void (*write)(const Writer& out);
 };
 
-constexpr CompositeRow kRows[] = {
+constexpr CompositeRow kComposites[] = {
     {OpKind::kAttention, attention_parts, write_attention},
     {OpKind::kGelu, gelu_parts, write_gelu},
     {OpKind::kHardSwish, hard_swish_parts, write_hard_swish},
@@ -295,9 +295,9 @@ constexpr CompositeRow kRows[] = {
 };
 
 const CompositeRow* row_of(OpKind kind) {
-  const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
+  const auto* row = std::find_if(std::begin(kComposites), std::end(kComposites),
                                  [&](const CompositeRow& other) { return other.kind == kind; });
-  return row == std::end(kRows) ? nullptr : row;
+  return row == std::end(kComposites) ? nullptr : row;
 }
 
 }  // namespace

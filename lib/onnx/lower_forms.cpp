@@ -148,7 +148,7 @@ int64_t need_optional(const Graph& graph, const Node& node) {
   return known && type.kind != ValueType::Kind::kOptional ? 18 : 0;
 }
 
-constexpr FormRule kRules[] = {
+constexpr FormRule kOtherForms[] = {
     {OpKind::kAttention, need_attention, nullptr},
     {OpKind::kBatchNormalization, need_batch_normalization, nullptr},
     {OpKind::kDequantizeLinear, need_quantize, lower_quantize},
@@ -208,7 +208,7 @@ constexpr AttributeRow kAttributes[] = {
 
 }  // namespace
 
-std::span<const FormRule> other_forms() { return kRules; }
+std::span<const FormRule> other_forms() { return kOtherForms; }
 std::span<const AttributeRow> attribute_rows() { return kAttributes; }
 
 }  // namespace lathe

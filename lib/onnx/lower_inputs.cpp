@@ -170,7 +170,7 @@ void lower_dft(const NodeEdit& edit) {
   keep_inputs(edit.graph, edit.id, 2);
 }
 
-constexpr FormRule kRules[] = {
+constexpr FormRule kInputForms[] = {
     {OpKind::kClip, need_clip, lower_clip},
     {OpKind::kDFT, need_dft, lower_dft},
     {OpKind::kDropout, need_dropout, lower_dropout},
@@ -194,6 +194,6 @@ constexpr FormRule kRules[] = {
 
 }  // namespace
 
-std::span<const FormRule> input_forms() { return kRules; }
+std::span<const FormRule> input_forms() { return kInputForms; }
 
 }  // namespace lathe

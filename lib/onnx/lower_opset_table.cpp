@@ -5,7 +5,8 @@
 namespace lathe {
 namespace {
 
-constexpr OpsetRow kRows[] = {
+// clang-format off: two rows a line
+constexpr OpsetRow kOpsetRows[] = {
     {OpKind::kAbs, 1, 0xc02, 0xc02}, {OpKind::kAbs, 6, 0x3cfe, 0x3cfe},
     {OpKind::kAbs, 13, 0x13cfe, 0x13cfe}, {OpKind::kAcos, 7, 0xc02, 0xc02},
     {OpKind::kAcos, 22, 0x10c02, 0x10c02}, {OpKind::kAcosh, 9, 0xc02, 0xc02},
@@ -243,9 +244,10 @@ constexpr OpsetRow kRows[] = {
     {OpKind::kWhere, 9, 0x200, 0xfffe}, {OpKind::kWhere, 16, 0x200, 0x1fffe},
     {OpKind::kXor, 1, 0x200, 0x200},
 };
+// clang-format on
 
 }  // namespace
 
-std::span<const OpsetRow> opset_rows() { return kRows; }
+std::span<const OpsetRow> opset_rows() { return kOpsetRows; }
 
 }  // namespace lathe

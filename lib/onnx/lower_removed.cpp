@@ -69,7 +69,7 @@ void lower_crop(const NodeEdit& edit) {
   replace_node(edit.graph, edit.id, {cropped});
 }
 
-constexpr FormRule kRules[] = {
+constexpr FormRule kRemovedForms[] = {
     {OpKind::kAffine, nullptr, lower_affine},
     {OpKind::kCrop, nullptr, lower_crop},
     {OpKind::kImageScaler, nullptr, lower_image_scaler},
@@ -77,6 +77,6 @@ constexpr FormRule kRules[] = {
 
 }  // namespace
 
-std::span<const FormRule> removed_forms() { return kRules; }
+std::span<const FormRule> removed_forms() { return kRemovedForms; }
 
 }  // namespace lathe

@@ -117,7 +117,7 @@ void resize_11(const NodeEdit& edit) {
   if (is_empty(2)) drop_input(edit.graph, edit.id, 2);
 }
 
-constexpr NormalizeRule kRules[] = {
+constexpr NormalizeRule kInputRules[] = {
     {OpKind::kClip, 11, clip},
     {OpKind::kDFT, 20, dft},
     {OpKind::kDropout, 12, dropout},
@@ -143,6 +143,6 @@ constexpr NormalizeRule kRules[] = {
 
 }  // namespace
 
-std::span<const NormalizeRule> input_rules() { return kRules; }
+std::span<const NormalizeRule> input_rules() { return kInputRules; }
 
 }  // namespace lathe

@@ -138,7 +138,7 @@ void grid_sample(const NodeEdit& edit) {
 // Scan-8 has a batch axis and sequence lengths, which no later op has.
 void scan(const NodeEdit& edit) { set_opaque(edit.graph, edit.id, "", "Scan"); }
 
-constexpr NormalizeRule kRules[] = {
+constexpr NormalizeRule kLegacyRules[] = {
     {OpKind::kAdd, 7, broadcast},
     {OpKind::kAnd, 7, broadcast},
     {OpKind::kCast, 6, cast},
@@ -168,6 +168,6 @@ constexpr NormalizeRule kRules[] = {
 
 }  // namespace
 
-std::span<const NormalizeRule> legacy_rules() { return kRules; }
+std::span<const NormalizeRule> legacy_rules() { return kLegacyRules; }
 
 }  // namespace lathe

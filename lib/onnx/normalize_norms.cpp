@@ -160,7 +160,7 @@ void mean_variance(const NodeEdit& edit) {
   replace_node(edit.graph, edit.id, {edit.op(OpKind::kSub, {edit.input(0), mean}, "centred")});
 }
 
-constexpr NormalizeRule kRules[] = {
+constexpr NormalizeRule kNormRules[] = {
     {OpKind::kBatchNormalization, 14, batch_normalization},
     {OpKind::kGroupNormalization, 21, group_normalization},
     {OpKind::kHardmax, 13, softmax},
@@ -171,6 +171,6 @@ constexpr NormalizeRule kRules[] = {
 
 }  // namespace
 
-std::span<const NormalizeRule> norm_rules() { return kRules; }
+std::span<const NormalizeRule> norm_rules() { return kNormRules; }
 
 }  // namespace lathe

@@ -5,6 +5,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <climits>
+#include <map>
 #include <set>
 
 #include "ir/error.h"
@@ -61,6 +62,17 @@ int64_t checked_opset(int64_t version) {
   return version;
 }
 
+std::string repeated_note(const std::set<std::string>& domains,
+                          const std::map<std::string, int64_t>& versions) {
+  const std::string& first = *domains.begin();
+  return fmt::format(
+      "the model imports the operator set {} more than once; version {}, the last, "
+      "counts{}",
+      first.empty() ? "ai.onnx" : escape_untrusted(first), versions.at(first),
+      domains.size() > 1 ? fmt::format(", and so do the last of {} others", domains.size() - 1)
+                         : "");
+}
+
 void read_header(const onnx::ModelProto& proto, Model& model) {
   model.ir_version = proto.ir_version();
   if (model.ir_version < 1 || model.ir_version > kNewestReadableIrVersion)
@@ -72,18 +84,18 @@ void read_header(const onnx::ModelProto& proto, Model& model) {
   if (proto.opset_import_size() == 0 && model.ir_version >= kFirstIrWithOpsets)
     throw bad_input("model.no_opset", "the model imports no operator set, so it may be cut off");
   model.opset = 1;
-  std::set<std::string> seen;
+  std::map<std::string, int64_t> versions;
+  std::set<std::string> repeated;
   for (const auto& import : proto.opset_import()) {
     const std::string domain = plain_domain(import.domain());
-    if (!seen.insert(domain).second)
-      throw bad_input("model.opset_twice", fmt::format("the operator set '{}' is imported twice",
-                                                       escape_untrusted(domain)));
-    if (!domain.empty()) {
-      model.other_opsets[domain] = import.version();
-      continue;
-    }
-    model.opset = checked_opset(import.version());
+    const int64_t version = domain.empty() ? checked_opset(import.version()) : import.version();
+    // The last one counts, as in ONNX Runtime.
+    if (!versions.insert_or_assign(domain, version).second) repeated.insert(domain);
   }
+  if (!repeated.empty()) model.notes.push_back(repeated_note(repeated, versions));
+  if (const auto standard = versions.extract(""); !standard.empty())
+    model.opset = standard.mapped();
+  model.other_opsets = std::move(versions);
   model.producer_name = proto.producer_name();
   model.producer_version = proto.producer_version();
   model.domain = proto.domain();

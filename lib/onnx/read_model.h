@@ -15,9 +15,10 @@ constexpr int64_t kNewestReadableOpset = 26;
 constexpr int64_t kNewestReadableIrVersion = 13;
 
 /// Reads a model file, which may be hostile: no more memory than the options allow, no file outside
-/// the model's directory. External data stays mapped. Every Error names the file. Throws Error:
-/// exit 3 for anything that is no valid ONNX model (what it is instead is named), exit 8 beyond a
-/// limit or from 2 GiB on.
+/// the model's directory. External data stays mapped. Of an operator set that is imported more than
+/// once the last version counts, and Model::notes says so. Every Error names the file. Throws
+/// Error: exit 3 for anything that is no valid ONNX model (what it is instead is named), exit 8
+/// beyond a limit or from 2 GiB on.
 Model load_onnx(const std::filesystem::path& file, const ReadOptions& options = {});
 
 /// The same from memory; external data is looked for beneath `directory`, refused when it is empty.

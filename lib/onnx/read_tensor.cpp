@@ -11,42 +11,52 @@
 namespace lathe {
 namespace {
 
-enum class Field { kNone, kRaw, kFloat, kInt32, kInt64, kDouble, kUint64, kString, kExternal };
+enum class TensorField {
+  kNone,
+  kRaw,
+  kFloat,
+  kInt32,
+  kInt64,
+  kDouble,
+  kUint64,
+  kString,
+  kExternal
+};
 
-Field field_of(const onnx::TensorProto& proto) {
-  Field found = Field::kNone;
-  const auto claim = [&](bool set, Field field) {
+TensorField field_of(const onnx::TensorProto& proto) {
+  TensorField found = TensorField::kNone;
+  const auto claim = [&](bool set, TensorField field) {
     if (!set) return;
-    if (found != Field::kNone)
+    if (found != TensorField::kNone)
       throw bad_input("tensor.two_values", "the tensor has its values in two fields");
     found = field;
   };
   if (proto.has_data_location() && proto.data_location() != onnx::TensorProto::DEFAULT &&
       proto.data_location() != onnx::TensorProto::EXTERNAL)
     throw bad_input("tensor.data_location", "the tensor has an unknown data_location");
-  claim(proto.data_location() == onnx::TensorProto::EXTERNAL, Field::kExternal);
-  claim(!proto.raw_data().empty(), Field::kRaw);
-  claim(proto.float_data_size() > 0, Field::kFloat);
-  claim(proto.int32_data_size() > 0, Field::kInt32);
-  claim(proto.int64_data_size() > 0, Field::kInt64);
-  claim(proto.double_data_size() > 0, Field::kDouble);
-  claim(proto.uint64_data_size() > 0, Field::kUint64);
-  claim(proto.string_data_size() > 0, Field::kString);
+  claim(proto.data_location() == onnx::TensorProto::EXTERNAL, TensorField::kExternal);
+  claim(!proto.raw_data().empty(), TensorField::kRaw);
+  claim(proto.float_data_size() > 0, TensorField::kFloat);
+  claim(proto.int32_data_size() > 0, TensorField::kInt32);
+  claim(proto.int64_data_size() > 0, TensorField::kInt64);
+  claim(proto.double_data_size() > 0, TensorField::kDouble);
+  claim(proto.uint64_data_size() > 0, TensorField::kUint64);
+  claim(proto.string_data_size() > 0, TensorField::kString);
   return found;
 }
 
 // The typed field that holds a dtype (comments at TensorProto's fields in onnx.proto).
-Field typed_field(DType dtype) {
+TensorField typed_field(DType dtype) {
   switch (dtype) {
     case DType::kFloat32:
-    case DType::kComplex64: return Field::kFloat;
+    case DType::kComplex64: return TensorField::kFloat;
     case DType::kFloat64:
-    case DType::kComplex128: return Field::kDouble;
-    case DType::kInt64: return Field::kInt64;
+    case DType::kComplex128: return TensorField::kDouble;
+    case DType::kInt64: return TensorField::kInt64;
     case DType::kUInt32:
-    case DType::kUInt64: return Field::kUint64;
-    case DType::kString: return Field::kString;
-    default: return Field::kInt32;
+    case DType::kUInt64: return TensorField::kUint64;
+    case DType::kString: return TensorField::kString;
+    default: return TensorField::kInt32;
   }
 }
 
@@ -123,14 +133,15 @@ Tensor read_unnamed(onnx::TensorProto& proto, TensorSource source) {
     throw over_limit("tensor.rank", fmt::format("the tensor has {} dimensions", proto.dims_size()));
   Shape shape(proto.dims().begin(), proto.dims().end());
   const int64_t count = element_count(shape);
-  const Field field = field_of(proto);
-  if (field == Field::kExternal) return source.files.tensor(proto, dtype, shape, source.budget);
-  if (field == Field::kNone) {
+  const TensorField field = field_of(proto);
+  if (field == TensorField::kExternal)
+    return source.files.tensor(proto, dtype, shape, source.budget);
+  if (field == TensorField::kNone) {
     if (count > 0) throw bad_input("tensor.no_data", "the tensor has no values");
     return dtype == DType::kString ? Tensor::from_strings(std::move(shape), {})
                                    : Tensor::from_bytes(dtype, std::move(shape), {});
   }
-  if (field == Field::kRaw) {
+  if (field == TensorField::kRaw) {
     if (dtype == DType::kString)
       throw bad_input("tensor.raw_string", "strings cannot be in raw_data");
     std::shared_ptr<const std::string> raw(proto.release_raw_data());

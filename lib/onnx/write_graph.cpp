@@ -9,12 +9,13 @@ namespace lathe {
 namespace {
 
 /// The names that a subgraph must not hide.
-struct Scope {
-  const Scope* outer = nullptr;
+struct NameScope {
+  const NameScope* outer = nullptr;
   const WrittenNames* names = nullptr;
   std::unordered_set<std::string> taken;
 
-  Scope(const Scope* enclosing, const WrittenNames& written) : outer(enclosing), names(&written) {
+  NameScope(const NameScope* enclosing, const WrittenNames& written)
+      : outer(enclosing), names(&written) {
     for (const auto& [index, name] : written) taken.insert(name);
   }
   bool holds(const std::string& name) const {
@@ -22,7 +23,7 @@ struct Scope {
   }
 };
 
-WrittenNames names_inside(const Subgraph& subgraph, const Scope& outer) {
+WrittenNames names_inside(const Subgraph& subgraph, const NameScope& outer) {
   const Graph& graph = subgraph.graph();
   WrittenNames names;
   std::unordered_set<std::string> taken;
@@ -78,10 +79,10 @@ struct WriteAttribute {
   }
 };
 
-onnx::GraphProto write_subgraph(const Subgraph& subgraph, const Scope& outer);
-onnx::GraphProto write_scope(const Graph& graph, const Scope& scope);
+onnx::GraphProto write_subgraph(const Subgraph& subgraph, const NameScope& outer);
+onnx::GraphProto write_scope(const Graph& graph, const NameScope& scope);
 
-onnx::NodeProto write_node(const Node& node, const Scope& scope) {
+onnx::NodeProto write_node(const Node& node, const NameScope& scope) {
   onnx::NodeProto proto;
   const auto written = [&](ValueId id) {
     return id.valid() ? scope.names->at(id.index) : std::string();
@@ -122,13 +123,14 @@ bool is_typed(const ValueType& type) {
   return !type.is_tensor() || type.dtype != DType::kUndefined;
 }
 
-void write_value(const Graph& graph, ValueId id, const Scope& scope, onnx::ValueInfoProto& proto) {
+void write_value(const Graph& graph, ValueId id, const NameScope& scope,
+                 onnx::ValueInfoProto& proto) {
   proto.set_name(scope.names->at(id.index));
   const ValueType& type = graph.value(id).type;
   if (is_typed(type)) *proto.mutable_type() = write_type(type);
 }
 
-onnx::GraphProto write_scope(const Graph& graph, const Scope& scope) {
+onnx::GraphProto write_scope(const Graph& graph, const NameScope& scope) {
   onnx::GraphProto proto;
   proto.set_name(graph.name.empty() ? "graph" : graph.name);
   if (!graph.doc.empty()) proto.set_doc_string(graph.doc);
@@ -149,10 +151,10 @@ onnx::GraphProto write_scope(const Graph& graph, const Scope& scope) {
   return proto;
 }
 
-onnx::GraphProto write_subgraph(const Subgraph& subgraph, const Scope& outer) {
+onnx::GraphProto write_subgraph(const Subgraph& subgraph, const NameScope& outer) {
   const Graph& graph = subgraph.graph();
   const WrittenNames names = names_inside(subgraph, outer);
-  const Scope scope(&outer, names);
+  const NameScope scope(&outer, names);
   onnx::GraphProto proto = write_scope(graph, scope);
   for (const ValueId id : graph.value_ids())
     if (const Tensor* tensor = graph.constant(id))
@@ -169,7 +171,7 @@ WrittenNames top_level_names(const Graph& graph) {
 }
 
 onnx::GraphProto write_graph_without_constants(const Graph& graph, const WrittenNames& names) {
-  return write_scope(graph, Scope(nullptr, names));
+  return write_scope(graph, NameScope(nullptr, names));
 }
 
 onnx::TypeProto write_type(const ValueType& type) {

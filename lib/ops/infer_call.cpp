@@ -4,12 +4,6 @@
 #include "ops/op_row.h"
 
 namespace lathe {
-namespace {
-
-// Shape computations are short; longer constants are data.
-constexpr int64_t kMaxElements = 1024;
-
-}  // namespace
 
 const Dims* InferCall::dims(size_t input) const {
   const ValueId id = node.input(input);
@@ -38,11 +32,12 @@ std::optional<std::vector<int64_t>> InferCall::constant_ints(size_t input) const
 }
 
 std::optional<Elements> InferCall::elements(size_t input) const {
+  constexpr auto kMost = static_cast<int64_t>(kMaxFollowedElements);
   const ValueId id = node.input(input);
   if (!id.valid()) return std::nullopt;
   if (const Tensor* tensor = constant(input)) {
     const bool integers = is_integer(tensor->dtype()) || tensor->dtype() == DType::kBool;
-    if (!integers || tensor->rank() > 1 || tensor->numel() > kMaxElements) return std::nullopt;
+    if (!integers || tensor->rank() > 1 || tensor->numel() > kMost) return std::nullopt;
     Elements found;
     for (const int64_t number : tensor->to_int64()) found.push_back({number, {}});
     return found;
@@ -51,8 +46,7 @@ std::optional<Elements> InferCall::elements(size_t input) const {
   if (known_ != nullptr && index < known_->size() && (*known_)[index]) return (*known_)[index];
   // Of a vector of known length at least the length is known.
   const Dims* shape = dims(input);
-  if (shape == nullptr || shape->size() != 1 || !(*shape)[0].known() ||
-      (*shape)[0].size > kMaxElements)
+  if (shape == nullptr || shape->size() != 1 || !(*shape)[0].known() || (*shape)[0].size > kMost)
     return std::nullopt;
   return Elements(static_cast<size_t>((*shape)[0].size));
 }

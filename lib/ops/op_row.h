@@ -25,6 +25,10 @@ using Elements = std::vector<Element>;
 /// Elements of integer tensors of rank 0 or 1, by ValueId::index (shorter than the graph: unknown).
 using KnownElements = std::vector<std::optional<Elements>>;
 
+/// Elements of a tensor that are followed at most: shape computations are short, longer constants
+/// are data.
+constexpr size_t kMaxFollowedElements = 1024;
+
 /// What a shape or type rule sees of one node.
 class InferCall {
  public:

@@ -8,7 +8,6 @@ namespace lathe {
 namespace {
 
 using Known = std::optional<Elements>;
-constexpr size_t kMaxElements = 1024;
 
 Element number(int64_t value) { return {value, {}}; }
 
@@ -110,7 +109,7 @@ Known where(const InferCall& call) {
 
 Known shape(const InferCall& call) {
   const Dims* x = call.dims(0);
-  if (x == nullptr || x->size() > kMaxElements) return std::nullopt;
+  if (x == nullptr || x->size() > kMaxFollowedElements) return std::nullopt;
   const auto rank = static_cast<int64_t>(x->size());
   const auto clamped = [rank](int64_t i) {
     return std::clamp(i < 0 ? i + rank : i, int64_t{0}, rank);
@@ -128,7 +127,7 @@ Known gather(const InferCall& call) {
   const Dims* data_dims = call.dims(0);
   const Dims* index_dims = call.dims(1);
   if (!data || !indices || data_dims == nullptr || data_dims->size() != 1 ||
-      index_dims == nullptr || index_dims->size() > 1 || indices->size() > kMaxElements)
+      index_dims == nullptr || index_dims->size() > 1 || indices->size() > kMaxFollowedElements)
     return std::nullopt;
   Elements out;
   for (const int64_t index : *indices)
@@ -167,7 +166,7 @@ Known concat(const InferCall& call) {
   Elements out;
   for (size_t i = 0; i < call.node.inputs.size(); ++i) {
     const Known part = call.elements(i);
-    if (!part || out.size() + part->size() > kMaxElements) return std::nullopt;
+    if (!part || out.size() + part->size() > kMaxFollowedElements) return std::nullopt;
     out.insert(out.end(), part->begin(), part->end());
   }
   return out;
@@ -178,7 +177,8 @@ Known repeated(const InferCall& call, const Element& element) {
   const auto& dims = call.outputs[0].dims;
   if (!dims || dims->size() > 1) return std::nullopt;
   const Dim count = product(*dims);
-  if (!count.known() || count.size > static_cast<int64_t>(kMaxElements)) return std::nullopt;
+  if (!count.known() || count.size > static_cast<int64_t>(kMaxFollowedElements))
+    return std::nullopt;
   return Elements(static_cast<size_t>(count.size), element);
 }
 

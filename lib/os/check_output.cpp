@@ -17,11 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string directory_of(const std::string& path) {
-  const std::string parent = fs::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
-}
-
 // Directory resolved, last component as written: what a rename to `path` would touch.
 fs::path target_of(const std::string& path) {
   std::error_code problem;
@@ -47,6 +42,11 @@ void check_directory(const std::string& path, const std::string& shown) {
 }
 
 }  // namespace
+
+std::string directory_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
 
 bool same_file(const std::string& a, const std::string& b) {
   struct stat first {

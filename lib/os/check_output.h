@@ -6,6 +6,9 @@
 
 namespace lathe {
 
+/// The directory that `path` is in, "." for a name alone.
+std::string directory_of(const std::string& path);
+
 /// Two paths name one existing file (same inode: symbolic and hard links, `.` and `..` included),
 /// or would name one (equal after resolving their directories).
 bool same_file(const std::string& a, const std::string& b);

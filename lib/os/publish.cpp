@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <set>
 #include <utility>
 
 #include "ir/error.h"
+#include "os/check_output.h"
 #include "os/signals.h"
 #include "os/temporaries.h"
 
@@ -30,11 +30,6 @@ Error write_error(std::string_view what, const std::string& path, int problem) {
 Error exists_error(const std::string& path) {
   return bad_usage("output.exists", "the output exists", escape_untrusted(path),
                    "choose another name, or --force to overwrite");
-}
-
-std::string directory_of(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
 }
 
 // The name does not repeat the output's, which may already have the greatest length.

@@ -17,7 +17,7 @@ Error file_error(ExitCode code, std::string id, std::string message, const std::
   return Error(code, std::move(id), {std::move(message), escape_untrusted(path), std::move(hint)});
 }
 
-const char* kind_of(mode_t mode) {
+const char* file_kind(mode_t mode) {
   if (S_ISDIR(mode)) return "a directory";
   if (S_ISFIFO(mode)) return "a named pipe";
   if (S_ISSOCK(mode)) return "a socket";
@@ -46,7 +46,7 @@ InputFile::InputFile(const std::string& path, ExitCode code) : path_(path) {
   if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
     ::close(descriptor_);
     throw file_error(code, "file.kind",
-                     fmt::format("is {}, not a regular file", kind_of(facts.st_mode)), path);
+                     fmt::format("is {}, not a regular file", file_kind(facts.st_mode)), path);
   }
   size_ = facts.st_size;
 }

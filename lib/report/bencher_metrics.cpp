@@ -1,5 +1,7 @@
 #include "report/bencher_metrics.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 #include "report/json_text.h"

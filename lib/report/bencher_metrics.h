@@ -1,7 +1,7 @@
 // Bencher Metric Format (bencher.dev).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

@@ -1,6 +1,7 @@
 #include "report/csv.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <vector>
@@ -34,7 +35,7 @@ std::string csv_number(const std::optional<double>& value) {
   return fmt::format("{}", *value);
 }
 
-std::optional<double> percentile(const json& latency, double wanted) {
+std::optional<double> percentile_value(const json& latency, double wanted) {
   for (const json& row : list_field(latency, "percentiles"))
     if (const auto p = number_field(row, "p"); p && std::fabs(*p - wanted) < 1e-9)
       return number_of(row);
@@ -58,9 +59,9 @@ std::string high(const json& object) {
   return csv_number(ci ? std::optional(ci->second) : std::nullopt);
 }
 
-using Row = std::vector<std::pair<const char*, std::string>>;
+using CsvRow = std::vector<std::pair<const char*, std::string>>;
 
-Row case_row(const json& report, const json& row) {
+CsvRow case_row(const json& report, const json& row) {
   const auto number = [](const json& object, const char* key) {
     return csv_number(number_field(object, key));
   };
@@ -85,10 +86,10 @@ Row case_row(const json& report, const json& row) {
           {"stdev_ns", number(latency, "stdev")},
           {"min_ns", number(latency, "min")},
           {"max_ns", number(latency, "max")},
-          {"p90_ns", csv_number(percentile(latency, 0.9))},
-          {"p95_ns", csv_number(percentile(latency, 0.95))},
-          {"p99_ns", csv_number(percentile(latency, 0.99))},
-          {"p99.9_ns", csv_number(percentile(latency, 0.999))},
+          {"p90_ns", csv_number(percentile_value(latency, 0.9))},
+          {"p95_ns", csv_number(percentile_value(latency, 0.95))},
+          {"p99_ns", csv_number(percentile_value(latency, 0.99))},
+          {"p99.9_ns", csv_number(percentile_value(latency, 0.999))},
           {"items_per_s", number(field(row, "throughput"), "items_per_s")},
           {"load_ns", number(phases, "load_ns")},
           {"compile_ns", number(phases, "compile_ns")},
@@ -108,7 +109,7 @@ Row case_row(const json& report, const json& row) {
 
 std::string to_csv(const json& report) {
   std::string out;
-  const auto add = [&out](const Row& row, bool heading) {
+  const auto add = [&out](const CsvRow& row, bool heading) {
     for (size_t i = 0; i < row.size(); ++i) {
       if (i > 0) out += ',';
       out += heading ? std::string(row[i].first) : row[i].second;

@@ -1,7 +1,7 @@
 // The cases of a report as a table for spreadsheets and data frames.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

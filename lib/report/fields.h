@@ -1,7 +1,7 @@
 // Reading a report whose sections may be absent, null or of another type. Nothing here throws.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>

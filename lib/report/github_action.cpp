@@ -1,6 +1,7 @@
 #include "report/github_action.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "report/fields.h"
 #include "report/json_text.h"

@@ -1,7 +1,7 @@
 // Figures for github-action-benchmark's customSmallerIsBetter and customBiggerIsBetter.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

@@ -1,6 +1,7 @@
 #include "report/github_annotations.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "report/fields.h"
 #include "report/headline.h"

@@ -1,7 +1,7 @@
 // Workflow commands for GitHub Actions.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

@@ -1,5 +1,7 @@
 #include "report/google_benchmark.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "report/fields.h"

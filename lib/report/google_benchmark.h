@@ -1,7 +1,7 @@
 // The JSON of google/benchmark, for the tools that read it (compare.py, bencher, conbench, …).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

@@ -1,7 +1,7 @@
 // The sentences that say how a run ended, the same on the page, in annotations and in test reports.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

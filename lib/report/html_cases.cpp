@@ -1,5 +1,6 @@
 // Tables of the bench page.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -33,7 +34,7 @@ std::string with_interval(const json& object, const char* key) {
   return out;
 }
 
-const json& percentile(const json& row, double wanted) {
+const json& percentile_row(const json& row, double wanted) {
   static const json nothing;
   for (const json& one : list_field(field(row, "latency"), "percentiles"))
     if (number_field(one, "p") == wanted) return one;
@@ -65,8 +66,8 @@ std::string html_before_after(const json& report) {
   for (const char* key : {"mean", "min", "max"})
     add(key, field(lb, key), field(la, key), shown_time(lb, key), shown_time(la, key));
   for (const double p : {0.9, 0.95, 0.99, 0.999}) {
-    const json& b = percentile(before, p);
-    const json& a = percentile(after, p);
+    const json& b = percentile_row(before, p);
+    const json& a = percentile_row(after, p);
     add(fmt::format("p{:g}", 100 * p), field(b, "value"), field(a, "value"), shown_time(b, "value"),
         shown_time(a, "value"));
   }
@@ -103,7 +104,7 @@ std::string html_cases(const json& report) {
   };
   const auto any = [&cases](double p) {
     return std::any_of(cases.begin(), cases.end(), [p](const json& row) {
-      return number_field(percentile(row, p), "value").has_value();
+      return number_field(percentile_row(row, p), "value").has_value();
     });
   };
   std::vector<Column> columns{
@@ -126,8 +127,8 @@ std::string html_cases(const json& report) {
         shown_number(field(row, "threads"), "effective"),
         shown_number(field(row, "samples"), "n"),
         shown_time(latency, "median"),
-        shown_time(percentile(row, 0.95), "value"),
-        shown_time(percentile(row, 0.99), "value"),
+        shown_time(percentile_row(row, 0.95), "value"),
+        shown_time(percentile_row(row, 0.99), "value"),
         shown_number(field(row, "throughput"), "items_per_s"),
         shown_bytes(row, "size_bytes"),
         shown_bytes(field(row, "memory"), "hwm_bytes"),

@@ -1,5 +1,6 @@
 // Pictures of the bench page: distribution of latency, ratios block by block, curves of a sweep.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -21,8 +22,6 @@ using nlohmann::json;
 constexpr size_t kMaxCurves = 6;
 
 std::string time_tick(double value) { return duration_text(value); }
-std::string plain_tick(double value) { return fmt::format("{:.4g}", value); }
-std::string percent_tick(double value) { return fmt::format("{:.3g} %", 100 * value); }
 std::string ratio_tick(double value) { return fmt::format("{:.3g}x", value); }
 
 std::string bytes_tick(double value) { return bytes_text(std::llround(value)); }
@@ -204,7 +203,7 @@ std::string forest(const json& report) {
   return svg_ranges(plot);
 }
 
-struct Curve {
+struct SweepCurve {
   std::string name;
   std::map<double, std::pair<double, double>> points;  // x -> latency, items per second
 };
@@ -214,8 +213,8 @@ double effective_threads(const json& row) {
 }
 
 // One curve for each way to run that stays the same along x.
-std::vector<Curve> curves_of(const json& report, bool over_batch) {
-  std::map<std::string, Curve> curves;
+std::vector<SweepCurve> curves_of(const json& report, bool over_batch) {
+  std::map<std::string, SweepCurve> curves;
   std::set<std::string> models;
   std::set<std::string> engines;
   std::set<double> others;
@@ -244,17 +243,17 @@ std::vector<Curve> curves_of(const json& report, bool over_batch) {
     curves[name].name = name;
     curves[name].points[x] = {*median, *rate};
   }
-  std::vector<Curve> out;
+  std::vector<SweepCurve> out;
   for (auto& [name, curve] : curves)
     if (curve.points.size() > 1 && out.size() < kMaxCurves) out.push_back(std::move(curve));
   return out;
 }
 
 std::string sweep(const json& report, bool over_batch) {
-  const std::vector<Curve> curves = curves_of(report, over_batch);
+  const std::vector<SweepCurve> curves = curves_of(report, over_batch);
   const char* axis = over_batch ? "batch" : "threads";
   std::set<double> measured;
-  for (const Curve& curve : curves)
+  for (const SweepCurve& curve : curves)
     for (const auto& [x, y] : curve.points) measured.insert(x);
   std::vector<double> ticks(measured.begin(), measured.end());
   if (ticks.size() > 8) ticks.clear();
@@ -276,7 +275,7 @@ std::string sweep(const json& report, bool over_batch) {
             {},
             {},
             true};
-  for (const Curve& curve : curves) {
+  for (const SweepCurve& curve : curves) {
     PlotSeries times{curve.name, {}, PlotMark::kLineAndDots};
     PlotSeries rates = times;
     for (const auto& [x, y] : curve.points) {

@@ -1,5 +1,6 @@
 // Of quantize and compile: errors by layer, what stayed in float, passes, verification.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>

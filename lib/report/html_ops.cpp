@@ -1,5 +1,6 @@
 // Where the time goes: the profile of each case, and what changed against the baseline.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // The report as one page: no network, no script, readable on a phone, light and dark.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

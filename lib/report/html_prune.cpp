@@ -1,5 +1,6 @@
 // Of prune: what is left at each stage, sizes, speed, which channels and weights went, and repair.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -18,16 +19,16 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kSeenRows = 24;
+constexpr size_t kSeenGroups = 24;
 constexpr size_t kRepairRows = 12;
 
 // The first rows; the others are folded away.
 std::string long_table(HtmlTable table, const char* what) {
   HtmlTable rest = table;
-  if (table.rows.size() > kSeenRows + 3) {
-    const auto split = static_cast<std::ptrdiff_t>(kSeenRows);
+  if (table.rows.size() > kSeenGroups + 3) {
+    const auto split = static_cast<std::ptrdiff_t>(kSeenGroups);
     rest.rows.erase(rest.rows.begin(), rest.rows.begin() + split);
-    table.rows.resize(kSeenRows);
+    table.rows.resize(kSeenGroups);
     return html_table(table) +
            html_details(fmt::format("{} more {}", rest.rows.size(), what), html_table(rest));
   }

@@ -1,5 +1,6 @@
 // Of quantize: the worst layers with their causes, and what weights and activations cost in each.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kSeenRows = 12;
+constexpr size_t kSeenLayers = 12;
 constexpr size_t kSeenGathered = 3;
 
 std::string layer_name(const json& row) {
@@ -71,7 +72,7 @@ std::string diagnosis_section(const json& quantize) {
                           flag.empty() ? "–" : "<code>" + html_escape(flag) + "</code>"});
   }
   return html_section("diagnosis", "Worst layers",
-                      html + folded_table(std::move(table), std::min(seen, kSeenRows), "more"));
+                      html + folded_table(std::move(table), std::min(seen, kSeenLayers), "more"));
 }
 
 // Noise over signal in power, from decibels; 0 where nothing is lost.
@@ -149,7 +150,7 @@ std::string noise_section(const json& quantize) {
   return html_section(
       "noise", "Weights and activations",
       "<div class=\"figures\">" + layers_figure(layers) + "</div>\n" +
-          folded_table(std::move(table), kSeenRows, "better layers") +
+          folded_table(std::move(table), kSeenLayers, "better layers") +
           html_note("Bars: size of the error in that of the layer's output (square roots of mean "
                     "squares); the first part is from rounded weights, the second from rounded "
                     "activations."));

@@ -1,5 +1,6 @@
 // Of quantize: the histogram of each integer value with the range that was chosen for it.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -16,8 +17,8 @@ using nlohmann::json;
 
 constexpr size_t kPictures = 60;
 constexpr size_t kMaxBars = 64;
-constexpr double kWidth = 160;
-constexpr double kHeight = 56;
+constexpr double kBarsWidth = 160;
+constexpr double kBarsHeight = 56;
 
 struct Bars {
   double from = 0;
@@ -48,9 +49,9 @@ std::string bars_path(const Bars& bars, double low, double high, bool held,
     if (bars.counts[i] <= 0) continue;
     const double left = bars.from + bars.width * static_cast<double>(i);
     if ((left + bars.width >= low && left <= high) != held) continue;
-    const double tall = std::max(1.0, (kHeight - 4) * std::log1p(bars.counts[i]) / most);
+    const double tall = std::max(1.0, (kBarsHeight - 4) * std::log1p(bars.counts[i]) / most);
     const double a = x(left);
-    path += fmt::format("M{:.1f} {}h{:.1f}v{:.1f}h-{:.1f}z", a, kHeight,
+    path += fmt::format("M{:.1f} {}h{:.1f}v{:.1f}h-{:.1f}z", a, kBarsHeight,
                         std::max(0.8, x(left + bars.width) - a), -tall,
                         std::max(0.8, x(left + bars.width) - a));
   }
@@ -64,7 +65,9 @@ std::string picture(const json& row) {
   if (bars.counts.empty() || !low || !high || !(*low < *high)) return {};
   const double left = std::min(bars.from, *low);
   const double right = std::max(bars.to(), *high);
-  const auto x = [left, right](double value) { return kWidth * (value - left) / (right - left); };
+  const auto x = [left, right](double value) {
+    return kBarsWidth * (value - left) / (right - left);
+  };
   const std::string name = text_field(row, "value");
   const std::string words = fmt::format(
       "{}: seen {} to {}, integers reach from {} to {}", name, shown_number(row, "seen_min"),
@@ -72,7 +75,7 @@ std::string picture(const json& row) {
   std::string out = fmt::format(
       "<figure><svg viewBox=\"0 0 {0} {1}\" role=\"img\" aria-label=\"{2}\"><title>{2}</title>"
       "<rect class=\"band\" x=\"{3:.1f}\" y=\"0\" width=\"{4:.1f}\" height=\"{1}\"/>",
-      kWidth, kHeight, html_escape(words), x(*low), x(*high) - x(*low));
+      kBarsWidth, kBarsHeight, html_escape(words), x(*low), x(*high) - x(*low));
   // Half a step beyond the ends is rounding still.
   const double half = number_field(row, "step").value_or(0) / 2;
   for (const bool held : {true, false})
@@ -80,7 +83,7 @@ std::string picture(const json& row) {
       out += fmt::format("<path class=\"{}\" d=\"{}\"/>", held ? "f0" : "f1", path);
   for (const double end : {*low, *high})
     out += fmt::format("<line class=\"rule\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"0\" y2=\"{1}\"/>",
-                       std::clamp(x(end), 0.5, kWidth - 0.5), kHeight);
+                       std::clamp(x(end), 0.5, kBarsWidth - 0.5), kBarsHeight);
   out += "</svg><figcaption>" + html_name(name, 26) + "<span>";
   const auto db = number_field(row, "sqnr_db");
   const std::string observer = text_field(row, "observer");

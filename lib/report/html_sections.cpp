@@ -1,6 +1,7 @@
 #include "report/html_sections.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // Sections of the report page, each empty when the report has nothing to show in it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

@@ -1,5 +1,6 @@
 // Of prune: how much each group by itself can be pruned.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -17,13 +18,10 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kCurves = 6;
-constexpr size_t kSeenRows = 12;
+constexpr size_t kSeenCurves = 12;
 constexpr size_t kMaxColumns = 12;
 
-std::string percent_tick(double value) { return fmt::format("{:.3g} %", 100 * value); }
-std::string plain_tick(double value) { return fmt::format("{:.4g}", value); }
-
-struct Curve {
+struct GroupCurve {
   std::string group;
   std::string size;                // html
   std::map<double, double> value;  // by sparsity
@@ -33,7 +31,7 @@ struct Curve {
 struct Scan {
   std::string metric;
   std::optional<double> dense;
-  std::vector<Curve> curves;  // the most sensitive first
+  std::vector<GroupCurve> curves;  // the most sensitive first
   double loss_of(double value) const {
     const double worse = dense.value_or(0) - value;
     return metric_grows_with_quality(metric) ? worse : -worse;
@@ -52,12 +50,12 @@ Scan read_scan(const json& sensitivity) {
     if (is_new) scan.curves.push_back({group, shown_number(row, "size"), {}, 0});
     scan.curves[at->second].value[*sparsity] = *value;
   }
-  for (Curve& curve : scan.curves) {
+  for (GroupCurve& curve : scan.curves) {
     for (const auto& [sparsity, value] : curve.value) curve.loss += scan.loss_of(value);
     curve.loss /= static_cast<double>(curve.value.size());
   }
   std::stable_sort(scan.curves.begin(), scan.curves.end(),
-                   [](const Curve& a, const Curve& b) { return a.loss > b.loss; });
+                   [](const GroupCurve& a, const GroupCurve& b) { return a.loss > b.loss; });
   return scan;
 }
 
@@ -71,7 +69,7 @@ std::string curves_figure(const Scan& scan) {
     plot.rules = {*scan.dense};
     plot.description = fmt::format("Dense: {}. ", metric_text(scan.metric, *scan.dense));
   }
-  for (const Curve& curve : scan.curves) {
+  for (const GroupCurve& curve : scan.curves) {
     if (plot.series.size() == kCurves) break;
     PlotSeries series{curve.group, {}, PlotMark::kLineAndDots};
     if (scan.dense && curve.value.begin()->first > 0) series.points.emplace_back(0, *scan.dense);
@@ -98,7 +96,7 @@ std::string heat_cell(const Scan& scan, double value, double worst) {
 std::string heat_tables(const Scan& scan) {
   std::set<double> columns;
   double worst = 0;
-  for (const Curve& curve : scan.curves)
+  for (const GroupCurve& curve : scan.curves)
     for (const auto& [sparsity, value] : curve.value) {
       columns.insert(sparsity);
       worst = std::max(worst, scan.loss_of(value));
@@ -114,7 +112,7 @@ std::string heat_tables(const Scan& scan) {
     table.head.push_back(percent_tick(sparsity));
     table.align += 'n';
   }
-  for (const Curve& curve : scan.curves) {
+  for (const GroupCurve& curve : scan.curves) {
     std::vector<std::string> cells{html_name(curve.group, 36), curve.size};
     for (const double sparsity : columns) {
       const auto at = curve.value.find(sparsity);
@@ -123,10 +121,11 @@ std::string heat_tables(const Scan& scan) {
     table.rows.push_back(std::move(cells));
   }
   std::string html;
-  if (table.rows.size() > kSeenRows + 3) {
+  if (table.rows.size() > kSeenCurves + 3) {
     HtmlTable rest = table;
-    rest.rows.erase(rest.rows.begin(), rest.rows.begin() + static_cast<std::ptrdiff_t>(kSeenRows));
-    table.rows.resize(kSeenRows);
+    rest.rows.erase(rest.rows.begin(),
+                    rest.rows.begin() + static_cast<std::ptrdiff_t>(kSeenCurves));
+    table.rows.resize(kSeenCurves);
     html =
         html_table(table) +
         html_details(fmt::format("{} less sensitive groups", rest.rows.size()), html_table(rest));

@@ -7,7 +7,7 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kMaxRows = 200;
+constexpr size_t kMaxTableRows = 200;
 
 const char* column_class(const std::string& align, size_t column) {
   const char kind = column < align.size() ? align[column] : 'l';
@@ -57,7 +57,7 @@ std::string html_table(const HtmlTable& table) {
     out += "</tr></thead>";
   }
   out += "<tbody>\n";
-  for (size_t r = 0; r < std::min(table.rows.size(), kMaxRows); ++r) {
+  for (size_t r = 0; r < std::min(table.rows.size(), kMaxTableRows); ++r) {
     out += "<tr>";
     for (size_t i = 0; i < table.rows[r].size(); ++i)
       out += i == 0 ? fmt::format("<th scope=\"row\"{}>{}</th>", column_class(table.align, i),
@@ -67,9 +67,9 @@ std::string html_table(const HtmlTable& table) {
     out += "</tr>\n";
   }
   out += "</tbody></table></div>\n";
-  if (table.rows.size() > kMaxRows)
+  if (table.rows.size() > kMaxTableRows)
     out += html_note(
-        fmt::format("{} more rows are in the JSON report.", table.rows.size() - kMaxRows));
+        fmt::format("{} more rows are in the JSON report.", table.rows.size() - kMaxTableRows));
   return out;
 }
 

@@ -1,5 +1,6 @@
 // How a network was trained: loss and metric by epoch, sparsity by step.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -17,18 +18,16 @@ using nlohmann::json;
 
 using Points = std::vector<std::pair<double, double>>;
 
-constexpr size_t kMaxPoints = 400;
+constexpr size_t kShownPoints = 400;
 
-std::string percent_tick(double value) { return fmt::format("{:.3g} %", 100 * value); }
-std::string plain_tick(double value) { return fmt::format("{:.4g}", value); }
 std::string count_tick(double value) { return fmt::format("{:.0f}", value); }
 
 // First, last and evenly spread ones between.
 Points thinned(const Points& points) {
-  if (points.size() <= kMaxPoints) return points;
+  if (points.size() <= kShownPoints) return points;
   Points out;
-  for (size_t i = 0; i < kMaxPoints; ++i)
-    out.push_back(points[i * (points.size() - 1) / (kMaxPoints - 1)]);
+  for (size_t i = 0; i < kShownPoints; ++i)
+    out.push_back(points[i * (points.size() - 1) / (kShownPoints - 1)]);
   return out;
 }
 

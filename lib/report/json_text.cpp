@@ -1,5 +1,7 @@
 #include "report/json_text.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "ir/error.h"

@@ -1,6 +1,7 @@
 #include "report/junit.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 // Gates as JUnit XML: what GitLab, Jenkins, Azure and others show as tests.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

@@ -1,6 +1,7 @@
 #include "report/markdown.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "ir/error.h"
 #include "os/quantity.h"
@@ -12,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxRows = 50;
+constexpr size_t kMaxListedRows = 50;
 
 const json& at(const json& object, const char* key) {
   static const json nothing;
@@ -21,7 +22,7 @@ const json& at(const json& object, const char* key) {
   return it == object.end() ? nothing : *it;
 }
 
-std::string text_of(const json& value) {
+std::string cell_of(const json& value) {
   if (value.is_null()) return "–";
   if (value.is_string()) return markdown_cell(value.get_ref<const std::string&>());
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
@@ -29,13 +30,13 @@ std::string text_of(const json& value) {
 }
 
 std::string bytes_of(const json& value) {
-  return value.is_number_integer() ? bytes_text(value.get<int64_t>()) : text_of(value);
+  return value.is_number_integer() ? bytes_text(value.get<int64_t>()) : cell_of(value);
 }
 
 // A latency in nanoseconds; some are objects with the value inside.
 std::string time_of(const json& value) {
   const json& number = value.is_object() ? at(value, "value") : value;
-  return number.is_number() ? duration_text(number.get<double>()) : text_of(number);
+  return number.is_number() ? duration_text(number.get<double>()) : cell_of(number);
 }
 
 std::string change_of(const json& before, const json& after) {
@@ -51,15 +52,15 @@ class Table {
     rows_ = 0;
   }
   void add(const std::vector<std::string>& cells) {
-    if (++rows_ > kMaxRows) return;
+    if (++rows_ > kMaxListedRows) return;
     for (const std::string& cell : cells) body_ += fmt::format("| {} ", cell);
     body_ += "|\n";
   }
   std::string text() const {
     if (rows_ == 0) return {};
     std::string out = fmt::format("\n### {}\n\n{}", title_, body_);
-    if (rows_ > kMaxRows)
-      out += fmt::format("\n{} more rows are in the report.\n", rows_ - kMaxRows);
+    if (rows_ > kMaxListedRows)
+      out += fmt::format("\n{} more rows are in the report.\n", rows_ - kMaxListedRows);
     return out;
   }
 
@@ -76,7 +77,7 @@ std::string model_table(const json& before, const json& after) {
     table.add({key, bytes_of(at(before, key)), bytes_of(at(after, key)),
                change_of(at(before, key), at(after, key))});
   for (const char* key : {"params", "macs", "nodes"})
-    table.add({key, text_of(at(before, key)), text_of(at(after, key)),
+    table.add({key, cell_of(at(before, key)), cell_of(at(after, key)),
                change_of(at(before, key), at(after, key))});
   return table.text();
 }
@@ -86,7 +87,7 @@ std::string table_of(const json& rows, const char* title, const std::vector<cons
   Table table(title, head);
   for (const json& row : rows) {
     std::vector<std::string> cells;
-    for (const char* key : keys) cells.push_back(text_of(at(row, key)));
+    for (const char* key : keys) cells.push_back(cell_of(at(row, key)));
     table.add(cells);
   }
   return table.text();
@@ -97,11 +98,11 @@ std::string gate_table(const json& gates) {
   for (const json& gate : gates) {
     const auto figure = [&gate](const char* key) {
       const json& value = at(gate, key);
-      return value.is_number() ? gate_value_text(gate, value.get<double>()) : text_of(value);
+      return value.is_number() ? gate_value_text(gate, value.get<double>()) : cell_of(value);
     };
-    table.add({text_of(at(gate, "id")), text_of(at(gate, "case")), text_of(at(gate, "verdict")),
-               figure("observed"), text_of(at(gate, "op")) + " " + figure("limit"),
-               text_of(at(gate, "reason"))});
+    table.add({cell_of(at(gate, "id")), cell_of(at(gate, "case")), cell_of(at(gate, "verdict")),
+               figure("observed"), cell_of(at(gate, "op")) + " " + figure("limit"),
+               cell_of(at(gate, "reason"))});
   }
   return table.text();
 }
@@ -110,8 +111,8 @@ std::string case_table(const json& cases) {
   Table table("Cases", {"case", "median", "min", "max", "items/s"});
   for (const json& row : cases) {
     const json& latency = at(row, "latency");
-    table.add({text_of(at(row, "id")), time_of(at(latency, "median")), time_of(at(latency, "min")),
-               time_of(at(latency, "max")), text_of(at(at(row, "throughput"), "items_per_s"))});
+    table.add({cell_of(at(row, "id")), time_of(at(latency, "median")), time_of(at(latency, "min")),
+               time_of(at(latency, "max")), cell_of(at(at(row, "throughput"), "items_per_s"))});
   }
   return table.text();
 }
@@ -121,10 +122,10 @@ std::string stage_table(const json& stages) {
   for (const json& row : stages) {
     const json& seconds = at(row, "seconds");
     const json& level = at(row, "output_sqnr_db");
-    table.add({text_of(at(row, "stage")), text_of(at(row, "metric")), text_of(at(row, "value")),
-               text_of(at(row, "drop")),
-               level.is_number() ? fmt::format("{:.1f} dB", level.get<double>()) : text_of(level),
-               text_of(at(row, "samples")),
+    table.add({cell_of(at(row, "stage")), cell_of(at(row, "metric")), cell_of(at(row, "value")),
+               cell_of(at(row, "drop")),
+               level.is_number() ? fmt::format("{:.1f} dB", level.get<double>()) : cell_of(level),
+               cell_of(at(row, "samples")),
                seconds.is_number() ? duration_text(1e9 * seconds.get<double>()) : "–"});
   }
   return table.text();
@@ -139,7 +140,7 @@ std::string size_table(const json& sizes) {
     table.add({key, shown(at(before, key)), shown(at(after, key)),
                change_of(at(before, key), at(after, key))});
   };
-  for (const char* key : {"params", "macs"}) add(key, text_of);
+  for (const char* key : {"params", "macs"}) add(key, cell_of);
   for (const char* key : {"file_bytes", "compressed_bytes", "weights_bytes", "arena_bytes"})
     add(key, bytes_of);
   return table.text();
@@ -149,9 +150,9 @@ std::string latency_table(const json& rows) {
   Table table("Latency", {"engine", "threads", "before", "after", "speed-up", "note"});
   for (const json& row : rows) {
     const json& speedup = at(row, "speedup");
-    std::string note = text_of(at(row, "note"));
+    std::string note = cell_of(at(row, "note"));
     if (at(row, "simulated") == true) note = "simulated" + (note == "–" ? "" : "; " + note);
-    table.add({text_of(at(row, "engine")), text_of(at(row, "threads")),
+    table.add({cell_of(at(row, "engine")), cell_of(at(row, "threads")),
                time_of(at(row, "before_ns")), time_of(at(row, "after_ns")),
                speedup.is_number() ? fmt::format("{:.3g}x", speedup.get<double>()) : "–", note});
   }
@@ -161,7 +162,7 @@ std::string latency_table(const json& rows) {
 std::string note_list(const json& notes) {
   std::string out;
   for (const json& note : notes)
-    if (note.is_string()) out += "- " + text_of(note) + "\n";
+    if (note.is_string()) out += "- " + cell_of(note) + "\n";
   return out.empty() ? out : "\n### Notes\n\n" + out;
 }
 
@@ -187,12 +188,12 @@ std::string markdown_cell(std::string_view text) {
 std::string report_markdown(const json& report) {
   const json& run = at(report, "run");
   std::string out =
-      fmt::format("## {}: lathe {}\n", text_of(at(report, "verdict")), text_of(at(run, "command")));
+      fmt::format("## {}: lathe {}\n", cell_of(at(report, "verdict")), cell_of(at(run, "command")));
   if (const json& error = at(report, "error"); !error.is_null()) {
-    out += fmt::format("\n**{}** {}: {}\n", text_of(at(error, "code")), text_of(at(error, "where")),
-                       text_of(at(error, "message")));
+    out += fmt::format("\n**{}** {}: {}\n", cell_of(at(error, "code")), cell_of(at(error, "where")),
+                       cell_of(at(error, "message")));
     if (const json& hint = at(error, "hint"); hint.is_string() && !hint.empty() && hint != "")
-      out += fmt::format("\n{}\n", text_of(hint));
+      out += fmt::format("\n{}\n", cell_of(hint));
   }
   out += gate_table(at(report, "gates"));
   out +=

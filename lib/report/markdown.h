@@ -1,7 +1,7 @@
 // A report for people: verdict first, then short tables.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

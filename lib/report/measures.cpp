@@ -1,6 +1,7 @@
 #include "report/measures.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <set>
 

@@ -1,7 +1,7 @@
 // OpenMetrics 1.0 text: GitLab's metrics widget, Prometheus' text collector.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace lathe {

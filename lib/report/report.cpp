@@ -1,5 +1,7 @@
 #include "report/report.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <array>
 
@@ -99,10 +101,6 @@ json to_json(const ArtifactRow& row) {
   return {{"kind", row.kind}, {"path", row.path}, {"sha256", row.sha256}, {"bytes", row.bytes}};
 }
 
-json to_json(const WarningRow& row) {
-  return {{"code", row.code}, {"message", row.message}, {"hint", row.hint}};
-}
-
 json to_json(const MemoryFacts& memory) {
   json out;
   put_or_reason(out, "hwm_bytes", memory.hwm_bytes, memory.hwm_method);
@@ -145,6 +143,10 @@ void set_error(Report& report, const Error& error) {
   report.error_code = error.id();
   report.exit_code = error.code();
   report.complete = false;
+}
+
+json to_json(const WarningRow& row) {
+  return {{"code", row.code}, {"message", row.message}, {"hint", row.hint}};
 }
 
 json to_json(const HostFacts& host) {

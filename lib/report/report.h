@@ -50,7 +50,7 @@ std::string utc_now();
 struct ModelFacts {
   std::string path_basename;
   std::string sha256;
-  std::string format;  // "onnx", "torchscript", "native"
+  std::string format;  // as in names/targets.h
   std::optional<int64_t> opset;
   int64_t file_bytes = 0;
   std::optional<int64_t> weights_bytes;
@@ -151,6 +151,7 @@ void set_error(Report& report, const Error& error);
 /// Throws InternalError for a NaN or infinity in any field.
 nlohmann::json to_json(const Report& report);
 nlohmann::json to_json(const HostFacts& host);
+nlohmann::json to_json(const WarningRow& warning);
 
 /// object[name] = value; without a value null, and object[name + "_reason"] = reason.
 template <class T>

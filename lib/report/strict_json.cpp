@@ -1,5 +1,7 @@
 #include "report/strict_json.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>

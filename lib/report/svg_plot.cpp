@@ -16,7 +16,7 @@ constexpr double kLeft = 58;
 constexpr double kRight = 408;
 constexpr double kTop = 10;
 constexpr double kBottom = 206;
-constexpr size_t kMaxRows = 24;
+constexpr size_t kMaxRanges = 24;
 constexpr size_t kMaxPoints = 4000;
 
 // Values to pixels.
@@ -157,6 +157,10 @@ double legend(const std::vector<PlotSeries>& series, double top, std::string& ou
 
 }  // namespace
 
+std::string plain_tick(double value) { return fmt::format("{:.4g}", value); }
+
+std::string percent_tick(double value) { return fmt::format("{:.3g} %", 100 * value); }
+
 std::vector<double> axis_ticks(double low, double high, bool logarithmic, size_t count) {
   std::vector<double> ticks;
   if (!std::isfinite(low) || !std::isfinite(high) || low >= high || count == 0) return ticks;
@@ -254,7 +258,7 @@ std::string svg_ranges(const RangePlot& plot) {
   Extent xs(plot.x.logarithmic);
   std::vector<RangeRow> rows;
   for (const RangeRow& row : plot.rows)
-    if (rows.size() < kMaxRows && xs.takes(row.low) && xs.takes(row.high) && xs.takes(row.mark) &&
+    if (rows.size() < kMaxRanges && xs.takes(row.low) && xs.takes(row.high) && xs.takes(row.mark) &&
         xs.takes(row.inner.first) && xs.takes(row.inner.second))
       rows.push_back(row);
   for (const RangeRow& row : rows)

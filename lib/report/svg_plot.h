@@ -10,6 +10,11 @@ namespace lathe {
 
 using AxisText = std::string (*)(double value);
 
+/// Four digits: "0.125", "1.2e+06".
+std::string plain_tick(double value);
+/// Of a share, three digits: "12.5 %".
+std::string percent_tick(double value);
+
 struct PlotAxis {
   std::string label;
   bool logarithmic = false;   // values are more than zero

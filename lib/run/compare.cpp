@@ -1,5 +1,6 @@
 #include "run/compare.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -139,10 +140,22 @@ ErrorSums error_sums(const at::Tensor& a, const at::Tensor& b) {
   return sums;
 }
 
+ComparedModel compared(const Interpreter& interpreter) {
+  return {interpreter.graph(),
+          [&interpreter](std::vector<RuntimeValue> inputs, const RunOptions& options) {
+            return interpreter.run(std::move(inputs), options);
+          }};
+}
+
 CompareResult compare_graphs(const Interpreter& reference, const Interpreter& candidate,
                              const SampleSource& source, const CompareOptions& options) {
-  const Graph& a = reference.graph();
-  const Graph& b = candidate.graph();
+  return compare_models(compared(reference), compared(candidate), source, options);
+}
+
+CompareResult compare_models(const ComparedModel& reference, const ComparedModel& candidate,
+                             const SampleSource& source, const CompareOptions& options) {
+  const Graph& a = reference.graph;
+  const Graph& b = candidate.graph;
   const std::vector<size_t> input_of = match(b, b.inputs(), a, a.inputs(), "input");
   const std::vector<size_t> output_of = match(a, a.outputs(), b, b.outputs(), "output");
   const auto layers = options.layers ? common_layers(a, b) : std::map<std::string, ValueId>{};
@@ -172,7 +185,7 @@ CompareResult compare_graphs(const Interpreter& reference, const Interpreter& ca
     run.on_value = [&](ValueId id, RuntimeValue& value) {
       const auto it = kept.find(b.value(id).name);
       if (it == kept.end() || !value.is_tensor()) return;
-      if (it->second.numel() == value.tensor.numel())
+      if (it->second.numel() == value.tensor->numel())
         result.layers[it->first] = error_sums(it->second, value.tensor);
       kept.erase(it);
     };

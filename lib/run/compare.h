@@ -1,6 +1,7 @@
-// Two graphs of one network side by side: error per output and per layer, and task metrics of both.
+// Two models of one network side by side: error per output and per layer, and task metrics of both.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -67,8 +68,18 @@ struct CompareResult {
   size_t samples = 0;
 };
 
+/// One side of a comparison. `run` is Interpreter::run, or that of something which shows no inner
+/// values and has its own arithmetic: then it ignores the hooks, and there are no layers.
+struct ComparedModel {
+  const Graph& graph;
+  std::function<std::vector<RuntimeValue>(std::vector<RuntimeValue> inputs, const RunOptions&)> run;
+};
+ComparedModel compared(const Interpreter& interpreter);
+
 /// Runs both on every sample. Inputs and outputs are matched by name, else by position. Throws
 /// Error (exit 3) when they do not fit. The sums are added in sample order.
+CompareResult compare_models(const ComparedModel& reference, const ComparedModel& candidate,
+                             const SampleSource& source, const CompareOptions& options);
 CompareResult compare_graphs(const Interpreter& reference, const Interpreter& candidate,
                              const SampleSource& source, const CompareOptions& options);
 

@@ -11,9 +11,9 @@ namespace {
 using Values = std::vector<RuntimeValue>;
 
 bool truth(const RuntimeValue& value) {
-  if (!value.is_tensor() || value.tensor.numel() != 1)
+  if (!value.is_tensor() || value.tensor->numel() != 1)
     throw bad_input("run.condition", "a condition must be one boolean");
-  return value.tensor.item<bool>();
+  return value.tensor->item<bool>();
 }
 
 size_t body_index(const Node& node, std::string_view attribute) {
@@ -47,7 +47,7 @@ Values call_loop(const Node& node, std::span<const RuntimeValue> inputs,
                  std::span<const RunBody> bodies) {
   const Graph& body = node.subgraphs[body_index(node, "body")].graph();
   const bool counted = !inputs.empty() && inputs[0].is_tensor();
-  const int64_t trips = counted ? inputs[0].tensor.item<int64_t>() : INT64_MAX;
+  const int64_t trips = counted ? inputs[0].tensor->item<int64_t>() : INT64_MAX;
   bool go_on = inputs.size() < 2 || !inputs[1].is_tensor() || truth(inputs[1]);
   Values carried(inputs.begin() + static_cast<ptrdiff_t>(std::min<size_t>(2, inputs.size())),
                  inputs.end());
@@ -103,7 +103,7 @@ Values call_scan(const Node& node, std::span<const RuntimeValue> inputs,
     for (size_t i = 0; i < axes.size(); ++i) {
       const int64_t at = per("scan_input_directions", i) == 1 ? length - 1 - step : step;
       const RuntimeValue& source = inputs[states + i];
-      formal.emplace_back(source.tensor.select(axes[i], at).contiguous(), source.dtype);
+      formal.emplace_back(source.tensor->select(axes[i], at).contiguous(), source.dtype);
     }
     Values results = bodies[0](std::move(formal));
     for (size_t i = 0; i < states; ++i) carried[i] = std::move(results[i]);
@@ -116,7 +116,7 @@ Values call_scan(const Node& node, std::span<const RuntimeValue> inputs,
       continue;
     }
     if (per("scan_output_directions", i) == 1) std::reverse(scanned[i].begin(), scanned[i].end());
-    const int64_t rank = scanned[i][0].tensor.dim() + 1;
+    const int64_t rank = scanned[i][0].tensor->dim() + 1;
     outputs.push_back(
         stack(scanned[i], EvaluateCall::normal_axis(per("scan_output_axes", i), rank)));
   }

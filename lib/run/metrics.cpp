@@ -1,5 +1,6 @@
 #include "run/metrics.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <array>

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include <ATen/ATen.h>
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

@@ -41,7 +41,7 @@ std::vector<RuntimeValue> call_op(const Node& node, std::span<const RuntimeValue
     if (!input.is_tensor() && !input.is_absent())
       throw bad_input("run.sequence",
                       "a sequence or strings were given where a tensor of numbers is needed");
-    tensors.push_back(is_half(input.dtype) ? input.tensor.to(at::kFloat) : input.tensor);
+    tensors.push_back(is_half(input.dtype) ? input.tensor->to(at::kFloat) : *input.tensor);
     dtypes.push_back(input.dtype);
   }
   const TypeRule rule = node.kind == OpKind::kOpaque ? nullptr : op_row(node.kind).type;

@@ -80,7 +80,7 @@ Tensor to_tensor(const RuntimeValue& value) {
   if (value.kind == RuntimeValue::Kind::kStrings) return value.strings;
   if (!value.is_tensor())
     throw bad_input("run.not_a_tensor", "a sequence or empty optional was asked for as a tensor");
-  const at::Tensor contiguous = value.tensor.contiguous();
+  const at::Tensor contiguous = value.tensor->contiguous();
   const Shape shape = contiguous.sizes().vec();
   const int64_t count = contiguous.numel();
   std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(value.dtype, count)));

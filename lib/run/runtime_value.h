@@ -2,11 +2,10 @@
 // sequence, or an empty optional.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <memory>
 #include <vector>
 
+#include "evaluate/held_tensor.h"
 #include "ir/tensor.h"
 
 namespace lathe {
@@ -15,7 +14,7 @@ struct RuntimeValue {
   enum class Kind : uint8_t { kAbsent, kTensor, kStrings, kSequence };
 
   RuntimeValue() = default;
-  RuntimeValue(at::Tensor held, DType type)
+  RuntimeValue(HeldTensor held, DType type)
       : kind(Kind::kTensor), tensor(std::move(held)), dtype(type) {}
   static RuntimeValue sequence_of(std::vector<RuntimeValue> elements);
 
@@ -24,7 +23,7 @@ struct RuntimeValue {
   bool is_absent() const { return kind == Kind::kAbsent; }
 
   Kind kind = Kind::kAbsent;
-  at::Tensor tensor;                // of storage_type(dtype), see evaluate/evaluate.h
+  HeldTensor tensor;                // of storage_type(dtype), see evaluate/evaluate.h
   DType dtype = DType::kUndefined;  // kString for strings
   Tensor strings;
   std::shared_ptr<const std::vector<RuntimeValue>> sequence;

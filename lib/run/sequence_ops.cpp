@@ -16,9 +16,9 @@ const Values& elements(const RuntimeValue& value) {
 }
 
 int64_t scalar_int(const RuntimeValue& value) {
-  if (!value.is_tensor() || value.tensor.numel() != 1)
+  if (!value.is_tensor() || value.tensor->numel() != 1)
     throw bad_input("run.not_a_scalar", "a scalar integer is needed here");
-  return value.tensor.item<int64_t>();
+  return value.tensor->item<int64_t>();
 }
 
 // A position in 0..size-1, or 0..size for an insertion; negative counts from the end.
@@ -42,8 +42,8 @@ RuntimeValue split_to_sequence(const Node& node, std::span<const RuntimeValue> i
   const int64_t size = data.size(axis);
   const bool given = inputs.size() > 1 && inputs[1].is_tensor();
   std::vector<int64_t> lengths;
-  if (given && inputs[1].tensor.dim() == 1) {
-    const at::Tensor splits = inputs[1].tensor.to(at::kLong).contiguous();
+  if (given && inputs[1].tensor->dim() == 1) {
+    const at::Tensor splits = inputs[1].tensor->to(at::kLong).contiguous();
     lengths.assign(splits.data_ptr<int64_t>(), splits.data_ptr<int64_t>() + splits.numel());
   } else {
     const int64_t step = given ? scalar_int(inputs[1]) : 1;

@@ -1,5 +1,6 @@
 #include "run/string_numbers.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -83,7 +84,7 @@ RuntimeValue parsed(const Tensor& strings, at::ScalarType storage, DType dtype, 
 }  // namespace
 
 RuntimeValue numbers_to_strings(const RuntimeValue& numbers) {
-  const at::Tensor values = numbers.tensor.contiguous();
+  const at::Tensor values = numbers.tensor->contiguous();
   std::vector<std::string> texts;
   if (values.is_complex()) {
     throw bad_input("run.string_number", "complex numbers have no text form");

@@ -1,5 +1,6 @@
 #include "run/string_ops.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "torchscript/code_trust.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
 #include <string_view>
 #include <vector>

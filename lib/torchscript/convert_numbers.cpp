@@ -87,7 +87,7 @@ Values dtype(AtenCall& call) {
 Values device(AtenCall&) { return {AbstractValue::of_string("cpu")}; }
 Values layout(AtenCall&) { return {AbstractValue::of_int(0)}; }
 
-Values logical_not(AtenCall& call) {
+Values python_not(AtenCall& call) {
   if (call.arg(0).is(Kind::kTensor))
     return call.one(call.emit(OpKind::kNot, {call.cast(call.tensor(0), DType::kBool)}));
   return {negated(call, call.arg(0))};
@@ -111,7 +111,7 @@ Values derive_index(AtenCall& call) {
   return {number_binary(call, NumberOp::kAdd, call.arg(1), offset)};
 }
 
-constexpr std::array kRows = {
+constexpr std::array kNumberOps = {
     AtenRow{"aten::Int", to_int},
     AtenRow{"aten::IntImplicit", to_int},
     AtenRow{"aten::Float", to_float},
@@ -141,14 +141,14 @@ constexpr std::array kRows = {
     AtenRow{"prim::dtype", dtype},
     AtenRow{"prim::device", device},
     AtenRow{"prim::layout", layout},
-    AtenRow{"aten::__not__", logical_not},
-    AtenRow{"aten::logical_not", logical_not},
+    AtenRow{"aten::__not__", python_not},
+    AtenRow{"aten::logical_not", python_not},
     AtenRow{"aten::__range_length", range_length},
     AtenRow{"aten::__derive_index", derive_index},
 };
 
 }  // namespace
 
-std::span<const AtenRow> number_aten_ops() { return kRows; }
+std::span<const AtenRow> number_aten_ops() { return kNumberOps; }
 
 }  // namespace lathe

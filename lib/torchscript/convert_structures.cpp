@@ -355,7 +355,7 @@ struct Row {
 constexpr auto kItems = Row::When::kItems;
 constexpr auto kText = Row::When::kItemsOrString;
 
-constexpr Row kRows[] = {
+constexpr Row kStructureRows[] = {
     {"prim::TupleConstruct", tuple_construct},
     {"prim::ListConstruct", list_construct},
     {"prim::DictConstruct", dict_construct},
@@ -426,7 +426,7 @@ bool applies(const Row& row, const Values& inputs) {
 
 std::optional<Values> run_structure_op(Executor& executor, const TorchNode& node, Values& inputs) {
   StructureCall call{executor, node, inputs};
-  for (const Row& row : kRows) {
+  for (const Row& row : kStructureRows) {
     if (row.kind != node.kind || !applies(row, inputs)) continue;
     Values made = row.convert(call);
     for (const Values* values : {&made, &inputs})

@@ -7,8 +7,6 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kMaxRank = 64;
-
 bool is_symbol(std::string_view text) {
   const auto letter = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_';

@@ -95,30 +95,30 @@ std::vector<std::string> child_environment() {
 
 // Tensors, numbers and flags can be inputs of a graph; so can lists and tuples of them.
 bool is_input_type(const TorchType& type) {
-  using Kind = TorchType::Kind;
+  using TypeKind = TorchType::Kind;
   switch (type.kind) {
-    case Kind::kTensor:
-    case Kind::kInt:
-    case Kind::kFloat:
-    case Kind::kBool:
-    case Kind::kNone: return true;
-    case Kind::kList:
-    case Kind::kTuple:
-    case Kind::kOptional:
+    case TypeKind::kTensor:
+    case TypeKind::kInt:
+    case TypeKind::kFloat:
+    case TypeKind::kBool:
+    case TypeKind::kNone: return true;
+    case TypeKind::kList:
+    case TypeKind::kTuple:
+    case TypeKind::kOptional:
       return std::all_of(type.contained.begin(), type.contained.end(), is_input_type);
     default: return false;
   }
 }
 
 std::string_view type_text(const TorchType& type) {
-  using Kind = TorchType::Kind;
+  using TypeKind = TorchType::Kind;
   switch (type.kind) {
-    case Kind::kString: return "a string";
-    case Kind::kDevice: return "a device";
-    case Kind::kDict: return "a dictionary";
-    case Kind::kObject: return "an object";
-    case Kind::kList: return "a list of something else than tensors and numbers";
-    case Kind::kTuple: return "a tuple of something else than tensors and numbers";
+    case TypeKind::kString: return "a string";
+    case TypeKind::kDevice: return "a device";
+    case TypeKind::kDict: return "a dictionary";
+    case TypeKind::kObject: return "an object";
+    case TypeKind::kList: return "a list of something else than tensors and numbers";
+    case TypeKind::kTuple: return "a tuple of something else than tensors and numbers";
     default: return "no tensor or number";
   }
 }

@@ -212,7 +212,7 @@ Results fixed_grid(AtenCall& call) {
                   tensor_params(call, 1.0 / scale_divisor, zero, dtype))};
 }
 
-constexpr std::array kRows = {
+constexpr std::array kActivationOps = {
     AtenRow{"aten::relu", keeping_grid<relu>},
     AtenRow{"aten::relu6", keeping_grid<relu6>},
     AtenRow{"aten::hardtanh", keeping_grid<hardtanh>},
@@ -248,6 +248,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> activation_aten_ops() { return kRows; }
+std::span<const AtenRow> activation_aten_ops() { return kActivationOps; }
 
 }  // namespace lathe

@@ -157,7 +157,7 @@ Results hypot(AtenCall& call) {
 }
 
 template <OpKind kind, OpKind for_bool>
-Results extremum(AtenCall& call) {
+Results extremum_of_pair(AtenCall& call) {
   const Pair pair = pair_of(call);
   return call.one(binary(call, pair.dtype == DType::kBool ? for_bool : kind, pair.a, pair.b));
 }
@@ -221,7 +221,7 @@ Results frac(AtenCall& call) {
   return call.one(binary(call, OpKind::kSub, x, truncated(call, x)));
 }
 
-constexpr std::array kRows = {
+constexpr std::array kArithmeticOps = {
     AtenRow{"aten::add", add},
     AtenRow{"aten::sub", sub},
     AtenRow{"aten::subtract", sub},
@@ -238,8 +238,8 @@ constexpr std::array kRows = {
     AtenRow{"aten::atan2", atan2},
     AtenRow{"aten::arctan2", atan2},
     AtenRow{"aten::hypot", hypot},
-    AtenRow{"aten::maximum", extremum<OpKind::kMax, OpKind::kOr>},
-    AtenRow{"aten::minimum", extremum<OpKind::kMin, OpKind::kAnd>},
+    AtenRow{"aten::maximum", extremum_of_pair<OpKind::kMax, OpKind::kOr>},
+    AtenRow{"aten::minimum", extremum_of_pair<OpKind::kMin, OpKind::kAnd>},
     AtenRow{"aten::clamp", keeping_grid<clamp>},
     AtenRow{"aten::clip", keeping_grid<clamp>},
     AtenRow{"aten::clamp_min", clamp_min},
@@ -255,6 +255,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> arithmetic_aten_ops() { return kRows; }
+std::span<const AtenRow> arithmetic_aten_ops() { return kArithmeticOps; }
 
 }  // namespace lathe

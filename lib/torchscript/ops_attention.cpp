@@ -135,7 +135,7 @@ Results find_text(AtenCall& call) {
   return {AbstractValue::of_int(found == std::string::npos ? -1 : static_cast<int64_t>(found))};
 }
 
-constexpr std::array kRows = {
+constexpr std::array kAttentionOps = {
     AtenRow{"aten::_native_multi_head_attention", multi_head_attention},
     AtenRow{"aten::_transformer_encoder_layer_fwd", encoder_layer},
     AtenRow{"prim::is_nested", never},
@@ -144,6 +144,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> attention_aten_ops() { return kRows; }
+std::span<const AtenRow> attention_aten_ops() { return kAttentionOps; }
 
 }  // namespace lathe

@@ -109,7 +109,7 @@ Results convolution(AtenCall& call) {
   return convolve(call, form);
 }
 
-constexpr std::array kRows = {
+constexpr std::array kConvolutionOps = {
     AtenRow{"aten::conv1d", conv},
     AtenRow{"aten::conv2d", conv},
     AtenRow{"aten::conv3d", conv},
@@ -123,6 +123,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> convolution_aten_ops() { return kRows; }
+std::span<const AtenRow> convolution_aten_ops() { return kConvolutionOps; }
 
 }  // namespace lathe

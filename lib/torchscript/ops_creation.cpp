@@ -249,7 +249,7 @@ Values type_as(AtenCall& call) {
 }
 
 // What self holds after self.copy_(argument): the argument at self's shape and type.
-ValueId spread(AtenCall& call, ValueId content) {
+ValueId spread_over_self(AtenCall& call, ValueId content) {
   const ValueId self = call.tensor(0);
   content = call.cast(content, call.dtype_of(self));
   const auto wanted = known_shape(call, self);
@@ -258,19 +258,19 @@ ValueId spread(AtenCall& call, ValueId content) {
   return call.emit(OpKind::kExpand, {content, shape_of(call, self)});
 }
 
-Values copy(AtenCall& call) { return call.one(spread(call, call.tensor(1))); }
+Values copy_into(AtenCall& call) { return call.one(spread_over_self(call, call.tensor(1))); }
 
 Values fill(AtenCall& call) {
   const DType dtype = call.dtype(0);
-  return call.one(spread(call, call.scalar(1, dtype)));
+  return call.one(spread_over_self(call, call.scalar(1, dtype)));
 }
 
 Values zero(AtenCall& call) {
   const DType dtype = call.dtype(0);
-  return call.one(spread(call, call.number_value(0, dtype)));
+  return call.one(spread_over_self(call, call.number_value(0, dtype)));
 }
 
-constexpr std::array kRows = {
+constexpr std::array kCreationOps = {
     AtenRow{"aten::zeros", sized<0>},
     AtenRow{"aten::ones", sized<1>},
     // Whatever memory held: zeros are as good.
@@ -291,13 +291,13 @@ constexpr std::array kRows = {
     AtenRow{"aten::as_tensor", tensor_of},
     AtenRow{"aten::to", to},
     AtenRow{"aten::type_as", type_as},
-    AtenRow{"aten::copy", copy},
+    AtenRow{"aten::copy", copy_into},
     AtenRow{"aten::fill", fill},
     AtenRow{"aten::zero", zero},
 };
 
 }  // namespace
 
-std::span<const AtenRow> creation_aten_ops() { return kRows; }
+std::span<const AtenRow> creation_aten_ops() { return kCreationOps; }
 
 }  // namespace lathe

@@ -147,7 +147,7 @@ Results where(AtenCall& call) {
       call.emit(OpKind::kWhere, {condition, operand(call, 1, dtype), operand(call, 2, dtype)}));
 }
 
-constexpr std::array kRows = {
+constexpr std::array kElementwiseOps = {
     AtenRow{"aten::abs", keeping_type<OpKind::kAbs>},
     AtenRow{"aten::absolute", keeping_type<OpKind::kAbs>},
     AtenRow{"aten::neg", keeping_type<OpKind::kNeg>},
@@ -216,6 +216,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> elementwise_aten_ops() { return kRows; }
+std::span<const AtenRow> elementwise_aten_ops() { return kElementwiseOps; }
 
 }  // namespace lathe

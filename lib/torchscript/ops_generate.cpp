@@ -59,7 +59,7 @@ Results meshgrid(AtenCall& call) {
   return {AbstractValue::of_items(Kind::kList, std::move(items))};
 }
 
-constexpr std::array kRows = {
+constexpr std::array kGenerateOps = {
     AtenRow{"aten::triu", triangle<1>},  AtenRow{"aten::tril", triangle<0>},
     AtenRow{"aten::one_hot", one_hot},   AtenRow{"aten::scalar_tensor", scalar_tensor},
     AtenRow{"aten::meshgrid", meshgrid},
@@ -67,6 +67,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> generate_aten_ops() { return kRows; }
+std::span<const AtenRow> generate_aten_ops() { return kGenerateOps; }
 
 }  // namespace lathe

@@ -162,7 +162,7 @@ bool is_sorted_identity(const std::vector<int64_t>& order) {
 }
 
 // [..., number of indices] for GatherND and ScatterND.
-ValueId stacked(AtenCall& call, std::vector<ValueId> index) {
+ValueId index_tuples(AtenCall& call, std::vector<ValueId> index) {
   bool same_shape = true;
   for (const ValueId value : index) {
     const auto shape = known_shape(call, value);
@@ -189,7 +189,7 @@ Results index(AtenCall& call) {
                               attributes_of({{"axis", static_cast<int64_t>(places.axes[0])}})));
   const std::vector<int64_t> order = indexed_first(places.axes, rank);
   if (!is_sorted_identity(order)) x = transpose(call, x, order);
-  const ValueId at = stacked(call, places.index);
+  const ValueId at = index_tuples(call, places.index);
   const ValueId y = call.emit(OpKind::kGatherND, {x, at});
   if (!adjacent(places.axes) || places.axes[0] == 0) return call.one(y);
   // Adjacent indices leave their dimensions where the first of them stood.
@@ -226,7 +226,7 @@ Results index_put(AtenCall& call) {
   call.require(!moved || call.rank_of(values) == 0,
                "writing many values to other than the first dimensions");
   if (moved) x = transpose(call, x, order);
-  const ValueId at = stacked(call, places.index);
+  const ValueId at = index_tuples(call, places.index);
   // The values fill the shape of the indices and of the dimensions behind them.
   const auto counts = static_cast<int64_t>(places.index.size());
   ValueId shape = slice(call, shape_of(call, at), 0, 0, -1);
@@ -269,7 +269,7 @@ Results index_fill(AtenCall& call) {
   return call.one(call.emit(OpKind::kWhere, {mask, operand(call, 3, call.dtype_of(x)), x}));
 }
 
-constexpr std::array kRows = {
+constexpr std::array kIndexingOps = {
     AtenRow{"aten::embedding", embedding},
     AtenRow{"aten::index_select", index_select},
     AtenRow{"aten::gather", gather},
@@ -287,6 +287,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> indexing_aten_ops() { return kRows; }
+std::span<const AtenRow> indexing_aten_ops() { return kIndexingOps; }
 
 }  // namespace lathe

@@ -163,7 +163,7 @@ Results bilinear(AtenCall& call) {
   return call.one(y);
 }
 
-constexpr std::array kRows = {
+constexpr std::array kMatrixOps = {
     AtenRow{"aten::linear", linear},
     AtenRow{"aten::matmul", matmul},
     AtenRow{"aten::mm", matmul},
@@ -185,6 +185,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> matrix_aten_ops() { return kRows; }
+std::span<const AtenRow> matrix_aten_ops() { return kMatrixOps; }
 
 }  // namespace lathe

@@ -190,7 +190,7 @@ Results pairwise_distance(AtenCall& call) {
   return call.one(norm_over(call, moved, call.float_or(2, 2), {-1}, call.bool_or(4, false)));
 }
 
-constexpr std::array kRows = {
+constexpr std::array kNormalizationOps = {
     AtenRow{"aten::batch_norm", batch_norm},
     AtenRow{"aten::instance_norm", instance_norm},
     AtenRow{"aten::layer_norm", layer_norm},
@@ -205,6 +205,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> normalization_aten_ops() { return kRows; }
+std::span<const AtenRow> normalization_aten_ops() { return kNormalizationOps; }
 
 }  // namespace lathe

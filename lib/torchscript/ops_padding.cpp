@@ -38,7 +38,7 @@ ValueId padded(AtenCall& call, const Pads& pads, const std::string& mode, ValueI
 // Written out with Slice and Concat: ONNX wraps only from opset 19 on.
 ValueId wrapped(AtenCall& call, const Pads& pads) {
   ValueId x = call.tensor(0);
-  constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kToEnd = std::numeric_limits<int64_t>::max();
   for (size_t axis = 0; axis < pads.before.size(); ++axis) {
     call.require(pads.before[axis].is_known_number() && pads.after[axis].is_known_number(),
                  "circular pads must be known before a run");
@@ -47,7 +47,7 @@ ValueId wrapped(AtenCall& call, const Pads& pads) {
     call.require(before >= 0 && after >= 0, "negative circular pads");
     const auto along = static_cast<int64_t>(axis);
     std::vector<ValueId> parts;
-    if (before > 0) parts.push_back(slice(call, x, along, -before, kEnd));
+    if (before > 0) parts.push_back(slice(call, x, along, -before, kToEnd));
     parts.push_back(x);
     if (after > 0) parts.push_back(slice(call, x, along, 0, after));
     x = concat(call, std::move(parts), along);
@@ -129,7 +129,7 @@ Results col2im(AtenCall& call) {
   return call.one(rank == 2 ? squeeze(call, y, {0}) : y);
 }
 
-constexpr std::array kRows = {
+constexpr std::array kPaddingOps = {
     AtenRow{"aten::pad", pad},
     AtenRow{"aten::constant_pad_nd", constant_pad},
     AtenRow{"aten::reflection_pad1d", reflection_pad},
@@ -144,6 +144,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> padding_aten_ops() { return kRows; }
+std::span<const AtenRow> padding_aten_ops() { return kPaddingOps; }
 
 }  // namespace lathe

@@ -265,7 +265,7 @@ Results unfold(AtenCall& call) {
   return call.one(transpose(call, windows, order));
 }
 
-constexpr std::array kRows = {
+constexpr std::array kPartsOps = {
     AtenRow{"aten::cat", cat},
     AtenRow{"aten::concat", cat},
     AtenRow{"aten::_cat", cat},
@@ -291,6 +291,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> parts_aten_ops() { return kRows; }
+std::span<const AtenRow> parts_aten_ops() { return kPartsOps; }
 
 }  // namespace lathe

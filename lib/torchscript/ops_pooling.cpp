@@ -219,7 +219,7 @@ Results adaptive_max_pool(AtenCall& call) {
   return max_pool_results(call, image, sizes.window(), true);
 }
 
-constexpr std::array kRows = {
+constexpr std::array kPoolingOps = {
     AtenRow{"aten::max_pool1d", keeping_grid<max_pool<1>>},
     AtenRow{"aten::max_pool2d", keeping_grid<max_pool<2>>},
     AtenRow{"aten::max_pool3d", keeping_grid<max_pool<3>>},
@@ -244,6 +244,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> pooling_aten_ops() { return kRows; }
+std::span<const AtenRow> pooling_aten_ops() { return kPoolingOps; }
 
 }  // namespace lathe

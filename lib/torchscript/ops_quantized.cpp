@@ -173,7 +173,7 @@ QuantParams output_params(AtenCall& call, size_t first, DType dtype) {
 
 // (qx, packed, scale, zero_point); an older form repeats the geometry before the last two
 template <bool relu>
-Results conv(AtenCall& call) {
+Results quantized_conv(AtenCall& call) {
   const QuantParams& grid = grid_of(call, 0);
   const size_t first = call.inputs.size() >= 8 ? 6 : 2;
   const ValueId y = with_relu(
@@ -215,7 +215,7 @@ ValueId multiplied(AtenCall& call, ValueId x, const TorchPackedParams& packed, d
 }
 
 template <bool relu>
-Results linear(AtenCall& call) {
+Results quantized_linear(AtenCall& call) {
   const QuantParams& grid = grid_of(call, 0);
   const ValueId y = with_relu(
       call, multiplied(call, call.tensor(0), call.packed(1), static_cast<double>(grid.scales[0])),
@@ -283,7 +283,7 @@ Results binary_op(AtenCall& call) {
   return {on_grid(call, with_relu(call, y, relu), output_params(call, 2, dtype))};
 }
 
-Results matmul(AtenCall& call) {
+Results quantized_matmul(AtenCall& call) {
   const DType dtype = grid_of(call, 0).dtype;
   return {on_grid(call, binary(call, OpKind::kMatMul, call.tensor(0), call.tensor(1)),
                   output_params(call, 2, dtype))};
@@ -291,7 +291,7 @@ Results matmul(AtenCall& call) {
 
 // (list, dim, scale, zero_point)
 template <bool relu>
-Results cat(AtenCall& call) {
+Results quantized_cat(AtenCall& call) {
   const auto items = call.items(0);
   call.require(!items.empty() && items[0].cell && items[0].cell->quantized,
                "its tensors are not quantized");
@@ -304,7 +304,7 @@ Results cat(AtenCall& call) {
 
 // (qx, weight, bias, mean, var, eps, scale, zero_point)
 template <bool relu>
-Results batch_norm(AtenCall& call) {
+Results quantized_batch_norm(AtenCall& call) {
   const DType dtype = grid_of(call, 0).dtype;
   const ValueId x = call.tensor(0);
   const auto channels = known_size(call, x, 1);
@@ -333,53 +333,55 @@ Results as_float(AtenCall& call, std::string_view plain, size_t first) {
   return {on_grid(call, call.builder.use(*results[0].cell), params)};
 }
 
-Results hardswish(AtenCall& call) { return as_float(call, "aten::hardswish", 1); }
-Results sigmoid(AtenCall& call) { return as_float(call, "aten::sigmoid", 1); }
-Results elu(AtenCall& call) { return as_float(call, "aten::elu", 1); }
-Results celu(AtenCall& call) { return as_float(call, "aten::celu", 1); }
-Results prelu(AtenCall& call) { return as_float(call, "aten::prelu", 2); }
-Results softmax(AtenCall& call) { return as_float(call, "aten::softmax", 2); }
+Results quantized_hardswish(AtenCall& call) { return as_float(call, "aten::hardswish", 1); }
+Results quantized_sigmoid(AtenCall& call) { return as_float(call, "aten::sigmoid", 1); }
+Results quantized_elu(AtenCall& call) { return as_float(call, "aten::elu", 1); }
+Results quantized_celu(AtenCall& call) { return as_float(call, "aten::celu", 1); }
+Results quantized_prelu(AtenCall& call) { return as_float(call, "aten::prelu", 2); }
+Results quantized_softmax(AtenCall& call) { return as_float(call, "aten::softmax", 2); }
 // (qx, negative_slope, inplace, scale, zero_point)
-Results leaky_relu(AtenCall& call) { return as_float(call, "aten::leaky_relu", 3); }
+Results quantized_leaky_relu(AtenCall& call) { return as_float(call, "aten::leaky_relu", 3); }
 // (input, normalized_shape or num_groups, weight, bias, eps, scale, zero_point)
-Results layer_norm(AtenCall& call) { return as_float(call, "aten::layer_norm", 5); }
-Results group_norm(AtenCall& call) { return as_float(call, "aten::group_norm", 5); }
+Results quantized_layer_norm(AtenCall& call) { return as_float(call, "aten::layer_norm", 5); }
+Results quantized_group_norm(AtenCall& call) { return as_float(call, "aten::group_norm", 5); }
 
-Results relu6(AtenCall& call) {
+Results quantized_relu6(AtenCall& call) {
   const QuantParams grid = grid_of(call, 0);
   const ValueId y = call.emit(OpKind::kClip, {call.tensor(0), call.number_value(0, DType::kFloat32),
                                               call.number_value(6, DType::kFloat32)});
   return {on_grid(call, y, grid)};
 }
 
-Results clamp(AtenCall& call) { return find_aten_op("aten::clamp")(call); }
-Results threshold(AtenCall& call) { return keep_grid(call, find_aten_op("aten::threshold")(call)); }
+Results quantized_clamp(AtenCall& call) { return find_aten_op("aten::clamp")(call); }
+Results quantized_threshold(AtenCall& call) {
+  return keep_grid(call, find_aten_op("aten::threshold")(call));
+}
 
-Results dropout(AtenCall& call) {
+Results quantized_dropout(AtenCall& call) {
   call.require(!call.bool_or(4, false), "it drops at random, in training");
   return {call.arg(0)};
 }
 
-constexpr std::array kRows = {
+constexpr std::array kQuantizedOps = {
     AtenRow{"aten::quantize_per_tensor", quantize_per_tensor},
     AtenRow{"aten::quantize_per_tensor_dynamic", quantize_dynamic},
     AtenRow{"aten::dequantize", dequantize},
     AtenRow{"aten::q_scale", q_scale},
     AtenRow{"aten::q_zero_point", q_zero_point},
-    AtenRow{"quantized::conv1d", conv<false>},
-    AtenRow{"quantized::conv1d_relu", conv<true>},
-    AtenRow{"quantized::conv2d", conv<false>},
-    AtenRow{"quantized::conv2d_relu", conv<true>},
-    AtenRow{"quantized::conv3d", conv<false>},
-    AtenRow{"quantized::conv3d_relu", conv<true>},
-    AtenRow{"quantized::conv_transpose1d", conv<false>},
-    AtenRow{"quantized::conv_transpose2d", conv<false>},
-    AtenRow{"quantized::conv_transpose3d", conv<false>},
+    AtenRow{"quantized::conv1d", quantized_conv<false>},
+    AtenRow{"quantized::conv1d_relu", quantized_conv<true>},
+    AtenRow{"quantized::conv2d", quantized_conv<false>},
+    AtenRow{"quantized::conv2d_relu", quantized_conv<true>},
+    AtenRow{"quantized::conv3d", quantized_conv<false>},
+    AtenRow{"quantized::conv3d_relu", quantized_conv<true>},
+    AtenRow{"quantized::conv_transpose1d", quantized_conv<false>},
+    AtenRow{"quantized::conv_transpose2d", quantized_conv<false>},
+    AtenRow{"quantized::conv_transpose3d", quantized_conv<false>},
     AtenRow{"quantized::conv1d_dynamic", conv_dynamic},
     AtenRow{"quantized::conv2d_dynamic", conv_dynamic},
     AtenRow{"quantized::conv3d_dynamic", conv_dynamic},
-    AtenRow{"quantized::linear", linear<false>},
-    AtenRow{"quantized::linear_relu", linear<true>},
+    AtenRow{"quantized::linear", quantized_linear<false>},
+    AtenRow{"quantized::linear_relu", quantized_linear<true>},
     AtenRow{"quantized::linear_dynamic", linear_dynamic<false>},
     AtenRow{"quantized::linear_relu_dynamic", linear_dynamic<true>},
     AtenRow{"quantized::add", binary_op<OpKind::kAdd, false>},
@@ -390,34 +392,34 @@ constexpr std::array kRows = {
     AtenRow{"quantized::mul_relu", binary_op<OpKind::kMul, true>},
     AtenRow{"quantized::mul_scalar", binary_op<OpKind::kMul, false>},
     AtenRow{"quantized::mul_scalar_relu", binary_op<OpKind::kMul, true>},
-    AtenRow{"quantized::matmul", matmul},
-    AtenRow{"quantized::cat", cat<false>},
-    AtenRow{"quantized::cat_relu", cat<true>},
-    AtenRow{"quantized::batch_norm", batch_norm<false>},
-    AtenRow{"quantized::batch_norm1d", batch_norm<false>},
-    AtenRow{"quantized::batch_norm2d", batch_norm<false>},
-    AtenRow{"quantized::batch_norm3d", batch_norm<false>},
-    AtenRow{"quantized::batch_norm_relu", batch_norm<true>},
-    AtenRow{"quantized::batch_norm1d_relu", batch_norm<true>},
-    AtenRow{"quantized::batch_norm2d_relu", batch_norm<true>},
-    AtenRow{"quantized::batch_norm3d_relu", batch_norm<true>},
-    AtenRow{"quantized::hardswish", hardswish},
-    AtenRow{"quantized::sigmoid", sigmoid},
-    AtenRow{"quantized::elu", elu},
-    AtenRow{"quantized::celu", celu},
-    AtenRow{"quantized::prelu", prelu},
-    AtenRow{"quantized::softmax", softmax},
-    AtenRow{"quantized::leaky_relu", leaky_relu},
-    AtenRow{"quantized::layer_norm", layer_norm},
-    AtenRow{"quantized::group_norm", group_norm},
-    AtenRow{"quantized::relu6", relu6},
-    AtenRow{"quantized::clamp", clamp},
-    AtenRow{"quantized::threshold", threshold},
-    AtenRow{"quantized::dropout", dropout},
+    AtenRow{"quantized::matmul", quantized_matmul},
+    AtenRow{"quantized::cat", quantized_cat<false>},
+    AtenRow{"quantized::cat_relu", quantized_cat<true>},
+    AtenRow{"quantized::batch_norm", quantized_batch_norm<false>},
+    AtenRow{"quantized::batch_norm1d", quantized_batch_norm<false>},
+    AtenRow{"quantized::batch_norm2d", quantized_batch_norm<false>},
+    AtenRow{"quantized::batch_norm3d", quantized_batch_norm<false>},
+    AtenRow{"quantized::batch_norm_relu", quantized_batch_norm<true>},
+    AtenRow{"quantized::batch_norm1d_relu", quantized_batch_norm<true>},
+    AtenRow{"quantized::batch_norm2d_relu", quantized_batch_norm<true>},
+    AtenRow{"quantized::batch_norm3d_relu", quantized_batch_norm<true>},
+    AtenRow{"quantized::hardswish", quantized_hardswish},
+    AtenRow{"quantized::sigmoid", quantized_sigmoid},
+    AtenRow{"quantized::elu", quantized_elu},
+    AtenRow{"quantized::celu", quantized_celu},
+    AtenRow{"quantized::prelu", quantized_prelu},
+    AtenRow{"quantized::softmax", quantized_softmax},
+    AtenRow{"quantized::leaky_relu", quantized_leaky_relu},
+    AtenRow{"quantized::layer_norm", quantized_layer_norm},
+    AtenRow{"quantized::group_norm", quantized_group_norm},
+    AtenRow{"quantized::relu6", quantized_relu6},
+    AtenRow{"quantized::clamp", quantized_clamp},
+    AtenRow{"quantized::threshold", quantized_threshold},
+    AtenRow{"quantized::dropout", quantized_dropout},
 };
 
 }  // namespace
 
-std::span<const AtenRow> quantized_aten_ops() { return kRows; }
+std::span<const AtenRow> quantized_aten_ops() { return kQuantizedOps; }
 
 }  // namespace lathe

@@ -212,7 +212,7 @@ Results gru_cell(AtenCall& call) { return cell_step(call, kGru); }
 Results rnn_tanh_cell(AtenCall& call) { return cell_step(call, kRnnTanh); }
 Results rnn_relu_cell(AtenCall& call) { return cell_step(call, kRnnRelu); }
 
-constexpr std::array kRows = {
+constexpr std::array kRecurrentOps = {
     AtenRow{"aten::lstm", lstm},
     AtenRow{"aten::gru", gru},
     AtenRow{"aten::rnn_tanh", rnn_tanh},
@@ -225,6 +225,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> recurrent_aten_ops() { return kRows; }
+std::span<const AtenRow> recurrent_aten_ops() { return kRecurrentOps; }
 
 }  // namespace lathe

@@ -223,7 +223,7 @@ Results count_nonzero(AtenCall& call) {
 constexpr auto kMax = extremum<OpKind::kReduceMax, OpKind::kMax, OpKind::kArgMax>;
 constexpr auto kMin = extremum<OpKind::kReduceMin, OpKind::kMin, OpKind::kArgMin>;
 
-constexpr std::array kRows = {
+constexpr std::array kReductionOps = {
     AtenRow{"aten::mean", keeping_grid<reduction<OpKind::kReduceMean, floating_type>>},
     AtenRow{"aten::sum", reduction<OpKind::kReduceSum, sum_type>},
     AtenRow{"aten::prod", reduction<OpKind::kReduceProd, sum_type>},
@@ -248,6 +248,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> reduction_aten_ops() { return kRows; }
+std::span<const AtenRow> reduction_aten_ops() { return kReductionOps; }
 
 }  // namespace lathe

@@ -216,7 +216,7 @@ constexpr auto kNearest = keeping_grid<upsample<Filter::kNearest>>;
 constexpr auto kExact = keeping_grid<upsample<Filter::kNearestExact>>;
 constexpr auto kLinear = keeping_grid<upsample<Filter::kLinear>>;
 
-constexpr std::array kRows = {
+constexpr std::array kResizeOps = {
     AtenRow{"aten::upsample_nearest1d", kNearest},
     AtenRow{"aten::upsample_nearest2d", kNearest},
     AtenRow{"aten::upsample_nearest3d", kNearest},
@@ -235,6 +235,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> resize_aten_ops() { return kRows; }
+std::span<const AtenRow> resize_aten_ops() { return kResizeOps; }
 
 }  // namespace lathe

@@ -295,7 +295,7 @@ Results copy(AtenCall& call) {
   return call.one(x);
 }
 
-constexpr std::array kRows = {
+constexpr std::array kShapeOps = {
     AtenRow{"aten::view", keeping_grid<view>},
     AtenRow{"aten::reshape", keeping_grid<view>},
     AtenRow{"aten::_unsafe_view", keeping_grid<view>},
@@ -336,6 +336,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const AtenRow> shape_aten_ops() { return kRows; }
+std::span<const AtenRow> shape_aten_ops() { return kShapeOps; }
 
 }  // namespace lathe

@@ -93,12 +93,12 @@ Results stft(AtenCall& call) {
   return call.one(rank == 1 ? squeeze(call, y, {0}) : y);
 }
 
-constexpr std::array kRows = {
+constexpr std::array kSignalOps = {
     AtenRow{"aten::stft", stft},
 };
 
 }  // namespace
 
-std::span<const AtenRow> signal_aten_ops() { return kRows; }
+std::span<const AtenRow> signal_aten_ops() { return kSignalOps; }
 
 }  // namespace lathe

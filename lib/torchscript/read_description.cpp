@@ -140,22 +140,22 @@ class Reader {
 
   TorchConstant constant(int depth) {
     check(depth);
-    using Kind = TorchConstant::Kind;
+    using ConstantKind = TorchConstant::Kind;
     TorchConstant out;
-    out.kind = kind(Kind::kObject);
+    out.kind = kind(ConstantKind::kObject);
     out.integer = number<int64_t>();
     out.real = number<double>();
     out.text = text();
     const size_t items = count(31);
-    const bool holds =
-        out.kind == Kind::kList || out.kind == Kind::kTuple || out.kind == Kind::kDict;
-    if ((items > 0 && !holds) || (out.kind == Kind::kDict && items % 2 != 0))
+    const bool holds = out.kind == ConstantKind::kList || out.kind == ConstantKind::kTuple ||
+                       out.kind == ConstantKind::kDict;
+    if ((items > 0 && !holds) || (out.kind == ConstantKind::kDict && items % 2 != 0))
       throw broken("a constant's items");
     for (size_t i = 0; i < items; ++i) out.items.push_back(constant(depth + 1));
     if (flag()) out.tensor = tensor();
     if (flag()) out.packed = packed();
-    if (out.tensor.has_value() != (out.kind == Kind::kTensor) ||
-        out.packed.has_value() != (out.kind == Kind::kPacked))
+    if (out.tensor.has_value() != (out.kind == ConstantKind::kTensor) ||
+        out.packed.has_value() != (out.kind == ConstantKind::kPacked))
       throw broken("a constant's kind");
     return out;
   }

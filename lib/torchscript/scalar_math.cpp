@@ -123,7 +123,7 @@ ValueId number_value(AtenCall& call, const AbstractValue& value, DType dtype) {
 }
 
 // a - mod(a, b), divided by b, is exact; Div alone would round towards zero.
-ValueId floor_divided(AtenCall& call, ValueId a, ValueId b) {
+ValueId integer_floor_divided(AtenCall& call, ValueId a, ValueId b) {
   const ValueId rest = call.emit(OpKind::kMod, {a, b});
   return call.emit(OpKind::kDiv, {call.emit(OpKind::kSub, {a, rest}), b});
 }
@@ -145,7 +145,7 @@ AbstractValue computed(AtenCall& call, NumberOp op, const AbstractValue& a,
   if (op == NumberOp::kFloorDiv || op == NumberOp::kRemainder) {
     if (!floats)
       return number_result(call,
-                           op == NumberOp::kFloorDiv ? floor_divided(call, left, right)
+                           op == NumberOp::kFloorDiv ? integer_floor_divided(call, left, right)
                                                      : call.emit(OpKind::kMod, {left, right}),
                            kind);
     const ValueId quotient = call.emit(OpKind::kFloor, {call.emit(OpKind::kDiv, {left, right})});

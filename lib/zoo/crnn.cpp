@@ -6,7 +6,7 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kHidden = 256;
-constexpr int64_t kClasses = 37;
+constexpr int64_t kSymbols = 37;
 
 ValueId conv(LayerBuilder& b, ValueId x, ConvShape shape, bool norm, int index) {
   const std::string number = std::to_string(index);
@@ -16,17 +16,11 @@ ValueId conv(LayerBuilder& b, ValueId x, ConvShape shape, bool norm, int index) 
   return b.activation(x, Activation::kRelu, "cnn.relu" + number);
 }
 
-ValueId transpose(LayerBuilder& b, ValueId x, std::vector<int64_t> order, const std::string& name) {
-  Attributes attributes;
-  attributes.set("perm", std::move(order));
-  return b.op(OpKind::kTranspose, {x}, name, std::move(attributes));
-}
-
 // steps x N x C to N x steps x `out`.
 ValueId bidirectional(LayerBuilder& b, ValueId x, int64_t out, const std::string& name) {
   const ValueId y = b.lstm(x, {.hidden = kHidden, .bidirectional = true}, name + ".rnn");
   const Moments each = b.expected(y);
-  ValueId both = transpose(b, y, {2, 0, 1, 3}, name + ".transpose");
+  ValueId both = b.transpose(y, {2, 0, 1, 3}, name + ".transpose");
   both =
       b.op(OpKind::kReshape, {both, b.ints(name + ".shape", {0, 0, 2 * kHidden})}, name + ".both");
   b.expect(both, same_moments(2 * kHidden, each.mean[0], each.variance[0]));
@@ -49,12 +43,12 @@ Model build_crnn(uint64_t seed) {
 
   const Moments features = b.expected(x);
   x = b.op(OpKind::kSqueeze, {x, b.ints("squeeze.axes", {2})}, "squeeze");
-  x = transpose(b, x, {2, 0, 1}, "steps");
+  x = b.transpose(x, {2, 0, 1}, "steps");
   b.expect(x, features);
   const ValueId middle = bidirectional(b, x, kHidden, "rnn.0");
-  x = transpose(b, middle, {1, 0, 2}, "rnn.0.steps");
+  x = b.transpose(middle, {1, 0, 2}, "rnn.0.steps");
   b.expect(x, b.expected(middle));
-  return b.finish({{bidirectional(b, x, kClasses, "rnn.1"), "logits"}});
+  return b.finish({{bidirectional(b, x, kSymbols, "rnn.1"), "logits"}});
 }
 
 }  // namespace lathe

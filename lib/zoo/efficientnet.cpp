@@ -7,7 +7,7 @@
 namespace lathe {
 namespace {
 
-struct Stage {
+struct MbConvStage {
   int64_t expansion;
   int64_t kernel;
   int64_t stride;
@@ -15,18 +15,13 @@ struct Stage {
   int blocks;
 };
 
-constexpr Stage kStages[] = {{1, 3, 1, 16, 1}, {6, 3, 2, 24, 2},  {6, 5, 2, 40, 2},
-                             {6, 3, 2, 80, 3}, {6, 5, 1, 112, 3}, {6, 5, 2, 192, 4},
-                             {6, 3, 1, 320, 1}};
-
-ValueId conv_norm(LayerBuilder& b, ValueId x, const ConvShape& shape, const std::string& name,
-                  double gain = 1) {
-  return b.batch_norm(b.conv(x, shape, name + ".0"), name + ".1", 1e-5, gain);
-}
+constexpr MbConvStage kMbConvStages[] = {{1, 3, 1, 16, 1}, {6, 3, 2, 24, 2},  {6, 5, 2, 40, 2},
+                                         {6, 3, 2, 80, 3}, {6, 5, 1, 112, 3}, {6, 5, 2, 192, 4},
+                                         {6, 3, 1, 320, 1}};
 
 ValueId conv_norm_silu(LayerBuilder& b, ValueId x, const ConvShape& shape,
                        const std::string& name) {
-  return b.activation(conv_norm(b, x, shape, name), Activation::kSilu, name + ".2");
+  return b.activation(b.conv_norm(x, shape, name), Activation::kSilu, name + ".2");
 }
 
 ValueId squeeze_excite(LayerBuilder& b, ValueId x, int64_t squeezed, const std::string& name) {
@@ -39,7 +34,7 @@ ValueId squeeze_excite(LayerBuilder& b, ValueId x, int64_t squeezed, const std::
   return b.mul(s, x, name + ".mul");
 }
 
-ValueId mb_conv(LayerBuilder& b, ValueId x, const Stage& stage, int64_t stride,
+ValueId mb_conv(LayerBuilder& b, ValueId x, const MbConvStage& stage, int64_t stride,
                 const std::string& name) {
   const int64_t in = static_cast<int64_t>(b.expected(x).channels());
   const int64_t hidden = in * stage.expansion;
@@ -51,7 +46,7 @@ ValueId mb_conv(LayerBuilder& b, ValueId x, const Stage& stage, int64_t stride,
       b, y, {.out = hidden, .kernel = stage.kernel, .stride = stride, .groups = hidden}, next());
   y = squeeze_excite(b, y, std::max<int64_t>(1, in / 4), next());
   const bool residual = stride == 1 && in == stage.out;
-  y = conv_norm(b, y, {.out = stage.out}, next(), residual ? 0.5 : 1);
+  y = b.conv_norm(y, {.out = stage.out}, next(), 1e-5, residual ? 0.5 : 1);
   return residual ? b.add(y, x, name + ".add") : y;
 }
 
@@ -62,7 +57,7 @@ Model build_efficientnet_b0(uint64_t seed) {
   ValueId x = b.input("input", {3, 224, 224});
   x = conv_norm_silu(b, x, {.out = 32, .kernel = 3, .stride = 2}, "features.0");
   int index = 1;
-  for (const Stage& stage : kStages) {
+  for (const MbConvStage& stage : kMbConvStages) {
     for (int i = 0; i < stage.blocks; ++i)
       x = mb_conv(b, x, stage, i == 0 ? stage.stride : 1,
                   "features." + std::to_string(index) + "." + std::to_string(i));

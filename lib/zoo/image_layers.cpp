@@ -98,6 +98,11 @@ ValueId LayerBuilder::batch_norm(ValueId x, const std::string& name, double epsi
   return y;
 }
 
+ValueId LayerBuilder::conv_norm(ValueId x, const ConvShape& shape, const std::string& name,
+                                double epsilon, double gain) {
+  return batch_norm(conv(x, shape, name + ".0"), name + ".1", epsilon, gain);
+}
+
 ValueId LayerBuilder::max_pool(ValueId x, const PoolShape& shape, const std::string& name) {
   Attributes attributes;
   attributes.set("kernel_shape", std::vector<int64_t>{shape.kernel, shape.kernel});

@@ -83,6 +83,12 @@ ValueId LayerBuilder::op(OpKind kind, std::vector<ValueId> inputs, const std::st
   return y;
 }
 
+ValueId LayerBuilder::transpose(ValueId x, std::vector<int64_t> order, const std::string& name) {
+  Attributes attributes;
+  attributes.set("perm", std::move(order));
+  return op(OpKind::kTranspose, {x}, name, std::move(attributes));
+}
+
 std::vector<ValueId> LayerBuilder::split(ValueId x, const std::vector<int64_t>& sizes, int64_t axis,
                                          const std::string& name) {
   Node node;

@@ -61,6 +61,9 @@ class LayerBuilder {
   ValueId conv(ValueId x, const ConvShape& shape, const std::string& name);
   /// `gain` scales the output: below 1 at the end of a residual branch.
   ValueId batch_norm(ValueId x, const std::string& name, double epsilon = 1e-5, double gain = 1);
+  /// conv `name`.0, then batch_norm `name`.1.
+  ValueId conv_norm(ValueId x, const ConvShape& shape, const std::string& name,
+                    double epsilon = 1e-5, double gain = 1);
   ValueId max_pool(ValueId x, const PoolShape& shape, const std::string& name);
   ValueId global_average_pool(ValueId x, const std::string& name);
   /// Nearest, twice as high and wide.
@@ -88,6 +91,8 @@ class LayerBuilder {
   // Anything else: the caller says what to expect of the output.
   ValueId op(OpKind kind, std::vector<ValueId> inputs, const std::string& name,
              Attributes attributes = {});
+  /// Axis i of the output is axis order[i] of x.
+  ValueId transpose(ValueId x, std::vector<int64_t> order, const std::string& name);
   /// One value per size, along `axis`.
   std::vector<ValueId> split(ValueId x, const std::vector<int64_t>& sizes, int64_t axis,
                              const std::string& name);

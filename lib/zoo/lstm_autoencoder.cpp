@@ -6,15 +6,13 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kSteps = 30;
+constexpr int64_t kWindow = 30;
 constexpr int64_t kSensors = 4;
 constexpr int64_t kOuter = 16;
 constexpr int64_t kCode = 4;
 
-ValueId transpose(LayerBuilder& b, ValueId x, const std::string& name) {
-  Attributes attributes;
-  attributes.set("perm", std::vector<int64_t>{1, 0, 2});
-  const ValueId y = b.op(OpKind::kTranspose, {x}, name, std::move(attributes));
+ValueId swap_batch_and_steps(LayerBuilder& b, ValueId x, const std::string& name) {
+  const ValueId y = b.transpose(x, {1, 0, 2}, name);
   b.expect(y, b.expected(x));
   return y;
 }
@@ -31,15 +29,16 @@ ValueId all_steps(LayerBuilder& b, ValueId x, int64_t hidden, const std::string&
 
 Model build_lstm_autoencoder(uint64_t seed) {
   LayerBuilder b("lstm_autoencoder", seed);
-  ValueId x = transpose(b, b.input("input", {kSteps, kSensors}), "steps");
+  ValueId x = swap_batch_and_steps(b, b.input("input", {kWindow, kSensors}), "steps");
   x = all_steps(b, x, kOuter, "encoder.0");
   const ValueId code =
       b.lstm(x, {.hidden = kCode, .last_only = true, .recurrent_bias = false}, "encoder.1");
-  x = b.op(OpKind::kTile, {code, b.ints("repeat.counts", {kSteps, 1, 1})}, "repeat");
+  x = b.op(OpKind::kTile, {code, b.ints("repeat.counts", {kWindow, 1, 1})}, "repeat");
   b.expect(x, b.expected(code));
   x = all_steps(b, x, kCode, "decoder.0");
   x = all_steps(b, x, kOuter, "decoder.1");
-  return b.finish({{b.dense(transpose(b, x, "windows"), kSensors, "dense"), "reconstruction"}});
+  return b.finish(
+      {{b.dense(swap_batch_and_steps(b, x, "windows"), kSensors, "dense"), "reconstruction"}});
 }
 
 }  // namespace lathe

@@ -17,8 +17,7 @@ constexpr Stage kStages[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 6
 
 ValueId conv_norm_relu6(LayerBuilder& b, ValueId x, const ConvShape& shape,
                         const std::string& name) {
-  x = b.batch_norm(b.conv(x, shape, name + ".0"), name + ".1");
-  return b.activation(x, Activation::kRelu6, name + ".2");
+  return b.activation(b.conv_norm(x, shape, name), Activation::kRelu6, name + ".2");
 }
 
 ValueId inverted_residual(LayerBuilder& b, ValueId x, const Stage& stage, int64_t stride,

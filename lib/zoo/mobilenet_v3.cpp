@@ -31,11 +31,6 @@ int64_t rounded_to_8(int64_t channels) {
   return 10 * rounded < 9 * channels ? rounded + 8 : rounded;
 }
 
-ValueId conv_norm(LayerBuilder& b, ValueId x, const ConvShape& shape, const std::string& name,
-                  double gain = 1) {
-  return b.batch_norm(b.conv(x, shape, name + ".0"), name + ".1", kEpsilon, gain);
-}
-
 ValueId squeeze_excite(LayerBuilder& b, ValueId x, const std::string& name) {
   const int64_t channels = static_cast<int64_t>(b.expected(x).channels());
   ValueId s = b.global_average_pool(x, name + ".avgpool");
@@ -54,19 +49,20 @@ ValueId inverted_residual(LayerBuilder& b, ValueId x, const Block& block, const 
   ValueId y = x;
   if (block.expanded != in) {
     const std::string expand = next();
-    y = b.activation(conv_norm(b, y, {.out = block.expanded}, expand), f, expand + ".2");
+    y = b.conv_norm(y, {.out = block.expanded}, expand, kEpsilon);
+    y = b.activation(y, f, expand + ".2");
   }
   const std::string depthwise = next();
-  y = conv_norm(b, y,
-                {.out = block.expanded,
-                 .kernel = block.kernel,
-                 .stride = block.stride,
-                 .groups = block.expanded},
-                depthwise);
+  y = b.conv_norm(y,
+                  {.out = block.expanded,
+                   .kernel = block.kernel,
+                   .stride = block.stride,
+                   .groups = block.expanded},
+                  depthwise, kEpsilon);
   y = b.activation(y, f, depthwise + ".2");
   if (block.squeeze) y = squeeze_excite(b, y, next());
   const bool residual = block.stride == 1 && in == block.out;
-  y = conv_norm(b, y, {.out = block.out}, next(), residual ? 0.5 : 1);
+  y = b.conv_norm(y, {.out = block.out}, next(), kEpsilon, residual ? 0.5 : 1);
   return residual ? b.add(y, x, name + ".add") : y;
 }
 
@@ -78,11 +74,12 @@ Model build_mobilenet_v3_large(uint64_t seed) {
   int index = 0;
   const auto next = [&] { return "features." + std::to_string(index++); };
   const std::string stem = next();
-  x = conv_norm(b, x, {.out = 16, .kernel = 3, .stride = 2}, stem);
+  x = b.conv_norm(x, {.out = 16, .kernel = 3, .stride = 2}, stem, kEpsilon);
   x = b.activation(x, Activation::kHardSwish, stem + ".2");
   for (const Block& block : kBlocks) x = inverted_residual(b, x, block, next());
   const std::string last = next();
-  x = b.activation(conv_norm(b, x, {.out = 960}, last), Activation::kHardSwish, last + ".2");
+  x = b.conv_norm(x, {.out = 960}, last, kEpsilon);
+  x = b.activation(x, Activation::kHardSwish, last + ".2");
   x = b.flatten(b.global_average_pool(x, "avgpool"), "flatten");
   x = b.activation(b.linear(x, 1280, "classifier.0"), Activation::kHardSwish, "classifier.1");
   return b.finish({{b.linear(x, 1000, "classifier.3"), "logits"}});

@@ -32,13 +32,13 @@ double apply(Activation f, double x) {
   throw InternalError("unknown activation");
 }
 
-constexpr int kSteps = 33;  // -4 .. 4 standard deviations
+constexpr int kPoints = 33;  // -4 .. 4 standard deviations
 
-std::array<double, kSteps> normal_weights() {
-  std::array<double, kSteps> weights{};
+std::array<double, kPoints> normal_weights() {
+  std::array<double, kPoints> weights{};
   double total = 0;
-  for (int i = 0; i < kSteps; ++i) {
-    const double z = (i - kSteps / 2) * 0.25;
+  for (int i = 0; i < kPoints; ++i) {
+    const double z = (i - kPoints / 2) * 0.25;
     total += weights[i] = steady_exp(-z * z / 2);
   }
   for (double& weight : weights) weight /= total;
@@ -59,14 +59,14 @@ Moments same_moments(int64_t channels, double mean, double variance) {
 }
 
 Moments after_activation(const Moments& x, Activation f) {
-  const std::array<double, kSteps> weights = normal_weights();
+  const std::array<double, kPoints> weights = normal_weights();
   Moments y = x;
   for (size_t c = 0; c < x.channels(); ++c) {
     const double deviation = std::sqrt(x.variance[c]);
     double first = 0;
     double second = 0;
-    for (int i = 0; i < kSteps; ++i) {
-      const double value = apply(f, x.mean[c] + deviation * (i - kSteps / 2) * 0.25);
+    for (int i = 0; i < kPoints; ++i) {
+      const double value = apply(f, x.mean[c] + deviation * (i - kPoints / 2) * 0.25);
       first += weights[i] * value;
       second += weights[i] * value * value;
     }

@@ -42,9 +42,9 @@ ValueId bottleneck(LayerBuilder& b, ValueId x, int64_t width, int64_t stride,
   return b.activation(y, Activation::kRelu, name + ".relu3");
 }
 
-using Block = ValueId (*)(LayerBuilder&, ValueId, int64_t, int64_t, const std::string&);
+using BuildBlock = ValueId (*)(LayerBuilder&, ValueId, int64_t, int64_t, const std::string&);
 
-Model resnet(const std::string& name, Block block, const std::array<int, 4>& depths,
+Model resnet(const std::string& name, BuildBlock block, const std::array<int, 4>& depths,
              uint64_t seed) {
   LayerBuilder b(name, seed);
   ValueId x = b.input("input", {3, 224, 224});

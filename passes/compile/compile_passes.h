@@ -113,4 +113,10 @@ int fuse_constant_chains(Graph& graph);
 /// Result: one MatMul (and Add) by the matrices beside each other -> Split.
 int merge_parallel_matmuls(Graph& graph);
 
+/// Given:  a float32 constant of several numbers, denormal ones (below 1.2e-38) among them, that is
+///         no output and that nothing is divided by
+/// Result: zeros in their place. Processors multiply by denormal numbers up to fifty times slower;
+///         runtimes that flush them compute the same as before, others to 1e-38 of what they read.
+int flush_denormal_constants(Graph& graph);
+
 }  // namespace lathe

@@ -9,7 +9,7 @@ namespace lathe {
 namespace {
 
 // A constant beside `value` that leaves its shape alone.
-bool keeps_shape(const Graph& graph, ValueId value, const Tensor& constant) {
+bool constant_keeps_shape(const Graph& graph, ValueId value, const Tensor& constant) {
   const auto& dims = graph.value(value).type.dims;
   if (!dims || constant.shape().size() > dims->size()) return false;
   const size_t offset = dims->size() - constant.shape().size();
@@ -58,7 +58,7 @@ std::optional<size_t> beside_neutral(const Graph& graph, const Node& node) {
   for (const size_t kept : {size_t{0}, size_t{1}}) {
     if (kept == 1 && !is_commutative(node.kind)) break;
     const Tensor* other = graph.constant(node.inputs[1 - kept]);
-    if (other != nullptr && keeps_shape(graph, node.inputs[kept], *other) &&
+    if (other != nullptr && constant_keeps_shape(graph, node.inputs[kept], *other) &&
         is_all(*other, *neutral))
       return kept;
   }
@@ -171,7 +171,7 @@ ValueId unchanged_value(const Graph& graph, const Node& node) {
   return changes_nothing(graph, node) ? node.inputs[0] : ValueId{};
 }
 
-bool eliminate_one(Graph& graph, NodeId id) {
+bool eliminate_neutral(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   if (node.outputs.empty() || !node.outputs[0].valid()) return false;
   const ValueId value = unchanged_value(graph, node);
@@ -189,7 +189,7 @@ int eliminate_neutral_operations(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += eliminate_neutral_operations(subgraph.graph());
-    changes += eliminate_one(graph, id) ? 1 : 0;
+    changes += eliminate_neutral(graph, id) ? 1 : 0;
   }
   return changes;
 }

@@ -42,7 +42,7 @@ bool is_lossless(DType from, DType to) {
   return exact_bits(from) <= exact_bits(to) && exponent(from) <= exponent(to);
 }
 
-bool eliminate_one(Graph& graph, NodeId id) {
+bool eliminate_cast(Graph& graph, NodeId id) {
   const Node& second = graph.node(id);
   if (second.kind != OpKind::kCast) return false;
   const NodeId producer = graph.value(second.inputs[0]).producer;
@@ -74,7 +74,7 @@ int eliminate_redundant_casts(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += eliminate_redundant_casts(subgraph.graph());
-    changes += eliminate_one(graph, id) ? 1 : 0;
+    changes += eliminate_cast(graph, id) ? 1 : 0;
   }
   return changes;
 }

@@ -28,7 +28,7 @@ bool is_empty(const Graph& graph, ValueId input, int64_t axis) {
          (*dims)[static_cast<size_t>(axis)].size == 0 && graph.constant(input) != nullptr;
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_concat(Graph& graph, NodeId id) {
   const auto axis = axis_of(graph, graph.node(id));
   if (!axis || *axis < 0) return false;
   std::vector<ValueId> parts;
@@ -59,7 +59,7 @@ int fuse_consecutive_concats(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_consecutive_concats(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_concat(graph, id) ? 1 : 0;
   }
   return changes;
 }

@@ -54,7 +54,7 @@ std::optional<std::vector<int64_t>> final_shape(const Graph& graph, const Node& 
   return shape_for(*from, *to);
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_reshape(Graph& graph, NodeId id) {
   const Node& last = graph.node(id);
   if (!only_renames_axes(last.kind)) return false;
   const ValueId middle = last.inputs[0];
@@ -82,7 +82,7 @@ int fuse_consecutive_reshapes(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_consecutive_reshapes(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_reshape(graph, id) ? 1 : 0;
   }
   return changes;
 }

@@ -5,7 +5,7 @@
 namespace lathe {
 namespace {
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_transpose(Graph& graph, NodeId id) {
   const Node& second = graph.node(id);
   const auto second_perm = permutation_of(graph, second);
   if (!second_perm) return false;
@@ -35,7 +35,7 @@ int fuse_consecutive_transposes(Graph& graph) {
     // A producer goes with the node that read it, and stands before it.
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_consecutive_transposes(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_transpose(graph, id) ? 1 : 0;
   }
   return changes;
 }

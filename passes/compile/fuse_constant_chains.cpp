@@ -18,13 +18,13 @@ struct Link {
 };
 
 // Constants beyond this are no parameters of a layer, and folding them would double the file.
-constexpr int64_t kMaxElements = int64_t{1} << 22;
+constexpr int64_t kMaxFactors = int64_t{1} << 22;
 // Sums and products of such numbers neither overflow nor vanish.
-constexpr double kLeast = 1e-12;
-constexpr double kLargest = 1e12;
+constexpr double kLeastFactor = 1e-12;
+constexpr double kLargestFactor = 1e12;
 
 bool is_moderate(double value) {
-  return std::fabs(value) >= kLeast && std::fabs(value) <= kLargest;
+  return std::fabs(value) >= kLeastFactor && std::fabs(value) <= kLargestFactor;
 }
 
 std::optional<Link> link_of(const Graph& graph, const Node& node) {
@@ -32,7 +32,7 @@ std::optional<Link> link_of(const Graph& graph, const Node& node) {
   if (!multiplicative && node.kind != OpKind::kAdd && node.kind != OpKind::kSub) return {};
   const size_t constant_side = graph.constant(node.inputs[1]) != nullptr ? 1 : 0;
   const Tensor* tensor = graph.constant(node.inputs[constant_side]);
-  if (tensor == nullptr || !is_floating(tensor->dtype()) || tensor->numel() > kMaxElements ||
+  if (tensor == nullptr || !is_floating(tensor->dtype()) || tensor->numel() > kMaxFactors ||
       dtype_bits(tensor->dtype()) < 16)
     return {};
   Link link{node.inputs[1 - constant_side], multiplicative, false, tensor->shape(),
@@ -41,7 +41,7 @@ std::optional<Link> link_of(const Graph& graph, const Node& node) {
   const bool subtracts = node.kind == OpKind::kSub || node.kind == OpKind::kDiv;
   link.inverse = subtracts && constant_side == 0;
   for (double& value : link.constant) {
-    const bool usable = multiplicative ? is_moderate(value) : std::fabs(value) <= kLargest;
+    const bool usable = multiplicative ? is_moderate(value) : std::fabs(value) <= kLargestFactor;
     if (!usable) return {};
     if (subtracts && constant_side == 1) value = multiplicative ? 1 / value : -value;
   }
@@ -91,7 +91,7 @@ std::optional<double> joined(const Link& first, const Link& second, double a, do
   return value;
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_links(Graph& graph, NodeId id) {
   const auto second = link_of(graph, graph.node(id));
   if (!second || graph.single_user(second->x) != id) return false;
   const NodeId producer = graph.value(second->x).producer;
@@ -135,7 +135,7 @@ int fuse_constant_chains(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_constant_chains(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_links(graph, id) ? 1 : 0;
   }
   return changes;
 }

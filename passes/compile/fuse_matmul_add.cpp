@@ -8,7 +8,7 @@ bool is_bias(const Tensor* tensor, int64_t columns, DType dtype) {
   return tensor->rank() == 1 || (tensor->rank() == 2 && tensor->shape()[0] == 1);
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_add(Graph& graph, NodeId id) {
   const Node& add = graph.node(id);
   if (add.kind != OpKind::kAdd) return false;
   for (size_t side = 0; side < 2; ++side) {
@@ -43,7 +43,7 @@ int fuse_matmul_add(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_matmul_add(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_add(graph, id) ? 1 : 0;
   }
   return changes;
 }

@@ -68,7 +68,7 @@ bool only_drops(const Graph& graph, const Node& node, const Dims& dims,
          dims.size() == axes.size() + 2 && !axes.contains(0);
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_squeeze(Graph& graph, NodeId id) {
   const Node& reduce = graph.node(id);
   if (!is_reduction(reduce.kind) || reduce.attributes.int_or("keepdims", 1) == 0) return false;
   const ValueId kept = reduce.outputs[0];
@@ -91,7 +91,7 @@ int fuse_reduce_squeeze(Graph& graph) {
     if (!graph.is_live(id)) continue;
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_reduce_squeeze(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_squeeze(graph, id) ? 1 : 0;
   }
   return changes;
 }

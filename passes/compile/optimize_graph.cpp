@@ -12,7 +12,7 @@ namespace lathe {
 
 bool is_arithmetic_pass(std::string_view name) {
   // Passes that round otherwise than the nodes they replace. All others only move, drop or join
-  // what computes the same numbers.
+  // what computes the same numbers; flush_denormal_constants, too, as what runs them here flushes.
   constexpr std::string_view kArithmetic[] = {
       "fuse_batch_norm",
       "fuse_channel_affine",
@@ -82,7 +82,9 @@ void optimize_graph(Graph& graph, Pipeline& pipeline) {
     run("merge_parallel_matmuls", merge_parallel_matmuls);
     // After the fusions: they bring activations next to each other.
     run("merge_activations", merge_activations);
-    // After everything that makes constants; the next round finds more equal nodes by it.
+    // After everything that makes constants: folding leaves denormal numbers, too.
+    run("flush_denormal_constants", flush_denormal_constants);
+    // Behind it, as constants may differ in those alone; the next round finds more equal nodes.
     run("deduplicate_constants", deduplicate_constants);
     // Last: fusions leave their old parameters behind.
     run("eliminate_dead_nodes", eliminate_dead_nodes);

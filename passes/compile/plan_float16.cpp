@@ -10,7 +10,7 @@
 namespace lathe {
 namespace {
 
-constexpr double kLargest = 65504.0;
+constexpr double kLargestFloat16 = 65504.0;
 constexpr double kSmallestNormal = 6.103515625e-05;     // 2^-14
 constexpr double kHalfSmallest = 2.98023223876953e-08;  // 2^-25: rounds to zero, as does less
 
@@ -70,7 +70,7 @@ class Planner {
     bool all_small = true;
     for (const float element : tensor.values<float>()) {
       const double size = std::fabs(static_cast<double>(element));
-      if (std::isfinite(size) && size > kLargest) {
+      if (std::isfinite(size) && size > kLargestFloat16) {
         keep(id, "a constant is beyond 65504");
         large_.insert(id);
         return false;

@@ -10,7 +10,7 @@ namespace {
 
 using Nodes = std::vector<NodeId>;
 
-const Dims* dims_of(const Graph& graph, ValueId value) {
+const Dims* known_dims(const Graph& graph, ValueId value) {
   const ValueType& type = graph.value(value).type;
   return type.dims ? &*type.dims : nullptr;
 }
@@ -55,7 +55,7 @@ bool match_key(const Graph& graph, ValueId transposed, Found& found) {
 
 // A mask that only broadcasts to the scores, and has all keys: Attention pads shorter ones.
 bool is_mask(const Graph& graph, ValueId mask, const Dims& scores) {
-  const Dims* dims = dims_of(graph, mask);
+  const Dims* dims = known_dims(graph, mask);
   // With one head the dimensions in front mean something else.
   const size_t most = scores.size() == 3 ? 2 : 4;
   if (dims == nullptr || dims->size() < 2 || dims->size() > most ||
@@ -81,9 +81,9 @@ bool match_scores(const Graph& graph, ValueId value, Found& found) {
 
 // Equal batch and heads, and sizes that belong together.
 bool fits(const Graph& graph, const Found& found, ValueId transposed_key) {
-  const Dims* q = dims_of(graph, found.q);
-  const Dims* k = dims_of(graph, transposed_key);
-  const Dims* v = dims_of(graph, found.v);
+  const Dims* q = known_dims(graph, found.q);
+  const Dims* k = known_dims(graph, transposed_key);
+  const Dims* v = known_dims(graph, found.v);
   if (q == nullptr || k == nullptr || v == nullptr) return false;
   const size_t rank = q->size();
   if ((rank != 3 && rank != 4) || k->size() != rank || v->size() != rank) return false;
@@ -100,7 +100,7 @@ std::optional<Found> match(const Graph& graph, const Node& root) {
   const NodeId softmax = producer_of_kind(graph, root.inputs[0], OpKind::kSoftmax);
   if (!softmax.valid()) return {};
   const ValueId scores = graph.node(softmax).inputs[0];
-  const Dims* dims = dims_of(graph, scores);
+  const Dims* dims = known_dims(graph, scores);
   if (dims == nullptr || (dims->size() != 3 && dims->size() != 4)) return {};
   const int64_t axis = graph.node(softmax).attributes.int_or("axis", -1);
   if (axis != -1 && axis != static_cast<int64_t>(dims->size()) - 1) return {};
@@ -121,7 +121,7 @@ std::optional<Found> match(const Graph& graph, const Node& root) {
   return found;
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_attention_at(Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   if (root.kind != OpKind::kMatMul) return false;
   auto found = match(graph, root);
@@ -165,6 +165,6 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_attention(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_attention(Graph& graph) { return for_each_live_node(graph, recognize_attention_at); }
 
 }  // namespace lathe

@@ -25,7 +25,7 @@ bool are_equal_but_one(const Dims& a, const Dims& b) {
   return open <= 1;
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_flattened_softmax_at(Graph& graph, NodeId id) {
   const Node& reshape = graph.node(id);
   if (reshape.kind != OpKind::kReshape) return false;
   const NodeId middle =
@@ -50,6 +50,8 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_flattened_softmax(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_flattened_softmax(Graph& graph) {
+  return for_each_live_node(graph, recognize_flattened_softmax_at);
+}
 
 }  // namespace lathe

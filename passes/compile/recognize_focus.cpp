@@ -95,7 +95,7 @@ Tensor permuted(const Tensor& weight, const std::vector<size_t>& order) {
   return Tensor::of<float>(shape, result);
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_focus_at(Graph& graph, NodeId id) {
   const Node& concat = graph.node(id);
   if (concat.kind != OpKind::kConcat || concat.inputs.size() < 4) return false;
   const int64_t axis = concat.attributes.int_or("axis", 0);
@@ -140,6 +140,6 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_focus(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_focus(Graph& graph) { return for_each_live_node(graph, recognize_focus_at); }
 
 }  // namespace lathe

@@ -74,7 +74,7 @@ const char* gate_of(const Graph& graph, ValueId gate, ValueId x, Nodes& inner) {
   return argument.is_scaled(x) && is_close(graph, x, argument.scale, M_SQRT1_2) ? "none" : nullptr;
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_gelu_at(Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   if (root.kind != OpKind::kMul && root.kind != OpKind::kDiv) return false;
   const ScalarProduct product = scalar_product(graph, root.outputs[0]);
@@ -94,6 +94,6 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_gelu(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_gelu(Graph& graph) { return for_each_live_node(graph, recognize_gelu_at); }
 
 }  // namespace lathe

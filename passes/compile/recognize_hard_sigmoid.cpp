@@ -6,7 +6,7 @@
 namespace lathe {
 namespace {
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_hard_sigmoid_at(Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   if (root.kind != OpKind::kMul && root.kind != OpKind::kDiv) return false;
   const ScalarProduct product = scalar_product(graph, root.outputs[0]);
@@ -25,6 +25,8 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_hard_sigmoid(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_hard_sigmoid(Graph& graph) {
+  return for_each_live_node(graph, recognize_hard_sigmoid_at);
+}
 
 }  // namespace lathe

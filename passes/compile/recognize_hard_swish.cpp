@@ -24,7 +24,7 @@ std::vector<NodeId> gate_of(const Graph& graph, ValueId gate, ValueId x, double 
   return ramp->inner;
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_hard_swish_at(Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   if (root.kind != OpKind::kMul && root.kind != OpKind::kDiv) return false;
   const ScalarProduct product = scalar_product(graph, root.outputs[0]);
@@ -43,6 +43,8 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_hard_swish(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_hard_swish(Graph& graph) {
+  return for_each_live_node(graph, recognize_hard_swish_at);
+}
 
 }  // namespace lathe

@@ -167,7 +167,7 @@ ValueId expanded(Graph& graph, NodeId root, ValueId parameter, const Shape& shap
                             real_tensor(DType::kFloat32, shape, values));
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_layer_norm_at(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   if (node.kind != OpKind::kDiv && node.kind != OpKind::kMul) return false;
   const ScalarProduct product = scalar_product(graph, node.outputs[0]);
@@ -213,6 +213,8 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_layer_norm(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_layer_norm(Graph& graph) {
+  return for_each_live_node(graph, recognize_layer_norm_at);
+}
 
 }  // namespace lathe

@@ -19,7 +19,7 @@ std::optional<Reduction> kept(const Graph& graph, ValueId value, ValueId of, OpK
   return reduction;
 }
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_softmax_at(Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   if (root.kind != OpKind::kDiv && root.kind != OpKind::kMul) return false;
   const ScalarProduct product = scalar_product(graph, root.outputs[0]);
@@ -44,6 +44,6 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_softmax(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_softmax(Graph& graph) { return for_each_live_node(graph, recognize_softmax_at); }
 
 }  // namespace lathe

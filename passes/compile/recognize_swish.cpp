@@ -5,7 +5,7 @@
 namespace lathe {
 namespace {
 
-bool recognize_one(Graph& graph, NodeId id) {
+bool recognize_swish_at(Graph& graph, NodeId id) {
   const Node& root = graph.node(id);
   if (root.kind != OpKind::kMul) return false;
   const ScalarProduct product = scalar_product(graph, root.outputs[0]);
@@ -39,6 +39,6 @@ bool recognize_one(Graph& graph, NodeId id) {
 
 }  // namespace
 
-int recognize_swish(Graph& graph) { return for_each_live_node(graph, recognize_one); }
+int recognize_swish(Graph& graph) { return for_each_live_node(graph, recognize_swish_at); }
 
 }  // namespace lathe

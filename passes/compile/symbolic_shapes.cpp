@@ -7,7 +7,7 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kMaxElements = 256;
+constexpr int64_t kMaxSizes = 256;
 
 // Names of the file and names made here must not meet.
 void name_unknowns(Graph& graph, ValueId id, bool declared) {
@@ -28,7 +28,7 @@ void name_unknowns(Graph& graph, ValueId id, bool declared) {
 std::optional<Elements> SymbolicShapes::elements_of(const Graph& graph, ValueId id) const {
   if (!id.valid()) return {};
   if (const Tensor* tensor = graph.constant(id)) {
-    if (!is_integer(tensor->dtype()) || tensor->rank() > 1 || tensor->numel() > kMaxElements)
+    if (!is_integer(tensor->dtype()) || tensor->rank() > 1 || tensor->numel() > kMaxSizes)
       return {};
     Elements found;
     for (const int64_t number : tensor->to_int64()) found.push_back({number, {}});

@@ -1,5 +1,7 @@
 #include "distill/quantization_aware.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -188,7 +190,7 @@ std::vector<Parameter*> QuantizationAware::parameters() {
 std::map<std::string, Tensor> QuantizationAware::state() const {
   std::map<std::string, Tensor> state;
   for (const Parameter& parameter : parameters_)
-    state[parameter.name] = to_tensor({parameter.tensor.detach().contiguous(), DType::kFloat32});
+    state[parameter.name] = to_tensor({parameter.tensor->detach().contiguous(), DType::kFloat32});
   return state;
 }
 
@@ -197,10 +199,10 @@ void QuantizationAware::restore(const std::map<std::string, Tensor>& state) {
   for (Parameter& parameter : parameters_) {
     const auto found = state.find(parameter.name);
     if (found == state.end() || found->second.dtype() != DType::kFloat32 ||
-        found->second.shape() != parameter.tensor.sizes().vec())
+        found->second.shape() != parameter.tensor->sizes().vec())
       throw bad_usage("train.checkpoint_model", "the saved state is of another model",
                       escape_untrusted(parameter.name), "start anew");
-    parameter.tensor.copy_(to_runtime(found->second).tensor);
+    parameter.tensor->copy_(to_runtime(found->second).tensor);
   }
 }
 

@@ -73,7 +73,7 @@ class QuantizationAware {
     bool reduce_range = false;
     bool is_weight = false;
     double most = 0;            // largest scale that is useful; 0: any
-    at::Tensor initial;         // scales at the start, where they are learned
+    HeldTensor initial;         // scales at the start, where they are learned
     size_t parameter = kFixed;  // in parameters_
   };
   static constexpr size_t kFixed = static_cast<size_t>(-1);

@@ -41,7 +41,7 @@ void decompose(const Tensor& weight, SeparableRow& row) {
   const Shape& shape = weight.shape();
   const int64_t outputs = shape[0], inputs = shape[1];
   const at::Tensor filters =  // inputs x outputs x kernel elements
-      to_runtime(weight).tensor.to(at::kDouble).reshape({outputs, inputs, -1}).transpose(0, 1);
+      to_runtime(weight).tensor->to(at::kDouble).reshape({outputs, inputs, -1}).transpose(0, 1);
   at::Tensor left, filter;
   try {
     // The first eigenvector of MᵀM is the first right singular vector; the left one follows.

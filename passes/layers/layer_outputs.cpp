@@ -1,5 +1,7 @@
 #include "layers/layer_outputs.h"
 
+#include <ATen/ATen.h>
+
 #include "layers/linear_layer.h"
 
 namespace lathe {
@@ -7,7 +9,7 @@ namespace lathe {
 LayerOutputs::LayerOutputs(const Graph& graph, std::vector<OutputRows> values,
                            const SampleSource& source, const LayerOutputsOptions& options)
     : values_(std::move(values)), samples_(source.count), seed_(options.seed) {
-  rows_.assign(values_.size(), std::vector<at::Tensor>(samples_));
+  rows_.assign(values_.size(), std::vector<HeldTensor>(samples_));
   places_.assign(values_.size(), std::vector<int64_t>(samples_, 0));
   std::multimap<ValueId, size_t> wanted;
   for (size_t i = 0; i < values_.size(); ++i) wanted.emplace(values_[i].value, i);
@@ -22,7 +24,7 @@ LayerOutputs::LayerOutputs(const Graph& graph, std::vector<OutputRows> values,
       for (auto it = first; it != last; ++it) {
         const size_t index = it->second;
         const int64_t wanted_axis = values_[index].axis;
-        const int64_t axis = wanted_axis < 0 ? value.tensor.dim() + wanted_axis : wanted_axis;
+        const int64_t axis = wanted_axis < 0 ? value.tensor->dim() + wanted_axis : wanted_axis;
         places_[index][sample] = position_count(value.tensor, axis);
         rows_[index][sample] =
             channel_rows(value.tensor, axis, positions(index, sample), values_[index].channels);

@@ -1,14 +1,13 @@
 // What the layers of a network compute, at some of their positions: one run over all samples.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "evaluate/held_tensor.h"
 #include "layers/held_samples.h"
 #include "run/sample_runner.h"
 
@@ -44,8 +43,8 @@ class LayerOutputs {
   std::vector<OutputRows> values_;
   size_t samples_;
   uint64_t seed_;
-  std::vector<std::vector<at::Tensor>> rows_;   // by value, sample
-  std::vector<std::vector<int64_t>> places_;    // positions there are
+  std::vector<std::vector<HeldTensor>> rows_;  // by value, sample
+  std::vector<std::vector<int64_t>> places_;   // positions there are
 };
 
 /// What carried inputs are fed when `graph` runs over the samples, by sample: input index -> value.

@@ -1,7 +1,10 @@
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
 
+#include "evaluate/evaluate.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 #include "ir/seeded_random.h"

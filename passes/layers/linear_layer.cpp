@@ -1,5 +1,7 @@
 #include "layers/linear_layer.h"
 
+#include <ATen/ATen.h>
+
 #include "ir/real_tensor.h"
 #include "layers/per_channel.h"
 

@@ -2,14 +2,16 @@
 // weights and bias are, how rows of its inputs and outputs are read, and how new values get there.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ir/graph.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

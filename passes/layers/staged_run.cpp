@@ -1,5 +1,7 @@
 #include "layers/staged_run.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -39,7 +41,7 @@ Graph part_of(const Graph& graph, const std::vector<ValueId>& known,
 
 int64_t bytes_of(const RuntimeValue& value) {
   if (!value.is_tensor()) return 0;
-  return value.tensor.numel() * static_cast<int64_t>(value.tensor.element_size());
+  return value.tensor->numel() * static_cast<int64_t>(value.tensor->element_size());
 }
 
 // A quarter of the bytes, and quickly dequantized again.
@@ -89,7 +91,8 @@ void StagedRun::visit_all(
   std::vector<ValueId> wanted = watched;
   std::vector<size_t> held;  // where the kept ones are in `wanted`
   for (const ValueId id : kept) {
-    held.push_back(static_cast<size_t>(std::find(wanted.begin(), wanted.end(), id) - wanted.begin()));
+    held.push_back(
+        static_cast<size_t>(std::find(wanted.begin(), wanted.end(), id) - wanted.begin()));
     if (held.back() == wanted.size()) wanted.push_back(id);
   }
   std::optional<Interpreter> interpreter(std::in_place, part_of(graph_, start, wanted));

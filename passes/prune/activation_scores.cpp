@@ -1,3 +1,5 @@
+#include <ATen/ATen.h>
+
 #include <cmath>
 
 #include "calibration/channel_means.h"
@@ -62,12 +64,12 @@ void collect(const Watches& watches, ValueId id, const RuntimeValue& value,
              std::map<ValueId, ChannelMeans>& means) {
   const auto found = watches.find(id);
   if (found == watches.end() || !value.is_tensor()) return;
-  const int64_t rank = value.tensor.dim();
+  const int64_t rank = value.tensor->dim();
   const int64_t axis = found->second.axis < 0 ? rank - 1 : found->second.axis;
   if (axis < 0 || axis >= rank ||
-      value.tensor.size(axis) != static_cast<int64_t>(found->second.channel.size()))
+      value.tensor->size(axis) != static_cast<int64_t>(found->second.channel.size()))
     return;
-  const at::Tensor magnitudes = value.tensor.to(at::kFloat).abs().contiguous();
+  const at::Tensor magnitudes = value.tensor->to(at::kFloat).abs().contiguous();
   int64_t inner = 1;
   for (int64_t i = axis + 1; i < rank; ++i) inner *= magnitudes.size(i);
   means[id].add({magnitudes.data_ptr<float>(), static_cast<size_t>(magnitudes.numel())},

@@ -6,6 +6,7 @@
 
 #include "ir/error.h"
 #include "ops/op_row.h"
+#include "prune/size_operands.h"
 
 namespace lathe {
 
@@ -21,9 +22,7 @@ FlowCall::FlowCall(const Graph& the_graph, NodeId the_id, ChannelFlows& flows,
 const Tensor* FlowCall::constant(size_t input) const { return graph.constant(node.input(input)); }
 
 std::optional<std::vector<int64_t>> FlowCall::ints(size_t input) const {
-  const Tensor* tensor = constant(input);
-  if (tensor == nullptr || !is_integer(tensor->dtype())) return std::nullopt;
-  return tensor->to_int64();
+  return integer_elements(graph, node.input(input));
 }
 
 const Dims* FlowCall::dims(size_t input) const {
@@ -265,6 +264,11 @@ void FlowCall::finish() {
   for (size_t input = 0; input < taken_.size(); ++input)
     for (size_t axis = 0; axis < taken_[input].size(); ++axis)
       if (!taken_[input][axis]) block(look(input, static_cast<int64_t>(axis)), untaken_reason());
+}
+
+std::optional<int64_t> flow::from_front(int64_t index, int64_t count) {
+  if (index < -count || index >= count) return std::nullopt;
+  return index < 0 ? index + count : index;
 }
 
 }  // namespace lathe

@@ -101,6 +101,10 @@ FlowRule flow_rule(OpKind kind);
 
 namespace flow {
 
+/// An axis of `count`, or a place among as many, counted from the front also when `index` counts
+/// from the back; nullopt when it is out of range.
+std::optional<int64_t> from_front(int64_t index, int64_t count);
+
 // channel_flow_layers.cpp
 void conv(FlowCall& call);
 void conv_transpose(FlowCall& call);

@@ -15,12 +15,6 @@ void pass_axis(FlowCall& call, int64_t axis) {
     call.give(axis, positions, output);
 }
 
-// nullopt when it is out of range.
-std::optional<int64_t> normal(int64_t axis, int64_t rank) {
-  if (axis < -rank || axis >= rank) return std::nullopt;
-  return axis < 0 ? axis + rank : axis;
-}
-
 // Passes every axis of input 0 but `worked`, which are kept with size 1 or dropped.
 void pass_others(FlowCall& call, const std::set<int64_t>& worked, bool kept) {
   int64_t to = 0;
@@ -70,12 +64,12 @@ void instance_normalization(FlowCall& call) {
 }
 
 void behind_axis(FlowCall& call) {
-  const auto first = normal(call.node.attributes.int_or("axis", -1), call.rank(0));
+  const auto first = from_front(call.node.attributes.int_or("axis", -1), call.rank(0));
   for (int64_t axis = 0; first && axis < *first; ++axis) pass_axis(call, axis);
 }
 
 void all_but_axis(FlowCall& call) {
-  const auto worked = normal(call.node.attributes.int_or("axis", -1), call.rank(0));
+  const auto worked = from_front(call.node.attributes.int_or("axis", -1), call.rank(0));
   if (worked) pass_others(call, {*worked}, true);
 }
 
@@ -84,7 +78,7 @@ void all_but_channels(FlowCall& call) { pass_others(call, {1}, true); }
 void mean_variance(FlowCall& call) {
   std::set<int64_t> worked;
   for (const int64_t axis : call.node.attributes.ints_or("axes", {0, 2, 3})) {
-    const auto found = normal(axis, call.rank(0));
+    const auto found = from_front(axis, call.rank(0));
     if (!found) return;
     worked.insert(*found);
   }
@@ -94,7 +88,8 @@ void mean_variance(FlowCall& call) {
 void cumulative(FlowCall& call) {
   const auto axis = call.ints(1);
   if (!axis || axis->size() != 1) return;
-  if (const auto worked = normal(axis->front(), call.rank(0))) pass_others(call, {*worked}, true);
+  if (const auto worked = from_front(axis->front(), call.rank(0)))
+    pass_others(call, {*worked}, true);
 }
 
 void batch_only(FlowCall& call) { call.pass(0, 0, 0); }
@@ -120,7 +115,7 @@ void reduce(FlowCall& call) {
   }
   if (axes.empty() && call.node.attributes.int_or("noop_with_empty_axes", 0) == 0) return;
   for (const int64_t axis : axes) {
-    const auto found = normal(axis, rank);
+    const auto found = from_front(axis, rank);
     if (!found) return;
     worked.insert(*found);
   }
@@ -128,7 +123,7 @@ void reduce(FlowCall& call) {
 }
 
 void arg_reduce(FlowCall& call) {
-  const auto worked = normal(call.node.attributes.int_or("axis", 0), call.rank(0));
+  const auto worked = from_front(call.node.attributes.int_or("axis", 0), call.rank(0));
   if (worked) pass_others(call, {*worked}, call.node.attributes.int_or("keepdims", 1) != 0);
 }
 
@@ -139,8 +134,8 @@ void trilu(FlowCall& call) {
 
 void reverse_sequence(FlowCall& call) {
   const int64_t rank = call.rank(0);
-  const auto time = normal(call.node.attributes.int_or("time_axis", 0), rank);
-  const auto batch = normal(call.node.attributes.int_or("batch_axis", 1), rank);
+  const auto time = from_front(call.node.attributes.int_or("time_axis", 0), rank);
+  const auto batch = from_front(call.node.attributes.int_or("batch_axis", 1), rank);
   if (time && batch) pass_others(call, {*time, *batch}, true);
 }
 

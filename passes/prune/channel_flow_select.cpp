@@ -13,11 +13,6 @@ namespace {
 // Of an axis that is filled rather than produced.
 constexpr int64_t kMostCopies = 65536;
 
-std::optional<int64_t> normal(int64_t axis, int64_t rank) {
-  if (axis < -rank || axis >= rank) return std::nullopt;
-  return axis < 0 ? axis + rank : axis;
-}
-
 Positions part_of(FlowCall& call, const Positions& positions, int64_t begin, int64_t count) {
   return call.make({positions->begin() + begin, positions->begin() + begin + count});
 }
@@ -26,7 +21,7 @@ Positions part_of(FlowCall& call, const Positions& positions, int64_t begin, int
 
 void concat(FlowCall& call) {
   const int64_t rank = call.out_rank();
-  const auto joined = normal(call.node.attributes.int_or("axis", 0), rank);
+  const auto joined = from_front(call.node.attributes.int_or("axis", 0), rank);
   if (!joined) return;
   const size_t parts = call.node.inputs.size();
   for (size_t i = 0; i < parts; ++i)
@@ -59,7 +54,7 @@ void concat(FlowCall& call) {
 
 void split(FlowCall& call) {
   const int64_t rank = call.rank(0);
-  const auto cut = normal(call.node.attributes.int_or("axis", 0), rank);
+  const auto cut = from_front(call.node.attributes.int_or("axis", 0), rank);
   if (!cut) return;
   for (int64_t axis = 0; axis < rank; ++axis) {
     if (axis == *cut) continue;
@@ -106,7 +101,7 @@ void slice(FlowCall& call) {
 void gather(FlowCall& call) {
   const int64_t rank = call.rank(0);
   const int64_t index_rank = call.rank(1);
-  const auto picked = normal(call.node.attributes.int_or("axis", 0), rank);
+  const auto picked = from_front(call.node.attributes.int_or("axis", 0), rank);
   if (!picked || index_rank < 0) return;
   const bool table = call.constant(0) != nullptr;
   if (table && call.constant(1) != nullptr) return;
@@ -125,7 +120,7 @@ void gather(FlowCall& call) {
   call.take(0, *picked);
   std::vector<Atom> selected;
   for (const int64_t index : *indices) {
-    const auto at = normal(index, static_cast<int64_t>(whole->size()));
+    const auto at = from_front(index, static_cast<int64_t>(whole->size()));
     if (!at) return call.block(whole, call.label() + " does not fit");
     selected.push_back((*whole)[static_cast<size_t>(*at)]);
   }
@@ -151,7 +146,7 @@ void pad(FlowCall& call) {
   if (pads->size() != 2 * axes.size()) return;
   std::vector<std::pair<int64_t, int64_t>> amounts(static_cast<size_t>(rank));
   for (size_t i = 0; i < axes.size(); ++i) {
-    const auto axis = normal(axes[i], rank);
+    const auto axis = from_front(axes[i], rank);
     if (!axis) return;
     amounts[static_cast<size_t>(*axis)] = {(*pads)[i], (*pads)[i + axes.size()]};
   }
@@ -255,11 +250,11 @@ void resize(FlowCall& call) {
   if (!sizes && scales == nullptr) {
     // Computed sizes could not be mended on resized axes.
     for (const int64_t axis : axes)
-      if (const auto at = normal(axis, rank)) stays[static_cast<size_t>(*at)] = false;
+      if (const auto at = from_front(axis, rank)) stays[static_cast<size_t>(*at)] = false;
   }
   const auto factors = scales != nullptr ? scales->to_double() : std::vector<double>{};
   for (size_t i = 0; i < axes.size(); ++i) {
-    const auto axis = normal(axes[i], rank);
+    const auto axis = from_front(axes[i], rank);
     if (!axis) return;
     const auto at = static_cast<size_t>(*axis);
     if (sizes) stays[at] = i < sizes->size() && (*sizes)[i] == call.size(0, *axis);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "ir/error.h"
+#include "layers/normal_equations.h"
 #include "run/foreign_errors.h"
 #include "run/threads.h"
 

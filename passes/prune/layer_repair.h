@@ -1,17 +1,20 @@
 // One layer's repair: what repair() does to each in turn.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <functional>
 #include <vector>
 
 #include "layers/layer_outputs.h"
-#include "layers/normal_equations.h"
-#include "prune/repair_targets.h"
 #include "layers/staged_run.h"
+#include "prune/repair_targets.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
+
+class NormalEquations;
 
 class LayerRepair {
  public:
@@ -28,8 +31,7 @@ class LayerRepair {
   using ReadRows = std::function<at::Tensor(size_t sample, const Values& values)>;
   /// Rows of a portion of samples, and what the dense network computed at them; both in double.
   /// `held`: of samples that nothing is fitted to.
-  using TakeRows =
-      std::function<void(const at::Tensor& rows, const at::Tensor& wanted, bool held)>;
+  using TakeRows = std::function<void(const at::Tensor& rows, const at::Tensor& wanted, bool held)>;
 
   /// `width`: columns of the rows.
   void walk(const RepairTarget& target, const std::vector<ValueId>& watched, size_t stage,

@@ -1,5 +1,7 @@
 #include "prune/loss_gradients.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -74,10 +76,10 @@ std::map<ValueId, Tensor> loss_gradients(const Graph& graph, const SampleSource&
     if (!graph.is_live(parameter.value) || graph.constant(parameter.value) == nullptr) continue;
     const Value& value = graph.value(parameter.value);
     if (value.constant->rank() <= 1 && value.users.size() > 1) continue;
-    const at::Tensor& found = parameter.tensor.grad();
+    const at::Tensor& found = parameter.tensor->grad();
     any = any || found.defined();
     const at::Tensor gradient = found.defined() ? found.detach().to(at::kFloat).contiguous()
-                                                : at::zeros(parameter.tensor.sizes(),
+                                                : at::zeros(parameter.tensor->sizes(),
                                                             at::TensorOptions().dtype(at::kFloat));
     gradients[parameter.value] = to_tensor({gradient, DType::kFloat32});
   }

@@ -46,10 +46,10 @@ LstmRun run_lstm(const Graph& graph, NodeId id, const std::map<ValueId, RuntimeV
                                          : RuntimeValue{});
   }
   node.outputs.assign(1, ValueId{0});  // the sequence of outputs, whether the graph wants it or not
-  const at::Tensor y = call_op(node, inputs).at(0).tensor.permute({0, 2, 1, 3}).contiguous();
+  const at::Tensor y = call_op(node, inputs).at(0).tensor->permute({0, 2, 1, 3}).contiguous();
   const at::Tensor& x = inputs[0].tensor;  // [steps, batch, inputs]; y: [steps, batch, dirs, units]
   const bool has_start = inputs.size() > 5 && inputs[5].is_tensor();
-  const at::Tensor start = has_start ? inputs[5].tensor.permute({1, 0, 2}).unsqueeze(0)
+  const at::Tensor start = has_start ? inputs[5].tensor->permute({1, 0, 2}).unsqueeze(0)
                                      : at::zeros_like(y.narrow(0, 0, 1));
   const bool reverse = node.attributes.string_or("direction", "forward") == "reverse";
   const int64_t steps = y.size(0);

@@ -1,5 +1,6 @@
 #include <map>
 
+#include "layers/normal_equations.h"
 #include "prune/layer_repair.h"
 #include "prune/lstm_run.h"
 

@@ -1,5 +1,7 @@
 #include "prune/layer_repair.h"
 
+#include <ATen/ATen.h>
+
 namespace lathe {
 namespace {
 

@@ -56,7 +56,7 @@ void RepairTargets::run_recurrent(const Graph& dense,
   std::set<ValueId> read;
   for (const RepairTarget* target : recurrent) {
     for (const ValueId id : computed_inputs(dense, target->dense_node)) read.insert(id);
-    recurrent_[target->index] = {std::vector<at::Tensor>(samples_),
+    recurrent_[target->index] = {std::vector<HeldTensor>(samples_),
                                  std::vector<int64_t>(samples_, 0)};
   }
   const Interpreter interpreter(dense);
@@ -94,7 +94,7 @@ std::vector<at::Tensor> RepairTargets::outputs(const RepairTarget& target, size_
                                                size_t end) const {
   std::vector<at::Tensor> rows;
   for (size_t sample = begin; sample < end; ++sample)
-    rows.push_back(target.layer.recurrent ? recurrent_.at(target.index).rows[sample]
+    rows.push_back(target.layer.recurrent ? *recurrent_.at(target.index).rows[sample]
                                           : outputs_->rows(output_.at(target.index), sample));
   return rows;
 }

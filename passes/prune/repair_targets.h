@@ -52,7 +52,7 @@ class RepairTargets {
 
   /// Of a recurrent layer: rows, and positions there are, by sample.
   struct Recurrent {
-    std::vector<at::Tensor> rows;
+    std::vector<HeldTensor> rows;
     std::vector<int64_t> places;
   };
 

@@ -5,6 +5,12 @@
 
 namespace lathe {
 
+std::optional<std::vector<int64_t>> integer_elements(const Graph& graph, ValueId id) {
+  const Tensor* tensor = graph.constant(id);
+  if (tensor == nullptr || !is_integer(tensor->dtype())) return std::nullopt;
+  return tensor->to_int64();
+}
+
 void set_constant_input(Graph& graph, NodeId node, size_t index, Tensor tensor) {
   const ValueId old = graph.node(node).input(index);
   const std::string name = old.valid() ? graph.value(old).name : graph.node(node).name + "_sizes";

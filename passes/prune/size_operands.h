@@ -1,12 +1,16 @@
-// Setting operands of a node that are constants, or are computed from some.
+// Reading and setting operands of a node that are constants, or are computed from some.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ir/graph.h"
 
 namespace lathe {
+
+/// Elements of a constant of integers; nullopt for anything else.
+std::optional<std::vector<int64_t>> integer_elements(const Graph& graph, ValueId id);
 
 /// Sets constant input `index` of the node (added when absent) without changing other readers.
 void set_constant_input(Graph& graph, NodeId node, size_t index, Tensor tensor);

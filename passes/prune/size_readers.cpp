@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "prune/axis_segments.h"
+#include "prune/size_operands.h"
 #include "prune/slice_range.h"
 
 namespace lathe {
@@ -35,12 +36,6 @@ bool can_be_written(const Graph& graph, const Node& reshape) {
   const auto& to_dims = graph.value(to).type.dims;
   return from_dims && to_dims &&
          reshape_target(*from_dims, *to_dims, reshape.attributes.int_or("allowzero", 0) == 0);
-}
-
-std::optional<std::vector<int64_t>> ints_of(const Graph& graph, ValueId id) {
-  const Tensor* tensor = graph.constant(id);
-  if (tensor == nullptr || !is_integer(tensor->dtype())) return std::nullopt;
-  return tensor->to_int64();
 }
 
 }  // namespace
@@ -97,7 +92,7 @@ std::vector<bool> read_sizes(const Graph& graph, const Node& node, int64_t rank)
     if (first && computes_sizes(reader.kind) && reader.output(0).valid() &&
         reshape_readers(graph, reader.output(0)))
       continue;
-    const auto indices = ints_of(graph, reader.input(1));
+    const auto indices = integer_elements(graph, reader.input(1));
     if (first && reader.kind == OpKind::kGather && indices) {
       for (const int64_t index : *indices) read(index);
       continue;
@@ -116,7 +111,7 @@ std::vector<bool> read_sizes(const Graph& graph, const Node& node, int64_t rank)
 }
 
 std::optional<SizeElement> size_element(const Graph& graph, ValueId operand, size_t index) {
-  if (const auto values = ints_of(graph, operand)) {
+  if (const auto values = integer_elements(graph, operand)) {
     if (index >= values->size()) return std::nullopt;
     return SizeElement{{}, 0, index, (*values)[index]};
   }
@@ -131,7 +126,7 @@ std::optional<SizeElement> size_element(const Graph& graph, ValueId operand, siz
       index -= length;
       continue;
     }
-    const auto values = ints_of(graph, concat.inputs[part]);
+    const auto values = integer_elements(graph, concat.inputs[part]);
     if (!values) return std::nullopt;
     return SizeElement{by, part, index, (*values)[index]};
   }

@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
+#include "prune/size_operands.h"
+
 namespace lathe {
 namespace {
-
-std::optional<std::vector<int64_t>> ints_of(const Graph& graph, ValueId id) {
-  const Tensor* tensor = graph.constant(id);
-  if (tensor == nullptr || !is_integer(tensor->dtype())) return std::nullopt;
-  return tensor->to_int64();
-}
 
 std::optional<int64_t> clamped(int64_t index, int64_t size) {
   if (size < 0) return std::nullopt;
@@ -24,19 +20,19 @@ std::optional<std::map<int64_t, SliceRange>> slice_ranges(const Graph& graph, co
   if (!data.valid() || !graph.value(data).type.dims) return std::nullopt;
   const Dims& dims = *graph.value(data).type.dims;
   const auto rank = static_cast<int64_t>(dims.size());
-  const auto starts = ints_of(graph, node.input(1));
-  const auto ends = ints_of(graph, node.input(2));
+  const auto starts = integer_elements(graph, node.input(1));
+  const auto ends = integer_elements(graph, node.input(2));
   if (!starts || !ends || starts->size() != ends->size()) return std::nullopt;
   std::vector<int64_t> axes;
   for (size_t i = 0; i < starts->size(); ++i) axes.push_back(static_cast<int64_t>(i));
   std::vector<int64_t> steps(starts->size(), 1);
   if (node.input(3).valid()) {
-    const auto given = ints_of(graph, node.input(3));
+    const auto given = integer_elements(graph, node.input(3));
     if (!given) return std::nullopt;
     axes = *given;
   }
   if (node.input(4).valid()) {
-    const auto given = ints_of(graph, node.input(4));
+    const auto given = integer_elements(graph, node.input(4));
     if (!given) return std::nullopt;
     steps = *given;
   }

@@ -1,5 +1,7 @@
 #include "prune/training_masks.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -20,7 +22,7 @@ Parameter& trained_parameter(TrainableGraph& graph, ValueId constant) {
 }
 
 at::Tensor all_kept(const Parameter& parameter) {
-  return at::ones(parameter.tensor.sizes(), at::TensorOptions().dtype(at::kBool));
+  return at::ones(parameter.tensor->sizes(), at::TensorOptions().dtype(at::kBool));
 }
 
 using MasksByConstant = std::map<ValueId, at::Tensor>;
@@ -69,9 +71,9 @@ void set_element_masks(TrainableGraph& graph, const std::vector<ElementMask>& ma
   for (const ElementMask& mask : masks) {
     if (std::find(mask.keep.begin(), mask.keep.end(), 0) == mask.keep.end()) continue;
     Parameter& parameter = trained_parameter(graph, mask.constant);
-    if (parameter.tensor.numel() != static_cast<int64_t>(mask.keep.size()))
+    if (parameter.tensor->numel() != static_cast<int64_t>(mask.keep.size()))
       throw InternalError("a mask does not fit " + parameter.name);
-    at::Tensor keep = at::empty(parameter.tensor.sizes(), at::TensorOptions().dtype(at::kByte));
+    at::Tensor keep = at::empty(parameter.tensor->sizes(), at::TensorOptions().dtype(at::kByte));
     std::copy(mask.keep.begin(), mask.keep.end(), keep.data_ptr<uint8_t>());
     parameter.set_mask(keep);
   }

@@ -45,7 +45,7 @@ std::optional<Operands> integer_operands(OpKind kind) {
 }
 
 at::Tensor tensor_at(const std::vector<RuntimeValue>& inputs, size_t index) {
-  return index < inputs.size() && inputs[index].is_tensor() ? inputs[index].tensor : at::Tensor();
+  return index < inputs.size() && inputs[index].is_tensor() ? *inputs[index].tensor : at::Tensor();
 }
 
 RuntimeValue value_at(const std::vector<RuntimeValue>& inputs, size_t index) {
@@ -69,7 +69,7 @@ struct UnsignedInput {
 
 UnsignedInput unsigned_input(const RuntimeValue& x, const at::Tensor& zero_point) {
   const float shift = x.dtype == DType::kInt8 ? 128.0f : 0.0f;
-  UnsignedInput input{x.tensor.to(at::kFloat) + shift, shift};
+  UnsignedInput input{x.tensor->to(at::kFloat) + shift, shift};
   // A zero point per row means no padding, and padding is all that asks for it.
   if (zero_point.defined() && zero_point.numel() == 1)
     input.zero += zero_point.to(at::kFloat).item<float>();
@@ -90,8 +90,8 @@ at::Tensor exact_sums(const Node& node, const std::vector<RuntimeValue>& inputs)
   RuntimeValue a = inputs.at(0);
   RuntimeValue b = inputs.at(3);
   if (node.kind == OpKind::kQGemm) {
-    if (node.attributes.int_or("transA", 0) != 0) a.tensor = a.tensor.t();
-    if (node.attributes.int_or("transB", 0) != 0) b.tensor = b.tensor.t();
+    if (node.attributes.int_or("transA", 0) != 0) a.tensor = a.tensor->t();
+    if (node.attributes.int_or("transB", 0) != 0) b.tensor = b.tensor->t();
   }
   const std::vector<RuntimeValue> operands = {a, b, value_at(inputs, 2), value_at(inputs, 5)};
   const Node integer = with_kind(node, conv ? OpKind::kConvInteger : OpKind::kMatMulInteger);
@@ -182,7 +182,7 @@ std::vector<RuntimeValue> PairSumArithmetic::dequantized_product(
   std::vector<RuntimeValue> results = call_op(node, inputs);
   const float zero = layer.input_zero + layer.input_shift;
   const at::Tensor integers =
-      at::clamp(at::round(inputs[0].tensor.to(at::kFloat) / layer.input_scale) + zero, 0.0, 255.0);
+      at::clamp(at::round(inputs[0].tensor->to(at::kFloat) / layer.input_scale) + zero, 0.0, 255.0);
   at::Tensor correction;
   count = count_pairs(layer.pairs, node, integers, zero, layer.scales, &correction);
   if (!correction.defined()) return results;
@@ -246,7 +246,7 @@ std::vector<RuntimeValue> PairSumArithmetic::integer_product(
   const RuntimeValue zero = value_at(inputs, y_scale + 1);
   const DType dtype = zero.is_tensor() ? zero.dtype : inputs[0].dtype;
   at::Tensor y = at::round(real / tensor_at(inputs, y_scale));
-  if (zero.is_tensor()) y = y + zero.tensor.to(at::kFloat);
+  if (zero.is_tensor()) y = y + zero.tensor->to(at::kFloat);
   y = at::clamp(y, static_cast<double>(integer_min(dtype)),
                 static_cast<double>(integer_max(dtype)));
   return {RuntimeValue(y.to(storage_type(dtype)), dtype)};
@@ -276,12 +276,13 @@ std::vector<std::string> not_power_of_two(const Graph& graph, size_t limit) {
 std::optional<std::vector<RuntimeValue>> round_half_up(const Node& node,
                                                        const std::vector<RuntimeValue>& inputs) {
   if (node.kind != OpKind::kQuantizeLinear || inputs.size() < 3 || !inputs[0].is_tensor() ||
-      !inputs[1].is_tensor() || !inputs[2].is_tensor() || inputs[1].tensor.numel() != 1 ||
-      inputs[2].tensor.numel() != 1 || !is_eight_bits(inputs[2].dtype))
+      !inputs[1].is_tensor() || !inputs[2].is_tensor() || inputs[1].tensor->numel() != 1 ||
+      inputs[2].tensor->numel() != 1 || !is_eight_bits(inputs[2].dtype))
     return std::nullopt;
   const DType dtype = inputs[2].dtype;
-  at::Tensor y = at::floor(inputs[0].tensor.to(at::kFloat) / inputs[1].tensor.to(at::kFloat) + 0.5);
-  y = at::where(at::isnan(y), at::zeros_like(y), y) + inputs[2].tensor.to(at::kFloat);
+  at::Tensor y =
+      at::floor(inputs[0].tensor->to(at::kFloat) / inputs[1].tensor->to(at::kFloat) + 0.5);
+  y = at::where(at::isnan(y), at::zeros_like(y), y) + inputs[2].tensor->to(at::kFloat);
   y = at::clamp(y, static_cast<double>(integer_min(dtype)),
                 static_cast<double>(integer_max(dtype)));
   return std::vector{RuntimeValue(y.to(storage_type(dtype)), dtype)};

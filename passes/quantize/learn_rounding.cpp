@@ -23,9 +23,6 @@ constexpr double kStep = 5e-2;  // of Adam
 // Weight of the rounding term of an output against its squared error, which is made relative to the
 // error of `start`.
 constexpr double kRounding = 0.02;
-// Outputs and groups of one task: fixed, so that the threads do not show.
-constexpr int64_t kOutputs = 64;
-constexpr int64_t kGroups = 32;
 
 // Where the clamp lets gradients through; outputs beyond the bound that should be there are right.
 struct Clamped {
@@ -73,8 +70,8 @@ at::Tensor learn(const Problem& problem, const WeightGrid& grid,
   for (int step = 0; step < options.iterations; ++step) {
     if (options.check) options.check();
     // A stretch of rows: samples are mixed by their order, and a copy is saved.
-    const auto begin = static_cast<int64_t>(
-        random.next() % static_cast<uint64_t>(rows - batch + 1));
+    const auto begin =
+        static_cast<int64_t>(random.next() % static_cast<uint64_t>(rows - batch + 1));
     const at::Tensor x = problem.x.narrow(1, begin, batch);
     const at::Tensor sigmoid = v.sigmoid();
     const at::Tensor stretched = sigmoid * (kZeta - kGamma) + kGamma;
@@ -92,8 +89,7 @@ at::Tensor learn(const Problem& problem, const WeightGrid& grid,
       const double beta =
           kLastBeta + 0.5 * (kFirstBeta - kLastBeta) * (1 + std::cos(share * 3.14159265358979));
       const at::Tensor centred = 2 * h - 1;
-      gradient.sub_(kRounding * 2 * beta *
-                    centred.abs().pow_(beta - 1).mul_(centred.sign()));
+      gradient.sub_(kRounding * 2 * beta * centred.abs().pow_(beta - 1).mul_(centred.sign()));
     }
     const at::Tensor inside = stretched.gt(0).logical_and_(stretched.lt(1));
     gradient.mul_(sigmoid * (1 - sigmoid) * (kZeta - kGamma)).mul_(inside);
@@ -122,11 +118,11 @@ at::Tensor learn_rounding(const at::Tensor& weights, const at::Tensor& start,
   const at::Tensor result = at::empty_like(weights);
   const at::Tensor scale = grid.scale.expand_as(weights);
   std::vector<std::function<void()>> tasks;
-  for (int64_t g = 0; g < groups; g += kGroups)
-    for (int64_t o = 0; o < outputs; o += kOutputs)
+  for (int64_t g = 0; g < groups; g += kTaskGroups)
+    for (int64_t o = 0; o < outputs; o += kTaskOutputs)
       tasks.emplace_back([&, g, o] {
-        const int64_t gs = std::min(kGroups, groups - g);
-        const int64_t os = std::min(kOutputs, outputs - o);
+        const int64_t gs = std::min(kTaskGroups, groups - g);
+        const int64_t os = std::min(kTaskOutputs, outputs - o);
         const auto cut = [&](const at::Tensor& all) {
           return all.narrow(0, g, gs).narrow(1, o, os);
         };
@@ -140,7 +136,11 @@ at::Tensor learn_rounding(const at::Tensor& weights, const at::Tensor& start,
                                  .transpose(0, 1)
                                  .contiguous();
         const auto floats = [](const at::Tensor& all) { return all.to(at::kFloat).contiguous(); };
-        const Problem problem{x, y, floats(cut(weights)), floats(cut(start)), floats(cut(scale)),
+        const Problem problem{x,
+                              y,
+                              floats(cut(weights)),
+                              floats(cut(start)),
+                              floats(cut(scale)),
                               floats(cut(bias.unsqueeze(2))).view({gs, 1, os})};
         const at::Tensor learned =
             learn(problem, grid, options, static_cast<uint64_t>(g * outputs + o));
@@ -161,8 +161,8 @@ at::Tensor clamped_errors(const at::Tensor& rounded, const at::Tensor& bias, con
   const int64_t count = rows.inputs.size(0);
   const at::Tensor x = rows.inputs.view({count, groups, rounded.size(2)}).transpose(0, 1);
   const at::Tensor y = rows.wanted.view({count, groups, rounded.size(1)}).transpose(0, 1);
-  const at::Tensor out = at::matmul(x, rounded.to(at::kFloat).transpose(1, 2)) +
-                         bias.to(at::kFloat).unsqueeze(1);
+  const at::Tensor out =
+      at::matmul(x, rounded.to(at::kFloat).transpose(1, 2)) + bias.to(at::kFloat).unsqueeze(1);
   return (out.clamp(bounds.min, bounds.max) - y.clamp(bounds.min, bounds.max))
       .to(at::kDouble)
       .square()

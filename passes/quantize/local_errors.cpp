@@ -1,5 +1,7 @@
 #include "quantize/local_errors.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>

@@ -7,11 +7,6 @@
 namespace lathe {
 namespace {
 
-bool is_float32(const Graph& graph, ValueId id) {
-  const ValueType& type = graph.value(id).type;
-  return type.is_tensor() && type.dtype == DType::kFloat32;
-}
-
 bool is_candidate(OpKind kind) {
   return kind == OpKind::kMatMul || kind == OpKind::kGemm || kind == OpKind::kConv ||
          kind == OpKind::kLSTM;

@@ -1,5 +1,6 @@
 #include "quantize/plan_saturation.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -105,6 +105,9 @@ bool is_dequantized_for_all(const Graph& graph, const PrecisionPlan& plan, Value
 /// Clip's bound, where it exceeds it by a share of at most `reach`: runtimes then drop the Clip.
 void fit_inside_bounds(const Graph& graph, ValueId value, QuantParams& params, float reach = 1e-4f);
 
+/// A tensor of float32.
+bool is_float32(const Graph& graph, ValueId id);
+
 /// The value after the node's fused activation (a Relu or Clip that alone reads the node's output),
 /// or the node's own output.
 ValueId fused_output(const Graph& graph, NodeId node);

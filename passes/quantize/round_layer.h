@@ -7,6 +7,7 @@
 #include "layers/normal_equations.h"
 #include "quantize/learn_rounding.h"
 #include "quantize/round_matrix.h"
+#include "quantize/rounding_options.h"
 
 namespace lathe {
 
@@ -19,8 +20,8 @@ struct LayerSamples {
 };
 
 struct LayerWeights {
-  at::Tensor weight;  // [groups, outputs, inputs], double
-  at::Tensor bias;    // [groups, outputs], what the node itself adds
+  at::Tensor weight;      // [groups, outputs, inputs], double
+  at::Tensor bias;        // [groups, outputs], what the node itself adds
   bool may_shift = true;  // there is a place for a bias
 };
 
@@ -42,24 +43,10 @@ struct RoundLayerOptions {
   std::function<void()> check;
 };
 
-enum class RoundingMethod : uint8_t {
-  kNearest,      // every weight by itself
-  kCompensated,  // round_compensated()
-  kFitted,       // the same of fitted weights
-  kLearned,      // learn_rounding() from the best of these
-};
-
-/// How the bias moves.
-enum class BiasShift : uint8_t {
-  kNone,
-  kOwn,      // the mean that rounding these weights changes (analytical bias correction)
-  kOutputs,  // least squared error behind the activation, earlier layers' errors included
-};
-
 struct RoundedLayer {
   at::Tensor weight;
-  at::Tensor scale;  // of `weight`, as the grid's
-  at::Tensor shift;  // of the bias
+  at::Tensor scale;      // of `weight`, as the grid's
+  at::Tensor shift;      // of the bias
   bool clipped = false;  // `scale` is not the grid's
   RoundingMethod method = RoundingMethod::kNearest;
   BiasShift bias = BiasShift::kNone;

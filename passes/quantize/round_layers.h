@@ -9,43 +9,15 @@
 
 #include "layers/linear_layer.h"
 #include "quantize/round_layer.h"
+#include "quantize/rounding_options.h"
 #include "run/sample_runner.h"
 
 namespace lathe {
 
-struct RoundingOptions {
-  int threads = 1;
-  uint64_t seed = 0;  // of the positions that are looked at
-  /// Rows of inputs that a layer is looked at, of all samples together; more where it has many
-  /// inputs.
-  int64_t rows = 6000;
-  double damping = 0.01;  // as in RoundLayerOptions
-  std::vector<double> ridges = {0, 0.1, 1};
-  int iterations = 0;
-  bool clip = false;
-  /// Activations of all samples are kept between layers up to this; beyond, they are computed anew.
-  int64_t cache_bytes = int64_t{384} << 20;
-  /// Outputs of the float layers at the positions that are looked at; beyond, the float network
-  /// runs once more.
-  int64_t target_bytes = int64_t{128} << 20;
-  std::function<void()> check;  // may throw to stop
-  std::function<void(size_t done, size_t all)> progress;
-};
-
-struct RoundingRow {
-  NodeId node;
-  RoundingMethod method = RoundingMethod::kNearest;
-  BiasShift bias = BiasShift::kNone;
-  bool clipped = false;
-  int64_t rows = 0;
-  double error_nearest = 0;  // as in RoundedLayer
-  double error_after = 0;
-};
-
 /// A layer of a float graph, and the integers that its weights are to become.
 struct LayerToRound {
   NodeId node;
-  WeightGrid grid;  // of its [groups, outputs, inputs]
+  WeightGrid grid;      // of its [groups, outputs, inputs]
   uint64_t stream = 0;  // of random numbers
 };
 

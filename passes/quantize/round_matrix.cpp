@@ -13,11 +13,8 @@
 namespace lathe {
 namespace {
 
-// Inputs whose errors are carried on together; outputs and groups of one task. Fixed, so that the
-// arithmetic is the same for any number of threads.
+// Inputs whose errors are carried on together.
 constexpr int64_t kBlock = 64;
-constexpr int64_t kOutputs = 64;
-constexpr int64_t kGroups = 32;
 constexpr int kRaises = 12;
 constexpr int kClips = 30;
 
@@ -71,8 +68,8 @@ void compensate(const Part& part, const WeightGrid& grid) {
     }
     if (end < inputs)
       left.narrow(2, end, inputs - end)
-          .sub_(at::matmul(errors, part.matrix.narrow(1, begin, end - begin)
-                                       .narrow(2, end, inputs - end)));
+          .sub_(at::matmul(errors,
+                           part.matrix.narrow(1, begin, end - begin).narrow(2, end, inputs - end)));
   }
 }
 
@@ -95,14 +92,14 @@ at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& factor
   const at::Tensor result = at::empty_like(weights);
   const at::Tensor scale = grid.scale.expand_as(weights);
   std::vector<std::function<void()>> tasks;
-  for (int64_t g = 0; g < weights.size(0); g += kGroups)
-    for (int64_t o = 0; o < weights.size(1); o += kOutputs)
+  for (int64_t g = 0; g < weights.size(0); g += kTaskGroups)
+    for (int64_t o = 0; o < weights.size(1); o += kTaskOutputs)
       tasks.emplace_back([&, g, o] {
         const auto cut = [&](const at::Tensor& all) {
-          const at::Tensor groups = all.narrow(0, g, std::min(kGroups, all.size(0) - g));
-          return groups.narrow(1, o, std::min(kOutputs, groups.size(1) - o));
+          const at::Tensor groups = all.narrow(0, g, std::min(kTaskGroups, all.size(0) - g));
+          return groups.narrow(1, o, std::min(kTaskOutputs, groups.size(1) - o));
         };
-        const at::Tensor square = factor.narrow(0, g, std::min(kGroups, factor.size(0) - g));
+        const at::Tensor square = factor.narrow(0, g, std::min(kTaskGroups, factor.size(0) - g));
         compensate({cut(weights), cut(scale), square, cut(result)}, grid);
       });
   const SerialBlas serial;

@@ -10,6 +10,11 @@
 
 namespace lathe {
 
+/// Outputs and groups of one task. Fixed, so that the arithmetic is the same for any number of
+/// threads.
+constexpr int64_t kTaskOutputs = 64;
+constexpr int64_t kTaskGroups = 32;
+
 /// Integers qmin..qmax times scales, which broadcast to the weights' shape.
 struct WeightGrid {
   at::Tensor scale;

@@ -1,5 +1,6 @@
 #include "quantize/round_stored_weights.h"
 
+#include "quantize/round_layers.h"
 #include "quantize/weight_params.h"
 
 namespace lathe {
@@ -12,8 +13,8 @@ std::vector<LayerToRound> give_scales(const Graph& graph, WeightStoragePlan& pla
     StoredWeight& weight = plan.weights[i];
     const auto& [node, input] = weight.readers.front();
     const std::optional<LinearLayer> layer = roundable_layer(graph, node);
-    if (graph.value(weight.value).users.size() > 1 || graph.is_output(weight.value) ||
-        input != 1 || !layer)
+    if (graph.value(weight.value).users.size() > 1 || graph.is_output(weight.value) || input != 1 ||
+        !layer)
       continue;
     const Tensor& floats = *graph.constant(weight.value);
     weight.scales = quantize_blocks(floats, weight.dtype, weight.layout).scales;
@@ -29,8 +30,8 @@ std::vector<LayerToRound> give_scales(const Graph& graph, WeightStoragePlan& pla
 
 }  // namespace
 
-void add_rounding_noise(const Graph& reference, const Graph& rounded,
-                        const WeightStoragePlan& plan, StoredNoise& noise) {
+void add_rounding_noise(const Graph& reference, const Graph& rounded, const WeightStoragePlan& plan,
+                        StoredNoise& noise) {
   for (const StoredWeight& weight : plan.weights) {
     if (!weight.scales) continue;
     const auto before = reference.constant(weight.value)->values<float>();

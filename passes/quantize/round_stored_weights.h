@@ -2,8 +2,9 @@
 // (round_layers.h): with data, four bits are of use for convolutions, too.
 #pragma once
 
-#include "quantize/round_layers.h"
+#include "quantize/rounding_options.h"
 #include "quantize/store_integer_weights.h"
+#include "run/sample_runner.h"
 
 namespace lathe {
 
@@ -18,7 +19,7 @@ std::vector<RoundingRow> round_stored_weights(const Graph& reference, Graph& gra
 
 /// What rounding in `rounded` changed of the weights with scales of their own; storing them loses
 /// no more.
-void add_rounding_noise(const Graph& reference, const Graph& rounded,
-                        const WeightStoragePlan& plan, StoredNoise& noise);
+void add_rounding_noise(const Graph& reference, const Graph& rounded, const WeightStoragePlan& plan,
+                        StoredNoise& noise);
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "quantize/round_layers.h"
 #include "quantize/weight_params.h"
 
 namespace lathe {
@@ -43,8 +44,8 @@ Graph with_rest(const Graph& graph, const PrecisionPlan& plan,
 }
 
 // The plan of a layer that was rounded with other scales or has a bias now.
-void note(const Graph& graph, const LayerToRound& layer, const RoundedLayer& rounded,
-          bool new_bias, PrecisionPlan& plan) {
+void note(const Graph& graph, const LayerToRound& layer, const RoundedLayer& rounded, bool new_bias,
+          PrecisionPlan& plan) {
   WeightPlan& weight = plan.weights[layer.stream];
   if (rounded.clipped) {
     const at::Tensor scales = rounded.scale.to(at::kFloat).contiguous();

@@ -2,7 +2,8 @@
 #pragma once
 
 #include "quantize/precision_plan.h"
-#include "quantize/round_layers.h"
+#include "quantize/rounding_options.h"
+#include "run/sample_runner.h"
 
 namespace lathe {
 

@@ -1,9 +1,12 @@
 #include "quantize/saturation.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
 
+#include "evaluate/evaluate.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 

@@ -12,13 +12,15 @@
 //   weights (16-bit by 16-bit products), and ConvTranspose (no integer kernel).
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "ir/graph.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

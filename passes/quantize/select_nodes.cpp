@@ -11,11 +11,6 @@ bool is_compute(OpKind kind) {
          kind == OpKind::kMatMul;
 }
 
-bool is_float32(const Graph& graph, ValueId id) {
-  const ValueType& type = graph.value(id).type;
-  return type.is_tensor() && type.dtype == DType::kFloat32;
-}
-
 // Inputs that carry activations: not constants, not shapes or indices.
 std::vector<size_t> activation_inputs(const Graph& graph, const Node& node, QuantRole role) {
   std::vector<size_t> found;
@@ -178,6 +173,11 @@ class Selector {
 };
 
 }  // namespace
+
+bool is_float32(const Graph& graph, ValueId id) {
+  const ValueType& type = graph.value(id).type;
+  return type.is_tensor() && type.dtype == DType::kFloat32;
+}
 
 PrecisionPlan select_nodes(const Graph& graph, const IntegerRules& rules) {
   return Selector(graph, rules).run();

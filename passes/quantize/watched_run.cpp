@@ -27,7 +27,7 @@ at::Tensor rounding_error(const at::Tensor& x, const QuantParams& params) {
 }
 
 at::Tensor dequantized(const Tensor& integers, const QuantParams& params) {
-  const at::Tensor floats = to_runtime(integers).tensor.to(at::kFloat);
+  const at::Tensor floats = to_runtime(integers).tensor->to(at::kFloat);
   at::Tensor scale = at::empty({static_cast<int64_t>(params.scales.size())}, at::kFloat);
   std::copy(params.scales.begin(), params.scales.end(), scale.data_ptr<float>());
   if (params.axis < 0) return floats * scale;
@@ -58,7 +58,7 @@ at::Tensor random_signs(const at::Tensor& like, uint64_t key) {
 }
 
 bool is_float_tensor(const RuntimeValue& value) {
-  return value.is_tensor() && value.tensor.is_floating_point();
+  return value.is_tensor() && value.tensor->is_floating_point();
 }
 
 // Autograd gives these a derivative of zero, which says nothing of an error.
@@ -144,7 +144,7 @@ at::Tensor WatchedRun::error_of(ValueId id, size_t place, const at::Tensor& valu
   const auto output = static_cast<size_t>(
       std::find(alone.outputs.begin(), alone.outputs.end(), id) - alone.outputs.begin());
   const at::Tensor rounded = made.at(output).tensor;
-  const at::Tensor wanted = alone.against ? seen.against[place].at(output).tensor : value;
+  const at::Tensor wanted = alone.against ? *seen.against[place].at(output).tensor : value;
   // A shape that depends on the numbers may differ.
   if (!rounded.defined() || !wanted.defined() || rounded.sizes() != value.sizes() ||
       wanted.sizes() != value.sizes())
@@ -188,7 +188,7 @@ void WatchedRun::watch_constant(Graph& watched, NodeId node, size_t input,
     watched.add_node_input(node, constant);
   else
     watched.replace_input(node, input, constant);
-  const at::Tensor value = to_runtime(own).tensor.clone();
+  const at::Tensor value = to_runtime(own).tensor->clone();
   weights_.back().push_back({constant, value, rounded.reshape(value.sizes()) - value});
 }
 
@@ -248,7 +248,7 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
   const auto keep_read = [&](ValueId id, const RuntimeValue& value) {
     if (!read_alone_.contains(id)) return;
     RuntimeValue& kept = seen_alone.read[id] = value;
-    if (kept.is_tensor()) kept.tensor = kept.tensor.detach();
+    if (kept.is_tensor()) kept.tensor = kept.tensor->detach();
   };
   RunOptions run;
   run.gradients = differentiated;
@@ -257,7 +257,7 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
   const Node* depends = nullptr;  // the running node, when it reads something that is watched
   run.compute = [&](const Node& node, const std::vector<RuntimeValue>& read) {
     const bool any = std::any_of(read.begin(), read.end(), [](const RuntimeValue& input) {
-      return is_float_tensor(input) && input.tensor.requires_grad();
+      return is_float_tensor(input) && input.tensor->requires_grad();
     });
     depends = any ? &node : nullptr;
     return std::optional<std::vector<RuntimeValue>>{};
@@ -266,32 +266,32 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     const NodeId producer = graph().value(id).producer;
     const Node& node = graph().node(producer);
     if (&node == depends && is_float_tensor(value) &&
-        (!value.tensor.requires_grad() || is_step(node.kind)))
+        (!value.tensor->requires_grad() || is_step(node.kind)))
       errors.stops.insert(producer);
     keep_read(id, value);
     const auto it = watch_.find(id);
     if (it == watch_.end() || !is_float_tensor(value)) return;
     const size_t index = it->second;
-    const at::Tensor error = error_of(id, index, value.tensor.detach(), options, seen_alone);
+    const at::Tensor error = error_of(id, index, value.tensor->detach(), options, seen_alone);
     errors.values[index].error += squared_sum(error);
-    errors.values[index].power += squared_sum(value.tensor.detach());
+    errors.values[index].power += squared_sum(value.tensor->detach());
     value.tensor = disturbed(value.tensor, error, value_leaves, index);
   };
   std::vector<RuntimeValue> given = inputs;
   if (differentiated)
     for (RuntimeValue& input : given)
-      if (input.is_tensor()) input.tensor = input.tensor.clone();
+      if (input.is_tensor()) input.tensor = input.tensor->clone();
   for (size_t i = 0; i < given.size(); ++i) keep_read(graph().inputs()[i], given[i]);
   std::vector<RuntimeValue> outputs = interpreter_->run(std::move(given), run);
 
   for (size_t k = 0; k < outputs.size(); ++k)
     if (is_float_tensor(outputs[k]))
       errors.output_power +=
-          squared_sum(outputs[k].tensor.detach()) * output_weight_[k] * output_weight_[k];
+          squared_sum(outputs[k].tensor->detach()) * output_weight_[k] * output_weight_[k];
   for (int probe = 0; probe < options.probes; ++probe) {
     at::Tensor seen;
     for (size_t k = 0; k < outputs.size(); ++k) {
-      if (!is_float_tensor(outputs[k]) || !outputs[k].tensor.requires_grad()) continue;
+      if (!is_float_tensor(outputs[k]) || !outputs[k].tensor->requires_grad()) continue;
       uint64_t key = options.seed;
       for (const size_t part : {options.sample, static_cast<size_t>(probe), k})
         key = mixed(key) ^ part;
@@ -307,7 +307,7 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     collect(weight_leaves, options.probes, errors.weights);
   }
   for (RuntimeValue& output : outputs)
-    if (output.is_tensor()) output.tensor = output.tensor.detach();
+    if (output.is_tensor()) output.tensor = output.tensor->detach();
   return outputs;
 }
 

@@ -2,8 +2,6 @@
 // e the error that rounding makes there and t = 0, so that the derivative by t is g . e.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "evaluate/held_tensor.h"
 #include "ir/graph.h"
 #include "quantize/node_alone.h"
 #include "quantize/precision_plan.h"
@@ -70,8 +69,8 @@ class WatchedRun {
  private:
   struct Constant {
     ValueId id;
-    at::Tensor value;
-    at::Tensor error;
+    HeldTensor value;
+    HeldTensor error;
   };
   /// A quantized node, ready to run.
   struct Alone {

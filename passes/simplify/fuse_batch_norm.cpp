@@ -26,7 +26,7 @@ bool only_first_output(const Graph& graph, const Node& node) {
   return true;
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_norm(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   if (node.kind != OpKind::kBatchNormalization || node.attributes.int_or("training_mode", 0) != 0 ||
       !only_first_output(graph, node))
@@ -61,7 +61,7 @@ int fuse_batch_norm(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_batch_norm(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_norm(graph, id) ? 1 : 0;
   }
   return changes;
 }

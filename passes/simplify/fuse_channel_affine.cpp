@@ -39,7 +39,7 @@ std::optional<Affine> affine_of(const Graph& graph, const Node& node, size_t dat
   return affine;
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_affine(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   if (node.kind != OpKind::kMul && node.kind != OpKind::kDiv && node.kind != OpKind::kAdd &&
       node.kind != OpKind::kSub)
@@ -69,7 +69,7 @@ int fuse_channel_affine(Graph& graph) {
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs)
       changes += fuse_channel_affine(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_affine(graph, id) ? 1 : 0;
   }
   return changes;
 }

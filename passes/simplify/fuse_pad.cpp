@@ -28,7 +28,7 @@ std::optional<std::vector<int64_t>> spatial_pads(const Graph& graph, const Node&
   return spatial;
 }
 
-bool fuse_one(Graph& graph, NodeId id) {
+bool fuse_padding(Graph& graph, NodeId id) {
   const Node& conv = graph.node(id);
   if (conv.kind != OpKind::kConv) return false;
   const NodeId producer = graph.value(conv.input(0)).producer;
@@ -54,7 +54,7 @@ int fuse_pad(Graph& graph) {
   int changes = 0;
   for (const NodeId id : graph.order()) {
     for (Subgraph& subgraph : graph.edit(id).subgraphs) changes += fuse_pad(subgraph.graph());
-    changes += fuse_one(graph, id) ? 1 : 0;
+    changes += fuse_padding(graph, id) ? 1 : 0;
   }
   return changes;
 }

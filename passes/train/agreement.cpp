@@ -103,12 +103,11 @@ void require_same(Processes& processes, const std::map<std::string, std::string>
   for (const auto& [key, value] : parse_checkpoint(bytes, "rank 0").recipe) {
     const auto own = recipe.find(key);
     if (error || (own != recipe.end() && own->second == value)) continue;
-    error = bad_usage(
-        "train.processes",
-        fmt::format("{} is {} in rank {} and {} in rank 0", escape_untrusted(key),
-                    own != recipe.end() ? escape_untrusted(own->second) : "not given",
-                    processes.rank(), escape_untrusted(value)),
-        {}, "start all processes with the same flags, model and data");
+    error = bad_usage("train.processes",
+                      fmt::format("{} is {} in rank {} and {} in rank 0", escape_untrusted(key),
+                                  own != recipe.end() ? escape_untrusted(own->second) : "not given",
+                                  processes.rank(), escape_untrusted(value)),
+                      {}, "start all processes with the same flags, model and data");
   }
   if (const auto agreed = first_error(processes, error)) throw *agreed;
 }
@@ -117,13 +116,13 @@ void sum_gradients(const Parameters& parameters, Processes& processes) {
   const at::NoGradGuard no_gradient;
   at::Tensor present = at::zeros({static_cast<int64_t>(parameters.size())}, at::kLong);
   for (size_t i = 0; i < parameters.size(); ++i)
-    if (parameters[i]->tensor.grad().defined()) present.data_ptr<int64_t>()[i] = 1;
+    if (parameters[i]->tensor->grad().defined()) present.data_ptr<int64_t>()[i] = 1;
   processes.sum(present);
   Bucket bucket(processes);
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (present.data_ptr<int64_t>()[i] == 0) continue;
-    at::Tensor& gradient = parameters[i]->tensor.mutable_grad();
-    if (!gradient.defined()) gradient = at::zeros_like(parameters[i]->tensor.detach());
+    at::Tensor& gradient = parameters[i]->tensor->mutable_grad();
+    if (!gradient.defined()) gradient = at::zeros_like(parameters[i]->tensor->detach());
     bucket.add(gradient);
   }
   bucket.send();

@@ -1,5 +1,6 @@
 #include "train/augment.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,10 +53,10 @@ Augment crop_images(uint64_t seed, int64_t padding, std::optional<double> fill, 
     at::Tensor& images = images_of(batch, input);
     const int64_t height = images.size(2), width = images.size(3);
     if (!fill && padding >= std::min(height, width))
-      throw bad_usage("train.augment",
-                      fmt::format("a border of {} pixels round pictures of {}x{}", padding, height,
-                                  width),
-                      {}, "it must be smaller than they are");
+      throw bad_usage(
+          "train.augment",
+          fmt::format("a border of {} pixels round pictures of {}x{}", padding, height, width), {},
+          "it must be smaller than they are");
     const std::vector<int64_t> sides(4, padding);
     const at::Tensor padded =
         fill ? at::constant_pad_nd(images, sides, *fill) : at::reflection_pad2d(images, sides);

@@ -1,5 +1,6 @@
 #include "train/batch.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>

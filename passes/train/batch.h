@@ -1,12 +1,14 @@
 // Samples put together into batches.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

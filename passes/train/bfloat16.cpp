@@ -1,9 +1,8 @@
 #include "train/bfloat16.h"
 
-#include <ATen/autocast_mode.h>
-
 #include <algorithm>
 
+#include "evaluate/torch_api.h"
 #include "os/host.h"
 #include "run/node_call.h"
 
@@ -13,29 +12,25 @@ namespace {
 /// LibTorch's own mixed precision, for layers that are many products.
 class Autocast {
  public:
-  Autocast()
-      : enabled_(at::autocast::is_cpu_enabled()), dtype_(at::autocast::get_autocast_cpu_dtype()) {
+  Autocast() {
     at::autocast::increment_nesting();
-    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    at::autocast::set_cpu_enabled(true);
+    set_cpu_autocast({true, at::kBFloat16});
   }
   ~Autocast() {
     // Rounded weights must not outlive the step that changes them.
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_cpu_enabled(enabled_);
-    at::autocast::set_autocast_cpu_dtype(dtype_);
+    set_cpu_autocast(before_);
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
 
  private:
-  bool enabled_;
-  at::ScalarType dtype_;
+  CpuAutocast before_ = cpu_autocast();
 };
 
 bool is_float32(const RuntimeValue& value) {
   return value.is_tensor() && value.dtype == DType::kFloat32 &&
-         value.tensor.scalar_type() == at::kFloat;
+         value.tensor->scalar_type() == at::kFloat;
 }
 
 }  // namespace
@@ -58,7 +53,7 @@ std::optional<std::vector<RuntimeValue>> compute_in_bfloat16(
       std::vector<RuntimeValue> rounded = inputs;
       // The dtype stays: call_op then brings the result back to float32.
       for (RuntimeValue& input : rounded)
-        if (is_float32(input)) input.tensor = input.tensor.to(at::kBFloat16);
+        if (is_float32(input)) input.tensor = input.tensor->to(at::kBFloat16);
       return call_op(node, rounded);
     }
     case OpKind::kLSTM:

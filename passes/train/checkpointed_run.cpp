@@ -19,9 +19,8 @@ namespace lathe {
 namespace {
 
 using Segment = CheckpointedRun::Segment;
-using torch::autograd::Node;
+using GradientNode = torch::autograd::Node;
 using torch::autograd::variable_list;
-using GraphNode = lathe::Node;
 
 variable_list tensors_of(const std::vector<RuntimeValue>& values) {
   variable_list tensors;
@@ -44,7 +43,7 @@ std::vector<RuntimeValue> run_prepared(const Segment& segment, const variable_li
 
 /// Where a backward run ends. Unlike .grad it keeps the gradients' layout in memory, in which later
 /// kernels sum.
-class GradientSink : public Node {
+class GradientSink : public GradientNode {
  public:
   std::string name() const override { return "GradientSink"; }
   variable_list taken;
@@ -58,7 +57,7 @@ class GradientSink : public Node {
 
 /// Where a backward run begins: hands on gradients that it holds no longer, so that they and the
 /// values that they are of are freed as soon as they were used.
-class GradientSource : public Node {
+class GradientSource : public GradientNode {
  public:
   std::string name() const override { return "GradientSource"; }
   void add(const at::Tensor& output, at::Tensor gradient) {
@@ -76,7 +75,7 @@ class GradientSource : public Node {
 
 /// The segment as one step of autograd's graph. Its gradient is found by a backward run of its
 /// own, which leaves those of leaf tensors in .grad.
-class SegmentBackward : public Node {
+class SegmentBackward : public GradientNode {
  public:
   SegmentBackward(const Segment& segment, PrepareRun prepare)
       : segment_(segment), prepare_(std::move(prepare)) {}
@@ -138,7 +137,7 @@ bool may_learn(const variable_list& inputs, const PreparedRun& prepared) {
   for (const at::Tensor& input : inputs)
     if (input.requires_grad()) return true;
   for (const RuntimeValue& constant : prepared.constants)
-    if (constant.is_tensor() && constant.tensor.requires_grad()) return true;
+    if (constant.is_tensor() && constant.tensor->requires_grad()) return true;
   return prepared.options.on_value != nullptr;  // it may bring leaf tensors in
 }
 
@@ -155,7 +154,7 @@ std::vector<RuntimeValue> run_forgetting(const Segment& segment,
     const at::NoGradGuard no_gradient;
     outputs = run_prepared(segment, tensors, dtypes, std::move(prepared));
     tensors_of(outputs);
-    for (RuntimeValue& output : outputs) output.tensor = output.tensor.detach();
+    for (RuntimeValue& output : outputs) output.tensor = output.tensor->detach();
   }
   if (!learns) return outputs;
   const std::shared_ptr<SegmentBackward> backward(new SegmentBackward(segment, prepare),
@@ -163,10 +162,10 @@ std::vector<RuntimeValue> run_forgetting(const Segment& segment,
   backward->set_next_edges(torch::autograd::collect_next_edges(tensors));
   backward->keep(tensors, dtypes);
   for (RuntimeValue& output : outputs) {
-    if (output.tensor.is_floating_point())
+    if (output.tensor->is_floating_point())
       torch::autograd::set_history(output.tensor, backward);
     else  // keeps the numbers of the outputs behind it
-      backward->add_input_metadata(Node::undefined_input());
+      backward->add_input_metadata(GradientNode::undefined_input());
   }
   return outputs;
 }
@@ -190,7 +189,7 @@ Graph part_of(const Graph& graph, const Segment& segment) {
   return part;
 }
 
-std::vector<ValueId> read_by(const GraphNode& node) {
+std::vector<ValueId> read_by(const Node& node) {
   std::vector<ValueId> reads = node.inputs;
   for (const Subgraph& subgraph : node.subgraphs)
     reads.insert(reads.end(), subgraph.captures.begin(), subgraph.captures.end());
@@ -207,7 +206,7 @@ CheckpointedRun::CheckpointedRun(const Graph& graph)
   for (size_t s = 0; s < starts.size(); ++s) {
     const size_t end = s + 1 < starts.size() ? starts[s + 1] : order.size();
     for (size_t i = starts[s]; i < end; ++i) {
-      const GraphNode& node = graph.node(order[i]);
+      const Node& node = graph.node(order[i]);
       for (const ValueId read : read_by(node))
         if (read.valid() && !graph.value(read).is_constant() && !made[s].contains(read))
           reads[s].insert(read);

@@ -1,5 +1,6 @@
 #include "train/features.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -129,10 +130,10 @@ at::Tensor FeatureLesson::loss(const at::Tensor& value, const at::Tensor& target
   at::Tensor features = pooled_to(ours, pooled);
   if (weight) {
     std::vector<int64_t> sizes = features.sizes().vec();
-    sizes[1] = weight->tensor.size(0);
+    sizes[1] = weight->tensor->size(0);
     const at::ScalarType type = features.scalar_type();
     const at::Tensor rows = features.reshape({sizes[0], student.sizes[1], -1});
-    features = at::matmul(weight->tensor.to(type), rows) + bias->tensor.to(type).unsqueeze(1);
+    features = at::matmul(weight->tensor->to(type), rows) + bias->tensor->to(type).unsqueeze(1);
     features = features.reshape(sizes);
   }
   return mean_squared_error(features, target) * (match.weight / variance);

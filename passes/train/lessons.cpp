@@ -40,8 +40,8 @@ std::vector<at::Tensor> sample_inputs(const SampleSource& source, size_t index) 
                       "such a model cannot be trained");
     // Augmentation computes in float32.
     inputs.push_back(value.dtype == DType::kFloat16 || value.dtype == DType::kBFloat16
-                         ? value.tensor.to(at::kFloat)
-                         : value.tensor);
+                         ? value.tensor->to(at::kFloat)
+                         : *value.tensor);
   }
   return inputs;
 }

@@ -1,5 +1,6 @@
 #include "train/not_finite.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <limits>

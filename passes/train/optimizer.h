@@ -54,8 +54,8 @@ class Optimizer {
 
  private:
   struct Moments {
-    at::Tensor first;   // SGD: momentum buffer
-    at::Tensor second;  // Adam
+    HeldTensor first;   // SGD: momentum buffer
+    HeldTensor second;  // Adam
     int64_t steps = 0;  // with a gradient
   };
 

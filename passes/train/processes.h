@@ -1,9 +1,11 @@
 // Several processes that train one model together, each on its part of every batch.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

@@ -1,5 +1,6 @@
 #include "train/synchronized_batch_norm.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 

@@ -1,5 +1,6 @@
 #include "train/taught_outputs.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -147,7 +148,7 @@ std::optional<LabelFit> fit_labels(const std::function<Tensor(size_t)>& labels, 
 }
 
 at::Tensor label_target(const Tensor& label, const LabelFit& fit, const at::Tensor& output) {
-  if (!fit.classes) return to_runtime(label).tensor.to(at::kFloat).reshape(output.sizes()).clone();
+  if (!fit.classes) return to_runtime(label).tensor->to(at::kFloat).reshape(output.sizes()).clone();
   std::vector<int64_t> classes;
   for (const double value : label.to_double()) {
     if (!is_class(value))

@@ -48,7 +48,7 @@ std::vector<at::Tensor> Teacher::run(const std::vector<at::Tensor>& inputs,
   options.check = check;
   std::vector<at::Tensor> outputs;
   for (const RuntimeValue& output : interpreter_.run(std::move(given), options))
-    outputs.push_back(output.tensor.to(at::kFloat));
+    outputs.push_back(output.tensor->to(at::kFloat));
   return outputs;
 }
 

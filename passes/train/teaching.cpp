@@ -1,5 +1,6 @@
 #include "train/teaching.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -98,7 +99,7 @@ class Maker {
     for (const Tensor& tensor : source_.sample(0)) inputs.push_back(to_runtime(tensor));
     std::vector<at::Tensor> outputs;
     for (const RuntimeValue& output : Interpreter(graph).run(std::move(inputs)))
-      outputs.push_back(output.is_tensor() ? output.tensor : at::Tensor());
+      outputs.push_back(output.is_tensor() ? *output.tensor : at::Tensor());
     return outputs;
   }
 

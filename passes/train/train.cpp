@@ -175,10 +175,9 @@ class Run {
     if (options_.on_gradients) options_.on_gradients(parameters_);
     gradient_norm_ = agreed_norm();
     if (!std::isfinite(gradient_norm_))
-      throw NotFinite{not_finite("a gradient is NaN or infinite",
-                                 samples_of(position_.step, {0, options_.batch},
-                                            order_of(position_.step)),
-                                 {})};
+      throw NotFinite{not_finite(
+          "a gradient is NaN or infinite",
+          samples_of(position_.step, {0, options_.batch}, order_of(position_.step)), {})};
     if (options_.clip_norm > 0) clip_gradients(parameters_, gradient_norm_, options_.clip_norm);
     learning_rate_ = learning_rate_at(options_.learning_rate, position_.step, steps_);
     optimizer_.step(learning_rate_);
@@ -257,7 +256,7 @@ class Run {
   // A graph that is cut by an op without derivative would train nothing, silently.
   void require_gradients() const {
     for (const Parameter* parameter : parameters_)
-      if (parameter->tensor.grad().defined()) return;
+      if (parameter->tensor->grad().defined()) return;
     throw no_gradient(graph_);
   }
 
@@ -342,15 +341,15 @@ class Run {
   void put_more_parameters(Checkpoint& checkpoint) const {
     for (const Parameter* parameter : options_.more_parameters)
       checkpoint.tensors["more/" + parameter->name] =
-          to_tensor({parameter->tensor.detach().contiguous(), parameter->dtype});
+          to_tensor({parameter->tensor->detach().contiguous(), parameter->dtype});
   }
 
   void take_more_parameters(const Checkpoint& saved) {
     const at::NoGradGuard no_gradient;
     for (Parameter* parameter : options_.more_parameters) {
       const Tensor& tensor = saved.tensor("more/" + parameter->name, parameter->dtype,
-                                          parameter->tensor.sizes().vec());
-      parameter->tensor.copy_(to_runtime(tensor).tensor);
+                                          parameter->tensor->sizes().vec());
+      parameter->tensor->copy_(to_runtime(tensor).tensor);
     }
   }
 

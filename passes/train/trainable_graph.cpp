@@ -25,11 +25,6 @@ at::Tensor trainable_copy(const Tensor& constant, bool channels_last) {
   return copy;
 }
 
-Tensor stored(const at::Tensor& tensor) {
-  const at::Tensor plain = tensor.detach().contiguous();
-  return to_tensor({plain, plain.scalar_type() == at::kDouble ? DType::kFloat64 : DType::kFloat32});
-}
-
 void load(at::Tensor target, const Tensor& source) {
   const at::NoGradGuard no_gradient;
   target.copy_(to_runtime(source).tensor);
@@ -63,8 +58,8 @@ std::vector<at::Tensor> plain_outputs(const std::vector<RuntimeValue>& values) {
       throw bad_input("train.output", "an output is no tensor of numbers", {},
                       "train on values that are");
     outputs.push_back(is_floating(output.dtype) && output.dtype != DType::kFloat64
-                          ? output.tensor.to(at::kFloat)
-                          : output.tensor);
+                          ? output.tensor->to(at::kFloat)
+                          : *output.tensor);
   }
   return outputs;
 }
@@ -74,11 +69,16 @@ std::vector<at::Tensor> plain_outputs(const std::vector<RuntimeValue>& values) {
 void Parameter::set_mask(const at::Tensor& kept) {
   removed = at::Tensor();
   if (!kept.defined()) return;
-  if (kept.sizes() != tensor.sizes())
+  if (kept.sizes() != tensor->sizes())
     throw InternalError("the mask of " + name + " has another shape");
   const at::NoGradGuard no_gradient;
   removed = kept.eq(0);
-  tensor.masked_fill_(removed, 0);
+  tensor->masked_fill_(*removed, 0);
+}
+
+Tensor state_tensor(const at::Tensor& tensor) {
+  const at::Tensor plain = tensor.detach().contiguous();
+  return to_tensor({plain, plain.scalar_type() == at::kDouble ? DType::kFloat64 : DType::kFloat32});
 }
 
 Parameter make_parameter(std::string name, const at::Tensor& initial) {
@@ -86,7 +86,7 @@ Parameter make_parameter(std::string name, const at::Tensor& initial) {
   parameter.name = std::move(name);
   parameter.tensor = initial.detach().clone().set_requires_grad(true);
   parameter.dtype =
-      parameter.tensor.scalar_type() == at::kDouble ? DType::kFloat64 : DType::kFloat32;
+      parameter.tensor->scalar_type() == at::kDouble ? DType::kFloat64 : DType::kFloat32;
   return parameter;
 }
 
@@ -170,7 +170,7 @@ std::vector<RuntimeValue> TrainableGraph::constants(const Graph& part, bool trai
     if (part.is_live(parameter.value))
       put(parameter.value,
           options_.on_parameter ? options_.on_parameter(parameter.value, parameter.tensor)
-                                : parameter.tensor,
+                                : *parameter.tensor,
           parameter.dtype);
   for (const Average& average : averages_)
     if (part.is_live(average.value))
@@ -205,12 +205,12 @@ PreparedRun TrainableGraph::prepare(const Graph& part, bool training, bool watch
   if (on_value || options_.on_activation || check)
     run.on_value = [this, &part, on_value, check](ValueId id, RuntimeValue& value) {
       if (!value.is_tensor()) return;
-      if (options_.on_activation && value.tensor.is_floating_point())
+      if (options_.on_activation && value.tensor->is_floating_point())
         value.tensor = options_.on_activation(id, value.tensor);
       if (on_value) on_value(part.node(part.value(id).producer).name, value.tensor);
       // A leaf would keep the hook.
-      if (check && value.tensor.requires_grad() && !value.tensor.is_leaf())
-        value.tensor.register_hook([check](const at::Tensor&) { check(); });
+      if (check && value.tensor->requires_grad() && !value.tensor->is_leaf())
+        value.tensor->register_hook([check](const at::Tensor&) { check(); });
     };
   if (training && (options_.batch_norm || options_.bfloat16))
     run.compute = [this](const Node& node, const std::vector<RuntimeValue>& inputs)
@@ -300,15 +300,15 @@ Graph TrainableGraph::trained() const {
 std::map<std::string, Tensor> TrainableGraph::state() const {
   std::map<std::string, Tensor> state;
   for (const Parameter& parameter : parameters_)
-    state["parameter/" + parameter.name] = stored(parameter.tensor);
+    state["parameter/" + parameter.name] = state_tensor(parameter.tensor);
   for (const Average& average : averages_)
-    state["average/" + graph_.value(average.value).name] = stored(average.kept);
+    state["average/" + graph_.value(average.value).name] = state_tensor(average.kept);
   return state;
 }
 
 void TrainableGraph::restore(const std::map<std::string, Tensor>& state) {
   const auto take = [&](const std::string& name, const at::Tensor& target) {
-    const Tensor like = stored(target);
+    const Tensor like = state_tensor(target);
     const auto found = state.find(name);
     if (found == state.end() || found->second.dtype() != like.dtype() ||
         found->second.shape() != like.shape())
@@ -319,7 +319,7 @@ void TrainableGraph::restore(const std::map<std::string, Tensor>& state) {
   for (Parameter& parameter : parameters_) take("parameter/" + parameter.name, parameter.tensor);
   for (Average& average : averages_) {
     // kept and moved may be one tensor.
-    average.kept = average.kept.clone();
+    average.kept = average.kept->clone();
     take("average/" + graph_.value(average.value).name, average.kept);
     average.moved = average.kept;
   }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "evaluate/held_tensor.h"
 #include "ir/graph.h"
 #include "run/interpreter.h"
 #include "train/checkpointed_run.h"
@@ -22,8 +23,8 @@ struct Parameter {
   std::string name;  // of the value; unique in a run
   ParameterRole role = ParameterRole::kWeight;
   DType dtype = DType::kFloat32;  // as the graph stores it; half types train in float32
-  at::Tensor tensor;              // a leaf that requires a gradient, float32 or float64
-  at::Tensor removed;             // bool, true where the parameter must stay 0; undefined: nowhere
+  HeldTensor tensor;              // a leaf that requires a gradient, float32 or float64
+  HeldTensor removed;             // bool, true where the parameter must stay 0; undefined: nowhere
   bool decays = true;             // weight decay applies, as to all parameters in PyTorch
 
   /// What is not 0 stays, everything else remains exactly 0 (also in the optimizer's state).
@@ -34,6 +35,9 @@ struct Parameter {
 /// A parameter that is no constant of the graph (a projection, a step size), for TrainOptions.
 Parameter make_parameter(std::string name, const at::Tensor& initial);
 
+/// A tensor of the state of training as files hold it: float64 where it is that, else float32.
+Tensor state_tensor(const at::Tensor& tensor);
+
 struct TrainableOptions {
   /// BatchNormalization uses and keeps its stored averages; otherwise it normalises with the
   /// batch's statistics and moves the averages (node attribute momentum, ONNX's running average
@@ -42,8 +46,8 @@ struct TrainableOptions {
   /// 4-D weights and inputs lie channels-last in memory; numerically another order of summation.
   bool channels_last = false;
   /// Training keeps few activations and computes the others anew while it differentiates: less
-  /// memory for a third to a half more time (checkpointed_run.h). on_activation and batch_norm see a
-  /// value up to twice in a step, with the same numbers.
+  /// memory for a third to a half more time (checkpointed_run.h). on_activation and batch_norm see
+  /// a value up to twice in a step, with the same numbers.
   bool checkpoint_activations = false;
   /// Products of training (not of evaluate()) in bfloat16; everything else stays float32
   /// (bfloat16.h).
@@ -119,8 +123,8 @@ class TrainableGraph {
  private:
   struct Average {
     ValueId value;     // constant of graph_
-    at::Tensor kept;   // after the last complete step
-    at::Tensor moved;  // after the last forward()
+    HeldTensor kept;   // after the last complete step
+    HeldTensor moved;  // after the last forward()
     DType dtype = DType::kFloat32;
   };
 

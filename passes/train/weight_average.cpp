@@ -19,7 +19,7 @@ DType stored_type(const at::Tensor& tensor) {
 template <class Visit>
 void for_each_tensor(const TrainableGraph& graph, Visit visit) {
   for (const Parameter& parameter : graph.parameters())
-    visit("parameter/" + parameter.name, parameter.tensor.detach(), parameter.removed);
+    visit("parameter/" + parameter.name, parameter.tensor->detach(), parameter.removed);
   for (const auto& [name, tensor] : graph.averages()) visit(name, tensor, at::Tensor());
 }
 

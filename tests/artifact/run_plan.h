@@ -2,6 +2,8 @@
 // that is touched beside it.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -55,6 +57,29 @@ inline Outputs run_program(auto& program, const Outputs& inputs,
 inline Outputs run(const NativePlan& plan, const Outputs& inputs, const ProgramOptions& options) {
   Program program(plan, options);
   return run_program(program, inputs);
+}
+
+inline std::vector<float> floats_of(const std::vector<std::byte>& bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+/// By one thread; by others it is the same, and `step` by `implementation` (any: "").
+inline Outputs check_threads(const NativePlan& plan, const Outputs& inputs, size_t step,
+                             std::string_view implementation) {
+  Outputs alone;
+  for (const int threads : {1, 2, 3, 5, 8}) {
+    CAPTURE(threads);
+    ProgramOptions options;
+    options.threads = threads;
+    Program program(plan, options);
+    if (!implementation.empty()) CHECK(program.implementation(step) == implementation);
+    Outputs got = run_program(program, inputs);
+    if (threads == 1) alone = got;
+    CHECK(got == alone);
+  }
+  return alone;
 }
 
 /// The arena's blocks as outputs, each with exactly its bytes behind it.

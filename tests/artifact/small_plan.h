@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "artifact/plan_file.h"
+#include "ir/error.h"
 #include "plan/plan.h"
 
 namespace lathe::test {
@@ -170,6 +171,20 @@ inline PlanWindow padded_three() {
   return window;
 }
 
+/// 6 channels to 12, in two groups.
+inline void add_grouped_product(SmallPlan& s, ViewId from, ViewId to) {
+  s.step(ProductStep{from,
+                     to,
+                     s.weights({12, 9, 3}),
+                     s.factors({12}),
+                     s.factors({12}, 1, 100),
+                     ChannelAxis::kSecond,
+                     padded_three(),
+                     2,
+                     128,
+                     {}});
+}
+
 /// 12 channels to 8, and the mean with as many others.
 inline void add_product_with_residual(SmallPlan& s, ViewId from, ViewId to, ViewId residual) {
   PlanEpilogue sum;
@@ -196,16 +211,7 @@ inline NativePlan every_step_plan(int64_t n) {
   s.step(ConvertStep{x, q});
   const ViewId p = s.bytes({n, 12, 6, 6}, 0.1F, 100);
   const PlanWindow three = padded_three();
-  s.step(ProductStep{q,
-                     p,
-                     s.weights({12, 9, 3}),
-                     s.factors({12}),
-                     s.factors({12}, 1, 100),
-                     ChannelAxis::kSecond,
-                     three,
-                     2,
-                     128,
-                     {}});
+  add_grouped_product(s, q, p);
   const ViewId d = s.bytes({n, 12, 3, 3}, 0.1F, 90);
   PlanWindow half = three;
   half.stride_height = half.stride_width = 2;
@@ -313,18 +319,8 @@ inline NativePlan images_plan(int64_t n, int64_t size = 6) {
   const ViewId q = s.bytes({n, 6, size, size}, 0.05F, 128);
   s.step(ConvertStep{x, q});
   const ViewId wide = s.bytes({n, 20, size, size}, 0.1F, 100);
-  const PlanWindow three = padded_three();
   const ViewId left = s.channels(wide, 0, 12);
-  s.step(ProductStep{q,
-                     left,
-                     s.weights({12, 9, 3}),
-                     s.factors({12}),
-                     s.factors({12}, 1, 100),
-                     ChannelAxis::kSecond,
-                     three,
-                     2,
-                     128,
-                     {}});
+  add_grouped_product(s, q, left);
   const ViewId other = s.bytes({n, 8, size, size}, 0.1F, 90);
   s.step(FillStep{other, 95});
   add_product_with_residual(s, left, s.channels(wide, 12, 8), other);
@@ -334,8 +330,7 @@ inline NativePlan images_plan(int64_t n, int64_t size = 6) {
   s.view(spread).shape = {n, 20, size, size};
   s.view(spread).strides = {0, 1, 0, 0};
   const ViewId moved = s.floats({n, 20, size, size}, true);
-  s.step(ElementwiseProgramStep{
-      {values, spread}, moved, {{ElementwiseKind::kAdd, 0, 1, 0}}});
+  s.step(ElementwiseProgramStep{{values, spread}, moved, {{ElementwiseKind::kAdd, 0, 1, 0}}});
   const ViewId plain = s.output(DType::kFloat32, {n, 20, size, size});
   s.step(CopyStep{moved, plain});
   const ViewId mean = s.floats({n, 20, 1, 1});
@@ -384,6 +379,16 @@ inline PlanFile every_step_file() {
 
 inline std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
+}
+
+/// Exit code and id of what reading throws.
+inline std::pair<int, std::string> refusal(const std::string& file) {
+  try {
+    read_plan_file(bytes_of(file));
+  } catch (const Error& error) {
+    return {static_cast<int>(error.code()), error.id()};
+  }
+  return {0, ""};
 }
 
 }  // namespace lathe::test

@@ -1,4 +1,4 @@
-// Float convolutions by oneDNN's GEMM: right, and the same bytes for any number of threads.
+// Float convolutions by oneDNN: right, and the same bytes for any number of threads.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace lathe {
 namespace {
 
-struct Case {
+struct ConvolutionCase {
   const char* name;
   Shape image;                                    // n, channels, height, width
   Shape weights;                                  // ONNX's
@@ -20,7 +20,7 @@ struct Case {
   bool transposed = false;
 };
 
-Shape output_of(const Case& one) {
+Shape output_of(const ConvolutionCase& one) {
   Shape shape{one.image[0], one.transposed ? one.weights[1] * one.groups : one.weights[0]};
   for (size_t i = 0; i < 2; ++i) {
     const int64_t reach = (one.weights[i + 2] - 1) * one.dilations[i] + 1;
@@ -32,7 +32,7 @@ Shape output_of(const Case& one) {
 }
 
 /// In double precision, channels last, of an image and weights in ONNX's order.
-std::vector<double> reference(const Case& one, const std::vector<float>& image,
+std::vector<double> reference(const ConvolutionCase& one, const std::vector<float>& image,
                               const std::vector<float>& weights, const std::vector<float>& bias) {
   const Shape to = output_of(one);
   const int64_t channels = one.image[1] / one.groups;
@@ -71,12 +71,6 @@ std::vector<double> reference(const Case& one, const std::vector<float>& image,
   return sums;
 }
 
-std::vector<float> floats_of(const std::vector<std::byte>& bytes) {
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
-}
-
 std::vector<float> some_values(size_t count, size_t step, int range) {
   std::vector<float> values(count);
   for (size_t i = 0; i < count; ++i)
@@ -85,7 +79,10 @@ std::vector<float> some_values(size_t count, size_t step, int range) {
   return values;
 }
 
-void check(const Case& one) {
+constexpr const char* kConvolutionGemm = "x64:gemm:jit";
+
+/// `implementation` may be any ("").
+void check_convolution(const ConvolutionCase& one, const char* implementation) {
   CAPTURE(std::string(one.name));
   const Shape to = output_of(one);
   test::SmallPlan s;
@@ -108,23 +105,14 @@ void check(const Case& one) {
                      one.transposed,
                      {}};
   s.step(step);
-  s.plan.steps.back().choice.implementation = "x64:gemm:jit";
+  s.plan.steps.back().choice.implementation = implementation;
   s.step(CopyStep{made, s.output(DType::kFloat32, to)});
   place_blocks(s.plan);
   const test::Outputs inputs = test::seeded_inputs(s.plan, 3);
-  test::Outputs alone;
-  for (const int threads : {1, 2, 3, 5, 8}) {
-    CAPTURE(threads);
-    ProgramOptions options;
-    options.threads = threads;
-    Program program(s.plan, options);
-    if (!one.transposed) CHECK(program.implementation(1) == "x64:gemm:jit");
-    const test::Outputs got = test::run_program(program, inputs);
-    if (threads == 1) alone = got;
-    CHECK(got == alone);
-  }
-  const std::vector<float> got = floats_of(alone[0]);
-  const std::vector<double> wanted = reference(one, floats_of(inputs[0]), weights, bias);
+  const test::Outputs alone =
+      test::check_threads(s.plan, inputs, 1, one.transposed ? "" : implementation);
+  const std::vector<float> got = test::floats_of(alone[0]);
+  const std::vector<double> wanted = reference(one, test::floats_of(inputs[0]), weights, bias);
   double worst = 0;
   double largest = 0;
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -157,18 +145,66 @@ TEST_CASE("bands of a convolution cover its output, each with the lines that it 
   CHECK(convolution_bands({4, 2, 1, 1, 0, 8}, 11, 11).size() == 1);
 }
 
+TEST_CASE("bands of a transposed convolution cover its output, too") {
+  // Lines 0 to 12 of 7 in bands of 5: the whole is 15 lines, of which one is cut off at each end.
+  const auto bands = convolution_bands({7, 3, 2, 1, 1, 1}, 13, 3, true);
+  REQUIRE(bands.size() == 3);
+  CHECK(bands[0].input == 0);
+  CHECK(bands[0].input_lines == 3);
+  CHECK(bands[0].pad_begin == 1);
+  CHECK(bands[0].pad_end == 1);
+  CHECK(bands[1].output == 5);
+  CHECK(bands[1].input == 2);
+  CHECK(bands[1].pad_begin == 2);
+  CHECK(bands[1].input_lines == 4);
+  CHECK(bands[1].pad_end == 2);
+  CHECK(bands[2].output_lines == 3);
+  CHECK(bands[2].input + bands[2].input_lines == 7);
+  CHECK(bands[2].pad_end == 1);
+  // Lines between those of the input are computed from none.
+  CHECK(convolution_bands({7, 1, 3, 1, 0, 0}, 19, 19, true).size() == 1);
+}
+
 TEST_CASE("GEMM convolutions: the same bytes for any number of threads, and right") {
-  check({"pictures of a style", {1, 32, 75, 60}, {3, 32, 9, 9}, {1, 1}, {1, 1}, {4, 4, 4, 4}});
-  check({"every second line of two samples",
-         {2, 24, 61, 47},
-         {22, 12, 5, 3},
-         {2, 1},
-         {1, 2},
-         {0, 2, 3, 1},
-         2});
-  check({"holes", {1, 13, 64, 64}, {19, 13, 3, 3}, {1, 1}, {6, 6}, {6, 6, 6, 6}});
-  check({"turned", {2, 52, 13, 13}, {52, 16, 5, 5}, {1, 1}, {2, 2}, {0, 0, 0, 0}, 4, true});
-  check({"turned and wider", {1, 78, 7, 7}, {78, 5, 5, 5}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 6, true});
+  check_convolution(
+      {"pictures of a style", {1, 32, 75, 60}, {3, 32, 9, 9}, {1, 1}, {1, 1}, {4, 4, 4, 4}},
+      kConvolutionGemm);
+  check_convolution({"every second line of two samples",
+                     {2, 24, 61, 47},
+                     {22, 12, 5, 3},
+                     {2, 1},
+                     {1, 2},
+                     {0, 2, 3, 1},
+                     2},
+                    kConvolutionGemm);
+  check_convolution({"holes", {1, 13, 64, 64}, {19, 13, 3, 3}, {1, 1}, {6, 6}, {6, 6, 6, 6}},
+                    kConvolutionGemm);
+  check_convolution(
+      {"turned", {2, 52, 13, 13}, {52, 16, 5, 5}, {1, 1}, {2, 2}, {0, 0, 0, 0}, 4, true},
+      kConvolutionGemm);
+  check_convolution(
+      {"turned and wider", {1, 78, 7, 7}, {78, 5, 5, 5}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 6, true},
+      kConvolutionGemm);
+}
+
+// Shapes that oneDNN divides in another way for another number of threads.
+TEST_CASE("convolutions by brgemm: the same bytes for any number of threads, and right") {
+  check_convolution({"few outputs", {1, 512, 8, 33}, {17, 512, 3, 3}, {3, 3}, {1, 1}, {1, 1, 1, 1}},
+                    "");
+  check_convolution({"a line", {1, 3, 1, 14}, {8, 3, 1, 7}, {2, 2}, {2, 2}, {0, 6, 0, 6}}, "");
+  check_convolution({"lines of pairs", {1, 8, 4, 28}, {17, 8, 1, 2}, {1, 1}, {1, 1}, {0, 1, 0, 1}},
+                    "");
+  check_convolution({"a long line", {1, 64, 1, 900}, {64, 64, 1, 9}, {1, 1}, {1, 1}, {0, 4, 0, 4}},
+                    "");
+  check_convolution({"mostly padding", {2, 16, 1, 14}, {1, 16, 7, 7}, {3, 3}, {1, 1}, {3, 3, 3, 3}},
+                    "");
+  check_convolution({"many bands", {2, 64, 40, 40}, {64, 64, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+                    "");
+  check_convolution(
+      {"turned", {2, 32, 16, 16}, {32, 8, 4, 4}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 1, true}, "");
+  check_convolution(
+      {"turned and cut", {1, 256, 7, 7}, {256, 64, 4, 4}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, true},
+      "");
 }
 
 }  // namespace lathe

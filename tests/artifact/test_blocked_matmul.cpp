@@ -1,4 +1,4 @@
-// Float matrix products by oneDNN's GEMM: right, and the same bytes for any number of threads.
+// Float matrix products by oneDNN: right, and the same bytes for any number of threads.
 #include "program/blocked_matmul.h"
 
 #include <doctest/doctest.h>
@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "program/onednn_api.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -29,7 +30,7 @@ struct Layout {
   std::vector<int64_t> strides;
 };
 
-struct Case {
+struct MatmulCase {
   const char* name;
   Layout a, b;
   Shape output;
@@ -51,12 +52,6 @@ int64_t at(const Layout& array, const Shape& output, size_t index, int64_t row, 
   return offset;
 }
 
-std::vector<float> floats_of(const std::vector<std::byte>& bytes) {
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
-}
-
 int64_t span_of(const Layout& array) {
   int64_t span = 1;
   for (size_t i = 0; i < array.shape.size(); ++i) span += (array.shape[i] - 1) * array.strides[i];
@@ -64,7 +59,7 @@ int64_t span_of(const Layout& array) {
 }
 
 /// The largest error against sums in double precision, over the largest value.
-double error_of(const Case& one, const std::vector<float>& a, const std::vector<float>& b,
+double error_of(const MatmulCase& one, const std::vector<float>& a, const std::vector<float>& b,
                 const std::vector<float>& bias, const std::vector<float>& got) {
   const size_t rank = one.output.size();
   const int64_t rows = one.output[rank - 2];
@@ -87,7 +82,8 @@ double error_of(const Case& one, const std::vector<float>& a, const std::vector<
   return worst / largest;
 }
 
-void check(const Case& one) {
+/// `implementation` may be any ("").
+void check_matmul(const MatmulCase& one, const char* implementation) {
   CAPTURE(std::string(one.name));
   test::SmallPlan s;
   const auto seen = [&](ViewId id, const Layout& layout) {
@@ -112,23 +108,14 @@ void check(const Case& one) {
   if (one.bias) step.bias = s.constant(Tensor::vector(bias_values));
   step.tail.function = one.function;
   s.step(step);
-  s.plan.steps.back().choice.implementation = "gemm:jit";
+  s.plan.steps.back().choice.implementation = implementation;
   place_blocks(s.plan);
   const test::Outputs inputs = test::seeded_inputs(s.plan, 3);
-  if (!one.constant) b_values = floats_of(inputs[1]);
+  if (!one.constant) b_values = test::floats_of(inputs[1]);
 
-  test::Outputs alone;
-  for (const int threads : {1, 2, 3, 5, 8}) {
-    CAPTURE(threads);
-    ProgramOptions options;
-    options.threads = threads;
-    Program program(s.plan, options);
-    CHECK(program.implementation(0) == "gemm:jit");
-    const test::Outputs got = test::run_program(program, inputs);
-    if (threads == 1) alone = got;
-    CHECK(got == alone);
-  }
-  CHECK(error_of(one, floats_of(inputs[0]), b_values, bias_values, floats_of(alone[0])) < 1e-5);
+  const test::Outputs alone = test::check_threads(s.plan, inputs, 0, implementation);
+  CHECK(error_of(one, test::floats_of(inputs[0]), b_values, bias_values,
+                 test::floats_of(alone[0])) < 1e-5);
 }
 
 }  // namespace
@@ -148,31 +135,51 @@ TEST_CASE("GEMM: the same bytes for any number of threads, and right") {
   const int64_t time = 64;
   const int64_t width = 3 * heads * 64;
   // Parts of one array, as attention has them.
-  check({"queries by keys",
-         {{1, heads, time, 64}, {time * width, 64, width, 1}},
-         {{1, heads, 64, time}, {time * width, 64, 1, width}},
-         {1, heads, time, time}});
-  check({"weights",
-         {{65, 300}, {300, 1}},
-         {{300, 777}, {777, 1}},
-         {65, 777},
-         true,
-         true,
-         FloatTail::Function::kRelu});
-  check({"turned weights", {{700, 130}, {130, 1}}, {{130, 96}, {1, 130}}, {700, 96}, true, true});
-  check({"one row", {{1, 4096}, {4096, 1}}, {{4096, 1030}, {1030, 1}}, {1, 1030}, true, true});
-  check({"a row of a turned array",
-         {{385, 256}, {1, 385}},
-         {{256, 64}, {64, 1}},
-         {385, 64},
-         false,
-         true});
-  check({"one column left", {{96, 512}, {512, 1}}, {{512, 385}, {385, 1}}, {96, 385}});
-  check({"one matrix for all",
-         {{3, 80, 128}, {80 * 128, 128, 1}},
-         {{128, 200}, {200, 1}},
-         {3, 80, 200},
-         true});
+  check_matmul({"queries by keys",
+                {{1, heads, time, 64}, {time * width, 64, width, 1}},
+                {{1, heads, 64, time}, {time * width, 64, 1, width}},
+                {1, heads, time, time}},
+               kOnednnGemm);
+  check_matmul({"weights",
+                {{65, 300}, {300, 1}},
+                {{300, 777}, {777, 1}},
+                {65, 777},
+                true,
+                true,
+                FloatTail::Function::kRelu},
+               kOnednnGemm);
+  check_matmul(
+      {"turned weights", {{700, 130}, {130, 1}}, {{130, 96}, {1, 130}}, {700, 96}, true, true},
+      kOnednnGemm);
+  check_matmul(
+      {"one row", {{1, 4096}, {4096, 1}}, {{4096, 1030}, {1030, 1}}, {1, 1030}, true, true},
+      kOnednnGemm);
+  check_matmul({"a row of a turned array",
+                {{385, 256}, {1, 385}},
+                {{256, 64}, {64, 1}},
+                {385, 64},
+                false,
+                true},
+               kOnednnGemm);
+  check_matmul({"one column left", {{96, 512}, {512, 1}}, {{512, 385}, {385, 1}}, {96, 385}},
+               kOnednnGemm);
+  check_matmul({"one matrix for all",
+                {{3, 80, 128}, {80 * 128, 128, 1}},
+                {{128, 200}, {200, 1}},
+                {3, 80, 200},
+                true},
+               kOnednnGemm);
+}
+
+// Sums that oneDNN divides among threads.
+TEST_CASE("brgemm: the same bytes for any number of threads, and right") {
+  check_matmul({"one row", {{1, 3000}, {3000, 1}}, {{3000, 100}, {100, 1}}, {1, 100}, true, true},
+               "");
+  check_matmul({"turned rows", {{16, 4096}, {1, 16}}, {{4096, 80}, {80, 1}}, {16, 80}, true, true},
+               "");
+  check_matmul({"a row of a column", {{1, 3000}, {1, 1}}, {{3000, 100}, {100, 1}}, {1, 100}}, "");
+  check_matmul({"very long", {{4, 25088}, {25088, 1}}, {{25088, 10}, {10, 1}}, {4, 10}, true, true},
+               "");
 }
 
 }  // namespace lathe

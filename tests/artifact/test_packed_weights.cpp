@@ -1,10 +1,7 @@
 // Weights packed once: shared by programs, brought by files.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "api/lathe.h"
 #include "api/loaded_plan.h"
@@ -13,6 +10,7 @@
 #include "ir/error.h"
 #include "os/host.h"
 #include "run_plan.h"
+#include "scratch_directory.h"
 #include "small_plan.h"
 
 namespace lathe {
@@ -49,33 +47,6 @@ size_t missing(const PlanFile& in, const PlanFile& of) {
     if (!in.packed.contains(key)) bytes += array.bytes.size();
   return bytes;
 }
-
-int refusal(const std::string& file) {
-  try {
-    read_plan_file(test::bytes_of(file));
-  } catch (const Error& error) {
-    return static_cast<int>(error.code());
-  }
-  return 0;
-}
-
-/// A file in a folder of its own.
-class SavedFile {
- public:
-  explicit SavedFile(const std::string& bytes)
-      : path_(std::filesystem::temp_directory_path() /
-              fmt::format("lathe_packed_{}_{}", getpid(), ++count_)) {
-    std::ofstream(path_, std::ios::binary) << bytes;
-  }
-  ~SavedFile() { std::filesystem::remove(path_); }
-  SavedFile(const SavedFile&) = delete;
-  SavedFile& operator=(const SavedFile&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  static inline int count_ = 0;
-  std::filesystem::path path_;
-};
 
 }  // namespace
 
@@ -180,11 +151,11 @@ TEST_CASE("damage in the packed section is found") {
     const size_t first = static_cast<size_t>(sections.at(kind).data() - begin);
     for (size_t at = first; at < first + sections.at(kind).size(); at += 61) {
       bytes[at] = static_cast<char>(bytes[at] ^ 4);
-      REQUIRE(refusal(bytes) == 3);
+      REQUIRE(test::refusal(bytes).first == 3);
       bytes[at] = static_cast<char>(bytes[at] ^ 4);
     }
   }
-  CHECK(refusal(bytes) == 0);
+  CHECK(test::refusal(bytes).first == 0);
 }
 
 TEST_CASE("a table that names bytes outside of the section is refused") {
@@ -199,7 +170,7 @@ TEST_CASE("a table that names bytes outside of the section is refused") {
       change(kind, contents.back());
       if (!contents.back().empty()) joined.push_back({kind, contents.back()});
     }
-    return refusal(join_sections(joined));
+    return test::refusal(join_sections(joined)).first;
   };
   CHECK(changed([](SectionKind, std::string&) {}) == 0);
   CHECK(changed([](SectionKind kind, std::string& bytes) {
@@ -220,14 +191,12 @@ TEST_CASE("a table that names bytes outside of the section is refused") {
 
 TEST_CASE("a mapped file gives the same results, also when another file takes its place") {
   for (const PlanFile& file : {packed_file(), test::every_step_file()}) {
-    const SavedFile saved(write_plan_file(file));
+    const ScratchDirectory folder;
+    const std::string saved = folder.write("plan", write_plan_file(file));
     const lathe_options one{1, 0};
     lathe_plan* plan = nullptr;
-    REQUIRE(lathe_load_file(saved.path().c_str(), &one, &plan) == LATHE_OK);
-    {
-      const SavedFile other("something else");
-      std::filesystem::rename(other.path(), saved.path());
-    }
+    REQUIRE(lathe_load_file(saved.c_str(), &one, &plan) == LATHE_OK);
+    std::filesystem::rename(folder.write("other", "something else"), saved);
     for (const int64_t batch : {1, 2}) {
       REQUIRE(lathe_set_batch(plan, batch) == LATHE_OK);
       const NativePlan same = test::every_step_plan(batch);

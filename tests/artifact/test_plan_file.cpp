@@ -15,18 +15,9 @@ namespace lathe {
 using test::bytes_of;
 using test::every_step_file;
 using test::every_step_plan;
+using test::refusal;
 
 namespace {
-
-/// Exit code and id of what reading throws.
-std::pair<int, std::string> refusal(const std::string& file) {
-  try {
-    read_plan_file(bytes_of(file));
-  } catch (const Error& error) {
-    return {static_cast<int>(error.code()), error.id()};
-  }
-  return {0, ""};
-}
 
 /// All of a plan, as a file has it.
 std::string text_of(const NativePlan& plan) {

@@ -199,30 +199,30 @@ TEST_CASE("float products") {
 }
 
 TEST_CASE("elements") {
-  using Program = ElementwiseProgramStep;
-  refused("does not exist yet", [](NativePlan& p) { find<Program>(p).program[0].b = 2; });
-  refused("does not exist yet", [](NativePlan& p) { find<Program>(p).program[1].c = 9999; });
-  refused("does not exist yet", [](NativePlan& p) { find<Program>(p).program[1].a = -1; });
+  using Elements = ElementwiseProgramStep;
+  refused("does not exist yet", [](NativePlan& p) { find<Elements>(p).program[0].b = 2; });
+  refused("does not exist yet", [](NativePlan& p) { find<Elements>(p).program[1].c = 9999; });
+  refused("does not exist yet", [](NativePlan& p) { find<Elements>(p).program[1].a = -1; });
   refused("unknown operation", [](NativePlan& p) {
-    find<Program>(p).program[1].kind = static_cast<ElementwiseKind>(250);
+    find<Elements>(p).program[1].kind = static_cast<ElementwiseKind>(250);
   });
   refused("too many inputs",
-          [](NativePlan& p) { find<Program>(p).inputs.resize(9, find<Program>(p).inputs[0]); });
+          [](NativePlan& p) { find<Elements>(p).inputs.resize(9, find<Elements>(p).inputs[0]); });
   refused("too many numbers", [](NativePlan& p) {
     // Nine numbers of each input and their sums.
-    Program& step = find<Program>(p);
+    Elements& step = find<Elements>(p);
     step.program.clear();
     for (int16_t i = 0; i < 20; ++i) step.program.push_back({ElementwiseKind::kConstant, 0, 0, 0});
     for (int16_t i = 0; i < 20; ++i)
       step.program.push_back({ElementwiseKind::kAdd, static_cast<int16_t>(2 + i), 0, 0});
   });
   refused("inputs or output", [](NativePlan& p) {
-    Program& step = find<Program>(p);
+    Elements& step = find<Elements>(p);
     step.inputs.clear();
     step.program.clear();
   });
   refused("different shapes",
-          [](NativePlan& p) { view(p, find<Program>(p).inputs[1]).shape[3] = 1; });
+          [](NativePlan& p) { view(p, find<Elements>(p).inputs[1]).shape[3] = 1; });
   refused("share a place", [](NativePlan& p) { view(p, find<CopyStep>(p).output).strides[3] = 0; });
   refused("table entries", [](NativePlan& p) { view(p, find<LookupStep>(p).table).shape = {128}; });
   refused("no bytes",

@@ -1,3 +1,6 @@
+#include <ATen/core/grad_mode.h>
+
+#include "backend/quantized_engine_scope.h"
 #include "backend/quantized_nodes.h"
 #include "backend/trace_module.h"
 #include "quantized_graph.h"

@@ -12,7 +12,7 @@ using test::QuantizedGraph;
 
 namespace {
 
-constexpr Quantization kOut{0.0407F, 120};
+constexpr Quantization kResult{0.0407F, 120};
 
 QuantizedPlan plan_of(const QuantizedGraph& built,
                       QuantizedEngine engine = QuantizedEngine::kOnednn) {
@@ -37,7 +37,7 @@ TEST_CASE("a network's plan: groups, borders, packed weights, exceptions") {
   const ValueId x = b.quantized_input({1, 4, 6, 6});
   const ValueId y = b.pair(
       b.relu(b.op(OpKind::kConv, {x, b.weight({4, 4, 1, 1}, 4), b.bias(4, 4)})), {0.0313F, 0});
-  const ValueId z = b.pair(b.op(OpKind::kAdd, {x, y}), kOut);
+  const ValueId z = b.pair(b.op(OpKind::kAdd, {x, y}), kResult);
   const ValueId mean = b.op(OpKind::kGlobalAveragePool, {z});
   b.end({mean});
   const QuantizedPlan plan = plan_of(b);
@@ -87,40 +87,40 @@ TEST_CASE("what stays in float says why") {
   {
     QuantizedGraph b;
     const ValueId y = conv(b, b.quantized_input(image), b.weight(kernel, 4));
-    b.end({b.pair(y, kOut), y});
+    b.end({b.pair(y, kResult), y});
     CHECK(reason_of(b) == "its output is not quantized");
   }
   {
     QuantizedGraph b;
-    b.end({b.pair(conv(b, b.input(image), b.weight(kernel, 4)), kOut)});
+    b.end({b.pair(conv(b, b.input(image), b.weight(kernel, 4)), kResult)});
     CHECK(reason_of(b) == "its input is not quantized");
   }
   {
     QuantizedGraph b;
-    b.end(
-        {b.pair(conv(b, b.quantized_input(image), b.weight(kernel, 4, 0, DType::kInt8, 3)), kOut)});
+    b.end({b.pair(conv(b, b.quantized_input(image), b.weight(kernel, 4, 0, DType::kInt8, 3)),
+                  kResult)});
     CHECK(reason_of(b) == "its weight is not symmetric");
   }
   {
     QuantizedGraph b;
-    b.end({b.pair(conv(b, b.quantized_input(image), b.weight(kernel, 4, 1)), kOut)});
+    b.end({b.pair(conv(b, b.quantized_input(image), b.weight(kernel, 4, 1)), kResult)});
     CHECK(reason_of(b) == "its weight's scales are not one per output channel");
   }
   {
     QuantizedGraph b;
-    b.end({b.pair(b.relu(b.quantized_input(image)), kOut)});
+    b.end({b.pair(b.relu(b.quantized_input(image)), kResult)});
     CHECK(reason_of(b) == "LibTorch's kernel keeps its input's scale, here the output has its own");
   }
   {
     QuantizedGraph b;
-    b.end({b.pair(b.op(OpKind::kTanh, {b.quantized_input(image)}), kOut)});
+    b.end({b.pair(b.op(OpKind::kTanh, {b.quantized_input(image)}), kResult)});
     CHECK(reason_of(b) == "LibTorch has no quantized form of it");
   }
   {
     QuantizedGraph b;
     b.end({b.pair(
         b.op(OpKind::kConvTranspose, {b.quantized_input(image), b.weight({4, 6, 3, 3}, 6, 1)}),
-        kOut)});
+        kResult)});
     CHECK(reason_of(b) == "transposed kernels take one scale a weight");
   }
 }
@@ -129,9 +129,9 @@ TEST_CASE("what only moves stays quantized without being asked") {
   QuantizedGraph b;
   const ValueId x = b.quantized_input({1, 4, 6, 6});
   const ValueId turned = b.op(OpKind::kTranspose, {x}, ints({{"perm", {0, 1, 3, 2}}}));
-  const ValueId again = b.pair(turned, kOut);  // another scale
-  const ValueId y = b.pair(conv(b, turned, b.weight({4, 4, 1, 1}, 4)), kOut);
-  b.end({b.pair(b.op(OpKind::kAdd, {y, again}), kOut), b.op(OpKind::kExp, {turned})});
+  const ValueId again = b.pair(turned, kResult);  // another scale
+  const ValueId y = b.pair(conv(b, turned, b.weight({4, 4, 1, 1}, 4)), kResult);
+  b.end({b.pair(b.op(OpKind::kAdd, {y, again}), kResult), b.op(OpKind::kExp, {turned})});
   const QuantizedPlan plan = plan_of(b);
   REQUIRE(plan.groups.size() == 3);
   CHECK(plan.groups[0].op == QuantizedOp::kMove);
@@ -144,14 +144,14 @@ TEST_CASE("integers that somebody else reads stay as the graph has them") {
   QuantizedGraph b;
   const Quantization q;
   const ValueId integers = b.quantize(b.input({1, 4, 6, 6}), q);
-  b.end({b.pair(conv(b, b.dequantize(integers, q), b.weight({4, 4, 1, 1}, 4)), kOut), integers});
+  b.end({b.pair(conv(b, b.dequantize(integers, q), b.weight({4, 4, 1, 1}, 4)), kResult), integers});
   const QuantizedPlan plan = plan_of(b);
   CHECK(plan.groups.empty());
   CHECK(plan.quantize.size() == 1);  // only the output's
   QuantizedGraph other;
   const ValueId read = other.quantize(other.input({1, 4, 6, 6}), q);
   const ValueId x = other.dequantize(read, {0.1F, 128});
-  other.end({other.pair(conv(other, x, other.weight({4, 4, 1, 1}, 4)), kOut)});
+  other.end({other.pair(conv(other, x, other.weight({4, 4, 1, 1}, 4)), kResult)});
   CHECK(plan_of(other).groups.empty());
 }
 

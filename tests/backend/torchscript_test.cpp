@@ -1,5 +1,7 @@
 #include "backend/torchscript.h"
 
+#include <ATen/ATen.h>
+
 #include <filesystem>
 
 #include "engine/torchscript_engine.h"

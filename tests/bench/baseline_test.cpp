@@ -1,6 +1,7 @@
 #include "comparison/baseline.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

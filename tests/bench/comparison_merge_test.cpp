@@ -14,9 +14,9 @@ namespace lathe {
 namespace {
 
 // 200 trials a stream gave 0 % to 2 % and 100 %; so few take seconds.
-constexpr int kTrials = 20;
+constexpr int kStreamTrials = 20;
 
-ComparisonOptions fast_options(uint64_t seed) {
+ComparisonOptions few_resamples(uint64_t seed) {
   ComparisonOptions options;
   options.resamples = 400;
   options.seed = seed;
@@ -25,7 +25,7 @@ ComparisonOptions fast_options(uint64_t seed) {
 
 Comparison compare_stream(Stream stream, double ratio, uint64_t seed) {
   SimulatedStream simulated(stream, std::log(ratio), 7000 + 31 * seed);
-  const ComparisonOptions options = fast_options(seed);
+  const ComparisonOptions options = few_resamples(seed);
   return compare_processes(
       [&](const ProcessPlan& plan) {
         return std::optional(simulated.process(plan.number, options.pairs));
@@ -57,9 +57,9 @@ ProcessRatios constant_process(double log_ratio, size_t pairs) {
 TEST_CASE("every stream: a model against itself is seldom called slower, and passes") {
   for (const Stream stream : kAllStreams) {
     CAPTURE(stream_name(stream));
-    Rates found = rates(stream, 1.0, kTrials);
+    Rates found = rates(stream, 1.0, kStreamTrials);
     MESSAGE(stream_name(stream) << ": regressed " << found.verdicts[ComparisonVerdict::kRegressed]
-                                << " of " << kTrials);
+                                << " of " << kStreamTrials);
     CHECK(found.verdicts[ComparisonVerdict::kRegressed] <= 1);  // 5 %
     CHECK(found.verdicts[ComparisonVerdict::kImproved] <= 1);
     CHECK(found.verdicts[ComparisonVerdict::kPass] >= 18);
@@ -70,9 +70,9 @@ TEST_CASE("every stream: a model against itself is seldom called slower, and pas
 TEST_CASE("every stream: a slowdown of 5 % is found") {
   for (const Stream stream : kAllStreams) {
     CAPTURE(stream_name(stream));
-    Rates found = rates(stream, 1.05, kTrials);
+    Rates found = rates(stream, 1.05, kStreamTrials);
     MESSAGE(stream_name(stream) << ": regressed " << found.verdicts[ComparisonVerdict::kRegressed]
-                                << " of " << kTrials);
+                                << " of " << kStreamTrials);
     CHECK(found.verdicts[ComparisonVerdict::kRegressed] >= 18);  // 90 %
     CHECK(found.covered >= 19);
   }
@@ -81,7 +81,7 @@ TEST_CASE("every stream: a slowdown of 5 % is found") {
 TEST_CASE("every stream: a slowdown that is just tolerated is not called a regression") {
   for (const Stream stream : kAllStreams) {
     CAPTURE(stream_name(stream));
-    Rates found = rates(stream, 1.02, kTrials);
+    Rates found = rates(stream, 1.02, kStreamTrials);
     CHECK(found.verdicts[ComparisonVerdict::kRegressed] <= 1);
   }
 }
@@ -97,7 +97,7 @@ TEST_CASE("processes that differ widen the interval, however quiet each one is")
   std::vector<ProcessRatios> processes;
   for (const double level : {-0.03, -0.01, 0.0, 0.02, 0.03})
     processes.push_back(constant_process(level, 1000));
-  const Comparison c = merge_comparison(processes, fast_options(1));
+  const Comparison c = merge_comparison(processes, few_resamples(1));
   CHECK(c.processes == 5);
   CHECK(c.interval->low < 0.98);
   CHECK(c.interval->high > 1.02);
@@ -110,7 +110,7 @@ TEST_CASE("alike neighbours count for less") {
   SimulatedStream correlated(Stream::kAutocorrelated, 0, 1);
   SimulatedStream independent(Stream::kIndependent, 0, 1);
   const auto worth = [](SimulatedStream& stream) {
-    return merge_comparison({stream.process(0, 400)}, fast_options(1)).effective_pairs;
+    return merge_comparison({stream.process(0, 400)}, few_resamples(1)).effective_pairs;
   };
   CHECK(worth(correlated) < 60);  // 400 / 19 is the truth
   CHECK(worth(independent) > 250);
@@ -134,7 +134,7 @@ TEST_CASE("processes are doubled until the verdict is settled") {
         // Wide apart: no number of them settles it.
         return std::optional(constant_process(plan.number % 2 == 0 ? 0.2 : -0.2, 10));
       },
-      fast_options(0));
+      few_resamples(0));
   CHECK(started == 20);
   CHECK(c.looks == 3);
   CHECK(c.stop_reason == StopReason::kIterations);
@@ -145,7 +145,7 @@ TEST_CASE("no process is started that would pass the time") {
   int64_t now = 0;
   Conduct conduct;
   conduct.clock = [&now] { return now; };
-  ComparisonOptions options = fast_options(0);
+  ComparisonOptions options = few_resamples(0);
   options.max_ns = 2'500;
   const Comparison c = compare_processes(
       [&](const ProcessPlan&) {
@@ -164,7 +164,7 @@ TEST_CASE("processes that fail are said, and not tried for ever") {
     ++started;
     return std::optional<ProcessRatios>();
   };
-  const Comparison none = compare_processes(crash, fast_options(0));
+  const Comparison none = compare_processes(crash, few_resamples(0));
   CHECK(started == 3);
   CHECK(none.verdict == ComparisonVerdict::kInconclusive);
   CHECK_FALSE(none.ratio.has_value());
@@ -173,7 +173,7 @@ TEST_CASE("processes that fail are said, and not tried for ever") {
       [&](const ProcessPlan& plan) {
         return plan.number == 1 ? std::nullopt : std::optional(constant_process(0.1, 20));
       },
-      fast_options(0));
+      few_resamples(0));
   CHECK(some.processes == 5);
   CHECK(some.verdict == ComparisonVerdict::kRegressed);
   CHECK(some.note.find("1 of 6 processes failed") != std::string::npos);
@@ -200,7 +200,7 @@ TEST_CASE("plans differ from process to process, and orders of loading are balan
 }
 
 TEST_CASE("nothing measured is no verdict") {
-  const Comparison c = merge_comparison({}, fast_options(0));
+  const Comparison c = merge_comparison({}, few_resamples(0));
   CHECK(c.verdict == ComparisonVerdict::kInconclusive);
   CHECK(c.processes == 0);
   CHECK(c.note.find("at least 6") != std::string::npos);

@@ -1,12 +1,10 @@
 #include "bench/doctor.h"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
+#include "scratch_directory.h"
 #include "simulated_machine.h"
 #include "tracing/allocation_use.h"
 
@@ -108,32 +106,27 @@ TEST_CASE("the machine resolves three of its noise floors") {
 }
 
 TEST_CASE("facts are read from proc and sys") {
-  std::string root = (std::filesystem::temp_directory_path() / "lathe-doctor-XXXXXX").string();
-  REQUIRE(::mkdtemp(root.data()) != nullptr);
-  const auto write = [&](const std::string& path, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(root + path).parent_path());
-    std::ofstream(root + path) << text;
-  };
-  DoctorFacts facts = doctor_facts(root);
+  const ScratchDirectory root;
+  DoctorFacts facts = doctor_facts(root.path());
   CHECK_FALSE(facts.psi_cpu);
   CHECK_FALSE(facts.huge_pages);
   CHECK_FALSE(facts.on_battery);
-  write("/proc/pressure/cpu",
-        "some avg10=12.50 avg60=3.00 avg300=1.00 total=1\nfull avg10=0.00 avg60=0.00 total=0\n");
-  write("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
-  write("/sys/class/power_supply/BAT1/status", "Discharging\n");
-  write("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
-  facts = doctor_facts(root);
+  root.write(
+      "proc/pressure/cpu",
+      "some avg10=12.50 avg60=3.00 avg300=1.00 total=1\nfull avg10=0.00 avg60=0.00 total=0\n");
+  root.write("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+  root.write("sys/class/power_supply/BAT1/status", "Discharging\n");
+  root.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+  facts = doctor_facts(root.path());
   CHECK(*facts.psi_cpu == doctest::Approx(0.125));
   CHECK(facts.huge_pages == "never");
   CHECK(facts.on_battery == true);
   CHECK(facts.host.governor == "powersave");
-  write("/proc/pressure/cpu", "some avg10=lots\n");
-  write("/sys/kernel/mm/transparent_hugepage/enabled", "what");
-  facts = doctor_facts(root);
+  root.write("proc/pressure/cpu", "some avg10=lots\n");
+  root.write("sys/kernel/mm/transparent_hugepage/enabled", "what");
+  facts = doctor_facts(root.path());
   CHECK_FALSE(facts.psi_cpu);
   CHECK_FALSE(facts.huge_pages);
-  std::filesystem::remove_all(root);
 }
 
 TEST_CASE("a comparison with itself ends in time and finds no difference beyond its interval") {

@@ -5,8 +5,8 @@
 namespace lathe {
 namespace {
 
-OpTime op(std::string name, std::string type, double ns, std::string output = {},
-          std::string producer = {}) {
+OpTime op_time(std::string name, std::string type, double ns, std::string output = {},
+               std::string producer = {}) {
   OpTime out;
   out.output = output.empty() ? name + "_out" : std::move(output);
   out.name = std::move(name);
@@ -26,7 +26,7 @@ OpProfile profile_of(std::vector<OpTime> ops) {
   return profile;
 }
 
-const OpDelta& delta_of(const OpBlame& blame, const std::string& name) {
+const OpDelta& delta_of(const OpBlame& blame, std::string_view name) {
   for (const OpDelta& delta : blame.ops)
     if (delta.name == name) return delta;
   FAIL("no difference is told of " << name);
@@ -38,9 +38,9 @@ TEST_CASE("inserted ops are blamed with their share of the candidate's time") {
   std::vector<OpTime> after;
   for (int i = 0; i < 14; ++i) {
     const std::string conv = "conv" + std::to_string(i);
-    before.push_back(op(conv, "Conv", 100));
-    after.push_back(op("q" + std::to_string(i), "QuantizeLinear", 45));
-    after.push_back(op(conv, "Conv", 100));
+    before.push_back(op_time(conv, "Conv", 100));
+    after.push_back(op_time("q" + std::to_string(i), "QuantizeLinear", 45));
+    after.push_back(op_time(conv, "Conv", 100));
   }
   const OpBlame blame = blame_ops(profile_of(before), profile_of(after));
   REQUIRE_FALSE(blame.sentences.empty());
@@ -55,9 +55,11 @@ TEST_CASE("inserted ops are blamed with their share of the candidate's time") {
 
 TEST_CASE("what took over another op's result has fused it, and all between") {
   const OpBlame blame = blame_ops(
-      profile_of({op("conv", "Conv", 100, "a"), op("norm", "BatchNormalization", 30, "b", "conv"),
-                  op("relu", "Relu", 20, "c", "norm"), op("fc", "Gemm", 50, "d", "relu")}),
-      profile_of({op("conv", "Conv", 100, "c"), op("fc", "Gemm", 50, "d", "conv")}));
+      profile_of({op_time("conv", "Conv", 100, "a"),
+                  op_time("norm", "BatchNormalization", 30, "b", "conv"),
+                  op_time("relu", "Relu", 20, "c", "norm"),
+                  op_time("fc", "Gemm", 50, "d", "relu")}),
+      profile_of({op_time("conv", "Conv", 100, "c"), op_time("fc", "Gemm", 50, "d", "conv")}));
   CHECK(delta_of(blame, "norm").change == OpChange::kFused);
   CHECK(delta_of(blame, "norm").into == "conv");
   CHECK(delta_of(blame, "relu").change == OpChange::kFused);
@@ -67,18 +69,19 @@ TEST_CASE("what took over another op's result has fused it, and all between") {
 }
 
 TEST_CASE("a missing op is not fused when nobody makes its result") {
-  const OpBlame blame =
-      blame_ops(profile_of({op("conv", "Conv", 100, "a"), op("drop", "Dropout", 100, "b", "conv")}),
-                profile_of({op("conv", "Conv", 100, "a")}));
+  const OpBlame blame = blame_ops(
+      profile_of({op_time("conv", "Conv", 100, "a"), op_time("drop", "Dropout", 100, "b", "conv")}),
+      profile_of({op_time("conv", "Conv", 100, "a")}));
   CHECK(delta_of(blame, "drop").change == OpChange::kMissing);
   CHECK(blame.sentences == std::vector<std::string>{"1 Dropout no longer there saves 50 %"});
 }
 
 TEST_CASE("an op of another type under the same name or result has changed") {
-  const OpBlame blame = blame_ops(
-      profile_of({op("conv", "Conv", 100), op("fc", "Gemm", 100, "y"), op("x", "Add", 1)}),
-      profile_of(
-          {op("conv", "QLinearConv", 50), op("fc_quant", "QGemm", 30, "y"), op("x", "Add", 1)}));
+  const OpBlame blame =
+      blame_ops(profile_of({op_time("conv", "Conv", 100), op_time("fc", "Gemm", 100, "y"),
+                            op_time("x", "Add", 1)}),
+                profile_of({op_time("conv", "QLinearConv", 50),
+                            op_time("fc_quant", "QGemm", 30, "y"), op_time("x", "Add", 1)}));
   const OpDelta& conv = delta_of(blame, "conv");
   CHECK(conv.change == OpChange::kChanged);
   CHECK(conv.from_type == "Conv");
@@ -90,24 +93,26 @@ TEST_CASE("an op of another type under the same name or result has changed") {
 }
 
 TEST_CASE("renamed ops of one type are paired in order, when both have as many") {
-  const OpBlame same = blame_ops(profile_of({op("a", "Conv", 10), op("b", "Conv", 20)}),
-                                 profile_of({op("c", "Conv", 30), op("d", "Conv", 40)}));
+  const OpBlame same = blame_ops(profile_of({op_time("a", "Conv", 10), op_time("b", "Conv", 20)}),
+                                 profile_of({op_time("c", "Conv", 30), op_time("d", "Conv", 40)}));
   CHECK(delta_of(same, "c").change == OpChange::kKept);
   CHECK(delta_of(same, "c").baseline_ns == 10);
   CHECK(delta_of(same, "d").baseline_ns == 20);
   CHECK(same.sentences[0] == "2 Conv take 2.33x the time (+133 % of the baseline)");
-  const OpBlame other = blame_ops(profile_of({op("a", "Conv", 10), op("b", "Conv", 20)}),
-                                  profile_of({op("c", "Conv", 30)}));
+  const OpBlame other = blame_ops(profile_of({op_time("a", "Conv", 10), op_time("b", "Conv", 20)}),
+                                  profile_of({op_time("c", "Conv", 30)}));
   CHECK(delta_of(other, "a").change == OpChange::kMissing);
   CHECK(delta_of(other, "c").change == OpChange::kInserted);
 }
 
 TEST_CASE("small differences are no sentence, and names cannot harm a terminal") {
-  const OpBlame calm = blame_ops(profile_of({op("a", "Conv", 1000), op("b", "Relu", 10)}),
-                                 profile_of({op("a", "Conv", 1005), op("b", "Relu", 10)}));
+  const OpBlame calm =
+      blame_ops(profile_of({op_time("a", "Conv", 1000), op_time("b", "Relu", 10)}),
+                profile_of({op_time("a", "Conv", 1005), op_time("b", "Relu", 10)}));
   CHECK(calm.sentences.empty());
-  const OpBlame hostile = blame_ops(profile_of({op("a", "Conv", 10)}),
-                                    profile_of({op("a", "Conv", 10), op("b", "X\x1b[31m", 10)}));
+  const OpBlame hostile =
+      blame_ops(profile_of({op_time("a", "Conv", 10)}),
+                profile_of({op_time("a", "Conv", 10), op_time("b", "X\x1b[31m", 10)}));
   REQUIRE(hostile.sentences.size() == 1);
   CHECK(hostile.sentences[0].find('\x1b') == std::string::npos);
 }
@@ -115,16 +120,16 @@ TEST_CASE("small differences are no sentence, and names cannot harm a terminal")
 TEST_CASE("without one of the profiles there is a reason instead") {
   OpProfile silent;
   silent.reason = "the torchscript engine does not tell the times of its nodes";
-  const OpBlame blame = blame_ops(profile_of({op("a", "Conv", 10)}), silent);
+  const OpBlame blame = blame_ops(profile_of({op_time("a", "Conv", 10)}), silent);
   CHECK(blame.reason == silent.reason);
   CHECK(blame.ops.empty());
 }
 
 TEST_CASE("producers that point in a circle or forwards end the search") {
   const OpBlame blame =
-      blame_ops(profile_of({op("a", "Relu", 10, "p", "b"), op("b", "Relu", 10, "q", "a"),
-                            op("c", "Conv", 10, "r")}),
-                profile_of({op("c", "Conv", 10, "q")}));
+      blame_ops(profile_of({op_time("a", "Relu", 10, "p", "b"), op_time("b", "Relu", 10, "q", "a"),
+                            op_time("c", "Conv", 10, "r")}),
+                profile_of({op_time("c", "Conv", 10, "q")}));
   CHECK(delta_of(blame, "a").change == OpChange::kMissing);
   CHECK(delta_of(blame, "b").change == OpChange::kMissing);
 }

@@ -3,8 +3,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 
 namespace lathe {
+
+/// What a query takes where the formulas below say 1.
+constexpr int64_t kService_ns = 1'000'000;
 
 /// Mean wait of M/G/1 with a constant service time of 1 (Pollaczek 1930, Khinchine 1932).
 inline double md1_mean_wait(double rho) { return rho / (2 * (1 - rho)); }

@@ -14,6 +14,13 @@ namespace {
 
 constexpr int64_t kKiB = 1024;
 
+bool has_kernel(std::string_view instruction) {
+  const std::vector<ComputeKernel> kernels = compute_kernels();
+  return std::any_of(kernels.begin(), kernels.end(), [&](const ComputeKernel& kernel) {
+    return kernel.instruction == instruction;
+  });
+}
+
 TEST_CASE("there are kernels of both types on every machine, and they end") {
   std::set<std::string_view> names;
   for (const auto& kernels : {compute_kernels(), portable_compute_kernels()}) {
@@ -25,11 +32,31 @@ TEST_CASE("there are kernels of both types on every machine, and they end") {
       kernel.run(0);
       kernel.run(3);
     }
+    dtypes.erase("bfloat16");  // some machines
     CHECK(dtypes == std::set<std::string_view>{"float32", "int8"});
+    CHECK(kernels.front().dtype == "float32");
   }
   for (const ComputeKernel& kernel : compute_kernels()) names.insert(kernel.instruction);
   CHECK(names.size() == compute_kernels().size());
 }
+
+#if defined(__x86_64__)
+TEST_CASE("a processor with tiles is measured by them") {
+  if (!__builtin_cpu_supports("amx-int8") || amx_compute_kernels().empty()) {
+    CHECK_FALSE(has_kernel("tdpbssd"));
+    MESSAGE("skipped: no AMX here, or the system does not give it");
+    return;
+  }
+  const bool bfloat16 = __builtin_cpu_supports("amx-bf16");
+  CHECK(has_kernel("tdpbf16ps") == bfloat16);
+  PeakProbeOptions options;
+  options.budget_ns = 20'000'000;
+  options.max_bytes = 16 * 1024 * kKiB;
+  const MeasuredPeaks peaks = measure_peaks(options);
+  CHECK(best_peak(peaks, "int8")->instruction == "tdpbssd");
+  if (bfloat16) CHECK(best_peak(peaks, "bfloat16")->instruction == "tdpbf16ps");
+}
+#endif
 
 TEST_CASE("readers stay within their granules") {
   alignas(64) static std::byte data[4 * kReadGranule];

@@ -13,8 +13,6 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kService_ns = 1'000'000;
-
 // A simulated server with a constant service time whose trials take simulated time.
 struct SimulatedServer {
   Arrival arrival = Arrival::kPoisson;

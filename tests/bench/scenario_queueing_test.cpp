@@ -15,8 +15,6 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kService_ns = 1'000'000;
-
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }

@@ -10,7 +10,7 @@
 namespace lathe {
 namespace {
 
-SelfCheckOptions fast_options(SimulatedMachine& machine, uint64_t seed) {
+SelfCheckOptions fast_check_options(SimulatedMachine& machine, uint64_t seed) {
   SelfCheckOptions options;
   options.comparison.resamples = 300;
   options.comparison.seed = seed;
@@ -26,7 +26,8 @@ TEST_CASE("an ordinary machine passes, and the added work is what was asked") {
   for (uint64_t i = 0; i < 10; ++i) {
     SimulatedMachine machine(Noise::kAutocorrelated, i);
     const Runnable model = machine.workload(1e6);
-    const SelfCheck check = self_check(model, model, fast_options(machine, i), machine.conduct());
+    const SelfCheck check =
+        self_check(model, model, fast_check_options(machine, i), machine.conduct());
     passed += check.verdict == SelfCheckVerdict::kPass;
     CHECK(check.injected == doctest::Approx(0.05).epsilon(0.1));
     CHECK(check.verdict != SelfCheckVerdict::kFail);
@@ -38,7 +39,7 @@ TEST_CASE("an ordinary machine passes, and the added work is what was asked") {
 TEST_CASE("added work that is too little to see is no pass") {
   SimulatedMachine machine(Noise::kQuiet, 1);
   const Runnable model = machine.workload(1e6);
-  SelfCheckOptions options = fast_options(machine, 1);
+  SelfCheckOptions options = fast_check_options(machine, 1);
   options.injected = 0.005;
   const SelfCheck check = self_check(model, model, options, machine.conduct());
   CHECK(check.verdict == SelfCheckVerdict::kFail);
@@ -51,14 +52,14 @@ TEST_CASE("added work that is too little to see is no pass") {
 TEST_CASE("a difference where there is none fails") {
   SimulatedMachine machine(Noise::kQuiet, 2);
   const SelfCheck check = self_check(machine.workload(1e6), machine.workload(1.1e6),
-                                     fast_options(machine, 2), machine.conduct());
+                                     fast_check_options(machine, 2), machine.conduct());
   CHECK(check.verdict == SelfCheckVerdict::kFail);
   CHECK(check.note.find("against itself came out as regressed") != std::string::npos);
 }
 
 TEST_CASE("without time it is inconclusive") {
   SimulatedMachine machine(Noise::kQuiet, 3);
-  SelfCheckOptions options = fast_options(machine, 3);
+  SelfCheckOptions options = fast_check_options(machine, 3);
   options.comparison.max_ns = 1;
   const Runnable model = machine.workload(1e6);
   const SelfCheck check = self_check(model, model, options, machine.conduct());

@@ -10,7 +10,7 @@
 namespace lathe {
 namespace {
 
-std::vector<double> measure(Noise noise, uint64_t seed, size_t n) {
+std::vector<double> measure_seeded(Noise noise, uint64_t seed, size_t n) {
   SimulatedMachine machine(noise, seed);
   SamplingOptions options;
   options.iterations = n;
@@ -23,13 +23,13 @@ TEST_CASE("a machine that jumps between two speeds is seen, others are not") {
   int quiet = 0;
   int correlated = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    const auto modes = two_modes(measure(Noise::kBimodal, seed, 4000));
+    const auto modes = two_modes(measure_seeded(Noise::kBimodal, seed, 4000));
     if (modes) {
       ++found;
       CHECK(modes->high / modes->low == doctest::Approx(1.6).epsilon(0.05));
     }
-    quiet += two_modes(measure(Noise::kQuiet, seed, 4000)).has_value();
-    correlated += two_modes(measure(Noise::kAutocorrelated, seed, 4000)).has_value();
+    quiet += two_modes(measure_seeded(Noise::kQuiet, seed, 4000)).has_value();
+    correlated += two_modes(measure_seeded(Noise::kAutocorrelated, seed, 4000)).has_value();
   }
   CHECK(found >= 18);
   CHECK(quiet == 0);

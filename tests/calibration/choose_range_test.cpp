@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "histogram_of.h"
 #include "ir/quantization.h"
 
 namespace lathe {
@@ -30,12 +31,6 @@ std::vector<float> positive(size_t count, uint64_t seed) {
   return values;
 }
 
-Histogram of(const std::vector<float>& values) {
-  Histogram histogram;
-  histogram.add(values);
-  return histogram;
-}
-
 // Quantizes every sample with the arithmetic of the ONNX operator.
 double simulated(const std::vector<float>& values, const Range& range, const IntegerGrid& grid) {
   const ScaleZeroPoint p =
@@ -56,7 +51,7 @@ double width(const Range& range) { return range.max - range.min; }
 }  // namespace
 
 TEST_CASE("minmax is exact") {
-  CHECK(min_max_range(of({-1.5f, 0.25f, 3})) == Range{-1.5, 3});
+  CHECK(min_max_range(histogram_of({-1.5f, 0.25f, 3})) == Range{-1.5, 3});
   CHECK(min_max_range(Histogram()) == Range{0, 0});
 }
 
@@ -64,7 +59,7 @@ TEST_CASE("percentile against a sort") {
   for (const double percent : {99.9, 99.0, 90.0, 100.0}) {
     CAPTURE(percent);
     std::vector<float> values = gaussian(20010, 3);
-    const Histogram histogram = of(values);
+    const Histogram histogram = histogram_of(values);
     const Range range = percentile_range(histogram, percent);
     std::sort(values.begin(), values.end());
     const auto outside = static_cast<size_t>((100 - percent) / 200 * 20010);
@@ -77,13 +72,13 @@ TEST_CASE("percentile against a sort") {
 
 TEST_CASE("percentile of values of one sign cuts that side only, with all of the share") {
   std::vector<float> values = positive(10000, 4);
-  const Histogram histogram = of(values);
+  const Histogram histogram = histogram_of(values);
   const Range range = percentile_range(histogram, 99);
   std::sort(values.begin(), values.end());
   CHECK(range.min == values.front());
   CHECK(std::fabs(range.max - values[values.size() - 1 - 100]) <= histogram.bin_width());
   for (float& value : values) value = -value;
-  const Range mirrored = percentile_range(of(values), 99);
+  const Range mirrored = percentile_range(histogram_of(values), 99);
   CHECK(mirrored.max == *std::max_element(values.begin(), values.end()));
   CHECK(std::fabs(mirrored.min + range.max) <= histogram.bin_width());
 }
@@ -102,7 +97,7 @@ TEST_CASE("the estimated error is that of quantizing the samples") {
       for (const double fraction : {1.0, 0.8, 0.5, 0.25}) {
         CAPTURE(one.name);
         CAPTURE(fraction);
-        const Histogram histogram = of(one.values);
+        const Histogram histogram = histogram_of(one.values);
         const Range range{histogram.min() * fraction, histogram.max() * fraction};
         const double wanted = simulated(one.values, range, grid);
         CHECK(quantization_error(histogram, range, grid) == doctest::Approx(wanted).epsilon(0.06));
@@ -124,7 +119,7 @@ TEST_CASE("mse finds what a brute-force search finds") {
   sets.push_back(heavy);
   for (const auto& values : sets)
     for (const IntegerGrid& grid : {kUnsigned, kSymmetric}) {
-      const Histogram histogram = of(values);
+      const Histogram histogram = histogram_of(values);
       const Range full = min_max_range(histogram);
       double least = simulated(values, full, grid);
       for (int i = 1; i <= 40; ++i)
@@ -140,12 +135,12 @@ TEST_CASE("mse finds what a brute-force search finds") {
 TEST_CASE("entropy keeps a Gaussian nearly whole and cuts a far outlier") {
   std::vector<float> values = gaussian(100000, 14);
   for (const IntegerGrid& grid : {kSigned, kSymmetric}) {
-    const Histogram histogram = of(values);
+    const Histogram histogram = histogram_of(values);
     const Range range = entropy_range(histogram, grid);
     CHECK(width(range) >= 0.8 * width(min_max_range(histogram)));
     std::vector<float> with_outlier = values;
     with_outlier.push_back(200);
-    const Range cut = entropy_range(of(with_outlier), grid);
+    const Range cut = entropy_range(histogram_of(with_outlier), grid);
     CHECK(cut.max < 40);
     CHECK(cut.max > 3);
     CHECK(cut.min < -3);
@@ -156,19 +151,19 @@ TEST_CASE("entropy looks past the zeros of a ReLU") {
   const std::vector<float> values = positive(50000, 15);
   std::vector<float> with_zeros = values;
   with_zeros.insert(with_zeros.end(), 200000, 0.0f);
-  const Range plain = entropy_range(of(values), kUnsigned);
-  const Range spiked = entropy_range(of(with_zeros), kUnsigned);
+  const Range plain = entropy_range(histogram_of(values), kUnsigned);
+  const Range spiked = entropy_range(histogram_of(with_zeros), kUnsigned);
   CHECK(spiked.max == doctest::Approx(plain.max).epsilon(0.02));
-  CHECK(plain.max > 0.75 * min_max_range(of(values)).max);
+  CHECK(plain.max > 0.75 * min_max_range(histogram_of(values)).max);
 }
 
 TEST_CASE("entropy on a symmetric grid: one-sided values have half of the integers") {
   // 127 steps for the same values: not the range that 255 steps would allow.
   const std::vector<float> values = positive(100000, 16);
-  const Range symmetric = entropy_range(of(values), kSymmetric);
+  const Range symmetric = entropy_range(histogram_of(values), kSymmetric);
   std::vector<float> both = values;
   for (const float value : values) both.push_back(-value);
-  const Range mirrored = entropy_range(of(both), kSigned);
+  const Range mirrored = entropy_range(histogram_of(both), kSigned);
   CHECK(symmetric.max == doctest::Approx(mirrored.max).epsilon(0.02));
 }
 
@@ -181,7 +176,7 @@ TEST_CASE("auto is never worse than a candidate") {
   for (size_t i = 0; i < sets.size(); ++i)
     for (const IntegerGrid& grid : {kUnsigned, kSigned, kSymmetric}) {
       CAPTURE(i);
-      const Histogram histogram = of(sets[i]);
+      const Histogram histogram = histogram_of(sets[i]);
       const ChosenRange best = choose_range(Observer::kAuto, histogram, grid);
       CHECK(best.observer != Observer::kAuto);
       CHECK(best.error == quantization_error(histogram, best.range, grid));

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "temporary_folder.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
@@ -18,7 +18,7 @@ std::string key(const std::string& path) { return data_key(path, 0); }
 }  // namespace
 
 TEST_CASE("the same bytes have the same key anywhere and at any time") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string large(1'000'000, 'x');
   for (const char* name : {"one/a.npz", "two/b.npz"}) folder.write(name, large);
   CHECK(key(folder.path("one/a.npz")) == key(folder.path("two/b.npz")));
@@ -30,7 +30,7 @@ TEST_CASE("the same bytes have the same key anywhere and at any time") {
 }
 
 TEST_CASE("bytes that were replaced by as many others change the key") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string was(1'000'000, 'x');
   const std::string file = folder.write("pictures/a.jpg", was);
   const std::string spec =
@@ -54,7 +54,7 @@ TEST_CASE("bytes that were replaced by as many others change the key") {
 }
 
 TEST_CASE("names, further files and files in folders count") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   folder.write("d/a.png", "1");
   const std::string one = key(folder.path("d"));
   folder.write("d/.hidden", "3");
@@ -68,7 +68,7 @@ TEST_CASE("names, further files and files in folders count") {
 }
 
 TEST_CASE("labels and text of a specification count") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   folder.write("x.npy", "data");
   folder.write("labels.npy", "labels");
   const std::string text = R"({"format": "npy", "path": "x.npy", "labels": "labels.npy"})";
@@ -85,7 +85,7 @@ TEST_CASE("labels and text of a specification count") {
 TEST_CASE("random data differ by their seed; what cannot be read has a key") {
   CHECK(data_key("random", 1) == data_key("random", 1));
   CHECK(data_key("random", 1) != data_key("random", 2));
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   CHECK(key(folder.path("nothing")) != "");
   CHECK(key(folder.path("nothing.json")) != "");
   CHECK(key(folder.write("empty", "")) != key(folder.path("nothing")));
@@ -93,7 +93,7 @@ TEST_CASE("random data differ by their seed; what cannot be read has a key") {
 }
 
 TEST_CASE("of a large folder a part is read") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   for (int i = 0; i < 600; ++i) folder.write("d/" + std::to_string(1000 + i), "abc");
   const std::string before = key(folder.path("d"));
   int seen = 0;

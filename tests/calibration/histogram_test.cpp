@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "histogram_of.h"
 #include "ir/error.h"
 
 namespace lathe {
@@ -39,12 +40,6 @@ void check_same(const Histogram& histogram, const std::vector<float>& values) {
   CHECK((histogram.bins() == wanted.bins));
 }
 
-Histogram of(const std::vector<float>& values) {
-  Histogram histogram;
-  histogram.add(values);
-  return histogram;
-}
-
 std::string refused(int exponent, std::vector<int64_t> bins, float min, float max,
                     int64_t bad = 0) {
   try {
@@ -68,7 +63,7 @@ TEST_CASE("content does not depend on order, splitting or merging") {
       const auto size = static_cast<float>(std::exp(magnitude(random)));
       values.push_back(kind == 0 ? 0.0f : kind == 1 ? -0.0f : kind < 6 ? size : -size);
     }
-    const Histogram whole = of(values);
+    const Histogram whole = histogram_of(values);
     check_same(whole, values);
 
     std::shuffle(values.begin(), values.end(), random);
@@ -94,16 +89,16 @@ TEST_CASE("content does not depend on order, splitting or merging") {
 }
 
 TEST_CASE("zeros first do not fix the width") {
-  Histogram late = of({0, 0});
+  Histogram late = histogram_of({0, 0});
   late.add(std::vector<float>{1e-3f, 2e-3f});
   check_same(late, {0, 0, 1e-3f, 2e-3f});
-  Histogram merged = of({0, 0});
-  merged.merge(of({1e-3f, 2e-3f}));
+  Histogram merged = histogram_of({0, 0});
+  merged.merge(histogram_of({1e-3f, 2e-3f}));
   check_same(merged, {0, 0, 1e-3f, 2e-3f});
 }
 
 TEST_CASE("widening doubles the width and adds up neighbours") {
-  Histogram histogram = of({1.0f, -1.0f, 1.9f});
+  Histogram histogram = histogram_of({1.0f, -1.0f, 1.9f});
   CHECK(histogram.exponent() == -10);
   CHECK(histogram.bins()[kSide + 1024] == 1);
   CHECK(histogram.bins()[kSide - 1024] == 1);
@@ -119,58 +114,58 @@ TEST_CASE("values on the edges of bins belong to the upper bin") {
   for (const float scale : {1.0f, 0.015625f, 1024.0f}) {
     std::vector<float> values;
     for (int i = -kSide; i < kSide; ++i) values.push_back(scale * static_cast<float>(i) / 4);
-    Histogram histogram = of(values);
+    Histogram histogram = histogram_of(values);
     check_same(histogram, values);
   }
-  const Histogram powers = of({2048.0f, 2047.0f, -2048.0f});
+  const Histogram powers = histogram_of({2048.0f, 2047.0f, -2048.0f});
   check_same(powers, {2048.0f, 2047.0f, -2048.0f});
   CHECK(powers.bin_start(kSide) == 0);
   CHECK(powers.bin_center(kSide) == powers.bin_width() / 2);
 }
 
 TEST_CASE("one value, zeros, nothing, denormals") {
-  check_same(of({3.25f}), {3.25f});
-  check_same(of({-3.25f}), {-3.25f});
-  check_same(of({0, 0, -0.0f}), {0, 0, -0.0f});
-  CHECK(of({0, 0}).count() == 2);
+  check_same(histogram_of({3.25f}), {3.25f});
+  check_same(histogram_of({-3.25f}), {-3.25f});
+  check_same(histogram_of({0, 0, -0.0f}), {0, 0, -0.0f});
+  CHECK(histogram_of({0, 0}).count() == 2);
   const Histogram empty;
   CHECK(empty.count() == 0);
   CHECK(empty.bins().empty());
   CHECK(empty.min() == 0);
   const float tiny = std::numeric_limits<float>::denorm_min();
-  check_same(of({tiny, -tiny, 1e-39f}), {tiny, -tiny, 1e-39f});
-  CHECK(of({tiny, -tiny}).max() == tiny);
+  check_same(histogram_of({tiny, -tiny, 1e-39f}), {tiny, -tiny, 1e-39f});
+  CHECK(histogram_of({tiny, -tiny}).max() == tiny);
   Histogram merged;
-  merged.merge(of({2.0f}));
+  merged.merge(histogram_of({2.0f}));
   merged.merge(empty);
   check_same(merged, {2.0f});
 }
 
 TEST_CASE("a huge range keeps the side of the tiny values") {
   const std::vector<float> values{1e-30f, -1e-30f, 1e30f, -1e-45f, 1e-45f};
-  check_same(of(values), values);
-  Histogram parts = of({1e30f});
+  check_same(histogram_of(values), values);
+  Histogram parts = histogram_of({1e30f});
   parts.add(std::vector<float>{-1e-30f, -1e-45f});
-  parts.merge(of({1e-30f, 1e-45f}));
+  parts.merge(histogram_of({1e-30f, 1e-45f}));
   check_same(parts, values);
   const float largest = std::numeric_limits<float>::max();
-  check_same(of({largest, -largest, 1}), {largest, -largest, 1});
+  check_same(histogram_of({largest, -largest, 1}), {largest, -largest, 1});
 }
 
 TEST_CASE("NaN and infinities are counted apart") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  Histogram histogram = of({1, nan, INFINITY, -INFINITY, 2, -nan});
+  Histogram histogram = histogram_of({1, nan, INFINITY, -INFINITY, 2, -nan});
   CHECK(histogram.non_finite() == 4);
   CHECK(histogram.count() == 2);
   CHECK(histogram.min() == 1);
   CHECK(histogram.max() == 2);
   check_same(histogram, {1, 2});
-  histogram.merge(of({nan}));
+  histogram.merge(histogram_of({nan}));
   CHECK(histogram.non_finite() == 5);
 }
 
 TEST_CASE("restore takes back what was saved and refuses damage") {
-  const Histogram saved = of({1, -2, 3});
+  const Histogram saved = histogram_of({1, -2, 3});
   const Histogram back = Histogram::restore(saved.exponent(), saved.bins(), -2, 3, 4);
   CHECK((back.bins() == saved.bins()));
   CHECK(back.count() == 3);

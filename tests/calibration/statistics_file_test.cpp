@@ -2,8 +2,8 @@
 #include <random>
 
 #include "calibration/calibrate.h"
+#include "error_of.h"
 #include "ir/error.h"
-#include "temporary_folder.h"
 
 #include "doctest_after_torch.h"
 

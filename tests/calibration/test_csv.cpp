@@ -3,13 +3,14 @@
 #include <clocale>
 
 #include "calibration/csv.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
 
 CsvNumbers numbers(const std::string& text, std::vector<std::string> columns = {}) {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   return read_csv_numbers(folder.write("x.csv", text), std::move(columns));
 }
 

@@ -8,7 +8,8 @@
 #include "calibration/npy.h"
 #include "calibration/npz.h"
 #include "calibration/stream_samples.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
@@ -35,7 +36,7 @@ Tensor ramp(Shape shape) {
 }  // namespace
 
 TEST_CASE("npz with the inputs' names: one feed, many feeds, rows") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const auto open = [&](Shape shape, std::vector<int64_t> dims) {
     return open_data_set(folder.write("x.npz", npz_bytes({{"x", ramp<float>(std::move(shape))}})),
                          {model_input("x", std::move(dims))});
@@ -54,8 +55,63 @@ TEST_CASE("npz with the inputs' names: one feed, many feeds, rows") {
   CHECK(error_of([&] { open({4, 5}, {1, 3}); }) == "data.shape 3");
 }
 
+TEST_CASE("arrays for a free batch: one feed or rows, as the caller or the spec says") {
+  const ScratchDirectory folder;
+  const std::string plain = folder.write(
+      "x.npz",
+      npz_bytes({{"x", ramp<float>({4, 3})}, {"labels", Tensor::vector<int64_t>({7, 8, 9, 6})}}));
+  const auto spec = [&](const std::string& more) {
+    return folder.write("s.json",
+                        R"({"format": "npz", "path": "x.npz", "labels": "labels")" + more + "}");
+  };
+  const auto open = [&](const std::string& data, FreeBatch free_batch,
+                        std::vector<int64_t> dims = {-1, 3}) {
+    DataOptions options;
+    options.free_batch = free_batch;
+    return open_data_set(data, {model_input("x", std::move(dims))}, options);
+  };
+  for (const FreeBatch choice : {FreeBatch::kRows, FreeBatch::kOneFeed}) {
+    // Said by the spec.
+    for (const DataSet& rows :
+         {open(spec(""), choice), open(spec(R"(, "batch": false)"), choice)}) {
+      REQUIRE(rows.size() == 4);
+      CHECK(floats(rows.sample(2)[0]) == std::vector<float>{6, 7, 8});
+      CHECK(rows.class_labels(2) == std::vector<int64_t>{9});
+    }
+    const DataSet whole = open(spec(R"(, "batch": true)"), choice);
+    REQUIRE(whole.size() == 1);
+    CHECK(whole.sample(0)[0].shape() == Shape{4, 3});
+    CHECK(whole.class_labels(0) == std::vector<int64_t>{7, 8, 9, 6});
+    // A batch of 1 leaves no choice.
+    CHECK(open(plain, choice, {1, 3}).size() == 4);
+  }
+  const DataSet rows = open(plain, FreeBatch::kRows);
+  REQUIRE(rows.size() == 4);
+  CHECK(rows.sample(3)[0].shape() == Shape{1, 3});
+  CHECK(floats(rows.sample(3)[0]) == std::vector<float>{9, 10, 11});
+  CHECK(rows.class_labels(3) == std::vector<int64_t>{6});
+  const DataSet whole = open(plain, FreeBatch::kOneFeed);
+  REQUIRE(whole.size() == 1);
+  CHECK(whole.sample(0)[0].shape() == Shape{4, 3});
+  // One row beside many is the same for all of them.
+  folder.write("x.npz", npz_bytes({{"x", ramp<float>({4, 3})}, {"once", ramp<float>({1, 2})}}));
+  DataOptions options;
+  options.free_batch = FreeBatch::kRows;
+  const DataSet shared =
+      open_data_set(plain, {model_input("x", {-1, 3}), model_input("once", {-1, 2})}, options);
+  REQUIRE(shared.size() == 4);
+  CHECK(floats(shared.sample(3)[1]) == std::vector<float>{0, 1});
+  // One more leading dimension: feeds, each of its own batch.
+  folder.write("x.npz", npz_bytes({{"x", ramp<float>({5, 2, 3})}}));
+  for (const FreeBatch choice : {FreeBatch::kRows, FreeBatch::kOneFeed}) {
+    const DataSet feeds = open(plain, choice);
+    REQUIRE(feeds.size() == 5);
+    CHECK(feeds.sample(4)[0].shape() == Shape{2, 3});
+  }
+}
+
 TEST_CASE("npz: several inputs, one of them the same for all feeds") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string path = folder.write(
       "x.npz", npz_bytes({{"b", Tensor::scalar<int64_t>(16000)}, {"a", ramp<float>({3, 1, 2})}}));
   const DataSet data =
@@ -69,7 +125,7 @@ TEST_CASE("npz: several inputs, one of them the same for all feeds") {
 }
 
 TEST_CASE("npz: pictures are permuted and normalised, labels follow skip and limit") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   folder.write("x.npz", npz_bytes({{"images", ramp<uint8_t>({3, 2, 1, 3})},
                                    {"y", Tensor::vector<int64_t>({7, 8, 9})}}));
   const std::string spec =
@@ -92,7 +148,7 @@ TEST_CASE("npz: pictures are permuted and normalised, labels follow skip and lim
 }
 
 TEST_CASE("npz: grey pictures get their channel axis") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string path = folder.write("x.npz", npz_bytes({{"images", ramp<uint8_t>({5, 2, 2})}}));
   const DataSet data = open_data_set(path, {model_input("in", {1, 1, 2, 2})});
   CHECK(data.size() == 5);
@@ -102,7 +158,7 @@ TEST_CASE("npz: grey pictures get their channel axis") {
 }
 
 TEST_CASE("labels: counts, names, classes") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const auto open = [&](const Tensor& labels) {
     return open_data_set(
         folder.write("x.npz", npz_bytes({{"x", ramp<float>({3, 2})}, {"labels", labels}})),
@@ -120,7 +176,7 @@ TEST_CASE("labels: counts, names, classes") {
 }
 
 TEST_CASE("NaN and infinity are refused unless allowed") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     const std::string path = folder.write("x.npy", npy_bytes(Tensor::of<float>({2, 1}, {1, bad})));
@@ -133,7 +189,7 @@ TEST_CASE("NaN and infinity are refused unless allowed") {
 }
 
 TEST_CASE("types: no silent rounding, no silent wrapping") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string path = folder.write("x.npy", npy_bytes(Tensor::of<float>({2}, {1.5f, 2})));
   CHECK(error_of([&] { open_data_set(path, {model_input("x", {2}, DType::kInt32)}); }) ==
         "data.dtype 3");
@@ -152,7 +208,7 @@ TEST_CASE("types: no silent rounding, no silent wrapping") {
 }
 
 TEST_CASE("csv: windows, strides, repeated columns, labels") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   folder.write("x.csv", "t,a,b,label\nx,1,10,0\nx,2,20,1\nx,3,30,2\nx,4,40,3\nx,5,50,4\n");
   const auto open = [&](const std::string& keys, std::vector<int64_t> dims) {
     return open_data_set(
@@ -179,7 +235,7 @@ TEST_CASE("csv: windows, strides, repeated columns, labels") {
 }
 
 TEST_CASE("spec: constants, carried inputs and names") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   folder.write("x.npy", npy_bytes(ramp<float>({2, 3})));
   const std::vector<ModelInput> inputs = {model_input("state", {2, -1, 4}),
                                           model_input("x", {1, 3}),
@@ -200,17 +256,16 @@ TEST_CASE("spec: constants, carried inputs and names") {
   CHECK(error_of([&] {
           open(R"("inputs": {"*": {}, "rate": {"value": 1.5e300}}, "carry": {"state": "o"})");
         }) != "");
-  CHECK(
-      error_of([&] {
-        open(R"("inputs": {"*": {}, "rate": {"value": 1}}, "carry": {"nothing": "o"})");
-      }) == "data.input 3");
+  CHECK(error_of([&] {
+          open(R"("inputs": {"*": {}, "rate": {"value": 1}}, "carry": {"nothing": "o"})");
+        }) == "data.input 3");
   CHECK(error_of([&] {
           open(R"("skip": 2, "inputs": {"*": {}, "rate": {"value": 1}}, "carry": {"state": "o"})");
         }) == "data.empty 3");
 }
 
 TEST_CASE("folders of pictures: order, labels, links") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string png(
       "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde\0\0\0\x0cIDATx"
       "\x9c"
@@ -262,7 +317,7 @@ TEST_CASE("random data: seeded, near normal, within range") {
 }
 
 TEST_CASE("stream_samples: in order for any number of threads, errors in their turn") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   std::vector<float> values(100);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
   values[60] = std::numeric_limits<float>::quiet_NaN();

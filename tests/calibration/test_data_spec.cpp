@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "calibration/data_spec.h"
-#include "temporary_folder.h"
+#include "ir/error.h"
 
 namespace lathe {
 
@@ -20,7 +20,7 @@ TEST_CASE("data spec: all keys") {
   CHECK(spec.skip == 2);
   CHECK(spec.limit == 5);
   const InputSpec& input = spec.inputs.at("*");
-  CHECK(input.color == Color::kBgr);
+  CHECK(input.color == ColorOrder::kBgr);
   CHECK(*input.resize == std::array<int64_t, 2>{10, 20});
   CHECK(input.letterbox->height == 416);
   CHECK(input.letterbox->align == Align::kCenter);
@@ -50,6 +50,8 @@ TEST_CASE("data spec: series and arrays") {
       "s");
   CHECK(npz.inputs.at("*").array == "a");
   CHECK(npz.inputs.at("*").layout == "NHWC");
+  CHECK_FALSE(npz.batch);
+  CHECK(parse_data_spec(R"({"format": "npy", "path": "x", "batch": true})", "s").batch);
 }
 
 TEST_CASE("data spec: faults are exit 3 and name the key") {
@@ -68,6 +70,17 @@ TEST_CASE("data spec: faults are exit 3 and name the key") {
   CHECK(fault(R"({"format": "tar", "path": "x"})").find("/format") != std::string::npos);
   CHECK(fault(R"({"format": "npz"})").find("path") != std::string::npos);
   CHECK(fault(R"({"format": "npz", "path": "x", "limits": 3})").find("limit") != std::string::npos);
+  CHECK(fault(R"({"format": "npz", "path": "x", "batch": 1})").find("/batch") != std::string::npos);
+  for (const char* format : {"csv", "wav", "images"}) {
+    const std::string begin = R"({"format": ")" + std::string(format);
+    CHECK(fault(begin + R"(", "path": "x", "batch": true})").find("/batch") != std::string::npos);
+    CHECK(fault(begin + R"(", "path": "x", "batch": false})") == "accepted");
+  }
+  for (const char* change :
+       {R"("scale": 2)", R"("mean": 1)", R"("layout": "NHWC")", R"("color": "bgr")"})
+    CHECK(fault(R"({"format": "npz", "path": "x", "batch": true, "inputs": {"*": {)" +
+                std::string(change) + "}}}")
+              .find("/batch") != std::string::npos);
   CHECK(fault(R"({"format": "npz", "path": "x", "skip": -1})").find("/skip") != std::string::npos);
   CHECK(input(R"("std": [0.2, 0])").find("/inputs/*/std") != std::string::npos);
   CHECK(input(R"("layout": "HHWC")").find("/inputs/*/layout") != std::string::npos);

@@ -2,7 +2,8 @@
 #include <zlib.h>
 
 #include "calibration/idx.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
@@ -31,7 +32,7 @@ std::string gzip(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("idx: plain and compressed, big-endian") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string bytes = idx(0x0b, {2, 2}, std::string("\0\x01\0\x02\x01\0\xff\xff", 8));
   const Tensor expected = Tensor::of<int16_t>({2, 2}, {1, 2, 256, -1});
   CHECK(read_array(open_idx(folder.write("x-idx2", bytes))).identical(expected));
@@ -41,7 +42,7 @@ TEST_CASE("idx: plain and compressed, big-endian") {
 }
 
 TEST_CASE("idx: damage is refused") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const auto read = [&](const std::string& bytes) {
     return error_of([&] { open_idx(folder.write("x", bytes)); });
   };

@@ -1,7 +1,8 @@
 #include <doctest/doctest.h>
 
 #include "calibration/image_file.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "fnv1a.h"
 
 namespace lathe {
 namespace {
@@ -45,12 +46,6 @@ const std::string kJpeg = from_hex(
     "02110311003f00ada0cfa44b121f0fd9699e15d0e6110b7d575ab7592eddc491891a18959848b99361e1801f"
     "383c80a51457bd4b050c4d6af1ab26dc27cb776937eec6576e6a56f8b68f2c12b5a2b5bf4e5f9561b1585856"
     "5150bf32b28c1a56938ef28ca4f6bb6e4ddfcac97fffd9");
-
-uint64_t fnv1a(const std::vector<uint8_t>& bytes) {
-  uint64_t hash = 1469598103934665603u;
-  for (const uint8_t byte : bytes) hash = (hash ^ byte) * 1099511628211u;
-  return hash;
-}
 
 std::string failure(const std::string& bytes) {
   return error_of([&] { decode_image(bytes, "x.png"); });

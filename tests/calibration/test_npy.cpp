@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "calibration/npy.h"
-#include "temporary_folder.h"
+#include "error_of.h"
 
 namespace lathe {
 namespace {

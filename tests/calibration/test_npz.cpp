@@ -4,7 +4,8 @@
 
 #include "calibration/npy.h"
 #include "calibration/npz.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
@@ -24,7 +25,7 @@ void write_zip(const std::string& path, const std::string& member, const std::st
 }  // namespace
 
 TEST_CASE("npz: what is written is read, and twice the same") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::vector<std::pair<std::string, Tensor>> tensors = {{"b/0", kRamp},
                                                                {"a", Tensor::scalar<float>(2.5f)}};
   const std::string bytes = npz_bytes(tensors);
@@ -41,7 +42,7 @@ TEST_CASE("npz: what is written is read, and twice the same") {
 }
 
 TEST_CASE("npz: compressed members") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   write_zip(folder.path("x.npz"), "x.npy", npy_bytes(kRamp), ZIP_CM_DEFLATE);
   CHECK(read_array(open_npz(folder.path("x.npz"))[0].array).identical(kRamp));
   const std::string zeros =
@@ -53,7 +54,7 @@ TEST_CASE("npz: compressed members") {
 }
 
 TEST_CASE("npz: every flipped byte of a payload and every truncation is found") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const std::string good = npz_bytes({{"x", kRamp}});
   const size_t payload = good.find(std::string("\x01\0\0\0\x02\0\0\0", 8));
   REQUIRE(payload != std::string::npos);
@@ -67,7 +68,7 @@ TEST_CASE("npz: every flipped byte of a payload and every truncation is found") 
 }
 
 TEST_CASE("npz: two members of one name") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   std::string bytes = npz_bytes({{"aa", kRamp}, {"ab", kRamp}});
   for (size_t at = bytes.find("ab.npy"); at != std::string::npos; at = bytes.find("ab.npy", at + 1))
     bytes[at + 1] = 'a';
@@ -75,7 +76,7 @@ TEST_CASE("npz: two members of one name") {
 }
 
 TEST_CASE("npz: folders and FIFOs are refused at once") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   CHECK(error_of([&] { open_npz(folder.path()); }) == "data.open 3");
   CHECK(error_of([&] { open_npz(folder.path("none")); }) == "data.open 3");
   REQUIRE(::mkfifo(folder.path("pipe").c_str(), 0600) == 0);

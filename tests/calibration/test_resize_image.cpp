@@ -1,7 +1,8 @@
 #include <doctest/doctest.h>
 
 #include "calibration/resize_image.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "fnv1a.h"
 
 namespace lathe {
 namespace {
@@ -13,12 +14,6 @@ Pixels<uint8_t> pattern(int64_t height, int64_t width) {
       for (int64_t c = 0; c < 3; ++c)
         picture.values.push_back(static_cast<uint8_t>(y * 37 + x * 11 + c * 71 + x * y * 5));
   return picture;
-}
-
-uint64_t fnv1a(const std::vector<uint8_t>& bytes) {
-  uint64_t hash = 1469598103934665603u;
-  for (const uint8_t byte : bytes) hash = (hash ^ byte) * 1099511628211u;
-  return hash;
 }
 
 struct Case {
@@ -83,12 +78,12 @@ TEST_CASE("center_crop: the offset is rounded down") {
 
 TEST_CASE("convert_color") {
   const Pixels<uint8_t> red{1, 1, 3, {255, 0, 16}};
-  CHECK(convert_color(red, Color::kBgr).values == std::vector<uint8_t>{16, 0, 255});
-  CHECK(convert_color(red, Color::kGray).values == std::vector<uint8_t>{78});
+  CHECK(convert_color(red, ColorOrder::kBgr).values == std::vector<uint8_t>{16, 0, 255});
+  CHECK(convert_color(red, ColorOrder::kGray).values == std::vector<uint8_t>{78});
   const Pixels<uint8_t> gray{1, 1, 1, {7}};
-  CHECK(convert_color(gray, Color::kRgb).values == std::vector<uint8_t>{7, 7, 7});
+  CHECK(convert_color(gray, ColorOrder::kRgb).values == std::vector<uint8_t>{7, 7, 7});
   const Pixels<uint8_t> four{1, 1, 4, {1, 2, 3, 4}};
-  CHECK(error_of([&] { convert_color(four, Color::kRgb); }) == "data.channels 3");
+  CHECK(error_of([&] { convert_color(four, ColorOrder::kRgb); }) == "data.channels 3");
 }
 
 }  // namespace lathe

@@ -1,7 +1,8 @@
 #include <doctest/doctest.h>
 
 #include "calibration/wav.h"
-#include "temporary_folder.h"
+#include "error_of.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
@@ -23,7 +24,7 @@ std::string wav(uint32_t encoding, uint32_t channels, uint32_t bits, const std::
 }  // namespace
 
 TEST_CASE("wav: 16-bit PCM, silence before the start") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const Wav file =
       open_wav(folder.write("x.wav", wav(1, 1, 16, std::string("\0\x40\0\x80\xff\x7f", 6))));
   CHECK(file.samples == 3);
@@ -34,14 +35,14 @@ TEST_CASE("wav: 16-bit PCM, silence before the start") {
 }
 
 TEST_CASE("wav: floats") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const Wav file =
       open_wav(folder.write("x.wav", wav(3, 1, 32, std::string("\0\0\x80\x3f\0\0\0\xbf", 8))));
   CHECK(read_wav(file, 0, 2) == std::vector<double>{1, -0.5});
 }
 
 TEST_CASE("wav: what is not read") {
-  const TemporaryFolder folder;
+  const ScratchDirectory folder;
   const auto read = [&](const std::string& bytes) {
     return error_of([&] { open_wav(folder.write("x.wav", bytes)); });
   };

@@ -1,52 +1,17 @@
 #include "pruning.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <chrono>
-#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
-#include <thread>
 
 #include "report_schema.h"
-
-extern char** environ;
+#include "running_lathe.h"
 
 namespace lathe {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-pid_t start(const std::string& program, std::vector<std::string> words) {
-  words.insert(words.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  // A shell that runs tests in the background ignores SIGINT.
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGINT);
-  sigaddset(&defaults, SIGTERM);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  pid_t child = 0;
-  const int problem =
-      posix_spawn(&child, program.c_str(), &actions, &attributes, argv.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (problem != 0) throw std::runtime_error("cannot start " + program);
-  return child;
-}
 
 onnx::ModelProto parsed(const std::string& path) {
   onnx::ModelProto model;
@@ -61,21 +26,14 @@ bool has_weight(const onnx::NodeProto& node) {
 
 }  // namespace
 
-std::vector<std::string> joined(std::vector<std::string> words,
-                                const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-std::string draw_glyphs(const Folder& folder, const std::string& name, int count, int seed,
-                        bool labels) {
-  const std::string path = (folder.path() / (name + ".npz")).string();
-  const pid_t child = start(LATHE_BINARY "-glyphs", {"--count", std::to_string(count), "--seed",
-                                                     std::to_string(seed), "-o", path});
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  REQUIRE(status == 0);
-  const std::string spec = (folder.path() / (name + ".json")).string();
+std::string draw_glyphs(const ScratchDirectory& folder, const std::string& name, int count,
+                        int seed, bool labels) {
+  const std::string path = folder.path(name + ".npz");
+  RunningLathe drawing(
+      {"--count", std::to_string(count), "--seed", std::to_string(seed), "-o", path},
+      LATHE_BINARY "-glyphs");
+  REQUIRE(drawing.finish(600) == 0);
+  const std::string spec = folder.path(name + ".json");
   if (!labels) {
     nlohmann::json fields = nlohmann::json::parse(content_of(spec));
     fields.erase("labels");
@@ -91,7 +49,7 @@ CliResult PruneFiles::prune(const std::string& out, std::vector<std::string> mor
 }
 
 nlohmann::json PruneFiles::pruned(const std::string& out, std::vector<std::string> more) const {
-  more.insert(more.begin(), kGlyphsModel);
+  more.insert(more.begin(), kGlyphs);
   more.insert(more.end(), {"--json", "--force"});
   const CliResult result = prune(out, more);
   INFO("stderr: ", result.err, " stdout: ", result.out);
@@ -140,41 +98,6 @@ std::string with_element(const std::string& path, const std::string& node, float
     return model.SerializeAsString();
   }
   throw std::runtime_error("no weight of " + node);
-}
-
-RunningLathe::RunningLathe(std::vector<std::string> arguments)
-    : child_(start(LATHE_BINARY, std::move(arguments))) {}
-
-RunningLathe::~RunningLathe() {
-  if (ended()) return;
-  kill(child_, SIGKILL);
-  waitpid(child_, &status_, 0);
-}
-
-bool RunningLathe::ended() {
-  if (!ended_) ended_ = waitpid(child_, &status_, WNOHANG) == child_;
-  return ended_;
-}
-
-bool RunningLathe::wait_for(const std::string& path) {
-  for (const auto end = Clock::now() + std::chrono::seconds(60); Clock::now() < end;) {
-    if (std::filesystem::exists(path)) return true;
-    if (ended()) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return false;
-}
-
-void RunningLathe::send(int signal) {
-  if (!ended()) kill(child_, signal);
-}
-
-int RunningLathe::finish() {
-  for (const auto end = Clock::now() + std::chrono::seconds(30); Clock::now() < end;) {
-    if (ended()) return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return -1;
 }
 
 }  // namespace lathe

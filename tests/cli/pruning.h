@@ -1,8 +1,6 @@
 // What tests of lathe prune share: labelled pictures, runs of the command, weights of its results.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -14,20 +12,14 @@
 
 namespace lathe {
 
-std::vector<std::string> joined(std::vector<std::string> words,
-                                const std::vector<std::string>& more);
-
-/// The repository's own network, 8 groups of 16 to 144 channels and a classifier.
-inline const std::string kGlyphsModel = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
 /// Draws pictures for that network, as the quickstart does. Returns the specification for --data.
-std::string draw_glyphs(const Folder& folder, const std::string& name, int count, int seed,
-                        bool labels = true);
+std::string draw_glyphs(const ScratchDirectory& folder, const std::string& name, int count,
+                        int seed, bool labels = true);
 
 /// A folder for one test's files.
 struct PruneFiles {
-  Folder folder;
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  ScratchDirectory folder;
+  std::string at(const std::string& name) const { return folder.path(name); }
   std::string draw(const std::string& name, int count, bool labels = true) const {
     return draw_glyphs(folder, name, count, static_cast<int>(name.size()), labels);
   }
@@ -49,26 +41,5 @@ std::vector<float> floats_of(const onnx::TensorProto& tensor);
 
 /// The model at `path` with one element of the node's weight replaced.
 std::string with_element(const std::string& path, const std::string& node, float value);
-
-/// lathe at work, to be interrupted. Its output goes nowhere.
-class RunningLathe {
- public:
-  explicit RunningLathe(std::vector<std::string> arguments);
-  RunningLathe(const RunningLathe&) = delete;
-  RunningLathe& operator=(const RunningLathe&) = delete;
-  ~RunningLathe();
-  /// Until the file is there; false when lathe ended before, or after a minute.
-  bool wait_for(const std::string& path);
-  void send(int signal);
-  /// The exit code; -1 when a signal ended it, or when it did not end within half a minute.
-  int finish();
-
- private:
-  bool ended();
-
-  pid_t child_ = 0;
-  int status_ = 0;
-  bool ended_ = false;
-};
 
 }  // namespace lathe

@@ -1,6 +1,7 @@
 #include "report_schema.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>

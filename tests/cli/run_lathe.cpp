@@ -1,5 +1,7 @@
 #include "run_lathe.h"
 
+#include <nlohmann/json.hpp>
+
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -101,6 +103,19 @@ std::vector<std::string> listing(const std::string& directory) {
   return names;
 }
 
+std::vector<std::string> joined(std::vector<std::string> words,
+                                const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+std::string write_script(const ScratchDirectory& folder, const std::string& name,
+                         const std::string& body) {
+  const std::string path = folder.write(name, "#!/bin/sh\n" + body + "\n");
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  return path;
+}
+
 void check_refused(const CliResult& result, int code, const std::vector<std::string>& named) {
   INFO("stderr: ", result.err);
   CHECK_FALSE(result.timed_out);
@@ -123,6 +138,12 @@ nlohmann::json report_of(const CliResult& result) {
   CHECK(report.at("schema") == "lathe.report");
   CHECK(report.at("exit_code") == result.exit_code);
   return report;
+}
+
+bool warns(const nlohmann::json& report, const std::string& code) {
+  const nlohmann::json& warnings = report["warnings"];
+  return std::any_of(warnings.begin(), warnings.end(),
+                     [&](const nlohmann::json& warning) { return warning["code"] == code; });
 }
 
 }  // namespace lathe

@@ -8,7 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "scratch_directory.h"
+
 namespace lathe {
+
+/// The repository's own network, 8 groups of 16 to 144 channels and a classifier.
+inline const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
+
+/// What lathe may take at its peak for files that are broken or hostile.
+constexpr int64_t kBoundedBytes = int64_t{700} << 20;
 
 struct CliResult {
   int exit_code = -1;  // -1: ended by a signal
@@ -31,11 +39,25 @@ CliResult run_lathe(const std::vector<std::string>& arguments, const CliOptions&
 std::vector<std::string> listing(const std::string& directory);
 std::string content_of(const std::string& path);
 
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::vector<std::string> joined(std::vector<std::string> words,
+                                const std::vector<std::string>& more);
+
+/// An executable of the shell, for --eval-command. Returns its path.
+std::string write_script(const ScratchDirectory& folder, const std::string& name,
+                         const std::string& body);
+
 /// The command ended by itself with `code`, said why in one line that holds every text of `named`
 /// (at most one line of hint behind it), and printed no result.
 void check_refused(const CliResult& result, int code, const std::vector<std::string>& named);
 
 /// The only thing on stdout is a report; returned.
 nlohmann::json report_of(const CliResult& result);
+
+/// Whether the report holds a warning with this code.
+bool warns(const nlohmann::json& report, const std::string& code);
 
 }  // namespace lathe

@@ -1,7 +1,6 @@
 // lathe bench over several cases: lists, gates, resuming, recommending, failed cases.
-#include <unistd.h>
+#include <nlohmann/json.hpp>
 
-#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -11,29 +10,14 @@ namespace lathe {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
 
-const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("lathe-bench-" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string file(const std::string& name, const std::string& content = {}) const {
-    if (!content.empty()) std::ofstream(path / name, std::ios::binary) << content;
-    return (path / name).string();
-  }
-};
-
-std::vector<std::string> quick(std::vector<std::string> more) {
-  std::vector<std::string> words{"bench", kGlyphs, "--iterations", "70", "--max-time", "4s"};
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+std::vector<std::string> seventy_runs(const std::vector<std::string>& more) {
+  return joined({"bench", kGlyphs, "--iterations", "70", "--max-time", "4s"}, more);
 }
 
 TEST_CASE("batches, threads and engines make cases; the front and the optimal batch are named") {
-  const CliResult result = run_lathe(
-      quick({"--batch", "1,4", "--threads", "1", "--engine", "interpreter,torchscript", "--json"}));
+  const CliResult result = run_lathe(seventy_runs(
+      {"--batch", "1,4", "--threads", "1", "--engine", "interpreter,torchscript", "--json"}));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const json report = report_of(result);
@@ -59,7 +43,8 @@ TEST_CASE("batches, threads and engines make cases; the front and the optimal ba
 }
 
 TEST_CASE("several processes are pooled, their spread is shown") {
-  const CliResult result = run_lathe(quick({"--processes", "2", "--threads", "1", "--json"}));
+  const CliResult result =
+      run_lathe(seventy_runs({"--processes", "2", "--threads", "1", "--json"}));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const json samples = report_of(result)["cases"][0]["samples"];
@@ -70,11 +55,11 @@ TEST_CASE("several processes are pooled, their spread is shown") {
 }
 
 TEST_CASE("gates hold for every case or the named one; a missing case fails") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string gates =
-      folder.file("gates.txt", "# limits\nsize < 1MiB\n*/batch2/*: median < 10s\n\n");
-  CliResult result = run_lathe(quick({"--batch", "1,2", "--threads", "1", "--gates", gates,
-                                      "--gate", "coverage > 0.1", "--json"}));
+      folder.write("gates.txt", "# limits\nsize < 1MiB\n*/batch2/*: median < 10s\n\n");
+  CliResult result = run_lathe(seventy_runs({"--batch", "1,2", "--threads", "1", "--gates", gates,
+                                             "--gate", "coverage > 0.1", "--json"}));
   INFO(result.err);
   CHECK(result.exit_code == 0);
   const json rows = report_of(result)["gates"];
@@ -83,8 +68,8 @@ TEST_CASE("gates hold for every case or the named one; a missing case fails") {
   CHECK(rows[4]["metric"] == "median");
   CHECK(rows[4]["case"] == "glyphs/batch2/threads1/native");
 
-  result = run_lathe(
-      quick({"--batch", "1,2", "--threads", "1", "--gate", "*/batch3/*: size < 1MiB", "--json"}));
+  result = run_lathe(seventy_runs(
+      {"--batch", "1,2", "--threads", "1", "--gate", "*/batch3/*: size < 1MiB", "--json"}));
   CHECK(result.exit_code == 4);
   CHECK(report_of(result)["gates"][0]["reason"].get<std::string>().find("no case") == 0);
 }
@@ -97,23 +82,23 @@ TEST_CASE("p99 of one sample is inconclusive and says how many are needed") {
 }
 
 TEST_CASE("mistakes in gates files and lists are refused before anything is measured") {
-  const Folder folder;
-  const std::string gates = folder.file("gates.txt", "size < 1MiB\nsize < much\n");
-  const CliResult bad = run_lathe(quick({"--gates", gates}));
+  const ScratchDirectory folder;
+  const std::string gates = folder.write("gates.txt", "size < 1MiB\nsize < much\n");
+  const CliResult bad = run_lathe(seventy_runs({"--gates", gates}));
   CHECK(bad.exit_code == 2);
   CHECK(bad.err.find("gates.txt:2") != std::string::npos);
   CHECK(bad.err.find("^") != std::string::npos);
-  check_refused(run_lathe(quick({"--engine", "interpreter,gpu"})), 2, {"gpu"});
-  check_refused(run_lathe(quick({"--batch", "0"})), 2, {"--batch"});
-  check_refused(run_lathe(quick({"--minimize", "beauty", "--batch", "1,2"})), 2, {"beauty"});
-  check_refused(run_lathe(quick({"--minimize", "throughput", "--batch", "1,2"})), 2,
+  check_refused(run_lathe(seventy_runs({"--engine", "interpreter,gpu"})), 2, {"gpu"});
+  check_refused(run_lathe(seventy_runs({"--batch", "0"})), 2, {"--batch"});
+  check_refused(run_lathe(seventy_runs({"--minimize", "beauty", "--batch", "1,2"})), 2, {"beauty"});
+  check_refused(run_lathe(seventy_runs({"--minimize", "throughput", "--batch", "1,2"})), 2,
                 {"throughput"});
 }
 
 TEST_CASE("a finished case is not measured again; a line that was cut off is") {
-  const Folder folder;
-  const std::string file = folder.file("sweep.jsonl");
-  auto words = quick({"--batch", "1,2", "--threads", "1", "--resume", file, "--json"});
+  const ScratchDirectory folder;
+  const std::string file = folder.path("sweep.jsonl");
+  auto words = seventy_runs({"--batch", "1,2", "--threads", "1", "--resume", file, "--json"});
   const json first = report_of(run_lathe(words));
   CHECK(first["sweep"]["resumed"] == 0);
   const json second = report_of(run_lathe(words));
@@ -133,7 +118,7 @@ TEST_CASE("a finished case is not measured again; a line that was cut off is") {
 }
 
 TEST_CASE("--dry-run lists the cases and measures nothing") {
-  const CliResult result = run_lathe(quick({"--batch", "1..8:x2", "--dry-run", "--json"}));
+  const CliResult result = run_lathe(seventy_runs({"--batch", "1..8:x2", "--dry-run", "--json"}));
   REQUIRE(result.exit_code == 0);
   const json report = report_of(result);
   CHECK(report["cases"].size() == 4);
@@ -167,14 +152,14 @@ TEST_CASE("the recommended case passes the expression and comes with its command
   const json found = report_of(result)["sweep"]["recommended"];
   CHECK(found["case"].is_string());
   CHECK(found["command"].get<std::string>().find("lathe bench ") == 0);
-  result = run_lathe(quick({"--batch", "1,8", "--threads", "1", "--recommend", "median < 1ns",
-                            "--minimize", "bytes", "--json"}));
+  result = run_lathe(seventy_runs({"--batch", "1,8", "--threads", "1", "--recommend",
+                                   "median < 1ns", "--minimize", "bytes", "--json"}));
   CHECK(report_of(result)["sweep"]["recommended"]["case"].is_null());
 }
 
 TEST_CASE("a case that fails costs itself only") {
-  const Folder folder;
-  const std::string broken = folder.file("broken.onnx", "no model");
+  const ScratchDirectory folder;
+  const std::string broken = folder.write("broken.onnx", "no model");
   CliResult result = run_lathe({"bench", kGlyphs, broken, "--iterations", "8", "--max-time", "2s",
                                 "--gate", "size < 1MiB", "--json"});
   INFO(result.err);

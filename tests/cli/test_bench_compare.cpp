@@ -1,37 +1,19 @@
 // lathe bench against another model and against a stored run: verdicts, gates, what is missing.
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "run_lathe.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
 
-const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "lathe-compare-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string file(const std::string& name, const std::string& content = {}) const {
-    if (!content.empty()) std::ofstream(path / name, std::ios::binary) << content;
-    return (path / name).string();
-  }
-};
-
-std::vector<std::string> words(std::vector<std::string> more) {
-  more.insert(more.begin(), {"bench", kGlyphs, "--threads", "1", "--json"});
-  return more;
+std::vector<std::string> reported(const std::vector<std::string>& more) {
+  return joined({"bench", kGlyphs, "--threads", "1", "--json"}, more);
 }
 
-const json& gate_of(const json& report, const std::string& id) {
+const json& gate_of(const json& report, std::string_view id) {
   for (const json& gate : report.at("gates"))
     if (gate.at("id") == id) return gate;
   FAIL("no gate " << id);
@@ -39,7 +21,7 @@ const json& gate_of(const json& report, const std::string& id) {
 }
 
 TEST_CASE("--against runs several processes, each with an order and a layout of its own") {
-  const CliResult result = run_lathe(words({"--against", kGlyphs, "--max-time", "8s"}));
+  const CliResult result = run_lathe(reported({"--against", kGlyphs, "--max-time", "8s"}));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const json report = report_of(result);
@@ -58,10 +40,10 @@ TEST_CASE("--against runs several processes, each with an order and a layout of 
 }
 
 TEST_CASE("--tolerance that is given is a gate, and a model that is slower misses it") {
-  const Folder folder;
-  const std::string slow = folder.file("slow.onnx");
+  const ScratchDirectory folder;
+  const std::string slow = folder.path("slow.onnx");
   REQUIRE(run_lathe({"zoo", "mobilenet_v2", "-o", slow}).exit_code == 0);
-  const std::string fast = folder.file("fast.onnx");
+  const std::string fast = folder.path("fast.onnx");
   REQUIRE(run_lathe({"zoo", "resnet50", "-o", fast}).exit_code == 0);
   const CliResult result =
       run_lathe({"bench", fast, "--against", slow, "--threads", "1", "--processes", "2",
@@ -82,10 +64,10 @@ TEST_CASE("--tolerance that is given is a gate, and a model that is slower misse
 // glyphs.onnx in ten processes of twenty samples; measured once for the cases below.
 const std::string& stored_report() {
   static const std::string report = [] {
-    const Folder folder;
-    const std::string path = folder.file("baseline.json");
-    const CliResult result = run_lathe(
-        words({"--report", path, "--processes", "10", "--max-time", "6s", "--iterations", "20"}));
+    const ScratchDirectory folder;
+    const std::string path = folder.path("baseline.json");
+    const CliResult result = run_lathe(reported(
+        {"--report", path, "--processes", "10", "--max-time", "6s", "--iterations", "20"}));
     REQUIRE(result.exit_code == 0);
     return content_of(path);
   }();
@@ -94,13 +76,13 @@ const std::string& stored_report() {
 
 std::vector<std::string> compared_with(const std::string& stored, std::vector<std::string> more) {
   more.insert(more.begin(), {"--baseline", stored, "--max-time", "6s", "--iterations", "20"});
-  return words(std::move(more));
+  return reported(std::move(more));
 }
 
 TEST_CASE("a stored run of the same benchmark is a baseline") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const CliResult result =
-      run_lathe(compared_with(folder.file("baseline.json", stored_report()),
+      run_lathe(compared_with(folder.write("baseline.json", stored_report()),
                               {"--gate", "size <= 100%", "--gate", "arena <= 100%"}));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
@@ -115,12 +97,12 @@ TEST_CASE("a stored run of the same benchmark is a baseline") {
 }
 
 TEST_CASE("a case that only the baseline has is a failure that says so") {
-  const Folder folder;
+  const ScratchDirectory folder;
   json document = json::parse(stored_report());
   json extra = document["cases"][0];
   extra["id"] = "gone";
   document["cases"].push_back(extra);
-  const CliResult result = run_lathe(compared_with(folder.file("more.json", document.dump()), {}));
+  const CliResult result = run_lathe(compared_with(folder.write("more.json", document.dump()), {}));
   CHECK(result.exit_code == 4);
   const json report = report_of(result);
   CHECK(report["comparison"]["missing"] == json::array({"gone"}));
@@ -128,24 +110,24 @@ TEST_CASE("a case that only the baseline has is a failure that says so") {
 }
 
 TEST_CASE("a baseline of another host or another command is refused before time is spent") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto run_against = [](const std::string& baseline) {
     return run_lathe({"bench", kGlyphs, "--threads", "1", "--baseline", baseline});
   };
   json document = json::parse(stored_report());
   document["host"]["fingerprint"] = "0123";
-  check_refused(run_against(folder.file("host.json", document.dump())), 6, {"another host"});
+  check_refused(run_against(folder.write("host.json", document.dump())), 6, {"another host"});
   document = json::parse(stored_report());
   document["run"]["command"] = "quantize";
-  check_refused(run_against(folder.file("command.json", document.dump())), 2,
+  check_refused(run_against(folder.write("command.json", document.dump())), 2,
                 {"not a report of lathe bench"});
-  check_refused(run_against(folder.file("text.json", "no report")), 2, {"text.json"});
+  check_refused(run_against(folder.write("text.json", "no report")), 2, {"text.json"});
 }
 
 TEST_CASE("a baseline's settings have to agree, or --allow-host-mismatch is given") {
-  const Folder folder;
+  const ScratchDirectory folder;
   auto other =
-      compared_with(folder.file("baseline.json", stored_report()), {"--denormals", "flush"});
+      compared_with(folder.write("baseline.json", stored_report()), {"--denormals", "flush"});
   CliResult result = run_lathe(other);
   CHECK(result.exit_code == 6);
   CHECK(result.err.find("denormals") != std::string::npos);
@@ -156,13 +138,13 @@ TEST_CASE("a baseline's settings have to agree, or --allow-host-mismatch is give
 }
 
 TEST_CASE("fewer than ten processes a side are not judged against a stored run") {
-  const Folder folder;
-  const std::string stored = folder.file("baseline.json");
+  const ScratchDirectory folder;
+  const std::string stored = folder.path("baseline.json");
   const std::vector<std::string> quick{"--max-time", "4s", "--iterations", "10"};
-  auto first = words({"--report", stored, "--processes", "2"});
+  auto first = reported({"--report", stored, "--processes", "2"});
   first.insert(first.end(), quick.begin(), quick.end());
   REQUIRE(run_lathe(first).exit_code == 0);
-  auto second = words({"--baseline", stored, "--processes", "2", "--tolerance", "10%"});
+  auto second = reported({"--baseline", stored, "--processes", "2", "--tolerance", "10%"});
   second.insert(second.end(), quick.begin(), quick.end());
   const CliResult result = run_lathe(second);
   CHECK(result.exit_code == 5);

@@ -1,4 +1,6 @@
 // lathe bench: gates that are wrong, and every metric that a gate may name.
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <set>
 
@@ -10,17 +12,9 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // Gates are read before anything is measured.
-CliResult plan(std::vector<std::string> more) {
-  std::vector<std::string> words{"bench", kGlyphs, "--dry-run"};
-  words.insert(words.end(), more.begin(), more.end());
-  return run_lathe(words);
+CliResult plan(const std::vector<std::string>& more) {
+  return run_lathe(joined({"bench", kGlyphs, "--dry-run"}, more));
 }
 
 std::string refusal(const std::string& gate) {
@@ -31,10 +25,9 @@ std::string refusal(const std::string& gate) {
   return result.err;
 }
 
-CliResult measure(std::vector<std::string> more) {
-  std::vector<std::string> words{"bench", kGlyphs, "--threads", "1", "--max-time", "4s", "--json"};
-  words.insert(words.end(), more.begin(), more.end());
-  return run_lathe(words);
+CliResult measure(const std::vector<std::string>& more) {
+  return run_lathe(
+      joined({"bench", kGlyphs, "--threads", "1", "--max-time", "4s", "--json"}, more));
 }
 
 TEST_CASE("a gate that is wrong is shown with a caret under the place") {
@@ -74,7 +67,7 @@ TEST_CASE("what a gate says makes no line of its own in the log") {
 }
 
 TEST_CASE("gates files of other systems and editors") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string good = folder.write(
       "good",
       "\xef\xbb\xbfsize < 1MiB\r\n\r\n# comment\r\n\t coverage >= 0%  # why\r\n*/a/*: p99<1s");
@@ -88,8 +81,8 @@ TEST_CASE("gates files of other systems and editors") {
   check_refused(plan({"--gates", folder.write("long", "size<1B\n" + std::string(100'000, 'x'))}), 2,
                 {"long:2", "longer than 200"});
   check_refused(plan({"--gates", folder.write("huge", std::string(2 << 20, '#'))}), 8, {"huge"});
-  check_refused(plan({"--gates", folder.path().string()}), 2, {"directory"});
-  check_refused(plan({"--gates", (folder.path() / "missing").string()}), 2, {"missing"});
+  check_refused(plan({"--gates", folder.path()}), 2, {"directory"});
+  check_refused(plan({"--gates", folder.path("missing")}), 2, {"missing"});
   check_refused(plan({"--gates", ""}), 2, {"--gates", "empty"});
   std::string binary;
   for (int i = 0; i < 150; ++i) binary += static_cast<char>(i * 37 + 128);
@@ -182,8 +175,8 @@ TEST_CASE("a gate of a case that does not exist fails and names one that does") 
 }
 
 TEST_CASE("accuracy is that of the engine that is measured") {
-  const Folder folder;
-  const std::string model = (folder.path() / "q.onnx").string();
+  const ScratchDirectory folder;
+  const std::string model = folder.path("q.onnx");
   REQUIRE(run_lathe({"quantize", kGlyphs, "-o", model, "--data", "random", "--samples", "16"})
               .exit_code == 0);
   const CliResult result = run_lathe({"bench",        model,

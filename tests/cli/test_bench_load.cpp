@@ -1,49 +1,22 @@
 // lathe bench --scenario: several streams, servers under load, peak rates, cameras; through the
 // built binary and its own reports. Times are never asserted, only what must hold between them.
-#include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <set>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
+#include "report_schema.h"
 #include "run_lathe.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
-
-const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
-std::string schema_errors(const json& report) {
-  std::ifstream file(LATHE_SOURCE_DIR "/lib/report/schema/lathe.report.schema.json");
-  REQUIRE(file.good());
-  valijson::Schema schema;
-  const json text = json::parse(file);
-  valijson::SchemaParser().populateSchema(valijson::adapters::NlohmannJsonAdapter(text), schema);
-  valijson::Validator validator;
-  valijson::ValidationResults results;
-  std::string out;
-  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results))
-    return out;
-  valijson::ValidationResults::Error error;
-  while (results.popError(error)) {
-    for (const std::string& part : error.context) out += part;
-    out += ": " + error.description + "\n";
-  }
-  return out;
-}
 
 // One thread an engine, so that workers and streams are what is shared.
-std::vector<std::string> words(std::vector<std::string> more) {
+std::vector<std::string> in_one_thread(std::vector<std::string> more) {
   std::vector<std::string> all{"bench", kGlyphs, "--threads", "1"};
   if (std::find(more.begin(), more.end(), "--max-time") == more.end())
     all.insert(all.end(), {"--max-time", "10s"});
@@ -52,7 +25,7 @@ std::vector<std::string> words(std::vector<std::string> more) {
 }
 
 json measured(const std::vector<std::string>& more, int code = 0) {
-  std::vector<std::string> all = words(more);
+  std::vector<std::string> all = in_one_thread(more);
   all.emplace_back("--json");
   const CliResult result = run_lathe(all);
   INFO(result.err);
@@ -136,8 +109,8 @@ TEST_CASE("server: under a constant overload p99 is the time that the backlog ta
 }
 
 TEST_CASE("server: an overload says so, and what to do") {
-  const CliResult result =
-      run_lathe(words({"--scenario", "server", "--rate", "100000", "--iterations", "3000"}));
+  const CliResult result = run_lathe(
+      in_one_thread({"--scenario", "server", "--rate", "100000", "--iterations", "3000"}));
   INFO(result.out, result.err);
   REQUIRE(result.exit_code == 0);
   CHECK(result.out.find("OVERLOADED") != std::string::npos);
@@ -295,8 +268,8 @@ TEST_CASE("--frames simulates each power mode of the profile under each policy")
 
   // Ten thousand frames a second are more than the interpreter answers.
   row = measured({"--scenario", "offline", "--frames", "10000", "--power-mode", "performance",
-                  "--engine", "interpreter",
-                  "--early-exit", "50%:10%", "--iterations", "70"})["cases"][0];
+                  "--engine", "interpreter", "--early-exit", "50%:10%", "--iterations",
+                  "70"})["cases"][0];
   REQUIRE(row["frames"].size() == 3);
   const auto& every = row["frames"][0];
   const auto& latest = row["frames"][2];
@@ -311,11 +284,11 @@ TEST_CASE("what a scenario has no use for is refused with a next step") {
   // Values that cannot be read say what is expected; the rest has a hint.
   const auto unreadable = [](const std::vector<std::string>& more,
                              const std::vector<std::string>& named) {
-    check_refused(run_lathe(words(more)), 2, named);
+    check_refused(run_lathe(in_one_thread(more)), 2, named);
   };
   const auto refused = [](const std::vector<std::string>& more,
                           const std::vector<std::string>& named) {
-    const CliResult result = run_lathe(words(more));
+    const CliResult result = run_lathe(in_one_thread(more));
     check_refused(result, 2, named);
     INFO(result.err);
     CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 2);
@@ -345,19 +318,17 @@ TEST_CASE("what a scenario has no use for is refused with a next step") {
 }
 
 TEST_CASE("a signal leaves the report of what was measured so far") {
-  const fs::path path =
-      fs::temp_directory_path() / ("lathe-load-" + std::to_string(::getpid()) + ".json");
-  fs::remove(path);
+  const ScratchDirectory folder;
+  const std::string path = folder.path("r.json");
   // `timeout` sends SIGINT after three seconds and passes the exit code on.
   const std::string command =
       "timeout --foreground --preserve-status -s INT 3 '" LATHE_BINARY "' bench '" + kGlyphs +
       "' --threads 1 --scenario server --rate 20 --iterations 10000 --max-time 60s --report '" +
-      path.string() + "' >/dev/null 2>&1";
+      path + "' >/dev/null 2>&1";
   const int status = std::system(command.c_str());
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 130);
-  const json report = json::parse(content_of(path.string()), nullptr, false);
-  fs::remove(path);
+  const json report = json::parse(content_of(path), nullptr, false);
   REQUIRE(report.is_object());
   CHECK(schema_errors(report) == "");
   CHECK(report["complete"] == false);

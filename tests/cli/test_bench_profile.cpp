@@ -1,11 +1,11 @@
 // lathe bench --profile-ops and --trace, and what a case tells of memory and sensors.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
 
-#include "onnx/read_fixtures.h"
 #include "report_schema.h"
 #include "run_lathe.h"
 
@@ -14,13 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kGlyphs = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
-std::vector<std::string> quick(std::vector<std::string> more) {
-  std::vector<std::string> words{"bench",      kGlyphs, "--iterations", "20",
-                                 "--max-time", "2s",    "--threads",    "1"};
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+std::vector<std::string> twenty_runs(const std::vector<std::string>& more) {
+  return joined({"bench", kGlyphs, "--iterations", "20", "--max-time", "2s", "--threads", "1"},
+                more);
 }
 
 json passed(const CliResult& result) {
@@ -38,8 +34,8 @@ std::map<std::string, int64_t> types_of(const std::string& model) {
   return report_of(result)["model"]["ops"].get<std::map<std::string, int64_t>>();
 }
 
-std::string quantized(const Folder& folder) {
-  std::string file = folder.path().string() + "/int8.onnx";
+std::string quantized(const ScratchDirectory& folder) {
+  std::string file = folder.path("int8.onnx");
   const CliResult result =
       run_lathe({"quantize", kGlyphs, "--data", "random", "--samples", "4", "-o", file});
   INFO(result.err);
@@ -88,7 +84,8 @@ void check_nesting(std::vector<Span> spans) {
 }  // namespace
 
 TEST_CASE("profile: every node with its share, and what holds it back") {
-  const CliResult result = run_lathe(quick({"--engine", "interpreter", "--profile-ops", "--json"}));
+  const CliResult result =
+      run_lathe(twenty_runs({"--engine", "interpreter", "--profile-ops", "--json"}));
   const json report = passed(result);
   const json& profile = report["cases"][0]["profile"];
   check_profile(profile);
@@ -108,24 +105,23 @@ TEST_CASE("profile: every node with its share, and what holds it back") {
   CHECK(result.err.find("in no node") != std::string::npos);
   CHECK(result.err.find("slowest node") != std::string::npos);
   // Without the flag there is none.
-  CHECK_FALSE(passed(run_lathe(quick({"--json"})))["cases"][0].contains("profile"));
+  CHECK_FALSE(passed(run_lathe(twenty_runs({"--json"})))["cases"][0].contains("profile"));
 }
 
 TEST_CASE("profile: an engine that sees no nodes says so") {
   const json report =
-      passed(run_lathe(quick({"--engine", "torchscript", "--profile-ops", "--json"})));
+      passed(run_lathe(twenty_runs({"--engine", "torchscript", "--profile-ops", "--json"})));
   const json& row = report["cases"][0];
   CHECK(row["profile"].is_null());
   CHECK(row["profile_reason"].get<std::string>().find("torchscript") != std::string::npos);
 }
 
 TEST_CASE("profile: what quantizing inserted is blamed") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string int8 = quantized(folder);
-  const CliResult result =
-      run_lathe({"bench", int8, "--against", kGlyphs, "--iterations", "40", "--max-time", "4s",
-                 "--threads", "1", "--processes", "2", "--engine", "interpreter", "--profile-ops",
-                 "--json"});
+  const CliResult result = run_lathe({"bench", int8, "--against", kGlyphs, "--iterations", "40",
+                                      "--max-time", "4s", "--threads", "1", "--processes", "2",
+                                      "--engine", "interpreter", "--profile-ops", "--json"});
   const json report = passed(result);
   const std::map<std::string, int64_t> types = types_of(int8);
   REQUIRE(report["cases"].size() == 2);
@@ -148,7 +144,7 @@ TEST_CASE("profile: what quantizing inserted is blamed") {
 }
 
 TEST_CASE("profile: each case of a sweep has its own") {
-  const json report = passed(run_lathe(quick({"--batch", "1,4", "--profile-ops", "--json"})));
+  const json report = passed(run_lathe(twenty_runs({"--batch", "1,4", "--profile-ops", "--json"})));
   REQUIRE(report["cases"].size() == 2);
   for (const json& row : report["cases"]) check_profile(row["profile"]);
   // Costs are those of the batch.
@@ -159,9 +155,10 @@ TEST_CASE("profile: each case of a sweep has its own") {
 }
 
 TEST_CASE("a traced pass: phases, runs and nodes, nested, as lathe trace reads them") {
-  const Folder folder;
-  const std::string file = folder.path().string() + "/x.json";
-  const CliResult result = run_lathe(quick({"--engine", "interpreter", "--trace", file, "--json"}));
+  const ScratchDirectory folder;
+  const std::string file = folder.path("x.json");
+  const CliResult result =
+      run_lathe(twenty_runs({"--engine", "interpreter", "--trace", file, "--json"}));
   const json report = passed(result);
   REQUIRE(report["artifacts"].size() == 1);
   CHECK(report["artifacts"][0]["kind"] == "trace");
@@ -198,9 +195,9 @@ TEST_CASE("a traced pass: phases, runs and nodes, nested, as lathe trace reads t
 }
 
 TEST_CASE("a trace named .ort.json is what summarisers of ONNX Runtime's profiles add up") {
-  const Folder folder;
-  const std::string file = folder.path().string() + "/x.ort.json";
-  passed(run_lathe(quick({"--trace", file, "--json"})));
+  const ScratchDirectory folder;
+  const std::string file = folder.path("x.ort.json");
+  passed(run_lathe(twenty_runs({"--trace", file, "--json"})));
   const json trace = json::parse(content_of(file));
   REQUIRE(trace.is_array());
   // As they do: everything before the session is ready does not count.
@@ -228,43 +225,42 @@ TEST_CASE("a trace named .ort.json is what summarisers of ONNX Runtime's profile
 }
 
 TEST_CASE("a trace of several processes is the first one's; without nodes it shows runs") {
-  const Folder folder;
-  const std::string file = folder.path().string() + "/x.json";
-  const CliResult result =
-      run_lathe(quick({"--processes", "2", "--engine", "torchscript", "--trace", file, "--json"}));
+  const ScratchDirectory folder;
+  const std::string file = folder.path("x.json");
+  const CliResult result = run_lathe(
+      twenty_runs({"--processes", "2", "--engine", "torchscript", "--trace", file, "--json"}));
   const json report = passed(result);
   REQUIRE(report["artifacts"].size() == 1);
   CHECK(report["cases"][0]["trace"]["nodes"] == false);
-  CHECK(std::any_of(report["warnings"].begin(), report["warnings"].end(),
-                    [](const json& warning) { return warning["code"] == "trace.no_nodes"; }));
+  CHECK(warns(report, "trace.no_nodes"));
   CHECK(content_of(file).find("model_run") != std::string::npos);
 }
 
 TEST_CASE("a trace is refused before anything is measured") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string file = folder.write("there.json", "kept");
-  check_refused(run_lathe(quick({"--trace", file})), 2, {"there.json"});
+  check_refused(run_lathe(twenty_runs({"--trace", file})), 2, {"there.json"});
   CHECK(content_of(file) == "kept");
-  check_refused(run_lathe(quick({"--trace", kGlyphs, "--force"})), 2, {"glyphs.onnx"});
-  check_refused(run_lathe(quick({"--trace", folder.path().string() + "/none/x.json"})), 9,
-                {"none"});
-  check_refused(run_lathe(quick({"--trace", folder.path().string()})), 9, {});
-  const std::string fresh = folder.path().string() + "/x.json";
-  check_refused(run_lathe(quick({"--trace", fresh, "--batch", "1,2"})), 2, {"--trace"});
-  check_refused(run_lathe(quick({"--trace", fresh, "--resume", fresh + "l"})), 2, {"--trace"});
+  check_refused(run_lathe(twenty_runs({"--trace", kGlyphs, "--force"})), 2, {"glyphs.onnx"});
+  check_refused(run_lathe(twenty_runs({"--trace", folder.path("none/x.json")})), 9, {"none"});
+  check_refused(run_lathe(twenty_runs({"--trace", folder.path()})), 9, {});
+  const std::string fresh = folder.path("x.json");
+  check_refused(run_lathe(twenty_runs({"--trace", fresh, "--batch", "1,2"})), 2, {"--trace"});
+  check_refused(run_lathe(twenty_runs({"--trace", fresh, "--resume", fresh + "l"})), 2,
+                {"--trace"});
   check_refused(run_lathe({"bench", "--doctor", "--trace", fresh}), 2, {"--trace"});
   check_refused(run_lathe({"bench", kGlyphs, "--self-check", "--profile-ops"}), 2,
                 {"--profile-ops"});
   CHECK_FALSE(std::filesystem::exists(fresh));
   // What is written then is the report of the failure.
-  check_refused(run_lathe(quick({"--trace", fresh, "--report", fresh})), 2, {"x.json"});
+  check_refused(run_lathe(twenty_runs({"--trace", fresh, "--report", fresh})), 2, {"x.json"});
   CHECK(json::parse(content_of(fresh))["exit_code"] == 2);
-  CHECK(run_lathe(quick({"--trace", file, "--force"})).exit_code == 0);
+  CHECK(run_lathe(twenty_runs({"--trace", file, "--force"})).exit_code == 0);
   CHECK(json::parse(content_of(file)).contains("traceEvents"));
 }
 
 TEST_CASE("memory by four methods; sensors are figures or null with a reason") {
-  const CliResult result = run_lathe(quick({"--json"}));
+  const CliResult result = run_lathe(twenty_runs({"--json"}));
   const json row = passed(result)["cases"][0];
   const json& memory = row["memory"];
   CHECK(memory["alloc_peak_bytes"] > 0);

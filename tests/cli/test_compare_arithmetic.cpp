@@ -1,4 +1,6 @@
 // lathe compare --arithmetic: accuracy on the device, told before shipping.
+#include <nlohmann/json.hpp>
+
 #include <string>
 #include <vector>
 
@@ -28,10 +30,10 @@ std::string saturating_model() {
   return model.SerializeAsString();
 }
 
-struct Files {
-  Folder folder;
+struct ArithmeticFiles {
+  ScratchDirectory folder;
   std::string model = folder.write("m.onnx", saturating_model());
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  std::string at(const std::string& name) const { return folder.path(name); }
 
   /// The model quantized for a device; its report.
   json quantized(const std::string& name, const std::string& profile) const {
@@ -50,12 +52,6 @@ struct Files {
   }
 };
 
-std::vector<std::string> with(std::vector<std::string> words,
-                              const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
 double sqnr_of(const json& report) {
   return report["compare"]["outputs"][0]["sqnr_db"].get<double>();
 }
@@ -63,15 +59,15 @@ double sqnr_of(const json& report) {
 }  // namespace
 
 TEST_CASE("a file made for VNNI fails on a device without, and the x86-64 profile mends it") {
-  const Files files;
+  const ArithmeticFiles files;
   const json vnni = files.quantized("vnni.onnx", "x86-64-vnni");
   CHECK_FALSE(vnni["quantize"].contains("saturation"));
-  const json exact = report_of(files.run(with(files.compared("vnni.onnx", "vnni"), {"--json"})));
+  const json exact = report_of(files.run(joined(files.compared("vnni.onnx", "vnni"), {"--json"})));
   CHECK(sqnr_of(exact) > 30);
   CHECK(exact["compare"]["arithmetic"]["name"] == "vnni");
 
-  const auto bound = with(files.compared("vnni.onnx", "maddubs"), {"--min-sqnr", "25"});
-  const json broken = report_of(files.run(with(bound, {"--json"}), 4));
+  const auto bound = joined(files.compared("vnni.onnx", "maddubs"), {"--min-sqnr", "25"});
+  const json broken = report_of(files.run(joined(bound, {"--json"}), 4));
   CHECK(broken["verdict"] == "fail");
   CHECK(sqnr_of(broken) < 20);
   const json& device = broken["compare"]["arithmetic"];
@@ -95,25 +91,25 @@ TEST_CASE("a file made for VNNI fails on a device without, and the x86-64 profil
   CHECK(rows[0]["saturating"] > 0);
   CHECK_FALSE(rows[0]["reason"].get<std::string>().empty());
   const CliResult good =
-      files.run(with(files.compared("x86.onnx", "maddubs"), {"--min-sqnr", "25"}));
+      files.run(joined(files.compared("x86.onnx", "maddubs"), {"--min-sqnr", "25"}));
   CHECK(good.out.find("maddubs: none of") != std::string::npos);
 }
 
 TEST_CASE("the same files again: simulated sums do not depend on threads") {
-  const Files files;
+  const ArithmeticFiles files;
   files.quantized("vnni.onnx", "x86-64-vnni");
   const auto run = [&](const char* threads) {
-    return report_of(files.run(
-        with(files.compared("vnni.onnx", "maddubs"), {"--json", "--threads", threads})))["compare"];
+    return report_of(files.run(joined(files.compared("vnni.onnx", "maddubs"),
+                                      {"--json", "--threads", threads})))["compare"];
   };
   CHECK(run("1") == run("2"));
 }
 
 TEST_CASE("esp32 gets powers of two without zero points, other files are refused for it") {
-  const Files files;
+  const ArithmeticFiles files;
   files.quantized("esp.onnx", "esp32");
   const json report =
-      report_of(files.run(with(files.compared("esp.onnx", "power-of-two"), {"--json"})));
+      report_of(files.run(joined(files.compared("esp.onnx", "power-of-two"), {"--json"})));
   CHECK(sqnr_of(report) > 25);
   files.quantized("vnni.onnx", "x86-64-vnni");
   check_refused(run_lathe(files.compared("vnni.onnx", "power-of-two")), 3, {"powers of two"});

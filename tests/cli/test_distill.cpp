@@ -1,4 +1,6 @@
 // lathe distill on the repository's own network: students, losses, integers, what is written.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -12,8 +14,8 @@ using nlohmann::json;
 
 struct DistillFiles : PruneFiles {
   CliResult distill(const std::string& out, const std::vector<std::string>& more) const {
-    return run_lathe(joined({"distill", "--teacher", kGlyphsModel, "-o", at(out), "--latency",
-                             "off", "--force", "--json"},
+    return run_lathe(joined({"distill", "--teacher", kGlyphs, "-o", at(out), "--latency", "off",
+                             "--force", "--json"},
                             more),
                      {.timeout_s = 300});
   }
@@ -39,11 +41,28 @@ TEST_CASE("a student of half the width learns from fresh weights") {
   const DistillFiles files;
   const std::string data = files.draw("tune", 800);
   const std::string judge = files.draw("judge", 150);
-  const json report = files.distilled(
-      "s.onnx", {"--student-width", "50%", "--student-init", "fresh", "--data", data, "--eval",
-                 judge, "--epochs", "4", "--batch", "32", "--lr", "5e-3", "--lr-schedule",
-                 "cosine", "--warmup", "5%", "--clip-norm", "10", "--html",
-                 files.at("page.html")});
+  const json report = files.distilled("s.onnx", {"--student-width",
+                                                 "50%",
+                                                 "--student-init",
+                                                 "fresh",
+                                                 "--data",
+                                                 data,
+                                                 "--eval",
+                                                 judge,
+                                                 "--epochs",
+                                                 "4",
+                                                 "--batch",
+                                                 "32",
+                                                 "--lr",
+                                                 "5e-3",
+                                                 "--lr-schedule",
+                                                 "cosine",
+                                                 "--warmup",
+                                                 "5%",
+                                                 "--clip-norm",
+                                                 "10",
+                                                 "--html",
+                                                 files.at("page.html")});
   CHECK(report["sizes"]["after"]["macs"].get<double>() <
         0.35 * report["sizes"]["before"]["macs"].get<double>());
   // Chance is 1 of 36, and a hundred steps are few.
@@ -103,7 +122,7 @@ TEST_CASE("dense convolutions become separable ones") {
   CHECK_FALSE(report["plan"]["separable"].empty());
   CHECK(report["sizes"]["after"]["macs"] < report["sizes"]["before"]["macs"]);
   CHECK(value(report, "distilled") > 0.4);
-  check_refused(run_lathe({"distill", "--teacher", kGlyphsModel, "-o", files.at("t.onnx"),
+  check_refused(run_lathe({"distill", "--teacher", kGlyphs, "-o", files.at("t.onnx"),
                            "--student-separable", "--data", data, "--exclude", "op:Conv"}),
                 3, {"no convolution"});
 }
@@ -144,15 +163,16 @@ TEST_CASE("integers are trained for, and the artifact is what quantize writes") 
     bool activations;
     int64_t opset;
   };
-  for (const Way& way : {Way{{}, true, 13},
-                         Way{{"--weight-bits", "4", "--mode", "weight-only", "--step-sizes",
-                              "follow", "--weight-granularity", "tensor"},
-                             false, 21}}) {
+  for (const Way& way :
+       {Way{{}, true, 13}, Way{{"--weight-bits", "4", "--mode", "weight-only", "--step-sizes",
+                                "follow", "--weight-granularity", "tensor"},
+                               false,
+                               21}}) {
     CAPTURE(way.activations);
-    const json report = files.distilled(
-        "q.onnx", joined({"--quantization-aware", "--data", data, "--eval", judge, "--epochs", "2",
-                          "--batch", "32", "--lr", "2e-4"},
-                         way.flags));
+    const json report =
+        files.distilled("q.onnx", joined({"--quantization-aware", "--data", data, "--eval", judge,
+                                          "--epochs", "2", "--batch", "32", "--lr", "2e-4"},
+                                         way.flags));
     CHECK(value(report, "distilled") >= value(report, "start"));
     const json inspected = report_of(run_lathe({"inspect", files.at("q.onnx"), "--json"}));
     CHECK(inspected["model"]["opset"].get<int64_t>() >= way.opset);
@@ -166,10 +186,10 @@ TEST_CASE("integers are trained for, and the artifact is what quantize writes") 
 TEST_CASE("inner values are matched, with a projection where their shapes differ") {
   const DistillFiles files;
   const std::string data = files.draw("tune", 200);
-  check_refused(run_lathe({"distill", "--teacher", kGlyphsModel, "-o", files.at("s.onnx"),
-                           "--student-width", "50%", "--data", data, "--epochs", "1", "--features",
-                           "a=b"}),
-                2, {"no value"});
+  check_refused(
+      run_lathe({"distill", "--teacher", kGlyphs, "-o", files.at("s.onnx"), "--student-width",
+                 "50%", "--data", data, "--epochs", "1", "--features", "a=b"}),
+      2, {"no value"});
   // Both networks call it alike; half of its channels are gone in the student.
   const std::string name = "/features/features.4/Relu_1_output_0";
   const json report = files.distilled(

@@ -1,6 +1,8 @@
 // lathe distill when things go wrong: flags, files that do not fit, signals, kills, lost peers.
-#include <sys/socket.h>
+#include <nlohmann/json.hpp>
+
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -12,6 +14,7 @@
 #include "ir/seeded_random.h"
 #include "pruning.h"
 #include "report_schema.h"
+#include "running_lathe.h"
 
 namespace lathe {
 namespace {
@@ -21,10 +24,18 @@ using nlohmann::json;
 // 32 steps an epoch of a narrow student, a checkpoint after each.
 std::vector<std::string> training(const PruneFiles& files, const std::string& data,
                                   const std::string& out, const std::string& epochs = "10") {
-  return {"distill",  "--teacher", kGlyphsModel, "--student-width", "50%", "--student-init",
-          "fresh",    "--data",    data,         "--epochs",        epochs, "--batch",
-          "4",        "--threads", "1",          "--latency",       "off", "--ema",
-          "0.9",      "--augment", "crop",       "-o",              files.at(out)};
+  return {"distill",    "--teacher",
+          kGlyphs,      "--student-width",
+          "50%",        "--student-init",
+          "fresh",      "--data",
+          data,         "--epochs",
+          epochs,       "--batch",
+          "4",          "--threads",
+          "1",          "--latency",
+          "off",        "--ema",
+          "0.9",        "--augment",
+          "crop",       "-o",
+          files.at(out)};
 }
 
 int free_port() {
@@ -81,14 +92,14 @@ TEST_CASE("distill refuses what it cannot do") {
   const auto refused = [&](const std::vector<std::string>& more, int code,
                            const std::vector<std::string>& named) {
     CAPTURE(more[0]);
-    check_refused(run_lathe(joined({"distill", "--teacher", kGlyphsModel, "--data", data, "-o",
-                                    files.at("s.onnx")},
-                                   more)),
-                  code, named);
+    check_refused(
+        run_lathe(joined(
+            {"distill", "--teacher", kGlyphs, "--data", data, "-o", files.at("s.onnx")}, more)),
+        code, named);
     CHECK_FALSE(std::filesystem::exists(files.at("s.onnx")));
   };
   refused({"--epochs", "1"}, 2, {"--student"});
-  refused({"--student", kGlyphsModel, "--student-width", "50%"}, 2, {"--student"});
+  refused({"--student", kGlyphs, "--student-width", "50%"}, 2, {"--student"});
   refused({"--student-width", "50"}, 2, {"--student-width"});
   refused({"--student-width", "0%"}, 2, {"--student-width"});
   refused({"--student-width", "50%", "--lr", "0"}, 2, {"--lr"});
@@ -121,14 +132,13 @@ TEST_CASE("labels out of range are named") {
     return text;
   }());
   const std::string spec = files.folder.write(
-      "data.json", json{{"format", "csv"},
-                        {"path", table},
-                        {"labels", "label"},
-                        {"inputs",
-                         {{"*",
-                           {{"columns", {"a", "b", "c", "d", "e", "f", "g", "h"}},
-                            {"window", 1}}}}}}
-                       .dump());
+      "data.json",
+      json{{"format", "csv"},
+           {"path", table},
+           {"labels", "label"},
+           {"inputs",
+            {{"*", {{"columns", {"a", "b", "c", "d", "e", "f", "g", "h"}}, {"window", 1}}}}}}
+          .dump());
   const CliResult result = run_lathe({"distill", "--teacher", model, "--student", model, "--data",
                                       spec, "--epochs", "1", "-o", files.at("s.onnx")});
   // Nothing says that the output is classes: labels of another kind are left out, with a word.
@@ -142,10 +152,10 @@ TEST_CASE("a loss that is no number stops the training, which keeps the last goo
   const std::string teacher = files.folder.write("teacher.onnx", one_layer(8, 3));
   const std::string student = files.folder.write("student.onnx", one_layer(8, 3, 0.5f));
   const std::string folder = files.at("state");
-  const CliResult result = run_lathe({"distill", "--teacher", teacher, "--student", student,
-                                      "--data", "random", "--lr", "1e3", "--optimizer", "sgd",
-                                      "--epochs", "50", "--batch", "4", "-o", files.at("s.onnx"),
-                                      "--checkpoint", folder});
+  const CliResult result =
+      run_lathe({"distill", "--teacher", teacher, "--student", student, "--data", "random", "--lr",
+                 "1e3", "--optimizer", "sgd", "--epochs", "50", "--batch", "4", "-o",
+                 files.at("s.onnx"), "--checkpoint", folder});
   CHECK(result.exit_code == 3);
   CHECK(result.err.find("step") != std::string::npos);
   CHECK(result.err.find("node") != std::string::npos);
@@ -211,9 +221,9 @@ TEST_CASE("two processes train as one does, and a lost one ends the other") {
   const PruneFiles files;
   const std::string data = files.draw("tune", 128);
   const std::vector<std::string> words{
-      "distill", "--teacher", kGlyphsModel, "--student-width", "50%", "--student-init", "fresh",
-      "--data",  data,        "--epochs",   "3",               "--batch", "16",         "--threads",
-      "1",       "--latency", "off"};
+      "distill", "--teacher", kGlyphs, "--student-width", "50%", "--student-init",
+      "fresh",   "--data",    data,    "--epochs",        "3",   "--batch",
+      "16",      "--threads", "1",     "--latency",       "off"};
   const CliResult alone = run_lathe(joined(words, {"-o", files.at("one.onnx"), "--json"}));
   REQUIRE(alone.exit_code == 0);
   const int port = free_port();

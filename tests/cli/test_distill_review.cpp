@@ -6,8 +6,8 @@ namespace {
 
 std::vector<std::string> distill_words(const PruneFiles& files,
                                        const std::vector<std::string>& more) {
-  std::vector<std::string> words{"distill", "--teacher", kGlyphsModel, "-o", files.at("s.onnx"),
-                                 "--latency", "off", "--force"};
+  std::vector<std::string> words{"distill",          "--teacher", kGlyphs, "-o",
+                                 files.at("s.onnx"), "--latency", "off",   "--force"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -24,13 +24,13 @@ TEST_CASE("distill refuses flags that would do nothing") {
   };
   refused({"--quantization-aware", "--mode", "weight-only", "--observer", "mse"}, "--observer");
   refused({"--quantization-aware", "--mode", "weight-only", "--samples", "4"}, "--samples");
-  refused({"--student", kGlyphsModel, "--samples", "4"}, "--samples");
+  refused({"--student", kGlyphs, "--samples", "4"}, "--samples");
   refused({"--student-width", "50%", "--student-init", "fresh", "--samples", "4"}, "--samples");
   refused({"--student-width", "50%", "--feature-weight", "2"}, "--feature-weight");
   refused({"--student-width", "50%", "--label-smoothing", "0.1"}, "--label-smoothing");
-  check_refused(run_lathe(distill_words(files, {"--student-width", "50%", "--data", data,
-                                                "--epochs", "0"})),
-                2, {"--epochs"});
+  check_refused(
+      run_lathe(distill_words(files, {"--student-width", "50%", "--data", data, "--epochs", "0"})),
+      2, {"--epochs"});
 }
 
 TEST_CASE("distill says before it trains what the device could not read") {

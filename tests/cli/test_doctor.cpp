@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include <string>
 
 #include "onnx/read_fixtures.h"
@@ -6,8 +8,8 @@
 namespace lathe {
 
 TEST_CASE("profiles detect writes a profile that loads and carries measured rates") {
-  const Folder folder;
-  const std::string file = folder.path().string() + "/host.json";
+  const ScratchDirectory folder;
+  const std::string file = folder.path("host.json");
   const CliResult detect = run_lathe({"profiles", "detect", "-o", file, "--json"});
   if (detect.exit_code == 6) return;  // a processor that no shipped profile resembles
   CHECK(detect.exit_code == 0);
@@ -23,7 +25,7 @@ TEST_CASE("profiles detect writes a profile that loads and carries measured rate
   CHECK(shown.contains("precision"));  // of the profile that it extends
   check_refused(run_lathe({"profiles", "detect", "-o", file}), 2, {"host.json"});
   check_refused(run_lathe({"profiles", "detect", "esp32"}), 2, {"esp32"});
-  check_refused(run_lathe({"profiles", "list", "-o", folder.path().string() + "/x"}), 2, {"-o"});
+  check_refused(run_lathe({"profiles", "list", "-o", folder.path("x")}), 2, {"-o"});
 }
 
 TEST_CASE("bench --doctor examines the machine and needs no model") {

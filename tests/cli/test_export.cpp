@@ -1,4 +1,6 @@
 // --html and --export: written beside the report, checked before the work, left alone when there.
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <fstream>
 
@@ -8,56 +10,36 @@
 namespace lathe {
 namespace {
 
-const std::string kModel = LATHE_SOURCE_DIR "/scripts/glyphs.onnx";
-
-class Folder {
- public:
-  explicit Folder(const char* name)
-      : path_((std::filesystem::temp_directory_path() / name).string() +
-              std::to_string(
-                  std::filesystem::file_time_type::clock::now().time_since_epoch().count())) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string file(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
 TEST_CASE("compile --html writes the page, and not over another file") {
-  const Folder folder("lathe-html-");
+  const ScratchDirectory folder;
   const std::vector<std::string> arguments{
-      "compile", kModel, "-o", folder.file("c.onnx"), "--html", folder.file("c.html")};
+      "compile", kGlyphs, "-o", folder.path("c.onnx"), "--html", folder.path("c.html")};
   CHECK(run_lathe(arguments).exit_code == 0);
-  CHECK(content_of(folder.file("c.html")).find("PASS") != std::string::npos);
-  std::filesystem::remove(folder.file("c.onnx"));
-  std::filesystem::remove(folder.file("c.onnx.manifest.json"));
+  CHECK(content_of(folder.path("c.html")).find("PASS") != std::string::npos);
+  std::filesystem::remove(folder.path("c.onnx"));
+  std::filesystem::remove(folder.path("c.onnx.manifest.json"));
   check_refused(run_lathe(arguments), 2, {"c.html"});
-  CHECK(!std::filesystem::exists(folder.file("c.onnx")));
+  CHECK(!std::filesystem::exists(folder.path("c.onnx")));
 }
 
 TEST_CASE("an export that cannot be written is refused before the work") {
-  const Folder folder("lathe-export-");
+  const ScratchDirectory folder;
   const auto bench = [](std::vector<std::string> more) {
-    more.insert(more.begin(), {"bench", kModel});
+    more.insert(more.begin(), {"bench", kGlyphs});
     return run_lathe(more);
   };
   check_refused(bench({"--export", "junot=x.xml"}), 2, {"junot"});
   check_refused(bench({"--export", "junit"}), 2, {"junit"});
-  check_refused(bench({"--export", "csv=" + folder.file("none/x.csv")}), 9, {"x.csv"});
-  check_refused(bench({"--export", "csv=" + folder.file("a"), "--report", folder.file("a")}), 2,
+  check_refused(bench({"--export", "csv=" + folder.path("none/x.csv")}), 9, {"x.csv"});
+  check_refused(bench({"--export", "csv=" + folder.path("a"), "--report", folder.path("a")}), 2,
                 {"--report"});
-  check_refused(bench({"--html", kModel, "--force"}), 2, {"glyphs.onnx"});
+  check_refused(bench({"--html", kGlyphs, "--force"}), 2, {"glyphs.onnx"});
   CHECK(bench({"--export", "github=-", "--json"}).exit_code == 2);
 }
 
 TEST_CASE("reports of several processes hold all samples and every pair of blocks") {
   const CliResult result =
-      run_lathe({"bench", kModel, "--against", kModel, "--batch", "1,2", "--threads", "1",
+      run_lathe({"bench", kGlyphs, "--against", kGlyphs, "--batch", "1,2", "--threads", "1",
                  "--processes", "2", "--iterations", "40", "--max-time", "4s", "--json"});
   INFO(result.err);
   const nlohmann::json report = report_of(result);
@@ -82,13 +64,13 @@ TEST_CASE("reports of several processes hold all samples and every pair of block
 }
 
 TEST_CASE("a failed run leaves its JUnit, with an error") {
-  const Folder folder("lathe-junit-");
-  const std::string broken = folder.file("broken.onnx");
+  const ScratchDirectory folder;
+  const std::string broken = folder.path("broken.onnx");
   std::ofstream(broken) << "no model";
   const CliResult result =
-      run_lathe({"bench", broken, "--export", "junit=" + folder.file("gates.xml")});
+      run_lathe({"bench", broken, "--export", "junit=" + folder.path("gates.xml")});
   CHECK(result.exit_code == 3);
-  CHECK(content_of(folder.file("gates.xml")).find("errors=\"1\"") != std::string::npos);
+  CHECK(content_of(folder.path("gates.xml")).find("errors=\"1\"") != std::string::npos);
 }
 
 }  // namespace

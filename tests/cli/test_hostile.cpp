@@ -13,11 +13,9 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kBoundedBytes = int64_t{700} << 20;
-
 // Inspects DIR/model.onnx after `prepare(DIR)`; checks the refusal and that nothing was written.
-void refuse_model(const Folder& folder, int code, std::vector<std::string> named = {}) {
-  const std::string directory = folder.path().string();
+void refuse_model(const ScratchDirectory& folder, int code, std::vector<std::string> named = {}) {
+  const std::string directory = folder.path();
   const auto before = listing(directory);
   named.push_back("model.onnx");
   const CliResult result = run_lathe({"inspect", directory + "/model.onnx"});
@@ -27,7 +25,7 @@ void refuse_model(const Folder& folder, int code, std::vector<std::string> named
 }
 
 void refuse_bytes(const std::string& bytes, int code, std::vector<std::string> named = {}) {
-  const Folder folder;
+  const ScratchDirectory folder;
   folder.write("model.onnx", bytes);
   refuse_model(folder, code, std::move(named));
 }
@@ -112,48 +110,47 @@ TEST_CASE("what is no model is named") {
 
 TEST_CASE("what is no file is refused at once") {
   {
-    const Folder folder;
+    const ScratchDirectory folder;
     refuse_model(folder, 3);
   }
   {
-    const Folder folder;
-    std::filesystem::create_directory(folder.path() / "model.onnx");
+    const ScratchDirectory folder;
+    std::filesystem::create_directory(folder.path("model.onnx"));
     refuse_model(folder, 3, {"directory"});
   }
   {
-    const Folder folder;
-    REQUIRE(mkfifo((folder.path() / "model.onnx").c_str(), 0600) == 0);
+    const ScratchDirectory folder;
+    REQUIRE(mkfifo(folder.path("model.onnx").c_str(), 0600) == 0);
     refuse_model(folder, 3);
   }
   {
-    const Folder folder;
-    std::filesystem::create_symlink("model.onnx", folder.path() / "model.onnx");
+    const ScratchDirectory folder;
+    std::filesystem::create_symlink("model.onnx", folder.path("model.onnx"));
     refuse_model(folder, 3);
   }
 }
 
 TEST_CASE("external data is read beneath the model's directory only") {
-  const Folder outside;
+  const ScratchDirectory outside;
   const std::string secret = outside.write("secret.bin", "\x01\x02\x03\x04\x05\x06\x07\x08");
-  const std::string name = outside.path().filename().string();
+  const std::string name = std::filesystem::path(outside.path()).filename();
   for (const std::string& location :
        {"../" + name + "/secret.bin", "a/../../" + name + "/secret.bin", secret, std::string(".."),
         std::string("."), std::string(), std::string("no_such.bin")}) {
     CAPTURE(location);
-    const Folder folder;
+    const ScratchDirectory folder;
     folder.write("model.onnx", external_model(location));
     refuse_model(folder, 3);
   }
-  const Folder folder;
+  const ScratchDirectory folder;
   folder.write("model.onnx", external_model("link.bin"));
-  std::filesystem::create_symlink(secret, folder.path() / "link.bin");
+  std::filesystem::create_symlink(secret, folder.path("link.bin"));
   refuse_model(folder, 3, {"link.bin"});
-  const CliResult followed =
-      run_lathe({"inspect", (folder.path() / "model.onnx").string(), "--follow-links"});
+  const CliResult followed = run_lathe({"inspect", folder.path("model.onnx"), "--follow-links"});
   INFO(followed.err);
   CHECK(followed.exit_code == 0);
 
-  const Folder short_file;
+  const ScratchDirectory short_file;
   short_file.write("model.onnx", external_model("w.bin"));
   short_file.write("w.bin", "1234");
   refuse_model(short_file, 3, {"w"});
@@ -232,7 +229,7 @@ TEST_CASE("messages that grow when they are parsed are refused") {
   refuse_bytes(head + field(7, field(1, repeated(field(5, ""), count))), 8);
 
   // Value infos grow less and stay within the allowance.
-  const Folder folder;
+  const ScratchDirectory folder;
   const CliResult infos = run_lathe(
       {"inspect", folder.write("v.onnx", head + field(7, repeated(field(13, ""), count)))});
   CHECK(infos.signal == 0);
@@ -280,7 +277,7 @@ TEST_CASE("a limit of memory is kept") {
   large.set_data_type(1);
   large.add_dims(16 << 20);
   large.set_raw_data(std::string(64 << 20, '\1'));
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string path = folder.write("model.onnx", model.SerializeAsString());
   CHECK(run_lathe({"inspect", path, "--max-memory", "1GiB"}).exit_code == 0);
   const CliResult result = run_lathe({"inspect", path, "--max-memory", "32MiB"});

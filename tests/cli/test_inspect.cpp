@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <string>
 
@@ -32,16 +34,12 @@ std::string conv_model(const std::string& batch) {
       })");
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("inspect of a small network") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("net.onnx", conv_model("N"));
-  const auto before = listing(folder.path().string());
+  const auto before = listing(folder.path());
   const CliResult result = run_lathe({"inspect", model});
   INFO(result.out, result.err);
   CHECK(result.exit_code == 0);
@@ -52,7 +50,7 @@ TEST_CASE("inspect of a small network") {
   CHECK(contains(result.out, "at batch 1"));
   CHECK(contains(result.out, "float32 1 of 1 compute node"));
   CHECK_FALSE(contains(result.out, "net.onnx: node"));
-  CHECK(listing(folder.path().string()) == before);
+  CHECK(listing(folder.path()) == before);
 
   const CliResult verbose = run_lathe({"inspect", model, "-v"});
   CHECK(contains(verbose.out, "float Nx8x8x8  13.8 k  float32"));
@@ -60,7 +58,7 @@ TEST_CASE("inspect of a small network") {
 }
 
 TEST_CASE("inspect's report holds what the screen says") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("net.onnx", conv_model("2"));
   const CliResult result = run_lathe({"inspect", model, "--json", "--profile", "cortex-m4", "-v"});
   CHECK(contains(result.err, "net.onnx: float32"));
@@ -86,7 +84,7 @@ TEST_CASE("inspect's report holds what the screen says") {
 }
 
 TEST_CASE("inspect tells the precision") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string qdq = onnx_of(R"(q (float[1,4] x) => (float[1,2] y)
       <float s = {0.1}, uint8 z = {128}, int8[4,2] w = {1,2,3,4,5,6,7,8}, float ws = {0.5}, int8 wz = {0}>
       {
@@ -114,7 +112,7 @@ TEST_CASE("inspect tells the precision") {
 }
 
 TEST_CASE("inspect says what it does not know") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string unknown = onnx_of(R"(u (float[N,M] x, float[M,K] w) => (float[N,K] y)
       { m = MatMul (x, w)
         y = com.example.Twist (m) })");
@@ -145,18 +143,18 @@ TEST_CASE("names from the file cannot write to the terminal") {
   onnx::NodeProto& node = add_node(*model.mutable_graph(), "Bad\x1b[1m", {"x\x1b[2J\n\r"}, {"y"});
   node.set_domain("evil\x1b");
   node.set_name("n\xff\n");
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string path = folder.write("e.onnx", model.SerializeAsString());
-  for (const bool json : {false, true}) {
+  for (const bool as_json : {false, true}) {
     std::vector<std::string> arguments{"inspect", path, "-v"};
-    if (json) arguments.push_back("--json");
+    if (as_json) arguments.push_back("--json");
     const CliResult result = run_lathe(arguments);
     INFO(result.out, result.err);
     CHECK(result.signal == 0);
     CHECK((result.exit_code == 0 || result.exit_code == 3));
     CHECK_FALSE(contains(result.out + result.err, "\x1b"));
     CHECK_FALSE(contains(result.out + result.err, "\r"));
-    if (json) report_of(result);
+    if (as_json) report_of(result);
   }
 }
 

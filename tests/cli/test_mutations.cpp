@@ -13,7 +13,6 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kBoundedBytes = int64_t{700} << 20;
 constexpr int kTimeout = 20;  // seconds
 constexpr int kBroken = 150;
 constexpr int kNumbered = 126;
@@ -155,7 +154,7 @@ void check_bounded(const CliResult& result) {
 TEST_CASE("broken copies of models are read or refused") {
   const onnx::ModelProto models[] = {convolution(), places()};
   const std::string bytes[] = {models[0].SerializeAsString(), models[1].SerializeAsString()};
-  const Folder folder;
+  const ScratchDirectory folder;
   int accepted = 0;
   for (uint64_t seed = 0; seed < kBroken + kNumbered; ++seed) {
     CAPTURE(seed);
@@ -178,9 +177,9 @@ TEST_CASE("a storm of 10,000 mutated models is read or refused, slow" *
           doctest::skip(std::getenv("LATHE_SLOW") == nullptr)) {
   const onnx::ModelProto models[] = {convolution(), places()};
   const std::string bytes[] = {models[0].SerializeAsString(), models[1].SerializeAsString(),
-                               content_of(LATHE_SOURCE_DIR "/scripts/glyphs.onnx")};
-  const Folder folder;
-  const std::string out = (folder.path() / "out.onnx").string();
+                               content_of(kGlyphs)};
+  const ScratchDirectory folder;
+  const std::string out = folder.path("out.onnx");
   int compiled = 0;
   for (uint64_t seed = 10'000; seed < 20'000; ++seed) {
     CAPTURE(seed);
@@ -202,11 +201,11 @@ TEST_CASE("a storm of 10,000 mutated models is read or refused, slow" *
 
 TEST_CASE("models with hostile numbers run or are refused") {
   const onnx::ModelProto models[] = {convolution(), places()};
-  const Folder folder;
+  const ScratchDirectory folder;
   for (const onnx::ModelProto& model : models) {
     const std::string path = folder.write("model.onnx", model.SerializeAsString());
     const CliResult whole = run_lathe({"run", path, "--data", "random", "--samples", "1",
-                                       "--output", (folder.path() / "y.npz").string(), "--force"});
+                                       "--output", folder.path("y.npz"), "--force"});
     INFO(whole.err);
     REQUIRE(whole.exit_code == 0);
   }
@@ -216,7 +215,7 @@ TEST_CASE("models with hostile numbers run or are refused") {
     const std::string path =
         folder.write("model.onnx", broken_numbers(models[seed % 2], dice).SerializeAsString());
     check_bounded(run_lathe({"run", path, "--data", "random", "--samples", "1", "--threads", "1",
-                             "--output", (folder.path() / "y.npz").string(), "--force"},
+                             "--output", folder.path("y.npz"), "--force"},
                             {.timeout_s = kTimeout}));
   }
 }

@@ -1,4 +1,6 @@
 // The native engine as a user meets it, on the repository's own model.
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 
 #include "pruning.h"
@@ -21,17 +23,15 @@ nlohmann::json case_of(const nlohmann::json& report, const std::string& engine) 
 TEST_CASE("bench --engine native: the accuracy of the interpreter, within a planned arena") {
   const PruneFiles files;
   const std::string data = files.draw("glyphs", 300);
-  const CliResult quantized =
-      run_lathe({"quantize", kGlyphsModel, "-o", files.at("q.onnx"), "--data", data, "--samples", "64",
-                 "--effort", "fast"});
+  const CliResult quantized = run_lathe({"quantize", kGlyphs, "-o", files.at("q.onnx"), "--data",
+                                         data, "--samples", "64", "--effort", "fast"});
   INFO(quantized.err);
   REQUIRE(quantized.exit_code == 0);
-  for (const std::string& model : {kGlyphsModel, files.at("q.onnx")}) {
+  for (const std::string& model : {kGlyphs, files.at("q.onnx")}) {
     CAPTURE(model);
-    const CliResult measured =
-        run_lathe({"bench", model, "--engine", "native,interpreter", "--data",
-                   data, "--metric", "top1", "--threads", "1", "--max-time", "1s",
-                   "--gate", "accuracy > 50%", "--json"});
+    const CliResult measured = run_lathe(
+        {"bench", model, "--engine", "native,interpreter", "--data", data, "--metric", "top1",
+         "--threads", "1", "--max-time", "1s", "--gate", "accuracy > 50%", "--json"});
     INFO(measured.err);
     CHECK(measured.exit_code == 0);
     const auto report = report_of(measured);
@@ -67,13 +67,13 @@ TEST_CASE("a compiled plan is inspected, run and measured like the model that it
   const PruneFiles files;
   const std::string data = files.draw("glyphs", 100);
   const std::string plan = files.at("glyphs.lathe");
-  REQUIRE(run_lathe({"compile", kGlyphsModel, "--target", "native", "-o", plan}).exit_code == 0);
+  REQUIRE(run_lathe({"compile", kGlyphs, "--target", "native", "-o", plan}).exit_code == 0);
 
   const CliResult inspected = run_lathe({"inspect", plan, "--json"});
   INFO(inspected.err);
   CHECK(inspected.exit_code == 0);
   const auto facts = report_of(inspected);
-  const auto original = report_of(run_lathe({"inspect", kGlyphsModel, "--json"}));
+  const auto original = report_of(run_lathe({"inspect", kGlyphs, "--json"}));
   CHECK(facts["model"]["format"] == "native");
   CHECK(facts["model"]["macs"] == original["model"]["macs"]);
   CHECK(facts["plan"]["source_sha256"] == original["model"]["sha256"]);
@@ -83,35 +83,86 @@ TEST_CASE("a compiled plan is inspected, run and measured like the model that it
   const std::string of_plan = files.at("plan.npz");
   const std::string of_model = files.at("model.npz");
   CHECK(run_lathe({"run", plan, "--data", data, "-o", of_plan}).exit_code == 0);
-  CHECK(run_lathe({"run", kGlyphsModel, "--engine", "native", "--data", data, "-o", of_model})
-            .exit_code == 0);
+  CHECK(
+      run_lathe({"run", kGlyphs, "--engine", "native", "--data", data, "-o", of_model}).exit_code ==
+      0);
   CHECK(content_of(of_plan) == content_of(of_model));
   CHECK(run_lathe({"run", plan, "--data", data, "-o", of_plan, "--force", "--values", "*"})
             .exit_code == 2);
 
-  const CliResult measured =
-      run_lathe({"bench", plan, "--against", kGlyphsModel, "--engine", "native", "--data", data,
-                 "--metric", "agreement", "--threads", "1", "--max-time", "1s", "--gate",
-                 "accuracy >= 100%", "--json"});
+  const CliResult measured = run_lathe(
+      {"bench", plan, "--against", kGlyphs, "--engine", "native", "--data", data, "--metric",
+       "agreement", "--threads", "1", "--max-time", "1s", "--gate", "accuracy >= 100%", "--json"});
   INFO(measured.err);
   CHECK(measured.exit_code == 0);
-  const CliResult batches = run_lathe({"bench", plan, "--batch", "1,4", "--threads", "1",
-                                       "--max-time", "1s", "--json"});
+  const CliResult batches =
+      run_lathe({"bench", plan, "--batch", "1,4", "--threads", "1", "--max-time", "1s", "--json"});
   INFO(batches.err);
   CHECK(batches.exit_code == 0);
   CHECK(report_of(batches)["cases"].size() == 2);
 
   check_refused(run_lathe({"bench", plan, "--engine", "interpreter"}), 2, {"native"});
-  check_refused(run_lathe({"bench", plan, "--input-shape", "x=1x1x4x4"}), 2, {"the inputs that it has"});
-  check_refused(run_lathe({"quantize", plan, "--data", "random", "-o", files.at("q.onnx")}), 3, {"compiled plan"});
-  check_refused(run_lathe({"compare", kGlyphsModel, plan, "--data", data}), 3, {"bench"});
+  check_refused(run_lathe({"bench", plan, "--input-shape", "x=1x1x4x4"}), 2,
+                {"the inputs that it has"});
+  check_refused(run_lathe({"quantize", plan, "--data", "random", "-o", files.at("q.onnx")}), 3,
+                {"compiled plan"});
+}
+
+TEST_CASE("compare takes plans on either side, and judges their outputs") {
+  const PruneFiles files;
+  const std::string data = files.draw("glyphs", 50);
+  const std::string plan = files.at("glyphs.lathe");
+  const std::string int8 = files.at("q.onnx");
+  const std::string int8_plan = files.at("q.lathe");
+  REQUIRE(run_lathe({"compile", kGlyphs, "--target", "native", "-o", plan}).exit_code == 0);
+  REQUIRE(
+      run_lathe({"quantize", kGlyphs, "-o", int8, "--data", data, "--effort", "fast"}).exit_code ==
+      0);
+  REQUIRE(run_lathe({"compile", int8, "--target", "native", "-o", int8_plan}).exit_code == 0);
+  const auto compared = [&](const std::string& a, const std::string& b,
+                            std::vector<std::string> more) {
+    std::vector<std::string> words{"compare", a, b, "--data", data, "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_lathe(words);
+  };
+  for (const auto& [a, b] : {std::pair(kGlyphs, plan), std::pair(plan, kGlyphs),
+                             std::pair(plan, plan), std::pair(int8, int8_plan)}) {
+    CAPTURE(a);
+    CAPTURE(b);
+    const CliResult result = compared(a, b, {"--min-sqnr", "25"});
+    INFO(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.find("no layers") != std::string::npos);
+    const nlohmann::json report = report_of(result);
+    CHECK(schema_errors(report) == "");
+    CHECK(report["compare"]["samples"] == 50);
+    CHECK(report["compare"]["outputs"].size() == 1);
+    CHECK(report["compare"]["layers"].is_null());
+    CHECK(report["compare"]["layers_reason"].get<std::string>().find("plan") != std::string::npos);
+    CHECK(report["model"]["format"] == (a.ends_with(".lathe") ? "native" : "onnx"));
+    CHECK(report["model_out"]["format"] == (b.ends_with(".lathe") ? "native" : "onnx"));
+    CHECK(report["quality"][0]["metric"] == "top1");
+  }
+  const CliResult missed = compared(plan, int8_plan, {"--tolerance", "0"});
+  CHECK(missed.exit_code == 4);
+  CHECK(report_of(missed)["compare"]["outputs"][0]["sqnr_db"] < 60);
+  // A model's layers are there as before.
+  CHECK(report_of(compared(kGlyphs, int8, {}))["compare"]["layers"].size() > 5);
+  check_refused(run_lathe({"compare", plan, int8_plan, "--data", data, "--arithmetic", "maddubs"}),
+                2, {"--arithmetic", "plan"});
+  // What a model is told of its inputs is not for the plan.
+  const std::string script = files.at("glyphs.pt");
+  REQUIRE(run_lathe({"compile", kGlyphs, "--target", "torchscript", "-o", script}).exit_code == 0);
+  const CliResult of_script = compared(script, plan, {"--input-shape", "image=1x1x28x28"});
+  INFO(of_script.err);
+  CHECK(of_script.exit_code == 0);
 }
 
 TEST_CASE("compile --tune: a plan with choices, verified, and a report of them") {
   const PruneFiles files;
   const std::string data = files.draw("glyphs", 64);
-  REQUIRE(run_lathe({"quantize", kGlyphsModel, "-o", files.at("q.onnx"), "--data", data,
-                     "--samples", "64", "--effort", "fast"})
+  REQUIRE(run_lathe({"quantize", kGlyphs, "-o", files.at("q.onnx"), "--data", data, "--samples",
+                     "64", "--effort", "fast"})
               .exit_code == 0);
   const CliResult tuned =
       run_lathe({"compile", files.at("q.onnx"), "-o", files.at("q.lathe"), "--target", "native",
@@ -136,13 +187,13 @@ TEST_CASE("compile --tune: a plan with choices, verified, and a report of them")
 
 TEST_CASE("compile --tune is for native plans, and takes a time") {
   const PruneFiles files;
-  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.onnx"), "--tune"}), 2,
+  check_refused(run_lathe({"compile", kGlyphs, "-o", files.at("a.onnx"), "--tune"}), 2,
                 {"--tune", "native plans"});
-  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.lathe"), "--target",
-                           "native", "--tune", "--tune-time", "soon"}),
+  check_refused(run_lathe({"compile", kGlyphs, "-o", files.at("a.lathe"), "--target", "native",
+                           "--tune", "--tune-time", "soon"}),
                 2, {"--tune-time"});
-  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("a.lathe"), "--target",
-                           "native", "--tune-time", "3s"}),
+  check_refused(run_lathe({"compile", kGlyphs, "-o", files.at("a.lathe"), "--target", "native",
+                           "--tune-time", "3s"}),
                 2, {"--tune"});
 }
 
@@ -153,8 +204,8 @@ TEST_CASE("integers of a noisy network are verified by what rounding itself chan
   REQUIRE(run_lathe({"zoo", "mobilenet_v3_large", "-o", model}).exit_code == 0);
   REQUIRE(run_lathe({"quantize", model, "-o", int8, "--data", "random", "--effort", "fast"})
               .exit_code == 0);
-  const CliResult result = run_lathe(
-      {"compile", int8, "-o", files.at("plan.lathe"), "--target", "native", "--json"});
+  const CliResult result =
+      run_lathe({"compile", int8, "-o", files.at("plan.lathe"), "--target", "native", "--json"});
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
   const nlohmann::json outputs = report_of(result)["verification"]["outputs"];
@@ -162,9 +213,8 @@ TEST_CASE("integers of a noisy network are verified by what rounding itself chan
   CHECK(outputs[0]["sqnr_db"] < 25.0);
   CHECK(report_of(result)["verification"]["rounding_sqnr_db"] < 25.0);
   // A bound that is given holds.
-  const CliResult strict =
-      run_lathe({"compile", int8, "-o", files.at("other.lathe"), "--target", "native",
-                 "--tolerance", "1e-3"});
+  const CliResult strict = run_lathe({"compile", int8, "-o", files.at("other.lathe"), "--target",
+                                      "native", "--tolerance", "1e-3"});
   CHECK(strict.exit_code == 4);
 }
 
@@ -174,8 +224,8 @@ TEST_CASE("a profile that allows bfloat16: products are rounded where the proces
   std::ofstream(profile)
       << R"({"extends": "x86-64-vnni", "name": "rounding", "precision": {"bfloat16": true}})";
   const std::string plan = files.at("plan.lathe");
-  const CliResult compiled = run_lathe({"compile", kGlyphsModel, "-o", plan, "--target", "native",
-                                        "--profile", profile, "--json"});
+  const CliResult compiled = run_lathe(
+      {"compile", kGlyphs, "-o", plan, "--target", "native", "--profile", profile, "--json"});
   INFO(compiled.err);
   REQUIRE(compiled.exit_code == 0);
   CHECK(report_of(compiled)["native"]["bfloat16_steps"].get<int>() > 0);
@@ -190,31 +240,49 @@ TEST_CASE("a profile that allows bfloat16: products are rounded where the proces
     return report["cases"][0].value("bfloat16_products", 0);
   };
   const bool can = content_of("/proc/cpuinfo").find("avx512_bf16") != std::string::npos;
-  CHECK((products({kGlyphsModel, "--profile", profile}) > 0) == can);
+  CHECK((products({kGlyphs, "--profile", profile}) > 0) == can);
   CHECK((products({plan}) > 0) == can);
-  CHECK(products({kGlyphsModel}) == 0);
+  CHECK(products({kGlyphs}) == 0);
   // A tolerance that is given holds for what the plan computes, too.
   const CliResult strict =
-      run_lathe({"compile", kGlyphsModel, "-o", files.at("strict.lathe"), "--target", "native",
+      run_lathe({"compile", kGlyphs, "-o", files.at("strict.lathe"), "--target", "native",
                  "--profile", profile, "--tolerance", "1e-5"});
   CHECK(strict.exit_code == (can ? 4 : 0));
 }
 
 TEST_CASE("a file's name that belongs to another target is refused") {
   const PruneFiles files;
-  check_refused(run_lathe({"compile", kGlyphsModel, "-o", files.at("plan.lathe")}), 2,
+  check_refused(run_lathe({"compile", kGlyphs, "-o", files.at("plan.lathe")}), 2,
                 {"plan.lathe", "--target native"});
-  check_refused(
-      run_lathe({"compile", kGlyphsModel, "-o", files.at("m.onnx"), "--target", "native"}), 2,
-      {"m.onnx", "--target onnx"});
+  check_refused(run_lathe({"compile", kGlyphs, "-o", files.at("m.onnx"), "--target", "native"}), 2,
+                {"m.onnx", "--target onnx"});
+  const std::vector<std::vector<std::string>> commands{
+      {"compile", kGlyphs},
+      {"quantize", kGlyphs, "--data", "random"},
+      {"prune", kGlyphs, "--sparsity", "50%"},
+      {"distill", "--teacher", kGlyphs, "--student-width", "50%", "--data", "random"},
+      {"zoo", "lstm_autoencoder"}};
+  for (const auto& [name, target] :
+       {std::pair("out.pt", "--target torchscript,"), std::pair("out.pth", "--target torchscript,"),
+        std::pair("out.ptl", "--target torchscript-mobile"),
+        std::pair("out.lathe", "--target native")}) {
+    for (std::vector<std::string> words : commands) {
+      CAPTURE(words[0]);
+      words.insert(words.end(), {"-o", files.at(name)});
+      check_refused(run_lathe(words), 2, {name, target});
+    }
+    check_refused(run_lathe({"batch", files.folder.write("jobs.json", "{}"), "-o", files.at(name)}),
+                  2, {name, "folder"});
+    CHECK_FALSE(fs::exists(files.at(name)));
+  }
 }
 
 TEST_CASE("inputs on which float rounding alone changes everything say nothing of a plan") {
   const PruneFiles files;
   const std::string model = files.at("efficientnet_b0.onnx");
   REQUIRE(run_lathe({"zoo", "efficientnet_b0", "-o", model}).exit_code == 0);
-  const CliResult compiled = run_lathe(
-      {"compile", model, "-o", files.at("plan.lathe"), "--target", "native", "--json"});
+  const CliResult compiled =
+      run_lathe({"compile", model, "-o", files.at("plan.lathe"), "--target", "native", "--json"});
   INFO(compiled.err);
   REQUIRE(compiled.exit_code == 0);
   const nlohmann::json verification = report_of(compiled)["verification"];

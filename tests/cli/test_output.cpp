@@ -1,4 +1,7 @@
 // Where reports go, and what happens when they cannot.
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
@@ -8,19 +11,19 @@
 namespace lathe {
 
 TEST_CASE("--report writes what --json prints") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
-  const std::string report = (folder.path() / "r.json").string();
+  const std::string report = folder.path("r.json");
   const CliResult result = run_lathe({"inspect", model, "--json", "--report", report});
   CHECK(result.exit_code == 0);
   CHECK(content_of(report) == result.out);
-  CHECK(listing(folder.path().string()) == std::vector<std::string>{model, report});
+  CHECK(listing(folder.path()) == std::vector<std::string>{model, report});
 }
 
 TEST_CASE("a failure is a report too") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", "no model");
-  const std::string path = (folder.path() / "r.json").string();
+  const std::string path = folder.path("r.json");
   const CliResult result = run_lathe({"inspect", model, "--json", "--report", path});
   CHECK(result.exit_code == 3);
   const auto report = report_of(result);
@@ -38,7 +41,7 @@ TEST_CASE("a failure is a report too") {
 }
 
 TEST_CASE("a report that exists is kept without --force") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
   const std::string old = folder.write("r.json", "old");
   check_refused(run_lathe({"inspect", model, "--report", old}), 2, {"r.json"});
@@ -48,37 +51,34 @@ TEST_CASE("a report that exists is kept without --force") {
 }
 
 TEST_CASE("a report never takes the place of what is read") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string bytes = relu_model().SerializeAsString();
   const std::string model = folder.write("m.onnx", bytes);
-  std::filesystem::create_hard_link(model, folder.path() / "same.onnx");
-  std::filesystem::create_directory_symlink(folder.path(), folder.path() / "dir");
+  std::filesystem::create_hard_link(model, folder.path("same.onnx"));
+  std::filesystem::create_directory_symlink(folder.path(), folder.path("dir"));
   const std::string config = folder.write("c.json", "{}");
   for (const char* name : {"m.onnx", "same.onnx", "dir/m.onnx", "c.json"}) {
     CAPTURE(name);
-    check_refused(run_lathe({"inspect", model, "--config", config, "--force", "--report",
-                             (folder.path() / name).string()}),
-                  2, {name});
+    check_refused(
+        run_lathe({"inspect", model, "--config", config, "--force", "--report", folder.path(name)}),
+        2, {name});
     CHECK(content_of(model) == bytes);
     CHECK(content_of(config) == "{}");
   }
 }
 
 TEST_CASE("a report that cannot be written ends with 9") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
-  check_refused(run_lathe({"inspect", model, "--force", "--report", folder.path().string()}), 9,
-                {});
-  check_refused(
-      run_lathe({"inspect", model, "--report", (folder.path() / "no" / "r.json").string()}), 9,
-      {"r.json"});
-  CHECK(listing(folder.path().string()) == std::vector<std::string>{model});
+  check_refused(run_lathe({"inspect", model, "--force", "--report", folder.path()}), 9, {});
+  check_refused(run_lathe({"inspect", model, "--report", folder.path("no/r.json")}), 9, {"r.json"});
+  CHECK(listing(folder.path()) == std::vector<std::string>{model});
 }
 
 TEST_CASE("stdout that cannot be written ends with 9") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
-  const std::string report = (folder.path() / "r.json").string();
+  const std::string report = folder.path("r.json");
   for (const char* path : {"-", "/dev/full"}) {
     CAPTURE(path);
     const CliOptions options{.stdout_path = path, .directory = {}};
@@ -94,7 +94,39 @@ TEST_CASE("stdout that cannot be written ends with 9") {
     }
   }
   CHECK(content_of(model) == relu_model().SerializeAsString());
-  CHECK(nlohmann::json::parse(content_of(report))["exit_code"] == 9);
+  const auto kept = nlohmann::json::parse(content_of(report));
+  CHECK(kept["exit_code"] == 9);
+  CHECK(kept["model"]["nodes"] == 1);
+  CHECK(kept["warnings"][0]["code"] == "output.stdout");
+}
+
+TEST_CASE("a warning is on the screen and in the report, whatever the command") {
+  const ScratchDirectory folder;
+  onnx::ModelProto proto = relu_model();
+  proto.add_opset_import()->set_version(13);
+  const std::string model = folder.write("m.onnx", proto.SerializeAsString());
+  const auto at = [&](const char* name) { return folder.path(name); };
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"inspect", model},
+        {"run", model, "--data", "random", "-o", at("y.npz")},
+        {"compare", model, model, "--data", "random"},
+        {"compile", model, "-o", at("c.onnx")},
+        {"bench", model, "--iterations", "3", "--threads", "1"}}) {
+    CAPTURE(arguments[0]);
+    std::vector<std::string> words = arguments;
+    words.push_back("--json");
+    const CliResult result = run_lathe(words);
+    INFO(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.find("warning[onnx]: ") != std::string::npos);
+    const auto report = report_of(result);
+    const auto& rows = report["warnings"];
+    const auto found = std::find_if(rows.begin(), rows.end(),
+                                    [](const auto& row) { return row["code"] == "onnx"; });
+    REQUIRE(found != rows.end());
+    CHECK((*found)["message"].get<std::string>().find("13, the last") != std::string::npos);
+    CHECK(report["model"]["opset"] == 13);
+  }
 }
 
 }  // namespace lathe

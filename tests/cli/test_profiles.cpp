@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include <string>
 
 #include "onnx/read_fixtures.h"
@@ -25,7 +27,7 @@ TEST_CASE("profiles show prints JSON that is a profile again") {
   CHECK(document["name"] == "x86-64-vnni");
   CHECK_FALSE(document.contains("extends"));
   CHECK(document["cpu"]["arch"] == "x86_64");  // from the profile that it extends
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string copy = folder.write("mine.json", shown.out);
   CHECK(run_lathe({"profiles", "show", copy}).out == shown.out);
   CHECK(report_of(run_lathe({"profiles", "show", copy, "--json"}))["profile"] == document);
@@ -43,7 +45,7 @@ TEST_CASE("an unknown profile is refused with the nearest one") {
 }
 
 TEST_CASE("a profile's mistakes are named by file, key and nearest key") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto refuse = [&](const std::string& text, const std::vector<std::string>& named) {
     const CliResult result = run_lathe({"profiles", "show", folder.write("p.json", text)});
     check_refused(result, 2, named);

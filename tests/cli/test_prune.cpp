@@ -1,4 +1,6 @@
 // lathe prune as a user meets it, on the repository's own network and pictures.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -65,7 +67,7 @@ TEST_CASE("prune removes half of the channels, and says what that changed") {
     CHECK(sizes["after"][measure].get<double>() < 0.6 * sizes["before"][measure].get<double>());
   }
   CHECK(sizes["after"]["file_bytes"] == std::filesystem::file_size(files.at("p.onnx")));
-  CHECK(sizes["before"]["file_bytes"] == std::filesystem::file_size(kGlyphsModel));
+  CHECK(sizes["before"]["file_bytes"] == std::filesystem::file_size(kGlyphs));
   CHECK(report["model_out"]["params"] == sizes["after"]["params"]);
 
   const json& stages = report["stages"];
@@ -92,8 +94,8 @@ TEST_CASE("prune removes half of the channels, and says what that changed") {
 
 TEST_CASE("prune times both networks where channels went, and only there") {
   const PruneFiles files;
-  const CliResult channels = run_lathe({"prune", kGlyphsModel, "-o", files.at("p.onnx"),
-                                        "--structure", "channel", "--sparsity", "50%", "--json"});
+  const CliResult channels = run_lathe({"prune", kGlyphs, "-o", files.at("p.onnx"), "--structure",
+                                        "channel", "--sparsity", "50%", "--json"});
   REQUIRE(channels.exit_code == 0);
   const json report = report_of(channels);
   CHECK(schema_errors(report) == "");
@@ -106,7 +108,7 @@ TEST_CASE("prune times both networks where channels went, and only there") {
     CHECK(row["speedup"] > 0);
   }
   const CliResult elements =
-      run_lathe({"prune", kGlyphsModel, "-o", files.at("e.onnx"), "--sparsity", "50%", "--json"});
+      run_lathe({"prune", kGlyphs, "-o", files.at("e.onnx"), "--sparsity", "50%", "--json"});
   REQUIRE(elements.exit_code == 0);
   const json masked = report_of(elements);
   CHECK_FALSE(masked.contains("latency"));
@@ -115,8 +117,8 @@ TEST_CASE("prune times both networks where channels went, and only there") {
 
 TEST_CASE("a dry run prints the groups in words and writes nothing") {
   const PruneFiles files;
-  const CliResult result = files.prune(
-      "p.onnx", {kGlyphsModel, "--structure", "channel", "--sparsity", "50%", "--dry-run"});
+  const CliResult result =
+      files.prune("p.onnx", {kGlyphs, "--structure", "channel", "--sparsity", "50%", "--dry-run"});
   INFO(result.err);
   CHECK(result.exit_code == 0);
   CHECK(result.out.find("300 of 600 channels") != std::string::npos);
@@ -124,10 +126,9 @@ TEST_CASE("a dry run prints the groups in words and writes nothing") {
   CHECK(result.out.find("through /features/features.4/Add; read by ") != std::string::npos);
   CHECK(result.out.find("keep 36 of 36 (output logits of the model)") != std::string::npos);
   CHECK(result.out.find("no model was written") != std::string::npos);
-  CHECK(listing(files.folder.path().string()).empty());
+  CHECK(listing(files.folder.path()).empty());
   // The plan needs no file to write to.
-  const CliResult bare =
-      run_lathe({"prune", kGlyphsModel, "--structure", "2:4", "--dry-run", "--json"});
+  const CliResult bare = run_lathe({"prune", kGlyphs, "--structure", "2:4", "--dry-run", "--json"});
   REQUIRE(bare.exit_code == 0);
   const json report = report_of(bare);
   CHECK(schema_errors(report) == "");
@@ -215,9 +216,9 @@ TEST_CASE("--round-to keeps multiples, auto those of the profile's vectors") {
   // Sixteen lanes are too many for a layer of 24.
   CHECK(kept("auto", "x86-64-vnni")[1]["kept"] == 17);
   const CliResult bad = files.prune(
-      "q.onnx", {kGlyphsModel, "--structure", "channel", "--sparsity", "30%", "--round-to", "0"});
+      "q.onnx", {kGlyphs, "--structure", "channel", "--sparsity", "30%", "--round-to", "0"});
   check_refused(bad, 2, {"--round-to"});
-  check_refused(files.prune("q.onnx", {kGlyphsModel, "--structure", "channel", "--sparsity", "30%",
+  check_refused(files.prune("q.onnx", {kGlyphs, "--structure", "channel", "--sparsity", "30%",
                                        "--round-to", "many"}),
                 2, {"--round-to"});
 }
@@ -239,8 +240,8 @@ TEST_CASE("--include and --exclude choose the nodes") {
           (row["node"] != "/classifier/Gemm"));
   for (const char* flag : {"--include", "--exclude"})
     for (const char* structure : {"channel", "element"})
-      check_refused(files.prune("d.onnx", {kGlyphsModel, "--structure", structure, "--sparsity",
-                                           "50%", flag, "*featurez*"}),
+      check_refused(files.prune("d.onnx", {kGlyphs, "--structure", structure, "--sparsity", "50%",
+                                           flag, "*featurez*"}),
                     2, {"featurez", flag});
   CHECK_FALSE(std::filesystem::exists(files.at("d.onnx")));
 }
@@ -272,11 +273,11 @@ TEST_CASE("a budget is met, and no more than one channel's worth below it") {
 
 TEST_CASE("a budget out of reach ends with 4 and names what can be reached") {
   const PruneFiles files;
-  const CliResult result = files.prune("p.onnx", {kGlyphsModel, "--budget", "macs=0.1%"});
+  const CliResult result = files.prune("p.onnx", {kGlyphs, "--budget", "macs=0.1%"});
   check_refused(result, 4, {"--budget", "0.1 %", "0.176 % is the least"});
-  CHECK(listing(files.folder.path().string()).empty());
-  const CliResult held = files.prune(
-      "p.onnx", {kGlyphsModel, "--budget", "params=30%", "--include", "*features.8.0*"});
+  CHECK(listing(files.folder.path()).empty());
+  const CliResult held =
+      files.prune("p.onnx", {kGlyphs, "--budget", "params=30%", "--include", "*features.8.0*"});
   check_refused(held, 4, {"--budget", "30 %", "is the least"});
 }
 
@@ -284,7 +285,7 @@ TEST_CASE("--max-drop is a gate beside a sparsity, and a search without one") {
   const PruneFiles files;
   const std::string judge = files.draw("judge", 40);
   const CliResult missed =
-      files.prune("p.onnx", {kGlyphsModel, "--structure", "channel", "--sparsity", "50%", "--eval",
+      files.prune("p.onnx", {kGlyphs, "--structure", "channel", "--sparsity", "50%", "--eval",
                              judge, "--max-drop", "1%", "--report", files.at("r.json")});
   CHECK(missed.exit_code == 4);
   CHECK(missed.out.find("FAIL --max-drop 1%") != std::string::npos);
@@ -327,10 +328,10 @@ TEST_CASE("every criterion chooses as many channels, not the same ones") {
                                               "--criterion", "random", "--seed", "1"});
   CHECK_FALSE(seeded["plan"]["groups"][0]["kept_channels"] == chosen["random"][0]);
 
-  check_refused(files.prune("q.onnx", {kGlyphsModel, "--structure", "channel", "--sparsity", "50%",
-                                       "--criterion", "taylor", "--data",
-                                       files.draw("unlabelled", 20, false)}),
-                2, {"taylor", "labels"});
+  check_refused(
+      files.prune("q.onnx", {kGlyphs, "--structure", "channel", "--sparsity", "50%", "--criterion",
+                             "taylor", "--data", files.draw("unlabelled", 20, false)}),
+      2, {"taylor", "labels"});
 }
 
 TEST_CASE("--sensitivity prunes every group by itself") {

@@ -1,4 +1,6 @@
 // What lathe prune leaves in the weights when their shapes stay: exact counts of zeros.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -70,7 +72,7 @@ void check_rest_is_untouched(const Weights& before, const Weights& after) {
 
 TEST_CASE("element sparsity leaves exactly the stated number of zeros in every weight") {
   const PruneFiles files;
-  const Weights dense = stored_weights(kGlyphsModel);
+  const Weights dense = stored_weights(kGlyphs);
   for (const int64_t percent : {30, 50, 70}) {
     CAPTURE(percent);
     const json report = files.pruned(
@@ -125,7 +127,7 @@ TEST_CASE("2:4 holds in every group of four") {
   const PruneFiles files;
   files.pruned("p.onnx", {"--structure", "2:4"});
   const Weights weights = stored_weights(files.at("p.onnx"));
-  check_rest_is_untouched(stored_weights(kGlyphsModel), weights);
+  check_rest_is_untouched(stored_weights(kGlyphs), weights);
   for (const auto& [node, weight] : weights) {
     CAPTURE(node);
     // Depthwise and first convolutions read one channel: no group to take two of.

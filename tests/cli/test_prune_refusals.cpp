@@ -65,26 +65,25 @@ TEST_CASE("prune's usage errors are found before anything is read or written") {
         "--finetune-epochs", "1"},
        {"--schedule"}}};
   for (const auto& [words, named] : cases) {
-    std::vector<std::string> full{kGlyphsModel};
+    std::vector<std::string> full{kGlyphs};
     full.insert(full.end(), words.begin(), words.end());
     std::string line;
     for (const std::string& word : words) line += word + " ";
     CAPTURE(line);
     check_refused(files.prune("p.onnx", full), 2, named);
   }
-  check_refused(run_lathe({"prune", kGlyphsModel, "--sparsity", "50%"}), 2, {"-o"});
-  check_refused(
-      run_lathe({"prune", kGlyphsModel, "--sparsity", "50%", "-o", kGlyphsModel, "--force"}), 2,
-      {"glyphs.onnx"});
-  CHECK(listing(files.folder.path().string()).empty());
+  check_refused(run_lathe({"prune", kGlyphs, "--sparsity", "50%"}), 2, {"-o"});
+  check_refused(run_lathe({"prune", kGlyphs, "--sparsity", "50%", "-o", kGlyphs, "--force"}), 2,
+                {"glyphs.onnx"});
+  CHECK(listing(files.folder.path()).empty());
 }
 
 TEST_CASE("prune overwrites only when told to") {
   const PruneFiles files;
   const std::string out = files.folder.write("p.onnx", "mine");
-  check_refused(files.prune("p.onnx", {kGlyphsModel, "--sparsity", "50%"}), 2, {"p.onnx"});
+  check_refused(files.prune("p.onnx", {kGlyphs, "--sparsity", "50%"}), 2, {"p.onnx"});
   CHECK(content_of(out) == "mine");
-  CHECK(files.prune("p.onnx", {kGlyphsModel, "--sparsity", "50%", "--force"}).exit_code == 0);
+  CHECK(files.prune("p.onnx", {kGlyphs, "--sparsity", "50%", "--force"}).exit_code == 0);
   CHECK(content_of(out).size() > 1000);
 }
 
@@ -92,7 +91,7 @@ TEST_CASE("prune refuses weights that are no numbers, and names them") {
   const PruneFiles files;
   const std::string node = "/features/features.2/features.2.0/Conv";
   for (const float value : {NAN, -INFINITY}) {
-    const std::string model = files.folder.write("m.onnx", with_element(kGlyphsModel, node, value));
+    const std::string model = files.folder.write("m.onnx", with_element(kGlyphs, node, value));
     for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
              {"--sparsity", "50%"},
              {"--structure", "2:4"},
@@ -104,7 +103,7 @@ TEST_CASE("prune refuses weights that are no numbers, and names them") {
       CAPTURE(value);
       CAPTURE(words[1]);
       check_refused(files.prune("p.onnx", full), 3, {"features.2.0"});
-      CHECK(listing(files.folder.path().string()) == std::vector<std::string>{model});
+      CHECK(listing(files.folder.path()) == std::vector<std::string>{model});
     }
   }
 }
@@ -112,7 +111,7 @@ TEST_CASE("prune refuses weights that are no numbers, and names them") {
 TEST_CASE("prune refuses a quantized model and names the right order") {
   const PruneFiles files;
   const std::string model = files.at("q.onnx");
-  REQUIRE(run_lathe({"quantize", kGlyphsModel, "-o", model, "--data", "random", "--samples", "4"})
+  REQUIRE(run_lathe({"quantize", kGlyphs, "-o", model, "--data", "random", "--samples", "4"})
               .exit_code == 0);
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
            {model, "--sparsity", "50%"}, {model, "--structure", "channel", "--sparsity", "50%"}}) {
@@ -139,7 +138,7 @@ TEST_CASE("prune refuses a model with nothing to prune, says why, and writes not
   check_refused(files.prune("p.onnx", {relu, "--sparsity", "50%"}), 3, {});
   check_refused(files.prune("p.onnx", {relu, "--structure", "channel", "--sparsity", "50%"}), 3,
                 {});
-  CHECK(listing(files.folder.path().string()) == std::vector<std::string>{model, relu});
+  CHECK(listing(files.folder.path()) == std::vector<std::string>{model, relu});
 }
 
 }  // namespace lathe

@@ -1,10 +1,13 @@
 // lathe prune with fine-tuning: masks that stay, schedules, teachers, interruption and resume.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
 
 #include "pruning.h"
 #include "report_schema.h"
+#include "running_lathe.h"
 
 namespace lathe {
 namespace {
@@ -166,7 +169,7 @@ TEST_CASE("channels go one after another while the network is trained") {
   }
   // What was measured while channels were silent holds when they are gone.
   const CliResult compared = run_lathe(
-      {"compare", kGlyphsModel, files.at("p.onnx"), "--data", judge, "--metric", "top1", "--json"});
+      {"compare", kGlyphs, files.at("p.onnx"), "--data", judge, "--metric", "top1", "--json"});
   CHECK(json::parse(compared.out)["quality"][0]["after"] == stage(report, "fine-tuned")["value"]);
   const CliResult again = files.prune("r.onnx", joined({files.at("p.onnx"), "--json"}, kChannels));
   REQUIRE(again.exit_code == 0);
@@ -202,14 +205,14 @@ TEST_CASE("an interrupted fine-tuning leaves its checkpoint, from which it ends 
     files.pruned("whole.onnx", words);
 
     const std::vector<std::string> kept =
-        joined(joined({"prune", kGlyphsModel}, words),
+        joined(joined({"prune", kGlyphs}, words),
                {"--latency", "off", "--checkpoint", folder, "-o", files.at("p.onnx")});
     RunningLathe run(kept);
     REQUIRE(run.wait_for(checkpoint));  // after 32 of 320 steps
     run.send(SIGINT);
     REQUIRE(run.finish() == 130);
     CHECK(std::filesystem::exists(checkpoint));
-    for (const std::string& name : listing(files.folder.path().string())) {
+    for (const std::string& name : listing(files.folder.path())) {
       CAPTURE(name);
       CHECK((name.find("tune.") != std::string::npos || name.find("whole.") != std::string::npos ||
              name == folder || name == checkpoint || name == checkpoint + ".previous" ||
@@ -273,7 +276,7 @@ TEST_CASE("fine-tuning refuses what it cannot do") {
                            const std::vector<std::string>& named) {
     CAPTURE(more[0]);
     check_refused(
-        files.prune("p.onnx", joined(joined({kGlyphsModel}, kChannels),
+        files.prune("p.onnx", joined(joined({kGlyphs}, kChannels),
                                      joined({"--data", data, "--finetune-epochs", "1"}, more))),
         2, named);
   };
@@ -284,7 +287,7 @@ TEST_CASE("fine-tuning refuses what it cannot do") {
   refused({"--schedule", "polynomial:begin=80%,end=20%"}, {"--schedule"});
   refused({"--schedule", "polynomial:initial=80%"}, {"--schedule"});
   CHECK_FALSE(std::filesystem::exists(files.at("p.onnx")));
-  CHECK(zeros_of(kGlyphsModel) == 0);
+  CHECK(zeros_of(kGlyphs) == 0);
 }
 
 }  // namespace lathe

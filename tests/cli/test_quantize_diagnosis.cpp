@@ -1,4 +1,6 @@
 // What lathe quantize says about layers that lost precision, and that its advice helps.
+#include <nlohmann/json.hpp>
+
 #include <random>
 
 #include "onnx/read_fixtures.h"
@@ -45,11 +47,10 @@ std::string depthwise_network(float spread) {
   return model.SerializeAsString();
 }
 
-json report_of_quantize(const Folder& folder, const std::string& model,
+json report_of_quantize(const ScratchDirectory& folder, const std::string& model,
                         std::vector<std::string> more) {
-  std::vector<std::string> words{
-      "quantize", model,    "-o",     (folder.path() / "q.onnx").string(),
-      "--force",  "--data", "random", "--json"};
+  std::vector<std::string> words{"quantize", model,    "-o",     folder.path("q.onnx"),
+                                 "--force",  "--data", "random", "--json"};
   words.insert(words.end(), more.begin(), more.end());
   const CliResult result = run_lathe(words);
   REQUIRE(result.exit_code == 0);
@@ -63,7 +64,7 @@ double last_sqnr(const json& report) {
 }  // namespace
 
 TEST_CASE("quantize names spread depthwise channels and the flag that mends them") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", depthwise_network(64));
   const json bad =
       report_of_quantize(folder, model, {"--effort", "fast", "--weight-granularity", "tensor"});
@@ -80,11 +81,11 @@ TEST_CASE("quantize names spread depthwise channels and the flag that mends them
 }
 
 TEST_CASE("the screen shows the worst layers in at most five lines and what to type") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", depthwise_network(64));
   const CliResult result =
-      run_lathe({"quantize", model, "-o", (folder.path() / "q.onnx").string(), "--data", "random",
-                 "--effort", "fast", "--weight-granularity", "tensor"});
+      run_lathe({"quantize", model, "-o", folder.path("q.onnx"), "--data", "random", "--effort",
+                 "fast", "--weight-granularity", "tensor"});
   REQUIRE(result.exit_code == 0);
   CHECK(result.out.find("worst layers") != std::string::npos);
   CHECK(result.out.find("depthwise: channel range spread") != std::string::npos);
@@ -92,9 +93,9 @@ TEST_CASE("the screen shows the worst layers in at most five lines and what to t
 }
 
 TEST_CASE("a healthy network has figures and histograms, and no diagnosis") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", depthwise_network(1));
-  const std::string page = (folder.path() / "q.html").string();
+  const std::string page = folder.path("q.html");
   const json report = report_of_quantize(folder, model, {"--effort", "fast", "--html", page});
   const json& quantize = report["quantize"];
   CHECK(quantize["diagnosis"].empty());
@@ -124,9 +125,9 @@ TEST_CASE("hostile names reach page and flags as text") {
   onnx::ModelProto model;
   REQUIRE(model.ParseFromString(depthwise_network(64)));
   model.mutable_graph()->mutable_node(1)->set_name("<script>alert(1)</script>'; rm -rf $HOME");
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string path = folder.write("m.onnx", model.SerializeAsString());
-  const std::string page = (folder.path() / "q.html").string();
+  const std::string page = folder.path("q.html");
   const json report = report_of_quantize(
       folder, path, {"--effort", "fast", "--weight-granularity", "tensor", "--html", page});
   CHECK(!report["quantize"]["diagnosis"].empty());

@@ -1,40 +1,20 @@
 // What lathe quantize says and leaves behind around the quantization itself: data that are of no
 // use, commands that fail, dry runs, devices that cannot, metrics that fit the outputs.
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <sstream>
 
+#include "float_npy.h"
 #include "onnx/read_fixtures.h"
-#include "onnx/text_form.h"
-#include "onnx/write_model.h"
 #include "pruning.h"
 #include "report_schema.h"
+#include "text_model.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-// A .npy file of float32.
-std::string npy(const std::vector<int64_t>& shape, const std::vector<float>& values) {
-  std::string dims;
-  for (const int64_t dim : shape) dims += std::to_string(dim) + ", ";
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + dims + "), }";
-  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
-  header += '\n';
-  std::string bytes("\x93NUMPY\x01\x00", 8);
-  bytes += static_cast<char>(header.size() & 0xff);
-  bytes += static_cast<char>(header.size() >> 8);
-  bytes += header;
-  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-  return bytes;
-}
-
-std::string numbers(int count) {
-  std::string text = "{";
-  for (int i = 0; i < count; ++i)
-    text += (i == 0 ? "" : ", ") + std::to_string(0.01 * ((i * 37) % 101) - 0.5);
-  return text + "}";
-}
 
 // Of `samples` pictures of 16 values each.
 std::vector<float> pictures(int samples, float (*value)(int sample, int at)) {
@@ -45,11 +25,10 @@ std::vector<float> pictures(int samples, float (*value)(int sample, int at)) {
 }
 
 struct FlowFiles {
-  Folder folder;
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  ScratchDirectory folder;
+  std::string at(const std::string& name) const { return folder.path(name); }
   std::string model(const std::string& name, const std::string& body) const {
-    const std::string text = "<ir_version: 8, opset_import: [\"\" : 17]>\n" + body;
-    return folder.write(name, write_onnx(parse_text(text)).model_bytes);
+    return write_model(folder, name, body);
   }
   // A picture to a picture; `batch`: "1" or "N".
   std::string picture(const std::string& batch) const {
@@ -84,11 +63,6 @@ struct FlowFiles {
     CHECK(schema_errors(report) == "");
     return report;
   }
-  std::string script(const std::string& name, const std::string& body) const {
-    const std::string path = folder.write(name, "#!/bin/sh\n" + body + "\n");
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-    return path;
-  }
 };
 
 // Messages with this code.
@@ -114,16 +88,21 @@ TEST_CASE("calibration data of no use are named") {
     int samples;
     float (*value)(int, int);
     std::string said;  // "": nothing
+    bool as_batch = false;
   };
   for (const Case& one : std::vector<Case>{{"1", 5, zero, "one value throughout (0)"},
                                            {"1", 1, zero, "one value throughout (0)"},
                                            {"1", 5, ramp, "all 5 samples"},
                                            {"1", 1, ramp, "one sample only"},
-                                           {"N", 5, other, "one feed of 5 items"},
+                                           {"N", 5, other, "one feed of 5 items", true},
+                                           {"N", 5, other, ""},
+                                           {"N", 5, ramp, "all 5 samples"},
                                            {"1", 5, other, ""}}) {
     CAPTURE(one.said);
-    const std::string data =
-        files.folder.write("x.npy", npy({one.samples, 1, 4, 4}, pictures(one.samples, one.value)));
+    std::string data = files.folder.write(
+        "x.npy", float_npy({one.samples, 1, 4, 4}, pictures(one.samples, one.value)));
+    if (one.as_batch)
+      data = files.folder.write("x.json", R"({"format": "npy", "path": "x.npy", "batch": true})");
     const json report = files.quantized(files.picture(one.batch), {"--data", data});
     const auto messages = warned(report, "quantize.calibration_data");
     REQUIRE(messages.size() == (one.said.empty() ? 0 : 1));
@@ -139,8 +118,9 @@ TEST_CASE("calibration data of no use are named") {
 
 TEST_CASE("a command that fails on the quantized model costs its verdict, not the model") {
   const FlowFiles files;
-  const std::string command = files.script(
-      "metric", "case \"$1\" in */.lathe-*) echo 'no such op' >&2; exit 4;; esac; echo 0.9");
+  const std::string command =
+      write_script(files.folder, "metric",
+                   "case \"$1\" in */.lathe-*) echo 'no such op' >&2; exit 4;; esac; echo 0.9");
   for (const std::vector<std::string>& more :
        std::vector<std::vector<std::string>>{{}, {"--max-drop", "1%"}}) {
     std::filesystem::remove(files.at("q.onnx"));
@@ -163,7 +143,7 @@ TEST_CASE("a command that fails on the quantized model costs its verdict, not th
 
 TEST_CASE("a command that fails on the float model ends before the work starts") {
   const FlowFiles files;
-  const std::string command = files.script("metric", "exit 4");
+  const std::string command = write_script(files.folder, "metric", "exit 4");
   check_refused(files.quantize(files.picture("1"), {"--data", "random", "--eval-command", command,
                                                     "--statistics", files.at("s.json")}),
                 3, {"with the float model it ended with code 4"});
@@ -186,21 +166,20 @@ TEST_CASE("what is wrong with --eval shows before the work starts") {
 TEST_CASE("a dry run writes no file at all") {
   const FlowFiles files;
   const std::string model = files.picture("1");
-  const std::vector<std::string> before = listing(files.folder.path().string());
+  const std::vector<std::string> before = listing(files.folder.path());
   const json report =
       files.quantized(model, {"--data", "random", "--dry-run", "--report", files.at("r.json"),
                               "--html", files.at("r.html"), "--statistics", files.at("s.json")});
   CHECK(report["plan"]["nodes"].size() == 1);
-  CHECK(listing(files.folder.path().string()) == before);
+  CHECK(listing(files.folder.path()) == before);
 }
 
 TEST_CASE("a rounding that was tried in vain is told, and only that") {
   const FlowFiles files;
   const std::string data = draw_glyphs(files.folder, "glyphs", 12, 3);
   for (const std::string granularity : {"channel", "tensor"}) {
-    const CliResult result = files.quantize(
-        kGlyphsModel,
-        {"--data", data, "--weight-granularity", granularity, "--report", files.at("r.json")});
+    const CliResult result = files.quantize(kGlyphs, {"--data", data, "--weight-granularity",
+                                                      granularity, "--report", files.at("r.json")});
     REQUIRE(result.exit_code == 0);
     const json details = json::parse(content_of(files.at("r.json"))).at("quantize");
     const bool kept = details.at("rounding").at("kept");
@@ -263,7 +242,7 @@ TEST_CASE("auto tells why it chose static, and what recurrent networks get") {
 TEST_CASE("errors that are easily made tell what to do") {
   const FlowFiles files;
   const std::string model = files.picture("1");
-  const std::string empty = files.folder.write("empty.npy", npy({0, 1, 4, 4}, {}));
+  const std::string empty = files.folder.write("empty.npy", float_npy({0, 1, 4, 4}, {}));
   std::filesystem::create_directory(files.at("pictures"));
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
       {{"--data", files.at("none.npy")}, "data.open"},
@@ -345,7 +324,8 @@ TEST_CASE("the hint takes what makes most of the noise together, and following i
   const auto noise = [](int sample, int at) {
     return static_cast<float>((sample * 7919 + at * 104729) % 1009) / 500 - 1;
   };
-  const std::string data = files.folder.write("x.npy", npy({40, 1, 4, 4}, pictures(40, noise)));
+  const std::string data =
+      files.folder.write("x.npy", float_npy({40, 1, 4, 4}, pictures(40, noise)));
   const std::vector<std::string> flags{"--data", data, "--eval", data, "--effort", "fast"};
   const json bad = files.quantized(model, flags);
   std::string hint = bad["quantize"]["hint"];

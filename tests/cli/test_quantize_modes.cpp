@@ -1,31 +1,23 @@
 // lathe quantize --mode and --format as a user meets them.
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <map>
 
-#include "onnx/read_fixtures.h"
-#include "onnx/text_form.h"
-#include "onnx/write_model.h"
 #include "pruning.h"
 #include "report_schema.h"
+#include "text_model.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
 
-std::string numbers(int count) {
-  std::string text = "{";
-  for (int i = 0; i < count; ++i)
-    text += (i == 0 ? "" : ", ") + std::to_string(0.01 * ((i * 37) % 101) - 0.5);
-  return text + "}";
-}
-
 struct ModeFiles {
-  Folder folder;
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  ScratchDirectory folder;
+  std::string at(const std::string& name) const { return folder.path(name); }
   std::string model(const std::string& name, const std::string& body) const {
-    const std::string text = "<ir_version: 8, opset_import: [\"\" : 17]>\n" + body;
-    return folder.write(name, write_onnx(parse_text(text)).model_bytes);
+    return write_model(folder, name, body);
   }
   std::string products() const {
     return model("p.onnx", "agraph (float[2,64] x) => (float[2,8] y) <float[64,16] w = " +
@@ -33,8 +25,9 @@ struct ModeFiles {
                                "> { a = MatMul(x, w)  b = Relu(a)  y = MatMul(b, v) }");
   }
   std::string integers() const {
-    return model("i.onnx", "agraph (int64[2,2] x) => (int64[2,2] y) <int64[2,2] w = {1,2,3,4}> "
-                           "{ a = MatMul(x, w)  y = Add(a, w) }");
+    return model("i.onnx",
+                 "agraph (int64[2,2] x) => (int64[2,2] y) <int64[2,2] w = {1,2,3,4}> "
+                 "{ a = MatMul(x, w)  y = Add(a, w) }");
   }
   CliResult quantize(const std::string& from, const std::string& to,
                      const std::vector<std::string>& more) const {
@@ -50,12 +43,6 @@ struct ModeFiles {
     return report;
   }
 };
-
-bool warns(const json& report, const std::string& code) {
-  for (const json& warning : report["warnings"])
-    if (warning["code"] == code) return true;
-  return false;
-}
 
 const std::map<std::string, std::string> kOpsOfMode = {
     {"weight-only", "DequantizeLinear"}, {"dynamic", "MatMulInteger"}, {"float16", "Cast"}};
@@ -98,11 +85,11 @@ TEST_CASE("four bits are smaller than eight, and say what they cost") {
 
 TEST_CASE("static without data names the two ways out") {
   const ModeFiles files;
-  check_refused(run_lathe({"quantize", files.products(), "-o", files.at("o.onnx"), "--mode",
-                           "static"}),
-                2, {"calibration data", "--data"});
+  check_refused(
+      run_lathe({"quantize", files.products(), "-o", files.at("o.onnx"), "--mode", "static"}), 2,
+      {"calibration data", "--data"});
   const CliResult result =
-      run_lathe({"quantize", kGlyphsModel, "-o", files.at("o.onnx"), "--mode", "auto"});
+      run_lathe({"quantize", kGlyphs, "-o", files.at("o.onnx"), "--mode", "auto"});
   CHECK(result.exit_code == 2);
   CHECK(result.err.find("--data random") != std::string::npos);
   CHECK(result.err.find("--mode weight-only") != std::string::npos);
@@ -120,7 +107,7 @@ TEST_CASE("auto chooses by what the network does and what the device can") {
     return details["mode"].get<std::string>();
   };
   CHECK(chosen(products, {}) == "dynamic");
-  CHECK(chosen(kGlyphsModel, {}) == "static");
+  CHECK(chosen(kGlyphs, {}) == "static");
   CHECK(chosen(products, {"--profile", "server-gpu"}) == "float16");
   CHECK(chosen(products, {"--profile", "cortex-m4"}) == "static");
 }
@@ -145,8 +132,9 @@ TEST_CASE("what a device or an opset does not allow ends with 2 and the way out"
                   named);
   }
   // The warning that this host is no such device comes first.
-  const CliResult small = run_lathe({"quantize", model, "-o", files.at("o.onnx"), "--mode",
-                                     "weight-only", "--weight-bits", "4", "--profile", "cortex-m4"});
+  const CliResult small =
+      run_lathe({"quantize", model, "-o", files.at("o.onnx"), "--mode", "weight-only",
+                 "--weight-bits", "4", "--profile", "cortex-m4"});
   CHECK(small.exit_code == 2);
   CHECK(small.err.find("no weights of 4 bits") != std::string::npos);
   CHECK(small.err.find("try --weight-bits 8") != std::string::npos);
@@ -193,13 +181,15 @@ TEST_CASE("quantized already, or without float work: nothing to do, said so, exi
   }
   const json integers = files.quantized(files.integers(), "s.onnx", {"--data", "random"});
   CHECK(warns(integers, "quantize.nothing"));
-  const json automatic = files.quantized(files.integers(), "a.onnx", {"--mode", "auto", "--data", "random"});
+  const json automatic =
+      files.quantized(files.integers(), "a.onnx", {"--mode", "auto", "--data", "random"});
   CHECK(warns(automatic, "quantize.nothing"));
 }
 
 TEST_CASE("a half quantized model: only the float rest changes") {
   const ModeFiles files;
-  files.quantized(files.products(), "half.onnx", {"--mode", "weight-only", "--include", "MatMul_0"});
+  files.quantized(files.products(), "half.onnx",
+                  {"--mode", "weight-only", "--include", "MatMul_0"});
   const json rest = files.quantized(files.at("half.onnx"), "rest.onnx", {"--mode", "dynamic"});
   CHECK_FALSE(warns(rest, "quantize.nothing"));
   CHECK(rest["model_out"]["ops"]["MatMulInteger"] == 1);
@@ -209,14 +199,14 @@ TEST_CASE("a half quantized model: only the float rest changes") {
 TEST_CASE("--format qoperator: integer ops, the same network") {
   const ModeFiles files;
   const std::string data = draw_glyphs(files.folder, "glyphs", 40, 3);
-  const json qdq = files.quantized(kGlyphsModel, "q.onnx", {"--data", data});
+  const json qdq = files.quantized(kGlyphs, "q.onnx", {"--data", data});
   const json qoperator =
-      files.quantized(kGlyphsModel, "o.onnx", {"--data", data, "--format", "qoperator"});
+      files.quantized(kGlyphs, "o.onnx", {"--data", data, "--format", "qoperator"});
   CHECK(qdq["model_out"]["ops"].contains("QuantizeLinear"));
   CHECK(qoperator["model_out"]["ops"].contains("QLinearConv"));
   CHECK_FALSE(qoperator["model_out"]["ops"].contains("Conv"));
-  CHECK(run_lathe({"compare", files.at("q.onnx"), files.at("o.onnx"), "--data", data, "--min-sqnr",
-                   "25"})
+  CHECK(run_lathe(
+            {"compare", files.at("q.onnx"), files.at("o.onnx"), "--data", data, "--min-sqnr", "25"})
             .exit_code == 0);
 }
 

@@ -15,8 +15,8 @@ struct Statistics {
 
   std::string at(const std::string& name) const { return files.at(name); }
   CliResult quantize(const std::string& out, const std::vector<std::string>& more) const {
-    return run_lathe(joined({"quantize", kGlyphsModel, "-o", at(out), "--data", data, "--effort",
-                             "fast", "--statistics", at("s.json")},
+    return run_lathe(joined({"quantize", kGlyphs, "-o", at(out), "--data", data, "--effort", "fast",
+                             "--statistics", at("s.json")},
                             more));
   }
 };
@@ -62,11 +62,11 @@ TEST_CASE("data that were replaced are noted, copied data are not") {
   const Statistics run;
   REQUIRE(run.quantize("a.onnx", {}).exit_code == 0);
   const auto with = [&](int seed) {
-    const Folder folder;
+    const ScratchDirectory folder;
     const std::string data = draw_glyphs(folder, "train", 12, seed, false);
-    CHECK(std::filesystem::file_size(folder.path() / "train.npz") ==
+    CHECK(std::filesystem::file_size(folder.path("train.npz")) ==
           std::filesystem::file_size(run.at("train.npz")));
-    return run_lathe({"quantize", kGlyphsModel, "-o", run.at("q.onnx"), "--data", data, "--effort",
+    return run_lathe({"quantize", kGlyphs, "-o", run.at("q.onnx"), "--data", data, "--effort",
                       "fast", "--force", "--statistics", run.at("s.json")});
   };
   const CliResult same = with(kSeed);

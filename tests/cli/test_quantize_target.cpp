@@ -1,4 +1,6 @@
 // lathe quantize --max-drop and --eval-command.
+#include <nlohmann/json.hpp>
+
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -6,6 +8,7 @@
 #include "pruning.h"
 #include "report_schema.h"
 #include "run_lathe.h"
+#include "running_lathe.h"
 
 namespace lathe {
 
@@ -20,7 +23,7 @@ struct Target {
 
   std::string at(const std::string& name) const { return files.at(name); }
   CliResult quantize(const std::string& out, const std::vector<std::string>& more) const {
-    return run_lathe(joined({"quantize", kGlyphsModel, "-o", at(out), "--data", data,
+    return run_lathe(joined({"quantize", kGlyphs, "-o", at(out), "--data", data,
                              "--weight-granularity", "tensor", "--effort", "fast"},
                             more));
   }
@@ -30,14 +33,8 @@ struct Target {
     CHECK(schema_errors(report) == "");
     return report;
   }
-  // An executable for --eval-command.
-  std::string script(const std::string& name, const std::string& body) const {
-    const std::string path = files.folder.write(name, "#!/bin/sh\n" + body + "\n");
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-    return path;
-  }
   bool has_temporaries() const {
-    for (const std::string& name : listing(files.folder.path().string()))
+    for (const std::string& name : listing(files.folder.path()))
       if (name.find(".lathe-") != std::string::npos) return true;
     return false;
   }
@@ -59,8 +56,8 @@ std::string percent(double fraction) { return std::to_string(100 * fraction) + "
 TEST_CASE("the fewest layers go back to float until --max-drop holds") {
   const Target target;
   const double full = full_error(target);
-  const std::vector<std::string> flags{"--eval",     target.eval,         "--metric",
-                                       "mse",        "--max-drop",        percent(full / 3),
+  const std::vector<std::string> flags{"--eval",       target.eval,        "--metric",
+                                       "mse",          "--max-drop",       percent(full / 3),
                                        "--statistics", target.at("s.json")};
   const CliResult result =
       target.quantize("a.onnx", joined(flags, {"--report", target.at("a.json")}));
@@ -107,8 +104,9 @@ TEST_CASE("the fewest layers go back to float until --max-drop holds") {
         "b.onnx", {"--eval", target.eval, "--metric", "mae", "--max-drop", "0.0001%",
                    "--statistics", target.at("s.json"), "--report", target.at("b.json")});
     CHECK(other.exit_code == 4);
-    CHECK(target.report("b.json")
-              
+    CHECK(target
+              .report("b.json")
+
               .at("quantize")
               .at("mixed_precision")
               .at("evaluations_reused") == 0);
@@ -120,15 +118,14 @@ TEST_CASE("the fewest layers go back to float until --max-drop holds") {
   }
   SUBCASE("the report's recipe gives the same bytes") {
     const CliResult recipe = run_lathe(
-        {"quantize", kGlyphsModel, "-o", target.at("b.onnx"), "--config", target.at("a.json")});
+        {"quantize", kGlyphs, "-o", target.at("b.onnx"), "--config", target.at("a.json")});
     INFO(recipe.err);
     CHECK(recipe.exit_code == 0);
     CHECK((content_of(target.at("b.onnx")) == bytes));
     std::filesystem::remove(target.at("s.json"));
     std::filesystem::remove(target.at("s.json.search.json"));
-    const CliResult fresh =
-        run_lathe({"quantize", kGlyphsModel, "-o", target.at("c.onnx"), "--config",
-                   target.at("a.json"), "--threads", "1"});
+    const CliResult fresh = run_lathe({"quantize", kGlyphs, "-o", target.at("c.onnx"), "--config",
+                                       target.at("a.json"), "--threads", "1"});
     CHECK(fresh.exit_code == 0);
     CHECK((content_of(target.at("c.onnx")) == bytes));
   }
@@ -171,14 +168,16 @@ TEST_CASE("--eval-command is given the model's path, and its last number is the 
   const std::string log = target.at("log");
   // The float model is the file itself.
   const std::string command =
-      target.script("metric", "echo \"$#|$1|$2\" >> '" + log + "'\ntest -s \"$2\" || exit 9\n"
-                              "case \"$2\" in *glyphs.onnx) echo 'top1: 0.91, of 40';;\n"
-                              "*) echo warming 1; echo 'mAP@0.5 = 0.874;';; esac") +
+      write_script(target.files.folder, "metric",
+                   "echo \"$#|$1|$2\" >> '" + log +
+                       "'\ntest -s \"$2\" || exit 9\n"
+                       "case \"$2\" in *glyphs.onnx) echo 'top1: 0.91, of 40';;\n"
+                       "*) echo warming 1; echo 'mAP@0.5 = 0.874;';; esac") +
       " 'an argument'";
   const auto scored = [&](const std::string& more) {
     std::filesystem::remove(log);
-    return target.quantize("q.onnx", {"--eval-command", command + more, "--force", "--report",
-                                      target.at("r.json")});
+    return target.quantize(
+        "q.onnx", {"--eval-command", command + more, "--force", "--report", target.at("r.json")});
   };
   const CliResult result = scored("");
   INFO(result.out, result.err);
@@ -199,11 +198,11 @@ TEST_CASE("--eval-command is given the model's path, and its last number is the 
 TEST_CASE("--max-drop by a command of the user") {
   const Target target;
   // More is better: a model of more bytes scores more, up to the float one's.
-  const std::string command = target.script(
-      "size", "size=$(wc -c < \"$1\")\nawk \"BEGIN { print 0.5 + $size / 10000000 }\"");
-  const CliResult result =
-      target.quantize("q.onnx", {"--eval-command", command, "--max-drop", "0.2%", "--report",
-                                 target.at("r.json")});
+  const std::string command =
+      write_script(target.files.folder, "size",
+                   "size=$(wc -c < \"$1\")\nawk \"BEGIN { print 0.5 + $size / 10000000 }\"");
+  const CliResult result = target.quantize(
+      "q.onnx", {"--eval-command", command, "--max-drop", "0.2%", "--report", target.at("r.json")});
   INFO(result.out, result.err);
   const json report = target.report("r.json");
   const double allowed = 0.002;
@@ -218,10 +217,11 @@ TEST_CASE("--max-drop by a command of the user") {
 
 TEST_CASE("a command that fails during the search costs neither the model nor the code") {
   const Target target;
-  const std::string command = target.script(
-      "third", "echo x >> '" + target.at("calls") + "'\ncount=$(wc -l < '" + target.at("calls") +
-                   "')\n[ $count -ge 4 ] && echo 'disk full' >&2 && exit 5\n"
-                   "awk \"BEGIN { print $count == 1 ? 0.9 : 0.5 + $count / 100 }\"");
+  const std::string command = write_script(
+      target.files.folder, "third",
+      "echo x >> '" + target.at("calls") + "'\ncount=$(wc -l < '" + target.at("calls") +
+          "')\n[ $count -ge 4 ] && echo 'disk full' >&2 && exit 5\n"
+          "awk \"BEGIN { print $count == 1 ? 0.9 : 0.5 + $count / 100 }\"");
   const CliResult result = target.quantize(
       "q.onnx", {"--eval-command", command, "--max-drop", "1%", "--report", target.at("r.json")});
   CHECK(result.exit_code == 3);
@@ -235,9 +235,10 @@ TEST_CASE("a path that a shell would read differently arrives whole") {
   const Target target;
   const std::string folder = target.at("a 'b' $(touch gone) \"c\"");
   std::filesystem::create_directory(folder);
-  const CliResult result = run_lathe(
-      {"quantize", kGlyphsModel, "-o", folder + "/q.onnx", "--data", "random", "--samples", "2",
-       "--effort", "fast", "--eval-command", target.script("there", "test -s \"$1\" && echo 1")});
+  const CliResult result =
+      run_lathe({"quantize", kGlyphs, "-o", folder + "/q.onnx", "--data", "random", "--samples",
+                 "2", "--effort", "fast", "--eval-command",
+                 write_script(target.files.folder, "there", "test -s \"$1\" && echo 1")});
   INFO(result.err);
   CHECK(result.exit_code == 0);
   CHECK_FALSE(std::filesystem::exists("gone"));
@@ -250,15 +251,15 @@ TEST_CASE("a command that fails, or tells no number, is exit 3 and writes nothin
     std::string body;
     std::string said;
   };
-  for (const Case& one : std::vector<Case>{{"echo first >&2; echo 'no such metric' >&2; exit 7",
-                                            "code 7: no such metric"},
-                                           {"echo top1 v2.0.1 none", "no number"},
-                                           {"echo 0.5 nan", "not finite"},
-                                           {"kill -SEGV $$", "code 139"},
-                                           {"true", "no number"}}) {
+  for (const Case& one : std::vector<Case>{
+           {"echo first >&2; echo 'no such metric' >&2; exit 7", "code 7: no such metric"},
+           {"echo top1 v2.0.1 none", "no number"},
+           {"echo 0.5 nan", "not finite"},
+           {"kill -SEGV $$", "code 139"},
+           {"true", "no number"}}) {
     CAPTURE(one.body);
-    const CliResult result =
-        target.quantize("q.onnx", {"--eval-command", target.script("fails", one.body)});
+    const CliResult result = target.quantize(
+        "q.onnx", {"--eval-command", write_script(target.files.folder, "fails", one.body)});
     check_refused(result, 3, {"--eval-command", one.said});
     CHECK_FALSE(std::filesystem::exists(target.at("q.onnx")));
     CHECK_FALSE(target.has_temporaries());
@@ -274,9 +275,9 @@ TEST_CASE("contradictory flags of the target are usage errors") {
                 {"--max-drop"});
   check_refused(target.quantize("q.onnx", {"--max-drop", "-1%", "--eval", target.eval}), 2,
                 {"--max-drop"});
-  check_refused(target.quantize("q.onnx", {"--max-drop", "1%", "--eval", target.eval, "--metric",
-                                           "sqnr"}),
-                2, {"sqnr"});
+  check_refused(
+      target.quantize("q.onnx", {"--max-drop", "1%", "--eval", target.eval, "--metric", "sqnr"}), 2,
+      {"sqnr"});
   check_refused(target.quantize("q.onnx", {"--eval-command", "true", "--metric", "top1"}), 2,
                 {"--metric"});
   CHECK_FALSE(std::filesystem::exists(target.at("q.onnx")));
@@ -286,15 +287,17 @@ TEST_CASE("an interrupt during the search writes the best so far and ends with 1
   const Target target;
   const std::string ready = target.at("ready");
   // The float model, all in integers and one more are judged; then it hangs.
-  const std::string command = target.script(
-      "slow", "echo x >> '" + target.at("calls") + "'\ncount=$(wc -l < '" + target.at("calls") +
-                  "')\nif [ $count -ge 4 ]; then : > '" + ready + "'; sleep 60; fi\n"
-                  "awk \"BEGIN { print $count == 1 ? 0.9 : 0.5 + $count / 100 }\"");
+  const std::string command =
+      write_script(target.files.folder, "slow",
+                   "echo x >> '" + target.at("calls") + "'\ncount=$(wc -l < '" +
+                       target.at("calls") + "')\nif [ $count -ge 4 ]; then : > '" + ready +
+                       "'; sleep 60; fi\n"
+                       "awk \"BEGIN { print $count == 1 ? 0.9 : 0.5 + $count / 100 }\"");
   for (const int signal : {SIGINT, SIGTERM}) {
     CAPTURE(signal);
     std::filesystem::remove(target.at("calls"));
     std::filesystem::remove(ready);
-    RunningLathe lathe({"quantize", kGlyphsModel, "-o", target.at("q.onnx"), "--data", target.data,
+    RunningLathe lathe({"quantize", kGlyphs, "-o", target.at("q.onnx"), "--data", target.data,
                         "--effort", "fast", "--eval-command", command, "--max-drop", "1%",
                         "--force"});
     REQUIRE(lathe.wait_for(ready));
@@ -329,14 +332,13 @@ TEST_CASE("statistics of another network are refused, other data are noted") {
                             more));
   };
   // One weight is another one.
-  const std::string changed =
-      with_element(kGlyphsModel, stored_weights(kGlyphsModel).begin()->first, 0.375f);
+  const std::string changed = with_element(kGlyphs, stored_weights(kGlyphs).begin()->first, 0.375f);
   const std::string other = target.files.folder.write("other.onnx", changed);
   check_refused(with(other, target.data, {}), 3, {"s.json", "another network"});
-  const CliResult noted = with(kGlyphsModel, target.files.draw("more", 12, false), {});
+  const CliResult noted = with(kGlyphs, target.files.draw("more", 12, false), {});
   CHECK(noted.exit_code == 0);
   CHECK(noted.err.find("other data than --data") != std::string::npos);
-  const CliResult fewer = with(kGlyphsModel, target.data, {"--samples", "5"});
+  const CliResult fewer = with(kGlyphs, target.data, {"--samples", "5"});
   CHECK(fewer.exit_code == 0);
   CHECK(fewer.err.find("more samples than --samples") != std::string::npos);
   CHECK(content_of(statistics) == kept);

@@ -1,26 +1,21 @@
 // lathe quantize --max-drop in the modes without calibration.
+#include <nlohmann/json.hpp>
+
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "onnx/read_fixtures.h"
-#include "onnx/text_form.h"
-#include "onnx/write_model.h"
 #include "pruning.h"
 #include "report_schema.h"
 #include "run_lathe.h"
+#include "running_lathe.h"
+#include "text_model.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-std::string numbers(int count, int seed) {
-  std::string text;
-  for (int i = 0; i < count; ++i)
-    text += (i == 0 ? "" : ", ") + std::to_string(0.01 * ((i * 37 + seed) % 101) - 0.5);
-  return text;
-}
 
 // `first` makes equal neighbours, of which `second` takes the small difference of two large
 // products: rounded weights of `second` lose it.
@@ -44,19 +39,17 @@ std::string second_weight() {
 }
 
 struct ModeTarget {
-  Folder folder;
+  ScratchDirectory folder;
   std::string model = make_model();
 
   std::string make_model() const {
-    const std::string text =
-        "<ir_version: 8, opset_import: [\"\" : 17]>\n"
-        "agraph (float[2,64] x) => (float[2,8] y) <float[64,16] w = {" +
-        first_weight() + "}, float[16,8] v = {" + second_weight() + "}, float[8,8] u = {" +
-        numbers(64, 5) +
-        "}> { a = MatMul(x, w)  b = Relu(a)  c = MatMul(b, v)  d = Tanh(c)  y = MatMul(d, u) }";
-    return folder.write("m.onnx", write_onnx(parse_text(text)).model_bytes);
+    return write_model(
+        folder, "m.onnx",
+        "agraph (float[2,64] x) => (float[2,8] y) <float[64,16] w = {" + first_weight() +
+            "}, float[16,8] v = {" + second_weight() + "}, float[8,8] u = " + numbers(64, 5) +
+            "> { a = MatMul(x, w)  b = Relu(a)  c = MatMul(b, v)  d = Tanh(c)  y = MatMul(d, u) }");
   }
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  std::string at(const std::string& name) const { return folder.path(name); }
   CliResult quantize(const std::string& mode, const std::string& out,
                      const std::vector<std::string>& more) const {
     return run_lathe(
@@ -76,11 +69,6 @@ struct ModeTarget {
     REQUIRE(result.exit_code == 0);
     return report("full.json").at("quality").at(0).at("after").get<double>();
   }
-  std::string script(const std::string& name, const std::string& body) const {
-    const std::string path = folder.write(name, "#!/bin/sh\n" + body + "\n");
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-    return path;
-  }
 };
 
 struct Mode {
@@ -94,7 +82,7 @@ const std::vector<Mode> kModes{{"weight-only", {}, "DequantizeLinear"},
                                {"dynamic", {}, "MatMulInteger"},
                                {"float16", {}, "Cast"}};
 
-std::string percent(double fraction) {
+std::string precise_percent(double fraction) {
   char text[64];
   std::snprintf(text, sizeof(text), "%.15f%%", 100 * fraction);
   return text;
@@ -108,7 +96,7 @@ TEST_CASE("modes without calibration: the one layer that spoils it goes back to 
     CAPTURE(mode.name);
     const double full = target.full_error(mode.name, mode.flags);
     const std::vector<std::string> flags =
-        joined({"--metric", "mse", "--max-drop", percent(full / 4), "--force"}, mode.flags);
+        joined({"--metric", "mse", "--max-drop", precise_percent(full / 4), "--force"}, mode.flags);
     const CliResult result =
         target.quantize(mode.name, "a.onnx", joined(flags, {"--report", target.at("a.json")}));
     INFO(result.out, result.err);
@@ -173,10 +161,11 @@ TEST_CASE("modes without calibration: an interrupt during the search writes the 
   const std::string ready = target.at("ready");
   // The float model, all in integers and one less are judged; then it hangs.
   const std::string command =
-      target.script("slow", "echo x >> '" + target.at("calls") + "'\ncount=$(wc -l < '" +
-                                target.at("calls") + "')\nif [ $count -ge 4 ]; then : > '" + ready +
-                                "'; sleep 60; fi\n"
-                                "awk \"BEGIN { print $count == 1 ? 0.9 : 0.5 + $count / 100 }\"");
+      write_script(target.folder, "slow",
+                   "echo x >> '" + target.at("calls") + "'\ncount=$(wc -l < '" +
+                       target.at("calls") + "')\nif [ $count -ge 4 ]; then : > '" + ready +
+                       "'; sleep 60; fi\n"
+                       "awk \"BEGIN { print $count == 1 ? 0.9 : 0.5 + $count / 100 }\"");
   RunningLathe lathe({"quantize", target.model, "-o", target.at("q.onnx"), "--mode", "weight-only",
                       "--eval-command", command, "--max-drop", "1%"});
   REQUIRE(lathe.wait_for(ready));
@@ -191,15 +180,13 @@ TEST_CASE("modes without calibration: an interrupt during the search writes the 
 
 TEST_CASE("layers inside a branch go back as a whole, which is said") {
   const ModeTarget target;
-  const std::string text =
-      "<ir_version: 8, opset_import: [\"\" : 17]>\n"
+  const std::string model = write_model(
+      target.folder, "if.onnx",
       "agraph (float[2,64] x, bool c) => (float[2,8] y) "
-      "{ y = If (c) <then_branch = t () => (float[2,8] a) <float[64,8] w = {" +
-      numbers(512, 1) +
-      "}> { a = MatMul(x, w) }, else_branch = e () => (float[2,8] b) <float[64,8] v = {" +
-      numbers(512, 2) + "}> { b = MatMul(x, v) }> }";
-  const std::string model =
-      target.folder.write("if.onnx", write_onnx(parse_text(text)).model_bytes);
+      "{ y = If (c) <then_branch = t () => (float[2,8] a) <float[64,8] w = " +
+          numbers(512, 1) +
+          "> { a = MatMul(x, w) }, else_branch = e () => (float[2,8] b) <float[64,8] v = " +
+          numbers(512, 2) + "> { b = MatMul(x, v) }> }");
   for (const Mode& mode : kModes) {
     CAPTURE(mode.name);
     const CliResult result =

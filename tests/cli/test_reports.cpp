@@ -1,9 +1,7 @@
 // What commands leave behind: reports that the schema accepts, artifacts that can be made again.
-#include <fcntl.h>
+#include <nlohmann/json.hpp>
+
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -14,8 +12,7 @@
 #include "onnx/read_fixtures.h"
 #include "report_schema.h"
 #include "run_lathe.h"
-
-extern char** environ;
+#include "running_lathe.h"
 
 namespace lathe {
 namespace {
@@ -67,10 +64,10 @@ std::string network(int repeats = 0, int size = 16) {
   return model.SerializeAsString();
 }
 
-struct Files {
-  Folder folder;
+struct ReportFiles {
+  ScratchDirectory folder;
   std::string model = folder.write("m.onnx", network());
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  std::string at(const std::string& name) const { return folder.path(name); }
   CliResult quantize(const std::string& out, std::vector<std::string> more) const {
     std::vector<std::string> words{"quantize", model, "-o", at(out)};
     words.insert(words.end(), more.begin(), more.end());
@@ -89,7 +86,7 @@ json read_report(const std::string& path) {
 }  // namespace
 
 TEST_CASE("every command's report follows the schema") {
-  const Files files;
+  const ReportFiles files;
   const std::string quantized = files.at("q.onnx");
   const std::vector<std::vector<std::string>> commands{
       {"quantize", files.model, "-o", quantized, "--data", "random", "--samples", "6", "--eval",
@@ -117,7 +114,7 @@ TEST_CASE("every command's report follows the schema") {
 }
 
 TEST_CASE("--json prints one document on stdout and nothing else") {
-  const Files files;
+  const ReportFiles files;
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
            {"inspect", files.model},
            {"quantize", files.model, "-o", files.at("q.onnx"), "--data", "random", "--samples",
@@ -137,7 +134,7 @@ TEST_CASE("--json prints one document on stdout and nothing else") {
 }
 
 TEST_CASE("a failure leaves a report too, with its code") {
-  const Files files;
+  const ReportFiles files;
   const std::string report = files.at("r.json");
   const CliResult failed = run_lathe({"quantize", files.at("none.onnx"), "--data", "random", "-o",
                                       files.at("q.onnx"), "--report", report});
@@ -155,7 +152,7 @@ TEST_CASE("a failure leaves a report too, with its code") {
 }
 
 TEST_CASE("the same flags, a report's recipe and saved statistics give the same bytes") {
-  const Files files;
+  const ReportFiles files;
   const std::string report = files.at("r.json");
   const std::string statistics = files.at("s.json");
   const CliResult first = files.quantize(
@@ -191,7 +188,7 @@ TEST_CASE("the same flags, a report's recipe and saved statistics give the same 
 }
 
 TEST_CASE("damaged or foreign statistics are refused and nothing is written") {
-  const Files files;
+  const ReportFiles files;
   for (const std::string text :
        {"", "{}", R"({"schema":"lathe.statistics","samples":1,"values":{},"channel_means":{}})"}) {
     const std::string path = files.folder.write("s.json", text);
@@ -201,22 +198,22 @@ TEST_CASE("damaged or foreign statistics are refused and nothing is written") {
 }
 
 TEST_CASE("a dry run writes no model and no statistics, but says its plan") {
-  const Files files;
+  const ReportFiles files;
   const CliResult result = files.quantize(
       "q.onnx",
       {"--data", "random", "--samples", "4", "--dry-run", "--statistics", files.at("s.json")});
   INFO(result.err);
   CHECK(result.exit_code == 0);
   CHECK(result.out.find("nothing was written") != std::string::npos);
-  CHECK(listing(files.folder.path().string()) == std::vector<std::string>{files.model});
+  CHECK(listing(files.folder.path()) == std::vector<std::string>{files.model});
   const CliResult run = run_lathe({"run", files.model, "--data", "random", "--samples", "1", "-o",
                                    files.at("y.npz"), "--dry-run"});
   CHECK(run.exit_code == 0);
-  CHECK(listing(files.folder.path().string()) == std::vector<std::string>{files.model});
+  CHECK(listing(files.folder.path()) == std::vector<std::string>{files.model});
 }
 
 TEST_CASE("a missed --max-drop ends with 4 and still writes model and report") {
-  const Files files;
+  const ReportFiles files;
   const CliResult result =
       files.quantize("q.onnx", {"--data", "random", "--samples", "8", "--eval", "random",
                                 "--metric", "mse", "--max-drop", "0%", "--weight-granularity",
@@ -238,47 +235,18 @@ TEST_CASE("a missed --max-drop ends with 4 and still writes model and report") {
 }
 
 TEST_CASE("an interrupt during calibration ends with 130 and leaves nothing") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", network(12, 256));
-  const std::string out = (folder.path() / "q.onnx").string();
-  std::vector<std::string> words{LATHE_BINARY, "quantize",  model,     "-o",        out, "--data",
-                                 "random",     "--samples", "1000000", "--threads", "1", "--quiet"};
+  const std::string out = folder.path("q.onnx");
   for (const int number : {SIGINT, SIGTERM}) {
     CAPTURE(number);
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    pid_t child = 0;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t defaults;
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGINT);
-    sigaddset(&defaults, SIGTERM);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-    REQUIRE(posix_spawn(&child, LATHE_BINARY, &actions, &attributes, argv.data(), environ) == 0);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
+    RunningLathe lathe({"quantize", model, "-o", out, "--data", "random", "--samples", "1000000",
+                        "--threads", "1", "--quiet"});
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-    int status = 0;
-    REQUIRE(waitpid(child, &status, WNOHANG) == 0);  // still at work
-    kill(child, number);
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (waitpid(child, &status, WNOHANG) == 0) {
-      if (std::chrono::steady_clock::now() > end) {
-        kill(child, SIGKILL);
-        waitpid(child, &status, 0);
-        FAIL("did not end");
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    REQUIRE(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == (number == SIGINT ? 130 : 143));
-    CHECK(listing(folder.path().string()) == std::vector<std::string>{model});
+    REQUIRE_FALSE(lathe.ended());  // still at work
+    lathe.send(number);
+    CHECK(lathe.finish(10) == (number == SIGINT ? 130 : 143));
+    CHECK(listing(folder.path()) == std::vector<std::string>{model});
   }
 }
 

@@ -1,7 +1,8 @@
 // lathe trace as a user meets it.
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 
-#include "onnx/read_fixtures.h"
 #include "run_lathe.h"
 
 namespace lathe {
@@ -43,7 +44,7 @@ nlohmann::json trace_of(const std::vector<std::string>& arguments) {
 }  // namespace
 
 TEST_CASE("trace names the slowest stage first, its own time without what lies inside") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string file = folder.write("run.json", kOurs);
   const CliResult result = run_lathe({"trace", file});
   INFO(result.err);
@@ -77,7 +78,7 @@ TEST_CASE("trace names the slowest stage first, its own time without what lies i
 }
 
 TEST_CASE("trace reads ONNX Runtime's profiles") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto trace = trace_of({folder.write("ort.json", kTheirs)});
   CHECK(trace["events"] == 3);
   CHECK(trace["stages"][1]["name"] == "ReLU32_nchwc");
@@ -87,7 +88,7 @@ TEST_CASE("trace reads ONNX Runtime's profiles") {
 }
 
 TEST_CASE("trace filters by name, type, thread and time") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string file = folder.write("run.json", kOurs);
   CHECK(trace_of({file, "--name", "conv*"})["stages"].size() == 1);
   const auto by_type = trace_of({file, "--name", "op:Relu"});
@@ -111,10 +112,10 @@ TEST_CASE("trace filters by name, type, thread and time") {
 }
 
 TEST_CASE("trace --html writes one page that loads nothing, and names cannot become script") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string file = folder.write(
       "run.json", R"([{"name":"</script><script>alert(1)</script>","ph":"X","ts":1,"dur":2}])");
-  const std::string page = (folder.path() / "page.html").string();
+  const std::string page = folder.path("page.html");
   const CliResult result = run_lathe({"trace", file, "--html", page, "--json"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
@@ -133,7 +134,7 @@ TEST_CASE("trace --html writes one page that loads nothing, and names cannot bec
 }
 
 TEST_CASE("trace refuses what is no trace, and says where") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto refused = [&](const std::string& text, int code, const std::string& named) {
     INFO(text.substr(0, 200));
     check_refused(run_lathe({"trace", folder.write("bad.json", text)}), code, {"bad.json", named});
@@ -162,13 +163,13 @@ TEST_CASE("trace refuses what is no trace, and says where") {
   refused("[\"" + std::string(2 << 20, 'a') + "\"]", 8, "1 MiB");
   refused("[{\"ph\":\"X\",\"ts\":" + std::string(2 << 20, '1') + "}]", 8, "1 MiB");
   refused("ONNX", 3, "syntax");
-  check_refused(run_lathe({"trace", (folder.path() / "none.json").string()}), 3, {"none.json"});
-  check_refused(run_lathe({"trace", folder.path().string()}), 3, {});
+  check_refused(run_lathe({"trace", folder.path("none.json")}), 3, {"none.json"});
+  check_refused(run_lathe({"trace", folder.path()}), 3, {});
   check_refused(run_lathe({"trace"}), 2, {});
 }
 
 TEST_CASE("times at both ends of the range do not overflow") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string file =
       folder.write("far.json",
                    "[{\"ph\":\"X\",\"name\":\"a\",\"ts\":-3e15,\"dur\":3e15},\n"
@@ -179,7 +180,7 @@ TEST_CASE("times at both ends of the range do not overflow") {
 }
 
 TEST_CASE("a trace of many events is read in bounded memory") {
-  const Folder folder;
+  const ScratchDirectory folder;
   std::string text = "[";
   for (int i = 0; i < 100'000; ++i)
     text += std::string(i == 0 ? "" : ",") + "\n{\"cat\":\"Node\",\"name\":\"n" +

@@ -4,13 +4,6 @@
 #include "run_lathe.h"
 
 namespace lathe {
-namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-}  // namespace
 
 TEST_CASE("--help names every command, --version the version") {
   const CliResult help = run_lathe({"--help"});
@@ -65,7 +58,7 @@ TEST_CASE("bad values are refused") {
 }
 
 TEST_CASE("a config file sets what the command line left out") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
   const std::string config = folder.write("c.json", R"({"profile": "esp32"})");
   const CliResult set = run_lathe({"inspect", model, "--config", config, "--json"});
@@ -85,7 +78,7 @@ TEST_CASE("a config file sets what the command line left out") {
 }
 
 TEST_CASE("a bad config file is refused") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string model = folder.write("m.onnx", relu_model().SerializeAsString());
   const auto refuse = [&](const std::string& text, const std::vector<std::string>& named) {
     const CliResult result =
@@ -101,8 +94,7 @@ TEST_CASE("a bad config file is refused") {
   refuse("[1]", {"c.json"});
   refuse("{", {"c.json"});
   refuse(R"({"seed": 1, "seed": 2})", {"c.json"});
-  check_refused(run_lathe({"inspect", model, "--config", (folder.path() / "no.json").string()}), 2,
-                {"no.json"});
+  check_refused(run_lathe({"inspect", model, "--config", folder.path("no.json")}), 2, {"no.json"});
 }
 
 }  // namespace lathe

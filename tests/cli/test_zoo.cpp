@@ -1,7 +1,6 @@
 // lathe zoo as a user meets it.
 #include <filesystem>
 
-#include "onnx/read_fixtures.h"
 #include "run_lathe.h"
 
 namespace lathe {
@@ -23,8 +22,8 @@ TEST_CASE("zoo lists its networks with parameters, multiply-adds and inputs") {
 }
 
 TEST_CASE("zoo writes a network that inspect and run read") {
-  const Folder folder;
-  const std::string path = (folder.path() / "ae.onnx").string();
+  const ScratchDirectory folder;
+  const std::string path = folder.path("ae.onnx");
   const CliResult written = run_lathe({"zoo", "lstm_autoencoder", "-o", path, "--json"});
   INFO(written.err);
   REQUIRE(written.exit_code == 0);
@@ -33,25 +32,24 @@ TEST_CASE("zoo writes a network that inspect and run read") {
   CHECK(report["model_out"]["opset"] == 17);
   CHECK(report["zoo"]["parameters"] == 3236);
   CHECK(report["artifacts"][0]["bytes"] == std::filesystem::file_size(path));
-  CHECK(listing(folder.path().string()).size() == 1);
+  CHECK(listing(folder.path()).size() == 1);
   const auto inspected = report_of(run_lathe({"inspect", path, "--json"}));
   CHECK(inspected["model"]["sha256"] == report["model_out"]["sha256"]);
   CHECK(inspected["model"]["macs"] == 92160);
-  CHECK(run_lathe({"run", path, "--data", "random", "--samples", "1", "-o",
-                   (folder.path() / "o.npz").string()})
+  CHECK(run_lathe({"run", path, "--data", "random", "--samples", "1", "-o", folder.path("o.npz")})
             .exit_code == 0);
 }
 
 TEST_CASE("zoo: the seed decides the bytes, --opset the form") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto bytes = [&](const std::vector<std::string>& flags) {
-    std::vector<std::string> arguments{"zoo", "lstm_autoencoder", "-o",
-                                       (folder.path() / "x.onnx").string(), "--force"};
+    std::vector<std::string> arguments{"zoo", "lstm_autoencoder", "-o", folder.path("x.onnx"),
+                                       "--force"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     const CliResult result = run_lathe(arguments);
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
-    return content_of((folder.path() / "x.onnx").string());
+    return content_of(folder.path("x.onnx"));
   };
   const std::string first = bytes({});
   CHECK(first == bytes({"--seed", "0"}));
@@ -60,18 +58,16 @@ TEST_CASE("zoo: the seed decides the bytes, --opset the form") {
 }
 
 TEST_CASE("zoo refuses what it cannot do and leaves nothing behind") {
-  const Folder folder;
-  const std::string path = (folder.path() / "x.onnx").string();
+  const ScratchDirectory folder;
+  const std::string path = folder.path("x.onnx");
   const CliResult unknown = run_lathe({"zoo", "resnet81", "-o", path});
   check_refused(unknown, 2, {"resnet81"});
   CHECK(unknown.err.find("resnet18") != std::string::npos);
   check_refused(run_lathe({"zoo", "resnet18"}), 2, {"-o"});
   check_refused(run_lathe({"zoo", "-o", path}), 2, {"-o"});
-  check_refused(
-      run_lathe({"zoo", "lstm_autoencoder", "-o", (folder.path() / "no/x.onnx").string()}), 9,
-      {"no"});
+  check_refused(run_lathe({"zoo", "lstm_autoencoder", "-o", folder.path("no/x.onnx")}), 9, {"no"});
   check_refused(run_lathe({"zoo", "lstm_autoencoder", "-o", path, "--opset", "6"}), 2, {"--opset"});
-  CHECK(listing(folder.path().string()).empty());
+  CHECK(listing(folder.path()).empty());
   folder.write("x.onnx", "mine");
   check_refused(run_lathe({"zoo", "lstm_autoencoder", "-o", path}), 2, {"x.onnx"});
   CHECK(content_of(path) == "mine");

@@ -11,12 +11,10 @@ namespace lathe {
 using test::check_pass;
 using test::count_of;
 using test::graph_of;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 int convert(Graph& graph) { return convert_float16(graph); }
 

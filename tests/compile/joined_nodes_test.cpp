@@ -9,12 +9,10 @@ namespace lathe {
 
 using test::check_pass;
 using test::count_of;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 std::vector<int64_t> input_of(const Graph& graph, const char* output, size_t index) {
   const Node& node = graph.node(graph.value(graph.find_value(output)).producer);

@@ -17,12 +17,10 @@ namespace lathe {
 
 using test::check_pass;
 using test::graph_of;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 int free_batch(Graph& graph) { return make_batch_dynamic(graph); }
 

@@ -8,12 +8,10 @@ namespace lathe {
 
 using test::check_pass;
 using test::count_of;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 Graph eliminated(const std::string& body, int changes) {
   return check_pass(kHead + R"((float[2,3] x) => (float[2,3] y)

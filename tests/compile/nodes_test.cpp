@@ -8,14 +8,8 @@ namespace lathe {
 
 using test::check_pass;
 using test::count_of;
+using test::kHead;
 using test::node_list;
-
-namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
-
-}  // namespace
 
 TEST_CASE("eliminate_common_subexpressions: equal nodes and what follows from them") {
   const Graph after = check_pass(kHead + R"((float[2] x) => (float[2] y, float[2] z)

@@ -8,12 +8,10 @@ namespace lathe {
 
 using test::check_pass;
 using test::count_of;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 // Every constant that the forms below need, and a few near ones.
 std::string with_constants(const std::string& body) {

@@ -9,12 +9,10 @@ namespace lathe {
 
 using test::check_pass;
 using test::count_of;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 Graph layer_norm(const std::string& body, int changes = 1, const std::string& axes = "[-1]") {
   std::string text = kHead + R"((float[N,3,4] x) => (float[N,3,4] y)

@@ -7,12 +7,10 @@
 namespace lathe {
 
 using test::check_pass;
+using test::kHead;
 using test::node_list;
 
 namespace {
-
-const std::string kHead = R"(<ir_version: 8, opset_import: ["" : 17]>
-agraph )";
 
 std::vector<int64_t> shape_of(const Graph& graph, const char* output) {
   const NodeId id = graph.value(graph.find_value(output)).producer;

@@ -1,5 +1,6 @@
 #include "case_data.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <onnx/onnx-data_pb.h>
 #include <onnx/onnx_pb.h>
@@ -87,14 +88,14 @@ std::string difference(const RuntimeValue& got, const RuntimeValue& wanted) {
     return got.strings.identical(wanted.strings) ? "" : "other strings";
   if (got.dtype != wanted.dtype)
     return fmt::format("type {}, wanted {}", dtype_name(got.dtype), dtype_name(wanted.dtype));
-  if (got.tensor.sizes() != wanted.tensor.sizes())
-    return fmt::format("shape {}, wanted {}", shape_text(got.tensor.sizes().vec()),
-                       shape_text(wanted.tensor.sizes().vec()));
-  const bool complex = at::isComplexType(got.tensor.scalar_type());
+  if (got.tensor->sizes() != wanted.tensor->sizes())
+    return fmt::format("shape {}, wanted {}", shape_text(got.tensor->sizes().vec()),
+                       shape_text(wanted.tensor->sizes().vec()));
+  const bool complex = at::isComplexType(got.tensor->scalar_type());
   const at::Tensor a =
-      (complex ? at::view_as_real(got.tensor) : got.tensor).to(at::kDouble).contiguous();
+      (complex ? at::view_as_real(got.tensor) : *got.tensor).to(at::kDouble).contiguous();
   const at::Tensor b =
-      (complex ? at::view_as_real(wanted.tensor) : wanted.tensor).to(at::kDouble).contiguous();
+      (complex ? at::view_as_real(wanted.tensor) : *wanted.tensor).to(at::kDouble).contiguous();
   double ulp = 0;
   if (got.dtype == DType::kFloat16) ulp = std::ldexp(1.0, -10);
   if (got.dtype == DType::kBFloat16) ulp = std::ldexp(1.0, -7);

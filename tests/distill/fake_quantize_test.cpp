@@ -36,7 +36,7 @@ at::Tensor by_ops(const at::Tensor& x, const at::Tensor& scale, int32_t zero_poi
   const ValueId z = graph.add_constant("z", integer_tensor(dtype, scales.shape(), zeros));
   const ValueId q = graph.add_op(OpKind::kQuantizeLinear, {in, s, z}, "q", attributes);
   graph.set_outputs({graph.add_op(OpKind::kDequantizeLinear, {q, s, z}, "y", attributes)});
-  return Interpreter(graph).run({{x, DType::kFloat32}})[0].tensor.clone();
+  return Interpreter(graph).run({{x, DType::kFloat32}})[0].tensor->clone();
 }
 
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {

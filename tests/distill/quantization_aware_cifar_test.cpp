@@ -33,11 +33,11 @@ struct Pictures {
   at::Tensor labels;
 };
 
-Pictures pictures(const char* file, int64_t count) {
+Pictures cifar_pictures(const char* file, int64_t count) {
   Pictures result;
   for (const NamedArray& named : open_npz(kShared + "/data/cifar10/" + file)) {
     if (named.name != "images" && named.name != "labels") continue;
-    const at::Tensor all = to_runtime(read_array(named.array)).tensor.narrow(0, 0, count);
+    const at::Tensor all = to_runtime(read_array(named.array)).tensor->narrow(0, 0, count);
     if (named.name == "labels") {
       result.labels = all.to(at::kLong);
       continue;
@@ -61,7 +61,7 @@ at::Tensor scores_of(const Graph& graph, const at::Tensor& images) {
   const Interpreter interpreter(graph);
   std::vector<at::Tensor> parts;
   for (const at::Tensor& part : at::split(images, 100))
-    parts.push_back(interpreter.run({{part, DType::kFloat32}})[0].tensor.clone());
+    parts.push_back(interpreter.run({{part, DType::kFloat32}})[0].tensor->clone());
   return at::cat(parts);
 }
 
@@ -79,7 +79,7 @@ IntegerRules integers(DType weights, bool per_channel, bool weight_only) {
   return rules;
 }
 
-PrecisionPlan plan_of(const Graph& graph, const IntegerRules& rules, const at::Tensor& images) {
+PrecisionPlan resnet_plan(const Graph& graph, const IntegerRules& rules, const at::Tensor& images) {
   PrecisionPlan plan = select_nodes(graph, rules);
   Statistics statistics;
   SampleSource source;
@@ -93,7 +93,7 @@ PrecisionPlan plan_of(const Graph& graph, const IntegerRules& rules, const at::T
   return plan_precision(graph, rules, plan, statistics, Observer::kAuto);
 }
 
-Graph integer_graph(Graph graph, const PrecisionPlan& plan) {
+Graph integer_resnet(Graph graph, const PrecisionPlan& plan) {
   insert_qdq(graph, plan);
   eliminate_dead_nodes(graph);
   return graph;
@@ -114,7 +114,7 @@ Distilled distilled(const IntegerRules& rules, const Recipe& recipe, const Pictu
   set_thread_count(2);
   flush_denormals(true);
   const Graph graph = resnet();
-  const PrecisionPlan plan = plan_of(graph, rules, train_set.images);
+  const PrecisionPlan plan = resnet_plan(graph, rules, train_set.images);
   const at::Tensor targets = scores_of(graph, train_set.images);
   QuantizationAware aware(graph, plan, recipe.steps);
   TrainableOptions trainable;
@@ -138,9 +138,9 @@ Distilled distilled(const IntegerRules& rules, const Recipe& recipe, const Pictu
   train(student, data, loss, options);
   Distilled result;
   result.teacher = scores_of(graph, test_set.images);
-  result.nearest = scores_of(integer_graph(graph, plan), test_set.images);
+  result.nearest = scores_of(integer_resnet(graph, plan), test_set.images);
   const Graph trained = student.trained();
-  result.learned = scores_of(integer_graph(trained, aware.learned_plan(trained)), test_set.images);
+  result.learned = scores_of(integer_resnet(trained, aware.learned_plan(trained)), test_set.images);
   set_thread_count(1);
   return result;
 }
@@ -153,7 +153,8 @@ double divergence(const at::Tensor& scores, const at::Tensor& teacher) {
 
 TEST_CASE("forty steps on real pictures bring int4 weights most of the way back") {
   if (!has_data()) return;
-  const Pictures train_set = pictures("train.npz", 1280), test_set = pictures("test.npz", 500);
+  const Pictures train_set = cifar_pictures("train.npz", 1280),
+                 test_set = cifar_pictures("test.npz", 500);
   Recipe recipe;
   recipe.epochs = 2;
   const Distilled result =
@@ -167,7 +168,8 @@ TEST_CASE("forty steps on real pictures bring int4 weights most of the way back"
 TEST_CASE("slow: int4 weights, one scale a tensor: two thirds of the drop won back" *
           doctest::skip(std::getenv("LATHE_SLOW") == nullptr)) {
   if (!has_data()) return;
-  const Pictures train_set = pictures("train.npz", 20000), test_set = pictures("test.npz", 5000);
+  const Pictures train_set = cifar_pictures("train.npz", 20000),
+                 test_set = cifar_pictures("test.npz", 5000);
   for (const bool learned : {false, true}) {
     Recipe recipe;
     recipe.steps.learn_weights = learned;
@@ -187,7 +189,8 @@ TEST_CASE("slow: int4 weights, one scale a tensor: two thirds of the drop won ba
 TEST_CASE("slow: int8 activations and weights come nearer to their float self" *
           doctest::skip(std::getenv("LATHE_SLOW") == nullptr)) {
   if (!has_data()) return;
-  const Pictures train_set = pictures("train.npz", 10000), test_set = pictures("test.npz", 5000);
+  const Pictures train_set = cifar_pictures("train.npz", 10000),
+                 test_set = cifar_pictures("test.npz", 5000);
   for (const bool per_channel : {false, true}) {
     Recipe recipe;
     recipe.steps = {true, true};

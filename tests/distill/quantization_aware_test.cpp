@@ -94,7 +94,7 @@ PrecisionPlan plan_of(const Graph& graph, const IntegerRules& rules) {
 std::vector<at::Tensor> outputs_of(const Graph& graph, const at::Tensor& x) {
   std::vector<at::Tensor> outputs;
   for (const RuntimeValue& value : Interpreter(graph).run({{x, DType::kFloat32}}))
-    outputs.push_back(value.tensor.clone());
+    outputs.push_back(value.tensor->clone());
   return outputs;
 }
 
@@ -214,9 +214,9 @@ TEST_CASE("step sizes get their gradients when activations are computed twice") 
     gradients.emplace_back();
     CHECK(aware.parameters().size() == plan.weights.size() + plan.values.size() - 2);  // moves
     for (const Parameter* parameter : aware.parameters())
-      gradients.back()[parameter->name] = parameter->tensor.grad();
+      gradients.back()[parameter->name] = parameter->tensor->grad();
     for (const Parameter& parameter : student.parameters())
-      gradients.back()[parameter.name] = parameter.tensor.grad();
+      gradients.back()[parameter.name] = parameter.tensor->grad();
   }
   for (const auto& [name, gradient] : gradients[0]) {
     CAPTURE(name);

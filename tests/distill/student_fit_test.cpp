@@ -4,8 +4,7 @@
 
 #include "ir/error.h"
 
-using namespace lathe;
-
+namespace lathe {
 namespace {
 
 Graph with_shapes(const std::vector<Dim>& input, const std::vector<Dim>& output) {
@@ -95,3 +94,5 @@ TEST_CASE("a student gives nothing that the teacher does not") {
   CHECK(refusal(teacher, student).find("2") != std::string::npos);
   CHECK(refusal(student, teacher).empty());
 }
+
+}  // namespace lathe

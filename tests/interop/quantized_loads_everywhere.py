@@ -106,7 +106,7 @@ def main():
     binary, root = sys.argv[1:3]
     models, data = zoo.shared_or_skip(root)
     names = sys.argv[3:] or [name for name in zoo.model_names(models)
-                             if name not in ALREADY_QUANTIZED]
+                             if name not in ALREADY_QUANTIZED and zoo.is_quick(name)]
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

@@ -12,6 +12,9 @@ import pictures
 
 # Its weights are not there: it must be refused, which the CLI tests show.
 WITHOUT_WEIGHTS = "mobilenet_v2_fp32_missing_data"
+# To quantize one, or to find its float16 nodes, takes long; left to the slow tests.
+LARGE = {"SINet_Softmax", "candy", "magika_standard_v3_3", "mobilenet_v2_imagenet",
+         "pcb_simple_cnn_fp32", "super_resolution_x3", "ultraface_RFB_320", "yolox_nano"}
 LEVELS = ort.GraphOptimizationLevel
 
 
@@ -27,6 +30,11 @@ def shared_or_skip(root):
 def model_names(models):
     found = (os.path.basename(path)[:-5] for path in glob.glob(os.path.join(models, "*.onnx")))
     return sorted(name for name in found if name != WITHOUT_WEIGHTS)
+
+
+def is_quick(name):
+    """Whether the model is for this run: large ones are for LATHE_SLOW=1."""
+    return name not in LARGE or "LATHE_SLOW" in os.environ
 
 
 def session(path, optimized=True, threads=2):

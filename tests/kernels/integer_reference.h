@@ -14,6 +14,9 @@
 
 namespace lathe {
 
+/// What stands where nobody may write.
+constexpr uint8_t kCanary = 0xA5;
+
 inline std::vector<KernelIsa> available_isas() {
   std::vector<KernelIsa> isas = {KernelIsa::kScalar};
   if (best_kernel_isa() >= KernelIsa::kAvx2) isas.push_back(KernelIsa::kAvx2);
@@ -47,8 +50,7 @@ inline std::set<int> acceptable_bytes(double y, uint8_t residual, const ProductE
   double tolerance = 1e-6 * std::abs(y) + 1e-9;
   if (epilogue.activation != ProductActivation::kNone) {
     tolerance = 1e-6 * (std::abs(y) + 1) * std::abs(double{epilogue.inverse_scale}) + 1e-5;
-    y = reference_activation(y, epilogue.activation) * epilogue.inverse_scale +
-        epilogue.zero_point;
+    y = reference_activation(y, epilogue.activation) * epilogue.inverse_scale + epilogue.zero_point;
   }
   std::set<int> bytes = roundings(y, tolerance, epilogue.low, epilogue.high);
   if (epilogue.has_residual) {

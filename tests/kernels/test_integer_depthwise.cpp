@@ -8,10 +8,9 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kGap = 5;  // elements behind each pixel that nobody may touch
-constexpr uint8_t kCanary = 0xA5;
+constexpr int64_t kPixelGap = 5;  // elements behind each pixel that nobody may touch
 
-struct Problem {
+struct DepthwiseProblem {
   int64_t channels = 0;
   int64_t height = 0;
   int64_t width = 0;
@@ -36,10 +35,10 @@ int64_t extent(int64_t input, int64_t kernel, int64_t stride, int64_t dilation, 
   return (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
 }
 
-Problem random_problem(int64_t channels, int64_t height, int64_t width,
-                       const DepthwiseWindow& window, const ProductEpilogue& epilogue,
-                       std::mt19937& random) {
-  Problem problem;
+DepthwiseProblem random_depthwise(int64_t channels, int64_t height, int64_t width,
+                                  const DepthwiseWindow& window, const ProductEpilogue& epilogue,
+                                  std::mt19937& random) {
+  DepthwiseProblem problem;
   problem.channels = channels;
   problem.height = height;
   problem.width = width;
@@ -54,16 +53,18 @@ Problem random_problem(int64_t channels, int64_t height, int64_t width,
   const int64_t taps = window.kernel_height * window.kernel_width;
   problem.weights = random_weights(channels * taps, 127, random);
   // Nothing lies behind the last channel of the last pixel: a sanitizer sees a byte too many.
-  problem.input = random_bytes(
-      height * width * (channels + problem.input_gap) - problem.input_gap, random);
+  problem.input =
+      random_bytes(height * width * (channels + problem.input_gap) - problem.input_gap, random);
   problem.residual = random_bytes(problem.output_height * problem.output_width * channels, random);
   problem.factors = random_factors(channels, taps, epilogue, random);
   return problem;
 }
 
-/// Output pixels x (channels + kGap) elements as bytes. `in_place`: the residual is the output.
-std::vector<uint8_t> run(const Problem& problem, KernelIsa isa, bool in_place = false) {
-  const int64_t pitch = problem.channels + kGap;
+/// Output pixels x (channels + kPixelGap) elements as bytes. `in_place`: the residual is the
+/// output.
+std::vector<uint8_t> depthwise_output(const DepthwiseProblem& problem, KernelIsa isa,
+                                      bool in_place = false) {
+  const int64_t pitch = problem.channels + kPixelGap;
   const int64_t pixels = problem.output_height * problem.output_width;
   const int64_t size = problem.epilogue.float_output ? 4 : 1;
   std::vector<uint8_t> output(static_cast<size_t>(pixels * pitch * size), kCanary);
@@ -71,9 +72,9 @@ std::vector<uint8_t> run(const Problem& problem, KernelIsa isa, bool in_place = 
     for (int64_t p = 0; p < pixels; ++p)
       std::memcpy(output.data() + p * pitch, problem.residual.data() + p * problem.channels,
                   static_cast<size_t>(problem.channels));
-  const PackedDepthwise packed = pack_depthwise(
-      isa, problem.weights.data(), problem.channels, problem.window,
-      problem.factors.scale.data(), problem.factors.bias.data(), problem.zero_point);
+  const PackedDepthwise packed =
+      pack_depthwise(isa, problem.weights.data(), problem.channels, problem.window,
+                     problem.factors.scale.data(), problem.factors.bias.data(), problem.zero_point);
   DepthwiseRows rows;
   rows.depthwise = &packed;
   rows.epilogue = &problem.epilogue;
@@ -97,7 +98,7 @@ std::vector<uint8_t> run(const Problem& problem, KernelIsa isa, bool in_place = 
   return output;
 }
 
-double real_result(const Problem& problem, int64_t row, int64_t column, int64_t channel) {
+double real_result(const DepthwiseProblem& problem, int64_t row, int64_t column, int64_t channel) {
   const DepthwiseWindow& window = problem.window;
   int64_t sum = 0;
   for (int64_t ky = 0; ky < window.kernel_height; ++ky) {
@@ -107,8 +108,8 @@ double real_result(const Problem& problem, int64_t row, int64_t column, int64_t 
       const bool inside = y >= 0 && y < problem.height && x >= 0 && x < problem.width;
       const auto place = static_cast<size_t>(
           (y * problem.width + x) * (problem.channels + problem.input_gap) + channel);
-      const auto weight = static_cast<size_t>(
-          (channel * window.kernel_height + ky) * window.kernel_width + kx);
+      const auto weight =
+          static_cast<size_t>((channel * window.kernel_height + ky) * window.kernel_width + kx);
       sum += int64_t{inside ? problem.input[place] : problem.zero_point} * problem.weights[weight];
     }
   }
@@ -116,8 +117,8 @@ double real_result(const Problem& problem, int64_t row, int64_t column, int64_t 
   return static_cast<double>(sum) * problem.factors.scale[c] + problem.factors.bias[c];
 }
 
-int wrong_elements(const Problem& problem, const std::vector<uint8_t>& output) {
-  const int64_t pitch = problem.channels + kGap;
+int wrong_elements(const DepthwiseProblem& problem, const std::vector<uint8_t>& output) {
+  const int64_t pitch = problem.channels + kPixelGap;
   const size_t size = problem.epilogue.float_output ? 4 : 1;
   int wrong = 0;
   for (int64_t p = 0; p < problem.output_height * problem.output_width; ++p) {
@@ -134,8 +135,7 @@ int wrong_elements(const Problem& problem, const std::vector<uint8_t>& output) {
         const double expected = expected_float(y, problem.epilogue);
         wrong += !(std::abs(value - expected) <= 2e-6 * (1 + std::abs(expected)));
       } else {
-        const uint8_t residual =
-            problem.residual[static_cast<size_t>(p * problem.channels + c)];
+        const uint8_t residual = problem.residual[static_cast<size_t>(p * problem.channels + c)];
         wrong += !acceptable_bytes(y, residual, problem.epilogue).contains(*element);
       }
     }
@@ -144,13 +144,13 @@ int wrong_elements(const Problem& problem, const std::vector<uint8_t>& output) {
 }
 
 /// Every variant is right, and all give the same bytes.
-void check(const Problem& problem) {
-  const std::vector<uint8_t> scalar = run(problem, KernelIsa::kScalar);
+void check_depthwise(const DepthwiseProblem& problem) {
+  const std::vector<uint8_t> scalar = depthwise_output(problem, KernelIsa::kScalar);
   CHECK(wrong_elements(problem, scalar) == 0);
   for (const KernelIsa isa : available_isas()) {
     CAPTURE(static_cast<int>(isa));
-    CHECK((run(problem, isa) == scalar));
-    if (problem.epilogue.has_residual) CHECK((run(problem, isa, true) == scalar));
+    CHECK((depthwise_output(problem, isa) == scalar));
+    if (problem.epilogue.has_residual) CHECK((depthwise_output(problem, isa, true) == scalar));
   }
 }
 
@@ -159,9 +159,9 @@ TEST_CASE("depthwise convolutions with every count of channels") {
   MESSAGE("seed " << seed);
   std::mt19937 random(seed);
   const auto table = shuffled_table(random);
-  const DepthwiseWindow windows[] = {square_window(3, 1), square_window(3, 2), square_window(5, 1),
-                                     square_window(5, 2), square_window(7, 1), square_window(7, 2),
-                                     square_window(3, 1, 2)};
+  const DepthwiseWindow windows[] = {
+      square_window(3, 1), square_window(3, 2), square_window(5, 1),   square_window(5, 2),
+      square_window(7, 1), square_window(7, 2), square_window(3, 1, 2)};
   for (int64_t channels = 1; channels <= 150; ++channels) {
     const auto window = random() % std::size(windows);
     const auto height = 5 + static_cast<int64_t>(random() % 6);
@@ -172,8 +172,8 @@ TEST_CASE("depthwise convolutions with every count of channels") {
     CAPTURE(height);
     CAPTURE(width);
     CAPTURE(number);
-    check(random_problem(channels, height, width, windows[window],
-                         numbered_epilogue(number, table.data()), random));
+    check_depthwise(random_depthwise(channels, height, width, windows[window],
+                                     numbered_epilogue(number, table.data()), random));
   }
 }
 
@@ -195,13 +195,13 @@ TEST_CASE("depthwise convolutions with any window") {
     const auto channels = 1 + static_cast<int64_t>(random() % 120);
     const auto height = (window.kernel_height - 1) * window.dilation_height + 1 +
                         static_cast<int64_t>(random() % 4);
-    const auto width = (window.kernel_width - 1) * window.dilation_width + 1 +
-                       static_cast<int64_t>(random() % 20);
+    const auto width =
+        (window.kernel_width - 1) * window.dilation_width + 1 + static_cast<int64_t>(random() % 20);
     CAPTURE(i);
     CAPTURE(channels);
     CAPTURE(height);
     CAPTURE(width);
-    check(random_problem(channels, height, width, window, {}, random));
+    check_depthwise(random_depthwise(channels, height, width, window, {}, random));
   }
 }
 
@@ -214,25 +214,25 @@ TEST_CASE("depthwise convolutions with every epilogue") {
     for (const int64_t channels : {24, 48, 64}) {
       CAPTURE(number);
       CAPTURE(channels);
-      check(random_problem(channels, 6, 21, square_window(3, 1),
-                           numbered_epilogue(number, table.data()), random));
+      check_depthwise(random_depthwise(channels, 6, 21, square_window(3, 1),
+                                       numbered_epilogue(number, table.data()), random));
     }
   }
 }
 
 TEST_CASE("depthwise results beyond int32 saturate") {
   std::mt19937 random(5);
-  Problem problem = random_problem(80, 6, 9, square_window(3, 1), {}, random);
+  DepthwiseProblem problem = random_depthwise(80, 6, 9, square_window(3, 1), {}, random);
   for (size_t i = 0; i < problem.weights.size(); ++i)
     problem.weights[i] = i / 9 % 2 == 0 ? int8_t{7} : int8_t{-7};
   for (uint8_t& byte : problem.input) byte = 100;
   problem.zero_point = 100;
   problem.factors.scale[78] = 1e10f;
   problem.factors.scale[79] = 1e10f;
-  check(problem);
+  check_depthwise(problem);
   for (const KernelIsa isa : available_isas()) {
     CAPTURE(static_cast<int>(isa));
-    const std::vector<uint8_t> output = run(problem, isa);
+    const std::vector<uint8_t> output = depthwise_output(problem, isa);
     CHECK(int{output[78]} == 255);
     CHECK(int{output[79]} == 0);
   }

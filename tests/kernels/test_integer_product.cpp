@@ -10,10 +10,9 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kGap = 7;  // elements behind each row that nobody may touch
-constexpr uint8_t kCanary = 0xA5;
+constexpr int64_t kRowGap = 7;  // elements behind each row that nobody may touch
 
-struct Problem {
+struct ProductProblem {
   int64_t columns = 0;
   int64_t taps = 1;
   int64_t depth = 4;
@@ -26,34 +25,31 @@ struct Problem {
   ProductEpilogue epilogue;
 };
 
-Problem random_problem(int64_t columns, int64_t taps, int64_t depth, int64_t rows,
-                       const ProductEpilogue& epilogue, std::mt19937& random) {
-  Problem problem;
+ProductProblem random_product(int64_t columns, int64_t taps, int64_t depth, int64_t rows,
+                              const ProductEpilogue& epilogue, std::mt19937& random) {
+  ProductProblem problem;
   problem.columns = columns;
   problem.taps = taps;
   problem.depth = depth;
   problem.rows = rows;
   problem.epilogue = epilogue;
-  problem.weights =
-      random_weights(columns * taps * depth, random() % 2 == 0 ? 63 : 127, random);
-  for (int64_t i = 0; i < rows * taps; ++i)
-    problem.pixels.push_back(random_bytes(depth, random));
+  problem.weights = random_weights(columns * taps * depth, random() % 2 == 0 ? 63 : 127, random);
+  for (int64_t i = 0; i < rows * taps; ++i) problem.pixels.push_back(random_bytes(depth, random));
   problem.residual = random_bytes(rows * columns, random);
   problem.factors = random_factors(columns, taps * depth, epilogue, random);
   return problem;
 }
 
-/// rows x (columns + kGap) elements of the output as bytes.
-std::vector<uint8_t> run(const Problem& problem, KernelIsa isa) {
+/// rows x (columns + kRowGap) elements of the output as bytes.
+std::vector<uint8_t> product_output(const ProductProblem& problem, KernelIsa isa) {
   const ProductEpilogue& epilogue = problem.epilogue;
-  const int64_t pitch = problem.columns + kGap;
+  const int64_t pitch = problem.columns + kRowGap;
   const int64_t size = epilogue.float_output ? 4 : 1;
   std::vector<uint8_t> output(static_cast<size_t>(problem.rows * pitch * size), kCanary);
-  const PackedProduct product =
-      pack_product(isa,
-                   {problem.weights.data(), problem.columns, problem.taps, problem.depth,
-                    epilogue.float_output},
-                   problem.factors.scale.data(), problem.factors.bias.data());
+  const PackedProduct product = pack_product(
+      isa,
+      {problem.weights.data(), problem.columns, problem.taps, problem.depth, epilogue.float_output},
+      problem.factors.scale.data(), problem.factors.bias.data());
   for (const ProductPanel& panel : product_panels(product)) {
     const int64_t most = panel.rows;
     const int64_t column = panel.first;
@@ -91,12 +87,11 @@ std::vector<uint8_t> run(const Problem& problem, KernelIsa isa) {
   return output;
 }
 
-double real_result(const Problem& problem, int64_t row, int64_t column) {
+double real_result(const ProductProblem& problem, int64_t row, int64_t column) {
   int64_t sum = 0;
   for (int64_t tap = 0; tap < problem.taps; ++tap) {
     const auto& pixel = problem.pixels[static_cast<size_t>(row * problem.taps + tap)];
-    const int8_t* w =
-        problem.weights.data() + (column * problem.taps + tap) * problem.depth;
+    const int8_t* w = problem.weights.data() + (column * problem.taps + tap) * problem.depth;
     for (int64_t k = 0; k < problem.depth; ++k)
       sum += int64_t{pixel[static_cast<size_t>(k)]} * w[k];
   }
@@ -104,9 +99,9 @@ double real_result(const Problem& problem, int64_t row, int64_t column) {
   return static_cast<double>(sum) * problem.factors.scale[c] + problem.factors.bias[c];
 }
 
-int wrong_elements(const Problem& problem, const std::vector<uint8_t>& output) {
+int wrong_elements(const ProductProblem& problem, const std::vector<uint8_t>& output) {
   int wrong = 0;
-  const int64_t pitch = problem.columns + kGap;
+  const int64_t pitch = problem.columns + kRowGap;
   for (int64_t r = 0; r < problem.rows; ++r) {
     for (int64_t c = 0; c < pitch; ++c) {
       const auto place = static_cast<size_t>(r * pitch + c);
@@ -133,12 +128,12 @@ int wrong_elements(const Problem& problem, const std::vector<uint8_t>& output) {
 }
 
 /// Every variant is right, and all give the same bytes.
-void check(const Problem& problem) {
-  const std::vector<uint8_t> scalar = run(problem, KernelIsa::kScalar);
+void check_product(const ProductProblem& problem) {
+  const std::vector<uint8_t> scalar = product_output(problem, KernelIsa::kScalar);
   CHECK(wrong_elements(problem, scalar) == 0);
   for (const KernelIsa isa : available_isas()) {
     CAPTURE(static_cast<int>(isa));
-    CHECK((run(problem, isa) == scalar));
+    CHECK((product_output(problem, isa) == scalar));
   }
 }
 
@@ -157,8 +152,8 @@ TEST_CASE("integer products of many shapes") {
     CAPTURE(depth);
     CAPTURE(rows);
     CAPTURE(number);
-    check(random_problem(columns, taps, depth, rows, numbered_epilogue(number, table.data()),
-                         random));
+    check_product(random_product(columns, taps, depth, rows,
+                                 numbered_epilogue(number, table.data()), random));
   }
 }
 
@@ -171,7 +166,8 @@ TEST_CASE("integer products with every epilogue") {
     for (const int64_t columns : {5, 16, 32, 41, 64, 72}) {
       CAPTURE(number);
       CAPTURE(columns);
-      check(random_problem(columns, 1, 24, 5, numbered_epilogue(number, table.data()), random));
+      check_product(
+          random_product(columns, 1, 24, 5, numbered_epilogue(number, table.data()), random));
     }
   }
 }
@@ -186,7 +182,8 @@ TEST_CASE("integer products with every count of rows") {
         CAPTURE(columns);
         CAPTURE(rows);
         CAPTURE(number);
-        check(random_problem(columns, 2, 12, rows, numbered_epilogue(number, nullptr), random));
+        check_product(
+            random_product(columns, 2, 12, rows, numbered_epilogue(number, nullptr), random));
       }
     }
   }
@@ -200,11 +197,11 @@ TEST_CASE("integer products skip taps without pixels") {
     for (int64_t skipped = 0; skipped < 9; ++skipped) {
       CAPTURE(columns);
       CAPTURE(skipped);
-      Problem problem = random_problem(columns, 9, 20, 11, {}, random);
+      ProductProblem problem = random_product(columns, 9, 20, 11, {}, random);
       for (int64_t r = 0; r < 11; ++r)
         for (const int64_t tap : {skipped, (skipped + 3) % 9})
           problem.pixels[static_cast<size_t>(r * 9 + tap)].assign(20, 0);
-      check(problem);
+      check_product(problem);
     }
   }
 }
@@ -212,29 +209,29 @@ TEST_CASE("integer products skip taps without pixels") {
 TEST_CASE("sums are exact at the ends of the range") {
   for (const int weight : {-128, 127, 64}) {
     std::mt19937 random(1);
-    Problem problem = random_problem(20, 1, 520, 3, {}, random);
+    ProductProblem problem = random_product(20, 1, 520, 3, {}, random);
     problem.weights.assign(problem.weights.size(), static_cast<int8_t>(weight));
     for (auto& pixel : problem.pixels) pixel.assign(pixel.size(), 255);
     problem.factors.scale.assign(20, weight < 0 ? -1.0f : 1.0f);
     problem.factors.bias.assign(20, static_cast<float>(100 - 255 * 520 * std::abs(weight)));
     for (const KernelIsa isa : available_isas()) {
       CAPTURE(static_cast<int>(isa));
-      const auto output = run(problem, isa);
-      for (size_t r = 0; r < 3; ++r) CHECK(int{output[r * (20 + kGap)]} == 100);
+      const auto output = product_output(problem, isa);
+      for (size_t r = 0; r < 3; ++r) CHECK(int{output[r * (20 + kRowGap)]} == 100);
     }
   }
 }
 
 TEST_CASE("halves are rounded to even") {
   std::mt19937 random(1);
-  Problem problem = random_problem(12, 1, 4, 1, {}, random);
+  ProductProblem problem = random_product(12, 1, 4, 1, {}, random);
   problem.pixels[0] = {1, 0, 0, 0};
   problem.factors.scale.assign(12, 0.5f);
   problem.factors.bias.assign(12, 8.0f);
   for (size_t c = 0; c < 12; ++c) problem.weights[c * 4] = static_cast<int8_t>(c);
   for (const KernelIsa isa : available_isas()) {
     CAPTURE(static_cast<int>(isa));
-    const auto output = run(problem, isa);
+    const auto output = product_output(problem, isa);
     const std::vector<int> even = {8, 8, 9, 10, 10, 10, 11, 12, 12, 12, 13, 14};
     for (size_t c = 0; c < 12; ++c) CHECK(int{output[c]} == even[c]);
   }
@@ -244,7 +241,8 @@ TEST_CASE("results beyond int32 saturate") {
   std::mt19937 random(1);
   for (const int number : {0, 1, 12, 24}) {
     const auto table = shuffled_table(random);
-    Problem problem = random_problem(70, 1, 8, 4, numbered_epilogue(number, table.data()), random);
+    ProductProblem problem =
+        random_product(70, 1, 8, 4, numbered_epilogue(number, table.data()), random);
     for (auto& pixel : problem.pixels) pixel.assign(pixel.size(), 200);
     for (size_t c = 0; c < 70; ++c) {
       const int8_t weight = c % 2 == 0 ? 3 : -3;
@@ -252,14 +250,14 @@ TEST_CASE("results beyond int32 saturate") {
       problem.factors.scale[c] = 1e12f;
     }
     CAPTURE(number);
-    check(problem);
+    check_product(problem);
   }
   // One column alone makes the product one that may overflow.
-  Problem problem = random_problem(70, 1, 8, 4, {}, random);
+  ProductProblem problem = random_product(70, 1, 8, 4, {}, random);
   problem.factors.bias[69] = std::numeric_limits<float>::infinity();
   for (const KernelIsa isa : available_isas()) {
     CAPTURE(static_cast<int>(isa));
-    CHECK(int{run(problem, isa)[69]} == 255);
+    CHECK(int{product_output(problem, isa)[69]} == 255);
   }
 }
 

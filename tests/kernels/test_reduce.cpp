@@ -10,22 +10,24 @@
 namespace lathe {
 namespace {
 
-using enum ReduceKind;
-
-constexpr ReduceKind kKinds[] = {kSum, kMean, kMax, kMin, kProd, kSumSquares};
+constexpr ReduceKind kReduceKinds[] = {ReduceKind::kSum,  ReduceKind::kMean,
+                                       ReduceKind::kMax,  ReduceKind::kMin,
+                                       ReduceKind::kProd, ReduceKind::kSumSquares};
 
 double exact(ReduceKind kind, const std::vector<double>& numbers) {
-  double result = kind == kProd ? 1 : kind == kMax || kind == kMin ? numbers[0] : 0;
+  double result = kind == ReduceKind::kProd                              ? 1
+                  : kind == ReduceKind::kMax || kind == ReduceKind::kMin ? numbers[0]
+                                                                         : 0;
   for (const double x : numbers) {
     switch (kind) {
-      case kMax: result = std::max(result, x); break;
-      case kMin: result = std::min(result, x); break;
-      case kProd: result *= x; break;
-      case kSumSquares: result += x * x; break;
+      case ReduceKind::kMax: result = std::max(result, x); break;
+      case ReduceKind::kMin: result = std::min(result, x); break;
+      case ReduceKind::kProd: result *= x; break;
+      case ReduceKind::kSumSquares: result += x * x; break;
       default: result += x; break;
     }
   }
-  return kind == kMean ? result / static_cast<double>(numbers.size()) : result;
+  return kind == ReduceKind::kMean ? result / static_cast<double>(numbers.size()) : result;
 }
 
 void check_reduce(SeededRandom& random, const std::vector<int64_t>& shape,
@@ -43,7 +45,7 @@ void check_reduce(SeededRandom& random, const std::vector<int64_t>& shape,
   std::vector<float> input(static_cast<size_t>(from.count));
   // Around 1, so that products stay within range.
   for (float& x : input) x = static_cast<float>(1 + 0.05 * random.normal());
-  for (const ReduceKind kind : kKinds) {
+  for (const ReduceKind kind : kReduceKinds) {
     INFO("kind " << static_cast<int>(kind));
     const Reduce reduce = prepare_reduce(kind, shape, reduced, strides, to.strides);
     Guarded<float> output(to.count);
@@ -100,7 +102,7 @@ TEST_CASE("a NaN comes through the extremes") {
   for (const size_t at : {0, 70, 199}) {
     std::vector<float> input(200, 1);
     input[at] = std::numeric_limits<float>::quiet_NaN();
-    for (const ReduceKind kind : {kMax, kMin}) {
+    for (const ReduceKind kind : {ReduceKind::kMax, ReduceKind::kMin}) {
       INFO("at " << at << " kind " << static_cast<int>(kind));
       float row = 0;
       run_reduce(prepare_reduce(kind, {200}, {true}, {1}, {1}), input.data(), &row, 0, 1);
@@ -121,11 +123,11 @@ TEST_CASE("nothing to reduce") {
     run_reduce(reduce, nullptr, output.data(), 0, reduce_count(reduce));
     return output[2];
   };
-  CHECK(of(kSum) == 0);
-  CHECK(of(kProd) == 1);
-  CHECK(of(kMax) == -std::numeric_limits<float>::infinity());
-  CHECK(of(kMin) == std::numeric_limits<float>::infinity());
-  CHECK(std::isnan(of(kMean)));
+  CHECK(of(ReduceKind::kSum) == 0);
+  CHECK(of(ReduceKind::kProd) == 1);
+  CHECK(of(ReduceKind::kMax) == -std::numeric_limits<float>::infinity());
+  CHECK(of(ReduceKind::kMin) == std::numeric_limits<float>::infinity());
+  CHECK(std::isnan(of(ReduceKind::kMean)));
 }
 
 }  // namespace lathe

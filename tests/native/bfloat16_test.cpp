@@ -1,5 +1,7 @@
 // Float products whose factors are rounded to bfloat16. The reference rounds them before and
 // computes in float32.
+#include <ATen/ATen.h>
+
 #include "native_run.h"
 #include "program/rounded_input_step.h"
 #include "quantized_graph.h"

@@ -10,15 +10,14 @@ namespace lathe {
 using test::difference;
 using test::graph_from;
 using test::ints;
+using test::kOut;
+using test::kSigned;
 using test::NativeRun;
 using test::Quantization;
 using test::QuantizedGraph;
 using test::run_native;
 
 namespace {
-
-constexpr Quantization kOut{0.11F, 117, DType::kUInt8};
-constexpr Quantization kSigned{0.0517F, -9, DType::kInt8};
 
 Tensor noise_of(const Shape& shape, uint32_t seed) {
   return Tensor::of<float>(shape, test::noise(element_count(shape), seed));

@@ -1,4 +1,6 @@
 // Which plans serve every batch, and that they do.
+#include <ATen/ATen.h>
+
 #include "artifact/plan_graph.h"
 #include "engine/native_plan_file.h"
 #include "optimized.h"

@@ -7,9 +7,15 @@
 
 #include "engine/native_engine.h"
 #include "ops/op_row.h"
+#include "quantized_graph.h"
 #include "run/interpreter.h"
 
 namespace lathe::test {
+
+/// Grids of values, for which steps have ways of their own: any, not negative, signed.
+constexpr Quantization kOut{0.11F, 117, DType::kUInt8};
+constexpr Quantization kPositive{0.043F, 0, DType::kUInt8};
+constexpr Quantization kSigned{0.0517F, -9, DType::kInt8};
 
 /// Fixed shapes, nothing optimized: every node meets the engine as it is.
 inline Graph with_shapes(const Graph& graph, const std::vector<Shape>& shapes) {
@@ -56,12 +62,11 @@ inline Difference difference(const Graph& graph, const std::vector<Tensor>& inpu
   const auto expected = Interpreter(graph).run_tensors(inputs);
   Difference found;
   for (size_t i = 0; i < expected.size(); ++i) {
-    const at::Tensor wanted = to_runtime(expected[i]).tensor.to(at::kDouble);
+    const at::Tensor wanted = to_runtime(expected[i]).tensor->to(at::kDouble);
     const at::Tensor error = (run.outputs.at(i).to(at::kDouble) - wanted).abs() / step;
     if (error.numel() == 0) continue;
     found.largest = std::max(found.largest, error.max().item<double>());
-    found.share =
-        std::max(found.share, (error > 0.5).to(at::kDouble).mean().item<double>());
+    found.share = std::max(found.share, (error > 0.5).to(at::kDouble).mean().item<double>());
   }
   return found;
 }

@@ -8,16 +8,15 @@ namespace lathe {
 
 using test::difference;
 using test::ints;
+using test::kOut;
+using test::kPositive;
+using test::kSigned;
 using test::NativeRun;
 using test::Quantization;
 using test::QuantizedGraph;
 using test::run_native;
 
 namespace {
-
-constexpr Quantization kOut{0.11F, 117, DType::kUInt8};
-constexpr Quantization kPositive{0.043F, 0, DType::kUInt8};
-constexpr Quantization kSigned{0.0517F, -9, DType::kInt8};
 
 /// One step of the output's scale at most, and few elements at all: ties.
 void check_steps(const QuantizedGraph& built, double scale,
@@ -65,8 +64,7 @@ TEST_CASE("signed activations, groups, dilation and uneven padding") {
   Attributes attributes = conv_attributes({2, 0, 1, 3}, {2, 1}, 3);
   attributes.set("dilations", std::vector<int64_t>{2, 1});
   const ValueId y = g.op(OpKind::kConv, {x, g.weight({9, 4, 3, 3}), g.bias(9)}, attributes);
-  check_steps(g.end({g.pair(y, kSigned)}), kSigned.scale,
-              {{"convert", 2}, {"product", 1}});
+  check_steps(g.end({g.pair(y, kSigned)}), kSigned.scale, {{"convert", 2}, {"product", 1}});
 }
 
 TEST_CASE("depthwise convolutions") {
@@ -86,10 +84,11 @@ TEST_CASE("depthwise convolutions") {
 TEST_CASE("a residual sum is computed by the second convolution") {
   QuantizedGraph g;
   const ValueId x = g.quantized_input({1, 16, 8, 8});
-  const ValueId a = g.pair(g.relu(g.op(OpKind::kConv, {x, g.weight({16, 16, 1, 1}, 16)})), kPositive);
-  const ValueId b = g.pair(g.op(OpKind::kConv, {a, g.weight({16, 16, 3, 3}, 16)},
-                                conv_attributes({1, 1, 1, 1}, {1, 1})),
-                           kOut);
+  const ValueId a =
+      g.pair(g.relu(g.op(OpKind::kConv, {x, g.weight({16, 16, 1, 1}, 16)})), kPositive);
+  const ValueId b = g.pair(
+      g.op(OpKind::kConv, {a, g.weight({16, 16, 3, 3}, 16)}, conv_attributes({1, 1, 1, 1}, {1, 1})),
+      kOut);
   const ValueId sum = g.pair(g.relu(g.op(OpKind::kAdd, {b, x})), kPositive);
   const ValueId end = g.pair(g.op(OpKind::kConv, {sum, g.weight({8, 16, 1, 1})}), kOut);
   check_steps(g.end({end}), kOut.scale, {{"convert", 2}, {"product", 3}});
@@ -98,7 +97,8 @@ TEST_CASE("a residual sum is computed by the second convolution") {
 TEST_CASE("what stands between two quantizations is a table in the product") {
   QuantizedGraph g;
   const ValueId x = g.quantized_input({1, 16, 8, 8});
-  const ValueId y = g.pair(g.op(OpKind::kConv, {x, g.weight({24, 16, 1, 1}, 24), g.bias(24, 24)}), kOut);
+  const ValueId y =
+      g.pair(g.op(OpKind::kConv, {x, g.weight({24, 16, 1, 1}, 24), g.bias(24, 24)}), kOut);
   const ValueId gate = g.pair(g.op(OpKind::kSigmoid, {y}), {1.0F / 256, 0, DType::kUInt8});
   const ValueId silu = g.pair(g.op(OpKind::kMul, {y, gate}), {0.05F, 6, DType::kUInt8});
   const ValueId end = g.pair(g.op(OpKind::kConv, {silu, g.weight({8, 24, 1, 1})}), kOut);
@@ -112,8 +112,7 @@ TEST_CASE("a table of its own where the product's result is read otherwise, too"
       g.pair(g.op(OpKind::kMul, {x, g.op(OpKind::kSigmoid, {x})}), {0.05F, 6, DType::kUInt8});
   const ValueId other = g.quantized_input({1, 16, 8, 8}, kSigned);
   const ValueId sum = g.pair(g.op(OpKind::kAdd, {g.op(OpKind::kAdd, {silu, other}), x}), kOut);
-  check_steps(g.end({sum}), kOut.scale,
-              {{"convert", 3}, {"lookup", 1}, {"elementwise", 1}});
+  check_steps(g.end({sum}), kOut.scale, {{"convert", 3}, {"lookup", 1}, {"elementwise", 1}});
 }
 
 TEST_CASE("linear layers") {
@@ -121,7 +120,8 @@ TEST_CASE("linear layers") {
   const ValueId x = g.quantized_input({5, 50});
   Attributes turned;
   turned.set("transB", int64_t{1});
-  const ValueId y = g.pair(g.relu(g.op(OpKind::kGemm, {x, g.weight({30, 50}, 30), g.bias(30, 30)}, turned)), kPositive);
+  const ValueId y = g.pair(
+      g.relu(g.op(OpKind::kGemm, {x, g.weight({30, 50}, 30), g.bias(30, 30)}, turned)), kPositive);
   const ValueId z = g.op(OpKind::kMatMul, {y, g.weight({30, 7}, 7, 1)});
   check_steps(g.end({g.pair(z, kOut)}), kOut.scale, {{"convert", 2}, {"product", 2}});
 }

@@ -25,7 +25,7 @@ std::vector<RuntimeValue> runtime_values(const std::vector<Tensor>& tensors) {
   return values;
 }
 
-Graph optimized(const Graph& graph, const std::vector<Shape>& shapes) {
+Graph all_passes(const Graph& graph, const std::vector<Shape>& shapes) {
   Graph fixed = test::with_shapes(graph, shapes);
   Pipeline pipeline(fixed);
   optimize_graph(fixed, pipeline);
@@ -89,12 +89,12 @@ bool is_our_own(const NativePlan& plan) {
 }
 
 /// What the plan gives in `parts`, on two threads.
-std::vector<RuntimeValue> run_in_parts(const NativePlan& plan, const std::vector<RuntimeValue>& inputs,
-                                       int64_t parts) {
+std::vector<RuntimeValue> run_in_parts(const NativePlan& plan,
+                                       const std::vector<RuntimeValue>& inputs, int64_t parts) {
   std::vector<at::Tensor> held;
   std::vector<const void*> in;
   for (const RuntimeValue& input : inputs) {
-    held.push_back(input.tensor.contiguous());
+    held.push_back(input.tensor->contiguous());
     in.push_back(held.back().data_ptr());
   }
   std::vector<RuntimeValue> outputs;
@@ -102,7 +102,7 @@ std::vector<RuntimeValue> run_in_parts(const NativePlan& plan, const std::vector
   for (const IslandValue& port : plan.outputs) {
     const PlanView& view = plan.views[static_cast<size_t>(port.view.index)];
     outputs.emplace_back(at::empty(view.shape, storage_type(view.dtype)), view.dtype);
-    out.push_back(outputs.back().tensor.data_ptr());
+    out.push_back(outputs.back().tensor->data_ptr());
   }
   ProgramOptions options;
   options.threads = 2;
@@ -159,7 +159,7 @@ std::string check_graph(const RandomGraph& built, const Limits& limits, bool& di
     return "three threads: " + text;
   if (is_our_own(many.prepared(shapes).program->plan()) && !equal(with_threads, found))
     return "three threads give other bytes";
-  NativeEngine improved(graph, [&](const std::vector<Shape>& s) { return optimized(graph, s); });
+  NativeEngine improved(graph, [&](const std::vector<Shape>& s) { return all_passes(graph, s); });
   if (std::string text = problem(improved.run(inputs), wanted, limits); !text.empty())
     return "optimized: " + text;
   return "";
@@ -177,8 +177,7 @@ std::pair<uint64_t, uint64_t> seeds(uint64_t count) {
 }
 
 /// `fewest_divided`: of the usual seeds.
-void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits,
-                  int fewest_divided) {
+void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits, int fewest_divided) {
   const auto [first, last] = seeds(count);
   int graphs_divided = 0;
   for (uint64_t seed = first; seed < last; ++seed) {
@@ -202,6 +201,8 @@ void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits,
 TEST_CASE("random float graphs") { check_graphs(GraphFlavour::kFloat, 100, {1e-4, 1}, 5); }
 TEST_CASE("random graphs of moves") { check_graphs(GraphFlavour::kMoves, 100, {1e-4, 1}, 5); }
 TEST_CASE("random graphs with islands") { check_graphs(GraphFlavour::kIslands, 60, {1e-4, 1}, 0); }
-TEST_CASE("random quantized graphs") { check_graphs(GraphFlavour::kQuantized, 120, {0.05, 0.2}, 5); }
+TEST_CASE("random quantized graphs") {
+  check_graphs(GraphFlavour::kQuantized, 120, {0.05, 0.2}, 5);
+}
 
 }  // namespace lathe

@@ -1,4 +1,5 @@
 // Random recurrent networks and dynamically quantized products beside the interpreter.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "ir/seeded_random.h"
@@ -43,8 +44,7 @@ struct Built {
   std::string text;
 
   ValueId input(Tensor tensor) {
-    const ValueId id =
-        graph.add_input("", tensor_type(tensor.dtype(), dims_of(tensor.shape())));
+    const ValueId id = graph.add_input("", tensor_type(tensor.dtype(), dims_of(tensor.shape())));
     inputs.push_back(std::move(tensor));
     return id;
   }
@@ -176,8 +176,11 @@ Built random_recurrent(SeededRandom& random) {
   if (node.kind == OpKind::kGRU)
     attributes.set("linear_before_reset", static_cast<int64_t>(random.next() % 2));
   if (random.next() % 3 == 0)
-    set_activations(random, attributes, lstm ? 3 : node.kind == OpKind::kGRU ? 2 : 1, s.directions,
-                    built.text);
+    set_activations(random, attributes,
+                    lstm                        ? 3
+                    : node.kind == OpKind::kGRU ? 2
+                                                : 1,
+                    s.directions, built.text);
   finish(random, built, std::move(node), lstm ? 3 : 2);
   return built;
 }
@@ -234,8 +237,8 @@ Built random_dynamic_product(SeededRandom& random) {
                                 built.constant(bytes(random, {depth, columns}, dtype))};
   if (random.next() % 4 != 0) operands.push_back(quantized[2]);
   if (operands.size() == 3 && random.next() % 2 == 0)
-    operands.push_back(built.constant(
-        bytes(random, random.next() % 2 == 0 ? Shape{columns} : Shape{}, dtype)));
+    operands.push_back(
+        built.constant(bytes(random, random.next() % 2 == 0 ? Shape{columns} : Shape{}, dtype)));
   const ValueId sums = g.add_op(OpKind::kMatMulInteger, operands, "");
   const uint64_t form = random.next() % 8;
   built.text = fmt::format("depth {} columns {} form {}", depth, columns, form);
@@ -340,16 +343,15 @@ TEST_CASE("a dynamic product is one step") {
   quantize.outputs = {g.add_value("q"), g.add_value("s"), g.add_value("z")};
   const std::vector<ValueId> q = quantize.outputs;
   g.add_node(quantize);
-  const ValueId scale =
-      g.add_op(OpKind::kMul, {q[1], built.constant(noise(random, {5}, 0.1))}, "");
+  const ValueId scale = g.add_op(OpKind::kMul, {q[1], built.constant(noise(random, {5}, 0.1))}, "");
   const ValueId weights = built.constant(bytes(random, {8, 5}, DType::kInt8));
   const ValueId sums = g.add_op(OpKind::kMatMulInteger, {q[0], weights, q[2]}, "");
   Attributes to_float;
   to_float.set("to", int64_t{1});
   const ValueId floats = g.add_op(OpKind::kCast, {sums}, "", to_float);
-  g.set_outputs({g.add_op(OpKind::kAdd, {g.add_op(OpKind::kMul, {floats, scale}, ""),
-                                         built.constant(noise(random, {5}, 1))},
-                          "")});
+  g.set_outputs({g.add_op(
+      OpKind::kAdd,
+      {g.add_op(OpKind::kMul, {floats, scale}, ""), built.constant(noise(random, {5}, 1))}, "")});
   infer_shapes(g);
   const NativeRun run = run_native(g, built.inputs);
   CHECK(run.steps == std::map<std::string, int>{{"dynamic_quantize", 1}, {"integer_matmul", 1}});

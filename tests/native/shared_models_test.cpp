@@ -5,8 +5,8 @@
 
 #include "engine/native_plan_file.h"
 #include "evaluate/evaluate.h"
-#include "optimized.h"
 #include "onnx/read_model.h"
+#include "optimized.h"
 #include "run/threads.h"
 
 #include "doctest_after_torch.h"
@@ -56,13 +56,14 @@ double relative_error(const std::string& model, int64_t batch) {
   const auto wanted = Interpreter(graph).run(inputs);
   double error = 0;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    REQUIRE(found[i].tensor.sizes() == wanted[i].tensor.sizes());
+    REQUIRE(found[i].tensor->sizes() == wanted[i].tensor->sizes());
     CHECK(at::equal(found[i].tensor, again[i].tensor));
     // When runs leave the pool depends on the machine's load, which must not show, either.
     CHECK(at::equal(found[i].tensor, alone[i].tensor));
-    const at::Tensor a = wanted[i].tensor.to(at::kDouble);
+    const at::Tensor a = wanted[i].tensor->to(at::kDouble);
     const double scale = std::max(a.abs().max().item<double>(), 1e-30);
-    error = std::max(error, (a - found[i].tensor.to(at::kDouble)).abs().max().item<double>() / scale);
+    error =
+        std::max(error, (a - found[i].tensor->to(at::kDouble)).abs().max().item<double>() / scale);
   }
   return error;
 }
@@ -114,8 +115,7 @@ TEST_CASE("a large batch runs in parts, with the results of each sample") {
     NativeEngine engine(graph, [&](const std::vector<Shape>& s) { return optimized(graph, s); });
     const at::Tensor found = engine.run({{batch, DType::kFloat32}})[0].tensor;
     CHECK(engine.prepared({{6, 3, 224, 224}}).program->parts() == parts);
-    CHECK((found - wanted).abs().max().item<double>() <=
-          1e-4 * wanted.abs().max().item<double>());
+    CHECK((found - wanted).abs().max().item<double>() <= 1e-4 * wanted.abs().max().item<double>());
   }
 }
 
@@ -124,9 +124,11 @@ TEST_CASE("plan files call inputs and outputs as the model does") {
     MESSAGE("skipped: there are no shared models");
     return;
   }
-  for (const char* model : {"super_resolution_x3", "yolox_nano", "SINet_Softmax", "lstm_autoencoder"}) {
+  for (const char* model :
+       {"super_resolution_x3", "yolox_nano", "SINet_Softmax", "lstm_autoencoder"}) {
     CAPTURE(model);
-    Graph graph = load_onnx(fs::path(LATHE_SHARED_DIR) / "models" / (model + std::string(".onnx"))).graph;
+    Graph graph =
+        load_onnx(fs::path(LATHE_SHARED_DIR) / "models" / (model + std::string(".onnx"))).graph;
     const NativePlanFile made = make_plan_file(
         graph, [&](const std::vector<Shape>& shapes) { return optimized(graph, shapes); });
     const auto& described = made.file.metadata;

@@ -10,13 +10,12 @@
 namespace lathe {
 
 using test::ints;
+using test::kOut;
+using test::kPositive;
 using test::Quantization;
 using test::QuantizedGraph;
 
 namespace {
-
-constexpr Quantization kOut{0.11F, 117, DType::kUInt8};
-constexpr Quantization kPositive{0.043F, 0, DType::kUInt8};
 
 Attributes padded(int64_t group = 1) {
   Attributes attributes = ints({{"pads", {1, 1, 1, 1}}});
@@ -45,8 +44,7 @@ QuantizedGraph network() {
   g.end({flat});
   // Names, as files have them.
   int number = 0;
-  for (const NodeId id : g.graph.order())
-    g.graph.edit(id).name = "node" + std::to_string(number++);
+  for (const NodeId id : g.graph.order()) g.graph.edit(id).name = "node" + std::to_string(number++);
   return g;
 }
 
@@ -59,7 +57,7 @@ std::vector<at::Tensor> outputs_of(const NativePlan& plan, const std::vector<Ten
   std::vector<const void*> in;
   for (const Tensor& input : inputs) {
     held.push_back(to_runtime(input));
-    in.push_back(held.back().tensor.data_ptr());
+    in.push_back(held.back().tensor->data_ptr());
   }
   std::vector<at::Tensor> outputs;
   std::vector<void*> out;
@@ -77,9 +75,9 @@ NativePlan lowered(const QuantizedGraph& g, const LowerOptions& options = {}) {
 }
 
 int count_steps(const NativePlan& plan, std::string_view kind) {
-  return static_cast<int>(std::count_if(
-      plan.steps.begin(), plan.steps.end(),
-      [&](const PlanStep& step) { return step_name(step.kind) == kind; }));
+  return static_cast<int>(
+      std::count_if(plan.steps.begin(), plan.steps.end(),
+                    [&](const PlanStep& step) { return step_name(step.kind) == kind; }));
 }
 
 /// Of the outputs, relative to the largest element.
@@ -129,8 +127,7 @@ TEST_CASE("an implementation that this machine has not is the default") {
   const auto expected = outputs_of(plan, g.inputs, options);
   // Sums of pairs saturate in these, and the weights here are large.
   for (const char* name : {"jit_uni_int8:avx2", "jit_uni_int8_1x1:avx2", "jit_uni_int8:sse41"}) {
-    for (PlanStep& step : plan.steps)
-      step.choice.implementation = name;
+    for (PlanStep& step : plan.steps) step.choice.implementation = name;
     const auto exact = outputs_of(plan, g.inputs, options);
     for (size_t k = 0; k < exact.size(); ++k) CHECK(at::equal(exact[k], expected[k]));
   }
@@ -219,8 +216,8 @@ TEST_CASE("a tuned plan computes what the plan does, and says what has changed")
   CHECK(choices == tuned.facts.changed.size());
   CHECK(tuned.made.file.metadata.tuned_threads == tuned.facts.threads);
   const auto expected = Interpreter(g.graph).run_tensors(g.inputs);
-  CHECK(error_to(outputs_of(tuned.made.file.plan, g.inputs, {}),
-                 {to_runtime(expected[0]).tensor}) < 0.02);
+  CHECK(error_to(outputs_of(tuned.made.file.plan, g.inputs, {}), {to_runtime(expected[0]).tensor}) <
+        0.02);
   // What progress throws ends it.
   options.progress = [](const std::string&, size_t, size_t) { throw std::runtime_error("enough"); };
   CHECK_THROWS_WITH(tune_plan(g.graph, specialize, g.inputs, options), "enough");

@@ -3,16 +3,15 @@
 
 #include <doctest/doctest.h>
 #include <onnx/onnx_pb.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <initializer_list>
 #include <span>
 #include <string>
 
 #include "ir/error.h"
 #include "onnx/read_model.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 
@@ -98,26 +97,5 @@ inline std::string verdict_of(const onnx::ModelProto& proto,
                               const ReadOptions& options = {}) {
   return verdict([&] { read(proto, directory, options); });
 }
-
-/// A directory of its own, removed at the end.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "lathe_XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path write(const std::string& name, const std::string& bytes) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace lathe

@@ -32,7 +32,7 @@ float second(const Model& model) {
 }
 
 TEST_CASE("external data is read from beneath the model's directory") {
-  const Folder folder;
+  const ScratchDirectory folder;
   folder.write("w.bin", float_bytes({9, 1, 2}));
   folder.write("sub/w.bin", float_bytes({3, 4}));
   const auto model = [&](const Entries& entries) {
@@ -49,18 +49,18 @@ TEST_CASE("external data is read from beneath the model's directory") {
 }
 
 TEST_CASE("external data never leaves the directory") {
-  const Folder folder;
+  const ScratchDirectory folder;
   folder.write("secret.bin", float_bytes({1, 2}));
   folder.write("model/a/keep", "");
   const auto at = [&](const std::string& location) {
-    return verdict_of(external_model({{"location", location}}), folder.path() / "model");
+    return verdict_of(external_model({{"location", location}}), folder.path("model"));
   };
   for (const std::string location : {"../secret.bin", "a/../../secret.bin", "a/..", "", ".", "a/",
                                      "..\\secret.bin", "C:\\x", "C:x", "a\\b"}) {
     CAPTURE(location);
     CHECK(at(location) == "3 external_data.location");
   }
-  CHECK(at((folder.path() / "secret.bin").string()) == "3 external_data.location");
+  CHECK(at(folder.path("secret.bin")) == "3 external_data.location");
   CHECK(at(std::string("a\0b", 3)) == "3 external_data.location");
   CHECK(at("%2e%2e/secret.bin") == "3 external_data.missing");
   CHECK(at("nothing.bin") == "3 external_data.missing");
@@ -69,10 +69,10 @@ TEST_CASE("external data never leaves the directory") {
 }
 
 TEST_CASE("links are refused unless asked for") {
-  const Folder folder;
+  const ScratchDirectory folder;
   folder.write("outside.bin", float_bytes({1, 2}));
   folder.write("model/real.bin", float_bytes({1, 2}));
-  const auto directory = folder.path() / "model";
+  const std::filesystem::path directory = folder.path("model");
   std::filesystem::create_symlink("../outside.bin", directory / "final.bin");
   std::filesystem::create_directory_symlink("..", directory / "parent");
   std::filesystem::create_symlink("loop.bin", directory / "loop.bin");
@@ -99,8 +99,8 @@ TEST_CASE("links are refused unless asked for") {
 }
 
 TEST_CASE("only regular files are external data, and never the model") {
-  const Folder folder;
-  REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
+  const ScratchDirectory folder;
+  REQUIRE(::mkfifo(folder.path("pipe").c_str(), 0600) == 0);
   CHECK(verdict_of(external_model({{"location", "pipe"}}), folder.path()) == "3 file.not_regular");
   CHECK(verdict_of(external_model({{"location", "zero"}}), "/dev") == "3 file.not_regular");
   const auto path =
@@ -109,7 +109,7 @@ TEST_CASE("only regular files are external data, and never the model") {
 }
 
 TEST_CASE("offset, length and checksum are checked") {
-  const Folder folder;
+  const ScratchDirectory folder;
   folder.write("w.bin", float_bytes({1, 2, 3}));
   const auto with = [&](const std::string& key, const std::string& value) {
     return verdict_of(external_model({{"location", "w.bin"}, {key, value}}), folder.path());
@@ -133,7 +133,7 @@ TEST_CASE("offset, length and checksum are checked") {
 }
 
 TEST_CASE("many tensors over one range map it once, unaligned ones are bounded") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const int64_t count = 1 << 20;
   folder.write("w.bin", std::string(static_cast<size_t>(4 * count + 1), '\0'));
   for (const std::string offset : {"0", "1"}) {
@@ -150,7 +150,7 @@ TEST_CASE("many tensors over one range map it once, unaligned ones are bounded")
 }
 
 TEST_CASE("external data is checked wherever a tensor stands") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const onnx::TensorProto bad = external_model({{"location", "../w"}}).graph().initializer(0);
   onnx::ModelProto attribute = empty_model();
   *add_attribute(add_node(*attribute.mutable_graph(), "Constant", {}, {"y"}), "value",

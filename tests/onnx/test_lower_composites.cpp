@@ -4,8 +4,7 @@
 #include "ops/op_row.h"
 #include "write_fixtures.h"
 
-using namespace lathe;
-
+namespace lathe {
 namespace {
 
 std::string written_types(const char* graph, int64_t from, int64_t opset) {
@@ -135,3 +134,5 @@ TEST_CASE("Attention of forms that only the op has keeps its opset") {
 { y = Attention<q_num_heads = 2, kv_num_heads = 2>(q, k, v) })",
                     23) == 23);
 }
+
+}  // namespace lathe

@@ -3,7 +3,8 @@
 
 #include "write_fixtures.h"
 
-using namespace lathe;
+namespace lathe {
+
 using Numbers = std::vector<double>;
 
 namespace {
@@ -250,3 +251,5 @@ TEST_CASE("experimental ops are written as such up to opset 9") {
   CHECK(constant_input(raised.graph, OpKind::kSlice, 1) == Numbers{0, 1});
   CHECK(constant_input(raised.graph, OpKind::kSlice, 2) == Numbers{-1, -1});
 }
+
+}  // namespace lathe

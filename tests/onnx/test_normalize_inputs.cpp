@@ -5,7 +5,8 @@
 
 #include "write_fixtures.h"
 
-using namespace lathe;
+namespace lathe {
+
 using Numbers = std::vector<double>;
 
 namespace {
@@ -162,3 +163,5 @@ TEST_CASE("bounds that are not constant need opset 11") {
   CHECK(required_opset(model.graph, 13) == 13);
   CHECK(write_onnx(model).opset == 11);
 }
+
+}  // namespace lathe

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "onnx/newer_fields.h"
+#include "onnx/text_form.h"
 #include "read_fixtures.h"
 
 namespace lathe {
@@ -55,12 +56,53 @@ TEST_CASE("IR versions and operator sets") {
   for (const int64_t version : {0, -1, 999})
     CHECK(with([&](auto& p) { p.mutable_opset_import(0)->set_version(version); }) ==
           "3 model.opset");
-  CHECK(with([](auto& p) {
-          p.add_opset_import()->set_domain("ai.onnx");
-          p.mutable_opset_import(1)->set_version(17);
-        }) == "3 model.opset_twice");
   CHECK(with([](auto& p) { p.clear_graph(); }) == "3 model.no_graph");
   CHECK(with([](auto& p) { p.mutable_graph()->Clear(); }).empty());  // no node, no value
+}
+
+TEST_CASE("of an operator set that is imported twice the last one counts, as in ONNX Runtime") {
+  const auto with = [](const std::vector<std::pair<std::string, int64_t>>& imports) {
+    onnx::ModelProto proto = relu_model();
+    proto.clear_opset_import();
+    for (const auto& [domain, version] : imports) {
+      proto.add_opset_import()->set_domain(domain);
+      proto.mutable_opset_import(proto.opset_import_size() - 1)->set_version(version);
+    }
+    return proto;
+  };
+  const Model lower = read(with({{"", 21}, {"", 18}}));
+  CHECK(lower.opset == 18);
+  REQUIRE(lower.notes.size() == 1);
+  CHECK(lower.notes[0].find("ai.onnx") != std::string::npos);
+  CHECK(lower.notes[0].find("18") != std::string::npos);
+  const Model higher = read(with({{"", 18}, {"ai.onnx", 21}, {"m", 2}, {"m", 1}}));
+  CHECK(higher.opset == 21);
+  CHECK(higher.other_opsets == std::map<std::string, int64_t>{{"m", 1}});
+  CHECK(higher.notes.size() == 1);
+  CHECK(read(with({{"", 18}, {"m", 1}})).notes.empty());
+  CHECK(verdict_of(with({{"", 999}, {"", 18}})) == "3 model.opset");
+  CHECK(verdict_of(with({{"", 18}, {"", 999}})) == "3 model.opset");
+}
+
+TEST_CASE("the meaning of an op is that of the opset that counts") {
+  // Softmax normalised all axes from the first on before opset 13, and the last one since.
+  for (const auto& [first, last] : {std::pair(13, 11), std::pair(11, 13)}) {
+    CAPTURE(last);
+    onnx::ModelProto proto = relu_model();
+    onnx::GraphProto& graph = *proto.mutable_graph();
+    graph.mutable_node(0)->set_op_type("Softmax");
+    for (onnx::ValueInfoProto* info : {graph.mutable_input(0), graph.mutable_output(0)})
+      for (const int64_t size : {3, 4})
+        info->mutable_type()->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(
+            size);
+    proto.mutable_opset_import(0)->set_version(first);
+    proto.add_opset_import()->set_version(last);
+    onnx::ModelProto only = proto;
+    only.mutable_opset_import()->DeleteSubrange(0, 1);
+    CHECK(text_form(read(proto).graph) == text_form(read(only).graph));
+    only.mutable_opset_import(0)->set_version(first);
+    CHECK(text_form(read(proto).graph) != text_form(read(only).graph));
+  }
 }
 
 TEST_CASE("what the file is instead is named") {
@@ -88,21 +130,21 @@ TEST_CASE("what the file is instead is named") {
 }
 
 TEST_CASE("only regular files are opened, at once") {
-  const Folder folder;
-  REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
-  fs::create_symlink("loop", folder.path() / "loop");
+  const ScratchDirectory folder;
+  REQUIRE(::mkfifo(folder.path("pipe").c_str(), 0600) == 0);
+  fs::create_symlink("loop", folder.path("loop"));
   const auto at = [](const fs::path& path) { return verdict([&] { load_onnx(path); }); };
   CHECK(at(folder.path()) == "3 file.not_regular");
-  CHECK(at(folder.path() / "pipe") == "3 file.not_regular");
+  CHECK(at(folder.path("pipe")) == "3 file.not_regular");
   CHECK(at("/dev/zero") == "3 file.not_regular");
-  CHECK(at(folder.path() / "loop") == "3 file.unreadable");
-  CHECK(at(folder.path() / "none") == "3 file.missing");
+  CHECK(at(folder.path("loop")) == "3 file.unreadable");
+  CHECK(at(folder.path("none")) == "3 file.missing");
   CHECK(at(folder.write("empty", "")) == "3 model.empty");
   CHECK(at(folder.write("ok.onnx", relu_model().SerializeAsString())).empty());
 }
 
 TEST_CASE("files of 2 GiB are refused unread") {
-  const Folder folder;
+  const ScratchDirectory folder;
   for (const uint64_t size : {uint64_t{1} << 31, uint64_t{5} << 30}) {
     const fs::path path = folder.write("big.onnx", "");
     fs::resize_file(path, size);
@@ -162,7 +204,7 @@ TEST_CASE("every model of libonnx-testdata loads") {
     MESSAGE("skipped: libonnx-testdata is not installed");
     return;
   }
-  CHECK(models.size() == 1072);
+  CHECK(models.size() >= 1072);  // those of 1.12
   for (const fs::path& path : models) {
     CAPTURE(path.string());
     CHECK(verdict([&] { load_onnx(path); }) == "");

@@ -2,7 +2,7 @@
 
 #include "write_fixtures.h"
 
-using namespace lathe;
+namespace lathe {
 
 TEST_CASE("text form") {
   const Model model = model_of(17, R"(g (float[N,3] x) => (float[N,2] y)
@@ -30,3 +30,5 @@ TEST_CASE("long constants are cut but told apart") {
 TEST_CASE("a syntax error is told") {
   CHECK_THROWS_AS(parse_text("<ir_version: 8, opset_import: [\"\" : 17]> g (float x) => {"), Error);
 }
+
+}  // namespace lathe

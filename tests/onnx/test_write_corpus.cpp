@@ -9,7 +9,8 @@
 
 #include "write_fixtures.h"
 
-using namespace lathe;
+namespace lathe {
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -107,3 +108,5 @@ TEST_CASE("models survive writing and reading") {
   MESSAGE(checked << " models written, " << unreadable << " not read");
   CHECK(checked > 0);
 }
+
+}  // namespace lathe

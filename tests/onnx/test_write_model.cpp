@@ -5,8 +5,7 @@
 
 #include "write_fixtures.h"
 
-using namespace lathe;
-
+namespace lathe {
 namespace {
 
 Model constants_model(size_t count) {
@@ -155,3 +154,5 @@ TEST_CASE("Gelu stays in com.microsoft below opset 20") {
   CHECK(plain.opset == 14);
   CHECK(proto_of(plain).graph().node_size() == 5);
 }
+
+}  // namespace lathe

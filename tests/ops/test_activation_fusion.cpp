@@ -5,8 +5,7 @@
 
 #include "onnx/text_form.h"
 
-using namespace lathe;
-
+namespace lathe {
 namespace {
 
 // "c -> y: Relu" of every pair, by output names.
@@ -46,3 +45,5 @@ TEST_CASE("plan_activation_fusion: what stays alone") {
   CHECK(fusions("c = MaxPool<kernel_shape = [1, 1]>(x) y = Relu(c)").empty());
   CHECK(fusions("y = Conv(x, w)").empty());
 }
+
+}  // namespace lathe

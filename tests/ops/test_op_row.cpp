@@ -25,7 +25,7 @@ Attributes with(std::string name, Attribute value) {
 }
 
 constexpr DType kNone = DType::kUndefined;
-constexpr DType kF32 = DType::kFloat32;
+constexpr DType kFloat = DType::kFloat32;
 constexpr DType kF16 = DType::kFloat16;
 constexpr DType kU8 = DType::kUInt8;
 constexpr DType kI8 = DType::kInt8;
@@ -49,54 +49,54 @@ TEST_CASE("every kind has its row") {
 TEST_CASE("element types") {
   SUBCASE("as input 0 unless said otherwise") {
     CHECK(type_of(OpKind::kRelu, {kF16}) == kF16);
-    CHECK(type_of(OpKind::kPow, {kF32, DType::kInt64}) == kF32);
+    CHECK(type_of(OpKind::kPow, {kFloat, DType::kInt64}) == kFloat);
     CHECK(type_of(OpKind::kWhere, {DType::kBool, kF16, kF16}) == kF16);
-    CHECK(type_of(OpKind::kOneHot, {DType::kInt64, DType::kInt64, kF32}) == kF32);
-    CHECK(type_of(OpKind::kOpaque, {kF32}) == kNone);
+    CHECK(type_of(OpKind::kOneHot, {DType::kInt64, DType::kInt64, kFloat}) == kFloat);
+    CHECK(type_of(OpKind::kOpaque, {kFloat}) == kNone);
   }
   SUBCASE("fixed") {
-    CHECK(type_of(OpKind::kLess, {kF32, kF32}) == DType::kBool);
-    CHECK(type_of(OpKind::kIsNaN, {kF32}) == DType::kBool);
-    CHECK(type_of(OpKind::kArgMax, {kF32}) == DType::kInt64);
-    CHECK(type_of(OpKind::kShape, {kF32}) == DType::kInt64);
+    CHECK(type_of(OpKind::kLess, {kFloat, kFloat}) == DType::kBool);
+    CHECK(type_of(OpKind::kIsNaN, {kFloat}) == DType::kBool);
+    CHECK(type_of(OpKind::kArgMax, {kFloat}) == DType::kInt64);
+    CHECK(type_of(OpKind::kShape, {kFloat}) == DType::kInt64);
     CHECK(type_of(OpKind::kConvInteger, {kU8, kI8}) == DType::kInt32);
     CHECK(type_of(OpKind::kTopK, {kF16, DType::kInt64}, 0) == kF16);
     CHECK(type_of(OpKind::kTopK, {kF16, DType::kInt64}, 1) == DType::kInt64);
     CHECK(type_of(OpKind::kDropout, {kF16}, 1) == DType::kBool);
-    CHECK(type_of(OpKind::kMaxPool, {kF32}, 1) == DType::kInt64);
+    CHECK(type_of(OpKind::kMaxPool, {kFloat}, 1) == DType::kInt64);
   }
   SUBCASE("from attributes") {
-    CHECK(type_of(OpKind::kCast, {kF32}, 0, with("to", int64_t{10})) == kF16);
-    CHECK(type_of(OpKind::kBernoulli, {kF32}) == kF32);
-    CHECK(type_of(OpKind::kBernoulli, {kF32}, 0, with("dtype", int64_t{9})) == DType::kBool);
-    CHECK(type_of(OpKind::kMultinomial, {kF32}) == DType::kInt32);
+    CHECK(type_of(OpKind::kCast, {kFloat}, 0, with("to", int64_t{10})) == kF16);
+    CHECK(type_of(OpKind::kBernoulli, {kFloat}) == kFloat);
+    CHECK(type_of(OpKind::kBernoulli, {kFloat}, 0, with("dtype", int64_t{9})) == DType::kBool);
+    CHECK(type_of(OpKind::kMultinomial, {kFloat}) == DType::kInt32);
     CHECK(type_of(OpKind::kHannWindow, {DType::kInt64}, 0, with("output_datatype", int64_t{11})) ==
           DType::kFloat64);
-    CHECK(type_of(OpKind::kConstantOfShape, {DType::kInt64}) == kF32);
+    CHECK(type_of(OpKind::kConstantOfShape, {DType::kInt64}) == kFloat);
     CHECK(type_of(OpKind::kConstantOfShape, {DType::kInt64}, 0,
                   with("value", Tensor::vector<int64_t>({7}))) == DType::kInt64);
-    CHECK(type_of(OpKind::kLayerNormalization, {kF16, kF16}, 1) == kF32);
-    CHECK_THROWS_AS(type_of(OpKind::kCast, {kF32}, 0, with("to", int64_t{99})), Error);
-    CHECK_THROWS_AS(type_of(OpKind::kCast, {kF32}, 0, with("to", int64_t{-1})), Error);
+    CHECK(type_of(OpKind::kLayerNormalization, {kF16, kF16}, 1) == kFloat);
+    CHECK_THROWS_AS(type_of(OpKind::kCast, {kFloat}, 0, with("to", int64_t{99})), Error);
+    CHECK_THROWS_AS(type_of(OpKind::kCast, {kFloat}, 0, with("to", int64_t{-1})), Error);
   }
   SUBCASE("quantization") {
-    CHECK(type_of(OpKind::kQuantizeLinear, {kF32, kF32}) == kU8);
-    CHECK(type_of(OpKind::kQuantizeLinear, {kF32, kF32, kI8}) == kI8);
-    CHECK(type_of(OpKind::kQuantizeLinear, {kF32, kF32}, 0, with("output_dtype", int64_t{5})) ==
+    CHECK(type_of(OpKind::kQuantizeLinear, {kFloat, kFloat}) == kU8);
+    CHECK(type_of(OpKind::kQuantizeLinear, {kFloat, kFloat, kI8}) == kI8);
+    CHECK(type_of(OpKind::kQuantizeLinear, {kFloat, kFloat}, 0, with("output_dtype", int64_t{5})) ==
           DType::kInt16);
     CHECK(type_of(OpKind::kDequantizeLinear, {kU8, kF16, kU8}) == kF16);
-    CHECK(type_of(OpKind::kDynamicQuantizeLinear, {kF32}, 1) == kF32);
-    CHECK(type_of(OpKind::kDynamicQuantizeLinear, {kF32}, 2) == kU8);
-    CHECK(type_of(OpKind::kQLinearConv, {kU8, kF32, kU8, kI8, kF32, kI8, kF32, kI8}) == kI8);
-    CHECK(type_of(OpKind::kQGemm, {kU8, kF32, kU8, kI8, kF32, kI8}) == kF32);
-    CHECK(type_of(OpKind::kQGemm, {kU8, kF32, kU8, kI8, kF32, kI8, kNone, kF32, kU8}) == kU8);
-    CHECK(type_of(OpKind::kQLinearConcat, {kF32, kI8, kU8, kF32, kU8}) == kI8);
+    CHECK(type_of(OpKind::kDynamicQuantizeLinear, {kFloat}, 1) == kFloat);
+    CHECK(type_of(OpKind::kDynamicQuantizeLinear, {kFloat}, 2) == kU8);
+    CHECK(type_of(OpKind::kQLinearConv, {kU8, kFloat, kU8, kI8, kFloat, kI8, kFloat, kI8}) == kI8);
+    CHECK(type_of(OpKind::kQGemm, {kU8, kFloat, kU8, kI8, kFloat, kI8}) == kFloat);
+    CHECK(type_of(OpKind::kQGemm, {kU8, kFloat, kU8, kI8, kFloat, kI8, kNone, kFloat, kU8}) == kU8);
+    CHECK(type_of(OpKind::kQLinearConcat, {kFloat, kI8, kU8, kFloat, kU8}) == kI8);
   }
 }
 
 TEST_CASE("the weight's axis of output channels") {
   Graph graph;
-  const ValueId x = graph.add_input("x", tensor_type(kF32, dims_of({2, 3})));
+  const ValueId x = graph.add_input("x", tensor_type(kFloat, dims_of({2, 3})));
   const ValueId w = graph.add_constant("w", Tensor::of<float>({3, 4}, std::vector<float>(12)));
   const ValueId v = graph.add_constant("v", Tensor::vector<float>({1, 2, 3}));
   const auto axis = [&](OpKind kind, ValueId weight, Attributes attributes = {}) {

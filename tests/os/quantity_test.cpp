@@ -11,7 +11,7 @@ namespace lathe {
 namespace {
 
 template <class F>
-std::string error_of(F&& f) {
+std::string message_of(F&& f) {
   try {
     f();
     return "";
@@ -33,7 +33,7 @@ TEST_CASE("parse_quantity") {
   CHECK(parse_quantity("-1%", "x").value == doctest::Approx(-0.01));
   for (const char* bad : {"", "%", "x", "nan", "inf", "-inf", "1e999", "0x10", "1,5", "+1",
                           "5 bananas", "1  s", " 1", "1 ", "1e308TiB", "--1", "1%%", "\xff"})
-    CHECK_MESSAGE(!error_of([&] { parse_quantity(bad, "--f"); }).empty(), bad);
+    CHECK_MESSAGE(!message_of([&] { parse_quantity(bad, "--f"); }).empty(), bad);
 }
 
 TEST_CASE("parse_fraction refuses what could mean either") {
@@ -42,10 +42,10 @@ TEST_CASE("parse_fraction refuses what could mean either") {
   CHECK(parse_fraction("0", "--sparsity") == 0);
   CHECK(parse_fraction("1.0", "--sparsity") == 1);
   CHECK(parse_fraction("100%", "--sparsity") == 1);
-  CHECK(error_of([] { parse_fraction("50", "--sparsity"); }) ==
+  CHECK(message_of([] { parse_fraction("50", "--sparsity"); }) ==
         "--sparsity: expected a share from 0 % to 100 %, found \"50\" (write 50% or 0.5)");
   for (const char* bad : {"1", "1.5", "101%", "-1%", "5ms", "5MiB", "-0.1"})
-    CHECK_MESSAGE(!error_of([&] { parse_fraction(bad, "x"); }).empty(), bad);
+    CHECK_MESSAGE(!message_of([&] { parse_fraction(bad, "x"); }).empty(), bad);
   CHECK(parse_fraction("-1%", "x", -1, 1) == -0.01);
 }
 
@@ -54,20 +54,20 @@ TEST_CASE("sizes, times and plain numbers") {
   CHECK(parse_bytes("1.5KiB", "x") == 1536);
   CHECK(parse_bytes("0", "x") == 0);
   CHECK(parse_bytes("12B", "x") == 12);
-  CHECK(error_of([] { parse_bytes("64", "--max-memory"); }).find("write 64MiB or 64B") !=
+  CHECK(message_of([] { parse_bytes("64", "--max-memory"); }).find("write 64MiB or 64B") !=
         std::string::npos);
   for (const char* bad : {"-1MiB", "5%", "5s", "1e10TiB"})
-    CHECK_MESSAGE(!error_of([&] { parse_bytes(bad, "x"); }).empty(), bad);
+    CHECK_MESSAGE(!message_of([&] { parse_bytes(bad, "x"); }).empty(), bad);
   CHECK(parse_nanoseconds("10ms", "x") == 10'000'000);
   CHECK(parse_nanoseconds("2min", "x") == 120'000'000'000);
-  CHECK(!error_of([] { parse_nanoseconds("10", "x"); }).empty());
-  CHECK(!error_of([] { parse_nanoseconds("-1s", "x"); }).empty());
+  CHECK(!message_of([] { parse_nanoseconds("10", "x"); }).empty());
+  CHECK(!message_of([] { parse_nanoseconds("-1s", "x"); }).empty());
   CHECK(parse_integer("-3", "x", -5, 5) == -3);
   for (const char* bad : {"8abc", "", "1e3", "99999999999999999999", "6", "1.0", " 1", "0x1"})
-    CHECK_MESSAGE(!error_of([&] { parse_integer(bad, "x", 0, 5); }).empty(), bad);
+    CHECK_MESSAGE(!message_of([&] { parse_integer(bad, "x", 0, 5); }).empty(), bad);
   CHECK(parse_number("1e-3", "x", 0, 1) == 0.001);
   for (const char* bad : {"nan", "inf", "1e999", "2", "0.5x"})
-    CHECK_MESSAGE(!error_of([&] { parse_number(bad, "x", 0, 1); }).empty(), bad);
+    CHECK_MESSAGE(!message_of([&] { parse_number(bad, "x", 0, 1); }).empty(), bad);
 }
 
 TEST_CASE("numbers do not depend on the locale") {
@@ -91,8 +91,8 @@ TEST_CASE("parse_list") {
   for (const char* bad :
        {"", ",", "1,", ",1", "1..", "..8", "8..1", "1..8:x1", "1..8:x0", "0..8:x2", "1..8:+0",
         "1..8:-1", "1..8:2", "1-8", "1 2", "1..101", "-1", "1..8:x", "1..99999999999999999999"})
-    CHECK_MESSAGE(!error_of([&] { parse_list(bad, "x", 0, 100); }).empty(), bad);
-  CHECK(!error_of([] { parse_list("1..1000000000000", "x", 0, INT64_MAX); }).empty());
+    CHECK_MESSAGE(!message_of([&] { parse_list(bad, "x", 0, 100); }).empty(), bad);
+  CHECK(!message_of([] { parse_list("1..1000000000000", "x", 0, INT64_MAX); }).empty());
 }
 
 TEST_CASE("texts") {

@@ -78,10 +78,21 @@ echo "installed tree: good"
 package=$work/deb/lathe_${version}_$(dpkg --print-architecture).deb
 [ -f "$package" ] || { ls "$work/deb"; fail "cpack made no $package"; }
 depends=$(dpkg-deb -f "$package" Depends)
-for library in libc6 libfmt9 libzip4 libturbojpeg0 'libtorch1\.'; do
+for library in libc6 'libfmt[0-9]' 'libzip[0-9]' libturbojpeg0 'libtorch[0-9]'; do
   grep -q "$library" <<< "$depends" || fail "the package does not depend on $library: $depends"
 done
 dpkg-deb -x "$package" "$work/unpacked"
 check_files "$work/unpacked/usr"
 check_use "$work/unpacked/usr"
+echo "$(basename "$package"): good; depends on $depends"
+
+"$cpack" -G DEB --config "$build/CPackRuntime.cmake" -B "$work/deb" > cpack.txt 2>&1 ||
+  { cat cpack.txt; fail 'cpack of the run-time library'; }
+package=$work/deb/liblathe-rt_${version}_$(dpkg --print-architecture).deb
+depends=$(dpkg-deb -f "$package" Depends)
+! grep -q torch <<< "$depends" || fail "the run-time library depends on $depends"
+dpkg-deb -x "$package" "$work/runtime"
+[ "$(cd "$work/runtime" && find . -type f | sort | xargs)" = \
+  './usr/include/lathe.h ./usr/lib/liblathe_rt.so' ] ||
+  fail "the run-time library's package holds $(find "$work/runtime" -type f | xargs)"
 echo "$(basename "$package"): good; depends on $depends"

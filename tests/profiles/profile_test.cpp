@@ -1,38 +1,16 @@
 #include "profiles/profile.h"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
-
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "ir/error.h"
 #include "ir/quantization.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-// A folder of profile files that disappears with the object.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lathe-profiles-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ + "/" + name) << text;
-    return path_ + "/" + name;
-  }
-
- private:
-  std::string path_;
-};
 
 // "" when the profile loads, else the error's text; checks that it is exit 2.
 std::string error_of(const std::string& name_or_file) {
@@ -124,7 +102,7 @@ TEST_CASE("unknown names suggest the nearest") {
 }
 
 TEST_CASE("own profiles extend shipped and sibling ones") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string board = folder.write(
       "board.json",
       R"({"extends":"x86-64","name":"board","cpu":{"cores":2},"precision":{"ops":{"Mul":[]}}})");
@@ -140,7 +118,7 @@ TEST_CASE("own profiles extend shipped and sibling ones") {
 }
 
 TEST_CASE("own profiles say powers of two and one bit less") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const Profile profile = load_profile(folder.write("p.json", R"({"extends":"x86-64",
 "precision":{"configs":{"u8s8":{"power_of_two":true,"weights":{"reduce_range":true}}}}})"));
   CHECK(profile.precision.configs.at("u8s8").power_of_two);
@@ -150,7 +128,7 @@ TEST_CASE("own profiles say powers of two and one bit less") {
 }
 
 TEST_CASE("extends is bounded") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const std::string a = folder.write("a.json", R"({"extends":"b.json"})");
   folder.write("b.json", R"({"extends":"a.json"})");
   CHECK(contains(error_of(a), "extends itself"));
@@ -170,7 +148,7 @@ TEST_CASE("extends is bounded") {
 }
 
 TEST_CASE("wrong values name file, pointer, range and nearest") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto error = [&](const char* changes) {
     json document = json::parse(changes);
     document["extends"] = "x86-64";

@@ -9,6 +9,7 @@
 
 namespace lathe {
 
+using test::order_of;
 using test::ScoreCase;
 using test::small_network;
 
@@ -40,11 +41,6 @@ std::vector<SensitivityRow> rows_of(const RemovalOrder& order, const Costs& cost
                       (i == 0 ? costs.first : costs.second) * sparsity});
     }
   return rows;
-}
-
-RemovalOrder order_of(const ScoreCase& c) {
-  return RemovalOrder(c.graph, c.groups,
-                      score_channels(c.graph, c.groups, ChannelCriterion::kL2, {}), {});
 }
 
 }  // namespace

@@ -30,6 +30,12 @@ class Net {
   uint64_t seed_ = 1;
 };
 
+/// A recurrent op and how many blocks of rows its weights have.
+struct Cell {
+  OpKind kind;
+  int64_t gates;
+};
+
 /// "Conv_0 8" for a free group, "Conv_0 8 blocked" for another, in order.
 std::vector<std::string> group_texts(const Graph& graph);
 /// The first group of that name; REQUIREs it.

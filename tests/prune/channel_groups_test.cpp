@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 
-using namespace lathe;
-using namespace lathe::test;
+namespace lathe {
+
+using test::check_groups;
+using test::group_named;
+using test::group_texts;
+using test::Net;
 using Texts = std::vector<std::string>;
 
 namespace {
@@ -302,3 +306,5 @@ TEST_CASE("pruning again finds what is left") {
   CHECK(check_groups(graph) == 1);
   CHECK(remove_channels(graph, find_channel_groups(graph), {{0, 1, 2, 3}, {0, 1}}) == 0);
 }
+
+}  // namespace lathe

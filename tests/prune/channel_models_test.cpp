@@ -1,6 +1,7 @@
 // Real networks: every group alone and all together; graphs of any kind: no crash.
 #include "prune/channel_check.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -12,8 +13,11 @@
 
 #include <doctest/doctest.h>
 
-using namespace lathe;
-using namespace lathe::test;
+namespace lathe {
+
+using test::check_groups;
+using test::CheckOptions;
+using test::keep_most;
 namespace fs = std::filesystem;
 
 namespace {
@@ -139,3 +143,5 @@ TEST_CASE("no graph of the conformance suites breaks the walk or the removal") {
   }
   MESSAGE(removed << " channels removed");
 }
+
+}  // namespace lathe

@@ -3,16 +3,16 @@
 
 #include <doctest/doctest.h>
 
-using namespace lathe;
-using namespace lathe::test;
+namespace lathe {
+
+using test::Cell;
+using test::check_groups;
+using test::group_named;
+using test::group_texts;
+using test::Net;
 using Texts = std::vector<std::string>;
 
 namespace {
-
-struct Cell {
-  OpKind kind;
-  int64_t gates;
-};
 
 Attributes cell_attributes(int64_t hidden, bool both) {
   Attributes attributes;
@@ -164,3 +164,5 @@ TEST_CASE("columns of an embedding") {
   CHECK(group_texts(graph) == Texts{"Gather_2 8", "MatMul_3 2 blocked"});
   CHECK(check_groups(graph) == 1);
 }
+
+}  // namespace lathe

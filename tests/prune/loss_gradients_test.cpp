@@ -1,4 +1,6 @@
 // Gradients by the weights against finite differences.
+#include <ATen/ATen.h>
+
 #include <cmath>
 
 #include "ir/error.h"
@@ -21,7 +23,7 @@ Tensor numbers(const Shape& shape, uint64_t stream) {
 }
 
 // x [1, 2, 5, 5] - Conv 4 - BatchNormalization - Relu - GlobalAveragePool - Flatten - Gemm 3.
-Graph network() {
+Graph conv_network() {
   Graph graph;
   const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, dims_of({1, 2, 5, 5})));
   const auto constant = [&](const char* name, const Shape& shape, uint64_t stream) {
@@ -67,7 +69,7 @@ double mean_loss(const Graph& graph, const SampleSource& source) {
 }  // namespace
 
 TEST_CASE("gradients of the loss agree with finite differences") {
-  const Graph graph = network();
+  const Graph graph = conv_network();
   const SampleSource source = samples(5);
   const auto gradients = loss_gradients(graph, source, label, {});
   for (const char* name : {"w", "b", "scale", "shift", "v", "c"}) {
@@ -99,7 +101,7 @@ TEST_CASE("gradients of the loss agree with finite differences") {
 
 TEST_CASE(
     "gradients of a free batch are those of single samples, and criterion taylor takes them") {
-  Graph graph = network();
+  Graph graph = conv_network();
   const SampleSource source = samples(7);
   const auto single = loss_gradients(graph, source, label, {});
   const std::vector<ChannelGroup> groups = find_channel_groups(graph);
@@ -124,7 +126,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gradients need labels that fit") {
-  const Graph graph = network();
+  const Graph graph = conv_network();
   const SampleSource source = samples(2);
   const auto code_of = [&](const std::function<Tensor(size_t)>& labels) {
     try {

@@ -10,14 +10,11 @@
 
 namespace lathe {
 
+using test::order_of;
 using test::ScoreCase;
 using test::small_network;
 
 namespace {
-
-RemovalOrder order_of(const ScoreCase& c) {
-  return {c.graph, c.groups, score_channels(c.graph, c.groups, ChannelCriterion::kL2, {}), {}};
-}
 
 double macs(const Graph& graph) { return network_cost(graph, CostMetric::kMacs); }
 

@@ -58,7 +58,7 @@ double accuracy(const Graph& graph, const Pictures& data) {
   options.threads = 2;
   const auto work = [&](size_t i, size_t, const std::vector<RuntimeValue>& inputs) {
     std::vector<RuntimeValue> outputs = interpreter.run(inputs);
-    right[i] = outputs[0].tensor.argmax(-1).item<int64_t>() == data.labels[i] ? 1 : 0;
+    right[i] = outputs[0].tensor->argmax(-1).item<int64_t>() == data.labels[i] ? 1 : 0;
     return outputs;
   };
   for_each_sample(graph, data.source, options, work);

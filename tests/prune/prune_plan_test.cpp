@@ -12,18 +12,11 @@
 
 namespace lathe {
 
+using test::order_of;
 using test::ScoreCase;
 using test::small_network;
 
 namespace {
-
-std::vector<GroupScores> l2(const ScoreCase& c) {
-  return score_channels(c.graph, c.groups, ChannelCriterion::kL2, {});
-}
-
-RemovalOrder order_of(const ScoreCase& c, const ChoiceOptions& options = {}) {
-  return {c.graph, c.groups, l2(c), options};
-}
 
 std::vector<size_t> sizes(const PrunePlan& plan) {
   std::vector<size_t> result;

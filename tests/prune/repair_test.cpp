@@ -112,18 +112,17 @@ double direct_error(const OneLayer& c, const SampleSource& source, bool intercep
     at::Tensor y;
     RunOptions options;
     options.on_value = [&](ValueId id, RuntimeValue& value) {
-      if (c.pruned.value(id).name == "gated") x = value.tensor.clone();
+      if (c.pruned.value(id).name == "gated") x = value.tensor->clone();
     };
     pruned.run_tensors(source.sample(i), options);
     options.on_value = [&](ValueId id, RuntimeValue& value) {
-      if (c.dense.value(id).name == "y") y = value.tensor.clone();
+      if (c.dense.value(id).name == "y") y = value.tensor->clone();
     };
     dense.run_tensors(source.sample(i), options);
     const int64_t axis = channel_axis(c.dense.node(layer->node).kind, y.dim());
     std::vector<int64_t> all;
     for (int64_t p = 0; p < position_count(y, axis); ++p) all.push_back(p);
-    (is_held_out(i) ? held_xs : xs)
-        .push_back(input_rows(c.pruned, *layer, x, all).to(at::kDouble));
+    (is_held_out(i) ? held_xs : xs).push_back(input_rows(c.pruned, *layer, x, all).to(at::kDouble));
     (is_held_out(i) ? held_ys : ys).push_back(channel_rows(y, axis, all, {}).to(at::kDouble));
   }
   const at::Tensor x = at::cat(xs);

@@ -100,6 +100,11 @@ ScoreCase small_network() {
   return result;
 }
 
+RemovalOrder order_of(const ScoreCase& network, const ChoiceOptions& options) {
+  return {network.graph, network.groups,
+          score_channels(network.graph, network.groups, ChannelCriterion::kL2, {}), options};
+}
+
 Graph sliced(const ScoreCase& network, const KeptChannels& kept) {
   Graph graph = network.graph;
   for (size_t g = 0; g < network.groups.size(); ++g)

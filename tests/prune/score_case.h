@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "prune/channel_groups.h"
+#include "prune/prune_plan.h"
 #include "run/sample_runner.h"
 
 namespace lathe::test {
@@ -23,12 +24,15 @@ Tensor normal_tensor(const Shape& shape, uint64_t seed, float scale = 1);
 /// Groups: "first" (8 channels) and "second" (6 channels, nine pixels each in "last").
 ScoreCase small_network();
 
+/// By the sums of squared weights.
+RemovalOrder order_of(const ScoreCase& network, const ChoiceOptions& options = {});
+
 /// Takes the removed channels out of the constants; enough for graphs whose attributes hold no
 /// sizes.
 Graph sliced(const ScoreCase& network, const KeptChannels& kept);
 
-/// Samples for one input of the shape: neighbours are alike, and all elements have a part in common,
-/// so that what is missing can be told from what is left.
+/// Samples for one input of the shape: neighbours are alike, and all elements have a part in
+/// common, so that what is missing can be told from what is left.
 SampleSource smooth_samples(const Shape& shape, size_t count, uint64_t seed = 1);
 
 }  // namespace lathe::test

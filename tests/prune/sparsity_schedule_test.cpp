@@ -17,7 +17,7 @@
 namespace lathe {
 namespace {
 
-Tensor numbers(const Shape& shape, uint64_t stream) {
+Tensor small_numbers(const Shape& shape, uint64_t stream) {
   SeededRandom random(8, stream);
   std::vector<float> values(static_cast<size_t>(element_count(shape)));
   for (float& value : values) value = static_cast<float>(random.normal() * 0.4);
@@ -25,18 +25,18 @@ Tensor numbers(const Shape& shape, uint64_t stream) {
 }
 
 // x [N, 6] - Gemm 12 - Relu - Gemm 8 - Relu - Gemm 3.
-Graph network() {
+Graph gemm_network() {
   Graph graph;
   ValueId value =
       graph.add_input("x", tensor_type(DType::kFloat32, Dims{Dim::named("N"), Dim::of(6)}));
   const std::vector<int64_t> sizes = {6, 12, 8, 3};
   for (size_t i = 0; i + 1 < sizes.size(); ++i) {
     const std::string n = std::to_string(i);
-    value =
-        graph.add_op(OpKind::kGemm,
-                     {value, graph.add_constant("w" + n, numbers({sizes[i], sizes[i + 1]}, 2 * i)),
-                      graph.add_constant("b" + n, numbers({sizes[i + 1]}, 2 * i + 1))},
-                     "g" + n, {}, "gemm" + n);
+    value = graph.add_op(
+        OpKind::kGemm,
+        {value, graph.add_constant("w" + n, small_numbers({sizes[i], sizes[i + 1]}, 2 * i)),
+         graph.add_constant("b" + n, small_numbers({sizes[i + 1]}, 2 * i + 1))},
+        "g" + n, {}, "gemm" + n);
     if (i < 2) value = graph.add_op(OpKind::kRelu, {value}, "r" + n);
   }
   graph.set_outputs({value});
@@ -48,7 +48,7 @@ TrainingData points() {
   TrainingData data;
   data.count = 64;
   data.sample = [](size_t i) {
-    const Tensor x = numbers({1, 6}, 1000 + i);
+    const Tensor x = small_numbers({1, 6}, 1000 + i);
     return Sample{{to_runtime(x).tensor}, {at::scalar_tensor(int64_t(i % 3), at::kLong)}};
   };
   return data;
@@ -142,7 +142,7 @@ TEST_CASE("schedules that make no sense are usage errors") {
 }
 
 TEST_CASE("element sparsity grows while training, and is exact at the end, also averaged") {
-  TrainableGraph graph(network());
+  TrainableGraph graph(gemm_network());
   const auto set = [](TrainableGraph& now, double sparsity) {
     ElementMaskOptions options;
     options.sparsity = sparsity;
@@ -165,7 +165,7 @@ TEST_CASE("element sparsity grows while training, and is exact at the end, also 
       (72 - kept_count(0.7, 72)) + (96 - kept_count(0.7, 96)) + (24 - kept_count(0.7, 24));
   CHECK(zeros.back() == expected);
   const Graph trained = graph.trained();
-  TrainableGraph averaged(network());
+  TrainableGraph averaged(gemm_network());
   averaged.restore(average.state());
   CHECK(zeros_of(averaged.trained()) == expected);
   // The same places.
@@ -176,7 +176,7 @@ TEST_CASE("element sparsity grows while training, and is exact at the end, also 
 }
 
 TEST_CASE("two of four hold at the end of a training that starts dense") {
-  TrainableGraph graph(network());
+  TrainableGraph graph(gemm_network());
   ElementMaskOptions options;
   options.pattern = ElementPattern::kTwoOfFour;
   GradualPruning pruning(parse_schedule("polynomial:begin=20%"), 0.5,
@@ -193,7 +193,7 @@ TEST_CASE("two of four hold at the end of a training that starts dense") {
 }
 
 TEST_CASE("channels that were masked while training can be removed without a difference") {
-  const Graph given = network();
+  const Graph given = gemm_network();
   const std::vector<ChannelGroup> groups = find_channel_groups(given);
   TrainableGraph graph(given);
   KeptChannels kept;
@@ -214,7 +214,7 @@ TEST_CASE("channels that were masked while training can be removed without a dif
   train(graph, points(), kLabels, options);
   CHECK(changes == 6);
   Graph pruned = graph.trained();
-  const Tensor x = numbers({5, 6}, 50);
+  const Tensor x = small_numbers({5, 6}, 50);
   const at::Tensor before = Interpreter(pruned).run({to_runtime(x)})[0].tensor;
   // A resume finds the same channels in the zeros of the weights.
   CHECK(choose(pruned, groups, 0.5) == kept);
@@ -229,7 +229,7 @@ TEST_CASE("channels that were masked while training can be removed without a dif
 TEST_CASE("masks that cannot be kept are refused") {
   TrainableOptions options;
   options.trains = [](const ParameterUse& use) { return use.role != ParameterRole::kWeight; };
-  const Graph given = network();
+  const Graph given = gemm_network();
   TrainableGraph biases(given, options);
   ElementMaskOptions half;
   CHECK(code_of([&] { set_element_masks(biases, plan_element_masks(given, half)); }) == 3);

@@ -11,12 +11,9 @@
 namespace lathe {
 namespace {
 
-// A cell over five steps of two items whose states start at zero; its last state is an output.
-struct Cell {
-  OpKind kind;
-  int64_t gates;
-};
+using test::Cell;
 
+// A cell over five steps of two items whose states start at zero; its last state is an output.
 Graph cell_graph(const Cell& cell, bool both) {
   test::Net net;
   const int64_t d = both ? 2 : 1;
@@ -25,11 +22,11 @@ Graph cell_graph(const Cell& cell, bool both) {
   attributes.set("hidden_size", hidden);
   if (both) attributes.set("direction", std::string("bidirectional"));
   const ValueId x = net.input(Shape{5, 2, 3});
-  const std::vector<ValueId> outputs =
-      net.ops(cell.kind,
-              {x, net.weight({d, cell.gates * hidden, 3}), net.weight({d, cell.gates * hidden, hidden}),
-               net.weight({d, 2 * cell.gates * hidden})},
-              2, attributes);
+  const std::vector<ValueId> outputs = net.ops(
+      cell.kind,
+      {x, net.weight({d, cell.gates * hidden, 3}), net.weight({d, cell.gates * hidden, hidden}),
+       net.weight({d, 2 * cell.gates * hidden})},
+      2, attributes);
   return net.finish({outputs[0], outputs[1]});
 }
 
@@ -45,8 +42,7 @@ TEST_CASE("silenced units of LSTM, GRU and RNN give exactly zero, in both direct
       const auto directions = static_cast<size_t>(both ? 2 : 1);
       REQUIRE(masks[0].removed.size() == directions);
       CHECK(apply_unit_masks(graph, masks) == static_cast<int>(4 * directions));
-      const Tensor input = Tensor::of<float>(
-          {5, 2, 3}, std::vector<float>(30, 0.7f));
+      const Tensor input = Tensor::of<float>({5, 2, 3}, std::vector<float>(30, 0.7f));
       const std::vector<double> y =
           Interpreter(graph).run_tensors({input})[0].to_double();  // [5, directions, 2, 8]
       for (size_t i = 0; i < y.size(); ++i) {

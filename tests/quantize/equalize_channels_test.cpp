@@ -89,7 +89,7 @@ const std::string kPair = constant("float[4,3,1,1]", "w", 12, 1) + ", " +
                           constant("float[2,4,1,1]", "v", 8, 3);
 
 // Depthwise channels that differ a thousandfold, which one scale for all weights cannot hold.
-std::string spread_depthwise() {
+std::string spread_thousandfold() {
   std::string spread = "{";
   for (int c = 0; c < 6; ++c)
     for (int tap = 0; tap < 9; ++tap)
@@ -166,7 +166,7 @@ TEST_CASE("products both ways round, transposed and grouped convolutions") {
 }
 
 TEST_CASE("a depthwise Conv ends one class and begins the next") {
-  check_scaling(spread_depthwise(), 2, 3);
+  check_scaling(spread_thousandfold(), 2, 3);
 }
 
 TEST_CASE("a normalization before two products, its factor and offset written out or not") {
@@ -248,7 +248,7 @@ TEST_CASE(
     "the plan lowers the noise of spread depthwise weights with one scale, and is done then") {
   IntegerRules rules = usual_rules();
   rules.weight_per_channel = false;
-  const Graph before = network(spread_depthwise());
+  const Graph before = network(spread_thousandfold());
   const EqualizationPlan plan = plan_for(before, rules);
   REQUIRE(plan.classes.size() == 2);
   CHECK(plan.noise_after < 0.2 * plan.noise_before);
@@ -295,7 +295,7 @@ TEST_CASE(
 }
 
 TEST_CASE("scales come back from what was saved of them, and only into the same model") {
-  const Graph before = network(spread_depthwise());
+  const Graph before = network(spread_thousandfold());
   IntegerRules rules = usual_rules();
   rules.weight_per_channel = false;
   const EqualizationPlan plan = plan_for(before, rules);

@@ -21,7 +21,7 @@ using test::usual_rules;
 
 namespace {
 
-const std::string kHead = R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y)
+const std::string kInsertHead = R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y)
 <float[2,2,1,1] w = {1, -2, 0.5, 4}, float[2] b = {0.25, -0.5}, float zero = {0}, float six = {6}> { )";
 
 ValueId producer_input(const Graph& graph, ValueId value) {
@@ -31,7 +31,7 @@ ValueId producer_input(const Graph& graph, ValueId value) {
 }  // namespace
 
 TEST_CASE("Conv and Relu: Q and DQ around the pair, DQ on weight and bias") {
-  const QuantizeCase result = quantize_case(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
+  const QuantizeCase result = quantize_case(kInsertHead + "c = Conv(x, w, b)  y = Relu(c) }");
   const Graph& graph = result.after;
   CHECK(count_of(graph, OpKind::kQuantizeLinear) == 2);
   CHECK(count_of(graph, OpKind::kDequantizeLinear) == 4);
@@ -51,7 +51,7 @@ TEST_CASE("a graph output keeps its name and comes out of DequantizeLinear") {
   for (const std::string body :
        {"y = Conv(x, w, b) }", "c = Conv(x, w, b)  y = Clip(c, zero, six) }",
         "y = Conv(x, w)  c = Conv(y, w) }"}) {
-    const QuantizeCase result = quantize_case(kHead + body);
+    const QuantizeCase result = quantize_case(kInsertHead + body);
     CAPTURE(body);
     REQUIRE(result.after.outputs().size() == 1);
     const ValueId y = result.after.outputs()[0];
@@ -88,7 +88,7 @@ TEST_CASE("one input that is read twice is quantized once") {
 
 TEST_CASE("a weight that several layers read: no two nodes have one name") {
   const QuantizeCase result =
-      quantize_case(kHead + "c = Conv(x, w, b)  d = Relu(c)  y = Conv(d, w, b) }");
+      quantize_case(kInsertHead + "c = Conv(x, w, b)  d = Relu(c)  y = Conv(d, w, b) }");
   std::set<std::string> names;
   for (const NodeId id : result.after.node_ids())
     CHECK(names.insert(result.after.node(id).name).second);
@@ -119,7 +119,7 @@ TEST_CASE("a value captured by a subgraph is read dequantized") {
 
 TEST_CASE("the result is the same text every time") {
   const std::string body =
-      kHead + "c = Conv(x, w, b)  r = Relu(c)  d = Conv(r, w, b)  y = Add(d, x) }";
+      kInsertHead + "c = Conv(x, w, b)  r = Relu(c)  d = Conv(r, w, b)  y = Add(d, x) }";
   const std::string first = text_form(quantize_case(body, usual_rules(), true).after);
   for (int i = 0; i < 3; ++i)
     CHECK(text_form(quantize_case(body, usual_rules(), true).after) == first);

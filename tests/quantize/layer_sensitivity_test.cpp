@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "quantize/layer_sensitivity.h"
-#include "run/compare.h"
 #include "quantize/without_nodes.h"
+#include "run/compare.h"
 
 #include "doctest_after_torch.h"
 
@@ -19,19 +19,21 @@ using test::values_text;
 
 namespace {
 
-std::string weight(const std::string& declaration, int64_t count, uint64_t seed,
-                   float size = 0.7f) {
+std::string listed_weight(const std::string& declaration, int64_t count, uint64_t seed,
+                          float size = 0.7f) {
   return declaration + " = " + values_text(count, seed, -size, size) + ", ";
 }
 
 std::string network_with(const std::string& middle) {
-  return "agraph (float[1,3,8,8] x) => (float[1,10] y) <" + weight("float[8,3,3,3] w1", 216, 1) +
-    weight("float[8] b1", 8, 2) + weight("float[8,8,3,3] w2", 576, 3) +
-    weight("float[8,8,1,1] w3", 64, 4) + weight("float[8,1,3,3] w4", 72, 5) +
-    weight("float[8,10] g", 80, 6) + R"(float[1] tenth = {0.1}>
+  return "agraph (float[1,3,8,8] x) => (float[1,10] y) <" +
+         listed_weight("float[8,3,3,3] w1", 216, 1) + listed_weight("float[8] b1", 8, 2) +
+         listed_weight("float[8,8,3,3] w2", 576, 3) + listed_weight("float[8,8,1,1] w3", 64, 4) +
+         listed_weight("float[8,1,3,3] w4", 72, 5) + listed_weight("float[8,10] g", 80, 6) +
+         R"(float[1] tenth = {0.1}>
 { c1 = Conv<pads = [1, 1, 1, 1]>(x, w1, b1)  r1 = Relu(c1)
   c2 = Conv<pads = [1, 1, 1, 1]>(r1, w2)  t2 = Mul(c2, tenth)  r2 = Sigmoid(t2)
-  c3 = Conv(r2, w3)  s = )" + middle + R"(
+  c3 = Conv(r2, w3)  s = )" +
+         middle + R"(
   c4 = Conv<pads = [1, 1, 1, 1], group = 8>(s, w4)  r4 = Relu(c4)
   p = GlobalAveragePool(r4)  f = Flatten(p)  y = Gemm(f, g) })";
 }
@@ -42,7 +44,7 @@ const std::string kChain = network_with("Relu(c3)");
 
 // Of calibration, too: a sample that is clipped would outweigh all others, and with it its few
 // random signs.
-constexpr size_t kSamples = 48;
+constexpr size_t kLayerSamples = 48;
 
 struct Planned {
   Graph graph;
@@ -56,13 +58,13 @@ Planned plan_for(const std::string& body, bool per_channel) {
   result.plan = select_nodes(result.graph, rules);
   const Statistics statistics =
       calibrate(Interpreter(result.graph), calibration_targets(result.graph, result.plan),
-                normal_data(result.graph, kSamples), {});
-  result.plan = plan_precision(result.graph, rules, std::move(result.plan), statistics,
-                               Observer::kMinMax);
+                normal_data(result.graph, kLayerSamples), {});
+  result.plan =
+      plan_precision(result.graph, rules, std::move(result.plan), statistics, Observer::kMinMax);
   return result;
 }
 
-LayerSensitivity measured(const Planned& planned, size_t samples, int threads = 1) {
+LayerSensitivity measured_layers(const Planned& planned, size_t samples, int threads = 1) {
   SensitivityOptions options;
   options.run.threads = threads;
   options.probes = 8;
@@ -70,8 +72,8 @@ LayerSensitivity measured(const Planned& planned, size_t samples, int threads = 
                              normal_data(planned.graph, samples), options);
 }
 
-double noise_between(const Graph& before, const Graph& after) {
-  return test::noise_between(before, after, kSamples);
+double layer_noise(const Graph& before, const Graph& after) {
+  return test::noise_between(before, after, kLayerSamples);
 }
 
 // When this node alone is quantized.
@@ -81,7 +83,7 @@ double alone_by_force(const Planned& planned, NodeId node) {
     if (id != node) others.insert(id);
   Graph graph = planned.graph;
   insert_qdq(graph, without_nodes(graph, planned.plan, others, ""));
-  return noise_between(planned.graph, graph);
+  return layer_noise(planned.graph, graph);
 }
 
 bool is_conv_or_gemm(const Graph& graph, NodeId id) {
@@ -94,7 +96,7 @@ TEST_CASE("the estimate agrees with quantizing one layer at a time") {
   for (const bool per_channel : {true, false}) {
     CAPTURE(per_channel);
     const Planned planned = plan_for(kChain, per_channel);
-    const LayerSensitivity sensitivity = measured(planned, kSamples);
+    const LayerSensitivity sensitivity = measured_layers(planned, kLayerSamples);
     std::vector<std::pair<double, double>> pairs;
     for (const NodeNoise& row : sensitivity.nodes) {
       if (!is_conv_or_gemm(planned.graph, row.node)) continue;
@@ -120,10 +122,10 @@ TEST_CASE("the estimate agrees with quantizing one layer at a time") {
 
 TEST_CASE("the parts add up to what the whole network loses") {
   const Planned planned = plan_for(kResidual, true);
-  const LayerSensitivity sensitivity = measured(planned, kSamples);
+  const LayerSensitivity sensitivity = measured_layers(planned, kLayerSamples);
   Graph whole = planned.graph;
   insert_qdq(whole, planned.plan);
-  const double force = noise_between(planned.graph, whole);
+  const double force = layer_noise(planned.graph, whole);
   CHECK(sensitivity.noise < 2 * force);
   CHECK(sensitivity.noise > force / 2);
 }
@@ -140,7 +142,7 @@ TEST_CASE("a layer of spread channels comes first with one scale for all") {
 { c1 = Conv(x, w1)  t = Tanh(c1)  c2 = Conv(t, w2)  y = Conv(c2, w3) })";
   const auto row_of_first = [&](bool per_channel) {
     const Planned planned = plan_for(body, per_channel);
-    const LayerSensitivity sensitivity = measured(planned, 16);
+    const LayerSensitivity sensitivity = measured_layers(planned, 16);
     const NodeId first = planned.graph.value(planned.graph.find_value("c1")).producer;
     if (!per_channel) CHECK(rank_for_float(sensitivity, planned.plan).at(0) == first);
     return *std::find_if(sensitivity.nodes.begin(), sensitivity.nodes.end(),
@@ -151,7 +153,7 @@ TEST_CASE("a layer of spread channels comes first with one scale for all") {
 
 TEST_CASE("the ranking ends with a layer that computes and leaves out what only moves") {
   const Planned planned = plan_for(kResidual, true);
-  LayerSensitivity sensitivity = measured(planned, 4);
+  LayerSensitivity sensitivity = measured_layers(planned, 4);
   const std::vector<NodeId> ranking = rank_for_float(sensitivity, planned.plan);
   REQUIRE_FALSE(ranking.empty());
   CHECK(planned.plan.nodes.at(ranking.back()) == QuantRole::kCompute);
@@ -166,8 +168,8 @@ TEST_CASE("the ranking ends with a layer that computes and leaves out what only 
 
 TEST_CASE("the same figures for any number of threads") {
   const Planned planned = plan_for(kResidual, true);
-  const LayerSensitivity one = measured(planned, 9, 1);
-  const LayerSensitivity three = measured(planned, 9, 3);
+  const LayerSensitivity one = measured_layers(planned, 9, 1);
+  const LayerSensitivity three = measured_layers(planned, 9, 3);
   REQUIRE(one.nodes.size() == three.nodes.size());
   for (size_t i = 0; i < one.nodes.size(); ++i) {
     CHECK(one.nodes[i].node == three.nodes[i].node);
@@ -178,12 +180,13 @@ TEST_CASE("the same figures for any number of threads") {
 }
 
 TEST_CASE("before an op without derivative the local error stands in") {
-  const Planned planned = plan_for(
-      "agraph (float[1,3,8,8] x) => (float[1,4,8,8] y) <" + weight("float[4,3,1,1] w1", 12, 1) +
-          weight("float[4,4,1,1] w2", 16, 2) + R"(float[1] ten = {10}>
+  const Planned planned =
+      plan_for("agraph (float[1,3,8,8] x) => (float[1,4,8,8] y) <" +
+                   listed_weight("float[4,3,1,1] w1", 12, 1) +
+                   listed_weight("float[4,4,1,1] w2", 16, 2) + R"(float[1] ten = {10}>
 { c1 = Conv(x, w1)  m = Mul(c1, ten)  r = Round(m)  y = Conv(r, w2) })",
-      true);
-  const LayerSensitivity sensitivity = measured(planned, 4);
+               true);
+  const LayerSensitivity sensitivity = measured_layers(planned, 4);
   const auto row = [&](const std::string& output) {
     const NodeId id = planned.graph.value(planned.graph.find_value(output)).producer;
     return *std::find_if(sensitivity.nodes.begin(), sensitivity.nodes.end(),
@@ -195,11 +198,12 @@ TEST_CASE("before an op without derivative the local error stands in") {
 }
 
 TEST_CASE("integers alone as outputs: everything is local, nothing fails") {
-  const Planned planned = plan_for(
-      "agraph (float[1,3,4,4] x) => (int64[1,1,4,4] y) <" + weight("float[4,3,1,1] w1", 12, 1) +
-          "float[1] unused = {1}> { c1 = Conv(x, w1)  y = ArgMax<axis = 1>(c1) }",
-      true);
-  const LayerSensitivity sensitivity = measured(planned, 2);
+  const Planned planned =
+      plan_for("agraph (float[1,3,4,4] x) => (int64[1,1,4,4] y) <" +
+                   listed_weight("float[4,3,1,1] w1", 12, 1) +
+                   "float[1] unused = {1}> { c1 = Conv(x, w1)  y = ArgMax<axis = 1>(c1) }",
+               true);
+  const LayerSensitivity sensitivity = measured_layers(planned, 2);
   REQUIRE(sensitivity.nodes.size() == 1);
   CHECK(sensitivity.nodes[0].estimate == NoiseEstimate::kLocal);
   CHECK(std::isfinite(sensitivity.noise));
@@ -209,9 +213,8 @@ TEST_CASE("a bias that was corrected takes its part of the weights' error back")
   const Planned planned = plan_for(kResidual, false);
   PrecisionPlan plan = planned.plan;
   Graph corrected = planned.graph;
-  const Statistics statistics =
-      calibrate(Interpreter(corrected), calibration_targets(corrected, plan),
-                normal_data(corrected, 16), {});
+  const Statistics statistics = calibrate(
+      Interpreter(corrected), calibration_targets(corrected, plan), normal_data(corrected, 16), {});
   REQUIRE(correct_bias(corrected, plan, statistics) > 0);
   const SampleSource data = normal_data(planned.graph, 24);
   const auto weights = [&](const Graph& rounded) {
@@ -226,11 +229,11 @@ TEST_CASE("a bias that was corrected takes its part of the weights' error back")
 TEST_CASE("several outputs count alike, and an output of zeros does not disturb") {
   const Planned planned = plan_for(
       "agraph (float[1,3,4,4] x) => (float[1,4,4,4] c1, float[1,1,1,1] y, float[1,4,4,4] z) <" +
-          weight("float[4,3,1,1] w1", 12, 1) + weight("float[1,3,4,4] w2", 48, 2) +
+          listed_weight("float[4,3,1,1] w1", 12, 1) + listed_weight("float[1,3,4,4] w2", 48, 2) +
           R"(float[1] zero = {0}>
 { c1 = Conv(x, w1)  d = Conv(x, w2)  y = Identity(d)  z = Mul(c1, zero) })",
       true);
-  const LayerSensitivity sensitivity = measured(planned, 24);
+  const LayerSensitivity sensitivity = measured_layers(planned, 24);
   CHECK(std::isfinite(sensitivity.noise));
   CHECK(sensitivity.noise > 0);
   // Each convolution alone determines one of the two outputs that are not zero.

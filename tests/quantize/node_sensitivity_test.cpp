@@ -18,13 +18,14 @@
 
 namespace lathe {
 
+using test::maker_of;
 using test::network;
 using test::normal_data;
 using test::values_text;
 
 namespace {
 
-constexpr size_t kSamples = 32;
+constexpr size_t kNodeSamples = 32;
 
 std::string weight(const std::string& declaration, int64_t count, uint64_t seed) {
   return declaration + " = " + values_text(count, seed, -0.7F, 0.7F);
@@ -48,12 +49,8 @@ const std::string kRecurrent =
                 else_branch = e () => (float[1,8] z) { z = Neg(n) }>
   y = Neg(b) })";
 
-NodeId maker_of(const Graph& graph, const std::string& output) {
-  return graph.value(graph.find_value(output)).producer;
-}
-
-double noise_between(const Graph& before, const Graph& after) {
-  return test::noise_between(before, after, kSamples);
+double node_noise(const Graph& before, const Graph& after) {
+  return test::noise_between(before, after, kNodeSamples);
 }
 
 WeightStorageRules int4() {
@@ -70,7 +67,8 @@ Graph stored(const Graph& graph, const WeightStoragePlan& plan) {
   return after;
 }
 
-LayerSensitivity measured(const Graph& graph, const WeightStorageRules& rules, int threads = 1) {
+LayerSensitivity measured_nodes(const Graph& graph, const WeightStorageRules& rules,
+                                int threads = 1) {
   std::vector<NodeAlone> nodes;
   for (const NodeId id : planned_nodes(plan_weight_storage(graph, rules))) {
     nodes.push_back(node_alone(graph, id));
@@ -80,14 +78,14 @@ LayerSensitivity measured(const Graph& graph, const WeightStorageRules& rules, i
   SensitivityOptions options;
   options.run.threads = threads;
   options.probes = 8;
-  return measure_sensitivity(graph, nodes, normal_data(graph, kSamples), options);
+  return measure_sensitivity(graph, nodes, normal_data(graph, kNodeSamples), options);
 }
 
 // When all but this node are left in float.
 double by_force(const Graph& graph, const WeightStoragePlan& plan, NodeId node) {
   std::set<NodeId> others = planned_nodes(plan);
   others.erase(node);
-  return noise_between(graph, stored(graph, without_nodes(graph, plan, others, "")));
+  return node_noise(graph, stored(graph, without_nodes(graph, plan, others, "")));
 }
 
 }  // namespace
@@ -117,7 +115,7 @@ TEST_CASE("the estimate of stored weights agrees with storing one layer at a tim
     // Four bits are too coarse for a recurrence to be first order.
     const WeightStorageRules rules = body == kLayers ? int4() : WeightStorageRules{};
     const WeightStoragePlan plan = plan_weight_storage(graph, rules);
-    const LayerSensitivity sensitivity = measured(graph, rules);
+    const LayerSensitivity sensitivity = measured_nodes(graph, rules);
     REQUIRE(sensitivity.nodes.size() == (body == kLayers ? 4 : 2));
     double parts = 0;
     for (const NodeNoise& row : sensitivity.nodes) {
@@ -135,7 +133,7 @@ TEST_CASE("the estimate of stored weights agrees with storing one layer at a tim
                          [](const NodeNoise& a, const NodeNoise& b) { return a.part > b.part; }));
     CHECK(parts == doctest::Approx(sensitivity.noise));
     CHECK(sensitivity.values.empty());
-    const LayerSensitivity parallel = measured(graph, rules, 3);
+    const LayerSensitivity parallel = measured_nodes(graph, rules, 3);
     for (size_t i = 0; i < parallel.nodes.size(); ++i)
       CHECK(parallel.nodes[i].part == sensitivity.nodes[i].part);
   }

@@ -18,7 +18,7 @@ using test::usual_rules;
 
 namespace {
 
-const std::string kHead = R"(agraph (float[1,2,4,4] x) => (float[1,3,4,4] y)
+const std::string kPlanHead = R"(agraph (float[1,2,4,4] x) => (float[1,3,4,4] y)
 <float[3,2,1,1] w = {1, -2, 30, 4, 0.005, 0.006}, float[3] b = {0.5, -1, 2}> { )";
 
 // Statistics of one histogram per planned value.
@@ -48,7 +48,7 @@ const QuantParams& weight_of(const PrecisionPlan& plan) {
 }  // namespace
 
 TEST_CASE("activation parameters map the measured range onto 0..255") {
-  const Graph graph = network(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
+  const Graph graph = network(kPlanHead + "c = Conv(x, w, b)  y = Relu(c) }");
   PrecisionPlan plan = select_nodes(graph, usual_rules());
   const Statistics statistics = ranges(graph, plan, -1, 3);
   plan = plan_precision(graph, usual_rules(), plan, statistics, Observer::kMinMax);
@@ -88,7 +88,7 @@ TEST_CASE("a range that fills its Clip stays inside it in float arithmetic") {
 }
 
 TEST_CASE("weights have one scale per output channel, or one for all") {
-  const Graph graph = network(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
+  const Graph graph = network(kPlanHead + "c = Conv(x, w, b)  y = Relu(c) }");
   PrecisionPlan plan = select_nodes(graph, usual_rules());
   const Statistics statistics = ranges(graph, plan, -1, 3);
   const PrecisionPlan channels =
@@ -190,7 +190,7 @@ TEST_CASE("NaN and infinite weights are refused by name, missing statistics too"
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
     for (const char* name : {"w", "b"}) {
-      Graph graph = network(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
+      Graph graph = network(kPlanHead + "c = Conv(x, w, b)  y = Relu(c) }");
       const ValueId id = graph.find_value(name);
       std::vector<float> values(static_cast<size_t>(graph.constant(id)->numel()), 1);
       values[1] = bad;
@@ -200,7 +200,7 @@ TEST_CASE("NaN and infinite weights are refused by name, missing statistics too"
       CHECK(text.rfind("3 model.non_finite_weight", 0) == 0);
       CHECK(text.find("Conv") != std::string::npos);
     }
-  const Graph graph = network(kHead + "c = Conv(x, w, b)  y = Relu(c) }");
+  const Graph graph = network(kPlanHead + "c = Conv(x, w, b)  y = Relu(c) }");
   Statistics statistics = ranges(graph, select_nodes(graph, usual_rules()), -1, 1);
   statistics.values.erase("y");
   const std::string text = failure(graph, statistics);

@@ -94,16 +94,20 @@ double sqnr_between(const Graph& before, const Graph& after, size_t index) {
 double noise_between(const Graph& before, const Graph& after, size_t samples) {
   CompareOptions options;
   options.layers = false;
-  const ErrorSums sums = compare_graphs(Interpreter(before), Interpreter(after),
-                                        normal_data(before, samples), options)
-                             .outputs[0]
-                             .sums;
+  const ErrorSums sums =
+      compare_graphs(Interpreter(before), Interpreter(after), normal_data(before, samples), options)
+          .outputs[0]
+          .sums;
   return sums.noise / sums.signal;
 }
 
 std::string maker(const Graph& graph, ValueId value) {
   const NodeId producer = graph.value(value).producer;
   return producer.valid() ? std::string(graph.node(producer).type_name()) : std::string();
+}
+
+NodeId maker_of(const Graph& graph, const std::string& output) {
+  return graph.value(graph.find_value(output)).producer;
 }
 
 const Node& only(const Graph& graph, OpKind kind) {

@@ -39,6 +39,8 @@ double noise_between(const Graph& before, const Graph& after, size_t samples);
 
 /// Name of the op that makes a value; "" for graph inputs and constants.
 std::string maker(const Graph& graph, ValueId value);
+/// The node that makes the value of that name.
+NodeId maker_of(const Graph& graph, const std::string& output);
 /// The one node of a kind; REQUIREs that there is exactly one.
 const Node& only(const Graph& graph, OpKind kind);
 /// The plan's reason for a node's exception; "" when there is none.

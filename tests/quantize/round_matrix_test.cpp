@@ -12,8 +12,7 @@
 #include "ir/seeded_random.h"
 #include "layers/run_tasks.h"
 
-using namespace lathe;
-
+namespace lathe {
 namespace {
 
 at::Tensor random_doubles(std::vector<int64_t> shape, uint64_t seed) {
@@ -30,16 +29,16 @@ at::Tensor correlated_rows(int64_t rows, int64_t inputs, uint64_t seed) {
          0.1 * random_doubles({rows, inputs}, seed + 2);
 }
 
-struct Case {
+struct GramCase {
   at::Tensor weights;
   at::Tensor gram;
   WeightGrid grid;
 };
 
-Case make_case(int64_t groups, int64_t outputs, int64_t inputs) {
+GramCase make_gram_case(int64_t groups, int64_t outputs, int64_t inputs) {
   const at::Tensor x =
       correlated_rows(400, groups * inputs, 7).view({400, groups, inputs}).transpose(0, 1);
-  Case made;
+  GramCase made;
   made.weights = random_doubles({groups, outputs, inputs}, 3);
   made.gram = at::matmul(x.transpose(1, 2), x);
   made.grid = {made.weights.abs().amax(-1, true) / 7, 7};
@@ -53,7 +52,7 @@ at::Tensor rounding_errors(const at::Tensor& weights, const at::Tensor& rounded,
   return (at::matmul(change, gram) * change).sum(-1);
 }
 
-at::Tensor compensated(const Case& made, double damping, int threads) {
+at::Tensor compensated(const GramCase& made, double damping, int threads) {
   return round_compensated(made.weights, compensation_factor(made.gram, damping), made.grid,
                            threads);
 }
@@ -72,7 +71,7 @@ TEST_CASE("round_compensated loses less at the outputs than rounding to nearest"
   using Sizes = std::array<int64_t, 3>;
   for (const auto& [groups, outputs, inputs] :
        {Sizes{1, 70, 150}, Sizes{40, 1, 9}, Sizes{3, 5, 20}}) {
-    const Case made = make_case(groups, outputs, inputs);
+    const GramCase made = make_gram_case(groups, outputs, inputs);
     const at::Tensor nearest = round_to_nearest(made.weights, made.grid);
     const at::Tensor rounded = compensated(made, 0.01, 1);
     CHECK(is_on_grid(rounded, made.grid));
@@ -84,7 +83,7 @@ TEST_CASE("round_compensated loses less at the outputs than rounding to nearest"
 
 TEST_CASE("round_compensated follows the textbook recursion") {
   // One output, three inputs: after each input the rest is solved anew by least squares.
-  const Case made = make_case(1, 1, 3);
+  const GramCase made = make_gram_case(1, 1, 3);
   const at::Tensor rounded = compensated(made, 0, 1);
   at::Tensor left = made.weights.view({3}).clone();
   const at::Tensor gram = made.gram[0];
@@ -104,7 +103,7 @@ TEST_CASE("round_compensated follows the textbook recursion") {
 }
 
 TEST_CASE("rounding gives the same bits for any number of threads") {
-  const Case made = make_case(2, 130, 70);
+  const GramCase made = make_gram_case(2, 130, 70);
   const at::Tensor one = compensated(made, 0.01, 1);
   CHECK(at::equal(one, compensated(made, 0.01, 4)));
 }
@@ -135,17 +134,16 @@ TEST_CASE("tasks run on the threads that there are when no more can be started")
 }
 
 TEST_CASE("inputs that are always zero and equal inputs are rounded, too") {
-  Case made = make_case(1, 4, 6);
+  GramCase made = make_gram_case(1, 4, 6);
   made.gram.zero_();
-  CHECK(at::allclose(compensated(made, 0.01, 1),
-                     round_to_nearest(made.weights, made.grid)));
+  CHECK(at::allclose(compensated(made, 0.01, 1), round_to_nearest(made.weights, made.grid)));
   made.gram.fill_(1.0);
   CHECK(is_on_grid(compensated(made, 0, 1), made.grid));
 }
 
 TEST_CASE("clipped_grid: scales of less error, never of more; a grid that fits stays") {
   for (const double qmax : {7.0, 127.0}) {
-    Case made = make_case(3, 5, 20);
+    GramCase made = make_gram_case(3, 5, 20);
     // Most weights are small: clipping the largest gives the others finer steps.
     made.weights = made.weights.pow(5);
     made.grid = {made.weights.abs().amax(-1, true) / qmax, qmax};
@@ -167,8 +165,10 @@ TEST_CASE("clipped_grid: scales of less error, never of more; a grid that fits s
 }
 
 TEST_CASE("clipped_grid: one scale for the whole weight") {
-  Case made = make_case(2, 3, 10);
+  GramCase made = make_gram_case(2, 3, 10);
   made.grid = {made.weights.abs().max().view({1, 1, 1}) / 7, 7};
   const WeightGrid clipped = clipped_grid(made.weights, made.gram.diagonal(0, -2, -1), made.grid);
   CHECK(clipped.scale.numel() == 1);
 }
+
+}  // namespace lathe

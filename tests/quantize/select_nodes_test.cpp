@@ -26,16 +26,16 @@ Selected select(const std::string& body, const IntegerRules& rules = usual_rules
   return selected;
 }
 
-const std::string kHead = R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y)
+const std::string kSelectHead = R"(agraph (float[1,2,4,4] x) => (float[1,2,4,4] y)
 <float[2,2,1,1] w = {1, 2, 3, 4}, float zero = {0}, float six = {6}, float[2,1,1] k = {1, 2}> { )";
 
 }  // namespace
 
 TEST_CASE("Conv with its Relu or Clip is one node: only the end gets parameters") {
-  const Selected relu = select(kHead + "c = Conv(x, w)  y = Relu(c) }");
+  const Selected relu = select(kSelectHead + "c = Conv(x, w)  y = Relu(c) }");
   CHECK(relu.nodes() == "Conv");
   CHECK(relu.values() == "x y");
-  const Selected clip = select(kHead + "c = Conv(x, w)  y = Clip(c, zero, six) }");
+  const Selected clip = select(kSelectHead + "c = Conv(x, w)  y = Clip(c, zero, six) }");
   CHECK(clip.nodes() == "Conv");
   CHECK(clip.values() == "x y");
   CHECK(clip.plan.exceptions.empty());
@@ -43,27 +43,27 @@ TEST_CASE("Conv with its Relu or Clip is one node: only the end gets parameters"
 
 TEST_CASE("a Relu that is not the only reader is a node of its own") {
   const Selected shared =
-      select(kHead + "c = Conv(x, w)  r = Relu(c)  s = Add(c, r)  y = Conv(s, w) }");
+      select(kSelectHead + "c = Conv(x, w)  r = Relu(c)  s = Add(c, r)  y = Conv(s, w) }");
   CHECK(shared.nodes() == "Conv Relu Add Conv");
   CHECK(shared.values() == "c r s x y");
 }
 
 TEST_CASE("a residual Add follows, an Add with a constant does not") {
-  const Selected residual = select(kHead + "c = Conv(x, w)  s = Add(c, x)  y = Conv(s, w) }");
+  const Selected residual = select(kSelectHead + "c = Conv(x, w)  s = Add(c, x)  y = Conv(s, w) }");
   CHECK(residual.nodes() == "Conv Add Conv");
   CHECK(residual.values() == "c s x y");
-  const Selected constant = select(kHead + "c = Conv(x, w)  s = Add(c, k)  y = Conv(s, w) }");
+  const Selected constant = select(kSelectHead + "c = Conv(x, w)  s = Add(c, k)  y = Conv(s, w) }");
   CHECK(constant.nodes() == "Conv Conv");
   CHECK(constant.values() == "c s x y");
   // Nor does one that no integer node reads: it would only cost precision.
-  const Selected last = select(kHead + "c = Conv(x, w)  y = Add(c, x) }");
+  const Selected last = select(kSelectHead + "c = Conv(x, w)  y = Add(c, x) }");
   CHECK(last.nodes() == "Conv");
   CHECK(last.values() == "c x");
 }
 
 TEST_CASE("an Add of one integer and one float value stays float") {
   const Selected mixed =
-      select(kHead + "c = Conv(x, w)  s = Sin(c)  a = Add(c, s)  y = Conv(a, w) }");
+      select(kSelectHead + "c = Conv(x, w)  s = Sin(c)  a = Add(c, s)  y = Conv(a, w) }");
   CHECK(mixed.nodes() == "Conv Conv");
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("ops that the device does not compute in integers stay float") {
   CHECK(attention.values() == "n x");
   IntegerRules no_conv = usual_rules();
   no_conv.ops.erase(OpKind::kConv);
-  const Selected none = select(kHead + "c = Conv(x, w)  y = Relu(c) }", no_conv);
+  const Selected none = select(kSelectHead + "c = Conv(x, w)  y = Relu(c) }", no_conv);
   CHECK(none.plan.nodes.empty());
   CHECK(none.plan.values.empty());
   CHECK(reason_for(none.plan, "Conv") == "the profile has no integer Conv");
@@ -135,11 +135,11 @@ TEST_CASE("nodes are left out by name or kind, with the reason") {
   rules.selected = [](const Node& node) {
     return node.outputs.size() == 1 && node.kind != OpKind::kAdd;
   };
-  const Selected excluded = select(kHead + "c = Conv(x, w)  y = Add(c, x) }", rules);
+  const Selected excluded = select(kSelectHead + "c = Conv(x, w)  y = Add(c, x) }", rules);
   CHECK(excluded.nodes() == "Conv");
   CHECK(reason_for(excluded.plan, "Add") == "excluded by name");
   rules.selected = [](const Node& node) { return node.kind != OpKind::kConv; };
-  const Selected none = select(kHead + "c = Conv(x, w)  y = Add(c, x) }", rules);
+  const Selected none = select(kSelectHead + "c = Conv(x, w)  y = Add(c, x) }", rules);
   CHECK(none.nodes().empty());
   CHECK(reason_for(none.plan, "Conv") == "excluded by name");
 }
@@ -190,7 +190,8 @@ TEST_CASE("calibration asks for what has own parameters, and for means of consta
 }
 
 TEST_CASE("an already integer graph: its convolutions stay as they are") {
-  const test::QuantizeCase first = test::quantize_case(kHead + "c = Conv(x, w)  y = Relu(c) }");
+  const test::QuantizeCase first =
+      test::quantize_case(kSelectHead + "c = Conv(x, w)  y = Relu(c) }");
   const PrecisionPlan again = select_nodes(first.after, usual_rules());
   CHECK(again.nodes.empty());
   CHECK(again.values.empty());

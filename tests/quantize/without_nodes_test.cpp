@@ -9,6 +9,7 @@
 
 namespace lathe {
 
+using test::maker_of;
 using test::network;
 using test::planned;
 using test::planned_values;
@@ -19,9 +20,9 @@ namespace {
 const std::string kNetwork = R"(agraph (float[1,4,8,8] x) => (float[1,3] y)
 <float[4,4,1,1] w1 = )" + test::values_text(16, 1, -0.7f, 0.7f) +
                              ", float[4] b1 = {0.5, -0.25, 1, 0}, float[4,4,3,3] w2 = " +
-                             test::values_text(144, 2, -0.7f, 0.7f) + ", float[4,4,1,1] w3 = " +
-                             test::values_text(16, 3, -0.7f, 0.7f) + ", float[4,3] g = " +
-                             test::values_text(12, 4, -0.7f, 0.7f) + R"(>
+                             test::values_text(144, 2, -0.7f, 0.7f) +
+                             ", float[4,4,1,1] w3 = " + test::values_text(16, 3, -0.7f, 0.7f) +
+                             ", float[4,3] g = " + test::values_text(12, 4, -0.7f, 0.7f) + R"(>
 { c1 = Conv(x, w1, b1)  r1 = Relu(c1)
   p1 = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(r1)
   c2 = Conv<pads = [1, 1, 1, 1]>(p1, w2)  s = Add(c2, p1)
@@ -32,10 +33,6 @@ PrecisionPlan full_plan(const Graph& graph, const IntegerRules& rules) {
   const Statistics statistics = calibrate(Interpreter(graph), calibration_targets(graph, plan),
                                           test::normal_data(graph, 8), {});
   return plan_precision(graph, rules, std::move(plan), statistics, Observer::kMinMax);
-}
-
-NodeId maker_of(const Graph& graph, const std::string& output) {
-  return graph.value(graph.find_value(output)).producer;
 }
 
 }  // namespace
@@ -86,11 +83,10 @@ TEST_CASE("a plan of weights alone keeps activations in float") {
   const Graph graph = network(kNetwork);
   IntegerRules rules = usual_rules();
   rules.weight_only = true;
-  const PrecisionPlan full = plan_precision(graph, rules, select_nodes(graph, rules), {},
-                                            Observer::kMinMax);
+  const PrecisionPlan full =
+      plan_precision(graph, rules, select_nodes(graph, rules), {}, Observer::kMinMax);
   REQUIRE(full.weights.size() == 4);
-  const PrecisionPlan narrowed =
-      without_nodes(graph, full, {maker_of(graph, "c2")}, "given back");
+  const PrecisionPlan narrowed = without_nodes(graph, full, {maker_of(graph, "c2")}, "given back");
   CHECK(narrowed.weights.size() == 3);
   CHECK(narrowed.nodes.size() == 3);
   CHECK(narrowed.values.empty());

@@ -1,9 +1,11 @@
 #include "report/export.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
+#include "count_of.h"
 #include "ir/error.h"
 #include "report/csv.h"
 #include "report/github_annotations.h"
@@ -81,12 +83,6 @@ std::vector<std::string> lines_of(const std::string& text, const std::string& en
     lines.push_back(text.substr(from, at - from));
   CHECK(from == text.size());
   return lines;
-}
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++count;
-  return count;
 }
 
 TEST_CASE("--export takes KIND=FILE and names the nearest kind") {

@@ -1,6 +1,7 @@
 #include "report/html_page.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <vector>

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <valijson/schema_parser.hpp>
 #include <valijson/validator.hpp>
 
+#include "count_of.h"
 #include "report/headline.h"
 #include "report/html_page.h"
 #include "report/html_sections.h"
@@ -20,13 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kEvil = "</style><script>alert(1)</script>\"'><img src=x onerror=1>";
-
-size_t count_of(const std::string& text, std::string_view part) {
-  size_t count = 0;
-  for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++count;
-  return count;
-}
+constexpr const char* kMarkup = "</style><script>alert(1)</script>\"'><img src=x onerror=1>";
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
 
@@ -283,7 +279,7 @@ TEST_CASE("what prune did not do is not on its page") {
 
 // `value` with every text in it replaced.
 json poisoned(json value) {
-  if (value.is_string()) return kEvil;
+  if (value.is_string()) return kMarkup;
   if (value.is_structured())
     for (json& item : value) item = poisoned(std::move(item));
   return value;

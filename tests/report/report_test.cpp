@@ -1,9 +1,9 @@
 #include "report/report.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -15,6 +15,7 @@
 #include "report/json_text.h"
 #include "report/markdown.h"
 #include "report/strict_json.h"
+#include "scratch_directory.h"
 
 namespace lathe {
 namespace {
@@ -113,9 +114,9 @@ TEST_CASE("the schema refuses broken reports") {
   CHECK(broken("/quality/0/drop", "1%"));
   CHECK(broken("/cases/0/samples/histogram", {{"scale", "linear"}, {"bins", json::array()}}));
   CHECK(broken("/cases/0/samples/histogram", {{"scale", "log"}, {"bins", {{1, 2}}}}));
-  CHECK(broken("/comparison", {{"mode", "interleaved"},
-                               {"cases", {{{"id", "x"}, {"verdict", "pass"},
-                                           {"block_ratios", {1.0, 1.1}}}}}}));
+  CHECK(broken("/comparison",
+               {{"mode", "interleaved"},
+                {"cases", {{{"id", "x"}, {"verdict", "pass"}, {"block_ratios", {1.0, 1.1}}}}}}));
   CHECK(broken("/verdict", "error"));  // without an error section
   json report = good;
   report.erase("warnings");
@@ -185,13 +186,11 @@ TEST_CASE("json_text is sorted, exact and free of NaN") {
 }
 
 TEST_CASE("load_report takes any 1.x and nothing else") {
-  const auto path =
-      std::filesystem::temp_directory_path() /
-      ("lathe-report-" + std::to_string(std::hash<std::string>{}(utc_now())) + ".json");
+  const ScratchDirectory folder;
   const auto verdict = [&](json report) {
-    std::ofstream(path) << json_text(report);
     try {
-      return load_report(path.string())["schema_version"].get<std::string>();
+      return load_report(folder.write("r.json", json_text(report)))["schema_version"]
+          .get<std::string>();
     } catch (const Error& e) {
       CHECK(e.code() == ExitCode::kUsage);
       return e.text().message;
@@ -208,7 +207,6 @@ TEST_CASE("load_report takes any 1.x and nothing else") {
   report.erase("schema_version");
   CHECK(verdict(report) == "the key \"schema_version\" is missing");
   CHECK(verdict({{"schema", "x"}, {"schema_version", "1.0"}}) == "is not a lathe report");
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("report_markdown begins with the verdict and escapes what came from files") {

@@ -1,6 +1,7 @@
 #include "report/strict_json.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "report/nearest_name.h"
 

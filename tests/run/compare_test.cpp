@@ -1,5 +1,7 @@
 #include "run/compare.h"
 
+#include <ATen/ATen.h>
+
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -177,7 +179,7 @@ TEST_CASE("comparison and samples do not depend on the number of threads") {
                       const std::lock_guard lock(mutex);
                       CHECK(worker < static_cast<size_t>(threads));
                       visited.insert(sample);
-                      first[sample] = outputs[0].tensor[0].item<double>();
+                      first[sample] = (*outputs[0].tensor)[0].item<double>();
                       return outputs;
                     });
     CHECK(visited.size() == samples.size());
@@ -250,7 +252,7 @@ TEST_CASE("carried state: the given start, then each sample's output") {
                       CHECK(sample == seen.size());
                       CHECK(worker == 0);
                       auto outputs = interpreter.run(inputs);
-                      seen.push_back(outputs[0].tensor.item<double>());
+                      seen.push_back(outputs[0].tensor->item<double>());
                       return outputs;
                     });
     CHECK(seen == std::vector<double>{-1, -3, -6, -10, -15});
@@ -266,10 +268,12 @@ TEST_CASE("carried state: the given start, then each sample's output") {
 }
 
 TEST_CASE("compare: the candidate goes on from its own state when asked to") {
-  const char* sum = "agraph (float[1] x, float[1] s) => (float[1] y, float[1] n) "
-                    "{ n = Add(x, s)  y = Neg(n) }";
-  const char* worse = "agraph (float[1] x, float[1] s) => (float[1] y, float[1] n) "
-                      "<float[1] k = {1}> { a = Add(x, s)  n = Add(a, k)  y = Neg(n) }";
+  const char* sum =
+      "agraph (float[1] x, float[1] s) => (float[1] y, float[1] n) "
+      "{ n = Add(x, s)  y = Neg(n) }";
+  const char* worse =
+      "agraph (float[1] x, float[1] s) => (float[1] y, float[1] n) "
+      "<float[1] k = {1}> { a = Add(x, s)  n = Add(a, k)  y = Neg(n) }";
   SampleSource source = source_of(
       {{floats({4}), floats({0})}, {floats({4}), floats({0})}, {floats({4}), floats({0})}});
   source.carry = {{"n", "s"}};

@@ -71,7 +71,7 @@ TEST_CASE("a value is freed after its last use, not before") {
     const std::string name = graph.value(id).name;
     for (const auto& [other, weak] : held)
       if (weak.expired()) dead_at[name].push_back(other);
-    held.emplace(name, Weak(value.tensor.getIntrusivePtr()));
+    held.emplace(name, Weak(value.tensor->getIntrusivePtr()));
   };
   Interpreter(graph).run_tensors({floats({0, 1})}, options);
   CHECK(dead_at["b"].empty());

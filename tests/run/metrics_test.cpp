@@ -1,5 +1,7 @@
 #include "run/metrics.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 #include <limits>
 #include <thread>

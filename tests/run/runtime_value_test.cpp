@@ -1,5 +1,7 @@
 #include "run/runtime_value.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 #include <random>
 
@@ -44,7 +46,7 @@ TEST_CASE("every dtype comes back bit by bit") {
       const Tensor tensor = random_tensor(dtype, shape, 7);
       const RuntimeValue value = to_runtime(tensor);
       CHECK(value.dtype == dtype);
-      CHECK(value.tensor.sizes().vec() == shape);
+      CHECK(value.tensor->sizes().vec() == shape);
       CHECK(to_tensor(value).identical(tensor));
     }
   }
@@ -64,8 +66,8 @@ TEST_CASE("every code of the small floats comes back") {
     }
     const Tensor tensor = Tensor::from_bytes(dtype, {packed ? 16 : 256}, bytes);
     const RuntimeValue value = to_runtime(tensor);
-    REQUIRE((value.tensor.scalar_type() == at::kFloat));
-    const float* decoded = value.tensor.data_ptr<float>();
+    REQUIRE((value.tensor->scalar_type() == at::kFloat));
+    const float* decoded = value.tensor->data_ptr<float>();
     const Tensor back = to_tensor(value);
     for (int code = 0; code < (packed ? 16 : 256); ++code) {
       CAPTURE(code);
@@ -89,7 +91,7 @@ TEST_CASE("packed elements have ONNX's order and sign") {
   CHECK(held[1].item<int>() == -8);
   CHECK(held[2].item<int>() == 7);
   const Tensor wide = Tensor::vector<uint32_t>({0xffffffffu, 1});
-  CHECK(to_runtime(wide).tensor[0].item<int64_t>() == 0xffffffff);
+  CHECK((*to_runtime(wide).tensor)[0].item<int64_t>() == 0xffffffff);
 }
 
 TEST_CASE("bytes are shared and outlive the tensor they came from") {
@@ -97,9 +99,9 @@ TEST_CASE("bytes are shared and outlive the tensor they came from") {
   {
     const Tensor tensor = Tensor::vector<float>({1, 2, 3});
     value = to_runtime(tensor);
-    CHECK(value.tensor.data_ptr() == static_cast<const void*>(tensor.bytes().data()));
+    CHECK(value.tensor->data_ptr() == static_cast<const void*>(tensor.bytes().data()));
   }
-  CHECK(value.tensor.sum().item<float>() == 6);
+  CHECK(value.tensor->sum().item<float>() == 6);
 }
 
 TEST_CASE("a strided tensor is copied in row-major order") {

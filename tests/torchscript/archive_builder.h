@@ -13,6 +13,13 @@
 
 namespace lathe {
 
+/// What is said of a file.
+struct Verdict {
+  std::string id = "accepted";
+  int code = 0;
+  std::string text;
+};
+
 struct ZipMember {
   std::string name;
   std::string data;  // unpacked

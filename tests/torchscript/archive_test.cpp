@@ -12,13 +12,7 @@
 namespace lathe {
 namespace {
 
-struct Verdict {
-  std::string id = "accepted";
-  int code = 0;
-  std::string text;
-};
-
-Verdict verdict(const std::string& bytes, bool trust = false) {
+Verdict archive_verdict(const std::string& bytes, bool trust = false) {
   try {
     check_torchscript_archive(as_bytes(bytes), "net.pt", trust);
     return {};
@@ -60,12 +54,12 @@ constexpr const char* kSetState =
 }  // namespace
 
 TEST_CASE("an archive as torch.jit.save writes it is accepted") {
-  CHECK(verdict(ScriptFile().bytes()).id == "accepted");
-  CHECK(verdict(zip_bytes(ScriptFile().members(), {.zip64 = true})).id == "accepted");
+  CHECK(archive_verdict(ScriptFile().bytes()).id == "accepted");
+  CHECK(archive_verdict(zip_bytes(ScriptFile().members(), {.zip64 = true})).id == "accepted");
 }
 
 TEST_CASE("T2: zip archives that readers understand differently are refused") {
-  const auto id = [](const std::string& bytes) { return verdict(bytes).id; };
+  const auto id = [](const std::string& bytes) { return archive_verdict(bytes).id; };
   CHECK(id(with([](auto& m) { m[2].local_name = "net/data/1"; })) == "zip.headers_differ");
   CHECK(id(with([](auto& m) { m[2].local_size = 8; })) == "zip.headers_differ");
   CHECK(id(with([](auto& m) { m[2].local_crc = 1; })) == "zip.headers_differ");
@@ -95,7 +89,7 @@ TEST_CASE("T2: an entry that lies inside another is refused") {
   const size_t at = outer.find("net/outer") + 9;
   members.push_back({"net/inner", "abc"});
   members.back().offset = static_cast<uint32_t>(at);
-  const Verdict found = verdict(zip_bytes(members));
+  const Verdict found = archive_verdict(zip_bytes(members));
   CHECK(found.id == "zip.overlap");
   CHECK(found.code == 3);
 }
@@ -103,9 +97,9 @@ TEST_CASE("T2: an entry that lies inside another is refused") {
 TEST_CASE("T2: too many entries and too much expansion are over a limit") {
   std::vector<ZipMember> many;
   for (int i = 0; i < 10'001; ++i) many.push_back({"net/" + std::to_string(i), ""});
-  CHECK(verdict(zip_bytes(many)).id == "zip.entries");
-  CHECK(verdict(zip_bytes(many)).code == 8);
-  const Verdict bomb = verdict(with([](auto& m) {
+  CHECK(archive_verdict(zip_bytes(many)).id == "zip.entries");
+  CHECK(archive_verdict(zip_bytes(many)).code == 8);
+  const Verdict bomb = archive_verdict(with([](auto& m) {
     m.push_back({"net/data/9", std::string(32 << 20, 'a'), true});
   }));
   CHECK(bomb.id == "zip.ratio");
@@ -115,21 +109,21 @@ TEST_CASE("T2: too many entries and too much expansion are over a limit") {
 TEST_CASE("T1, T3: cut archives and flipped bits are refused") {
   const std::string good = ScriptFile().bytes();
   for (size_t size = 0; size < good.size(); ++size) {
-    const Verdict found = verdict(good.substr(0, size));
+    const Verdict found = archive_verdict(good.substr(0, size));
     CHECK(found.code == 3);
   }
   std::string flipped = good;
   const size_t at = flipped.find(ScriptFile().weight);
   REQUIRE(at != flipped.npos);
   flipped[at + 5] = static_cast<char>(flipped[at + 5] ^ 1);
-  const Verdict found = verdict(flipped);
+  const Verdict found = archive_verdict(flipped);
   CHECK(found.id == "zip.crc");
   CHECK(found.text.find("net/data/0") != std::string::npos);
 }
 
 TEST_CASE("T4: what is no TorchScript is named") {
   const auto text = [](const std::string& bytes, const std::string& id) {
-    const Verdict found = verdict(bytes);
+    const Verdict found = archive_verdict(bytes);
     CHECK(found.id == id);
     CHECK(found.code == 3);
     return found.text;
@@ -169,51 +163,53 @@ TEST_CASE("T4: what is no TorchScript is named") {
 TEST_CASE("T8: newer files, other byte orders and delegates are refused") {
   ScriptFile file;
   file.version = "11\n";
-  CHECK(verdict(file.bytes()).id == "torchscript.version");
+  CHECK(archive_verdict(file.bytes()).id == "torchscript.version");
   file.version = "three";
-  CHECK(verdict(file.bytes()).id == "torchscript.version");
+  CHECK(archive_verdict(file.bytes()).id == "torchscript.version");
   file.version = "10\n";
-  CHECK(verdict(file.bytes()).id == "accepted");
-  CHECK(verdict(with([](auto& m) {
+  CHECK(archive_verdict(file.bytes()).id == "accepted");
+  CHECK(archive_verdict(with([](auto& m) {
           m.push_back({"net/byteorder", "big"});
         })).id == "torchscript.byte_order");
-  CHECK(
-      verdict(with_data(pickle_net({{"b", "c__torch__.torch.classes.__backends__\nqnn\n"}}))).id ==
-      "torchscript.delegate");
-  CHECK(verdict(with_data(pickle_net({{"b", "c__torch__.torch.classes.rnn\nCellParamsBase\n"}})))
+  CHECK(archive_verdict(
+            with_data(pickle_net({{"b", "c__torch__.torch.classes.__backends__\nqnn\n"}})))
+            .id == "torchscript.delegate");
+  CHECK(archive_verdict(
+            with_data(pickle_net({{"b", "c__torch__.torch.classes.rnn\nCellParamsBase\n"}})))
             .id == "torchscript.class");
 }
 
 TEST_CASE("T4: names outside TorchScript are refused, whatever code the archive has") {
   for (const char* name : {"os\nsystem", "posix\nsystem", "builtins\neval", "torch\nload",
                            "torch._utils\n_rebuild_device_tensor_from_numpy", "__main__\nNet"}) {
-    const Verdict found = verdict(with_data(pickle_net({{"x", std::string("c") + name + "\n"}})));
+    const Verdict found =
+        archive_verdict(with_data(pickle_net({{"x", std::string("c") + name + "\n"}})));
     CHECK(found.id == "torchscript.global");
     CHECK(found.code == 3);
   }
-  CHECK(verdict(with_data(pickle_net({{"x", "ctorch._utils\n_rebuild_sparse_tensor\n"}}))).id ==
-        "torchscript.layout");
-  CHECK(verdict(with_data(pickle_net({{"x", "c__torch__.other\nThing\n"}}))).id ==
+  CHECK(archive_verdict(with_data(pickle_net({{"x", "ctorch._utils\n_rebuild_sparse_tensor\n"}})))
+            .id == "torchscript.layout");
+  CHECK(archive_verdict(with_data(pickle_net({{"x", "c__torch__.other\nThing\n"}}))).id ==
         "torchscript.pickle");
 }
 
 TEST_CASE("T1: damaged pickles and foreign opcodes are refused") {
   const std::string good = ScriptFile().data;
   for (size_t size = 0; size < good.size(); ++size)
-    CHECK(verdict(with_data(good.substr(0, size))).code == 3);
+    CHECK(archive_verdict(with_data(good.substr(0, size))).code == 3);
   for (const char* pickle : {"\x80\x02.", "\x80\x02K\1K\1.", "\x80\x02h\5.", "\x80\x02t.",
                              "\x80\x02K\1R.", "\x80\x02NNR.", "\x80\x02(q\1.",
                              "\x80\x02\x8a\x09"
                              "123456789.",
                              "\x80\x04K\1.", "\x80\x02K\1.x", "\x80\x02(S'a'\nios\nsystem\n.",
                              "\x80\x02X\xff\xff\xff\xff.", "\x80\x02K\1Q."})
-    CHECK(verdict(with_data(pickle)).id == "torchscript.pickle");
+    CHECK(archive_verdict(with_data(pickle)).id == "torchscript.pickle");
 }
 
 TEST_CASE("T7: tensors outside their storage are refused") {
-  CHECK(verdict(with_tensor({.size = 2, .stride = 2})).id == "accepted");
-  CHECK(verdict(with_tensor({.offset = 3, .size = 1})).id == "accepted");
-  CHECK(verdict(with_tensor({.size = 0})).id == "accepted");
+  CHECK(archive_verdict(with_tensor({.size = 2, .stride = 2})).id == "accepted");
+  CHECK(archive_verdict(with_tensor({.offset = 3, .size = 1})).id == "accepted");
+  CHECK(archive_verdict(with_tensor({.size = 0})).id == "accepted");
   for (const PickledTensor& tensor : {PickledTensor{.storage = 5, .size = 5},
                                       {.storage = 0x7fffffff, .size = 1},
                                       {.storage = -1},
@@ -225,21 +221,21 @@ TEST_CASE("T7: tensors outside their storage are refused") {
                                       {.stride = 0x7fffffff},
                                       {.key = "7"},
                                       {.type = "DoubleStorage"}}) {
-    const Verdict found = verdict(with_tensor(tensor));
+    const Verdict found = archive_verdict(with_tensor(tensor));
     CHECK(found.id == "torchscript.storage");
     CHECK(found.code == 3);
   }
 }
 
 TEST_CASE("T5: code that runs while the file is loaded needs trust") {
-  CHECK(verdict(with_methods(kSetState)).id == "accepted");
+  CHECK(archive_verdict(with_methods(kSetState)).id == "accepted");
   const auto refused = [](const std::string& methods, const char* reason) {
-    const Verdict found = verdict(with_methods(methods));
+    const Verdict found = archive_verdict(with_methods(methods));
     CHECK(found.id == "torchscript.needs_trust");
     CHECK(found.code == 3);
     CHECK_MESSAGE(found.text.find(reason) != found.text.npos, found.text);
     CHECK(found.text.find("code/__torch__.py:") != found.text.npos);
-    CHECK(verdict(with_methods(methods), true).id == "accepted");
+    CHECK(archive_verdict(with_methods(methods), true).id == "accepted");
   };
   const std::string start = kSetState;
   refused(start + "    y = torch.zeros([1000000, 1000000])\n", "torch.zeros");
@@ -264,15 +260,15 @@ TEST_CASE("T5: code that runs while the file is loaded needs trust") {
 }
 
 TEST_CASE("T5: packing quantized weights needs no trust") {
-  CHECK(verdict(with_methods(std::string(kSetState) +
-                             "    _0 = (self).pack((state)[0], )\n"
-                             "  def pack(self: __torch__.Net, w: Tensor) -> NoneType:\n"
-                             "    if torch.eq(1, 2):\n"
-                             "      _1 = ops.quantized.linear_prepack(w, None)\n"
-                             "    else:\n"
-                             "      ops.prim.RaiseException(\"no (type) for 'it'\")\n"
-                             "  def slow(self: __torch__.Net) -> NoneType:\n"
-                             "    y = torch.zeros([1])\n"))
+  CHECK(archive_verdict(with_methods(std::string(kSetState) +
+                                     "    _0 = (self).pack((state)[0], )\n"
+                                     "  def pack(self: __torch__.Net, w: Tensor) -> NoneType:\n"
+                                     "    if torch.eq(1, 2):\n"
+                                     "      _1 = ops.quantized.linear_prepack(w, None)\n"
+                                     "    else:\n"
+                                     "      ops.prim.RaiseException(\"no (type) for 'it'\")\n"
+                                     "  def slow(self: __torch__.Net) -> NoneType:\n"
+                                     "    y = torch.zeros([1])\n"))
             .id == "accepted");
 }
 
@@ -285,7 +281,7 @@ TEST_CASE("Python's own files are read as they are meant") {
     ++seen;
     std::ostringstream text;
     text << file.rdbuf();
-    CHECK(verdict(text.str()).text == "");
+    CHECK(archive_verdict(text.str()).text == "");
   }
   if (seen == 0) MESSAGE("skipped: no ../shared/models");
 }

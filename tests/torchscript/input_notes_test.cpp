@@ -12,7 +12,7 @@ TEST_CASE("notes of inputs survive as text") {
   const auto read = parse_input_notes(text);
   REQUIRE(read);
   REQUIRE(read->size() == 2);
-  CHECK((*read)[0].dims == Dims{Dim::named("batch_size"), Dim::of(3), Dim{}});
+  CHECK(((*read)[0].dims == Dims{Dim::named("batch_size"), Dim::of(3), Dim{}}));
   CHECK((*read)[1].dtype == DType::kInt64);
   CHECK((*read)[1].dims.empty());
 }

@@ -10,8 +10,8 @@
 #include <sstream>
 
 #include "ir/error.h"
-#include "os/scratch_directory.h"
 #include "os/zip_archive.h"
+#include "scratch_directory.h"
 #include "torchscript/archive_builder.h"
 #include "torchscript/child/read_in_child.h"
 #include "torchscript/load_torchscript.h"

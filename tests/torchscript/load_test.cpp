@@ -9,7 +9,7 @@
 #include <set>
 
 #include "ir/error.h"
-#include "os/scratch_directory.h"
+#include "scratch_directory.h"
 #include "torchscript/archive_builder.h"
 
 namespace lathe {
@@ -28,13 +28,7 @@ TorchModule load(const std::string& bytes, const LoadTorchScriptOptions& options
   return load_torchscript(scratch.path("net.pt"), options);
 }
 
-struct Verdict {
-  std::string id = "accepted";
-  int code = 0;
-  std::string text;
-};
-
-Verdict verdict(const std::string& bytes, const LoadTorchScriptOptions& options = quick()) {
+Verdict load_verdict(const std::string& bytes, const LoadTorchScriptOptions& options = quick()) {
   try {
     load(bytes, options);
     return {};
@@ -204,16 +198,16 @@ TEST_CASE("T5: trusted code that does too much is stopped by the child's limits"
   LoadTorchScriptOptions trusting = quick();
   trusting.trust = true;
   trusting.cpu_seconds = 2;
-  CHECK(verdict(with_state("").bytes()).text == "");
+  CHECK(load_verdict(with_state("").bytes()).text == "");
   const std::string loop =
       with_state("    i = 0\n    _0 = True\n    while _0:\n      i = torch.add(i, 1)\n").bytes();
-  CHECK(verdict(loop).id == "torchscript.needs_trust");
-  const Verdict stopped = verdict(loop, trusting);
+  CHECK(load_verdict(loop).id == "torchscript.needs_trust");
+  const Verdict stopped = load_verdict(loop, trusting);
   CHECK(stopped.id == "torchscript.stopped");
   CHECK(stopped.code == 8);
   const std::string large = with_state("    weight = torch.ones([1000000, 1000000])\n").bytes();
-  CHECK(verdict(large).id == "torchscript.needs_trust");
-  const Verdict refused = verdict(large, trusting);
+  CHECK(load_verdict(large).id == "torchscript.needs_trust");
+  const Verdict refused = load_verdict(large, trusting);
   CHECK_MESSAGE(refused.id == "torchscript.memory", refused.text);
   CHECK(refused.code == 8);
 
@@ -221,8 +215,8 @@ TEST_CASE("T5: trusted code that does too much is stopped by the child's limits"
   const std::string file = scratch.path("made");
   const std::string writes =
       with_state("    weight = torch.from_file(\"" + file + "\", True, 4)\n").bytes();
-  CHECK(verdict(writes).id == "torchscript.needs_trust");
-  const Verdict blocked = verdict(writes, trusting);
+  CHECK(load_verdict(writes).id == "torchscript.needs_trust");
+  const Verdict blocked = load_verdict(writes, trusting);
   CHECK_MESSAGE(blocked.code == 3, blocked.text);
   CHECK(!std::filesystem::exists(file));
 }
@@ -250,7 +244,7 @@ TEST_CASE("T8: modules without a usable forward are refused by name") {
   const auto replace = [&](const std::string& from, const std::string& to) {
     file = ScriptFile();
     file.code.replace(file.code.find(from), from.size(), to);
-    return verdict(file.bytes());
+    return load_verdict(file.bytes());
   };
   const Verdict missing = replace("def forward", "def step");
   CHECK(missing.id == "torchscript.no_forward");
@@ -274,7 +268,7 @@ TEST_CASE("F18: a child that lies, dies, hangs or floods") {
     ::chmod(scratch.path("child").c_str(), 0700);
     LoadTorchScriptOptions options = quick();
     options.program = scratch.path("child");
-    return verdict(ScriptFile().bytes(), options);
+    return load_verdict(ScriptFile().bytes(), options);
   };
   CHECK(child("echo garbage").id == "torchscript.child_message");
   CHECK(child("echo garbage").code == 8);
@@ -286,7 +280,7 @@ TEST_CASE("F18: a child that lies, dies, hangs or floods") {
   CHECK(child("head -c 400000000 /dev/zero").id == "torchscript.stopped");
   LoadTorchScriptOptions options = quick();
   options.program = scratch.path("none");
-  CHECK(verdict(ScriptFile().bytes(), options).id == "child.start");
+  CHECK(load_verdict(ScriptFile().bytes(), options).id == "child.start");
 }
 
 TEST_CASE("only regular files are opened") {

@@ -12,6 +12,8 @@
 #include "torchscript/child/describe_module.h"
 #include "torchscript/convert_module.h"
 
+#include "doctest_after_torch.h"
+
 namespace lathe {
 namespace {
 
@@ -130,7 +132,7 @@ ConvertedModule converted(const Prepared& prepared, bool unknown_batch) {
   return convert_module(describe_module(prepared.module.clone()), options);
 }
 
-void flatten(const c10::IValue& value, std::vector<at::Tensor>& into) {
+void flatten_dequantized(const c10::IValue& value, std::vector<at::Tensor>& into) {
   if (value.isTensor()) {
     at::Tensor tensor = value.toTensor();
     into.push_back(tensor.is_quantized() ? tensor.dequantize() : tensor);
@@ -141,9 +143,9 @@ void flatten(const c10::IValue& value, std::vector<at::Tensor>& into) {
   } else if (value.isBool()) {
     into.push_back(torch::tensor(value.toBool(), at::kBool));
   } else if (value.isTuple()) {
-    for (const c10::IValue& item : value.toTupleRef().elements()) flatten(item, into);
+    for (const c10::IValue& item : value.toTupleRef().elements()) flatten_dequantized(item, into);
   } else {
-    for (const c10::IValue& item : value.toListRef()) flatten(item, into);
+    for (const c10::IValue& item : value.toListRef()) flatten_dequantized(item, into);
   }
 }
 
@@ -203,7 +205,7 @@ std::string op_difference(const OpCase& op) {
       const torch::NoGradGuard guard;
       std::vector<c10::IValue> arguments;
       for (const at::Tensor& input : prepared.inputs) arguments.emplace_back(input.clone());
-      flatten(prepared.module.forward(arguments), wanted);
+      flatten_dequantized(prepared.module.forward(arguments), wanted);
     }
     std::string text = run_converted(converted(prepared, false), prepared, wanted, op.tolerance);
     if (!text.empty()) return op.code + ": " + text;
@@ -220,6 +222,10 @@ std::string op_difference(const OpCase& op) {
   } catch (const std::exception& error) {
     return op.code + ": " + std::string(error.what()).substr(0, 600);
   }
+}
+
+void check_all(const std::vector<OpCase>& cases) {
+  for (const OpCase& op : cases) CHECK(op_difference(op) == "");
 }
 
 std::string op_refusal(const OpCase& op) {

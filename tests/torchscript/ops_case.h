@@ -24,6 +24,9 @@ struct OpCase {
 /// the shapes as they are and with an unknown first dimension (unless that is refused).
 std::string op_difference(const OpCase& op);
 
+/// CHECKs that none differs.
+void check_all(const std::vector<OpCase>& cases);
+
 /// The message of the error that converting ends with; "" when there is none.
 std::string op_refusal(const OpCase& op);
 

@@ -6,10 +6,6 @@
 namespace lathe {
 namespace {
 
-void check_all(const std::vector<OpCase>& cases) {
-  for (const OpCase& op : cases) CHECK(op_difference(op) == "");
-}
-
 TEST_CASE("a difference is found") {
   // The last bits of GELU written out are not ATen's.
   CHECK(op_difference({"torch.gelu(x)", {"x:f:3x4x5"}, {}, 0.0}).find("differs") !=

@@ -6,10 +6,6 @@
 namespace lathe {
 namespace {
 
-void check_all(const std::vector<OpCase>& cases) {
-  for (const OpCase& op : cases) CHECK(op_difference(op) == "");
-}
-
 void check_codes(const std::vector<std::string>& inputs, const std::vector<std::string>& codes) {
   for (const std::string& code : codes) CHECK(op_difference({code, inputs}) == "");
 }

@@ -51,7 +51,7 @@ torch::jit::Module compiled(const Program& program) {
   return module;
 }
 
-at::Tensor to_torch(const Tensor& tensor) { return to_runtime(tensor).tensor.clone(); }
+at::Tensor to_torch(const Tensor& tensor) { return to_runtime(tensor).tensor->clone(); }
 
 c10::IValue argument(const Tensor& tensor, const c10::TypePtr& type) {
   switch (type->kind()) {

@@ -17,7 +17,7 @@ namespace {
 using test::contains;
 using test::error_of;
 
-Batch pictures(std::vector<size_t> samples) {
+Batch picture_batch(std::vector<size_t> samples) {
   Batch batch;
   for (const size_t sample : samples) {
     const at::Tensor image =
@@ -107,18 +107,18 @@ TEST_CASE("samples that do not fit together are an error that names the batch") 
 TEST_CASE("augmentation depends on the sample and the epoch, not on the batch it is in") {
   for (const Augment& augment :
        {flip_images(3), crop_images(3, 2, -1), jitter_images(3, 0.3, 0.3)}) {
-    Batch together = pictures({4, 9, 2});
+    Batch together = picture_batch({4, 9, 2});
     augment(together, 5);
     for (size_t i = 0; i < 3; ++i) {
-      Batch alone = pictures({together.samples[i]});
+      Batch alone = picture_batch({together.samples[i]});
       augment(alone, 5);
       CHECK(at::equal(alone.inputs[0][0], together.inputs[0][static_cast<int64_t>(i)]));
     }
     int changes = 0;
     for (int64_t epoch = 0; epoch < 16; ++epoch) {
-      Batch batch = pictures({1});
+      Batch batch = picture_batch({1});
       augment(batch, epoch);
-      if (!at::equal(batch.inputs[0], pictures({1}).inputs[0])) ++changes;
+      if (!at::equal(batch.inputs[0], picture_batch({1}).inputs[0])) ++changes;
     }
     CHECK(changes >= 4);
   }
@@ -127,8 +127,8 @@ TEST_CASE("augmentation depends on the sample and the epoch, not on the batch it
 TEST_CASE("flips mirror about half of the pictures, crops are windows of the padded picture") {
   std::vector<size_t> samples(200);
   for (size_t i = 0; i < samples.size(); ++i) samples[i] = i;
-  const at::Tensor before = pictures(samples).inputs[0];
-  Batch flipped = pictures(samples), cropped = pictures(samples);
+  const at::Tensor before = picture_batch(samples).inputs[0];
+  Batch flipped = picture_batch(samples), cropped = picture_batch(samples);
   flip_images(1)(flipped, 0);
   crop_images(1, 1, -7)(cropped, 0);
   const at::Tensor padded = at::constant_pad_nd(before, {1, 1, 1, 1}, -7);

@@ -63,7 +63,7 @@ TEST_CASE("a training in bfloat16 learns, and its parameters stay float32") {
   CHECK(result.epochs.back().loss < 0.5 * result.epochs.front().loss);
   CHECK(test::accuracy(trainable, data) > 0.85);
   for (const Parameter& parameter : trainable.parameters())
-    CHECK((parameter.tensor.scalar_type() == at::kFloat));
+    CHECK((parameter.tensor->scalar_type() == at::kFloat));
 }
 
 TEST_CASE("doubles and integers are left alone") {

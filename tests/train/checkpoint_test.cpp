@@ -10,6 +10,7 @@
 
 #include "ir/error.h"
 #include "ir/seeded_random.h"
+#include "scratch_directory.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_lock.h"
 
@@ -29,7 +30,7 @@ Checkpoint sample() {
   return checkpoint;
 }
 
-std::string refusal(const std::string& bytes) {
+std::string checkpoint_refusal(const std::string& bytes) {
   try {
     parse_checkpoint(bytes, "run.checkpoint");
   } catch (const Error& error) {
@@ -40,12 +41,6 @@ std::string refusal(const std::string& bytes) {
   }
   return {};
 }
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("lathe_checkpoint_" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 Checkpoint numbered(int64_t step) {
   Checkpoint checkpoint = sample();
@@ -103,22 +98,23 @@ TEST_CASE("a checkpoint comes back as it was") {
 TEST_CASE("a cut, damaged or foreign file is refused at every length and bit") {
   const std::string bytes = checkpoint_bytes(sample());
   for (size_t length = 0; length < bytes.size(); ++length)
-    CHECK_FALSE(refusal(bytes.substr(0, length)).empty());
+    CHECK_FALSE(checkpoint_refusal(bytes.substr(0, length)).empty());
   for (size_t i = 0; i < bytes.size(); ++i) {
     std::string flipped = bytes;
     flipped[i] = static_cast<char>(flipped[i] ^ (1 << (i % 8)));
-    CHECK_FALSE(refusal(flipped).empty());
+    CHECK_FALSE(checkpoint_refusal(flipped).empty());
   }
-  CHECK(refusal("PK\3\4 an archive") == "this is no checkpoint of lathe");
-  CHECK(refusal(bytes.substr(0, bytes.size() - 1)) ==
+  CHECK(checkpoint_refusal("PK\3\4 an archive") == "this is no checkpoint of lathe");
+  CHECK(checkpoint_refusal(bytes.substr(0, bytes.size() - 1)) ==
         "the checkpoint was cut short or damaged: its checksum is wrong");
-  CHECK(refusal(bytes + "x") == "the checkpoint was cut short or damaged: its checksum is wrong");
+  CHECK(checkpoint_refusal(bytes + "x") ==
+        "the checkpoint was cut short or damaged: its checksum is wrong");
 }
 
 TEST_CASE("another version is told apart from damage") {
   std::string bytes = checkpoint_bytes(sample());
   bytes[16] = 9;
-  CHECK(refusal(bytes) == "the checkpoint has version 9, this lathe reads 1");
+  CHECK(checkpoint_refusal(bytes) == "the checkpoint has version 9, this lathe reads 1");
 }
 
 TEST_CASE("a run with other options is refused, naming the first difference") {
@@ -149,31 +145,31 @@ TEST_CASE("a tensor of another shape or type is refused") {
 }
 
 TEST_CASE("a write that fails leaves the old checkpoint") {
-  const Folder folder;
-  const std::string path = folder.path / "run.checkpoint";
+  const ScratchDirectory folder;
+  const std::string path = folder.path("run.checkpoint");
   save_checkpoint(path, sample());
   Checkpoint next = sample();
   next.recipe["lr"] = "2";
   save_checkpoint(path, next);
   CHECK(load_checkpoint(path).recipe.at("lr") == "2");
   if (geteuid() != 0) {
-    fs::permissions(folder.path, fs::perms::owner_read | fs::perms::owner_exec);
+    fs::permissions(folder.path(), fs::perms::owner_read | fs::perms::owner_exec);
     CHECK_THROWS_AS(save_checkpoint(path, sample()), Error);
-    fs::permissions(folder.path, fs::perms::owner_all);
+    fs::permissions(folder.path(), fs::perms::owner_all);
   }
   // What a killed writer leaves is a temporary beside the file, never the file itself.
-  std::ofstream(folder.path / "run.checkpoint.tmp") << "half";
+  std::ofstream(folder.path("run.checkpoint.tmp")) << "half";
   CHECK(load_checkpoint(path).recipe.at("lr") == "2");
-  CHECK_THROWS_AS(load_checkpoint(folder.path / "none"), Error);
-  CHECK_THROWS_AS(load_checkpoint(folder.path), Error);
+  CHECK_THROWS_AS(load_checkpoint(folder.path("none")), Error);
+  CHECK_THROWS_AS(load_checkpoint(folder.path()), Error);
 }
 
 TEST_CASE("the checkpoint before the newest is kept") {
-  const Folder folder;
-  const std::string path = folder.path / "run.checkpoint";
+  const ScratchDirectory folder;
+  const std::string path = folder.path("run.checkpoint");
   CHECK_FALSE(checkpoint_exists(path));
   for (int64_t step = 1; step <= 3; ++step) save_checkpoint(path, numbered(step));
-  CHECK(files_in(folder.path) == 2);
+  CHECK(files_in(folder.path()) == 2);
   CHECK(step_of(load_checkpoint(path)) == 3);
   CHECK(step_of(load_checkpoint(previous_checkpoint(path))) == 2);
   const LoadedCheckpoint newest = load_newest_checkpoint(path);
@@ -182,8 +178,8 @@ TEST_CASE("the checkpoint before the newest is kept") {
 }
 
 TEST_CASE("the one before is taken when the newest is absent, cut or damaged") {
-  const Folder folder;
-  const std::string path = folder.path / "run.checkpoint";
+  const ScratchDirectory folder;
+  const std::string path = folder.path("run.checkpoint");
   save_checkpoint(path, sample());
   save_checkpoint(path, numbered(8));
   save_checkpoint(path, sample());  // the small one is newest: every byte of it is tried
@@ -227,8 +223,8 @@ TEST_CASE("the one before is taken when the newest is absent, cut or damaged") {
 }
 
 TEST_CASE("a writer killed at any moment leaves a complete checkpoint") {
-  const Folder folder;
-  const std::string path = folder.path / "run.checkpoint";
+  const ScratchDirectory folder;
+  const std::string path = folder.path("run.checkpoint");
   save_checkpoint(path, numbered(0));
   int64_t reached = 0;
   for (int kill_number = 0; kill_number < 25; ++kill_number) {
@@ -251,8 +247,8 @@ TEST_CASE("a writer killed at any moment leaves a complete checkpoint") {
 }
 
 TEST_CASE("a full disk leaves both checkpoints and exits 9") {
-  const Folder folder;
-  const std::string path = folder.path / "run.checkpoint";
+  const ScratchDirectory folder;
+  const std::string path = folder.path("run.checkpoint");
   save_checkpoint(path, numbered(1));
   save_checkpoint(path, numbered(2));
   const int status = status_of_child([&] {
@@ -262,31 +258,31 @@ TEST_CASE("a full disk leaves both checkpoints and exits 9") {
     save_checkpoint(path, numbered(3));
   });
   CHECK(status == 9);
-  CHECK(files_in(folder.path) == 2);
+  CHECK(files_in(folder.path()) == 2);
   CHECK(step_of(load_checkpoint(path)) == 2);
   CHECK(step_of(load_checkpoint(previous_checkpoint(path))) == 1);
 }
 
 TEST_CASE("what is no file is never moved away") {
-  const Folder folder;
-  const fs::path path = folder.path / "run.checkpoint";
+  const ScratchDirectory folder;
+  const fs::path path = folder.path("run.checkpoint");
   fs::create_directories(path / "mine");
   CHECK_THROWS_AS(save_checkpoint(path, sample()), Error);
   CHECK(fs::exists(path / "mine"));
-  CHECK(files_in(folder.path) == 1);
+  CHECK(files_in(folder.path()) == 1);
 }
 
 TEST_CASE("one training at a time has a folder of checkpoints") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto lock_in_child = [&] {
-    return status_of_child([&] { const CheckpointLock lock(folder.path); });
+    return status_of_child([&] { const CheckpointLock lock(folder.path()); });
   };
   {
-    const CheckpointLock lock(folder.path);
+    const CheckpointLock lock(folder.path());
     CHECK(lock.held());
     CHECK(lock_in_child() == 2);
     try {
-      const CheckpointLock second(folder.path);
+      const CheckpointLock second(folder.path());
       CHECK(false);
     } catch (const Error& error) {
       CHECK(error.id() == "train.folder_busy");
@@ -297,16 +293,16 @@ TEST_CASE("one training at a time has a folder of checkpoints") {
   CHECK(lock_in_child() == 0);
   // A holder that was killed holds nothing.
   CHECK(status_of_child([&] {
-          const CheckpointLock lock(folder.path);
+          const CheckpointLock lock(folder.path());
           ::raise(SIGKILL);
         }) == -SIGKILL);
   CHECK(lock_in_child() == 0);
-  CHECK(status_of_child([&] { const CheckpointLock lock(folder.path / "none"); }) == 9);
-  fs::remove(folder.path / "lock");
-  write(folder.path / "elsewhere", "precious");
-  fs::create_symlink(folder.path / "elsewhere", folder.path / "lock");
+  CHECK(status_of_child([&] { const CheckpointLock lock(folder.path("none")); }) == 9);
+  fs::remove(folder.path("lock"));
+  write(folder.path("elsewhere"), "precious");
+  fs::create_symlink(folder.path("elsewhere"), folder.path("lock"));
   CHECK(lock_in_child() == 9);
-  CHECK(content(folder.path / "elsewhere") == "precious");
+  CHECK(content(folder.path("elsewhere")) == "precious");
 }
 
 }  // namespace lathe

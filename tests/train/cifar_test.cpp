@@ -29,7 +29,7 @@ struct Pictures {
   at::Tensor labels;
 };
 
-Pictures pictures(const char* file, int64_t count) {
+Pictures cifar_pictures(const char* file, int64_t count) {
   const std::vector<NamedArray> arrays = open_npz(kShared + "/data/cifar10/" + file);
   Pictures result;
   for (const NamedArray& named : arrays) {
@@ -84,7 +84,8 @@ at::Tensor logits_of_all(const TrainableGraph& teacher, const at::Tensor& images
 TEST_CASE("a few steps on one batch of pictures lower its loss and change little else") {
   if (!has_data()) return;
   set_thread_count(2);
-  const Pictures train_set = pictures("train.npz", 64), test_set = pictures("test.npz", 500);
+  const Pictures train_set = cifar_pictures("train.npz", 64),
+                 test_set = cifar_pictures("test.npz", 500);
   TrainableGraph graph(resnet());
   const double before = accuracy_of(graph, test_set);
   CHECK(before > 0.7);
@@ -108,7 +109,7 @@ TEST_CASE("speed: pictures per second with the dense model as teacher") {
   if (std::getenv("LATHE_SPEED") == nullptr || !has_data()) return;
   set_thread_count(2);
   flush_denormals(true);
-  const Pictures set = pictures("train.npz", 6400);
+  const Pictures set = cifar_pictures("train.npz", 6400);
   for (const bool channels_last : {false, true}) {
     for (const int64_t batch : {32, 64, 128, 256}) {
       TrainableOptions trainable;
@@ -141,7 +142,8 @@ TEST_CASE("speed: ten epochs over all pictures, labels and the dense model as te
   if (std::getenv("LATHE_SPEED") == nullptr || !has_data()) return;
   set_thread_count(2);
   flush_denormals(true);
-  const Pictures set = pictures("train.npz", 20000), test_set = pictures("test.npz", 5000);
+  const Pictures set = cifar_pictures("train.npz", 20000),
+                 test_set = cifar_pictures("test.npz", 5000);
   TrainableGraph graph(resnet());
   std::printf("top-1 %.4f before\n", accuracy_of(graph, test_set));
   const TrainableGraph teacher(resnet());

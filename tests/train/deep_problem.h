@@ -70,7 +70,7 @@ inline Graph recurrent_network(int layers) {
 }
 
 inline at::Tensor random_input(const Shape& shape) {
-  return to_runtime(random_tensor(shape, 21, 1)).tensor.clone();
+  return to_runtime(random_tensor(shape, 21, 1)).tensor->clone();
 }
 
 /// Gradients of a weighted sum of the outputs by parameter name, after forward and backward.
@@ -82,9 +82,9 @@ inline std::map<std::string, at::Tensor> gradients_of(TrainableGraph& graph, con
   if (outputs != nullptr) *outputs = y.detach();
   std::map<std::string, at::Tensor> gradients;
   for (Parameter& parameter : graph.parameters()) {
-    if (!parameter.tensor.grad().defined()) continue;
-    gradients[parameter.name] = parameter.tensor.grad().clone();
-    parameter.tensor.mutable_grad().reset();
+    if (!parameter.tensor->grad().defined()) continue;
+    gradients[parameter.name] = parameter.tensor->grad().clone();
+    parameter.tensor->mutable_grad().reset();
   }
   return gradients;
 }

@@ -16,7 +16,6 @@ namespace {
 
 using test::contains;
 using test::error_of;
-using Kind = FeatureKind;
 
 // x [N, 3, 8, 8] - Conv - Relu "inner" [N, channels, size, size] - pooled - Gemm - scores [N, 4].
 Graph picture_network(int64_t channels, int64_t stride, uint64_t seed) {
@@ -46,7 +45,7 @@ SampleSource pictures(size_t count = 24) {
   return source;
 }
 
-TeachingOptions with(Kind kind, double weight = 1, const char* name = "inner") {
+TeachingOptions with(FeatureKind kind, double weight = 1, const char* name = "inner") {
   TeachingOptions options;
   options.features = {{name, name, kind, weight}};
   return options;
@@ -58,12 +57,6 @@ Batch batch_of(const Teaching& teaching, size_t count = 6) {
   return make_batch(teaching.data, samples);
 }
 
-double loss_of(const Graph& graph, const Teaching& teaching, const Batch& batch) {
-  TrainableOptions options;
-  options.outputs = teaching.outputs;
-  return teaching.loss(TrainableGraph(graph, options).evaluate(batch.inputs), batch).item<double>();
-}
-
 at::Tensor inner_of(const Graph& graph, const Batch& batch, const char* name = "inner") {
   TrainableOptions options;
   options.outputs = {graph.find_value(name)};
@@ -72,7 +65,7 @@ at::Tensor inner_of(const Graph& graph, const Batch& batch, const char* name = "
 
 double scores_loss(const Graph& student, const Graph& teacher, const SampleSource& source) {
   const Teaching plain = make_teaching(student, &teacher, source, {}, {});
-  return loss_of(student, plain, batch_of(plain));
+  return test::loss_of(student, plain, batch_of(plain));
 }
 
 // Analytic against central differences, in double.
@@ -100,7 +93,7 @@ at::Tensor numbers(at::IntArrayRef sizes, uint64_t stream) {
 }  // namespace
 
 TEST_CASE("gradients of both losses agree with finite differences") {
-  FeatureMatch match{"t", "s", Kind::kFeatures, 0.7};
+  FeatureMatch match{"t", "s", FeatureKind::kFeatures, 0.7};
   FeatureValue ours, theirs;
   ours.place.class_axis = theirs.place.class_axis = 1;
   ours.sizes = {1, 2, 4, 3};
@@ -120,7 +113,7 @@ TEST_CASE("gradients of both losses agree with finite differences") {
         return lesson.loss(value, target);
       },
       numbers({3, 2}, 3));
-  match.kind = Kind::kAttention;
+  match.kind = FeatureKind::kAttention;
   const FeatureLesson attention = feature_lesson(match, ours, theirs, 0, 5);
   CHECK_FALSE(attention.weight);
   const at::Tensor map = attention.target(numbers({2, 3, 2, 3}, 2));
@@ -129,7 +122,7 @@ TEST_CASE("gradients of both losses agree with finite differences") {
   ours.place.class_axis = theirs.place.class_axis = 2;
   ours.sizes = {1, 4, 5};
   theirs.sizes = {1, 2, 5};
-  match.kind = Kind::kFeatures;
+  match.kind = FeatureKind::kFeatures;
   const FeatureLesson tokens = feature_lesson(match, ours, theirs, 1, 5);
   const at::Tensor rows = tokens.target(numbers({2, 2, 5}, 6));
   check_gradient([&](const at::Tensor& x) { return tokens.loss(x, rows); }, numbers({2, 5, 4}, 7));
@@ -139,7 +132,7 @@ TEST_CASE("features of one shape: the mean squared error over the teacher's vari
   const Graph student = picture_network(6, 1, 1), teacher = picture_network(6, 1, 5);
   const SampleSource source = pictures();
   const Teaching teaching =
-      make_teaching(student, &teacher, source, {}, with(Kind::kFeatures, 0.25));
+      make_teaching(student, &teacher, source, {}, with(FeatureKind::kFeatures, 0.25));
   CHECK(teaching.cached);
   CHECK(teaching.parameters.empty());
   REQUIRE(teaching.taught.size() == 2);
@@ -153,23 +146,23 @@ TEST_CASE("features of one shape: the mean squared error over the teacher's vari
   const double expected =
       at::mse_loss(inner_of(student, batch), inner_of(teacher, batch)).item<double>() * 0.25 /
       told.variance;
-  CHECK(loss_of(student, teaching, batch) - scores_loss(student, teacher, source) ==
+  CHECK(test::loss_of(student, teaching, batch) - scores_loss(student, teacher, source) ==
         doctest::Approx(expected).epsilon(1e-4));
   // The teacher that is asked every time says the same.
-  TeachingOptions asked = with(Kind::kFeatures, 0.25);
+  TeachingOptions asked = with(FeatureKind::kFeatures, 0.25);
   asked.cache_bytes = 0;
   const Teaching again = make_teaching(student, &teacher, source, {}, asked);
   CHECK_FALSE(again.cached);
-  CHECK(loss_of(student, again, batch_of(again)) ==
-        doctest::Approx(loss_of(student, teaching, batch)).epsilon(1e-5));
+  CHECK(test::loss_of(student, again, batch_of(again)) ==
+        doctest::Approx(test::loss_of(student, teaching, batch)).epsilon(1e-5));
   // So does one that takes a sample at a time.
   asked.teacher_axes.free = false;
   const Teaching single = make_teaching(student, &teacher, source, {}, asked);
-  CHECK(loss_of(student, single, batch_of(single)) ==
-        doctest::Approx(loss_of(student, teaching, batch)).epsilon(1e-5));
+  CHECK(test::loss_of(student, single, batch_of(single)) ==
+        doctest::Approx(test::loss_of(student, teaching, batch)).epsilon(1e-5));
   asked.student_axes.free = false;
   const Teaching both = make_teaching(student, &teacher, source, {}, asked);
-  CHECK(std::isfinite(loss_of(student, both, batch_of(both, 1))));
+  CHECK(std::isfinite(test::loss_of(student, both, batch_of(both, 1))));
 }
 
 TEST_CASE("attention looks at where, not at how much or with how many channels") {
@@ -192,7 +185,8 @@ TEST_CASE("attention looks at where, not at how much or with how many channels")
 
   const Graph student = picture_network(3, 1, 1), teacher = picture_network(8, 2, 5);
   const SampleSource source = pictures();
-  const Teaching teaching = make_teaching(student, &teacher, source, {}, with(Kind::kAttention, 2));
+  const Teaching teaching =
+      make_teaching(student, &teacher, source, {}, with(FeatureKind::kAttention, 2));
   CHECK(teaching.parameters.empty());
   CHECK(contains(teaching.description(), "inner: 2 attention transfer from inner"));
   const Batch batch = batch_of(teaching);
@@ -203,23 +197,24 @@ TEST_CASE("attention looks at where, not at how much or with how many channels")
   };
   const double expected =
       2 * (energy(student) - energy(teacher)).square().sum(1).mean().item<double>();
-  CHECK(loss_of(student, teaching, batch) - scores_loss(student, teacher, source) ==
+  CHECK(test::loss_of(student, teaching, batch) - scores_loss(student, teacher, source) ==
         doctest::Approx(expected).epsilon(1e-4));
 }
 
 TEST_CASE("a projection is learned where channels differ, and lowers the loss") {
   const Graph student = picture_network(4, 1, 1), teacher = picture_network(9, 1, 5);
   const SampleSource source = pictures();
-  const Teaching teaching = make_teaching(student, &teacher, source, {}, with(Kind::kFeatures));
+  const Teaching teaching =
+      make_teaching(student, &teacher, source, {}, with(FeatureKind::kFeatures));
   REQUIRE(teaching.parameters.size() == 2);
-  CHECK((teaching.parameters[0]->tensor.sizes() == at::IntArrayRef({9, 4})));
+  CHECK((teaching.parameters[0]->tensor->sizes() == at::IntArrayRef({9, 4})));
   CHECK(teaching.parameters[0]->name == "projection/0/weight");
   CHECK(teaching.taught[1].projected);
   CHECK(contains(teaching.description(), "4 channels projected to 9"));
   const Batch batch = batch_of(teaching);
-  const double before = loss_of(student, teaching, batch);
+  const double before = test::loss_of(student, teaching, batch);
   const auto trained = [&](bool projection) {
-    const Teaching own = make_teaching(student, &teacher, source, {}, with(Kind::kFeatures));
+    const Teaching own = make_teaching(student, &teacher, source, {}, with(FeatureKind::kFeatures));
     TrainableOptions trainable;
     trainable.outputs = own.outputs;
     TrainableGraph graph(student, trainable);
@@ -238,7 +233,7 @@ TEST_CASE("a projection is learned where channels differ, and lowers the loss") 
   CHECK(learned < 0.6 * before);
   CHECK(learned < 0.9 * fixed);
   // The seed decides where it starts.
-  TeachingOptions other = with(Kind::kFeatures);
+  TeachingOptions other = with(FeatureKind::kFeatures);
   const auto first = [&] {
     return make_teaching(student, &teacher, source, {}, other).parameters[0]->tensor;
   };
@@ -251,10 +246,10 @@ TEST_CASE("several matches, a value that is an output as well, and no output at 
   const Graph student = picture_network(4, 2, 1), teacher = picture_network(4, 1, 5);
   const SampleSource source = pictures();
   TeachingOptions options;
-  options.features = {{"inner", "inner", Kind::kFeatures, 1},
-                      {"inner", "inner", Kind::kAttention, 3},
-                      {"scores", "scores", Kind::kFeatures, 0.5},
-                      {"flat", "pooled", Kind::kFeatures, 1}};
+  options.features = {{"inner", "inner", FeatureKind::kFeatures, 1},
+                      {"inner", "inner", FeatureKind::kAttention, 3},
+                      {"scores", "scores", FeatureKind::kFeatures, 0.5},
+                      {"flat", "pooled", FeatureKind::kFeatures, 1}};
   CHECK(contains(error_of([&] { make_teaching(student, &teacher, source, {}, options); }),
                  "the teacher's flat is 1x4, the student's pooled is 1x4x1x1: their ranks differ"));
   options.features.pop_back();
@@ -263,12 +258,12 @@ TEST_CASE("several matches, a value that is an output as well, and no output at 
   CHECK(teaching.taught.size() == 4);
   const Batch batch = batch_of(teaching);
   double expected = 1.5 * scores_loss(student, teacher, source);
-  for (const Kind kind : {Kind::kFeatures, Kind::kAttention}) {
-    const Teaching one =
-        make_teaching(student, &teacher, source, {}, with(kind, kind == Kind::kFeatures ? 1 : 3));
-    expected += loss_of(student, one, batch_of(one)) - scores_loss(student, teacher, source);
+  for (const FeatureKind kind : {FeatureKind::kFeatures, FeatureKind::kAttention}) {
+    const Teaching one = make_teaching(student, &teacher, source, {},
+                                       with(kind, kind == FeatureKind::kFeatures ? 1 : 3));
+    expected += test::loss_of(student, one, batch_of(one)) - scores_loss(student, teacher, source);
   }
-  CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-4));
+  CHECK(test::loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-4));
   // Outputs that are whole numbers teach nothing; what is inside does.
   const auto rounded = [](Graph graph) {
     Attributes to;
@@ -280,9 +275,10 @@ TEST_CASE("several matches, a value that is an output as well, and no output at 
   const Graph whole = rounded(student), teacher_whole = rounded(teacher);
   CHECK(contains(error_of([&] { make_teaching(whole, &teacher_whole, source, {}, {}); }),
                  "no output of the model can be compared"));
-  const Teaching inside = make_teaching(whole, &teacher_whole, source, {}, with(Kind::kAttention));
+  const Teaching inside =
+      make_teaching(whole, &teacher_whole, source, {}, with(FeatureKind::kAttention));
   CHECK(inside.taught.size() == 1);
-  CHECK(loss_of(whole, inside, batch_of(inside)) > 0);
+  CHECK(test::loss_of(whole, inside, batch_of(inside)) > 0);
 }
 
 TEST_CASE("labels alone, and features of a teacher whose scores are not followed") {
@@ -291,7 +287,7 @@ TEST_CASE("labels alone, and features of a teacher whose scores are not followed
   const auto labels = [](size_t index) {
     return Tensor::scalar<int64_t>(static_cast<int64_t>(index % 4));
   };
-  TeachingOptions options = with(Kind::kFeatures);
+  TeachingOptions options = with(FeatureKind::kFeatures);
   options.alpha = 0;
   options.label_smoothing = 0.2;
   for (const int64_t bytes : {int64_t{0}, int64_t{1} << 24}) {
@@ -304,7 +300,7 @@ TEST_CASE("labels alone, and features of a teacher whose scores are not followed
             .item<double>() +
         at::mse_loss(inner_of(student, batch), inner_of(teacher, batch)).item<double>() /
             teaching.taught[1].variance;
-    CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-4));
+    CHECK(test::loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-4));
     CHECK(contains(teaching.description(), "cross-entropy (labels smoothed by 0.2)"));
   }
 }
@@ -312,8 +308,9 @@ TEST_CASE("labels alone, and features of a teacher whose scores are not followed
 TEST_CASE("features that cannot be compared are refused, naming them") {
   const Graph student = picture_network(4, 1, 1), teacher = picture_network(4, 1, 5);
   const SampleSource source = pictures();
-  const auto refusal = [&](const char* theirs, const char* ours, Kind kind = Kind::kFeatures,
-                           double weight = 1, const Graph* other = nullptr) {
+  const auto refusal = [&](const char* theirs, const char* ours,
+                           FeatureKind kind = FeatureKind::kFeatures, double weight = 1,
+                           const Graph* other = nullptr) {
     TeachingOptions options;
     options.features = {{theirs, ours, kind, weight}};
     options.hint = [](std::string_view name, const std::vector<std::string>& known) {
@@ -327,12 +324,12 @@ TEST_CASE("features that cannot be compared are refused, naming them") {
   CHECK(contains(refusal("innre", "inner"), "the teacher has no value innre"));
   CHECK(contains(refusal("inner", "w"), "2 train.feature_name"));
   CHECK(contains(refusal("x", "inner"), "x is an input"));
-  CHECK(contains(refusal("inner", "inner", Kind::kFeatures, 0), "2 "));
-  CHECK(contains(refusal("pooled", "pooled", Kind::kAttention), "3 train.feature_shapes"));
-  CHECK(contains(refusal("flat", "flat", Kind::kAttention), "there is one at most"));
+  CHECK(contains(refusal("inner", "inner", FeatureKind::kFeatures, 0), "2 "));
+  CHECK(contains(refusal("pooled", "pooled", FeatureKind::kAttention), "3 train.feature_shapes"));
+  CHECK(contains(refusal("flat", "flat", FeatureKind::kAttention), "there is one at most"));
   CHECK(contains(refusal("flat", "inner"), "their ranks differ"));
   CHECK(refusal("inner", "inner").empty());
-  TeachingOptions alone = with(Kind::kFeatures);
+  TeachingOptions alone = with(FeatureKind::kFeatures);
   const auto labels = [](size_t) { return Tensor::scalar<int64_t>(0); };
   CHECK(contains(error_of([&] { make_teaching(student, nullptr, source, labels, alone); }), "2 "));
   alone.features.clear();
@@ -352,8 +349,9 @@ TEST_CASE("features that cannot be compared are refused, naming them") {
     infer_shapes(graph);
     return graph;
   }();
-  CHECK(contains(refusal("shared", "inner", Kind::kFeatures, 1, &odd), "3 train.feature_batch"));
-  CHECK(contains(refusal("gram", "inner", Kind::kFeatures, 1, &odd), "on no single axis"));
+  CHECK(contains(refusal("shared", "inner", FeatureKind::kFeatures, 1, &odd),
+                 "3 train.feature_batch"));
+  CHECK(contains(refusal("gram", "inner", FeatureKind::kFeatures, 1, &odd), "on no single axis"));
 }
 
 TEST_CASE("batch and channels of recurrent layers and tokens") {
@@ -389,22 +387,22 @@ TEST_CASE("batch and channels of recurrent layers and tokens") {
   for (const char* name : {"states", "squeezed", "tokens"}) {
     CAPTURE(name);
     const Teaching teaching =
-        make_teaching(student, &teacher, source, {}, with(Kind::kFeatures, 1, name));
+        make_teaching(student, &teacher, source, {}, with(FeatureKind::kFeatures, 1, name));
     REQUIRE(teaching.parameters.size() == 2);
-    CHECK((teaching.parameters[0]->tensor.sizes() == at::IntArrayRef({6, 4})));
+    CHECK((teaching.parameters[0]->tensor->sizes() == at::IntArrayRef({6, 4})));
     CHECK(contains(teaching.description(), "4 channels projected to 6"));
     const Batch batch = batch_of(teaching);
     // [N, 7, hidden] by hand, whatever the value's own order.
     const at::Tensor ours = inner_of(student, batch, "tokens");
     const at::Tensor theirs = inner_of(teacher, batch, "tokens");
-    const at::Tensor projected = at::matmul(ours, teaching.parameters[0]->tensor.detach().t());
+    const at::Tensor projected = at::matmul(ours, teaching.parameters[0]->tensor->detach().t());
     const double expected =
         at::mse_loss(projected, theirs).item<double>() / teaching.taught[1].variance;
-    CHECK(loss_of(student, teaching, batch) - scores_loss(student, teacher, source) ==
+    CHECK(test::loss_of(student, teaching, batch) - scores_loss(student, teacher, source) ==
           doctest::Approx(expected).epsilon(1e-4));
   }
   const Teaching attention =
-      make_teaching(student, &teacher, source, {}, with(Kind::kAttention, 1, "states"));
+      make_teaching(student, &teacher, source, {}, with(FeatureKind::kAttention, 1, "states"));
   CHECK(attention.taught.size() == 2);
 }
 

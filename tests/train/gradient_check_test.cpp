@@ -1,6 +1,7 @@
 // Autograd through every evaluate function that claims to be differentiable, against central
 // differences in double.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <set>
 

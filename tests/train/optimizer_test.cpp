@@ -13,7 +13,7 @@
 namespace lathe {
 namespace {
 
-using Kind = OptimizerOptions::Kind;
+using OptimizerKind = OptimizerOptions::Kind;
 using Doubles = std::vector<double>;
 
 struct Problem {
@@ -25,16 +25,16 @@ struct Problem {
 
   void backward(int64_t step) {
     const at::Tensor c = at::tensor(Doubles{1.0, 0.3, 2.0}, at::kDouble);
-    const at::Tensor distance = p.tensor - 0.7;
+    const at::Tensor distance = *p.tensor - 0.7;
     const double weight = std::cos(0.3 * static_cast<double>(step));
-    const at::Tensor loss = (c * distance * distance).sum() * weight + (q.tensor * q.tensor).sum() +
-                            p.tensor.sum() * q.tensor.sum();
+    const at::Tensor loss = (c * distance * distance).sum() * weight +
+                            (*q.tensor * *q.tensor).sum() + p.tensor->sum() * q.tensor->sum();
     drop_gradients(parameters());
     loss.backward();
   }
 
   Doubles values() const {
-    const at::Tensor all = at::cat({p.tensor.detach(), q.tensor.detach().flatten()});
+    const at::Tensor all = at::cat({p.tensor->detach(), q.tensor->detach().flatten()});
     return {all.data_ptr<double>(), all.data_ptr<double>() + all.numel()};
   }
 };
@@ -61,7 +61,7 @@ void check_twenty_steps(const OptimizerOptions& options, double learning_rate,
 
 TEST_CASE("optimizers take PyTorch's steps") {
   OptimizerOptions options;
-  options.kind = Kind::kSgd;
+  options.kind = OptimizerKind::kSgd;
   options.momentum = 0;
   check_twenty_steps(options, 0.01,
                      {-0.105428915462, -1.79788680248, 1.41422438456, 0.622145736451,
@@ -81,7 +81,7 @@ TEST_CASE("optimizers take PyTorch's steps") {
   check_twenty_steps(adam, 0.05,
                      {-0.487881613516, -2.20259967264, 1.33895228259, 0.23137157198, 0.217393532257,
                       -0.0672152941165, 2.05788535268});
-  adam.kind = Kind::kAdamW;
+  adam.kind = OptimizerKind::kAdamW;
   adam.beta1 = 0.8;
   adam.beta2 = 0.95;
   check_twenty_steps(adam, 0.05,
@@ -92,7 +92,7 @@ TEST_CASE("optimizers take PyTorch's steps") {
 TEST_CASE("gradients are clipped to a norm over all parameters") {
   Problem problem;
   OptimizerOptions options;
-  options.kind = Kind::kSgd;
+  options.kind = OptimizerKind::kSgd;
   options.momentum = 0;
   Optimizer optimizer(options, problem.parameters());
   for (int64_t step = 0; step < 20; ++step) {
@@ -108,7 +108,8 @@ TEST_CASE("gradients are clipped to a norm over all parameters") {
 }
 
 TEST_CASE("masked positions are exactly zero after every step, in moments too") {
-  for (const Kind kind : {Kind::kSgd, Kind::kAdam, Kind::kAdamW}) {
+  for (const OptimizerKind kind :
+       {OptimizerKind::kSgd, OptimizerKind::kAdam, OptimizerKind::kAdamW}) {
     Problem problem;
     OptimizerOptions options;
     options.kind = kind;
@@ -126,7 +127,7 @@ TEST_CASE("masked positions are exactly zero after every step, in moments too") 
       CHECK(values[0] != 0);
       const auto state = optimizer.state();
       CHECK(state.at("optimizer/first/p").to_double()[1] == 0);
-      if (kind != Kind::kSgd) CHECK(state.at("optimizer/second/p").to_double()[1] == 0);
+      if (kind != OptimizerKind::kSgd) CHECK(state.at("optimizer/second/p").to_double()[1] == 0);
     }
     problem.p.set_mask({});
     problem.backward(5);
@@ -140,17 +141,18 @@ TEST_CASE("a parameter without gradient or without decay keeps its value") {
   Parameter lone = make_parameter("lone", at::ones({2}, at::kDouble));
   problem.q.decays = false;
   OptimizerOptions options;
-  options.kind = Kind::kAdamW;
+  options.kind = OptimizerKind::kAdamW;
   options.weight_decay = 0.5;
   Optimizer optimizer(options, {&lone, &problem.q});
-  problem.q.tensor.mutable_grad() = at::zeros({2, 2}, at::kDouble);
+  problem.q.tensor->mutable_grad() = at::zeros({2, 2}, at::kDouble);
   optimizer.step(0.1);
   CHECK(at::equal(lone.tensor, at::ones({2}, at::kDouble)));
-  CHECK(problem.q.tensor.detach()[0][0].item<double>() == 1.0);
+  CHECK(problem.q.tensor->detach()[0][0].item<double>() == 1.0);
 }
 
 TEST_CASE("an optimizer goes on from its saved state as if it had never stopped") {
-  for (const Kind kind : {Kind::kSgd, Kind::kAdam, Kind::kAdamW}) {
+  for (const OptimizerKind kind :
+       {OptimizerKind::kSgd, OptimizerKind::kAdam, OptimizerKind::kAdamW}) {
     OptimizerOptions options;
     options.kind = kind;
     Problem straight, broken;
@@ -174,7 +176,7 @@ TEST_CASE("an optimizer goes on from its saved state as if it had never stopped"
 TEST_CASE("a saved state of another optimizer or model is refused") {
   Problem problem;
   OptimizerOptions sgd;
-  sgd.kind = Kind::kSgd;
+  sgd.kind = OptimizerKind::kSgd;
   Optimizer one(sgd, problem.parameters());
   problem.backward(0);
   one.step(0.1);
@@ -227,7 +229,7 @@ TEST_CASE("the learning rate follows PyTorch's schedules after a linear warm-up"
   CHECK(learning_rate_at(rate, 99, 100) == rate.base);
   CHECK(schedule_from_name("cosine") == LearningRate::Schedule::kCosine);
   CHECK_FALSE(schedule_from_name("linear"));
-  CHECK(optimizer_from_name("adamw") == Kind::kAdamW);
+  CHECK(optimizer_from_name("adamw") == OptimizerKind::kAdamW);
 }
 
 }  // namespace lathe

@@ -20,7 +20,7 @@ std::optional<ProcessEnvironment> read(const Variables& variables) {
   });
 }
 
-std::string refusal(const Variables& variables) {
+std::string environment_refusal(const Variables& variables) {
   return error_of([&] { read(variables); });
 }
 
@@ -101,21 +101,24 @@ TEST_CASE("a process without these variables, or with a size of one, is alone") 
 TEST_CASE("missing and impossible variables are named") {
   for (const char* name : {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}) {
     CAPTURE(name);
-    const std::string error = refusal(without(kTorchrun, name));
+    const std::string error = environment_refusal(without(kTorchrun, name));
     CHECK(contains(error, "2 train.processes"));
     CHECK(contains(error, std::string(name) + " is not set"));
   }
   for (const char* name : {"SLURM_NTASKS", "SLURM_JOB_NODELIST", "SLURM_JOB_ID"})
-    CHECK(contains(refusal(without(kSlurm, name)), std::string(name) + " is not set"));
-  CHECK(contains(refusal(with(kTorchrun, "RANK", "4")), "RANK is 4"));
-  CHECK(contains(refusal(with(kTorchrun, "RANK", "-1")), "RANK is -1"));
-  CHECK(contains(refusal(with(kTorchrun, "RANK", "1x")), "RANK is 1x"));
-  CHECK(contains(refusal(with(kTorchrun, "RANK", "99999999999999999999")), "RANK is 9999"));
-  CHECK(contains(refusal(with(kTorchrun, "WORLD_SIZE", "0")), "WORLD_SIZE is 0"));
-  CHECK(contains(refusal(with(kTorchrun, "MASTER_PORT", "70000")), "MASTER_PORT is 70000"));
-  CHECK(contains(refusal(with(kTorchrun, "LOCAL_RANK", "9")), "LOCAL_RANK is 9"));
-  CHECK(contains(refusal(with(kSlurm, "SLURM_PROCID", "8")), "SLURM_PROCID is 8"));
-  CHECK(contains(refusal(with(kSlurm, "SLURM_JOB_ID", "x\x1b")), "SLURM_JOB_ID is x\\x1b"));
+    CHECK(contains(environment_refusal(without(kSlurm, name)), std::string(name) + " is not set"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "RANK", "4")), "RANK is 4"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "RANK", "-1")), "RANK is -1"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "RANK", "1x")), "RANK is 1x"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "RANK", "99999999999999999999")),
+                 "RANK is 9999"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "WORLD_SIZE", "0")), "WORLD_SIZE is 0"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "MASTER_PORT", "70000")),
+                 "MASTER_PORT is 70000"));
+  CHECK(contains(environment_refusal(with(kTorchrun, "LOCAL_RANK", "9")), "LOCAL_RANK is 9"));
+  CHECK(contains(environment_refusal(with(kSlurm, "SLURM_PROCID", "8")), "SLURM_PROCID is 8"));
+  CHECK(contains(environment_refusal(with(kSlurm, "SLURM_JOB_ID", "x\x1b")),
+                 "SLURM_JOB_ID is x\\x1b"));
 }
 
 TEST_CASE("the first host of a Slurm list") {

@@ -1,12 +1,12 @@
 // Real processes over Gloo: this executable starts itself once for every rank.
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "spawned_processes.h"
 
 #include "run/run_text.h"
 #include "run/threads.h"
+#include "scratch_directory.h"
 #include "shared_training.h"
 #include "train/process_group.h"
 
@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::contains;
 using test::distance;
+using test::kRounding;
 using test::shared_options;
 using test::Spawned;
 using test::train_shared;
@@ -25,23 +26,6 @@ using test::Trained;
 
 constexpr const char* kMember = "a member of a group of processes";
 constexpr int64_t kBatch = 10;  // over 4: 3, 3, 2, 2
-constexpr double kRounding = 2e-5;
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("lathe_group_" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string file(const std::string& name, size_t rank) const {
-    return path / (name + std::to_string(rank));
-  }
-};
-
-std::string text_of_file(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -86,9 +70,9 @@ void run_member(const std::string& folder) {
   std::ofstream(file("error")) << error;
 }
 
-Trained left_by(const Folder& folder, size_t rank) {
+Trained left_by(const ScratchDirectory& folder, size_t rank) {
   Trained trained;
-  trained.state = load_checkpoint(folder.file("state", rank)).tensors;
+  trained.state = load_checkpoint(folder.path("state" + std::to_string(rank))).tensors;
   const Tensor losses = trained.state.at("losses");
   trained.losses = losses.to_double();
   trained.state.erase("losses");
@@ -101,8 +85,8 @@ TrainOptions alone_options() {
   return options;
 }
 
-Spawned::Variables in_folder(const Folder& folder, bool frozen = false) {
-  return {{"LATHE_TEST_MEMBER", folder.path}, {"LATHE_TEST_FROZEN", frozen ? "1" : "0"}};
+Spawned::Variables in_folder(const ScratchDirectory& folder, bool frozen = false) {
+  return {{"LATHE_TEST_MEMBER", folder.path()}, {"LATHE_TEST_FROZEN", frozen ? "1" : "0"}};
 }
 
 }  // namespace
@@ -118,11 +102,11 @@ TEST_CASE("two and four processes train as one does") {
     for (const size_t size : {2, 4}) {
       CAPTURE(frozen);
       CAPTURE(size);
-      const Folder folder;
+      const ScratchDirectory folder;
       const Spawned group(kMember, static_cast<int64_t>(size), in_folder(folder, frozen));
       for (size_t rank = 0; rank < size; ++rank) {
         REQUIRE(group.wait(rank) == 0);
-        CHECK(text_of_file(folder.file("error", rank)) == "");
+        CHECK(folder.read("error" + std::to_string(rank)) == "");
       }
       const Trained first = left_by(folder, 0);
       CHECK(distance(first.losses, alone.losses) < kRounding);
@@ -137,7 +121,7 @@ TEST_CASE("a killed process ends the others, whose checkpoint is gone on with by
   const Trained alone = train_shared(false, alone_options());
   for (const size_t dead : {0, 2}) {
     CAPTURE(dead);
-    const Folder folder;
+    const ScratchDirectory folder;
     auto variables = in_folder(folder);
     variables["LATHE_TEST_DIES"] = std::to_string(dead);
     {
@@ -146,12 +130,12 @@ TEST_CASE("a killed process ends the others, whose checkpoint is gone on with by
       for (size_t rank = 0; rank < 4; ++rank) {
         if (rank == dead) continue;
         REQUIRE(group.wait(rank) == 0);  // a peer that answers no longer would be waited for longer
-        const std::string error = text_of_file(folder.file("error", rank));
+        const std::string error = folder.read("error" + std::to_string(rank));
         CHECK(contains(error, "6 train.peer_lost"));
         CHECK(contains(error, "rank " + std::to_string(rank) + " of 4"));
       }
     }
-    const Checkpoint saved = load_checkpoint(folder.path / "run");
+    const Checkpoint saved = load_checkpoint(folder.path("run"));
     CHECK(saved.tensor("train/step", DType::kInt64, {}).values<int64_t>()[0] == 7);
     variables.erase("LATHE_TEST_DIES");
     variables["LATHE_TEST_RESUME"] = "1";
@@ -159,7 +143,7 @@ TEST_CASE("a killed process ends the others, whose checkpoint is gone on with by
     const Spawned group(kMember, static_cast<int64_t>(size), variables);
     for (size_t rank = 0; rank < size; ++rank) {
       REQUIRE(group.wait(rank) == 0);
-      CHECK(text_of_file(folder.file("error", rank)) == "");
+      CHECK(folder.read("error" + std::to_string(rank)) == "");
     }
     const Trained resumed = left_by(folder, 1);
     CHECK(resumed.losses.size() == 3);
@@ -168,7 +152,7 @@ TEST_CASE("a killed process ends the others, whose checkpoint is gone on with by
 }
 
 TEST_CASE("who waits for a process that hangs ends by its own signal or when time is up") {
-  const Folder folder;
+  const ScratchDirectory folder;
   auto variables = in_folder(folder);
   variables["LATHE_TEST_HANGS"] = "1";
   variables["LATHE_TEST_TIMEOUT"] = "600000";
@@ -176,26 +160,26 @@ TEST_CASE("who waits for a process that hangs ends by its own signal or when tim
   {
     const Spawned group(kMember, 2, variables);
     REQUIRE(group.wait(0) == 0);
-    CHECK(contains(text_of_file(folder.file("error", 0)), "143 terminated"));
+    CHECK(contains(folder.read("error0"), "143 terminated"));
     CHECK_FALSE(group.wait(1, std::chrono::seconds(0)));
   }
-  CHECK(load_checkpoint(folder.path / "run").tensors.contains("train/step"));
+  CHECK(load_checkpoint(folder.path("run")).tensors.contains("train/step"));
   variables.erase("LATHE_TEST_CHECKED");
   variables["LATHE_TEST_TIMEOUT"] = "1500";
   const Spawned group(kMember, 2, variables);
   REQUIRE(group.wait(0) == 0);
-  CHECK(contains(text_of_file(folder.file("error", 0)), "Timed out"));
+  CHECK(contains(folder.read("error0"), "Timed out"));
 }
 
 TEST_CASE("processes that never come are named") {
-  const Folder folder;
+  const ScratchDirectory folder;
   auto variables = in_folder(folder);
   variables["LATHE_TEST_JOIN"] = "6000";
   const Spawned group(kMember, 4, variables);
   group.send(1, SIGKILL);
   group.send(3, SIGKILL);
   REQUIRE(group.wait(0) == 0);
-  const std::string error = text_of_file(folder.file("error", 0));
+  const std::string error = folder.read("error0");
   CHECK(contains(error, "6 train.join"));
   CHECK(contains(error, "2 of 4 processes did not join within 6 s (ranks 1, 3)"));
 }

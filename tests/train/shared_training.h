@@ -7,6 +7,9 @@
 
 namespace lathe::test {
 
+/// By so much may processes differ from one: they add in another order.
+constexpr double kRounding = 2e-5;
+
 /// 5 steps an epoch; plain SGD, which does not magnify rounding.
 inline TrainOptions shared_options(int64_t batch, int64_t epochs) {
   TrainOptions options;

@@ -1,5 +1,4 @@
 // The training loop with processes, which are threads here.
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -7,6 +6,7 @@
 #include "thread_processes.h"
 
 #include "run/run_text.h"
+#include "scratch_directory.h"
 #include "shared_training.h"
 #include "train/agreement.h"
 #include "train/checkpoint_lock.h"
@@ -20,18 +20,11 @@ namespace fs = std::filesystem;
 using test::contains;
 using test::distance;
 using test::in_processes;
+using test::kRounding;
 using test::shared_options;
 using test::ThreadProcess;
 using test::train_shared;
 using test::Trained;
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("lathe_shared_" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
-constexpr double kRounding = 2e-5;
 
 }  // namespace
 
@@ -73,12 +66,12 @@ TEST_CASE("samples one by one, with shares that differ") {
 }
 
 TEST_CASE("rank 0's parameters, metric and checkpoint count; a resume needs its file alone") {
-  const Folder folder;
+  const ScratchDirectory folder;
   TrainOptions options = shared_options(10, 6);
   const std::vector<double> metrics = {0.5, 0.6, 0.4, 0.3, 0.9, 0.9};
   options.patience = 2;
   options.validate = [&](const TrainableGraph&) { return 0.0; };
-  options.checkpoint = folder.path / "other";
+  options.checkpoint = folder.path("other");
   std::vector<Trained> all(2);
   const auto run = [&](int64_t stop_after, bool resume) {
     return in_processes(2, [&](ThreadProcess& process) {
@@ -87,7 +80,7 @@ TEST_CASE("rank 0's parameters, metric and checkpoint count; a resume needs its 
       own.resume = resume && process.rank() == 0;
       size_t next = resume ? 2 : 0;
       if (process.rank() == 0) {
-        own.checkpoint = folder.path / "run";
+        own.checkpoint = folder.path("run");
         own.validate = [&](const TrainableGraph&) { return metrics.at(next++); };
       }
       own.on_resume = [](int64_t steps, const std::string& why) {
@@ -108,15 +101,15 @@ TEST_CASE("rank 0's parameters, metric and checkpoint count; a resume needs its 
     CHECK(one.result.best_epoch == 1);
     CHECK(one.result.epochs[1].metric == 0.6);
   }
-  CHECK(fs::exists(folder.path / "run"));
-  CHECK_FALSE(fs::exists(folder.path / "other"));
+  CHECK(fs::exists(folder.path("run")));
+  CHECK_FALSE(fs::exists(folder.path("other")));
 
-  fs::remove(folder.path / "run");
-  fs::remove(folder.path / "run.previous");
+  fs::remove(folder.path("run"));
+  fs::remove(folder.path("run.previous"));
   const auto errors = run(12, false);
   CHECK(contains(errors[0], "3 test.stop"));
   CHECK(contains(errors[1], "6 train.peer_lost"));
-  CHECK(fs::exists(folder.path / "other"));  // who is left writes what it has
+  CHECK(fs::exists(folder.path("other")));  // who is left writes what it has
   CHECK(run(-1, true) == std::vector<std::string>{"", ""});
   for (size_t i = 0; i < 2; ++i) {
     CHECK(test::same_state(all[i].state, straight[i].state));
@@ -128,12 +121,12 @@ TEST_CASE("rank 0's parameters, metric and checkpoint count; a resume needs its 
 TEST_CASE("all processes stop with the same error when one finds NaN") {
   for (const bool frozen : {true, false}) {
     CAPTURE(frozen);
-    const Folder folder;
+    const ScratchDirectory folder;
     size_t bad = 0;
     const auto errors = in_processes(3, [&](ThreadProcess& process) {
       TrainOptions options = shared_options(9, 2);
       options.processes = &process;
-      options.checkpoint = folder.path / "run";
+      options.checkpoint = folder.path("run");
       TrainableGraph graph = test::shared_graph(frozen, &process);
       TrainingData data = test::shared_data(9);
       // In the last third of the second batch.
@@ -154,7 +147,7 @@ TEST_CASE("all processes stop with the same error when one finds NaN") {
     CHECK(contains(errors[0], std::to_string(bad)));
     CHECK(errors[1] == errors[0]);
     CHECK(errors[2] == errors[0]);
-    CHECK_FALSE(fs::exists(folder.path / "run"));
+    CHECK_FALSE(fs::exists(folder.path("run")));
   }
 }
 
@@ -189,12 +182,12 @@ TEST_CASE("a loss that alone is not finite stops all with the same error") {
 }
 
 TEST_CASE("who is not the first writes no checkpoint while the folder is held") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto stopped = [&] {
     const auto errors = in_processes(2, [&](ThreadProcess& process) {
       TrainOptions options = shared_options(10, 2);
       options.processes = &process;
-      if (process.rank() == 1) options.checkpoint = folder.path / "run";
+      if (process.rank() == 1) options.checkpoint = folder.path("run");
       options.on_step = [&](TrainableGraph&, int64_t steps) {
         if (steps == 2 && process.rank() == 1) throw bad_input("test.stop", "stopped");
       };
@@ -203,16 +196,16 @@ TEST_CASE("who is not the first writes no checkpoint while the folder is held") 
     CHECK(contains(errors[1], "3 test.stop"));
   };
   {
-    const CheckpointLock lock(folder.path);
+    const CheckpointLock lock(folder.path());
     stopped();
-    CHECK_FALSE(fs::exists(folder.path / "run"));
+    CHECK_FALSE(fs::exists(folder.path("run")));
   }
   stopped();
-  CHECK(fs::exists(folder.path / "run"));
+  CHECK(fs::exists(folder.path("run")));
 }
 
 TEST_CASE("processes with other options, too many of them, and a broken checkpoint are refused") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto refused = [&](int64_t size, auto change) {
     return in_processes(size, [&](ThreadProcess& process) {
       TrainOptions options = shared_options(4, 1);
@@ -232,7 +225,7 @@ TEST_CASE("processes with other options, too many of them, and a broken checkpoi
   for (const std::string& error : errors) CHECK(contains(error, "a batch of 4 for 5 processes"));
   errors = refused(2, [&](TrainOptions& options, int64_t) {
     options.resume = true;
-    options.checkpoint = folder.path / "none";
+    options.checkpoint = folder.path("none");
   });
   CHECK(contains(errors[0], "2 "));
   CHECK(errors[1] == errors[0]);
@@ -256,16 +249,16 @@ TEST_CASE("errors are agreed on by order, gradients are summed, texts are sent")
     Parameter none = make_parameter("b", at::zeros({4}));
     Parameter wide = make_parameter("c", at::zeros({2}, at::kDouble));
     Parameter large = make_parameter("d", at::zeros({7'000'000}));
-    if (rank == 1) some.tensor.mutable_grad() = at::full({3, 2}, 2.0).t();
-    wide.tensor.mutable_grad() = at::full({2}, 1.0 + static_cast<double>(rank), at::kDouble);
-    large.tensor.mutable_grad() = at::full({7'000'000}, 0.5);
+    if (rank == 1) some.tensor->mutable_grad() = at::full({3, 2}, 2.0).t();
+    wide.tensor->mutable_grad() = at::full({2}, 1.0 + static_cast<double>(rank), at::kDouble);
+    large.tensor->mutable_grad() = at::full({7'000'000}, 0.5);
     const int64_t before = process.calls;
     sum_gradients({&some, &none, &wide, &large}, process);
     CHECK(process.calls - before == 4);  // who has one; a bucket for each change of type
-    CHECK(some.tensor.grad().eq(2).all().item<bool>());
-    CHECK_FALSE(none.tensor.grad().defined());
-    CHECK(wide.tensor.grad().eq(6).all().item<bool>());
-    CHECK(large.tensor.grad().eq(1.5).all().item<bool>());
+    CHECK(some.tensor->grad().eq(2).all().item<bool>());
+    CHECK_FALSE(none.tensor->grad().defined());
+    CHECK(wide.tensor->grad().eq(6).all().item<bool>());
+    CHECK(large.tensor->grad().eq(1.5).all().item<bool>());
   });
   for (const std::string& error : errors) CHECK(error == "");
   for (const std::string& text : texts) CHECK(text == std::string("\0x\xff", 3) + "0");

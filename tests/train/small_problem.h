@@ -9,6 +9,7 @@
 #include "ir/seeded_random.h"
 #include "ops/op_row.h"
 #include "train/losses.h"
+#include "train/teaching.h"
 #include "train/train.h"
 
 namespace lathe::test {
@@ -79,6 +80,12 @@ inline double accuracy(const TrainableGraph& graph, const TrainingData& data) {
   const Batch batch = make_batch(data, all);
   const at::Tensor scores = graph.evaluate(batch.inputs)[0];
   return scores.argmax(1).eq(batch.targets[0]).to(at::kDouble).mean().item<double>();
+}
+
+inline double loss_of(const Graph& graph, const Teaching& teaching, const Batch& batch) {
+  TrainableOptions options;
+  options.outputs = teaching.outputs;
+  return teaching.loss(TrainableGraph(graph, options).evaluate(batch.inputs), batch).item<double>();
 }
 
 inline bool same_state(const std::map<std::string, Tensor>& a,

@@ -1,4 +1,6 @@
 // What a student is compared with, and averaged weights.
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 
 #include "ir/error.h"
@@ -34,12 +36,6 @@ std::vector<size_t> first_numbers(size_t count) {
   std::vector<size_t> numbers(count);
   for (size_t i = 0; i < count; ++i) numbers[i] = i;
   return numbers;
-}
-
-double loss_of(const Graph& graph, const Teaching& teaching, const Batch& batch) {
-  TrainableOptions options;
-  options.outputs = teaching.outputs;
-  return teaching.loss(TrainableGraph(graph, options).evaluate(batch.inputs), batch).item<double>();
 }
 
 // Without its Softmax; other weights.
@@ -89,7 +85,7 @@ TEST_CASE("labels and teacher: the loss is what the formulas say on the logits b
   const at::Tensor labels = at::arange(10) % 3;
   const double expected = 0.6 * distillation(ours, theirs, 2).item<double>() +
                           0.4 * cross_entropy(ours, labels).item<double>();
-  CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
+  CHECK(test::loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
 }
 
 TEST_CASE("a teacher whose outputs are kept teaches what one that is asked every time teaches") {
@@ -107,18 +103,18 @@ TEST_CASE("a teacher whose outputs are kept teaches what one that is asked every
   CHECK_FALSE(too_large.cached);
   CHECK_FALSE(changing.cached);
   const std::vector<size_t> samples = {49, 3, 20, 7};
-  const double expected = loss_of(student, too_large, make_batch(too_large.data, samples));
+  const double expected = test::loss_of(student, too_large, make_batch(too_large.data, samples));
   CHECK(expected > 0);
-  CHECK(loss_of(student, kept, make_batch(kept.data, samples)) ==
+  CHECK(test::loss_of(student, kept, make_batch(kept.data, samples)) ==
         doctest::Approx(expected).epsilon(1e-5));
   // The teacher sees what augmentation made of the inputs.
   Batch batch = make_batch(changing.data, samples);
-  CHECK(loss_of(student, changing, batch) == doctest::Approx(expected).epsilon(1e-5));
+  CHECK(test::loss_of(student, changing, batch) == doctest::Approx(expected).epsilon(1e-5));
   batch.inputs[0].mul_(-1);
-  CHECK(loss_of(student, changing, batch) != doctest::Approx(expected).epsilon(1e-3));
+  CHECK(test::loss_of(student, changing, batch) != doctest::Approx(expected).epsilon(1e-3));
   // A student that is its teacher has nothing to learn.
   const Teaching own = make_teaching(teacher, &teacher, source, {}, {});
-  CHECK(std::fabs(loss_of(teacher, own, make_batch(own.data, samples))) < 1e-6);
+  CHECK(std::fabs(test::loss_of(teacher, own, make_batch(own.data, samples))) < 1e-6);
 }
 
 TEST_CASE("outputs that are no class scores are compared as numbers of order 1") {
@@ -133,7 +129,7 @@ TEST_CASE("outputs that are no class scores are compared as numbers of order 1")
   const at::Tensor theirs = TrainableGraph(teacher).evaluate(batch.inputs)[0];
   const double expected =
       mean_squared_error(ours, theirs).item<double>() / teaching.taught[0].variance;
-  CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
+  CHECK(test::loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
   // With labels that the output has classes for, they are class scores after all.
   CHECK(make_teaching(student, &teacher, source, classes(), {}).taught[0].classes);
   // Numbers of the output's shape are targets themselves.
@@ -145,7 +141,7 @@ TEST_CASE("outputs that are no class scores are compared as numbers of order 1")
   const Batch other = make_batch(regression.data, first_numbers(2));
   const at::Tensor targets = at::tensor(std::vector<float>{0, 1.25, -2, 0.5, 1.25, -2});
   const at::Tensor predicted = TrainableGraph(student).evaluate(other.inputs)[0];
-  CHECK(loss_of(student, regression, other) ==
+  CHECK(test::loss_of(student, regression, other) ==
         doctest::Approx(mean_squared_error(predicted, targets.reshape({2, 3})).item<double>() /
                         regression.taught[0].variance)
             .epsilon(1e-5));
@@ -162,8 +158,8 @@ TEST_CASE("one of the two ends in a Softmax: logits are compared with logits") {
   const Graph with = other_network();
   const Teaching c = make_teaching(plain, &with, source, {}, {});
   const Batch batch = make_batch(a.data, first_numbers(6));
-  CHECK(loss_of(plain, c, make_batch(c.data, first_numbers(6))) ==
-        doctest::Approx(loss_of(student, a, batch)).epsilon(1e-5));
+  CHECK(test::loss_of(plain, c, make_batch(c.data, first_numbers(6))) ==
+        doctest::Approx(test::loss_of(student, a, batch)).epsilon(1e-5));
 }
 
 TEST_CASE("every way to write class probabilities trains on the same logits") {
@@ -211,7 +207,8 @@ TEST_CASE("every way to write class probabilities trains on the same logits") {
   };
   const Graph teacher = without_softmax(other_network());
   const Teaching reference = make_teaching(plain, &teacher, source, classes(), {});
-  const double expected = loss_of(plain, reference, make_batch(reference.data, first_numbers(9)));
+  const double expected =
+      test::loss_of(plain, reference, make_batch(reference.data, first_numbers(9)));
   for (const auto& [name, end] : ends) {
     CAPTURE(name);
     const Graph student = ending(end, plain);
@@ -224,7 +221,7 @@ TEST_CASE("every way to write class probabilities trains on the same logits") {
       REQUIRE(teaching.taught.size() == 1);
       CHECK(teaching.taught[0].classes);
       const Batch batch = make_batch(teaching.data, first_numbers(9));
-      CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
+      CHECK(test::loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
     }
   }
 }
@@ -260,8 +257,8 @@ TEST_CASE("classes of pixels behind a Transpose keep their places") {
   const Teaching theirs = make_teaching(plain, &plain_teacher, source, pixels, {});
   CHECK(student.value(ours.outputs[0]).name == "turned");
   const Batch batch = make_batch(ours.data, first_numbers(20));
-  CHECK(loss_of(student, ours, batch) ==
-        doctest::Approx(loss_of(plain, theirs, make_batch(theirs.data, first_numbers(20)))));
+  CHECK(test::loss_of(student, ours, batch) ==
+        doctest::Approx(test::loss_of(plain, theirs, make_batch(theirs.data, first_numbers(20)))));
 }
 
 TEST_CASE("numbers of any scale weigh the same: a detector's boxes beside its features") {
@@ -322,7 +319,7 @@ TEST_CASE("smoothed labels") {
   const Batch batch = make_batch(teaching.data, first_numbers(10));
   const at::Tensor scores =
       TrainableGraph(student, test::on_scores(student)).evaluate(batch.inputs)[0];
-  CHECK(loss_of(student, teaching, batch) ==
+  CHECK(test::loss_of(student, teaching, batch) ==
         doctest::Approx(
             cross_entropy(scores, at::arange(10) % 3, {.label_smoothing = 0.1}).item<double>()));
   // Nothing to smooth.
@@ -363,7 +360,7 @@ TEST_CASE("several outputs add up; what teaches nothing is named") {
   const double expected =
       distillation_mixture(outputs[0], wanted[0], at::arange(4) % 3, {}).item<double>() +
       mean_squared_error(outputs[1], wanted[1]).item<double>() / teaching.taught[1].variance;
-  CHECK(loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
+  CHECK(test::loss_of(student, teaching, batch) == doctest::Approx(expected).epsilon(1e-5));
 }
 
 TEST_CASE("samples that run one by one give the gradients of a batch") {
@@ -416,13 +413,15 @@ TEST_CASE("averaged weights follow the formula, keep masks and survive a checkpo
   TrainableGraph graph(test::small_network());
   WeightAverage average(graph, 0.9);
   Parameter& weights = *graph.find(graph.graph().find_value("w1"));
-  const at::Tensor before = weights.tensor.detach().clone();
+  const at::Tensor before = weights.tensor->detach().clone();
   {
     const at::NoGradGuard no_gradient;
-    weights.tensor.add_(1);
+    weights.tensor->add_(1);
   }
   average.update(graph, 1000);
-  const auto now = [&] { return to_runtime(average.state().at("parameter/w1")).tensor; };
+  const auto now = [&]() -> at::Tensor {
+    return to_runtime(average.state().at("parameter/w1")).tensor;
+  };
   CHECK(at::allclose(now(), before * 0.9 + (before + 1) * 0.1));
   // Few steps: min(0.9, 2 / 11).
   average.update(graph, 1);

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "run/threads.h"
+#include "scratch_directory.h"
 #include "small_problem.h"
 
 #include "run/run_text.h"
@@ -34,12 +35,6 @@ TrainOptions quick(int64_t epochs = 4) {
 }
 
 TrainableGraph fresh() { return TrainableGraph(small_network(), on_scores(small_network())); }
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("lathe_train_" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 Error stop() { return Error(ExitCode::kInterrupted, "interrupted", {"interrupted", {}, {}}); }
 
@@ -96,7 +91,7 @@ TEST_CASE("two runs with one thread count give the same bytes, another seed give
 }
 
 TEST_CASE("a run that is interrupted anywhere and resumed equals one that was not") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const TrainingData data = small_data(40);
   TrainOptions options = quick(3);
   options.batch = 8;  // five steps an epoch
@@ -110,7 +105,7 @@ TEST_CASE("a run that is interrupted anywhere and resumed equals one that was no
   // has four nodes on the path.
   for (int64_t stop_at : {1, 2, 7, 23, 31, 44, 60, 74, 98, 131}) {
     CAPTURE(stop_at);
-    options.checkpoint = folder.path / ("run_" + std::to_string(stop_at));
+    options.checkpoint = folder.path("run_" + std::to_string(stop_at));
     options.checkpoint_steps = stop_at % 2 == 0 ? 2 : 0;
     int64_t checks = 0;
     TrainableGraph first = fresh();
@@ -137,13 +132,13 @@ TEST_CASE("a run that is interrupted anywhere and resumed equals one that was no
 }
 
 TEST_CASE("a step whose callback throws counts in the loss of its epoch") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const TrainingData data = small_data(40);
   TrainOptions options = quick(1);
   options.batch = 8;
   TrainableGraph straight = fresh(), broken = fresh(), second = fresh();
   const double expected = train(straight, data, label_loss(), options).epochs[0].loss;
-  options.checkpoint = folder.path / "run";
+  options.checkpoint = folder.path("run");
   options.on_step = [](TrainableGraph&, int64_t steps) {
     if (steps == 3) throw stop();
   };
@@ -154,13 +149,13 @@ TEST_CASE("a step whose callback throws counts in the loss of its epoch") {
 }
 
 TEST_CASE("an interrupted validation is done again") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const TrainingData data = small_data(40);
   TrainOptions options = quick(2);
   options.validate = [&](const TrainableGraph& graph) { return accuracy(graph, data); };
   TrainableGraph straight = fresh(), broken = fresh(), second = fresh();
   train(straight, data, label_loss(), options);
-  options.checkpoint = folder.path / "run";
+  options.checkpoint = folder.path("run");
   auto interrupted = options;
   interrupted.validate = [](const TrainableGraph&) -> double { throw stop(); };
   CHECK_FALSE(error_of([&] { train(broken, data, label_loss(), interrupted); }).empty());
@@ -175,9 +170,9 @@ TEST_CASE("an interrupted validation is done again") {
 }
 
 TEST_CASE("a checkpoint of another run is refused") {
-  const Folder folder;
+  const ScratchDirectory folder;
   TrainOptions options = quick(1);
-  options.checkpoint = folder.path / "run";
+  options.checkpoint = folder.path("run");
   options.recipe = {{"teacher", "abc"}};
   TrainableGraph graph = fresh();
   train(graph, small_data(), label_loss(), options);
@@ -195,14 +190,14 @@ TEST_CASE("a checkpoint of another run is refused") {
   other.recipe["teacher"] = "abd";
   CHECK(contains(resumed(other), "teacher was abc, now it is abd"));
   other = options;
-  other.checkpoint = folder.path / "none";
+  other.checkpoint = folder.path("none");
   CHECK(contains(resumed(other), "2 "));
 }
 
 TEST_CASE("a loss that is not finite stops the run, naming step and node") {
-  const Folder folder;
+  const ScratchDirectory folder;
   TrainOptions options = quick(3);
-  options.checkpoint = folder.path / "run";
+  options.checkpoint = folder.path("run");
   TrainingData data = small_data(32);
   const auto plain = data.sample;
   data.sample = [plain](size_t index) {
@@ -311,13 +306,13 @@ TEST_CASE("the learning rate warms up, then follows its schedule, step by step")
   options.optimizer.kind = OptimizerOptions::Kind::kSgd;
   options.optimizer.momentum = 0;
   std::vector<double> rates, moved, norms;
-  at::Tensor before = graph.parameters()[0].tensor.detach().clone();
+  at::Tensor before = graph.parameters()[0].tensor->detach().clone();
   at::Tensor gradient;
   options.on_gradients = [&](const Parameters& parameters) {
-    gradient = parameters[0]->tensor.grad().clone();
+    gradient = parameters[0]->tensor->grad().clone();
   };
   options.on_step = [&](TrainableGraph& now, int64_t) {
-    const at::Tensor after = now.parameters()[0].tensor.detach().clone();
+    const at::Tensor after = now.parameters()[0].tensor->detach().clone();
     moved.push_back(((before - after) * gradient).sum().item<double>() /
                     gradient.square().sum().item<double>());
     before = after;
@@ -344,12 +339,12 @@ TEST_CASE("clipped gradients move the weights by the given norm at most") {
     options.learning_rate.base = 1;
     std::vector<at::Tensor> before;
     for (const Parameter& parameter : graph.parameters())
-      before.push_back(parameter.tensor.detach().clone());
+      before.push_back(parameter.tensor->detach().clone());
     double longest = 0, told = 0;
     options.on_step = [&](TrainableGraph& now, int64_t) {
       double squares = 0;
       for (size_t i = 0; i < before.size(); ++i) {
-        const at::Tensor after = now.parameters()[i].tensor.detach().clone();
+        const at::Tensor after = now.parameters()[i].tensor->detach().clone();
         squares += (after - before[i]).to(at::kDouble).square().sum().item<double>();
         before[i] = after;
       }
@@ -368,9 +363,9 @@ TEST_CASE("clipped gradients move the weights by the given norm at most") {
 }
 
 TEST_CASE("a resume tells how far the checkpoint was, and when an older one had to serve") {
-  const Folder folder;
+  const ScratchDirectory folder;
   TrainOptions options = quick(2);  // 12 steps
-  options.checkpoint = folder.path / "run";
+  options.checkpoint = folder.path("run");
   options.checkpoint_steps = 4;
   TrainableGraph straight = fresh();
   train(straight, small_data(), label_loss(), options);
@@ -388,13 +383,13 @@ TEST_CASE("a resume tells how far the checkpoint was, and when an older one had 
 }
 
 TEST_CASE("parameters that a loss brings are learned and saved with the graph's") {
-  const Folder folder;
+  const ScratchDirectory folder;
   const auto run = [&](int64_t stop_after, bool resume) {
     TrainableGraph graph = fresh();
     Parameter scale = make_parameter("scale", at::ones({3}));
     TrainOptions options = quick(2);
     options.more_parameters = {&scale};
-    options.checkpoint = folder.path / "run";
+    options.checkpoint = folder.path("run");
     options.resume = resume;
     double own = resume ? 0 : 1;  // an average that the caller keeps
     options.on_step = [&](TrainableGraph&, int64_t steps) {
@@ -411,7 +406,7 @@ TEST_CASE("parameters that a loss brings are learned and saved with the graph's"
       return cross_entropy(outputs[0] * scale.tensor, batch.targets[0]);
     };
     error_of([&] { train(graph, small_data(), loss, options); });
-    const at::Tensor values = scale.tensor.detach();
+    const at::Tensor values = scale.tensor->detach();
     return std::vector<double>{values[0].item<double>(), values[2].item<double>(), own};
   };
   const auto straight = run(-1, false);

@@ -1,3 +1,5 @@
+#include <ATen/core/grad_mode.h>
+
 #include "small_problem.h"
 
 #include "run/run_text.h"
@@ -12,7 +14,7 @@ using test::error_of;
 using test::graph_from;
 using test::small_network;
 
-at::Tensor points(int64_t count) {
+at::Tensor first_points(int64_t count) {
   const TrainingData data = test::small_data();
   std::vector<size_t> first(static_cast<size_t>(count));
   for (size_t i = 0; i < first.size(); ++i) first[i] = i;
@@ -28,7 +30,7 @@ at::Tensor tensor_of(const Graph& graph, const char* name) {
 TEST_CASE("an untrained graph evaluates to what the interpreter gives, bit by bit") {
   const Graph graph = small_network();
   const TrainableGraph trainable(graph);
-  const at::Tensor x = points(7);
+  const at::Tensor x = first_points(7);
   const auto expected = Interpreter(graph).run({{x, DType::kFloat32}});
   CHECK(at::equal(trainable.evaluate({x})[0], expected[0].tensor));
   CHECK(trainable.parameters().size() == 6);  // two weights, two biases, scale and bias
@@ -45,7 +47,7 @@ TEST_CASE("a backward run can be stopped between nodes") {
     ++checks;
     if (stop) throw Error(ExitCode::kTerminated, "interrupted", {"stopped", {}, {}});
   };
-  const at::Tensor loss = trainable.forward({points(5)}, forward)[0].square().sum();
+  const at::Tensor loss = trainable.forward({first_points(5)}, forward)[0].square().sum();
   const int before = checks;
   loss.backward({}, /*retain_graph=*/true);
   CHECK(checks >= before + 4);
@@ -59,7 +61,7 @@ TEST_CASE("training mode normalises with the batch and moves the averages") {
   TrainableOptions options;
   options.outputs = {graph.find_value("a"), graph.find_value("b")};
   TrainableGraph trainable(graph, options);
-  const at::Tensor x = points(9);
+  const at::Tensor x = first_points(9);
   const auto outputs = trainable.forward({x});
   REQUIRE(outputs.size() == 2);
   const at::Tensor a = outputs[0].detach();
@@ -70,7 +72,7 @@ TEST_CASE("training mode normalises with the batch and moves the averages") {
     const auto state = trainable.state();
     std::vector<at::Tensor> found;
     for (const auto& [name, tensor] : state)
-      if (name.starts_with("average/")) found.push_back(to_runtime(tensor).tensor.clone());
+      if (name.starts_with("average/")) found.push_back(to_runtime(tensor).tensor->clone());
     return found;
   };
   REQUIRE(averages().size() == 2);
@@ -94,14 +96,14 @@ TEST_CASE("frozen averages are used in training as at inference") {
   TrainableOptions options;
   options.freeze_batch_norm = true;
   TrainableGraph trainable(small_network(), options);
-  const at::Tensor x = points(5);
+  const at::Tensor x = first_points(5);
   CHECK(at::equal(trainable.forward({x})[0].detach(), trainable.evaluate({x})[0]));
   CHECK(trainable.state().size() == 6);
 }
 
 TEST_CASE("a batch of one position has no variance to keep") {
   TrainableGraph trainable(small_network());
-  trainable.forward({points(1)});
+  trainable.forward({first_points(1)});
   trainable.keep_statistics();
   for (const auto& [name, tensor] : trainable.state())
     for (const double value : tensor.to_double()) CHECK(std::isfinite(value));
@@ -117,10 +119,10 @@ TEST_CASE("only what was chosen is trained, and unneeded nodes are not run") {
   std::vector<std::string> seen;
   ForwardOptions forward;
   forward.on_value = [&](const std::string& node, const at::Tensor&) { seen.push_back(node); };
-  trainable.forward({points(3)}, forward)[0].sum().backward();
+  trainable.forward({first_points(3)}, forward)[0].sum().backward();
   CHECK(seen == std::vector<std::string>{"first"});
-  CHECK(trainable.find(graph.find_value("w1"))->tensor.grad().defined());
-  CHECK_FALSE(trainable.find(graph.find_value("w2"))->tensor.grad().defined());
+  CHECK(trainable.find(graph.find_value("w1"))->tensor->grad().defined());
+  CHECK_FALSE(trainable.find(graph.find_value("w2"))->tensor->grad().defined());
   CHECK(trainable.find(graph.find_value("b2")) == nullptr);
   options.trains = [](const ParameterUse&) { return false; };
   CHECK(contains(error_of([&] { TrainableGraph(graph, options); }), "3 train.no_parameters"));
@@ -142,14 +144,14 @@ TEST_CASE("half-precision weights are trained in float32 and written back rounde
   infer_shapes(graph);
   TrainableGraph trainable(graph);
   Parameter& w = trainable.parameters()[0];
-  CHECK((w.tensor.scalar_type() == at::kFloat));
+  CHECK((w.tensor->scalar_type() == at::kFloat));
   trainable.forward({at::ones({2, 2})})[0].sum().backward();
-  CHECK(at::equal(w.tensor.grad(), at::full({2, 2}, 2.0)));
+  CHECK(at::equal(w.tensor->grad(), at::full({2, 2}, 2.0)));
   {
     const at::NoGradGuard no_gradient;
-    w.tensor.add_(1e-5);  // below half precision near 1: kept, but not visible yet
+    w.tensor->add_(1e-5);  // below half precision near 1: kept, but not visible yet
   }
-  CHECK(w.tensor.detach()[0][0].item<float>() != 1.0F);
+  CHECK(w.tensor->detach()[0][0].item<float>() != 1.0F);
   CHECK((trainable.trained().value(graph.find_value("w")).constant->dtype() == DType::kFloat16));
   CHECK(tensor_of(trainable.trained(), "w")[0][0].item<float>() == 1.0F);
 }
@@ -163,7 +165,7 @@ TEST_CASE("gradients pass through branches and loops") {
   TrainableGraph trainable(branch);
   Parameter& w = trainable.parameters()[0];
   trainable.forward({at::scalar_tensor(false, at::kBool), at::ones({2, 2})})[0].sum().backward();
-  CHECK(at::equal(w.tensor.grad(), at::full({2, 2}, -2.0)));
+  CHECK(at::equal(w.tensor->grad(), at::full({2, 2}, -2.0)));
   const Graph loop = graph_from(R"(agraph (float[2] x) => (float[2] y)
 <float[2] w = {2, 3}, int64 count = {3}, bool go = {1}>
 { s = Relu(x)  m = Mul(s, w)
@@ -172,14 +174,14 @@ TEST_CASE("gradients pass through branches and loops") {
   TrainableGraph looped(loop);
   looped.forward({at::ones({2})})[0].sum().backward();  // y = w^4
   CHECK(
-      at::allclose(looped.parameters()[0].tensor.grad(), at::tensor(std::vector<float>{32, 108})));
+      at::allclose(looped.parameters()[0].tensor->grad(), at::tensor(std::vector<float>{32, 108})));
 }
 
 TEST_CASE("a state goes back into a graph of the same model only") {
   TrainableGraph one(small_network()), two(small_network());
   {
     const at::NoGradGuard no_gradient;
-    for (Parameter& parameter : one.parameters()) parameter.tensor.add_(0.25);
+    for (Parameter& parameter : one.parameters()) parameter.tensor->add_(0.25);
   }
   two.restore(one.state());
   CHECK(test::same_state(one.state(), two.state()));

@@ -1,11 +1,13 @@
 #include "batch/jobs_file.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <filesystem>
 #include <set>
 
+#include "names/targets.h"
 #include "os/glob.h"
 #include "os/quantity.h"
 #include "os/read_file.h"
@@ -28,6 +30,8 @@ std::vector<BatchStep> read_steps(JsonReader& reader, const std::vector<std::str
   for (JsonReader& step : reader.objects("steps")) {
     BatchStep read;
     read.command = step.choice("command", commands);
+    // It names the artifact's file.
+    if (read.command == "compile" && step.has("target")) step.choice("target", target_names());
     read.flags = nlohmann::json::object();
     for (const std::string& key : step.keys()) {
       if (key == "command") continue;

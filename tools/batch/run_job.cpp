@@ -1,10 +1,12 @@
 #include "batch/run_job.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 
 #include "ir/error.h"
+#include "names/targets.h"
 #include "os/child_process.h"
 #include "os/publish.h"
 #include "os/read_file.h"
@@ -33,10 +35,10 @@ json with_paths(const json& value, const std::string& model, const std::string& 
 }
 
 std::string extension_of(const BatchStep& step) {
-  const std::string target = step.command == "compile" ? step.flags.value("target", "onnx") : "";
-  if (target == "torchscript") return ".pt";
-  if (target == "torchscript-mobile") return ".ptl";
-  return ".onnx";
+  const bool chosen = step.command == "compile" && step.flags.contains("target");
+  const Target& target =
+      chosen ? find_target(step.flags["target"].get<std::string>()) : targets().front();
+  return std::string(target.extensions.front());
 }
 
 // What the step's report says went wrong; its last words when there is none.

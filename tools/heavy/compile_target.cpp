@@ -3,6 +3,7 @@
 #include <torch/version.h>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -15,13 +16,12 @@
 #include "heavy/tune_native.h"
 #include "ir/error.h"
 #include "os/sha256.h"
-#include "report/nearest_name.h"
 
 namespace lathe {
 namespace {
 
 CompiledArtifact emit_onnx(const Model& model, const Profile& profile,
-                           const CompileOptions& options, Console&) {
+                           const CompileOptions& options) {
   CompiledArtifact artifact;
   artifact.written =
       write_model_for(model, profile, options.opset, options.common.output, options.external_data);
@@ -65,16 +65,6 @@ CompiledArtifact emit_script(const Model& model, const Profile& profile,
   return artifact;
 }
 
-CompiledArtifact emit_torchscript_file(const Model& model, const Profile& profile,
-                                       const CompileOptions& options, Console&) {
-  return emit_script(model, profile, options, false);
-}
-
-CompiledArtifact emit_mobile_file(const Model& model, const Profile& profile,
-                                  const CompileOptions& options, Console&) {
-  return emit_script(model, profile, options, true);
-}
-
 PlanExecution execution_of(const ExecutionProfile& profile) {
   PlanExecution execution;
   execution.threads = static_cast<int32_t>(std::min(profile.threads, kMostPlanThreads));
@@ -89,7 +79,7 @@ PlanExecution execution_of(const ExecutionProfile& profile) {
 // What a user should know who hands the plan on: one line each.
 std::string plan_notes(const NativePlanFile& made) {
   std::string notes;
-  if (made.batch_fixed && made.batch_was_free)
+  if (made.file.metadata.lost_batch)
     notes += fmt::format(
         "batch 1, although the model's is free: {}; another one: --input-shape NAME=8x…\n",
         made.reason);
@@ -171,13 +161,6 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
   return artifact;
 }
 
-constexpr CompileTarget kTargets[] = {
-    {"onnx", "onnx", "onnxruntime", ".onnx", emit_onnx},
-    {"torchscript", "torchscript", "libtorch", ".pt", emit_torchscript_file},
-    {"native", "native", "lathe", ".lathe", emit_native},
-    {"torchscript-mobile", "torchscript", "libtorch-mobile", ".ptl", emit_mobile_file},
-};
-
 }  // namespace
 
 LowerOptions lower_options(const Profile& profile) {
@@ -190,16 +173,15 @@ QuantizedEngine quantized_engine(const Profile& profile) {
   return profile.cpu.arch == "x86_64" ? QuantizedEngine::kOnednn : QuantizedEngine::kQnnpack;
 }
 
-std::span<const CompileTarget> compile_targets() { return kTargets; }
-
-const CompileTarget& compile_target(std::string_view name) {
-  std::vector<std::string> names;
-  for (const CompileTarget& target : kTargets) {
-    if (target.name == name) return target;
-    names.emplace_back(target.name);
+CompiledArtifact emit_artifact(const Target& target, const Model& model, const Profile& profile,
+                               const CompileOptions& options, Console& console) {
+  switch (target.kind) {
+    case TargetKind::kOnnx: return emit_onnx(model, profile, options);
+    case TargetKind::kTorchScript: return emit_script(model, profile, options, false);
+    case TargetKind::kTorchScriptMobile: return emit_script(model, profile, options, true);
+    case TargetKind::kNative: return emit_native(model, profile, options, console);
   }
-  throw bad_usage("usage.target", "there is no target '" + escape_untrusted(name) + "'", "--target",
-                  name_hint(std::string(name), names));
+  throw InternalError("a target without emitter");
 }
 
 }  // namespace lathe

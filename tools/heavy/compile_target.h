@@ -1,23 +1,24 @@
-// What `lathe compile` can make: one row a target.
+// What `lathe compile` makes for each target (names/targets.h).
 #pragma once
-
-#include <ATen/ATen.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "backend/quantized_plan.h"
 #include "console.h"
 #include "ir/model.h"
 #include "lower/lower_graph.h"
+#include "names/targets.h"
 #include "onnx/write_model.h"
 #include "options.h"
 #include "profiles/profile.h"
 #include "report/report.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 
@@ -40,24 +41,14 @@ struct CompiledArtifact {
   std::string text;
 };
 
-struct CompileTarget {
-  std::string_view name;
-  std::string_view format;  // as in ModelFacts
-  std::string_view engine;  // what loads it
-  std::string_view suggested_extension;
-  /// Throws Error: exit 3 naming op and node for what the target cannot express.
-  CompiledArtifact (*emit)(const Model& model, const Profile& profile,
-                           const CompileOptions& options, Console& console);
-};
+/// Throws Error: exit 3 naming op and node for what the target cannot express.
+CompiledArtifact emit_artifact(const Target& target, const Model& model, const Profile& profile,
+                               const CompileOptions& options, Console& console);
 
 /// What the profile allows the native engine.
 LowerOptions lower_options(const Profile& profile);
 
 /// LibTorch's integer kernels for the device; nothing changes in float graphs.
 QuantizedEngine quantized_engine(const Profile& profile);
-
-std::span<const CompileTarget> compile_targets();
-/// Throws Error (exit 2).
-const CompileTarget& compile_target(std::string_view name);
 
 }  // namespace lathe

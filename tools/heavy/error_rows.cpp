@@ -1,6 +1,7 @@
 #include "heavy/error_rows.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

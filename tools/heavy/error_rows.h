@@ -1,7 +1,7 @@
 // Error figures of compared values as table rows and report sections.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

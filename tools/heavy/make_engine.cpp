@@ -10,6 +10,7 @@
 #include "heavy/specialize_graph.h"
 #include "ir/carry.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/read_file.h"
 #include "torchscript/load_torchscript.h"
 
@@ -44,13 +45,13 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
                                     const Model& model, const std::shared_ptr<const PlanFile>& plan,
                                     const Profile& profile, const CommonOptions& common) {
   if (plan) {
-    if (name != "native")
+    if (name != kNativeEngine)
       throw bad_usage("usage.engine", "only the native engine runs a compiled plan",
                       "--engine " + name, "leave --engine out");
     return std::make_unique<NativeEngine>(model.graph, plans_of(plan));
   }
-  if (name == "native") return make_native_engine(model.graph, profile);
-  if (name != "torchscript") return std::make_unique<InterpreterEngine>(model.graph);
+  if (name == kNativeEngine) return make_native_engine(model.graph, profile);
+  if (name != kTorchScriptEngine) return std::make_unique<InterpreterEngine>(model.graph);
   if (common.trust && is_torchscript_file(path))
     return std::make_unique<TorchScriptEngine>(read_file(path, kMaxFileBytes), arguments_of(model));
   TorchScriptOptions options;

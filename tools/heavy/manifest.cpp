@@ -1,5 +1,7 @@
 #include "heavy/manifest.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <map>
 

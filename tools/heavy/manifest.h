@@ -1,7 +1,7 @@
 // What OUT.manifest.json says of an artifact, whichever command made it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string_view>
 

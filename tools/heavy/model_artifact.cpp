@@ -1,10 +1,12 @@
 #include "heavy/model_artifact.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 
 #include "ir/error.h"
+#include "names/targets.h"
 #include "onnx/read_model.h"
 #include "ops/op_row.h"
 #include "os/publish.h"
@@ -13,10 +15,7 @@
 namespace lathe {
 
 std::vector<std::string> planned_files(const CommonOptions& common) {
-  const std::string extension = std::filesystem::path(common.output).extension().string();
-  if (extension == ".pt" || extension == ".pth" || extension == ".ptl")
-    throw bad_usage("usage.output", "this command writes ONNX", escape_untrusted(common.output),
-                    "name it .onnx; lathe compile --target torchscript makes TorchScript of it");
+  check_output_name(common.output, target_of(TargetKind::kOnnx));
   std::vector<std::string> files;
   if (!common.output.empty() && !common.dry_run)
     files = {common.output, common.output + ".manifest.json"};

@@ -1,7 +1,7 @@
 // A model's files: .onnx, external data when it is too large for one, and the manifest.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -14,7 +14,7 @@
 namespace lathe {
 
 /// What quantize, prune and distill will write: ONNX model and manifest, unless --dry-run, and the
-/// report. Throws Error (exit 2) for an output whose name says TorchScript (.pt, .pth, .ptl).
+/// report. Throws Error (exit 2) for an output whose name says that it is another target's.
 std::vector<std::string> planned_files(const CommonOptions& common);
 
 /// The bytes for `model` under the profile's limits; `opset_limit` is --opset. `external_data`:

@@ -91,7 +91,7 @@ RunnableModel open_runnable(const std::string& path, const CommonOptions& common
 }
 
 DataSet open_data_for(const std::string& data, const Model& model, int64_t samples,
-                      const CommonOptions& common, Console& console) {
+                      const CommonOptions& common, Console& console, FreeBatch free_batch) {
   const Graph& graph = model.graph;
   std::vector<ModelInput> inputs;
   for (const ValueId id : graph.inputs()) {
@@ -105,6 +105,7 @@ DataSet open_data_for(const std::string& data, const Model& model, int64_t sampl
   options.seed = common.seed;
   options.limit = samples;
   if (samples > 0) options.random_samples = samples;
+  options.free_batch = free_batch;
   options.follow_links = common.follow_links;
   options.carry = carry_of(model);
   options.initial = initial_state_of(model);

@@ -22,7 +22,7 @@ namespace lathe {
 /// call from saved state against the graph of all calls. Notes are printed as warnings.
 Model open_model(const std::string& path, const CommonOptions& common, Console& console);
 
-/// What bench, run and inspect take: a model, or a plan that lathe compiled.
+/// What bench, compare, run and inspect take: a model, or a plan that lathe compiled.
 struct RunnableModel {
   Model model;                           // of a plan: plan_graph()
   std::shared_ptr<const PlanFile> plan;  // null: a model
@@ -33,7 +33,8 @@ RunnableModel open_runnable(const std::string& path, const CommonOptions& common
 /// The data set for a model's inputs, at most `samples` of it (0: all); its warnings are printed.
 /// State that the model carries (ir/carry.h) is fed back unless the data give it.
 DataSet open_data_for(const std::string& data, const Model& model, int64_t samples,
-                      const CommonOptions& common, Console& console);
+                      const CommonOptions& common, Console& console,
+                      FreeBatch free_batch = FreeBatch::kRows);
 
 /// The samples as lib takes them. Refers to `data`.
 SampleSource sample_source(const DataSet& data);

@@ -1,5 +1,6 @@
 #include "heavy/rounding_noise.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,15 +18,15 @@ std::optional<std::vector<RuntimeValue>> unrounded(const Node& node,
   const bool quantizes = node.kind == OpKind::kQuantizeLinear;
   if (!quantizes && node.kind != OpKind::kDequantizeLinear) return std::nullopt;
   const at::Tensor& x = inputs[0].tensor;
-  const bool one_scale = inputs[1].is_tensor() && inputs[1].tensor.numel() == 1;
+  const bool one_scale = inputs[1].is_tensor() && inputs[1].tensor->numel() == 1;
   if (!one_scale || x.scalar_type() != at::kFloat) return std::nullopt;
   if (!quantizes) return std::vector<RuntimeValue>{inputs[0]};
-  if (inputs.size() < 3 || !inputs[2].is_tensor() || inputs[2].tensor.numel() != 1)
+  if (inputs.size() < 3 || !inputs[2].is_tensor() || inputs[2].tensor->numel() != 1)
     return std::nullopt;
   const at::Tensor& zero = inputs[2].tensor;
   const bool is_signed = zero.scalar_type() == at::kChar;
   if (!is_signed && zero.scalar_type() != at::kByte) return std::nullopt;
-  const auto scale = inputs[1].tensor.item<double>();
+  const auto scale = inputs[1].tensor->item<double>();
   const auto zero_point = zero.item<int64_t>();
   const int64_t low = is_signed ? -128 : 0;
   const at::Tensor limited = at::clamp(x, static_cast<double>(low - zero_point) * scale,
@@ -36,11 +37,11 @@ std::optional<std::vector<RuntimeValue>> unrounded(const Node& node,
 // Each number larger or smaller by about what sums in another order differ by.
 void nudge(ValueId, RuntimeValue& value) {
   constexpr double kGoldenRatio = 0.6180339887498949;
-  if (!value.is_tensor() || value.tensor.scalar_type() != at::kFloat) return;
+  if (!value.is_tensor() || value.tensor->scalar_type() != at::kFloat) return;
   const at::Tensor scattered =
-      (at::arange(value.tensor.numel(), at::kDouble) * kGoldenRatio).frac() - 0.5;
+      (at::arange(value.tensor->numel(), at::kDouble) * kGoldenRatio).frac() - 0.5;
   const at::Tensor factor = 1 + scattered.sign() * std::ldexp(1.0, -21);
-  const at::Tensor moved = value.tensor.to(at::kDouble) * factor.view(value.tensor.sizes());
+  const at::Tensor moved = value.tensor->to(at::kDouble) * factor.view(value.tensor->sizes());
   value.tensor = moved.to(at::kFloat);
 }
 

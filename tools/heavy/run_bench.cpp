@@ -1,5 +1,6 @@
 // lathe bench: how fast, how large, how accurate; compared with another model and gated.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -118,8 +119,6 @@ int run_bench(const BenchOptions& given, Console& console) {
     console.warn("gate.skipped", escape_untrusted(gate.text) + ": " + reason);
   }
   if (request.is_child) report.details = {{"child", child_section(run)}};
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   report.run.duration_ns = now_ns() - start;
   const nlohmann::json document = to_json(report);
   console.print(bench_text(document, console));

@@ -2,16 +2,21 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <memory>
 #include <optional>
 
+#include "artifact/open_plan.h"
 #include "heavy/commands.h"
 #include "heavy/compare_arithmetic.h"
 #include "heavy/error_rows.h"
+#include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/engines.h"
 #include "os/check_output.h"
+#include "profiles/profile.h"
 
 namespace lathe {
 namespace {
@@ -34,6 +39,44 @@ std::string missed_bound(const CompareOptionsCli& options, const CompareResult& 
   return {};
 }
 
+RunnableModel open_side(const std::string& path, const std::string& other,
+                        const CommonOptions& common, Console& console) {
+  CommonOptions own = common;
+  // What the other side, a model, is told of its inputs.
+  if (is_plan_file(path) && !is_plan_file(other)) {
+    own.input_shapes.clear();
+    own.input_types.clear();
+    own.input_values.clear();
+  }
+  return open_runnable(path, own, console);
+}
+
+// What computes one side: the interpreter, or the native engine, of a compiled plan.
+class Side {
+ public:
+  Side(const std::string& path, const RunnableModel& opened, const CommonOptions& common)
+      : graph_(opened.model.graph) {
+    if (opened.plan)
+      engine_ = make_engine(std::string(kNativeEngine), path, opened.model, opened.plan,
+                            load_profile(common.profile), common);
+    else
+      interpreter_.emplace(graph_);
+  }
+
+  ComparedModel model() const {
+    if (interpreter_) return compared(*interpreter_);
+    return {graph_, [this](const std::vector<RuntimeValue>& inputs, const RunOptions& options) {
+              if (options.check) options.check();
+              return engine_->run(inputs);
+            }};
+  }
+
+ private:
+  const Graph& graph_;
+  std::optional<Interpreter> interpreter_;
+  std::unique_ptr<Engine> engine_;
+};
+
 }  // namespace
 
 int run_compare(const CompareOptionsCli& options, Console& console) {
@@ -42,29 +85,38 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
     check_output(common.report, common.force, {options.first, options.second, options.data});
   const int threads = use_threads(common);
   Report report = start_report("compare", common);
-  const Model first = open_model(options.first, common, console);
-  const Model second = open_model(options.second, common, console);
-  report.model = model_facts(options.first, first);
-  report.model_out = model_facts(options.second, second);
-  const DataSet data = open_data_for(options.data, first, options.samples, common, console);
-  const Interpreter reference(first.graph);
-  const Interpreter candidate(second.graph);
+  const RunnableModel first = open_side(options.first, options.second, common, console);
+  const RunnableModel second = open_side(options.second, options.first, common, console);
+  const bool has_plan = first.plan || second.plan;
+  if (has_plan && !options.arithmetic.empty())
+    throw bad_usage("usage.arithmetic", "a compiled plan has its own arithmetic", "--arithmetic",
+                    "compare the models that the plans were made from");
+  report.model = model_facts(options.first, first.model);
+  report.model_out = model_facts(options.second, second.model);
+  const DataSet data = open_data_for(options.data, first.model, options.samples, common, console);
+  const Side reference(options.first, first, common);
+  const Side candidate(options.second, second, common);
+  const auto compared_with = [&](const CompareOptions& how) {
+    return compare_models(reference.model(), candidate.model(), sample_source(data), how);
+  };
   CompareOptions compare;
+  compare.layers = !has_plan;
   compare.labels = label_source(data);
   if (data.has_labels() || !options.metric.empty())
     compare.metrics.push_back(choose_metric(options.metric, data.has_labels()));
   compare.own_carry = true;
-  compare.run = sample_run(threads, console, "comparing", data.size());
-  const ComparedArithmetic arithmetic(options.arithmetic, first.graph, second.graph);
+  // An engine runs one sample at a time.
+  compare.run = sample_run(has_plan ? 1 : threads, console, "comparing", data.size());
+  const ComparedArithmetic arithmetic(options.arithmetic, first.model.graph, second.model.graph);
   arithmetic.apply(compare);
-  const CompareResult result = compare_graphs(reference, candidate, sample_source(data), compare);
+  const CompareResult result = compared_with(compare);
   std::optional<CompareResult> exact;
   if (arithmetic.changed_something()) {
     CompareOptions plain = compare;
     plain.layers = false;
     plain.reference_compute = plain.candidate_compute = nullptr;
     plain.run = sample_run(threads, console, "comparing with exact sums", data.size());
-    exact = compare_graphs(reference, candidate, sample_source(data), plain);
+    exact = compared_with(plain);
   }
 
   const std::string missed = missed_bound(options, result);
@@ -86,14 +138,17 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
     report.quality.push_back(row);
   }
   text += arithmetic.text(result, exact ? &*exact : nullptr);
+  if (has_plan) text += "\nno layers: a compiled plan shows its outputs only\n";
   if (!result.layers.empty()) {
     text += "\nworst inner values\n";
     text += table(error_table(result.layers, 8));
   }
   console.print(text);
   report.details["compare"] = {{"samples", result.samples},
-                               {"outputs", error_rows(result.outputs)},
-                               {"layers", error_rows(result.layers)}};
+                               {"outputs", error_rows(result.outputs)}};
+  put_or_reason(report.details["compare"], "layers",
+                has_plan ? std::nullopt : std::optional(error_rows(result.layers)),
+                "a compiled plan shows its outputs only");
   if (!options.arithmetic.empty())
     report.details["compare"]["arithmetic"] = arithmetic.section(exact ? &*exact : nullptr);
   report.exit_code = missed.empty() ? ExitCode::kDone : ExitCode::kGateMissed;

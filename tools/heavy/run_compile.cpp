@@ -1,5 +1,6 @@
 // lathe compile: load, optimize, prove, publish.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 
@@ -17,6 +18,7 @@
 #include "heavy/verify_compiled.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/targets.h"
 #include "ops/op_row.h"
 #include "os/check_output.h"
 #include "os/quantity.h"
@@ -64,12 +66,12 @@ std::string rounding_text(const Verification& verification) {
                      *verification.rounding_sqnr_db);
 }
 
-nlohmann::json manifest_of(const CompileOptions& options, const CompileTarget& target,
+nlohmann::json manifest_of(const CompileOptions& options, const Target& target,
                            const CompiledArtifact& artifact, const Graph& before,
                            const Graph& after, const Profile& profile, const Report& report,
                            const TransformFacts& facts,
                            const std::optional<Verification>& verification) {
-  nlohmann::json manifest = manifest_json(report, before, after, profile, target.engine);
+  nlohmann::json manifest = manifest_json(report, before, after, profile, target.reader);
   manifest["target"] = options.target;
   manifest["verified"] = verification.has_value();
   manifest.update(facts.sections);
@@ -85,18 +87,6 @@ bool changed_arithmetic(const Pipeline& pipeline) {
       [](const PipelineStep& step) { return step.changes > 0 && is_arithmetic_pass(step.pass); });
 }
 
-// The name says what a file is to those who get it.
-void check_extension(const std::string& output, const CompileTarget& target) {
-  for (const CompileTarget& other : compile_targets())
-    if (other.format != target.format && output.ends_with(other.suggested_extension))
-      throw bad_usage(
-          "usage.target",
-          fmt::format("a name with {} is for --target {}, this is {}", other.suggested_extension,
-                      other.name, target.name),
-          "-o " + escape_untrusted(output),
-          fmt::format("add --target {}, or name it OUT{}", other.name, target.suggested_extension));
-}
-
 void require_known_passes(const CompileOptions& options, const Pipeline& pipeline) {
   std::vector<std::string> names;
   for (const PipelineStep& step : pipeline.steps()) names.push_back(step.pass);
@@ -110,20 +100,20 @@ void require_known_passes(const CompileOptions& options, const Pipeline& pipelin
 
 int run_compile(const CompileOptions& options, Console& console) {
   const CommonOptions& common = options.common;
-  const CompileTarget& target = compile_target(options.target);
+  const Target& target = find_target(options.target);
   if (common.output.empty() && !common.dry_run)
     throw bad_usage("usage.output", "where should the model go?", "-o",
-                    fmt::format("add -o OUT{}", target.suggested_extension));
-  check_extension(common.output, target);
-  if (target.format != "onnx" && (options.float16 || options.opset))
+                    fmt::format("add -o OUT{}", target.extensions.front()));
+  check_output_name(common.output, target);
+  if (target.format != kOnnxFormat && (options.float16 || options.opset))
     throw bad_usage("usage.target", "only ONNX files have an opset and float16 arithmetic",
                     options.float16 ? "--float16" : "--opset",
                     fmt::format("leave it out with --target {}", target.name));
-  if (options.external_data && target.format != "onnx")
+  if (options.external_data && target.format != kOnnxFormat)
     throw bad_usage("usage.external_data",
                     fmt::format("a {} file holds its weights", target.format), "--external-data",
                     "leave it out, or use --target onnx");
-  if (options.tune && target.name != "native")
+  if (options.tune && target.kind != TargetKind::kNative)
     throw bad_usage("usage.tune",
                     fmt::format("only native plans are tuned, not {} files", target.name), "--tune",
                     "use --target native");
@@ -159,7 +149,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     return 0;
   }
   if (options.opset) model.opset = *options.opset;
-  const CompiledArtifact artifact = target.emit(model, profile, options, console);
+  const CompiledArtifact artifact = emit_artifact(target, model, profile, options, console);
   // Of the file: what its opset lacks is written out in several nodes there.
   const Graph& emitted = artifact.reread ? artifact.reread->graph : graph;
   const int64_t after = count_nodes(emitted);
@@ -184,7 +174,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     if (artifact.reread) model.opset = artifact.written.opset;
     report.model_out = model_facts(common.output, model);
     report.model_out->format = target.format;
-    if (target.format != "onnx") report.model_out->opset.reset();
+    if (target.format != kOnnxFormat) report.model_out->opset.reset();
     report.model_out->parent_sha256 = report.model->sha256;
   }
   if (artifact.facts.contains("native")) report.details["native"] = artifact.facts["native"];

@@ -1,5 +1,6 @@
 // lathe distill: open the teacher, open or make the student, train it, evaluate, publish.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -23,8 +24,10 @@
 #include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "heavy/training/fine_tune.h"
+#include "heavy/training/training_recipe.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/targets.h"
 #include "ops/op_row.h"
 #include "os/check_output.h"
 #include "os/host.h"
@@ -42,15 +45,14 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kMaxManifestBytes = int64_t{1} << 24;
-constexpr size_t kHashDigits = 16;
 
 // What an earlier run of ours left there; --resume goes on to replace it.
 bool is_student(const std::string& output) {
   const std::string manifest = output + ".manifest.json";
   std::error_code ignored;
   if (!std::filesystem::exists(manifest, ignored)) return false;
-  const auto json = nlohmann::json::parse(read_file(manifest, kMaxManifestBytes), nullptr, false);
-  return json.is_object() && json.value("command", nlohmann::json()) == "distill";
+  const auto found = nlohmann::json::parse(read_file(manifest, kMaxManifestBytes), nullptr, false);
+  return found.is_object() && found.value("command", nlohmann::json()) == "distill";
 }
 
 void check_files(const DistillOptions& options, bool replace) {
@@ -245,8 +247,8 @@ class Distillation {
   }
 
   nlohmann::json manifest_of(const Graph& graph) const {
-    nlohmann::json manifest =
-        manifest_json(report_, teacher_.graph, graph, profile_, "onnxruntime");
+    nlohmann::json manifest = manifest_json(report_, teacher_.graph, graph, profile_,
+                                            target_of(TargetKind::kOnnx).reader);
     manifest["student"] = student_.origin;
     if (integers_) manifest["precision"] = integers_->coverage();
     return manifest;
@@ -355,8 +357,6 @@ class Distillation {
     report_.run.duration_ns = static_cast<int64_t>(clock_.seconds() * 1e9);
     report_.details["notes"] = notes_;
     report_.details["distill"] = {{"student", student_.origin}, {"loss", tuned_.loss}};
-    for (const Console::Warning& warning : console_.warnings())
-      report_.warnings.push_back({warning.code, warning.message, warning.hint});
     const bool missed = request_.max_drop && !stages_.empty() &&
                         result().drop.value_or(INFINITY) > *request_.max_drop;
     report_.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;

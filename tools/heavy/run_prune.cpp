@@ -1,5 +1,6 @@
 // lathe prune: load, simplify, plan, remove, repair, fine-tune, evaluate, publish.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "heavy/training/fine_tune.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/targets.h"
 #include "ops/op_row.h"
 #include "os/check_output.h"
 #include "os/host.h"
@@ -53,7 +55,8 @@ void report_quality(const PruneContext& context, const PruneOutcome& outcome, Re
 
 nlohmann::json manifest_of(const Report& report, const Graph& before, const Graph& after,
                            const PruneOutcome& outcome, const Profile& profile) {
-  nlohmann::json manifest = manifest_json(report, before, after, profile, "onnxruntime");
+  nlohmann::json manifest =
+      manifest_json(report, before, after, profile, target_of(TargetKind::kOnnx).reader);
   manifest["pruned"] = outcome.summary;
   manifest["verified"] = !report.quality.empty() && report.quality[0].after.has_value();
   manifest["verification"] = report.details.value("stages", nlohmann::json());
@@ -184,8 +187,6 @@ int run_prune(const PruneOptions& options, Console& console) {
   const Reading peak = peak_resident_bytes();
   report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
   report.run.duration_ns = static_cast<int64_t>(start.seconds() * 1e9);
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   const bool missed = request.max_drop && !outcome.stages.empty() &&
                       outcome.stages.back().drop.value_or(INFINITY) > *request.max_drop;
   report.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;

@@ -8,6 +8,7 @@
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/engines.h"
 #include "os/check_output.h"
 #include "os/glob.h"
 #include "os/publish.h"
@@ -62,8 +63,8 @@ class RunModel {
   RunModel(const RunOptionsCli& options, const RunnableModel& runnable, int threads)
       : threads_(threads) {
     std::string name = options.engine;
-    if (name == "auto") name = runnable.plan ? "native" : "interpreter";
-    if (name == "interpreter" && !runnable.plan) {
+    if (name == kAutoEngine) name = runnable.plan ? kNativeEngine : kInterpreterEngine;
+    if (name == kInterpreterEngine && !runnable.plan) {
       interpreter_ = std::make_unique<Interpreter>(runnable.model.graph);
       return;
     }
@@ -116,7 +117,9 @@ int run_run(const RunOptionsCli& options, Console& console) {
   const RunnableModel runnable = open_runnable(options.model, common, console);
   const Model& model = runnable.model;
   report.model = model_facts(options.model, model);
-  const DataSet data = open_data_for(options.data, model, options.samples, common, console);
+  // Its outputs are those of the arrays as they are, as an application would feed them.
+  const DataSet data =
+      open_data_for(options.data, model, options.samples, common, console, FreeBatch::kOneFeed);
   if (runnable.plan) warn_of_rows(*runnable.plan, options.data, data.size(), console);
   const RunModel computed(options, runnable, threads);
   const Graph& graph = computed.graph();

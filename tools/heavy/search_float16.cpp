@@ -1,5 +1,6 @@
 #include "heavy/search_float16.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,10 +17,10 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kSamples = 16;
-constexpr size_t kSensitivitySamples = 2;
+constexpr size_t kMostSamples = 16;
+constexpr size_t kScoredSamples = 2;
 constexpr size_t kParts = 24;
-constexpr double kLarge = 16384.0;             // 2^14
+constexpr double kLargestSafe = 16384.0;       // 2^14
 constexpr double kSmallest = 6.103515625e-05;  // 2^-14
 // Some of the bound is left for samples and for runtimes that are not measured here.
 constexpr double kGoal = 0.7;
@@ -43,8 +44,8 @@ ReferenceRun run_reference(const Graph& graph, const SampleSource& source,
   reference.samples.resize(source.count);
   std::mutex mutex;
   const auto add = [&](ValueId id, const RuntimeValue& value) {
-    if (!value.is_tensor() || value.dtype != DType::kFloat32 || value.tensor.numel() == 0) return;
-    const double largest = value.tensor.abs().max().item<double>();
+    if (!value.is_tensor() || value.dtype != DType::kFloat32 || value.tensor->numel() == 0) return;
+    const double largest = value.tensor->abs().max().item<double>();
     const std::scoped_lock lock(mutex);
     double& range = reference.ranges[id];
     range = std::isfinite(largest) ? std::max(range, largest) : INFINITY;
@@ -68,7 +69,7 @@ std::string range_reason(const Graph& graph, const Node& node,
       const auto it = id.valid() ? ranges.find(id) : ranges.end();
       if (it == ranges.end() || graph.constant(id) != nullptr) continue;
       if (!std::isfinite(it->second)) return "has values that are not finite";
-      if (it->second > kLarge) return fmt::format("has values up to {:.1e}", it->second);
+      if (it->second > kLargestSafe) return fmt::format("has values up to {:.1e}", it->second);
       if (it->second > 0 && it->second < kSmallest)
         return fmt::format("has no value above {:.1e}", it->second);
     }
@@ -85,7 +86,7 @@ class Search {
         threads_(threads),
         console_(console),
         kept_(excluded) {
-    const SampleSource source = some_of(inputs.source, kSamples);
+    const SampleSource source = some_of(inputs.source, kMostSamples);
     reference_ = run_reference(graph, source,
                                sample_run(threads, console, "measuring ranges", source.count));
   }
@@ -171,7 +172,7 @@ class Search {
     std::vector<NodeId> converted;
     for (const NodeId id : graph_.order())
       if (is_converted(graph_, by_rule, id)) converted.push_back(id);
-    const size_t few = std::min(reference_.samples.size(), kSensitivitySamples);
+    const size_t few = std::min(reference_.samples.size(), kScoredSamples);
     const size_t length = (converted.size() + kParts - 1) / kParts;
     for (size_t begin = 0; begin < converted.size(); begin += length) {
       const size_t end = std::min(begin + length, converted.size());

@@ -8,6 +8,7 @@
 #include "ir/error.h"
 #include "os/host.h"
 #include "os/quantity.h"
+#include "run/denormals.h"
 #include "run/threads.h"
 
 namespace lathe {
@@ -37,6 +38,7 @@ int use_threads(const CommonOptions& common) {
   const int threads = common.threads > 0 ? common.threads : usable_cpus();
   check_stacks(threads);
   set_thread_count(threads);
+  flush_denormals(true);
   // Activations of one sample are allocated and freed over and over: keep their pages instead of
   // giving them back to the kernel and faulting them in again (half the time of an evaluation).
   mallopt(M_MMAP_THRESHOLD, 1 << 30);

@@ -1,6 +1,7 @@
 #include "heavy/transform_graph.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

@@ -1,6 +1,7 @@
 #include "heavy/tune_native.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // lathe compile --target native --tune: what is measured on, and what is said of it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "console.h"

@@ -1,5 +1,6 @@
 #include "heavy/verify_compiled.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>

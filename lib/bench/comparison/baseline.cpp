@@ -1,6 +1,7 @@
 #include "comparison/baseline.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>

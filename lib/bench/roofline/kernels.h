@@ -11,13 +11,14 @@
 namespace lathe {
 
 struct ComputeKernel {
-  std::string_view dtype;         // "float32", "int8"
+  std::string_view dtype;         // "float32", "bfloat16", "int8"
   std::string_view instruction;   // "vfmadd231ps zmm"
   int64_t operations_a_step = 0;  // a multiply-add is two
   void (*run)(int64_t steps) = nullptr;
 };
 
-/// Those that this CPU and its kernel execute; never empty, and has both dtypes.
+/// Those that this CPU and its kernel execute; float32 and int8 are always among them, bfloat16
+/// where the CPU multiplies such numbers. The first is float32.
 std::vector<ComputeKernel> compute_kernels();
 
 /// Reads `bytes` (a multiple of kReadGranule) from `data` (64-byte aligned) with the widest loads.
@@ -32,6 +33,8 @@ void portable_read(const std::byte* data, size_t bytes);
 #if defined(__x86_64__)
 /// Only those that __builtin_cpu_supports allows; may be empty (nullptr).
 std::vector<ComputeKernel> x86_compute_kernels();
+/// Also asks Linux for the tiles' registers, for the whole process.
+std::vector<ComputeKernel> amx_compute_kernels();
 ReadKernel x86_read_kernel();
 #endif
 

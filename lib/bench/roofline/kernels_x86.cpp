@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kWideSums = 16;
 constexpr int kNarrowSums = 12;
-constexpr int kShortSums = 8;  // their chain is one addition
+constexpr int kAddedSums = 8;  // their chain is one addition
 
 __attribute__((target("avx512f"))) void fma_zmm(int64_t steps) {
   __m512 a = _mm512_set1_ps(1.0F);
@@ -79,6 +79,17 @@ __attribute__((target("avx2,avxvnni"))) void avx_vnni_ymm(int64_t steps) {
   for (const __m256i& sum : sums) asm volatile("" : : "x"(sum));
 }
 
+__attribute__((target("avx512f,avx512bf16"))) void bfloat16_zmm(int64_t steps) {
+  const auto ones = (__m512bh)_mm512_set1_epi16(0x3f80);
+  __m512 sums[kWideSums];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  for (; steps > 0; --steps) {
+#pragma GCC unroll 16
+    for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, ones, ones);
+  }
+  for (const __m512& sum : sums) asm volatile("" : : "v"(sum));
+}
+
 __attribute__((target("avx512f,avx512bw"))) void maddubs_zmm(int64_t steps) {
   __m512i a = _mm512_set1_epi8(3);
   __m512i b = _mm512_set1_epi8(-5);
@@ -99,7 +110,7 @@ __attribute__((target("avx2"))) void maddubs_ymm(int64_t steps) {
   __m256i a = _mm256_set1_epi8(3);
   __m256i b = _mm256_set1_epi8(-5);
   const __m256i ones = _mm256_set1_epi16(1);
-  __m256i sums[kShortSums];
+  __m256i sums[kAddedSums];
   for (__m256i& sum : sums) sum = _mm256_setzero_si256();
   for (; steps > 0; --steps) {
 #pragma GCC unroll 8
@@ -143,6 +154,8 @@ std::vector<ComputeKernel> x86_compute_kernels() {
   std::vector<ComputeKernel> kernels;
   if (avx512) kernels.push_back({"float32", "vfmadd zmm", kWideSums * 32, fma_zmm});
   if (avx2) kernels.push_back({"float32", "vfmadd ymm", kNarrowSums * 16, fma_ymm});
+  if (avx512 && __builtin_cpu_supports("avx512bf16"))
+    kernels.push_back({"bfloat16", "vdpbf16ps zmm", kWideSums * 64, bfloat16_zmm});
   if (avx512 && __builtin_cpu_supports("avx512vnni")) {
     kernels.push_back({"int8", "vpdpbusd zmm", kWideSums * 128, vnni_zmm});
     kernels.push_back({"int8", "vpdpbusd ymm", kNarrowSums * 64, vnni_ymm});
@@ -152,7 +165,8 @@ std::vector<ComputeKernel> x86_compute_kernels() {
   if (avx512)
     kernels.push_back({"int8", "vpmaddubsw zmm", kWideSums * 128, maddubs_zmm});
   else if (avx2)
-    kernels.push_back({"int8", "vpmaddubsw ymm", kShortSums * 64, maddubs_ymm});
+    kernels.push_back({"int8", "vpmaddubsw ymm", kAddedSums * 64, maddubs_ymm});
+  for (const ComputeKernel& kernel : amx_compute_kernels()) kernels.push_back(kernel);
   return kernels;
 }
 

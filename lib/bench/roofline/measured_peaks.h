@@ -19,7 +19,7 @@ struct PeakProbeOptions {
 };
 
 struct ComputePeak {
-  std::string dtype;         // "float32", "int8"
+  std::string dtype;         // "float32", "bfloat16", "int8"
   std::string instruction;   // "vfmadd zmm"
   double one_core_gops = 0;  // 10^9 operations a second, a multiply-add is two
   double all_cores_gops = 0;

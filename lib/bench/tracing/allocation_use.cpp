@@ -1,6 +1,5 @@
 #include "tracing/allocation_use.h"
 
-#include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <malloc.h>
 
@@ -8,12 +7,15 @@
 #include <memory>
 #include <mutex>
 
+#include "evaluate/torch_api.h"
+
 namespace lathe {
 namespace {
 
 class AllocationRecorder : public c10::MemoryReportingInfoBase {
  public:
-  void reportMemoryUsage(void*, int64_t alloc_size, int64_t, int64_t, c10::Device) override {
+  void reportMemoryUsage(void*, int64_t alloc_size, ReportedTotal, ReportedTotal,
+                         c10::Device) override {
     // The information may be handed on to threads that LibTorch starts.
     const std::lock_guard<std::mutex> lock(mutex_);
     if (alloc_size > 0) ++use_.allocations;

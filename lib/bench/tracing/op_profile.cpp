@@ -6,7 +6,7 @@
 #include <limits>
 #include <map>
 
-#include "engine/engine.h"
+#include "tracing/observed_engine.h"
 
 namespace lathe {
 namespace {
@@ -43,18 +43,6 @@ OpTime describe(const Graph& graph, NodeId id) {
   return op;
 }
 
-// Stops the engine's reporting however the runs end.
-class Observed {
- public:
-  Observed(Engine& engine, NodeObserver observer) : engine_(engine) {
-    engine_.observe(std::move(observer));
-  }
-  ~Observed() { engine_.observe({}); }
-
- private:
-  Engine& engine_;
-};
-
 }  // namespace
 
 OpProfile profile_ops(Engine& engine, const Graph& graph, std::span<const Shape> shapes,
@@ -89,7 +77,7 @@ OpProfile profile_ops(Engine& engine, const Graph& graph, std::span<const Shape>
     }
     if (run >= min_runs && conduct.clock() - start >= options.max_ns) break;
     plain.push_back(timed(run));
-    const Observed observed(engine, [&](NodeId id, int64_t duration_ns) {
+    const ObservedEngine observed(engine, [&](NodeId id, int64_t duration_ns) {
       durations[static_cast<size_t>(id.index)].push_back(static_cast<double>(duration_ns));
     });
     profiled.push_back(timed(run));

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/engine.h"
+#include "tracing/observed_engine.h"
 #include "tracing/op_profile_cost.h"
 #include "tracing/trace_memory.h"
 #include "tracing/trace_nodes.h"
@@ -13,25 +13,11 @@
 namespace lathe {
 namespace {
 
-double median_of(std::vector<double>& values) {
+double upper_median(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
-
-// Stops the engine's reporting however a run ends.
-class Observed {
- public:
-  Observed(Engine& engine, const NodeObserver& observer) : engine_(engine) {
-    seen_ = engine_.observe(observer);
-  }
-  ~Observed() { engine_.observe({}); }
-  bool seen() const { return seen_; }
-
- private:
-  Engine& engine_;
-  bool seen_ = false;
-};
 
 }  // namespace
 
@@ -53,8 +39,8 @@ TraceRuns trace_runs(Engine& engine, const Graph& graph, std::span<const Shape> 
     engine.execute(i);
     plain.push_back(static_cast<double>(conduct.clock() - before));
     memory.sample();
-    const Observed observed(engine, observer);
-    if (!observed.seen())
+    const ObservedEngine observed(engine, observer);
+    if (!observed.tells())
       result.reason =
           fmt::format("the {} engine does not tell the times of its nodes", engine.name());
     before = conduct.clock();
@@ -67,8 +53,8 @@ TraceRuns trace_runs(Engine& engine, const Graph& graph, std::span<const Shape> 
   }
   result.runs = traced.size();
   if (traced.empty()) return result;
-  const double without = median_of(plain);
-  result.overhead_ratio = without > 0 ? median_of(traced) / without : 0;
+  const double without = upper_median(plain);
+  result.overhead_ratio = without > 0 ? upper_median(traced) / without : 0;
   return result;
 }
 

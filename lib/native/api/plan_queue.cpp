@@ -25,11 +25,6 @@ constexpr std::align_val_t kLine{64};
 
 thread_local const PlanQueue* queue_of_this_thread = nullptr;
 
-struct FreeArray {
-  void operator()(std::byte* bytes) const { ::operator delete[](bytes, kLine); }
-};
-using Array = std::unique_ptr<std::byte[], FreeArray>;
-
 int64_t at_least_one(int64_t number) { return std::max<int64_t>(number, 1); }
 
 /// The batch is the first dimension of all ports; "" or which has none.
@@ -65,6 +60,11 @@ bool has_scale_of_batch(const NativePlan& plan) {
 }  // namespace
 
 struct PlanQueue::Worker {
+  struct FreeArray {
+    void operator()(std::byte* bytes) const { ::operator delete[](bytes, kLine); }
+  };
+  using Array = std::unique_ptr<std::byte[], FreeArray>;
+
   std::list<ReadyPlan> plans;  // those of ready_batches last
   size_t others = 0;
   std::vector<Array> inputs;
@@ -245,10 +245,11 @@ void PlanQueue::work(const std::vector<int>* cpus) {
     worker.in.resize(inputs_.size());
     worker.out.resize(outputs_.size());
     group = requests_->make_group();
-    const auto allocate = [&](const std::vector<LoadedPort>& ports, std::vector<Array>& arrays) {
+    const auto allocate = [&](const std::vector<LoadedPort>& ports,
+                              std::vector<Worker::Array>& arrays) {
       for (const LoadedPort& port : ports) {
         const size_t bytes = port.info.bytes * static_cast<size_t>(settings_.max_batch);
-        Array made(new (kLine) std::byte[std::max<size_t>(bytes, 1)]);
+        Worker::Array made(new (kLine) std::byte[std::max<size_t>(bytes, 1)]);
         arrays.push_back(std::move(made));
       }
     };

@@ -9,10 +9,6 @@
 namespace lathe {
 namespace {
 
-const PlanView& view_of(const NativePlan& plan, ViewId id) {
-  return plan.views[static_cast<size_t>(id.index)];
-}
-
 int64_t elements_of(const NativePlan& plan, ViewId id) {
   return element_count(view_of(plan, id).shape);
 }

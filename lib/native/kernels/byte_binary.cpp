@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/byte_binary_variants.h"
+#include "kernels/instructions.h"
 #include "kernels/rounding.h"
 
 namespace lathe {
@@ -45,10 +46,7 @@ bool fits_integers(const ByteBinary& binary) {
 
 void run_byte_binary(const ByteBinary& binary, const uint8_t* a, const uint8_t* b, uint8_t* to,
                      int64_t count) {
-  static const bool has_avx512 = __builtin_cpu_supports("avx512bw") &&
-                                 __builtin_cpu_supports("avx512vl") &&
-                                 __builtin_cpu_supports("avx512dq");
-  if (has_avx512 && fits_integers(binary))
+  if (instructions().avx512 && fits_integers(binary))
     run_byte_binary_avx512(binary, a, b, to, count);
   else
     run_byte_binary_any(binary, a, b, to, count);

@@ -9,12 +9,12 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kLanes = 16;
-constexpr int64_t kMostLines = kMostPanelColumns / kLanes;
+constexpr int64_t kLineColumns = 16;
+constexpr int64_t kMostLines = kMostPanelColumns / kLineColumns;
 
 void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
                       int32_t* sums) {
-  const int64_t width = panel.lines * kLanes;
+  const int64_t width = panel.lines * kLineColumns;
   for (int64_t r = 0; r < count; ++r) {
     int32_t* to = sums + r * kMostPanelColumns;
     std::fill_n(to, width, 0);
@@ -29,7 +29,7 @@ void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_
 
 using SumBytes = void (*)(const BytePanel&, const uint8_t* const*, int64_t, int32_t*);
 
-SumBytes variant_of(KernelIsa isa) {
+SumBytes sums_variant_of(KernelIsa isa) {
   switch (isa) {
     case KernelIsa::kAvx512Vnni: return sum_bytes_avx512;
     case KernelIsa::kAvx2: return sum_bytes_avx2;
@@ -103,15 +103,15 @@ PackedBytes pack_bytes(KernelIsa isa, const int8_t* weights, int64_t columns, in
   matrix.isa = isa;
   matrix.depth = depth;
   matrix.columns = columns;
-  matrix.padded = (columns + kLanes - 1) / kLanes * kLanes;
+  matrix.padded = (columns + kLineColumns - 1) / kLineColumns * kLineColumns;
   const int64_t words = (depth + 3) / 4;
-  matrix.values.resize(static_cast<size_t>(matrix.padded / kLanes * words));
+  matrix.values.resize(static_cast<size_t>(matrix.padded / kLineColumns * words));
   std::memset(matrix.values.data()->x, 0, matrix.values.size() * sizeof(ByteLine));
   matrix.sums.assign(static_cast<size_t>(matrix.padded), 0);
   if (shifts != nullptr) matrix.shifts.assign(shifts, shifts + columns);
   for (int64_t p = 0; p < byte_panels(matrix); ++p) {
-    const ProductPanel panel = panel_at(matrix.padded, kLanes, kMostLines, p);
-    const int64_t width = panel.vectors * kLanes;
+    const ProductPanel panel = panel_at(matrix.padded, kLineColumns, kMostLines, p);
+    const int64_t width = panel.vectors * kLineColumns;
     int8_t* to = matrix.values.data()->x + panel.first * words * 4;
     for (int64_t c = 0; c < width && panel.first + c < columns; ++c) {
       const int8_t* from = weights + (panel.first + c) * depth;
@@ -127,17 +127,17 @@ PackedBytes pack_bytes(KernelIsa isa, const int8_t* weights, int64_t columns, in
 }
 
 int64_t byte_panels(const PackedBytes& matrix) {
-  return panel_count(matrix.padded, kLanes, kMostLines);
+  return panel_count(matrix.padded, kLineColumns, kMostLines);
 }
 
 void multiply_bytes(const PackedBytes& matrix, const ByteRows& rows, int64_t begin, int64_t end) {
-  const SumBytes sum = variant_of(matrix.isa);
+  const SumBytes sum = sums_variant_of(matrix.isa);
   const int64_t words = (matrix.depth + 3) / 4;
   for (int64_t p = begin; p < end; ++p) {
-    const ProductPanel at = panel_at(matrix.padded, kLanes, kMostLines, p);
+    const ProductPanel at = panel_at(matrix.padded, kLineColumns, kMostLines, p);
     PanelScales panel;
     panel.first = at.first;
-    panel.count = std::min(at.vectors * kLanes, matrix.columns - at.first);
+    panel.count = std::min(at.vectors * kLineColumns, matrix.columns - at.first);
     for (int64_t c = 0; rows.output != nullptr && c < panel.count; ++c) {
       const float scale = rows.scale[(at.first + c) * rows.scale_step];
       panel.scales[c] = rows.factor != nullptr ? scale * rows.factor[at.first + c] : scale;

@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/instructions.h"
 #include "kernels/lookup_variants.h"
 
 namespace lathe {
 namespace {
 
 FloatLookup best_float_lookup() {
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi"))
-    return float_lookup_permute;
-  return float_lookup_scalar;
+  return instructions().vbmi ? float_lookup_permute : float_lookup_scalar;
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ void multiply_panel_scalar(const FloatPanel& panel, const MatrixRows& rows) {
 
 using MultiplyPanel = void (*)(const FloatPanel&, const MatrixRows&);
 
-MultiplyPanel variant_of(KernelIsa isa) {
+MultiplyPanel multiply_variant_of(KernelIsa isa) {
   switch (isa) {
     case KernelIsa::kAvx512Vnni: return multiply_panel_avx512;
     case KernelIsa::kAvx2: return multiply_panel_avx2;
@@ -56,7 +56,7 @@ PackedMatrix pack_matrix(KernelIsa isa, const float* weights, int64_t columns, i
 
 void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool backwards) {
   const int64_t panels = panel_count(matrix.columns, kFloatLanes, kMostPanelLines);
-  const MultiplyPanel multiply = variant_of(matrix.isa);
+  const MultiplyPanel multiply = multiply_variant_of(matrix.isa);
   for (int64_t i = 0; i < panels; ++i) {
     const ProductPanel panel =
         panel_at(matrix.columns, kFloatLanes, kMostPanelLines, backwards ? panels - 1 - i : i);

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/instructions.h"
 #include "kernels/integer_product.h"
 #include "kernels/real_functions_avx512.h"
 
@@ -58,7 +59,7 @@ template <int kVectors>
 
 // Rows of bytes in memory, `pitch` apart: behind the stores of a tile, so that nothing else has to
 // share registers with the table.
-struct ByteRows {
+struct StoredRows {
   uint8_t* first;
   int64_t count;
   int64_t pitch;
@@ -66,7 +67,7 @@ struct ByteRows {
 };
 
 // Sixteen rows of sixteen entries, chosen by the upper four bits.
-static void look_up(const ByteRows& rows, const uint8_t* table) {
+static void look_up(const StoredRows& rows, const uint8_t* table) {
   for (int64_t r = 0; r < rows.count; ++r) {
     uint8_t* bytes = rows.first + r * rows.pitch;
     const __m512i index = _mm512_maskz_loadu_epi8(rows.mask, bytes);
@@ -84,10 +85,11 @@ static void look_up(const ByteRows& rows, const uint8_t* table) {
   }
 }
 
-[[gnu::target("avx512vbmi")]] static void look_up_vbmi(const ByteRows& rows, const uint8_t* table) {
+[[gnu::target("avx512vbmi")]] static void look_up_vbmi(const StoredRows& rows,
+                                                       const uint8_t* table) {
   const __m512i quarters[4] = {_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64),
                                _mm512_loadu_si512(table + 128), _mm512_loadu_si512(table + 192)};
-  const ByteRows all = rows;
+  const StoredRows all = rows;
   for (int64_t r = 0; r < all.count; ++r) {
     uint8_t* bytes = all.first + r * all.pitch;
     const __m512i index = _mm512_maskz_loadu_epi8(all.mask, bytes);
@@ -99,16 +101,16 @@ static void look_up(const ByteRows& rows, const uint8_t* table) {
 }
 
 // Few channels without gaps between the pixels: as many pixels as fill vectors make one row.
-inline ByteRows without_seams(const ByteRows& rows, int64_t bytes) {
+inline StoredRows without_seams(const StoredRows& rows, int64_t bytes) {
   constexpr int64_t kBytes = 64;
   return {rows.first, rows.count * bytes / kBytes, kBytes, ~__mmask64{0}};
 }
 
-[[gnu::always_inline]] inline void through_table(ByteRows rows, const uint8_t* table) {
+[[gnu::always_inline]] inline void through_table(StoredRows rows, const uint8_t* table) {
   const int64_t bytes = rows.pitch;
   if (bytes < 64 && rows.mask == (__mmask64{1} << bytes) - 1 && rows.count * bytes % 64 == 0)
     rows = without_seams(rows, bytes);
-  if (__builtin_cpu_supports("avx512vbmi"))
+  if (instructions().vbmi)
     look_up_vbmi(rows, table);
   else
     look_up(rows, table);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/instructions.h"
 #include "kernels/integer_epilogue.h"
 #include "kernels/integer_product_panels.h"
 #include "kernels/integer_product_variants.h"
@@ -32,11 +33,8 @@ bool never_saturates(const ProductWeights& weights) {
 }  // namespace
 
 KernelIsa best_kernel_isa() {
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    return KernelIsa::kAvx512Vnni;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return KernelIsa::kAvx2;
-  return KernelIsa::kScalar;
+  if (instructions().vnni) return KernelIsa::kAvx512Vnni;
+  return instructions().avx2 ? KernelIsa::kAvx2 : KernelIsa::kScalar;
 }
 
 const ProductVariant& product_variant(KernelIsa isa) {

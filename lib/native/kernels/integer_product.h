@@ -25,7 +25,7 @@ enum class KernelIsa : uint8_t {
   kAvx512Vnni,  // vpdpbusd on 512 bits
 };
 
-/// The best variant of this processor.
+/// The best variant of those that instructions() allows.
 KernelIsa best_kernel_isa();
 
 /// Elementwise function between the sum and its quantization, on real numbers.

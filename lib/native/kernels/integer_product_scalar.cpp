@@ -8,7 +8,7 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kLanes = 8;
+constexpr int64_t kScalarLanes = 8;
 constexpr int64_t kMostVectors = 2;
 
 void store(const ProductTile& tile, int64_t row, int64_t column, float y) {
@@ -29,22 +29,22 @@ void run_tile(const ProductTile& tile) {
   const int8_t* weights = product.weights.get() + panel.first * product.taps * product.depth;
   for (int64_t r = 0; r < tile.rows; ++r) {
     for (int64_t v = 0; v < panel.vectors; ++v) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
+      for (int64_t lane = 0; lane < kScalarLanes; ++lane) {
         const int64_t column =
-            panel_column(!tile.epilogue->float_output, panel.vectors, kLanes, v, lane);
+            panel_column(!tile.epilogue->float_output, panel.vectors, kScalarLanes, v, lane);
         if (panel.first + column >= product.columns) continue;
         int32_t sum = 0;
-        const int8_t* w = weights + v * kLanes * 4 + lane * 4;
+        const int8_t* w = weights + v * kScalarLanes * 4 + lane * 4;
         for (int64_t tap = 0; tap < product.taps; ++tap) {
           if (tile.pixels[tap * tile.rows] == nullptr) {
-            w += product.depth * panel.vectors * kLanes;
+            w += product.depth * panel.vectors * kScalarLanes;
             continue;
           }
           const uint8_t* pixel = tile.pixels[tap * tile.rows + r];
-          for (int64_t k = 0; k < product.depth; k += 4, w += panel.vectors * kLanes * 4)
+          for (int64_t k = 0; k < product.depth; k += 4, w += panel.vectors * kScalarLanes * 4)
             for (int i = 0; i < 4; ++i) sum += int32_t{pixel[k + i]} * w[i];
         }
-        const auto place = static_cast<size_t>(panel.first + v * kLanes + lane);
+        const auto place = static_cast<size_t>(panel.first + v * kScalarLanes + lane);
         store(tile, r, column,
               std::fma(static_cast<float>(sum), product.scale[place], product.bias[place]));
       }
@@ -55,7 +55,7 @@ void run_tile(const ProductTile& tile) {
 }  // namespace
 
 const ProductVariant& product_scalar() {
-  static constexpr ProductVariant kVariant = {kLanes, kMostVectors,
+  static constexpr ProductVariant kVariant = {kScalarLanes, kMostVectors,
                                               [](int64_t) -> int64_t { return 4; }, run_tile};
   return kVariant;
 }

@@ -9,7 +9,7 @@ namespace lathe {
 namespace {
 
 constexpr int kParts = 4;
-constexpr int64_t kLanes = 4 * kParts;
+constexpr int64_t kStepElements = 4 * kParts;
 
 struct Lanes {
   __m128 part[kParts];
@@ -22,13 +22,13 @@ template <class Step>
   Lanes lanes;
   for (__m128& part : lanes.part) part = _mm_set1_ps(first);
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
+  for (; i + kStepElements <= count; i += kStepElements)
 #pragma GCC unroll 4
     for (int k = 0; k < kParts; ++k)
       lanes.part[k] = step(lanes.part[k], _mm_loadu_ps(x + i + 4 * k));
   if (i < count) {
-    float rest[kLanes];
-    std::fill_n(rest, kLanes, filling);
+    float rest[kStepElements];
+    std::fill_n(rest, kStepElements, filling);
     std::copy(x + i, x + count, rest);
     for (int k = 0; k < kParts; ++k)
       lanes.part[k] = step(lanes.part[k], _mm_loadu_ps(rest + 4 * k));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/instructions.h"
 #include "kernels/lookup_variants.h"
 
 namespace lathe {
@@ -10,10 +11,8 @@ namespace {
 constexpr int64_t kUnitBytes = 16384;
 
 LookupRow best_lookup_row() {
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return __builtin_cpu_supports("avx512vbmi") ? lookup_row_permute : lookup_row_shuffle;
-  return lookup_row_scalar;
+  if (instructions().vbmi) return lookup_row_permute;
+  return instructions().avx512 ? lookup_row_shuffle : lookup_row_scalar;
 }
 
 bool is_one_row(const Lookup& lookup) {

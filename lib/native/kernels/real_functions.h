@@ -12,7 +12,7 @@ namespace lathe {
 
 /// exp(x) = 2^n * p(f) with n + f = x / ln 2 and |f| <= 1/2; p of degree 5 (Cephes' expf),
 /// relative error below 2e-7. x is bounded to -87.3 ... 88, where the result is a normal number.
-inline float exponential(float x) {
+inline float epilogue_exp(float x) {
   x = std::fmax(std::fmin(x, 88.0f), -87.3f);
   const float n = std::nearbyint(x * 1.44269504088896341f);
   float f = std::fma(-n, 0.693359375f, x);
@@ -27,12 +27,12 @@ inline float exponential(float x) {
   return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
 }
 
-inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(0.0f - x)); }
+inline float sigmoid(float x) { return 1.0f / (1.0f + epilogue_exp(0.0f - x)); }
 
-inline float hyperbolic_tangent(float x) { return std::fma(2.0f, sigmoid(x + x), -1.0f); }
+inline float epilogue_tanh(float x) { return std::fma(2.0f, sigmoid(x + x), -1.0f); }
 
 /// Abramowitz and Stegun 7.1.26, absolute error below 2e-7.
-inline float error_function(float x) {
+inline float epilogue_erf(float x) {
   const float a = std::fabs(x);
   const float t = 1.0f / std::fma(a, 0.3275911f, 1.0f);
   float p = 1.061405429f;
@@ -41,7 +41,7 @@ inline float error_function(float x) {
   p = std::fma(p, t, -0.284496736f);
   p = std::fma(p, t, 0.254829592f);
   p = p * t;
-  const float y = std::fma(-p, exponential(0.0f - a * a), 1.0f);
+  const float y = std::fma(-p, epilogue_exp(0.0f - a * a), 1.0f);
   return x < 0.0f ? 0.0f - y : y;
 }
 
@@ -54,9 +54,9 @@ inline float activated(float x, ProductActivation activation) {
     case ProductActivation::kSigmoid: return sigmoid(x);
     case ProductActivation::kGelu: {
       const float half = x * 0.5f;
-      return std::fma(half, error_function(x * 0.70710678f), half);
+      return std::fma(half, epilogue_erf(x * 0.70710678f), half);
     }
-    case ProductActivation::kTanh: return hyperbolic_tangent(x);
+    case ProductActivation::kTanh: return epilogue_tanh(x);
   }
   return x;
 }

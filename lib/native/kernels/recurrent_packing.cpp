@@ -5,7 +5,7 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kLanes = 16;
+constexpr int64_t kGateLanes = 16;
 /// Products of so many rows read their weights rarely enough.
 constexpr int64_t kRowsAtOnce = 48;
 
@@ -20,14 +20,14 @@ std::vector<T> padded_rows(const T* rows, int64_t first, int64_t gates, int64_t 
   return all;
 }
 
-size_t lines(int64_t floats) { return static_cast<size_t>(floats / kLanes); }
+size_t lines(int64_t floats) { return static_cast<size_t>(floats / kGateLanes); }
 
 }  // namespace
 
 PackedRecurrence pack_recurrence(KernelIsa isa, const CellRules& rules, int64_t inputs,
                                  int64_t hidden, const RecurrentWeights& weights) {
   const int64_t gates = gates_of(rules.cell);
-  const int64_t padded = (hidden + kLanes - 1) / kLanes * kLanes;
+  const int64_t padded = (hidden + kGateLanes - 1) / kGateLanes * kGateLanes;
   PackedRecurrence packed;
   packed.rules = rules;
   packed.inputs = inputs;

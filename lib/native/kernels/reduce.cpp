@@ -9,8 +9,8 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kSideBySide = 64;  // outputs of a tile
-constexpr int64_t kPart = 512;       // elements whose float sum goes into a double
+constexpr int64_t kTileOutputs = 64;    // outputs of a tile
+constexpr int64_t kPartElements = 512;  // elements whose float sum goes into a double
 
 double beginning(ReduceKind kind) {
   switch (kind) {
@@ -71,9 +71,9 @@ void for_each_run(const Nest& nest, Body&& body) {
 template <class Step>
 [[gnu::always_inline]] inline void through_columns(const float* from, int64_t count, int64_t step,
                                                    int64_t columns, float* part, Step&& body) {
-  if (columns == kSideBySide) {
+  if (columns == kTileOutputs) {
     for (int64_t i = 0; i < count; ++i, from += step)
-      for (int64_t k = 0; k < kSideBySide; ++k) part[k] = body(part[k], from[k]);
+      for (int64_t k = 0; k < kTileOutputs; ++k) part[k] = body(part[k], from[k]);
   } else {
     for (int64_t i = 0; i < count; ++i, from += step)
       for (int64_t k = 0; k < columns; ++k) part[k] = body(part[k], from[k]);
@@ -114,11 +114,11 @@ double reduced_run(ReduceKind kind, const float* from, int64_t count) {
     case ReduceKind::kProd: return reduced_strided(kind, from, count, 1);
     default: break;
   }
-  float part[kSideBySide];
-  std::fill_n(part, kSideBySide, static_cast<float>(beginning(kind)));
-  const int64_t rows = count / kSideBySide;
-  reduce_columns(kind, from, rows, kSideBySide, kSideBySide, part);
-  double total = reduced_strided(kind, from + rows * kSideBySide, count % kSideBySide, 1);
+  float part[kTileOutputs];
+  std::fill_n(part, kTileOutputs, static_cast<float>(beginning(kind)));
+  const int64_t rows = count / kTileOutputs;
+  reduce_columns(kind, from, rows, kTileOutputs, kTileOutputs, part);
+  double total = reduced_strided(kind, from + rows * kTileOutputs, count % kTileOutputs, 1);
   for (const float x : part) total = joined(kind, total, static_cast<double>(x));
   return total;
 }
@@ -141,8 +141,8 @@ void reduce_side_by_side(const Reduce& reduce, const float* from, float* to, int
   const int last = reduce.reduced.rank - 1;
   const int64_t count = reduce.reduced.sizes[last];
   const int64_t step = reduce.reduced.strides[0][last];
-  double total[kSideBySide];
-  std::fill_n(total, kSideBySide, beginning(reduce.kind));
+  double total[kTileOutputs];
+  std::fill_n(total, kTileOutputs, beginning(reduce.kind));
   for_each_run(reduce.reduced, [&](int64_t offset) {
     const float* run = from + offset;
     if (reduce.kind == ReduceKind::kProd) {
@@ -150,10 +150,11 @@ void reduce_side_by_side(const Reduce& reduce, const float* from, float* to, int
         for (int64_t k = 0; k < columns; ++k) total[k] *= static_cast<double>(run[i * step + k]);
       return;
     }
-    for (int64_t i = 0; i < count; i += kPart) {
-      float part[kSideBySide];
-      std::fill_n(part, kSideBySide, static_cast<float>(beginning(reduce.kind)));
-      reduce_columns(reduce.kind, run + i * step, std::min(kPart, count - i), step, columns, part);
+    for (int64_t i = 0; i < count; i += kPartElements) {
+      float part[kTileOutputs];
+      std::fill_n(part, kTileOutputs, static_cast<float>(beginning(reduce.kind)));
+      reduce_columns(reduce.kind, run + i * step, std::min(kPartElements, count - i), step, columns,
+                     part);
       for (int64_t k = 0; k < columns; ++k)
         total[k] = joined(reduce.kind, total[k], static_cast<double>(part[k]));
     }
@@ -191,7 +192,7 @@ Reduce prepare_reduce(ReduceKind kind, const std::vector<int64_t>& shape,
   const Nest kept = make_nest(kept_shape, {kept_to, kept_from});
   const int64_t run_step = reduce.reduced.strides[0][reduce.reduced.rank - 1];
   reduce.across = kept.strides[1][kept.rank - 1] == 1 && run_step != 1;
-  reduce.kept = tiled_nest(kept, 1, reduce.across ? kSideBySide : 1);
+  reduce.kept = tiled_nest(kept, 1, reduce.across ? kTileOutputs : 1);
   return reduce;
 }
 

@@ -12,14 +12,14 @@ constexpr int64_t kTileBytes = 16384;
 constexpr int64_t kBlock = 64;  // side of a transposed tile
 
 TiledNest tiled_for_copy(Nest nest, int element_size) {
-  constexpr int kTo = 0;
-  constexpr int kFrom = 1;
+  constexpr int kTarget = 0;
+  constexpr int kSource = 1;
   const int last = nest.rank - 1;
   const int64_t elements = kTileBytes / element_size;
-  const bool runs = nest.strides[kTo][last] == 1 && nest.strides[kFrom][last] == 1;
-  if (nest.strides[kTo][last] == 1 && !runs) {
+  const bool runs = nest.strides[kTarget][last] == 1 && nest.strides[kSource][last] == 1;
+  if (nest.strides[kTarget][last] == 1 && !runs) {
     for (int d = 0; d < last; ++d) {
-      if (nest.strides[kFrom][d] != 1) continue;
+      if (nest.strides[kSource][d] != 1) continue;
       move_to_rows(nest, d);
       const int64_t rows = nest.sizes[last - 1];
       const int64_t columns = nest.sizes[last];

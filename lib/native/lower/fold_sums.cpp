@@ -6,11 +6,7 @@
 namespace lathe {
 namespace {
 
-const PlanView& view_of(const NativePlan& plan, ViewId id) {
-  return plan.views[static_cast<size_t>(id.index)];
-}
-
-bool same_elements(const PlanView& a, const PlanView& b) {
+bool same_layout(const PlanView& a, const PlanView& b) {
   return a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides;
 }
 
@@ -58,8 +54,8 @@ int fold_sums(NativePlan& plan) {
       const auto mine_block = static_cast<size_t>(view_of(plan, mine).block);
       const auto other_block = static_cast<size_t>(view_of(plan, other).block);
       if (mine_block == other_block || taken[mine_block] || taken[other_block] ||
-          !same_elements(view_of(plan, mine), view_of(plan, other)) ||
-          !same_elements(view_of(plan, mine), to) || view_of(plan, other).offset != 0 ||
+          !same_layout(view_of(plan, mine), view_of(plan, other)) ||
+          !same_layout(view_of(plan, mine), to) || view_of(plan, other).offset != 0 ||
           to.offset != 0 || plan.blocks[other_block].bytes != plan.blocks[to_block].bytes ||
           plan.blocks[other_block].place != BlockPlace::kArena ||
           plan.blocks[mine_block].place != BlockPlace::kArena ||

@@ -36,11 +36,6 @@ ActivationBounds bounds_of(const ActivationForm& form) {
   return {-kInfinity, kInfinity};
 }
 
-float bounded(double bound) {
-  constexpr double kMost = std::numeric_limits<float>::max();
-  return static_cast<float>(std::clamp(bound, -kMost, kMost));
-}
-
 }  // namespace
 
 void IntegerWeights::move_channels_last() {
@@ -99,8 +94,8 @@ std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId 
 
 bool float_tail(const ActivationForm& form, FloatTail& tail) {
   using Function = FloatTail::Function;
-  tail.alpha = bounded(form.alpha);
-  tail.beta = bounded(form.beta);
+  tail.alpha = finite_bound(form.alpha);
+  tail.beta = finite_bound(form.beta);
   switch (form.kind) {
     case OpKind::kRelu: tail.function = Function::kRelu; return true;
     case OpKind::kClip: tail.function = Function::kClip; return true;
@@ -166,8 +161,8 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     }
   } else if (tail.activation) {
     const ActivationBounds bounds = bounds_of(*tail.activation);
-    epilogue.float_low = bounded(bounds.low);
-    epilogue.float_high = bounded(bounds.high);
+    epilogue.float_low = finite_bound(bounds.low);
+    epilogue.float_high = finite_bound(bounds.high);
   }
   const bool images = product.axis == ChannelAxis::kSecond;
   const std::vector<int64_t> order =

@@ -7,10 +7,6 @@
 namespace lathe {
 namespace {
 
-size_t normal_axis(int64_t axis, size_t rank) {
-  return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis);
-}
-
 /// What the readers of `value` take it for, and the QuantizeLinear that says so.
 struct QuantizedOutput {
   NodeId node;

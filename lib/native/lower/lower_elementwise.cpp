@@ -1,6 +1,4 @@
 // Elementwise ops of floats: chains and trees of them become one step.
-#include <algorithm>
-#include <limits>
 #include <map>
 
 #include "lower/lowering.h"
@@ -54,11 +52,6 @@ std::optional<ElementwiseKind> binary_kind(OpKind kind) {
   }
 }
 
-float bounded(double bound) {
-  constexpr double kMost = std::numeric_limits<float>::max();
-  return static_cast<float>(std::clamp(bound, -kMost, kMost));
-}
-
 /// An op with parameters, of one input.
 std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node) {
   using Kind = ElementwiseKind;
@@ -68,7 +61,7 @@ std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node)
     case OpKind::kClip: {
       const auto bounds = clamp_of(graph, node);
       if (!bounds) return std::nullopt;
-      op = {Kind::kClip, 0, 0, 0, bounded(bounds->low), bounded(bounds->high)};
+      op = {Kind::kClip, 0, 0, 0, finite_bound(bounds->low), finite_bound(bounds->high)};
       return op;
     }
     case OpKind::kLeakyRelu:

@@ -8,10 +8,6 @@
 namespace lathe {
 namespace {
 
-int64_t normal_axis(int64_t axis, size_t rank) {
-  return axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
-}
-
 /// The form in which the value moves: its integers where it has some, else itself.
 struct Moved {
   ViewId view;
@@ -74,7 +70,7 @@ bool slice(Lowering& lowering, const Node& node) {
   const Shape result = *lowering.shape(node.outputs[0]);
   ViewId view = from.view;
   for (size_t i = 0; i < axes.size(); ++i) {
-    const auto axis = static_cast<size_t>(normal_axis(axes[i], shape.size()));
+    const size_t axis = normal_axis(axes[i], shape.size());
     const int64_t size = shape[axis];
     int64_t start = (*starts)[i];
     if (start < 0) start += size;
@@ -91,8 +87,7 @@ bool slice(Lowering& lowering, const Node& node) {
 bool split(Lowering& lowering, const Node& node) {
   const Moved from = moved(lowering, node.input(0));
   const Shape shape = lowering.build.view(from.view).shape;
-  const auto axis =
-      static_cast<size_t>(normal_axis(node.attributes.int_or("axis", 0), shape.size()));
+  const size_t axis = normal_axis(node.attributes.int_or("axis", 0), shape.size());
   int64_t start = 0;
   for (const ValueId output : node.outputs) {
     if (!output.valid()) return false;
@@ -149,7 +144,8 @@ bool gather_rows(Lowering& lowering, NodeId id) {
   const Moved from = moved(lowering, node.input(0));
   const ViewId input = lowering.dense_of(from.view);
   const PlanView source = build.view(input);
-  const int64_t axis = normal_axis(node.attributes.int_or("axis", 0), source.shape.size());
+  const auto axis =
+      static_cast<int64_t>(normal_axis(node.attributes.int_or("axis", 0), source.shape.size()));
   const Shape shape = *lowering.shape(node.outputs[0]);
   const ViewId output =
       build.add_dense(lowering.graph.value(node.outputs[0]).name, source.dtype, shape);
@@ -168,9 +164,9 @@ bool gather(Lowering& lowering, NodeId id) {
   if (!indices || indices->size() != 1) return gather_rows(lowering, id);
   const Moved from = moved(lowering, node.input(0));
   const Shape shape = lowering.build.view(from.view).shape;
-  const auto axis =
-      static_cast<size_t>(normal_axis(node.attributes.int_or("axis", 0), shape.size()));
-  const int64_t at = normal_axis(indices->front(), static_cast<size_t>(shape[axis]));
+  const size_t axis = normal_axis(node.attributes.int_or("axis", 0), shape.size());
+  int64_t at = indices->front();
+  if (at < 0) at += shape[axis];
   if (at < 0 || at >= shape[axis]) return false;
   const ViewId part = lowering.build.sliced(from.view, axis, at, 1, 1);
   // A dimension of one may come or go in any layout.

@@ -7,10 +7,6 @@
 namespace lathe {
 namespace {
 
-size_t normal_axis(int64_t axis, size_t rank) {
-  return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis);
-}
-
 bool is_plain(const Lowering& lowering, const Node& node) {
   const auto from = lowering.shape(node.input(0));
   return from && lowering.is_float(node.input(0)) && lowering.shape(node.outputs[0]) &&

@@ -1,6 +1,9 @@
 #include "lower/lowering.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
+#include <limits>
 
 #include "ir/error.h"
 #include "ir/quantization.h"
@@ -347,6 +350,15 @@ Graph extract_part(const Graph& graph, const std::vector<NodeId>& nodes,
   for (const ValueId id : outputs) results.push_back(copied(id));
   part.set_outputs(results);
   return part;
+}
+
+float finite_bound(double bound) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(bound, -kMost, kMost));
+}
+
+size_t normal_axis(int64_t axis, size_t rank) {
+  return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis);
 }
 
 Tensor function_table(const Lowering& lowering, ValueId root, ValueId id) {

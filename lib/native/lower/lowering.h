@@ -121,14 +121,20 @@ struct ProductTail {
   std::vector<NodeId> nodes;
   ValueId output;  // what the step writes
   std::optional<ActivationForm> activation;
-  std::optional<QuantizedValue> quantized;  // of the product's own output
+  std::optional<QuantizedArray> quantized;  // of the product's own output
   // Residual: own -> quantized -> Add with `residual` -> [clamp] -> sum_quantized.
   ValueId residual;  // a quantized value
   std::optional<ActivationBounds> sum_clamp;
-  std::optional<QuantizedValue> sum_quantized;
+  std::optional<QuantizedArray> sum_quantized;
   ValueId table_root;  // `output` is a function of this quantized value
 };
 ProductTail follow_product(Lowering& lowering, ValueId value);
+
+/// A clamp's bound as the kernels take it: at most float's greatest number, at least its negative.
+float finite_bound(double bound);
+
+/// `axis` of a value with `rank` dimensions, which may be counted from the back.
+size_t normal_axis(int64_t axis, size_t rank);
 
 /// 256 results of the nodes between `root` and `id`, as uint8 (int8 shifted) or float32.
 Tensor function_table(const Lowering& lowering, ValueId root, ValueId id);

@@ -16,10 +16,6 @@ struct Copy {
   PlanView to;
 };
 
-const PlanView& view_of(const NativePlan& plan, ViewId id) {
-  return plan.views[static_cast<size_t>(id.index)];
-}
-
 size_t block_of(const PlanView& view) { return static_cast<size_t>(view.block); }
 
 /// Takes arrays with any strides at any address.

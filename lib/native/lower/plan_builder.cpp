@@ -12,7 +12,7 @@ namespace {
 // Products read the channels of a pixel in fours, the last pixel's, too.
 constexpr int64_t kSlackBytes = 8;
 
-int64_t element_bytes(DType dtype) { return dtype_bits(dtype) / 8; }
+int64_t element_size(DType dtype) { return dtype_bits(dtype) / 8; }
 
 int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -53,9 +53,9 @@ ViewId PlanBuilder::add_view(PlanView view) {
 ViewId PlanBuilder::add_array(std::string name, DType dtype, Shape shape,
                               const std::vector<int64_t>& order) {
   PlanView view{std::move(name), -1, dtype, shape, dense_strides(shape, order)};
-  const int64_t bytes = element_count(shape) * element_bytes(dtype);
+  const int64_t bytes = element_count(shape) * element_size(dtype);
   view.block =
-      add_block({BlockPlace::kArena, element_bytes(dtype) == 1 ? bytes + kSlackBytes : bytes, 0});
+      add_block({BlockPlace::kArena, element_size(dtype) == 1 ? bytes + kSlackBytes : bytes, 0});
   return add_view(std::move(view));
 }
 
@@ -67,7 +67,7 @@ ViewId PlanBuilder::add_dense(std::string name, DType dtype, Shape shape) {
 ViewId PlanBuilder::add_external(std::string name, BlockPlace place, int64_t index, DType dtype,
                                  Shape shape) {
   PlanView view{std::move(name), -1, dtype, shape, dense_strides(shape)};
-  view.block = add_block({place, element_count(shape) * element_bytes(dtype), index});
+  view.block = add_block({place, element_count(shape) * element_size(dtype), index});
   return add_view(std::move(view));
 }
 

@@ -108,7 +108,7 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
       if (!params || graph.constant(node.input(0)) || !has_elements(graph, output) ||
           (from != DType::kFloat32 && from != DType::kUndefined))
         continue;
-      quantized_[index(output)] = QuantizedValue{*params, type};
+      quantized_[index(output)] = QuantizedArray{*params, type};
       const ValueId root = roots_[index(node.input(0))];
       roots_[index(output)] = root.valid() ? root : output;
       functions_[static_cast<size_t>(id.index)] = root.valid();

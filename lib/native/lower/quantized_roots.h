@@ -12,7 +12,7 @@ namespace lathe {
 
 /// An 8-bit value: the output of a QuantizeLinear with constant parameters for the whole array.
 /// Scale and zero point as uint8 (int8 is shifted by 128).
-struct QuantizedValue {
+struct QuantizedArray {
   QuantizedParams params;
   DType type = DType::kUInt8;  // in the graph
 };
@@ -22,7 +22,7 @@ class QuantizedRoots {
   explicit QuantizedRoots(const Graph& graph);
 
   /// How the graph quantizes `id` (the output of a QuantizeLinear); nullopt: it does not.
-  const std::optional<QuantizedValue>& quantized(ValueId id) const {
+  const std::optional<QuantizedArray>& quantized(ValueId id) const {
     return quantized_[static_cast<size_t>(id.index)];
   }
   /// The quantized value that `id` is an elementwise function of; itself when it is quantized and
@@ -41,7 +41,7 @@ class QuantizedRoots {
   std::vector<NodeId> path(const Graph& graph, ValueId root, ValueId id) const;
 
  private:
-  std::vector<std::optional<QuantizedValue>> quantized_;
+  std::vector<std::optional<QuantizedArray>> quantized_;
   std::vector<ValueId> roots_;
   std::vector<std::vector<ValueId>> demanded_;
   std::vector<bool> functions_;

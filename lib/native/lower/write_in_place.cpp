@@ -8,10 +8,6 @@
 namespace lathe {
 namespace {
 
-const PlanView& view_of(const NativePlan& plan, ViewId id) {
-  return plan.views[static_cast<size_t>(id.index)];
-}
-
 /// Takes images whose pixels have a pitch. oneDNN's float convolutions do, but with their reference
 /// implementation.
 bool takes_pitch(const StepKind& kind) {

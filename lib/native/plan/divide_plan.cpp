@@ -32,8 +32,6 @@ std::vector<Role> roles_of(const NativePlan& plan) {
   return roles;
 }
 
-int64_t element_bytes(const PlanView& view) { return dtype_bits(view.dtype) / 8; }
-
 /// Bytes of a block from one part to the next, as this view has them.
 int64_t pitch(const PlanView& part) {
   return part.shape.front() * part.strides.front() * element_bytes(part);

@@ -81,6 +81,13 @@ struct NativePlan {
   int64_t arena_lower_bound = 0;  // of the live values of any step
 };
 
+/// The view of a valid id.
+inline const PlanView& view_of(const NativePlan& plan, ViewId id) {
+  return plan.views[static_cast<size_t>(id.index)];
+}
+/// Bytes of one element.
+inline int64_t element_bytes(const PlanView& view) { return dtype_bits(view.dtype) / 8; }
+
 /// Alignment of blocks in the arena and among the constants.
 constexpr int64_t kBlockAlignment = 64;
 

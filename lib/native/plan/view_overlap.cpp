@@ -5,8 +5,6 @@
 namespace lathe {
 namespace {
 
-int64_t element_bytes(const PlanView& view) { return dtype_bits(view.dtype) / 8; }
-
 /// Where the bytes of a view lie modulo `period`: from `begin` up to `end`, which is at most
 /// `period`. False: all over.
 bool range_within(const PlanView& view, int64_t period, ByteSpan& range) {

@@ -7,6 +7,7 @@
 #include "kernels/byte_binary.h"
 #include "kernels/lookup.h"
 #include "program/bound_step.h"
+#include "program/onednn_api.h"
 #include "program/onednn_step.h"
 #include "program/openmp_threads.h"
 #include "program/parallel_for.h"
@@ -108,49 +109,49 @@ struct Weights {
   int64_t depth = 1;
 };
 
-struct Factors {
-  std::vector<float> scale;
-  std::vector<float> bias;  // in units of the sums
+struct ChannelFactors {
+  OnednnScales scales;
+  std::vector<float> bias;
 };
 
-/// oneDNN gives scale * (sum + bias). Its sums leave out the input's zero point where it is told of
-/// it; the plan's terms have that in them.
-Factors factors_of(const ProductStep& step, const Weights& weights, const BindContext& context,
-                   bool own_zero_point) {
+/// oneDNN's sums leave out the input's zero point where it is told of it; the plan's terms have
+/// that in them.
+ChannelFactors factors_of(const ProductStep& step, const Weights& weights,
+                          const BindContext& context, bool own_zero_point) {
   const int64_t row = weights.taps * weights.depth;
   const auto* w = context.constant<int8_t>(step.weights);
   const auto* scale = context.constant<float>(step.scale);
   const auto* term = context.constant<float>(step.bias);
-  Factors factors;
+  ChannelFactors factors;
+  factors.scales.of_columns.assign(scale, scale + weights.columns);
+  factors.scales.grouped = step.groups > 1;
+  if (own_zero_point) factors.scales.zero_point = step.padding;
   for (int64_t c = 0; c < weights.columns; ++c) {
-    double bias = double{term[c]} / scale[c];
-    if (own_zero_point) {
-      int64_t sum = 0;
-      for (int64_t k = 0; k < row; ++k) sum += w[c * row + k];
-      bias += static_cast<double>(step.padding) * static_cast<double>(sum);
-    }
-    factors.scale.push_back(scale[c]);
+    int64_t left_out = 0;
+    for (int64_t k = 0; k < row; ++k) left_out += w[c * row + k];
+    left_out *= factors.scales.zero_point;
+    const double bias = kOnednnScalesBias
+                            ? double{term[c]} / scale[c] + static_cast<double>(left_out)
+                            : double{term[c]} + double{scale[c]} * static_cast<double>(left_out);
     factors.bias.push_back(static_cast<float>(bias));
   }
   return factors;
 }
 
-dnnl::primitive_attr attributes_of(const ProductStep& step, const Factors& factors, bool is_float,
-                                   bool own_zero_point) {
+dnnl::primitive_attr attributes_of(const ProductStep& step, const OnednnScales& scales,
+                                   bool is_float) {
   const PlanEpilogue& epilogue = step.epilogue;
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  attributes.set_output_scales(2, factors.scale);
-  if (own_zero_point) attributes.set_zero_points(DNNL_ARG_SRC, 0, {step.padding});
+  set_scales(attributes, scales);
   dnnl::post_ops after;
   if (const auto function = function_of(epilogue.activation)) {
-    after.append_eltwise(1.0F, *function, 1.0F, 0.0F);
+    append_eltwise(after, *function, 1.0F, 0.0F);
     if (!is_float)
-      after.append_eltwise(1.0F, algorithm::eltwise_linear, epilogue.inverse_scale,
-                           epilogue.zero_point);
+      append_eltwise(after, algorithm::eltwise_linear, epilogue.inverse_scale, epilogue.zero_point);
   }
   if (is_float && (epilogue.float_low > -3e38F || epilogue.float_high < 3e38F))
-    after.append_eltwise(1.0F, algorithm::eltwise_clip, epilogue.float_low, epilogue.float_high);
+    append_eltwise(after, algorithm::eltwise_clip, epilogue.float_low, epilogue.float_high);
   attributes.set_post_ops(after);
   return attributes;
 }
@@ -158,7 +159,7 @@ dnnl::primitive_attr attributes_of(const ProductStep& step, const Factors& facto
 /// A product in oneDNN's words.
 struct Description {
   memory::desc input, output, weights, bias;
-  Factors factors;
+  ChannelFactors factors;
   dnnl::convolution_forward::primitive_desc chosen;
 };
 
@@ -198,12 +199,13 @@ std::optional<Description> describe(const ProductStep& step, const Weights& weig
     made.input = image_desc(from, DType::kUInt8);
     made.output = image_desc(to, to_view.dtype);
     const memory::desc any(dims, s8, memory::format_tag::any);
-    const dnnl::convolution_forward::desc desc(
+    const OnednnOperation<dnnl::convolution_forward> operation(
         dnnl::prop_kind::forward_inference, algorithm::convolution_direct, made.input, any,
-        made.bias, made.output, {w.stride_height, w.stride_width},
-        {w.dilation_height - 1, w.dilation_width - 1}, {w.pad_top, w.pad_left}, {bottom, right});
-    made.chosen = dnnl::convolution_forward::primitive_desc(
-        desc, attributes_of(step, made.factors, is_float, own_zero_point), onednn_engine());
+        made.bias, made.output, memory::dims{w.stride_height, w.stride_width},
+        memory::dims{w.dilation_height - 1, w.dilation_width - 1},
+        memory::dims{w.pad_top, w.pad_left}, memory::dims{bottom, right});
+    made.chosen =
+        operation.first(onednn_engine(), attributes_of(step, made.factors.scales, is_float));
     if (!pick(made.chosen)) return std::nullopt;
     return made;
   } catch (const dnnl::error&) {
@@ -244,8 +246,7 @@ std::unique_ptr<BoundStep> bind(const ProductStep& step, const Weights& weights,
   if (!made) return nullptr;
   const auto& chosen = made->chosen;
   try {
-    auto product =
-        std::make_unique<OnednnStep>(dnnl::convolution_forward(chosen), chosen, context.threads);
+    auto product = std::make_unique<OnednnStep>(chosen, context.threads);
     product->add(DNNL_ARG_SRC, made->input, context.address(step.input), context,
                  context.is_fixed(step.input));
     product->add(DNNL_ARG_WEIGHTS,
@@ -254,6 +255,8 @@ std::unique_ptr<BoundStep> bind(const ProductStep& step, const Weights& weights,
     std::copy(made->factors.bias.begin(), made->factors.bias.end(),
               static_cast<float*>(terms.get_data_handle()));
     product->add(DNNL_ARG_BIAS, std::move(terms));
+    for (auto& [argument, memory] : scale_arguments(made->factors.scales, onednn_engine()))
+      product->add(argument, std::move(memory));
     product->add(DNNL_ARG_DST, made->output, context.address(step.output), context,
                  context.is_fixed(step.output));
     return std::make_unique<BoundOnednnProduct>(std::move(product), finish_of(step, context),

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "program/onednn_api.h"
 #include "program/onednn_blocks.h"
 #include "program/onednn_step.h"
 #include "program/openmp_threads.h"
@@ -61,13 +62,14 @@ BlockKernel product_kernel(const std::vector<memory::desc>& operands,
                            const dnnl::primitive_attr& attributes, const BindContext& context,
                            std::string& implementation) {
   const bool biased = operands.size() == 4;
-  const auto desc = biased ? dnnl::matmul::desc(operands[0], operands[1], operands[3], operands[2])
-                           : dnnl::matmul::desc(operands[0], operands[1], operands[2]);
-  dnnl::matmul::primitive_desc chosen(desc, attributes, onednn_engine());
+  using Product = OnednnOperation<dnnl::matmul>;
+  const Product product = biased ? Product(operands[0], operands[1], operands[3], operands[2])
+                                 : Product(operands[0], operands[1], operands[2]);
+  auto chosen = product.first(onednn_engine(), attributes);
   if (!select_implementation(chosen, context.implementation))
-    chosen = dnnl::matmul::primitive_desc(desc, attributes, onednn_engine());
+    chosen = product.first(onednn_engine(), attributes);
   if (implementation.empty()) implementation = chosen.impl_info_str();
-  return {dnnl::matmul(chosen), chosen.scratchpad_desc(), operands, {}};
+  return {make_primitive(chosen), chosen.scratchpad_desc(), operands, {}};
 }
 
 /// The size of the parts when `size` is cut into at most `count` of them.
@@ -138,7 +140,7 @@ std::unique_ptr<BoundStep> bind_blocked_matmul(const FloatMatMulStep& step,
       }
     }
   }
-  return run_in_blocks(std::move(work), context.threads);
+  return std::make_unique<OnednnBlocks>(std::move(work), context.threads);
 }
 
 }  // namespace lathe

@@ -27,7 +27,8 @@ struct ConvolutionBand {
 };
 
 /// At most `most` bands, which cover the output; one where another would see nothing but padding.
+/// `transposed`: the window is that of ConvTranspose, and what lies beyond a band is cut off it.
 std::vector<ConvolutionBand> convolution_bands(const LineWindow& window, int64_t output_lines,
-                                               int64_t most);
+                                               int64_t most, bool transposed = false);
 
 }  // namespace lathe

@@ -1,19 +1,35 @@
 #include "program/onednn_step.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <new>
 
+#include "program/onednn_api.h"
 #include "program/openmp_threads.h"
 
 namespace lathe {
 namespace {
 
-std::string layout_of(const dnnl::memory::desc& desc) {
-  return {reinterpret_cast<const char*>(&desc.data), sizeof desc.data};
-}
-
 bool is_reference(std::string_view name) { return name.starts_with("ref"); }
+
+// What making one primitive takes at most: objects, and pages for its code.
+constexpr size_t kObjectBytes = size_t{4} << 20;
+constexpr size_t kCodeBytes = size_t{64} << 20;
+
+// oneDNN 2.6 makes a primitive behind a promise whose future its cache holds. An exception on the
+// way breaks the promise: in a destructor, where saying so takes memory again (std::terminate), and
+// what is left in the cache answers for that primitive from then on. So what may be needed is asked
+// for, and given back, beforehand.
+void require_memory() {
+  void* const objects = ::operator new(kObjectBytes);
+  void* const code =
+      ::mmap(nullptr, kCodeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (code != MAP_FAILED) ::munmap(code, kCodeBytes);
+  ::operator delete(objects);
+  if (code == MAP_FAILED) throw std::bad_alloc();
+}
 
 }  // namespace
 
@@ -36,15 +52,21 @@ dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank) {
   return {dims, dnnl::memory::data_type::f32, strides};
 }
 
-dnnl::memory::desc onednn_image(const PlanView& view) {
+PlanView dense_image(const PlanView& view) {
   PlanView image = view;
   std::vector<int64_t> order{0};
   for (size_t i = 2; i < view.shape.size(); ++i) order.push_back(static_cast<int64_t>(i));
   order.push_back(1);
-  const std::vector<int64_t> dense = dense_strides(view.shape, order);
-  for (size_t i = 0; i < dense.size(); ++i)
-    if (view.shape[i] == 1) image.strides[i] = dense[i];
-  return onednn_desc(image);
+  image.strides = dense_strides(view.shape, order);
+  return image;
+}
+
+dnnl::memory::desc onednn_image(const PlanView& view, dnnl::memory::data_type type) {
+  PlanView image = dense_image(view);
+  for (size_t i = 0; i < view.shape.size(); ++i)
+    if (view.shape[i] > 1) image.strides[i] = view.strides[i];
+  return {dnnl::memory::dims(image.shape.begin(), image.shape.end()), type,
+          dnnl::memory::dims(image.strides.begin(), image.strides.end())};
 }
 
 dnnl::memory packed_weights(const dnnl::memory::desc& from, ViewId weights,
@@ -57,7 +79,8 @@ dnnl::memory packed_weights(const dnnl::memory::desc& from, ViewId weights,
         dnnl::memory source(from, onednn_engine(), values);
         dnnl::memory result(to, onednn_engine(), made);
         dnnl::stream stream(onednn_engine());
-        dnnl::reorder(source, result).execute(stream, source, result);
+        const dnnl::reorder::primitive_desc desc(source, result);
+        make_primitive(desc).execute(stream, {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, result}});
         stream.wait();
       });
   // Only read.
@@ -87,9 +110,13 @@ std::vector<std::string> implementation_names(dnnl::primitive_desc& desc) {
   return names;
 }
 
-OnednnStep::OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc,
-                       int threads)
-    : primitive_(std::move(primitive)),
+dnnl::primitive make_primitive(const dnnl::primitive_desc_base& desc) {
+  require_memory();
+  return dnnl::primitive(desc.get());
+}
+
+OnednnStep::OnednnStep(const dnnl::primitive_desc_base& desc, int threads)
+    : primitive_(make_primitive(desc)),
       stream_(onednn_engine()),
       implementation_(desc.impl_info_str()),
       scratch_desc_(desc.scratchpad_desc()),

@@ -1,6 +1,4 @@
-// A oneDNN primitive as a step. All that depends on oneDNN's version (2.6 here; 3.x makes
-// primitives without op descriptors and takes scales at run time) is in onednn_step.cpp,
-// bind_float_products.cpp and blocked_matmul.cpp.
+// A oneDNN primitive as a step.
 #pragma once
 
 #include <dnnl.hpp>
@@ -30,25 +28,32 @@ std::string onednn_build();
 
 /// An image whose channels lie side by side: dimensions of 1 get the strides that oneDNN's layouts
 /// have there.
-dnnl::memory::desc onednn_image(const PlanView& view);
+dnnl::memory::desc onednn_image(const PlanView& view,
+                                dnnl::memory::data_type type = dnnl::memory::data_type::f32);
+/// The image without gaps.
+PlanView dense_image(const PlanView& view);
 
 /// Moves `desc` from the first implementation to the one of this name ("": it stays). False: there
-/// is none of that name, or it is oneDNN's reference. The op descriptor that `desc` was made of
-/// must still be there.
+/// is none of that name, or it is oneDNN's reference. The operation that `desc` was made of must
+/// still be there.
 bool select_implementation(dnnl::primitive_desc& desc, std::string_view name);
 
 /// Names of the first implementation and those behind it, but for oneDNN's reference. Leaves `desc`
-/// at the last; the op descriptor as above.
+/// at the last; the operation as above.
 std::vector<std::string> implementation_names(dnnl::primitive_desc& desc);
 
-/// What to do with the implementations of a step while its op descriptor is there. False: there is
+/// What to do with the implementations of a step while its operation is there. False: there is
 /// none to take.
 using PickImplementation = std::function<bool(dnnl::primitive_desc& first)>;
 
+/// Makes a primitive; nothing else in the engine does. Throws std::bad_alloc where the memory that
+/// this may take cannot be had, as oneDNN would end the process.
+dnnl::primitive make_primitive(const dnnl::primitive_desc_base& desc);
+
 class OnednnStep : public BoundStep {
  public:
-  /// `threads`: as many as when the primitive was made.
-  OnednnStep(dnnl::primitive primitive, const dnnl::primitive_desc_base& desc, int threads);
+  /// `threads`: as many as OpenMP starts when the step is made.
+  OnednnStep(const dnnl::primitive_desc_base& desc, int threads);
 
   void add(int argument, const dnnl::memory::desc& desc, ViewAddress address,
            const BindContext& context, bool fixed);

@@ -9,6 +9,7 @@
 
 #include "ir/error.h"
 #include "ir/listed.h"
+#include "kernels/instructions.h"
 #include "program/flush_denormals.h"
 #include "program/openmp_threads.h"
 
@@ -17,18 +18,13 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
-struct Free {
-  void operator()(std::byte* bytes) const { std::free(bytes); }
-};
-using Pages = std::unique_ptr<std::byte[], Free>;
-
-Pages allocate(int64_t bytes) {
+std::byte* allocate(int64_t bytes) {
   const size_t rounded = (static_cast<size_t>(bytes) + kPage) / kPage * kPage;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded));
   if (memory == nullptr)
     throw over_limit("native.memory",
                      fmt::format("out of memory: a native plan takes {} bytes", bytes));
-  return Pages(memory);
+  return memory;
 }
 
 int64_t now_ns() {
@@ -108,9 +104,13 @@ void require_no_islands(const NativePlan& plan) {
 
 }  // namespace
 
-bool has_integer_tiles() { return __builtin_cpu_supports("amx-int8"); }
+bool has_integer_tiles() { return instructions().tiles; }
 
 struct Program::Memory {
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  using Pages = std::unique_ptr<std::byte[], Free>;
   Pages arena;
   Pages scratch;
 };
@@ -135,7 +135,7 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
     : plan_(std::move(plan)), options_(options), memory_(std::make_unique<Memory>()) {
   if (!bind_island) require_no_islands(plan_);
   if (!options_.packed) options_.packed = std::make_shared<PackedWeights>();
-  memory_->arena = allocate(plan_.arena_bytes);
+  memory_->arena.reset(allocate(plan_.arena_bytes));
   for (const PlanBlock& block : plan_.blocks) {
     std::byte* base = nullptr;
     if (block.place == BlockPlace::kArena) base = memory_->arena.get() + block.offset;
@@ -179,7 +179,7 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
     scratch = std::max(scratch, step->scratch_bytes());
     if (step->uses_pool()) modes_.resize(static_cast<size_t>(options.threads));
   }
-  memory_->scratch = allocate(static_cast<int64_t>(scratch));
+  memory_->scratch.reset(allocate(static_cast<int64_t>(scratch)));
   for (BoundStep* step : all) step->set_scratch(memory_->scratch.get());
 }
 

@@ -10,14 +10,14 @@ bool multiplies_bfloat16() {
   return (isa & wanted) == wanted;
 }
 
-RoundedInputStep::RoundedInputStep(std::unique_ptr<OnednnStep> product, int argument,
+RoundedInputStep::RoundedInputStep(std::unique_ptr<BoundStep> product, GiveInput give,
                                    const dnnl::memory::desc& to, const dnnl::memory::desc& from,
                                    ViewAddress address, bool fixed, const BindContext& context)
-    : product_(std::move(product)), argument_(argument), to_(to) {
+    : product_(std::move(product)), give_(std::move(give)), to_(to) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   const dnnl::reorder::primitive_desc desc(onednn_engine(), from, onednn_engine(), to, attributes);
-  round_ = std::make_unique<OnednnStep>(dnnl::reorder(desc), desc, context.threads);
+  round_ = std::make_unique<OnednnStep>(desc, context.threads);
   round_->add(DNNL_ARG_FROM, from, address, context, fixed);
 }
 
@@ -32,7 +32,7 @@ size_t RoundedInputStep::scratch_bytes() const {
 void RoundedInputStep::set_scratch(std::byte* bytes) {
   const dnnl::memory rounded(to_, onednn_engine(), bytes);
   round_->add(DNNL_ARG_TO, rounded);
-  product_->add(argument_, rounded);
+  give_(rounded);
   round_->set_scratch(bytes + rounded_bytes());
   product_->set_scratch(bytes + rounded_bytes());
 }

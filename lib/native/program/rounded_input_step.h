@@ -1,6 +1,7 @@
 // A oneDNN primitive that reads its input in bfloat16.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "program/onednn_step.h"
@@ -10,11 +11,14 @@ namespace lathe {
 /// The processor multiplies bfloat16 numbers (AVX512_BF16, AMX).
 bool multiplies_bfloat16();
 
+/// Hands a product its input.
+using GiveInput = std::function<void(const dnnl::memory& input)>;
+
 class RoundedInputStep : public BoundStep {
  public:
-  /// `product` lacks `argument`, which it takes as `to` describes it; `from` describes the float32
-  /// array at `address`, which stays the same for all runs where `fixed`.
-  RoundedInputStep(std::unique_ptr<OnednnStep> product, int argument, const dnnl::memory::desc& to,
+  /// `product` lacks its input, which it is given by `give` as `to` describes it; `from` describes
+  /// the float32 array at `address`, which stays the same for all runs where `fixed`.
+  RoundedInputStep(std::unique_ptr<BoundStep> product, GiveInput give, const dnnl::memory::desc& to,
                    const dnnl::memory::desc& from, ViewAddress address, bool fixed,
                    const BindContext& context);
 
@@ -27,9 +31,9 @@ class RoundedInputStep : public BoundStep {
  private:
   size_t rounded_bytes() const;
 
-  std::unique_ptr<OnednnStep> product_;
+  std::unique_ptr<BoundStep> product_;
   std::unique_ptr<OnednnStep> round_;
-  int argument_;
+  GiveInput give_;
   dnnl::memory::desc to_;
 };
 

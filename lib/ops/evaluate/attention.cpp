@@ -9,7 +9,7 @@ namespace {
 
 using Outputs = std::vector<at::Tensor>;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kMasked = -std::numeric_limits<double>::infinity();
 
 // [B, S, heads * size] becomes [B, heads, S, size]; four dimensions stay as they are.
 at::Tensor split_heads(const EvaluateCall& call, const at::Tensor& x, const char* heads_name) {
@@ -22,7 +22,7 @@ at::Tensor split_heads(const EvaluateCall& call, const at::Tensor& x, const char
 
 // 0 where `seen`, -infinity elsewhere.
 at::Tensor bias_of(const at::Tensor& seen, const at::Tensor& like) {
-  return at::zeros(seen.sizes(), like.options()).masked_fill(seen.logical_not(), -kInfinity);
+  return at::zeros(seen.sizes(), like.options()).masked_fill(seen.logical_not(), kMasked);
 }
 
 // What is added to the scores [.., queries, keys]: mask, causality and padding; undefined: none.
@@ -38,7 +38,7 @@ at::Tensor attention_bias(const EvaluateCall& call, const at::Tensor& q, int64_t
     call.require(mask.dim() >= 1 && mask.size(-1) <= keys, "the mask has more keys than there are");
     if (mask.size(-1) < keys)
       mask = at::constant_pad_nd(mask, {0, keys - mask.size(-1)},
-                                 boolean ? at::Scalar(false) : at::Scalar(-kInfinity));
+                                 boolean ? at::Scalar(false) : at::Scalar(kMasked));
     include(boolean ? bias_of(mask, q) : mask.to(q.scalar_type()));
   }
   if (call.attributes().int_or("is_causal", 0) != 0) {

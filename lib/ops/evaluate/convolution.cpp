@@ -127,7 +127,7 @@ std::vector<at::Tensor> conv_transpose(const EvaluateCall& call) {
   return {y + bias.reshape(bias_sizes)};
 }
 
-constexpr std::array kRows{
+constexpr std::array kConvolutionOps{
     EvaluateRow{OpKind::kCol2Im, col2im},
     EvaluateRow{OpKind::kConv, conv},
     EvaluateRow{OpKind::kConvTranspose, conv_transpose},
@@ -160,6 +160,6 @@ at::Tensor convolve(const EvaluateCall& call, const at::Tensor& x, const at::Ten
                          zeros, window.dilations, false, zeros, group);
 }
 
-std::span<const EvaluateRow> convolution_ops() { return kRows; }
+std::span<const EvaluateRow> convolution_ops() { return kConvolutionOps; }
 
 }  // namespace lathe

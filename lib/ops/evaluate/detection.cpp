@@ -89,10 +89,10 @@ std::vector<at::Tensor> non_max_suppression(const EvaluateCall& call) {
   return {at::tensor(selected, at::kLong).reshape({rows, 3})};
 }
 
-constexpr std::array kRows{EvaluateRow{OpKind::kNonMaxSuppression, non_max_suppression}};
+constexpr std::array kDetectionOps{EvaluateRow{OpKind::kNonMaxSuppression, non_max_suppression}};
 
 }  // namespace
 
-std::span<const EvaluateRow> detection_ops() { return kRows; }
+std::span<const EvaluateRow> detection_ops() { return kDetectionOps; }
 
 }  // namespace lathe

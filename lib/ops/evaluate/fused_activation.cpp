@@ -1,5 +1,7 @@
 #include "evaluate/fused_activation.h"
 
+#include <ATen/ATen.h>
+
 #include <array>
 #include <limits>
 #include <string>

@@ -1,12 +1,14 @@
 // Activations that nodes carry as attributes (FusedConv, FusedGemm, RNN, GRU, LSTM).
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
 

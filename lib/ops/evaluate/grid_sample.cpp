@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "evaluate/evaluate.h"
 #include "evaluate/resize.h"
 #include "evaluate/window.h"
 #include "ir/error.h"

@@ -129,7 +129,7 @@ std::vector<at::Tensor> einsum(const EvaluateCall& call) {
   return {at::einsum(equation, operands)};
 }
 
-constexpr std::array kRows{
+constexpr std::array kMatrixOps{
     EvaluateRow{OpKind::kEinsum, einsum},
     EvaluateRow{OpKind::kFusedGemm, fused_gemm},
     EvaluateRow{OpKind::kFusedMatMul, fused_mat_mul},
@@ -139,6 +139,6 @@ constexpr std::array kRows{
 
 }  // namespace
 
-std::span<const EvaluateRow> matrix_ops() { return kRows; }
+std::span<const EvaluateRow> matrix_ops() { return kMatrixOps; }
 
 }  // namespace lathe

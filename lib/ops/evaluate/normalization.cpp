@@ -125,7 +125,7 @@ std::vector<at::Tensor> lrn(const EvaluateCall& call) {
   return {x / at::pow(sums * (alpha / static_cast<double>(size)) + bias, beta)};
 }
 
-constexpr std::array kRows{
+constexpr std::array kNormalizationOps{
     EvaluateRow{OpKind::kBatchNormalization, batch_normalization},
     EvaluateRow{OpKind::kGroupNormalization, group_normalization},
     EvaluateRow{OpKind::kInstanceNormalization, instance_normalization},
@@ -136,6 +136,6 @@ constexpr std::array kRows{
 
 }  // namespace
 
-std::span<const EvaluateRow> normalization_ops() { return kRows; }
+std::span<const EvaluateRow> normalization_ops() { return kNormalizationOps; }
 
 }  // namespace lathe

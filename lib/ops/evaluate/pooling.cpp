@@ -201,7 +201,7 @@ std::vector<at::Tensor> global_lp_pool(const EvaluateCall& call) {
   return {at::pow(at::sum(powers, spatial_axes(powers), true), 1.0 / power)};
 }
 
-constexpr std::array kRows{
+constexpr std::array kPoolingOps{
     EvaluateRow{OpKind::kAveragePool, average_pool},
     EvaluateRow{OpKind::kGlobalAveragePool, global_average_pool},
     EvaluateRow{OpKind::kGlobalLpPool, global_lp_pool},
@@ -235,6 +235,6 @@ std::vector<int64_t> spatial_axes(const at::Tensor& x) {
   return axes;
 }
 
-std::span<const EvaluateRow> pooling_ops() { return kRows; }
+std::span<const EvaluateRow> pooling_ops() { return kPoolingOps; }
 
 }  // namespace lathe

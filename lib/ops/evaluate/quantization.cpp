@@ -66,7 +66,7 @@ std::vector<at::Tensor> dynamic_quantize_linear(const EvaluateCall& call) {
           zero_point};
 }
 
-constexpr std::array kRows{
+constexpr std::array kQuantizationOps{
     EvaluateRow{OpKind::kConvInteger, conv_integer},
     EvaluateRow{OpKind::kDequantizeLinear, dequantize_linear},
     EvaluateRow{OpKind::kDynamicQuantizeLinear, dynamic_quantize_linear},
@@ -106,6 +106,6 @@ at::Tensor quantized_output(const EvaluateCall& call, const at::Tensor& y, size_
   return quantize_values(call, y, scale, zero_point, to);
 }
 
-std::span<const EvaluateRow> quantization_ops() { return kRows; }
+std::span<const EvaluateRow> quantization_ops() { return kQuantizationOps; }
 
 }  // namespace lathe

@@ -305,7 +305,7 @@ std::vector<at::Tensor> dynamic_quantize_lstm(const EvaluateCall& call) {
 
 namespace {
 
-constexpr std::array kRows{
+constexpr std::array kRecurrentOps{
     EvaluateRow{OpKind::kGRU, gru},
     EvaluateRow{OpKind::kLSTM, lstm},
     EvaluateRow{OpKind::kRNN, rnn},
@@ -313,6 +313,6 @@ constexpr std::array kRows{
 
 }  // namespace
 
-std::span<const EvaluateRow> recurrent_ops() { return kRows; }
+std::span<const EvaluateRow> recurrent_ops() { return kRecurrentOps; }
 
 }  // namespace lathe

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "evaluate/constant_tensor.h"
+#include "evaluate/evaluate.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 
@@ -189,7 +190,7 @@ std::vector<at::Tensor> resize(const EvaluateCall& call) {
   return {widen ? to_integers(y, call.dtype(0)) : y};
 }
 
-constexpr std::array kRows{
+constexpr std::array kResizeOps{
     EvaluateRow{OpKind::kAffineGrid, affine_grid},
     EvaluateRow{OpKind::kGridSample, grid_sample},
     EvaluateRow{OpKind::kResize, resize},
@@ -197,6 +198,6 @@ constexpr std::array kRows{
 
 }  // namespace
 
-std::span<const EvaluateRow> resize_ops() { return kRows; }
+std::span<const EvaluateRow> resize_ops() { return kResizeOps; }
 
 }  // namespace lathe

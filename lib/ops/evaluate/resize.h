@@ -1,15 +1,17 @@
 // Resampling of one axis as a table of source indices and weights, and the ops made of it.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "evaluate/evaluate.h"
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
+
+struct EvaluateCall;
 
 /// How Resize maps and weighs; the same for every axis.
 struct ResizeRule {

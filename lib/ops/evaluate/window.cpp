@@ -1,9 +1,11 @@
 #include "evaluate/window.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "evaluate/evaluate.h"
 #include "ir/error.h"
 
 namespace lathe {

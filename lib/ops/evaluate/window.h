@@ -2,15 +2,17 @@
 // auto_pad, checked.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <vector>
 
-#include "evaluate/evaluate.h"
+namespace at {
+class Tensor;
+}
 
 namespace lathe {
+
+struct EvaluateCall;
 
 /// More elements than this are refused before anything is allocated.
 constexpr int64_t kMaxResultElements = int64_t{1} << 33;

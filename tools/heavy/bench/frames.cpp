@@ -1,6 +1,7 @@
 #include "heavy/bench/frames.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,7 @@
 // device profile and the policies of frames left out (load/frame_policy.h).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>

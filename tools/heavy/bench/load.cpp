@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backend/quantized_nodes.h"
+#include "backend/quantized_engine_scope.h"
 #include "engine/torchscript_engine.h"
 #include "gates/gate.h"
 #include "heavy/compile_target.h"

@@ -1,5 +1,7 @@
 #include "heavy/bench/load_rows.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "heavy/bench/rows.h"

@@ -1,7 +1,7 @@
 // A load scenario as parts of a case's row in the report (names of lathe.report 1.0).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "heavy/bench/load.h"

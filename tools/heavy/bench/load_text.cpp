@@ -1,6 +1,7 @@
 #include "heavy/bench/load_text.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -19,10 +20,6 @@ using nlohmann::json;
 using Row = std::vector<std::string>;
 
 double number(const json& object, const char* key) { return number_field(object, key).value_or(0); }
-
-std::string count_text(const json& object, const char* key) {
-  return fmt::format("{:.0f}", number(object, key));
-}
 
 std::string rate_text(double per_s) { return fmt::format("{:.4g}/s", per_s); }
 

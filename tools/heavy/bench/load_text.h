@@ -1,7 +1,7 @@
 // A load scenario for people: one screen, verdict first.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "console.h"

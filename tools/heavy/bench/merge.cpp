@@ -1,6 +1,7 @@
 #include "heavy/bench/merge.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -249,6 +250,11 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
                     "a stored result lacks what a case has: " + escape_untrusted(error.what(), 200),
                     where, "measure again without --resume, or into another file");
   }
+}
+
+std::optional<double> observed_metric(const SweepCase& one, const char* metric) {
+  const auto at = one.gates.inputs.candidate.find(metric);
+  return at == one.gates.inputs.candidate.end() ? std::nullopt : at->second.value;
 }
 
 }  // namespace lathe

@@ -50,4 +50,7 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
 /// Gives the case the accuracy that another one with the same model and engine measured.
 void share_quality(SweepCase& one, const nlohmann::json& quality);
 
+/// A metric as gates see it; nullopt where the case did not measure it.
+std::optional<double> observed_metric(const SweepCase& one, const char* metric);
+
 }  // namespace lathe

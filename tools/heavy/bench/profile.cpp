@@ -1,5 +1,7 @@
 #include "heavy/bench/profile.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -17,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxOps = 2000;
-constexpr int64_t kPeaksNs = 400'000'000;
+constexpr int64_t kBriefPeaksNs = 400'000'000;
 
 OpProfileOptions profile_options(int64_t max_ns, double run_ns) {
   OpProfileOptions options;
@@ -45,7 +47,7 @@ OpProfile profile_of(const BenchSubject& subject, const std::optional<Timing>& t
 MachinePeaks peaks_of(int threads) {
   PeakProbeOptions options;
   options.threads = threads;
-  options.budget_ns = kPeaksNs;
+  options.budget_ns = kBriefPeaksNs;
   options.caches = cpu_topology().caches;
   const MeasuredPeaks measured = measure_peaks(options);
   MachinePeaks peaks;
@@ -132,7 +134,7 @@ void profile_case(BenchRun& run, int64_t max_ns, Console& console) {
   };
   if (!interrupted() && (has_ops(run.details) || has_ops(run.against_details)))
     run.peaks = peaks_of(run.threads);
-  // bfloat16's is not measured.
+  // Rounded products have another peak than the others, and nobody tells which ones those are.
   const auto rounds = [](const BenchSubject& subject) {
     return subject.engine_facts.bfloat16_products > 0;
   };

@@ -1,6 +1,7 @@
 // The tables of `bench --profile-ops`, from the report's rows, so that a run that was measured here
 // and one that came from child processes read alike.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

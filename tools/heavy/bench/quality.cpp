@@ -1,5 +1,6 @@
 #include "heavy/bench/quality.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>

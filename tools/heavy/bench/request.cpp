@@ -1,6 +1,7 @@
 #include "heavy/bench/request.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include "heavy/bench/gates.h"
 #include "heavy/bench/trace.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/check_output.h"
 #include "os/host.h"
 #include "os/quantity.h"
@@ -29,16 +31,15 @@ constexpr size_t kMaxCases = 4096;
 constexpr double kDefaultTolerance = 0.02;
 
 std::vector<std::string> read_engines(const std::string& list) {
-  const std::vector<std::string> known{"auto", "native", "interpreter", "torchscript"};
   std::vector<std::string> engines;
   for (size_t at = 0; at <= list.size();) {
     const size_t end = std::min(list.find(',', at), list.size());
     std::string name = list.substr(at, end - at);
     at = end + 1;
-    if (std::find(known.begin(), known.end(), name) == known.end())
+    if (std::ranges::find(kEngineChoices, name) == std::end(kEngineChoices))
       throw bad_usage("usage.engine", "there is no engine '" + escape_untrusted(name) + "'",
-                      "--engine", "auto, native, interpreter, torchscript");
-    if (name == "auto") name = "native";
+                      "--engine", fmt::format("{}", fmt::join(kEngineChoices, ", ")));
+    if (name == kAutoEngine) name = kNativeEngine;
     if (std::find(engines.begin(), engines.end(), name) == engines.end()) engines.push_back(name);
   }
   return engines;
@@ -180,6 +181,10 @@ std::vector<std::string> files_read(const BenchOptions& options) {
 }
 
 }  // namespace
+
+bool same_but_batch(const BenchCase& a, const BenchCase& b) {
+  return a.model == b.model && a.engine == b.engine && a.threads == b.threads;
+}
 
 BenchRequest read_request(const BenchOptions& options) {
   BenchRequest request;

@@ -24,6 +24,9 @@ struct BenchCase {
   int threads = 0;  // 0: usable CPUs
 };
 
+/// The same model, engine and threads.
+bool same_but_batch(const BenchCase& a, const BenchCase& b);
+
 /// What --recommend, --minimize and --maximize ask.
 struct Recommendation {
   std::vector<Gate> gates;

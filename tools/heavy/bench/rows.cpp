@@ -1,5 +1,7 @@
 #include "heavy/bench/rows.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "report/report.h"

@@ -1,7 +1,7 @@
 // Parts of a case's row in the report, each from one result (names of lathe.report 1.0).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <vector>

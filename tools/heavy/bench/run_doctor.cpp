@@ -1,6 +1,7 @@
 #include "heavy/bench/run_doctor.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -20,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kSelfNs = 3'000'000'000;
-constexpr int64_t kPeaksNs = 1'000'000'000;
+constexpr int64_t kThoroughPeaksNs = 1'000'000'000;
 
 void refuse_models(const BenchOptions& options) {
   if (options.models.empty() && options.against.empty() && options.gates.empty() &&
@@ -45,7 +46,7 @@ DoctorFacts examine(const Report& report, int threads, double tolerance, Console
   throw_if_interrupted();
   PeakProbeOptions peaks;
   peaks.threads = threads;
-  peaks.budget_ns = kPeaksNs;
+  peaks.budget_ns = kThoroughPeaksNs;
   peaks.caches = facts.host.topology.caches;
   facts.peaks = measure_peaks(peaks);
   progress.finish();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "comparison/self_check.h"
@@ -11,6 +12,7 @@
 #include "heavy/bench/child.h"
 #include "heavy/bench/request.h"
 #include "heavy/bench/rows.h"
+#include "heavy/bench/setup.h"
 #include "heavy/bench/subject.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
@@ -27,7 +29,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kPoolSamples = 8;
 // A child warms up and measures for so long at most; loading comes on top.
 constexpr int64_t kMostChildNs = 10'000'000'000;
 
@@ -72,7 +73,7 @@ SelfCheckRatios measure_child(const BenchOptions& options, const BenchRequest& r
     subject = load_subject(setting.model, setting.engine, setting.batch, profile, common, console);
     if (!data) {
       data = open_data_for(options.data.empty() ? "random" : options.data, subject->model,
-                           kPoolSamples, common, console);
+                           static_cast<int64_t>(kPoolSamples), common, console);
       for (size_t i = 0; i < data->size(); ++i) pool.push_back(data->sample(i));
       if (setting.batch) pool = stack_samples(pool, subject->model.graph, *setting.batch);
     }
@@ -224,8 +225,6 @@ int run_self_check(const BenchOptions& given, Console& console) {
   put_or_reason(report.host_noise, "aa_half_width", found.itself.noise_floor, found.itself.note);
   report.exit_code = exit_code_of(found.verdict);
   console.print(self_check_text(found, console));
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   report.run.duration_ns = now_ns() - start;
   console.deliver(to_json(report), options.common);
   return static_cast<int>(report.exit_code);

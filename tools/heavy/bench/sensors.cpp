@@ -1,6 +1,7 @@
 #include "heavy/bench/sensors.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <span>

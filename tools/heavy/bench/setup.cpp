@@ -11,12 +11,12 @@
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/signals.h"
 
 namespace lathe {
 namespace {
 
-constexpr size_t kPoolSamples = 8;
 // Spread over the data, so that sorted data do not give one class only.
 std::vector<std::vector<Tensor>> draw_pool(const DataSet& data) {
   const size_t count = std::min(kPoolSamples, data.size());
@@ -79,7 +79,7 @@ QualityEngine quality_engine(BenchSubject& subject, const BenchCase& setting,
                              const Profile& profile, const CommonOptions& common) {
   QualityEngine made;
   made.model.graph = &subject.model.graph;
-  if (subject.engine->name() == "interpreter") {
+  if (subject.engine->name() == kInterpreterEngine) {
     made.interpreter = std::make_unique<Interpreter>(subject.model.graph);
     made.model.parallel = true;
     made.model.run = [&interpreter = *made.interpreter](const std::vector<RuntimeValue>& inputs) {

@@ -9,6 +9,9 @@
 
 namespace lathe {
 
+/// Samples that runs take in turn.
+constexpr size_t kPoolSamples = 8;
+
 /// Loads the candidate and, with --against, both so that each one's memory peak is its own and
 /// neither pays for what the process sets up at its first inference; order and place in memory are
 /// the request's plan's. Fills the run's candidate,

@@ -1,6 +1,7 @@
 #include "heavy/bench/sweep.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -209,8 +210,6 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
     for (const json& warning : field(sweep.cases[0].row, "warnings"))
       console.warn(text_field(warning, "code"), text_field(warning, "message"),
                    text_field(warning, "hint"));
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   report.run.duration_ns = now_ns() - start;
   json document = to_json(report);
   const bool is_single =

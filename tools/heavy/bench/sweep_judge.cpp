@@ -1,6 +1,7 @@
 #include "heavy/bench/sweep_judge.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -20,15 +21,6 @@ namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-bool same_but_batch(const BenchCase& a, const BenchCase& b) {
-  return a.model == b.model && a.engine == b.engine && a.threads == b.threads;
-}
-
-std::optional<double> observed(const SweepCase& one, const char* metric) {
-  const auto at = one.gates.inputs.candidate.find(metric);
-  return at == one.gates.inputs.candidate.end() ? std::nullopt : at->second.value;
-}
 
 std::string quoted(const std::string& text) {
   const bool plain = text.find_first_not_of(
@@ -62,9 +54,9 @@ void find_front(Sweep& sweep) {
     }
     // A case that answers as fast and is larger, or less accurate, is beaten.
     const auto metric = metric_from_name(text_field(field(one.row, "quality"), "metric"));
-    std::optional<double> accuracy = observed(one, "accuracy");
+    std::optional<double> accuracy = observed_metric(one, "accuracy");
     if (accuracy && (!metric || is_higher_better(*metric))) accuracy = -*accuracy;
-    costs.push_back({observed(one, "median"), observed(one, "size"), accuracy});
+    costs.push_back({observed_metric(one, "median"), observed_metric(one, "size"), accuracy});
   }
   sweep.front = pareto_front(costs);
   for (size_t i = 0; i < sweep.cases.size(); ++i)

@@ -1,7 +1,7 @@
 // What a sweep's cases say beside one another: which are beaten, which to take, who got slower.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "heavy/bench/sweep.h"
 

@@ -1,6 +1,7 @@
 #include "heavy/bench/sweep_run.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -22,10 +23,6 @@ using nlohmann::json;
 
 using ModelAndEngine = std::pair<std::string, std::string>;
 ModelAndEngine key_of(const BenchCase& one) { return {one.model, one.engine}; }
-
-bool same_but_batch(const BenchCase& a, const BenchCase& b) {
-  return key_of(a) == key_of(b) && a.threads == b.threads;
-}
 
 // A batch that ran out of memory says enough of the larger ones.
 std::optional<CaseFailure> backed_off(const SweepCase& one, const std::vector<SweepCase>& cases) {

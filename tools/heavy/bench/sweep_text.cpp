@@ -1,7 +1,7 @@
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cmath>
 
 #include "heavy/bench/load_text.h"
 #include "heavy/bench/sweep.h"
@@ -14,17 +14,10 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::optional<double> observed(const SweepCase& one, const char* metric) {
-  const auto at = one.gates.inputs.candidate.find(metric);
-  return at == one.gates.inputs.candidate.end() ? std::nullopt : at->second.value;
-}
-
 template <class Text>
 std::string cell(const std::optional<double>& value, const Text& text) {
   return value ? text(*value) : "-";
 }
-
-std::string bytes_cell(double bytes) { return bytes_text(std::llround(bytes)); }
 
 std::string accuracy_cell(const SweepCase& one, double value) {
   const std::string metric = one.row.value("quality", nlohmann::json::object()).value("metric", "");
@@ -71,7 +64,7 @@ std::string cases_table(const Sweep& sweep) {
   const std::vector<const SweepCase*> cases = sweep.done();
   const auto any = [&](const auto& has) { return std::any_of(cases.begin(), cases.end(), has); };
   const bool has_accuracy =
-      any([](const SweepCase* c) { return observed(*c, "accuracy").has_value(); });
+      any([](const SweepCase* c) { return observed_metric(*c, "accuracy").has_value(); });
   const bool has_speed = any([](const SweepCase* c) { return !c->comparison.is_null(); });
   const bool has_spread = any([](const SweepCase* c) { return c->pooled && c->pooled->spread; });
   Row head{"", "case", "median", "p90", "p99", "items/s", "size", "arena", "peak"};
@@ -93,17 +86,17 @@ std::string cases_table(const Sweep& sweep) {
       rows.push_back(std::move(row));
       continue;
     }
-    Row row{sweep.front[i] ? "*" : "", one.plan.id, cell(observed(one, "median"), time)};
+    Row row{sweep.front[i] ? "*" : "", one.plan.id, cell(observed_metric(one, "median"), time)};
     if (has_spread)
       row.push_back(one.pooled->spread ? "±" + percent_text(*one.pooled->spread / 2) : "-");
-    row.push_back(cell(observed(one, "p90"), time));
-    row.push_back(cell(observed(one, "p99"), time));
+    row.push_back(cell(observed_metric(one, "p90"), time));
+    row.push_back(cell(observed_metric(one, "p99"), time));
     row.push_back(fmt::format("{:.4g}", one.items_per_s));
     for (const char* metric : {"size", "arena", "peak_memory"})
-      row.push_back(cell(observed(one, metric), bytes_cell));
+      row.push_back(cell(observed_metric(one, metric), bytes_cell));
     if (has_accuracy)
-      row.push_back(
-          cell(observed(one, "accuracy"), [&](double value) { return accuracy_cell(one, value); }));
+      row.push_back(cell(observed_metric(one, "accuracy"),
+                         [&](double value) { return accuracy_cell(one, value); }));
     if (has_speed) row.push_back(speed_cell(one));
     std::string warnings = is_overloaded(one.row) ? "overloaded" : "";
     for (const auto& warning : one.row.value("warnings", nlohmann::json::array())) {

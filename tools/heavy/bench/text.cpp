@@ -1,6 +1,7 @@
 #include "heavy/bench/text.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include "heavy/bench/load_text.h"
 #include "heavy/error_rows.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/quantity.h"
 #include "report/fields.h"
 #include "report/headline.h"
@@ -90,7 +92,6 @@ std::string headline(const json& report, const Console& console) {
 }
 
 std::string time_cell(double ns) { return duration_text(ns); }
-std::string bytes_cell(double bytes) { return bytes_text(std::llround(bytes)); }
 std::string rate_cell(double rate) { return fmt::format("{:.4g}/s", rate); }
 
 // One row a figure: the candidate, and with --against the other and the change.
@@ -211,10 +212,6 @@ std::vector<std::string> hints(const json& report) {
   return found;
 }
 
-std::string count_text(const json& object, const char* key) {
-  return fmt::format("{:.0f}", number_field(object, key).value_or(0));
-}
-
 std::string time_of(const json& object, const char* key) {
   return duration_text(number_field(object, key).value_or(0));
 }
@@ -270,8 +267,14 @@ std::string conduct_text(const json& report) {
 
 }  // namespace
 
+std::string bytes_cell(double bytes) { return bytes_text(std::llround(bytes)); }
+
+std::string count_text(const json& object, const char* key) {
+  return fmt::format("{:.0f}", number_field(object, key).value_or(0));
+}
+
 std::string engine_hint(const json& report) {
-  if (text_field(candidate_of(report), "engine") != "interpreter") return {};
+  if (text_field(candidate_of(report), "engine") != kInterpreterEngine) return {};
   return has_integer_arithmetic(field(report, "model"))
              ? "the interpreter is lathe's reference engine: it computes quantized models "
                "in float, so its times say nothing of an int8 runtime"

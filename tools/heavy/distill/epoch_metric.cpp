@@ -1,5 +1,7 @@
 #include "heavy/distill/epoch_metric.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -50,6 +52,8 @@ class Asked {
 
 EpochMetric::EpochMetric(const Graph& teacher, const DataSet& data, Metric metric)
     : teacher_(teacher), data_(data), metric_(metric) {}
+
+EpochMetric::~EpochMetric() = default;
 
 std::optional<double> EpochMetric::value(const Graph& student) {
   const Asked asked(student);

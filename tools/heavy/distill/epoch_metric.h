@@ -1,8 +1,6 @@
 // How good the student is after an epoch: many samples at once, where its graph allows it.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <optional>
 #include <vector>
 
@@ -10,12 +8,17 @@
 #include "ir/graph.h"
 #include "run/metrics.h"
 
+namespace at {
+class Tensor;
+}
+
 namespace lathe {
 
 class EpochMetric {
  public:
   /// References outlive it. Samples must not carry state from one to the next.
   EpochMetric(const Graph& teacher, const DataSet& data, Metric metric);
+  ~EpochMetric();
 
   /// Of the first output over all samples; nullopt when it is not finite. Throws Error (exit 3)
   /// when an output's shape differs from the teacher's, exit 130 or 143 when interrupted.

@@ -1,6 +1,7 @@
 #include "heavy/distill/make_student.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <utility>
 

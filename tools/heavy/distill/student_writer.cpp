@@ -1,5 +1,7 @@
 #include "heavy/distill/student_writer.h"
 
+#include <nlohmann/json.hpp>
+
 #include "heavy/model_artifact.h"
 
 namespace lathe {

@@ -1,5 +1,7 @@
 #include "heavy/prune/choose_channels.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "heavy/model_data.h"

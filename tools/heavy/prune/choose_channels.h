@@ -1,7 +1,7 @@
 // Which channels go: criteria, sparsity, budgets, and searches for a drop.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "heavy/prune/prune_run.h"

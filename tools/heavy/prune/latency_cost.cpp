@@ -1,6 +1,7 @@
 #include "heavy/prune/latency_cost.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include "engine/interpreter_engine.h"
 #include "heavy/prune/profile_device.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/host.h"
 #include "os/signals.h"
 #include "report/report.h"
@@ -200,7 +202,7 @@ json latency_cost_json(const LatencyCost& cost, const Graph& dense, const Graph&
                 : plan.plan.removed == 0 ? "nothing was removed"
                                          : "too few alternating runs in the time");
   if (cost.simulated) return out;
-  out["engine"] = "interpreter";
+  out["engine"] = kInterpreterEngine;
   out["threads"] = cost.threads;
   out["measured_networks"] = cost.table->measured_networks();
   out["runs"] = cost.table->runs();

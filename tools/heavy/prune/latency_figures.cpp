@@ -1,6 +1,7 @@
 #include "heavy/prune/latency_figures.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -13,6 +14,7 @@
 #include "heavy/model_data.h"
 #include "heavy/prune/profile_device.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "report/report.h"
@@ -34,8 +36,8 @@ constexpr double kPairsNs = 3e8;
 
 std::unique_ptr<Engine> engine_for(const std::string& name, const Graph& graph,
                                    const std::vector<Tensor>& sample, const Profile& profile) {
-  if (name == "native") return make_native_engine(graph, profile);
-  if (name == "interpreter") return std::make_unique<InterpreterEngine>(graph);
+  if (name == kNativeEngine) return make_native_engine(graph, profile);
+  if (name == kInterpreterEngine) return std::make_unique<InterpreterEngine>(graph);
   TorchScriptOptions options;
   options.engine = quantized_engine(profile);
   options.example = sample;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +10,7 @@
 #include "calibration/data_set.h"
 #include "console.h"
 #include "ir/model.h"
+#include "names/engines.h"
 #include "options.h"
 #include "profiles/profile.h"
 #include "statistics/statistics.h"
@@ -17,7 +18,7 @@
 namespace lathe {
 
 struct LatencyRow {
-  std::string engine;  // "native", …, or the profile's name when simulated
+  std::string engine;  // names/engines.h, or the profile's name when simulated
   int threads = 0;     // 0: as the profile's device runs it
   // Of undisturbed runs, the 15th percentile; absent: `note` says why.
   std::optional<double> before_ns;
@@ -29,7 +30,8 @@ struct LatencyRow {
 };
 
 struct LatencyOptions {
-  std::vector<std::string> engines{"native", "interpreter", "torchscript"};
+  std::vector<std::string> engines{std::string(kNativeEngine), std::string(kInterpreterEngine),
+                                   std::string(kTorchScriptEngine)};
   int64_t max_ns = 4'000'000'000;  // of all measurements; three times that for slow networks
   int threads = 1;                 // for the rows: the numeric libraries have been told
   uint64_t seed = 0;

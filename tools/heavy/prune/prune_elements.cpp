@@ -1,6 +1,7 @@
 #include "heavy/prune/prune_elements.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"

@@ -1,7 +1,7 @@
 // What `lathe prune` says: sections of the report and lines for the screen.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

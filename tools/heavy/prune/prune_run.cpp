@@ -1,5 +1,7 @@
 #include "heavy/prune/prune_run.h"
 
+#include <nlohmann/json.hpp>
+
 #include "heavy/model_data.h"
 #include "heavy/prune/output_noise.h"
 #include "heavy/step_progress.h"

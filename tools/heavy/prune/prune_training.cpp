@@ -1,5 +1,7 @@
 #include "heavy/prune/prune_training.h"
 
+#include <nlohmann/json.hpp>
+
 #include <memory>
 
 namespace lathe {

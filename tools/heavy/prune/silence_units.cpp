@@ -1,5 +1,7 @@
 #include "heavy/prune/silence_units.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <set>
 

@@ -1,7 +1,7 @@
 // Units of recurrent layers that cannot be removed: silenced, and kept silent.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "heavy/prune/prune_run.h"

@@ -1,11 +1,13 @@
 #include "heavy/prune/size_figures.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
 #include "heavy/manifest.h"
 #include "ir/error.h"
+#include "names/targets.h"
 #include "os/deflated_size.h"
 #include "os/quantity.h"
 #include "os/read_file.h"
@@ -21,7 +23,7 @@ constexpr size_t kPiece = size_t{1} << 20;
 
 // A file that is smaller than its weights holds them elsewhere; only ONNX can.
 bool has_external_weights(const ModelFacts& facts) {
-  return facts.format == "onnx" && facts.weights_bytes.value_or(0) > facts.file_bytes;
+  return facts.format == kOnnxFormat && facts.weights_bytes.value_or(0) > facts.file_bytes;
 }
 
 class Compressor {

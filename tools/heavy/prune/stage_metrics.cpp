@@ -1,6 +1,7 @@
 #include "heavy/prune/stage_metrics.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

@@ -1,5 +1,7 @@
 #include "heavy/quantize/count_saturation.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 #include "heavy/model_data.h"

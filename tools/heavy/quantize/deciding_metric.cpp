@@ -1,5 +1,6 @@
 #include "heavy/quantize/deciding_metric.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <atomic>
@@ -50,7 +51,7 @@ class PairedRun {
       std::vector<RuntimeValue> wanted;
       const bool needed = !kept_[sample].defined() && !needs_labels(metric_);
       if (first || needed || !source.carry.empty()) wanted = reference_.run(inputs, run);
-      const at::Tensor against = wanted.empty() ? kept_[sample] : wanted.at(0).tensor;
+      const at::Tensor against = wanted.empty() ? kept_[sample] : *wanted.at(0).tensor;
       const std::vector<int64_t> labels = labels_ ? labels_(sample) : std::vector<int64_t>{};
       if (first) {
         before_.add(sample, against, labels, against);

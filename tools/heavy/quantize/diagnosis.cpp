@@ -1,6 +1,7 @@
 #include "heavy/quantize/diagnosis.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -129,7 +130,7 @@ int64_t sample_count(const Graph& graph) {
 }
 
 // Of all float values of one sample, as far as their shapes are known.
-int64_t activation_bytes(const Graph& graph) {
+int64_t sample_bytes(const Graph& graph) {
   double bytes = 0;
   for (const ValueId id : graph.value_ids()) {
     const Value& value = graph.value(id);
@@ -226,7 +227,7 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
       local_errors(parts.reference, job.model.graph, source, run);
   DiagnosisRequest request = request_of(job);
   count_here(job, parts, source, run, request);
-  if (any_bad(errors) && activation_bytes(parts.reference) <= kMaxGradientBytes) {
+  if (any_bad(errors) && sample_bytes(parts.reference) <= kMaxGradientBytes) {
     SensitivityOptions sensitivity;
     // One at a time: each holds a network's activations and their gradients.
     sensitivity.run = sample_run(1, job.console, "looking for the cause", data.size());

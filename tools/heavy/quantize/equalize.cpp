@@ -1,5 +1,7 @@
 #include "heavy/quantize/equalize.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
 

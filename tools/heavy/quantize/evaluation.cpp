@@ -1,6 +1,7 @@
 #include "heavy/quantize/evaluation.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // What quantization cost: the written model against the float model on --eval data.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 

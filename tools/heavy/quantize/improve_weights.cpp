@@ -1,5 +1,7 @@
 #include "heavy/quantize/improve_weights.h"
 
+#include <nlohmann/json.hpp>
+
 #include <utility>
 
 #include "heavy/model_data.h"

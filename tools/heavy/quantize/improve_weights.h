@@ -1,7 +1,7 @@
 // What --effort makes of weights and biases once ranges and scales are planned.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "heavy/quantize/quantize_job.h"
 #include "quantize/store_integer_weights.h"

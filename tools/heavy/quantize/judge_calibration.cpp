@@ -14,8 +14,7 @@ namespace lathe {
 namespace {
 
 constexpr const char* kCode = "quantize.calibration_data";
-constexpr int64_t kSamples = 256;
-constexpr int64_t kFloat16Samples = 16;  // of that mode
+constexpr int64_t kUsualSamples = 256;
 
 // Zeros of both signs are one value.
 bool is_constant(const Tensor& tensor) {
@@ -75,7 +74,7 @@ void judge_calibration(const QuantizeJob& job, const std::string& mode) {
   const bool rounds = mode == "weight-only" && options.effort != "fast";
   if (mode != "static" && mode != "float16" && !rounds) return;
   if (options.data.empty() || options.data == "random") return;
-  const int64_t usual = mode == "float16" ? kFloat16Samples : kSamples;
+  const int64_t usual = mode == "float16" ? kFloat16Samples : kUsualSamples;
   const DataSet data = open_data_for(options.data, job.model, options.samples.value_or(usual),
                                      options.common, job.console);
   const std::vector<Tensor> first = data.sample(0);
@@ -102,8 +101,8 @@ void judge_calibration(const QuantizeJob& job, const std::string& mode) {
                      fmt::format("the calibration data are one feed of {} items, not {} samples: "
                                  "it takes their memory at once, and no sample is left to judge by",
                                  *items, *items),
-                     "a data spec ({\"format\": \"npz\", \"path\": FILE}) takes them one by one, "
-                     "and so does an array of one more leading dimension");
+                     "leave \"batch\" out of the data spec, or the leading dimension of 1 out of "
+                     "the array: then each item is a sample");
   else
     job.console.warn(kCode,
                      "there is one sample only to calibrate with: others may leave its ranges",

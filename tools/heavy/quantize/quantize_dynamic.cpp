@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
 #include "heavy/quantize/layer_search.h"
 #include "heavy/quantize/quantize_job.h"
+#include "heavy/quantize/quantize_usage.h"
 #include "heavy/quantize/selected_nodes.h"
 #include "heavy/quantize/weight_rows.h"
 #include "heavy/quantize/weights_in_bodies.h"
@@ -17,12 +19,11 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kRuntime = "onnxruntime";
 constexpr int64_t kLeastOpset = 11;  // DynamicQuantizeLinear
 
 void check_allowed(const QuantizeJob& job) {
   const Profile& profile = job.profile;
-  if (profile.runtime.name != kRuntime)
+  if (profile.runtime.name != kOnnxRuntime)
     throw bad_usage("profile.no_dynamic",
                     "its runtime (" + escape_untrusted(profile.runtime.name) +
                         ") has no DynamicQuantizeLinear: ranges must be known beforehand",

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <memory>
 #include <set>
@@ -23,7 +24,6 @@ using nlohmann::json;
 
 // Of max|a - b| / max|a|: what float16 may cost on data.
 constexpr double kTolerance = 5e-3;
-constexpr int64_t kSamples = 16;
 
 KeptNodes excluded_nodes(const Graph& graph, const NodeSelection& nodes) {
   KeptNodes kept;
@@ -35,7 +35,7 @@ KeptNodes excluded_nodes(const Graph& graph, const NodeSelection& nodes) {
 Float16Plan measured_plan(const QuantizeJob& job, const KeptNodes& excluded) {
   VerificationInputs inputs;
   inputs.data = std::make_shared<const DataSet>(
-      open_data_for(job.options.data, job.model, job.options.samples.value_or(kSamples),
+      open_data_for(job.options.data, job.model, job.options.samples.value_or(kFloat16Samples),
                     job.options.common, job.console));
   inputs.source = sample_source(*inputs.data);
   const VerificationBound bound{kTolerance, std::nullopt};

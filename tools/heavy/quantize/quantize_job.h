@@ -2,6 +2,7 @@
 // what it gives back.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,6 +18,9 @@
 #include "quantize/precision_plan.h"
 
 namespace lathe {
+
+/// Samples that mode float16 looks at where --samples does not say.
+constexpr int64_t kFloat16Samples = 16;
 
 struct QuantizeJob {
   const QuantizeOptions& options;

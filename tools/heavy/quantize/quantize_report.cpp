@@ -1,6 +1,7 @@
 #include "heavy/quantize/quantize_report.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

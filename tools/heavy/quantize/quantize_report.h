@@ -1,7 +1,7 @@
 // What quantize tells: the plan and the result, for the screen and for the report.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 

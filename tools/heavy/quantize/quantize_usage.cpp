@@ -13,8 +13,6 @@
 namespace lathe {
 namespace {
 
-constexpr const char* kRuntime = "onnxruntime";
-
 bool has_statistics(const QuantizeOptions& options) {
   return !options.statistics.empty() && std::filesystem::exists(options.statistics);
 }
@@ -87,7 +85,7 @@ void require_calibration_data(const QuantizeOptions& options, const ModeChoice& 
 
 void check_runtime(const QuantizeOptions& options, const std::string& mode,
                    const Profile& profile) {
-  if (profile.runtime.name == kRuntime) return;
+  if (profile.runtime.name == kOnnxRuntime) return;
   const std::string runtime = "its runtime (" + escape_untrusted(profile.runtime.name) + ")";
   const std::string where = "profile " + escape_untrusted(profile.name);
   if (mode == "static" && options.format == "qoperator")

@@ -11,6 +11,9 @@
 
 namespace lathe {
 
+/// As profiles name it.
+constexpr const char* kOnnxRuntime = "onnxruntime";
+
 /// What was given that `mode` makes no use of: "--observer, --statistics"; all is of use to static.
 std::string unread_flags(const QuantizeOptions& options, const std::string& mode);
 

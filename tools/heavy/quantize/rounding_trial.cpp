@@ -1,5 +1,7 @@
 #include "heavy/quantize/rounding_trial.h"
 
+#include <nlohmann/json.hpp>
+
 #include "heavy/model_data.h"
 #include "heavy/step_progress.h"
 #include "ir/error.h"

@@ -1,10 +1,10 @@
 // What rounding of weights from --data is tried with and judged by, in all modes that round so.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "heavy/quantize/quantize_job.h"
-#include "quantize/round_layers.h"
+#include "quantize/rounding_options.h"
 #include "run/compare.h"
 
 namespace lathe {

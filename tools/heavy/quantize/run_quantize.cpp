@@ -1,5 +1,6 @@
 // lathe quantize: load, simplify, calibrate, plan, insert, evaluate, publish.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 
@@ -20,6 +21,7 @@
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
+#include "names/targets.h"
 #include "ops/op_row.h"
 #include "os/host.h"
 #include "os/signals.h"
@@ -32,7 +34,8 @@ namespace {
 
 nlohmann::json manifest_of(const Report& report, const Graph& before, const Graph& after,
                            const QuantizedModel& quantized, const Profile& profile) {
-  nlohmann::json manifest = manifest_json(report, before, after, profile, "onnxruntime");
+  nlohmann::json manifest =
+      manifest_json(report, before, after, profile, target_of(TargetKind::kOnnx).reader);
   manifest["precision"] = quantized.coverage;
   add_verification(report, manifest);
   return manifest;
@@ -129,7 +132,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   if (!common.dry_run) {
     check_eval(job);
     if (!options.max_drop.empty() || !options.eval_command.empty()) {
-      const bool onnx = report.model->format == "onnx";
+      const bool onnx = report.model->format == kOnnxFormat;
       metric = deciding_metric(job, simplified,
                                onnx ? std::filesystem::absolute(options.model).string() : "");
       if (metric->prepare) metric->prepare();
@@ -195,8 +198,6 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   report.run.duration_ns = static_cast<int64_t>(start.seconds() * 1e9);
   report.details["quantize"] = quantized.details;
   report.details["quantize"]["coverage"] = quantized.coverage;
-  for (const Console::Warning& warning : console.warnings())
-    report.warnings.push_back({warning.code, warning.message, warning.hint});
   const bool missed = evaluation && evaluation->missed;
   report.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;
 

@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kSchema = "lathe.search";
-constexpr int64_t kMaxBytes = int64_t{16} << 20;
+constexpr int64_t kMaxSearchBytes = int64_t{16} << 20;
 
 Error foreign(const std::string& file) {
   return bad_input("search.schema", "this is no search file of lathe, or it is damaged",
@@ -31,7 +31,7 @@ std::vector<JudgedNodes> load_search(const std::string& file, const std::string&
                                      const Graph& graph) {
   if (file.empty() || !std::filesystem::exists(file)) return {};
   try {
-    const json root = parse_json_strict(read_file(file, kMaxBytes), file);
+    const json root = parse_json_strict(read_file(file, kMaxSearchBytes), file);
     if (root.at("schema") != kSchema) throw foreign(file);
     if (root.at("key") != key) return {};
     std::vector<JudgedNodes> judged;

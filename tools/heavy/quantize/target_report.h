@@ -1,7 +1,7 @@
 // What the search of --max-drop tells, on the screen and in the report.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "heavy/quantize/target_search.h"

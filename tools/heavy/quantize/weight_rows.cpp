@@ -1,6 +1,7 @@
 #include "heavy/quantize/weight_rows.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <set>

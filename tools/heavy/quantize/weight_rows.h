@@ -1,7 +1,7 @@
 // What the modes without calibration tell about stored weights.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

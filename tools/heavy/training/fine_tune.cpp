@@ -1,5 +1,7 @@
 #include "heavy/training/fine_tune.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +17,6 @@
 #include "os/freed_memory.h"
 #include "os/signals.h"
 #include "report/nearest_name.h"
-#include "run/denormals.h"
 #include "run/threads.h"
 #include "train/bfloat16.h"
 #include "train/checkpoint_lock.h"
@@ -49,14 +50,6 @@ class CheckpointGrace {
   bool active_;
 };
 
-class FlushedDenormals {
- public:
-  FlushedDenormals() { flush_denormals(true); }
-  ~FlushedDenormals() { flush_denormals(false); }
-  FlushedDenormals(const FlushedDenormals&) = delete;
-  FlushedDenormals& operator=(const FlushedDenormals&) = delete;
-};
-
 State without_prefix(const State& state, const std::string& prefix) {
   State found;
   for (const auto& [name, tensor] : state)
@@ -85,7 +78,6 @@ class FineTuning {
   FineTuned run() {
     const Stopwatch start;
     set_thread_count(task_.threads);
-    const FlushedDenormals flushed;
     TrainOptions options = prepare();
     const CheckpointGrace grace(!options.checkpoint.empty());
     set_trainable_options();
@@ -302,7 +294,7 @@ class FineTuning {
   State present_state(const TrainableGraph& graph) const {
     State state = average_ ? average_->state() : graph.state();
     for (const Parameter* parameter : extra_)
-      state[kExtra + parameter->name] = to_tensor({parameter->tensor.detach(), parameter->dtype});
+      state[kExtra + parameter->name] = to_tensor({parameter->tensor->detach(), parameter->dtype});
     return state;
   }
 
@@ -310,7 +302,7 @@ class FineTuning {
     const at::NoGradGuard no_gradient;
     for (Parameter* parameter : extra_)
       if (const auto found = state.find(kExtra + parameter->name); found != state.end())
-        parameter->tensor.copy_(to_runtime(found->second).tensor);
+        parameter->tensor->copy_(to_runtime(found->second).tensor);
     TrainableGraph graph(form_.batched, trainable_);
     graph.restore(state);
     return with_weights_of(form_, graph.trained());

@@ -17,7 +17,6 @@ namespace lathe {
 namespace {
 
 constexpr size_t kHashedSamples = 16;
-constexpr size_t kHashDigits = 16;
 
 void put(Sha256& hash, std::string_view text) {
   hash.update(fmt::format("{}:", text.size()));

@@ -1,6 +1,7 @@
 // TrainingOptions as train() takes them, and what must be the same for a resume.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -8,6 +9,9 @@
 #include "heavy/training/fine_tune.h"
 
 namespace lathe {
+
+/// Of the hexadecimal digits of a hash so many are kept.
+constexpr size_t kHashDigits = 16;
 
 /// Epochs, batch, optimizer and learning rate. Throws Error (exit 2) for values out of range.
 TrainOptions train_options(const TrainingOptions& options, size_t samples, uint64_t seed);

@@ -1,6 +1,8 @@
 // The report's section "training".
 #include "heavy/training/fine_tune.h"
 
+#include <nlohmann/json.hpp>
+
 #include "ir/error.h"
 
 namespace lathe {
@@ -30,27 +32,27 @@ nlohmann::json training_json(const FineTuned& result) {
                        {"teacher_share", output.teacher_share},
                        {"label_share", output.label_share}});
   }
-  nlohmann::json json = {{"epochs", std::move(epochs)},
-                         {"outputs", std::move(outputs)},
-                         {"features", std::move(features)},
-                         {"loss", result.loss},
-                         {"teacher", result.teacher},
-                         {"teacher_cached", result.teacher_cached},
-                         {"labels", result.labels},
-                         {"seconds", result.seconds},
-                         {"samples_per_s", result.samples_per_s},
-                         {"steps", result.steps},
-                         {"steps_before_resume", result.steps_before},
-                         {"batch", result.batch},
-                         {"parts_of_a_batch", result.accumulation},
-                         {"batch_norm", result.batch_norm},
-                         {"stopped_early", result.stopped_early},
-                         {"bfloat16", result.bfloat16},
-                         {"checkpointed_activations", result.checkpointed_activations},
-                         {"processes", result.processes},
-                         {"notes", result.notes}};
-  json["best_epoch"] = result.best_epoch ? nlohmann::json(*result.best_epoch) : nlohmann::json();
-  return json;
+  nlohmann::json section = {{"epochs", std::move(epochs)},
+                            {"outputs", std::move(outputs)},
+                            {"features", std::move(features)},
+                            {"loss", result.loss},
+                            {"teacher", result.teacher},
+                            {"teacher_cached", result.teacher_cached},
+                            {"labels", result.labels},
+                            {"seconds", result.seconds},
+                            {"samples_per_s", result.samples_per_s},
+                            {"steps", result.steps},
+                            {"steps_before_resume", result.steps_before},
+                            {"batch", result.batch},
+                            {"parts_of_a_batch", result.accumulation},
+                            {"batch_norm", result.batch_norm},
+                            {"stopped_early", result.stopped_early},
+                            {"bfloat16", result.bfloat16},
+                            {"checkpointed_activations", result.checkpointed_activations},
+                            {"processes", result.processes},
+                            {"notes", result.notes}};
+  section["best_epoch"] = result.best_epoch ? nlohmann::json(*result.best_epoch) : nlohmann::json();
+  return section;
 }
 
 }  // namespace lathe
