@@ -18,6 +18,7 @@ struct ConvolutionCase {
   std::vector<int64_t> strides, dilations, pads;  // pads: top, left, bottom, right
   int64_t groups = 1;
   bool transposed = false;
+  bool adds = false;  // to an array that is there
 };
 
 Shape output_of(const ConvolutionCase& one) {
@@ -93,6 +94,7 @@ void check_convolution(const ConvolutionCase& one, const char* implementation) {
   const ViewId image = s.floats(one.image, true);
   s.step(CopyStep{x, image});
   const ViewId made = s.floats(to, true);
+  if (one.adds) s.step(CopyStep{s.input(DType::kFloat32, to), made});
   FloatConvStep step{image,
                      made,
                      s.constant(Tensor::of(one.weights, weights)),
@@ -104,6 +106,7 @@ void check_convolution(const ConvolutionCase& one, const char* implementation) {
                      one.groups,
                      one.transposed,
                      {}};
+  if (one.adds) step.tail.sum = made;
   s.step(step);
   s.plan.steps.back().choice.implementation = implementation;
   s.step(CopyStep{made, s.output(DType::kFloat32, to)});
@@ -112,7 +115,11 @@ void check_convolution(const ConvolutionCase& one, const char* implementation) {
   const test::Outputs alone =
       test::check_threads(s.plan, inputs, 1, one.transposed ? "" : implementation);
   const std::vector<float> got = test::floats_of(alone[0]);
-  const std::vector<double> wanted = reference(one, test::floats_of(inputs[0]), weights, bias);
+  std::vector<double> wanted = reference(one, test::floats_of(inputs[0]), weights, bias);
+  if (one.adds) {
+    const std::vector<float> there = test::floats_of(inputs[1]);
+    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += static_cast<double>(there[i]);
+  }
   double worst = 0;
   double largest = 0;
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -200,6 +207,17 @@ TEST_CASE("convolutions by brgemm: the same bytes for any number of threads, and
                     "");
   check_convolution({"many bands", {2, 64, 40, 40}, {64, 64, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
                     "");
+  check_convolution({"deep, of few lines",
+                     {2, 128, 14, 9},
+                     {128, 128, 3, 3},
+                     {1, 1},
+                     {1, 1},
+                     {1, 1, 1, 1},
+                     1,
+                     false,
+                     true},
+                    "");
+  check_convolution({"deeper", {1, 96, 13, 13}, {320, 96, 5, 5}, {2, 2}, {1, 1}, {2, 2, 2, 2}}, "");
   check_convolution(
       {"turned", {2, 32, 16, 16}, {32, 8, 4, 4}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 1, true}, "");
   check_convolution(

@@ -1,6 +1,7 @@
 #include "program/onednn_blocks.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "program/onednn_api.h"
 #include "program/onednn_step.h"
@@ -8,6 +9,20 @@
 #include "program/parallel_for.h"
 
 namespace lathe {
+namespace {
+
+size_t whole_lines(size_t bytes) {
+  constexpr size_t kLine = 64;
+  return (bytes + kLine - 1) / kLine * kLine;
+}
+
+void copy_rows(std::byte* to, int64_t to_row, const std::byte* from, int64_t from_row, int64_t rows,
+               size_t bytes) {
+  for (int64_t row = 0; row < rows; ++row)
+    std::memcpy(to + row * to_row, from + row * from_row, bytes);
+}
+
+}  // namespace
 
 bool is_gemm(std::string_view implementation) {
   return implementation.starts_with("gemm") ||
@@ -29,10 +44,12 @@ bool sums_by_threads(std::string_view implementation, int64_t rows, int64_t dept
 
 OnednnBlocks::OnednnBlocks(BlockedWork work, int threads)
     : work_(std::move(work)), workers_(static_cast<size_t>(threads)) {
-  constexpr size_t kLine = 64;
   for (const BlockKernel& kernel : work_.kernels)
-    scratch_of_one_ =
-        std::max(scratch_of_one_, (kernel.scratch.get_size() + kLine - 1) / kLine * kLine);
+    scratch_of_one_ = std::max(scratch_of_one_, whole_lines(kernel.scratch.get_size()));
+  for (const WorkBlock& block : work_.blocks)
+    columns_bytes_ = std::max(columns_bytes_,
+                              whole_lines(static_cast<size_t>(block.rows) * work_.columns.bytes));
+  scratch_of_one_ += columns_bytes_;
   for (Worker& worker : workers_) {
     worker.stream = dnnl::stream(onednn_engine());
     worker.memories.resize(work_.kernels.size());
@@ -68,6 +85,7 @@ void OnednnBlocks::set_scratch(std::byte* bytes) {
     for (size_t i = 0; i < work_.kernels.size(); ++i)
       add_argument(worker, i, DNNL_ARG_SCRATCHPAD, work_.kernels[i].scratch, bytes);
     bytes += scratch_of_one_;
+    worker.columns = bytes - columns_bytes_;
   }
 }
 
@@ -82,8 +100,18 @@ void OnednnBlocks::run_block(Worker& worker, const WorkBlock& block,
   const std::vector<dnnl_exec_arg_t>& arguments = worker.arguments[block.kernel];
   for (size_t i = 0; i < work_.operands.size(); ++i)
     dnnl_memory_set_data_handle(arguments[i].memory, from[i] + block.bytes[i]);
+  const OutputColumns& columns = work_.columns;
+  const auto width = static_cast<int64_t>(columns.bytes);
+  std::byte* const place = from[columns.operand] + block.bytes[columns.operand];
+  if (width > 0) {
+    if (columns.adds)
+      copy_rows(worker.columns, width, place, columns.row_bytes, block.rows, columns.bytes);
+    dnnl_memory_set_data_handle(arguments[columns.operand].memory, worker.columns);
+  }
   dnnl_primitive_execute(work_.kernels[block.kernel].primitive.get(), worker.stream.get(),
                          static_cast<int>(arguments.size()), arguments.data());
+  if (width > 0)
+    copy_rows(place, columns.row_bytes, worker.columns, width, block.rows, columns.bytes);
 }
 
 }  // namespace lathe

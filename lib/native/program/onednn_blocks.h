@@ -30,12 +30,22 @@ struct BlockKernel {
 struct WorkBlock {
   size_t kernel = 0;
   std::array<int64_t, 4> bytes{};  // where its parts begin in the operands
+  int64_t rows = 0;                // of OutputColumns
+};
+
+/// Blocks that compute some columns of the output's rows: each in scratch memory first.
+struct OutputColumns {
+  size_t operand = 0;     // the output
+  size_t bytes = 0;       // of a block's columns; 0: blocks write into the output themselves
+  int64_t row_bytes = 0;  // from a row of the output to the next
+  bool adds = false;      // to what is there
 };
 
 struct BlockedWork {
   std::vector<BlockOperand> operands;  // at most four
   std::vector<BlockKernel> kernels;
   std::vector<WorkBlock> blocks;  // independent of each other
+  OutputColumns columns;
   int64_t macs = 0;
   std::string implementation;
 };
@@ -76,6 +86,7 @@ class OnednnBlocks : public BoundStep {
     dnnl::stream stream;
     std::vector<std::vector<dnnl::memory>> memories;  // of each kernel
     std::vector<std::vector<dnnl_exec_arg_t>> arguments;
+    std::byte* columns = nullptr;
   };
   static void add_argument(Worker& worker, size_t kernel, int argument,
                            const dnnl::memory::desc& desc, void* data);
@@ -85,7 +96,8 @@ class OnednnBlocks : public BoundStep {
   BlockedWork work_;
   std::vector<Worker> workers_;
   std::array<std::byte*, 4> given_{};
-  size_t scratch_of_one_ = 0;
+  size_t scratch_of_one_ = 0;  // the columns at its end
+  size_t columns_bytes_ = 0;
 };
 
 }  // namespace lathe
