@@ -5,6 +5,8 @@ find_package(ZLIB REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED)
+pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)  # SHA-256
+find_path(XXHASH_INCLUDE xxhash.h REQUIRED)                # its header alone
 
 # protobuf types of ONNX only; the checker and shape inference of libonnx are used in tests.
 add_library(onnx_proto INTERFACE)

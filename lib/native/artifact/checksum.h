@@ -1,4 +1,4 @@
-// XXH64 with seed 0 (Collet, xxHash specification 0.1.1): finds damage several times faster than a
+// XXH64 with seed 0 (libxxhash): finds damage several times faster than a
 // CRC of zlib. No protection against intent, which verify_plan is for.
 #pragma once
 
