@@ -1,5 +1,5 @@
-// First opset of each op and of its element types, taken from the schema history of onnx 1.20
-// (onnx.defs.get_all_schemas_with_history). Bit n of a mask is DType n; 0 stands for any type.
+// First opset of each op and of its element types, from the schema history of onnx 1.20. Bit n of a
+// mask is DType n; 0 stands for any type. Made by scripts/make_opset_table.py.
 #include "onnx/lower_rules.h"
 
 namespace lathe {
