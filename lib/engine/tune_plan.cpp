@@ -7,7 +7,7 @@
 #include <map>
 
 #include "engine/timed_plan.h"
-#include "tuning/choose_ways.h"
+#include "tuning/choose_candidates.h"
 
 namespace lathe {
 namespace {
@@ -148,7 +148,7 @@ class Tuner {
   }
 
   static constexpr int64_t kPairsNs = 2'000'000'000;    // to compare two plans
-  static constexpr int64_t kSamplesNs = 4'000'000'000;  // to look at all ways once
+  static constexpr int64_t kSamplesNs = 4'000'000'000;  // to look at all candidates once
 
   /// The first run finds cold memory and sleeping threads.
   static int64_t least_run(TimedPlan& timed) {
@@ -178,11 +178,11 @@ class Tuner {
     return found;
   }
 
-  ChooseOptions choose_options(int64_t run_ns, size_t ways) {
+  ChooseOptions choose_options(int64_t run_ns, size_t candidates) {
     ChooseOptions choose;
     const int64_t run = std::max<int64_t>(run_ns, 1);
-    choose.samples =
-        static_cast<int>(std::clamp<int64_t>(kSamplesNs / run / static_cast<int64_t>(ways), 6, 40));
+    choose.samples = static_cast<int>(
+        std::clamp<int64_t>(kSamplesNs / run / static_cast<int64_t>(candidates), 6, 40));
     choose.pairs = static_cast<int>(std::clamp<int64_t>(kSamplesNs / 2 / run, 12, 60));
     choose.keep_on = [this] { return keep_on(); };
     return choose;
@@ -208,24 +208,24 @@ class Tuner {
     TimedPlan timed(lowered, inputs_, options);
     // What is bound may be what is there.
     std::vector<size_t> steps;
-    std::vector<std::vector<size_t>> ways;  // of `steps`: numbers for Program::choose
+    std::vector<std::vector<size_t>> candidates;  // of `steps`: numbers for Program::choose
     std::map<std::pair<size_t, size_t>, std::string> bound;
     for (const auto& [step, choices] : options.alternatives) {
       std::vector<size_t> usable{0};
-      for (size_t way = 1; way <= choices.size(); ++way) {
-        timed.program().choose(step, way);
+      for (size_t candidate = 1; candidate <= choices.size(); ++candidate) {
+        timed.program().choose(step, candidate);
         std::string name(timed.program().implementation(step));
-        if (name != names[step]) usable.push_back(way);
-        bound[{step, way}] = std::move(name);
+        if (name != names[step]) usable.push_back(candidate);
+        bound[{step, candidate}] = std::move(name);
       }
       timed.program().choose(step, 0);
       if (usable.size() == 1) continue;
       steps.push_back(step);
-      ways.push_back(std::move(usable));
+      candidates.push_back(std::move(usable));
     }
     if (steps.empty()) return;
     std::vector<size_t> counts;
-    for (const std::vector<size_t>& usable : ways) counts.push_back(usable.size());
+    for (const std::vector<size_t>& usable : candidates) counts.push_back(usable.size());
     const size_t most = *std::max_element(counts.begin(), counts.end());
     const ChooseOptions choose = choose_options(least_run(timed), most);
     const size_t all =
@@ -233,18 +233,19 @@ class Tuner {
     size_t done = 0;
     const auto run = [&](const std::vector<size_t>& taken) {
       this->step("trying implementations", done++, all);
-      for (size_t i = 0; i < steps.size(); ++i) timed.program().choose(steps[i], ways[i][taken[i]]);
+      for (size_t i = 0; i < steps.size(); ++i)
+        timed.program().choose(steps[i], candidates[i][taken[i]]);
       const std::vector<int64_t> times = timed.run_steps();
       std::vector<int64_t> mine;
       for (const size_t step : steps) mine.push_back(times[step]);
       return mine;
     };
-    const std::vector<ChosenWay> chosen = choose_ways(counts, run, choose);
+    const std::vector<ChosenCandidate> chosen = choose_candidates(counts, run, choose);
     for (size_t i = 0; i < steps.size(); ++i) {
-      if (chosen[i].way == 0) continue;
+      if (chosen[i].candidate == 0) continue;
       const size_t step = steps[i];
       TunedStep& row = row_of(changed, plan, step, names[step]);
-      row.after = bound.at({step, ways[i][chosen[i].way]});
+      row.after = bound.at({step, candidates[i][chosen[i].candidate]});
       row.before_ns = chosen[i].before_ns;
       row.after_ns = chosen[i].after_ns;
       plan.steps[step].choice.implementation = row.after;
@@ -268,19 +269,19 @@ class Tuner {
     const ChooseOptions choose = choose_options(least_run(timed), 2);
     const size_t all = 2 * static_cast<size_t>(choose.samples + choose.pairs) + 1;
     size_t done = 0;
-    const auto run = [&](const std::vector<size_t>& ways) {
+    const auto run = [&](const std::vector<size_t>& candidates) {
       this->step("trying threads", done++, all);
-      for (size_t i = 0; i < steps.size(); ++i) timed.program().choose(steps[i], ways[i]);
+      for (size_t i = 0; i < steps.size(); ++i) timed.program().choose(steps[i], candidates[i]);
       const std::vector<int64_t> times = timed.run_steps();
       std::vector<int64_t> mine;
       for (const size_t step : steps)
         mine.push_back(times[step] + (step + 1 < times.size() ? times[step + 1] : 0));
       return mine;
     };
-    const std::vector<ChosenWay> chosen =
-        choose_ways(std::vector<size_t>(steps.size(), 2), run, choose);
+    const std::vector<ChosenCandidate> chosen =
+        choose_candidates(std::vector<size_t>(steps.size(), 2), run, choose);
     for (size_t i = 0; i < steps.size(); ++i) {
-      if (chosen[i].way == 0) continue;
+      if (chosen[i].candidate == 0) continue;
       const size_t step = steps[i];
       TunedStep& row = row_of(changed, plan, step, names[step]);
       row.threads = 1;

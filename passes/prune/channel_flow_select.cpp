@@ -248,7 +248,7 @@ void resize(FlowCall& call) {
   const auto sizes = call.has(3) ? call.ints(3) : std::nullopt;
   const Tensor* scales = call.has(3) ? nullptr : call.constant(2);
   if (!sizes && scales == nullptr) {
-    // Computed sizes could not be mended on resized axes.
+    // Computed sizes could not be fixed on resized axes.
     for (const int64_t axis : axes)
       if (const auto at = from_front(axis, rank)) stays[static_cast<size_t>(*at)] = false;
   }

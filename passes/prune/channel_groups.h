@@ -58,7 +58,7 @@ std::vector<ChannelGroup> find_channel_groups(const Graph& graph);
 /// For each group (in order) the channels that stay, ascending; never empty.
 using KeptChannels = std::vector<std::vector<int32_t>>;
 
-/// Removes the other channels physically: slices constants, mends attributes and constants that
+/// Removes the other channels physically: slices constants, adapts attributes and constants that
 /// hold sizes (Reshape, Split, Slice, Expand, Resize, `group`, hidden_size, …), infers shapes
 /// anew. Inputs and outputs keep names, types and shapes. Constants with other readers are copied.
 /// `groups` must be of this graph (weights may have changed since). Strong guarantee. Returns the

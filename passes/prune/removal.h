@@ -31,6 +31,6 @@ class Removal {
 
 /// Brings attributes and constants that hold sizes in line. `before` is the graph as it was walked,
 /// `graph` the copy that is edited; weights are not touched.
-void mend_sizes(const Graph& before, Graph& graph, NodeId node, const Removal& removal);
+void fix_sizes(const Graph& before, Graph& graph, NodeId node, const Removal& removal);
 
 }  // namespace lathe

@@ -120,7 +120,7 @@ int remove_channels(Graph& graph, const std::vector<ChannelGroup>& groups,
   const Removal removal(graph, groups, kept);
   if (removal.channels() == 0) return 0;
   Graph edited = graph;
-  for (const NodeId id : graph.node_ids()) mend_sizes(graph, edited, id, removal);
+  for (const NodeId id : graph.node_ids()) fix_sizes(graph, edited, id, removal);
   edit_constants(graph, edited, removal, select, false);
   for (const ValueId id : graph.value_ids()) {
     const Value& value = graph.value(id);

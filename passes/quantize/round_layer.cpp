@@ -44,9 +44,9 @@ class LayerRounding {
     RoundedLayer best;
     best.error_after = std::numeric_limits<double>::infinity();
     best.error_nearest = error_of(round_to_nearest(old_.weight, grid_), at::zeros_like(old_.bias));
-    Way chosen;
-    const auto consider = [&](const Way& way, double least_gain) {
-      const at::Tensor weight = round(way);
+    Candidate chosen;
+    const auto consider = [&](const Candidate& candidate, double least_gain) {
+      const at::Tensor weight = round(candidate);
       for (const BiasShift bias : shifts()) {
         const at::Tensor shift = shift_for(weight, bias, {&samples_.rows});
         const double error = error_of(weight, shift);
@@ -55,7 +55,7 @@ class LayerRounding {
         best.shift = shift;
         best.bias = bias;
         best.error_after = error;
-        chosen = way;
+        chosen = candidate;
       }
     };
     prepare();
@@ -81,7 +81,7 @@ class LayerRounding {
   }
 
  private:
-  struct Way {
+  struct Candidate {
     RoundingMethod method = RoundingMethod::kNearest;
     double ridge = 0;
     const WeightGrid* grid = nullptr;
@@ -94,9 +94,7 @@ class LayerRounding {
     factor_ = compensation_factor(gram, options_.damping);
   }
 
-  WeightGrid clipped_weights() const {
-    return clipped_grid(old_.weight, importance_, grid_);
-  }
+  WeightGrid clipped_weights() const { return clipped_grid(old_.weight, importance_, grid_); }
 
   std::vector<BiasShift> shifts() const {
     if (!old_.may_shift) return {BiasShift::kNone};
@@ -104,17 +102,19 @@ class LayerRounding {
   }
 
   // Exact zeros are masks of pruning and stay.
-  at::Tensor round(const Way& way) const {
-    return at::where(old_.weight.eq(0), at::zeros_like(old_.weight), rounded(way));
+  at::Tensor round(const Candidate& candidate) const {
+    return at::where(old_.weight.eq(0), at::zeros_like(old_.weight), rounded(candidate));
   }
 
-  at::Tensor rounded(const Way& way) const {
-    if (way.method == RoundingMethod::kNearest) return round_to_nearest(old_.weight, *way.grid);
+  at::Tensor rounded(const Candidate& candidate) const {
+    if (candidate.method == RoundingMethod::kNearest)
+      return round_to_nearest(old_.weight, *candidate.grid);
     at::Tensor target = old_.weight;
-    if (way.ridge > 0)
-      target = target + samples_.equations.solve(way.ridge, old_.may_shift).weight;
-    const at::Tensor rounded = round_compensated(target, factor_, *way.grid, options_.threads);
-    if (way.method != RoundingMethod::kLearned) return rounded;
+    if (candidate.ridge > 0)
+      target = target + samples_.equations.solve(candidate.ridge, old_.may_shift).weight;
+    const at::Tensor rounded =
+        round_compensated(target, factor_, *candidate.grid, options_.threads);
+    if (candidate.method != RoundingMethod::kLearned) return rounded;
     LearnRoundingOptions learning;
     learning.iterations = options_.iterations;
     learning.bounds = options_.bounds;
@@ -122,7 +122,7 @@ class LayerRounding {
     learning.threads = options_.threads;
     learning.check = options_.check;
     const at::Tensor shift = shift_for(rounded, BiasShift::kOwn, {&samples_.rows});
-    return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, *way.grid,
+    return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, *candidate.grid,
                           learning);
   }
 
@@ -154,8 +154,8 @@ class LayerRounding {
                                (old_.bias + moved).to(at::kFloat).unsqueeze(1);
         const at::Tensor clamped = out.clamp(options_.bounds.min, options_.bounds.max);
         const at::Tensor inside = clamped.eq(out).to(at::kFloat);
-        const at::Tensor wanted = by_group(rows->wanted, weight.size(1))
-                                      .clamp(options_.bounds.min, options_.bounds.max);
+        const at::Tensor wanted =
+            by_group(rows->wanted, weight.size(1)).clamp(options_.bounds.min, options_.bounds.max);
         pull += ((wanted - clamped) * inside).to(at::kDouble).sum(1);
         open += inside.to(at::kDouble).sum(1);
       }

@@ -115,7 +115,7 @@ std::vector<FeatureValue> find_features(const FeatureSide& side,
   return found;
 }
 
-at::Tensor FeatureLesson::target(const at::Tensor& value) const {
+at::Tensor FeatureLossTerm::target(const at::Tensor& value) const {
   const at::NoGradGuard no_gradient;
   // What the interpreter computed under InferenceMode cannot be read with autograd on.
   const at::Tensor usable = channels_second(value.is_inference() ? value.clone() : value);
@@ -123,7 +123,7 @@ at::Tensor FeatureLesson::target(const at::Tensor& value) const {
   return pooled_to(usable, pooled);
 }
 
-at::Tensor FeatureLesson::loss(const at::Tensor& value, const at::Tensor& target) const {
+at::Tensor FeatureLossTerm::loss(const at::Tensor& value, const at::Tensor& target) const {
   const at::Tensor ours = channels_second(batch_first(value, student.place));
   if (match.kind == FeatureKind::kAttention)
     return attention_transfer(attention_map(ours, pooled), target) * match.weight;
@@ -139,7 +139,7 @@ at::Tensor FeatureLesson::loss(const at::Tensor& value, const at::Tensor& target
   return mean_squared_error(features, target) * (match.weight / variance);
 }
 
-std::string FeatureLesson::text() const {
+std::string FeatureLossTerm::text() const {
   const std::string name = escape_untrusted(match.teacher);
   if (match.kind == FeatureKind::kAttention)
     return fmt::format("{:.3g} attention transfer from {}", match.weight, name);
@@ -150,12 +150,12 @@ std::string FeatureLesson::text() const {
   return text;
 }
 
-FeatureLesson feature_lesson(const FeatureMatch& match, const FeatureValue& student,
-                             const FeatureValue& teacher, size_t index, uint64_t seed) {
-  FeatureLesson lesson;
-  lesson.match = match;
-  lesson.student = student;
-  lesson.teacher = teacher;
+FeatureLossTerm feature_loss_term(const FeatureMatch& match, const FeatureValue& student,
+                                  const FeatureValue& teacher, size_t index, uint64_t seed) {
+  FeatureLossTerm term;
+  term.match = match;
+  term.student = student;
+  term.teacher = teacher;
   const auto refuse = [&](const char* what, const char* hint) {
     return bad_input("train.feature_shapes",
                      fmt::format("the teacher's {} is {}, the student's {} is {}: {}",
@@ -171,27 +171,27 @@ FeatureLesson feature_lesson(const FeatureMatch& match, const FeatureValue& stud
   if (ours != theirs) {
     if (ours.size() > 3)
       throw refuse("more than three axes of positions differ", "compare values of like layers");
-    for (size_t i = 0; i < ours.size(); ++i) lesson.pooled.push_back(std::min(ours[i], theirs[i]));
+    for (size_t i = 0; i < ours.size(); ++i) term.pooled.push_back(std::min(ours[i], theirs[i]));
   }
-  const std::vector<int64_t>& compared = lesson.pooled.empty() ? ours : lesson.pooled;
+  const std::vector<int64_t>& compared = term.pooled.empty() ? ours : term.pooled;
   if (match.kind == FeatureKind::kAttention) {
     if (std::all_of(compared.begin(), compared.end(), [](int64_t size) { return size == 1; }))
       throw refuse("attention is spread over positions, and there is one at most",
                    "compare pictures or sequences, or features instead");
-    return lesson;
+    return term;
   }
   const int64_t from = student.sizes[1], to = teacher.sizes[1];
-  if (from == to) return lesson;
+  if (from == to) return term;
   const std::string stem = fmt::format("projection/{}", index);
   const std::string name = stem + "/weight";
   const std::vector<double> values = normal_values(seed, name, static_cast<size_t>(from * to),
                                                    1 / std::sqrt(static_cast<double>(from)));
-  lesson.weight = std::make_shared<Parameter>(
+  term.weight = std::make_shared<Parameter>(
       make_parameter(name, at::tensor(values, at::kDouble).reshape({to, from}).to(at::kFloat)));
-  lesson.bias =
+  term.bias =
       std::make_shared<Parameter>(make_parameter(stem + "/bias", at::zeros({to}, at::kFloat)));
-  lesson.bias->role = ParameterRole::kBias;
-  return lesson;
+  term.bias->role = ParameterRole::kBias;
+  return term;
 }
 
 }  // namespace lathe

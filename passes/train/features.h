@@ -57,7 +57,7 @@ std::vector<FeatureValue> find_features(const FeatureSide& side,
                                         const std::vector<std::string>& names);
 
 /// What the loss of one match reads.
-struct FeatureLesson {
+struct FeatureLossTerm {
   FeatureMatch match;
   FeatureValue student;
   FeatureValue teacher;
@@ -78,7 +78,7 @@ struct FeatureLesson {
 /// Throws Error (exit 3, naming both) when the values cannot be compared: of different rank or
 /// samples, or attention without positions. Projections are called "projection/`index`/…" and
 /// start as `seed` says, without bias.
-FeatureLesson feature_lesson(const FeatureMatch& match, const FeatureValue& student,
-                             const FeatureValue& teacher, size_t index, uint64_t seed);
+FeatureLossTerm feature_loss_term(const FeatureMatch& match, const FeatureValue& student,
+                                  const FeatureValue& teacher, size_t index, uint64_t seed);
 
 }  // namespace lathe

@@ -12,7 +12,7 @@
 #include "ir/error.h"
 #include "run/foreign_errors.h"
 #include "train/batch_loader.h"
-#include "train/lessons.h"
+#include "train/loss_terms.h"
 
 namespace lathe {
 namespace {
@@ -68,7 +68,7 @@ class Maker {
         source_(source),
         labels_(labels),
         options_(options),
-        lessons_(std::make_shared<Lessons>()) {}
+        terms_(std::make_shared<LossTerms>()) {}
 
   Teaching make() {
     check_options(options_, teacher_ != nullptr, static_cast<bool>(labels_));
@@ -78,15 +78,15 @@ class Maker {
                       fmt::format("the teacher has {} inputs, the student {}",
                                   teacher_->inputs().size(), student_.inputs().size()),
                       {}, "both must take the same inputs");
-    lessons_->count = source_.count;
-    lessons_->temperature = options_.temperature;
-    lessons_->label_smoothing = options_.label_smoothing;
-    lessons_->check = options_.check;
+    terms_->count = source_.count;
+    terms_->temperature = options_.temperature;
+    terms_->label_smoothing = options_.label_smoothing;
+    terms_->check = options_.check;
     const std::vector<at::Tensor> outputs = outputs_of(student_);
-    for (size_t i = 0; i < outputs.size(); ++i) add_lesson(i, outputs[i]);
-    for (const Lesson& lesson : lessons_->all) result_.outputs.push_back(lesson.student.value);
+    for (size_t i = 0; i < outputs.size(); ++i) add_loss_term(i, outputs[i]);
+    for (const LossTerm& term : terms_->all) result_.outputs.push_back(term.student.value);
     if (!options_.features.empty()) add_features();
-    if (lessons_->all.empty() && lessons_->features.empty())
+    if (terms_->all.empty() && terms_->features.empty())
       throw bad_input("train.outputs", "no output of the model can be compared with anything", {},
                       result_.notes.empty() ? "" : result_.notes.front());
     if (teacher_ != nullptr) ask_teacher();
@@ -109,72 +109,72 @@ class Maker {
                     escape_untrusted(student_.value(student_.outputs()[index]).name), why));
   }
 
-  void add_lesson(size_t index, const at::Tensor& output) {
+  void add_loss_term(size_t index, const at::Tensor& output) {
     if (!output.defined() || !output.is_floating_point())
       return leave_out(index, "it holds no floating-point numbers");
     const int64_t axis = axis_of(options_.student_axes.outputs, index);
     if (axis < 0) return leave_out(index, "it is the same for all samples");
-    Lesson lesson;
-    lesson.told.name = student_.value(student_.outputs()[index]).name;
-    lesson.student = taught_value(student_, index, axis, output.dim());
-    if (teacher_ != nullptr) lesson.from_teacher = find_partner(index, output, lesson);
+    LossTerm term;
+    term.told.name = student_.value(student_.outputs()[index]).name;
+    term.student = taught_value(student_, index, axis, output.dim());
+    if (teacher_ != nullptr) term.from_teacher = find_partner(index, output, term);
     bool classes =
-        lesson.student.class_axis >= 0 || (options_.classes && index == 0 && output.dim() >= 2);
-    if (labels_ && index == 0) add_labels(output, classes, lesson);
-    classes = classes || (lesson.labels && lesson.labels->classes);
-    if (!lesson.from_teacher && !lesson.labels)
+        term.student.class_axis >= 0 || (options_.classes && index == 0 && output.dim() >= 2);
+    if (labels_ && index == 0) add_labels(output, classes, term);
+    classes = classes || (term.labels && term.labels->classes);
+    if (!term.from_teacher && !term.labels)
       return leave_out(index, "nothing says what it should be");
-    lesson.told.classes = classes;
-    if (!classes && !lesson.labels && index == 0 && output.dim() == 2)
+    term.told.classes = classes;
+    if (!classes && !term.labels && index == 0 && output.dim() == 2)
       result_.notes.push_back(
           fmt::format("output {} is compared as numbers; if it is class scores, say --classes",
-                      escape_untrusted(lesson.told.name)));
-    if (classes && lesson.student.class_axis < 0) lesson.student.class_axis = 1;
-    if (lesson.from_teacher && classes) lesson.teacher.class_axis = lesson.student.class_axis;
+                      escape_untrusted(term.told.name)));
+    if (classes && term.student.class_axis < 0) term.student.class_axis = 1;
+    if (term.from_teacher && classes) term.teacher.class_axis = term.student.class_axis;
     const double alpha = options_.alpha.value_or(0.7);
-    lesson.told.teacher_share = !lesson.from_teacher ? 0 : !lesson.labels ? 1 : alpha;
-    lesson.told.label_share = lesson.labels ? 1 - lesson.told.teacher_share : 0;
+    term.told.teacher_share = !term.from_teacher ? 0 : !term.labels ? 1 : alpha;
+    term.told.label_share = term.labels ? 1 - term.told.teacher_share : 0;
     // At one of the ends the other side need not be computed.
-    lesson.from_teacher = lesson.told.teacher_share > 0;
-    if (lesson.told.label_share <= 0) lesson.labels.reset();
-    if (lesson.labels) lessons_->label_lesson = lessons_->all.size();
-    lessons_->all.push_back(std::move(lesson));
+    term.from_teacher = term.told.teacher_share > 0;
+    if (term.told.label_share <= 0) term.labels.reset();
+    if (term.labels) terms_->label_term = terms_->all.size();
+    terms_->all.push_back(std::move(term));
   }
 
   // Whether the teacher has this output.
-  bool find_partner(size_t index, const at::Tensor& output, Lesson& lesson) {
+  bool find_partner(size_t index, const at::Tensor& output, LossTerm& term) {
     const size_t partner = partner_of(student_, index, *teacher_);
     if (partner >= teacher_->outputs().size()) return false;
     if (teacher_outputs_.empty()) teacher_outputs_ = outputs_of(*teacher_);
     const at::Tensor& theirs = teacher_outputs_[partner];
     if (!theirs.defined() || theirs.sizes() != output.sizes())
       throw bad_input("train.teacher", "student and teacher give outputs of different shapes",
-                      "output " + escape_untrusted(lesson.told.name),
+                      "output " + escape_untrusted(term.told.name),
                       "a teacher has the student's classes and resolution");
     const int64_t axis = axis_of(options_.teacher_axes.outputs, partner);
-    lesson.teacher = taught_value(*teacher_, partner, axis < 0 ? 0 : axis, theirs.dim());
+    term.teacher = taught_value(*teacher_, partner, axis < 0 ? 0 : axis, theirs.dim());
     // Only one of them may end in a Softmax: what the other one gives are logits then.
-    lesson.student.class_axis = std::max(lesson.student.class_axis, lesson.teacher.class_axis);
+    term.student.class_axis = std::max(term.student.class_axis, term.teacher.class_axis);
     return true;
   }
 
-  void add_labels(const at::Tensor& output, bool known_classes, Lesson& lesson) {
-    TaughtValue place = lesson.student;
+  void add_labels(const at::Tensor& output, bool known_classes, LossTerm& term) {
+    TaughtValue place = term.student;
     place.order.clear();  // the output itself is looked at
     if (place.class_axis < 0 && output.dim() >= 2 && place.batch_axis != 1) place.class_axis = 1;
-    lessons_->first_output = batch_first(output, place).detach();
-    lesson.labels = fit_labels(labels_, source_.count, lessons_->first_output, known_classes);
-    if (lesson.labels) {
-      lesson.told.variance = lesson.labels->variance;
+    terms_->first_output = batch_first(output, place).detach();
+    term.labels = fit_labels(labels_, source_.count, terms_->first_output, known_classes);
+    if (term.labels) {
+      term.told.variance = term.labels->variance;
       // Numbers lie as the output does.
-      if (!lesson.labels->classes) lessons_->first_output = batch_first(output, lesson.student);
+      if (!term.labels->classes) terms_->first_output = batch_first(output, term.student);
       return;
     }
     const std::string shape = shape_text(labels_(0).shape());
     if (teacher_ == nullptr || options_.alpha.value_or(1) < 1)
       throw bad_input("train.labels",
                       fmt::format("labels of shape {} do not fit the output", shape),
-                      "output " + escape_untrusted(lesson.told.name),
+                      "output " + escape_untrusted(term.told.name),
                       "a class a sample or pixel, or numbers of the output's shape");
     result_.notes.push_back(fmt::format(
         "labels of shape {} do not fit the output: the teacher alone is followed", shape));
@@ -196,37 +196,37 @@ class Maker {
     const std::vector<FeatureValue> theirs =
         find_side("teacher", *teacher_, options_.teacher_axes, &FeatureMatch::teacher);
     for (size_t i = 0; i < ours.size(); ++i) {
-      FeatureLesson lesson =
-          feature_lesson(options_.features[i], ours[i], theirs[i], i, options_.seed);
+      FeatureLossTerm term =
+          feature_loss_term(options_.features[i], ours[i], theirs[i], i, options_.seed);
       auto& outputs = result_.outputs;
       const auto known = std::find(outputs.begin(), outputs.end(), ours[i].place.value);
-      lesson.output = static_cast<size_t>(known - outputs.begin());
+      term.output = static_cast<size_t>(known - outputs.begin());
       if (known == outputs.end()) outputs.push_back(ours[i].place.value);
-      for (const auto& parameter : {lesson.weight, lesson.bias})
+      for (const auto& parameter : {term.weight, term.bias})
         if (parameter) result_.parameters.push_back(parameter);
-      lessons_->features.push_back(std::move(lesson));
+      terms_->features.push_back(std::move(term));
     }
   }
 
   void ask_teacher() {
     std::vector<TaughtValue> values;
-    for (const Lesson& lesson : lessons_->all)
-      if (lesson.from_teacher) values.push_back(lesson.teacher);
-    for (const FeatureLesson& feature : lessons_->features) values.push_back(feature.teacher.place);
+    for (const LossTerm& term : terms_->all)
+      if (term.from_teacher) values.push_back(term.teacher);
+    for (const FeatureLossTerm& feature : terms_->features) values.push_back(feature.teacher.place);
     if (values.empty()) return;
     const BatchForm& form = options_.teacher_axes;
-    lessons_->teacher.emplace(*teacher_, values, form.free, form.inputs);
+    terms_->teacher.emplace(*teacher_, values, form.free, form.inputs);
     const std::vector<size_t> probed = spread_samples(source_.count, kProbedSamples);
     const std::vector<at::Tensor> outputs = answers(probed);
     int64_t numbers = 0;
     size_t next = 0;
-    for (Lesson& lesson : lessons_->all) {
-      if (!lesson.from_teacher) continue;
+    for (LossTerm& term : terms_->all) {
+      if (!term.from_teacher) continue;
       const at::Tensor& output = outputs[next++];
       numbers += output.numel();
-      if (!lesson.told.classes) lesson.told.variance = variance_or_one(output);
+      if (!term.told.classes) term.told.variance = variance_or_one(output);
     }
-    for (FeatureLesson& feature : lessons_->features) {
+    for (FeatureLossTerm& feature : terms_->features) {
       const at::Tensor& target = outputs[next++];
       numbers += target.numel();
       feature.variance = variance_or_one(target);
@@ -250,7 +250,7 @@ class Maker {
   }
 
   std::vector<at::Tensor> asked(const Batch& batch) const {
-    return lessons_->ask(batch.inputs, static_cast<int64_t>(batch.samples.size()));
+    return terms_->ask(batch.inputs, static_cast<int64_t>(batch.samples.size()));
   }
 
   /// In parts, as memory asks for.
@@ -282,9 +282,9 @@ class Maker {
                                   samples.back()),
                       "no student can follow that: look at the teacher and at these samples");
     };
-    for (const Lesson& lesson : lessons_->all)
-      if (lesson.from_teacher) require(lesson.told.name);
-    for (const FeatureLesson& feature : lessons_->features) require(feature.match.teacher);
+    for (const LossTerm& term : terms_->all)
+      if (term.from_teacher) require(term.told.name);
+    for (const FeatureLossTerm& feature : terms_->features) require(feature.match.teacher);
   }
 
   // In an order of its own, so that a sample's outputs are the same bits after a resume.
@@ -301,7 +301,7 @@ class Maker {
                      if (options_.progress) options_.progress(done, data.count);
                    });
     try {
-      for (const std::vector<at::Tensor>& part : parts) lessons_->cache.push_back(at::cat(part));
+      for (const std::vector<at::Tensor>& part : parts) terms_->cache.push_back(at::cat(part));
     } catch (...) {
       rethrow_foreign("the teacher's outputs of all samples");
     }
@@ -309,18 +309,17 @@ class Maker {
 
   Teaching finish() {
     result_.data = plain_data();
-    result_.data.sample = [lessons = lessons_, source = source_, labels = labels_](size_t i) {
-      return lessons->sample(source, labels, i);
+    result_.data.sample = [terms = terms_, source = source_, labels = labels_](size_t i) {
+      return terms->sample(source, labels, i);
     };
-    result_.loss = [lessons = lessons_](const std::vector<at::Tensor>& outputs,
-                                        const Batch& batch) {
-      return lessons->loss(outputs, batch);
+    result_.loss = [terms = terms_](const std::vector<at::Tensor>& outputs, const Batch& batch) {
+      return terms->loss(outputs, batch);
     };
-    for (Lesson& lesson : lessons_->all) {
-      lesson.told.loss = loss_text(lesson, options_);
-      result_.taught.push_back(lesson.told);
+    for (LossTerm& term : terms_->all) {
+      term.told.loss = loss_text(term, options_);
+      result_.taught.push_back(term.told);
     }
-    for (const FeatureLesson& feature : lessons_->features) {
+    for (const FeatureLossTerm& feature : terms_->features) {
       TaughtOutput told;
       told.name = feature.match.student;
       told.teacher_share = feature.match.weight;
@@ -330,11 +329,10 @@ class Maker {
       told.projected = feature.weight != nullptr;
       result_.taught.push_back(std::move(told));
     }
-    const bool classes =
-        lessons_->has_labels() && lessons_->all[lessons_->label_lesson].told.classes;
+    const bool classes = terms_->has_labels() && terms_->all[terms_->label_term].told.classes;
     if (options_.label_smoothing > 0 && !classes)
       result_.notes.push_back("label smoothing has no effect: no labels that are classes are used");
-    result_.cached = !lessons_->cache.empty();
+    result_.cached = !terms_->cache.empty();
     return std::move(result_);
   }
 
@@ -343,7 +341,7 @@ class Maker {
   const SampleSource& source_;
   const std::function<Tensor(size_t)>& labels_;
   const TeachingOptions& options_;
-  std::shared_ptr<Lessons> lessons_;
+  std::shared_ptr<LossTerms> terms_;
   std::vector<at::Tensor> teacher_outputs_;  // on the first sample
   Teaching result_;
 };

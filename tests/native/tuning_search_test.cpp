@@ -3,8 +3,8 @@
 #include <map>
 
 #include "ir/seeded_random.h"
+#include "tuning/choose_candidates.h"
 #include "tuning/choose_float_layers.h"
-#include "tuning/choose_ways.h"
 
 #include "doctest_after_torch.h"
 
@@ -17,11 +17,11 @@ class PretendedRuns {
   PretendedRuns(std::vector<std::vector<int64_t>> costs, uint64_t seed)
       : costs_(std::move(costs)), random_(seed, 0) {}
 
-  std::vector<int64_t> operator()(const std::vector<size_t>& ways) {
+  std::vector<int64_t> operator()(const std::vector<size_t>& candidates) {
     ++runs;
     std::vector<int64_t> times;
-    for (size_t i = 0; i < ways.size(); ++i) {
-      const int64_t cost = costs_[i].at(ways[i]);
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const int64_t cost = costs_[i].at(candidates[i]);
       double noise = 0.01 * std::abs(random_.normal());
       if (random_.next() % 8 == 0) noise += 2;
       times.push_back(cost + static_cast<int64_t>(noise * static_cast<double>(cost)));
@@ -38,18 +38,18 @@ class PretendedRuns {
 
 std::vector<size_t> counts_of(const std::vector<std::vector<int64_t>>& costs) {
   std::vector<size_t> counts;
-  for (const auto& ways : costs) counts.push_back(ways.size());
+  for (const auto& candidates : costs) counts.push_back(candidates.size());
   return counts;
 }
 
 std::vector<size_t> chosen_by(const std::vector<std::vector<int64_t>>& costs, uint64_t seed,
                               const ChooseOptions& options = {}) {
   PretendedRuns runs(costs, seed);
-  std::vector<size_t> ways;
-  for (const ChosenWay& way :
-       choose_ways(counts_of(costs), [&](const auto& taken) { return runs(taken); }, options))
-    ways.push_back(way.way);
-  return ways;
+  std::vector<size_t> candidates;
+  for (const ChosenCandidate& candidate : choose_candidates(
+           counts_of(costs), [&](const auto& taken) { return runs(taken); }, options))
+    candidates.push_back(candidate.candidate);
+  return candidates;
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ TEST_CASE("an alternative wins by enough, in enough pairs") {
   CHECK_FALSE(other_wins({}));
 }
 
-TEST_CASE("each step gets its fastest way, and stays as it is where none is faster") {
+TEST_CASE("each step gets its fastest candidate, and stays as it is where none is faster") {
   const std::vector<std::vector<int64_t>> costs{
       {50000, 40000, 45000},           // the second
       {80000},                         // nothing to choose
@@ -104,30 +104,30 @@ TEST_CASE("each step gets its fastest way, and stays as it is where none is fast
   }
 }
 
-TEST_CASE("every way is looked at equally often, beside changing neighbours") {
+TEST_CASE("every candidate is looked at equally often, beside changing neighbours") {
   const std::vector<size_t> counts{4, 4, 2};
-  std::map<std::pair<size_t, size_t>, int> seen;    // of the first step and the second
+  std::map<std::pair<size_t, size_t>, int> seen;  // of the first step and the second
   std::map<size_t, int> second;
   ChooseOptions options;
   options.samples = 32;
   options.pairs = 0;
-  choose_ways(
+  choose_candidates(
       counts,
-      [&](const std::vector<size_t>& ways) {
-        ++seen[{ways[0], ways[1]}];
-        ++second[ways[2]];
+      [&](const std::vector<size_t>& candidates) {
+        ++seen[{candidates[0], candidates[1]}];
+        ++second[candidates[2]];
         return std::vector<int64_t>(3, 1000);
       },
       options);
   CHECK(seen.size() == 16);
-  // And one run of the first ways before.
+  // And one run of the first candidates before.
   CHECK(second[0] - second[1] == 1);
 }
 
 TEST_CASE("nothing to choose from runs nothing, and time that is over ends the search") {
   PretendedRuns none({{5}, {6}}, 1);
-  const auto chosen =
-      choose_ways({1, 0}, [&](const auto& taken) { return none(taken); }, ChooseOptions{});
+  const auto chosen = choose_candidates(
+      {1, 0}, [&](const auto& taken) { return none(taken); }, ChooseOptions{});
   CHECK(none.runs == 0);
   CHECK(chosen.size() == 2);
   ChooseOptions late;

@@ -98,23 +98,23 @@ TEST_CASE("gradients of both losses agree with finite differences") {
   ours.place.class_axis = theirs.place.class_axis = 1;
   ours.sizes = {1, 2, 4, 3};
   theirs.sizes = {1, 3, 2, 3};
-  FeatureLesson lesson = feature_lesson(match, ours, theirs, 0, 5);
-  lesson.variance = 2;
-  REQUIRE(lesson.weight);
-  CHECK((lesson.pooled == std::vector<int64_t>{2, 3}));
-  lesson.weight->tensor = numbers({3, 2}, 3);
-  lesson.bias->tensor = numbers({3}, 4);
-  const at::Tensor target = lesson.target(numbers({2, 3, 2, 3}, 2));
+  FeatureLossTerm term = feature_loss_term(match, ours, theirs, 0, 5);
+  term.variance = 2;
+  REQUIRE(term.weight);
+  CHECK((term.pooled == std::vector<int64_t>{2, 3}));
+  term.weight->tensor = numbers({3, 2}, 3);
+  term.bias->tensor = numbers({3}, 4);
+  const at::Tensor target = term.target(numbers({2, 3, 2, 3}, 2));
   const at::Tensor value = numbers({2, 2, 4, 3}, 1);
-  check_gradient([&](const at::Tensor& x) { return lesson.loss(x, target); }, value);
+  check_gradient([&](const at::Tensor& x) { return term.loss(x, target); }, value);
   check_gradient(
       [&](const at::Tensor& weight) {
-        lesson.weight->tensor = weight;
-        return lesson.loss(value, target);
+        term.weight->tensor = weight;
+        return term.loss(value, target);
       },
       numbers({3, 2}, 3));
   match.kind = FeatureKind::kAttention;
-  const FeatureLesson attention = feature_lesson(match, ours, theirs, 0, 5);
+  const FeatureLossTerm attention = feature_loss_term(match, ours, theirs, 0, 5);
   CHECK_FALSE(attention.weight);
   const at::Tensor map = attention.target(numbers({2, 3, 2, 3}, 2));
   check_gradient([&](const at::Tensor& x) { return attention.loss(x, map); }, value);
@@ -123,7 +123,7 @@ TEST_CASE("gradients of both losses agree with finite differences") {
   ours.sizes = {1, 4, 5};
   theirs.sizes = {1, 2, 5};
   match.kind = FeatureKind::kFeatures;
-  const FeatureLesson tokens = feature_lesson(match, ours, theirs, 1, 5);
+  const FeatureLossTerm tokens = feature_loss_term(match, ours, theirs, 1, 5);
   const at::Tensor rows = tokens.target(numbers({2, 2, 5}, 6));
   check_gradient([&](const at::Tensor& x) { return tokens.loss(x, rows); }, numbers({2, 5, 4}, 7));
 }

@@ -9,7 +9,7 @@
 #include "heavy/training/batch_form.h"
 #include "os/signals.h"
 #include "train/batch_loader.h"
-#include "train/lessons.h"
+#include "train/loss_terms.h"
 #include "train/teacher.h"
 
 namespace lathe {

@@ -1,4 +1,4 @@
-// The student before its first lesson: read from a file, or made of the teacher.
+// The student before its first step of training: read from a file, or made of the teacher.
 #pragma once
 
 #include <nlohmann/json.hpp>

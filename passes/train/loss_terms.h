@@ -19,7 +19,7 @@ namespace lathe {
 std::vector<at::Tensor> sample_inputs(const SampleSource& source, size_t index);
 
 /// What the loss of one output reads.
-struct Lesson {
+struct LossTerm {
   TaughtOutput told;
   TaughtValue student;
   TaughtValue teacher;
@@ -28,23 +28,23 @@ struct Lesson {
 };
 
 /// "0.7 distillation at temperature 3 + 0.3 cross-entropy"
-std::string loss_text(const Lesson& lesson, const TeachingOptions& options);
+std::string loss_text(const LossTerm& term, const TeachingOptions& options);
 
 /// Everything that a Loss and TrainingData read; shared by both.
-struct Lessons {
-  std::vector<Lesson> all;
-  std::vector<FeatureLesson> features;
+struct LossTerms {
+  std::vector<LossTerm> all;
+  std::vector<FeatureLossTerm> features;
   std::optional<Teacher> teacher;
-  size_t label_lesson = SIZE_MAX;  // the one that labels go with
-  at::Tensor first_output;         // of the label lesson: batch first, one sample
-  /// One per lesson that the teacher gives, then one per feature, batch first.
+  size_t label_term = SIZE_MAX;  // the one that labels go with
+  at::Tensor first_output;       // of the label term: batch first, one sample
+  /// One per term that the teacher gives, then one per feature, batch first.
   std::vector<at::Tensor> cache;
   size_t count = 0;
   double temperature = 3;
   double label_smoothing = 0;
   std::function<void()> check;
 
-  bool has_labels() const { return label_lesson != SIZE_MAX; }
+  bool has_labels() const { return label_term != SIZE_MAX; }
 
   /// What the loss compares with, of a batch: as in `cache`. Asks the teacher.
   std::vector<at::Tensor> ask(const std::vector<at::Tensor>& inputs, int64_t samples) const;

@@ -1,4 +1,4 @@
-#include "tuning/choose_ways.h"
+#include "tuning/choose_candidates.h"
 
 #include <algorithm>
 #include <numeric>
@@ -16,46 +16,48 @@ std::vector<size_t> shuffled(size_t count, SeededRandom& random) {
   return order;
 }
 
-/// The way of each step that seems to be the fastest.
-std::vector<size_t> fastest_ways(const std::vector<size_t>& counts, const RunWays& run,
-                                 const ChooseOptions& options) {
+/// The candidate of each step that seems to be the fastest.
+std::vector<size_t> fastest_candidates(const std::vector<size_t>& counts, const RunCandidates& run,
+                                       const ChooseOptions& options) {
   constexpr uint64_t kSeed = 9;
   SeededRandom random(kSeed, 0);
   std::vector<std::vector<std::vector<int64_t>>> times;
   for (const size_t count : counts) times.emplace_back(count);
   const size_t most = *std::max_element(counts.begin(), counts.end());
   for (int sample = 0; sample < options.samples && options.keep_on(); ++sample) {
-    // One after the other each way of the steps that have the most, others' more than once.
+    // One after the other each candidate of the steps that have the most, others' more than once.
     std::vector<std::vector<size_t>> orders;
     for (const size_t count : counts) orders.push_back(shuffled(count, random));
     for (size_t round = 0; round < most; ++round) {
-      std::vector<size_t> ways;
-      for (const std::vector<size_t>& order : orders) ways.push_back(order[round % order.size()]);
-      const std::vector<int64_t> taken = run(ways);
-      for (size_t i = 0; i < counts.size(); ++i) times[i][ways[i]].push_back(taken[i]);
+      std::vector<size_t> candidates;
+      for (const std::vector<size_t>& order : orders)
+        candidates.push_back(order[round % order.size()]);
+      const std::vector<int64_t> taken = run(candidates);
+      for (size_t i = 0; i < counts.size(); ++i) times[i][candidates[i]].push_back(taken[i]);
     }
   }
   std::vector<size_t> fastest(counts.size(), 0);
   for (size_t i = 0; i < counts.size(); ++i)
-    for (size_t way = 1; way < counts[i]; ++way)
-      if (!times[i][way].empty() &&
-          lower_quartile(times[i][way]) < lower_quartile(times[i][fastest[i]]))
-        fastest[i] = way;
+    for (size_t candidate = 1; candidate < counts[i]; ++candidate)
+      if (!times[i][candidate].empty() &&
+          lower_quartile(times[i][candidate]) < lower_quartile(times[i][fastest[i]]))
+        fastest[i] = candidate;
   return fastest;
 }
 
 }  // namespace
 
-std::vector<ChosenWay> choose_ways(const std::vector<size_t>& given, const RunWays& run,
-                                   const ChooseOptions& options) {
-  std::vector<ChosenWay> chosen(given.size());
+std::vector<ChosenCandidate> choose_candidates(const std::vector<size_t>& given,
+                                               const RunCandidates& run,
+                                               const ChooseOptions& options) {
+  std::vector<ChosenCandidate> chosen(given.size());
   std::vector<size_t> counts = given;
   for (size_t& count : counts) count = std::max<size_t>(count, 1);
   if (std::all_of(counts.begin(), counts.end(), [](size_t count) { return count == 1; }))
     return chosen;
   const std::vector<size_t> first(counts.size(), 0);
   run(first);  // wakes what sleeps
-  const std::vector<size_t> fastest = fastest_ways(counts, run, options);
+  const std::vector<size_t> fastest = fastest_candidates(counts, run, options);
   std::vector<PairedTimes> times(counts.size());
   // At least a few: what keep_on ends is the looking around.
   constexpr int kFewest = 6;
@@ -72,7 +74,7 @@ std::vector<ChosenWay> choose_ways(const std::vector<size_t>& given, const RunWa
   for (size_t i = 0; i < chosen.size(); ++i) {
     chosen[i].before_ns = chosen[i].after_ns = lower_quartile(times[i].now_ns);
     if (fastest[i] == 0 || !other_wins(times[i], options.rule)) continue;
-    chosen[i].way = fastest[i];
+    chosen[i].candidate = fastest[i];
     chosen[i].after_ns = lower_quartile(times[i].other_ns);
   }
   return chosen;

@@ -1,4 +1,4 @@
-#include "train/lessons.h"
+#include "train/loss_terms.h"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,9 @@
 namespace lathe {
 namespace {
 
-at::Tensor mixed(const Lesson& lesson, const at::Tensor& output, const at::Tensor& teacher,
+at::Tensor mixed(const LossTerm& term, const at::Tensor& output, const at::Tensor& teacher,
                  const at::Tensor& labels, MixtureOptions options) {
-  const TaughtOutput& told = lesson.told;
+  const TaughtOutput& told = term.told;
   if (told.classes) {
     options.alpha = told.teacher_share;
     const at::Tensor classes =
@@ -46,8 +46,8 @@ std::vector<at::Tensor> sample_inputs(const SampleSource& source, size_t index) 
   return inputs;
 }
 
-std::string loss_text(const Lesson& lesson, const TeachingOptions& options) {
-  const TaughtOutput& told = lesson.told;
+std::string loss_text(const LossTerm& term, const TeachingOptions& options) {
+  const TaughtOutput& told = term.told;
   std::string text;
   const auto add = [&](double share, const std::string& what) {
     if (share <= 0) return;
@@ -65,7 +65,8 @@ std::string loss_text(const Lesson& lesson, const TeachingOptions& options) {
   return text;
 }
 
-std::vector<at::Tensor> Lessons::ask(const std::vector<at::Tensor>& inputs, int64_t samples) const {
+std::vector<at::Tensor> LossTerms::ask(const std::vector<at::Tensor>& inputs,
+                                       int64_t samples) const {
   std::vector<at::Tensor> found = teacher->outputs(inputs, samples, check);
   const size_t outputs = found.size() - features.size();
   for (size_t i = 0; i < features.size(); ++i)
@@ -73,7 +74,7 @@ std::vector<at::Tensor> Lessons::ask(const std::vector<at::Tensor>& inputs, int6
   return found;
 }
 
-at::Tensor Lessons::loss(const std::vector<at::Tensor>& outputs, const Batch& batch) const {
+at::Tensor LossTerms::loss(const std::vector<at::Tensor>& outputs, const Batch& batch) const {
   const size_t first = has_labels() ? 1 : 0;
   std::vector<at::Tensor> taught;
   if (teacher && cache.empty())
@@ -87,21 +88,21 @@ at::Tensor Lessons::loss(const std::vector<at::Tensor>& outputs, const Batch& ba
   const auto add = [&](const at::Tensor& part) { sum = sum.defined() ? sum + part : part; };
   size_t next = 0;
   for (size_t i = 0; i < all.size(); ++i) {
-    const Lesson& lesson = all[i];
-    const at::Tensor from_teacher = lesson.from_teacher ? taught.at(next++) : at::Tensor();
-    const at::Tensor labels = i == label_lesson ? batch.targets.at(0) : at::Tensor();
-    add(mixed(lesson, batch_first(outputs.at(i), lesson.student), from_teacher, labels, mixture));
+    const LossTerm& term = all[i];
+    const at::Tensor from_teacher = term.from_teacher ? taught.at(next++) : at::Tensor();
+    const at::Tensor labels = i == label_term ? batch.targets.at(0) : at::Tensor();
+    add(mixed(term, batch_first(outputs.at(i), term.student), from_teacher, labels, mixture));
   }
-  for (const FeatureLesson& feature : features)
+  for (const FeatureLossTerm& feature : features)
     add(feature.loss(outputs.at(feature.output), taught.at(next++)));
   return sum;
 }
 
-Sample Lessons::sample(const SampleSource& source, const std::function<Tensor(size_t)>& labels,
-                       size_t index) const {
+Sample LossTerms::sample(const SampleSource& source, const std::function<Tensor(size_t)>& labels,
+                         size_t index) const {
   Sample sample{sample_inputs(source, index), {}};
   if (has_labels())
-    sample.targets.push_back(label_target(labels(index), *all[label_lesson].labels, first_output));
+    sample.targets.push_back(label_target(labels(index), *all[label_term].labels, first_output));
   for (const at::Tensor& known : cache) {
     const int64_t rows = known.size(0) / static_cast<int64_t>(count);
     sample.targets.push_back(known.narrow(0, static_cast<int64_t>(index) * rows, rows));

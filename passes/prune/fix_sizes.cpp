@@ -27,7 +27,7 @@ int64_t below(const std::vector<int64_t>& kept, int64_t position) {
   return std::lower_bound(kept.begin(), kept.end(), position) - kept.begin();
 }
 
-void mend_reshape(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_reshape(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const Dims from = removal.left(node.input(0), dims_in(before, node.input(0)));
   const Dims to = removal.left(node.output(0), dims_in(before, node.output(0)));
@@ -47,7 +47,7 @@ void mend_reshape(const Graph& before, Graph& graph, NodeId id, const Removal& r
   if (target != old) set_ints(graph, id, 1, target);
 }
 
-void mend_split(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_split(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const int64_t axis = normal(node.attributes.int_or("axis", 0), rank_of(before, node.input(0)));
   if (!removal.kept(node.input(0), axis)) return;
@@ -58,7 +58,7 @@ void mend_split(const Graph& before, Graph& graph, NodeId id, const Removal& rem
   set_ints(graph, id, 1, sizes);
 }
 
-void mend_slice(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_slice(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const auto ranges = slice_ranges(before, node);
   if (!ranges) return;
@@ -82,7 +82,7 @@ void mend_slice(const Graph& before, Graph& graph, NodeId id, const Removal& rem
   set_ints(graph, id, 2, ends);
 }
 
-void mend_gather(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_gather(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const int64_t rank = rank_of(before, node.input(0));
   const int64_t axis = normal(node.attributes.int_or("axis", 0), rank);
@@ -102,7 +102,7 @@ void mend_gather(const Graph& before, Graph& graph, NodeId id, const Removal& re
   set_constant_input(graph, id, 1, like(before, node.input(1), shape, moved));
 }
 
-void mend_pad(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_pad(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const int64_t rank = rank_of(before, node.input(0));
   std::vector<int64_t> pads = ints_of(before, node.input(1));
@@ -123,8 +123,8 @@ void mend_pad(const Graph& before, Graph& graph, NodeId id, const Removal& remov
 }
 
 // Input `operand` is the shape of what the node fills.
-void mend_filled(const Graph& before, Graph& graph, NodeId id, size_t operand,
-                 const Removal& removal) {
+void fix_filled(const Graph& before, Graph& graph, NodeId id, size_t operand,
+                const Removal& removal) {
   const Node& node = before.node(id);
   const int64_t rank = rank_of(before, node.output(0));
   const int64_t length = dims_in(before, node.input(operand))[0].size;
@@ -136,7 +136,7 @@ void mend_filled(const Graph& before, Graph& graph, NodeId id, size_t operand,
   }
 }
 
-void mend_resize(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_resize(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   if (!node.input(3).valid() || before.constant(node.input(3)) == nullptr) return;
   std::vector<int64_t> sizes = ints_of(before, node.input(3));
@@ -153,7 +153,7 @@ void mend_resize(const Graph& before, Graph& graph, NodeId id, const Removal& re
 }
 
 // Without axes it would also drop an axis that has one channel left.
-void mend_squeeze(const Graph& before, Graph& graph, NodeId id) {
+void fix_squeeze(const Graph& before, Graph& graph, NodeId id) {
   const Node& node = before.node(id);
   if (node.input(1).valid()) return;
   std::vector<int64_t> axes;
@@ -176,7 +176,7 @@ std::set<NodeId> written_readers(const Graph& graph, const Node& shape) {
 }
 
 // Depthwise: as many groups as channels.
-void mend_groups(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_groups(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const int64_t groups = node.attributes.int_or("group", 1);
   const auto kept = removal.kept(node.input(0), 1);
@@ -185,7 +185,7 @@ void mend_groups(const Graph& before, Graph& graph, NodeId id, const Removal& re
     graph.edit(id).attributes.set("group", static_cast<int64_t>(kept->size()));
 }
 
-void mend_hidden_size(Graph& graph, NodeId id, const Removal& removal) {
+void fix_hidden_size(Graph& graph, NodeId id, const Removal& removal) {
   for (const ConstantAxis& use : removal.flows().constants) {
     if (use.node != id || use.axis != 2 || use.role != ChannelRole::kConsumes ||
         use.constant != graph.node(id).input(2))
@@ -195,7 +195,7 @@ void mend_hidden_size(Graph& graph, NodeId id, const Removal& removal) {
   }
 }
 
-void mend_heads(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_heads(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const int64_t heads = node.attributes.int_or("q_num_heads", 0);
   const auto kept = removal.kept(node.input(0), 2);
@@ -208,7 +208,7 @@ void mend_heads(const Graph& before, Graph& graph, NodeId id, const Removal& rem
 
 }  // namespace
 
-void mend_sizes(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
+void fix_sizes(const Graph& before, Graph& graph, NodeId id, const Removal& removal) {
   const Node& node = before.node(id);
   const bool touched = std::any_of(node.inputs.begin(), node.inputs.end(),
                                    [&](ValueId value) { return removal.touches(value); }) ||
@@ -217,31 +217,31 @@ void mend_sizes(const Graph& before, Graph& graph, NodeId id, const Removal& rem
   switch (node.kind) {
     case OpKind::kLSTM:
     case OpKind::kGRU:
-    case OpKind::kRNN: return mend_hidden_size(graph, id, removal);
+    case OpKind::kRNN: return fix_hidden_size(graph, id, removal);
     case OpKind::kShape: {
       // Sizes that are read go into Reshapes, which get constants instead.
       if (!removal.touches(node.input(0)) || !node.output(0).valid()) return;
       const auto readers = written_readers(before, node);
-      for (const NodeId reader : readers) mend_reshape(before, graph, reader, removal);
+      for (const NodeId reader : readers) fix_reshape(before, graph, reader, removal);
       return;
     }
     default: break;
   }
   if (!touched) return;
   switch (node.kind) {
-    case OpKind::kReshape: return mend_reshape(before, graph, id, removal);
-    case OpKind::kSplit: return mend_split(before, graph, id, removal);
-    case OpKind::kSlice: return mend_slice(before, graph, id, removal);
-    case OpKind::kGather: return mend_gather(before, graph, id, removal);
-    case OpKind::kPad: return mend_pad(before, graph, id, removal);
-    case OpKind::kExpand: return mend_filled(before, graph, id, 1, removal);
-    case OpKind::kConstantOfShape: return mend_filled(before, graph, id, 0, removal);
-    case OpKind::kResize: return mend_resize(before, graph, id, removal);
-    case OpKind::kSqueeze: return mend_squeeze(before, graph, id);
+    case OpKind::kReshape: return fix_reshape(before, graph, id, removal);
+    case OpKind::kSplit: return fix_split(before, graph, id, removal);
+    case OpKind::kSlice: return fix_slice(before, graph, id, removal);
+    case OpKind::kGather: return fix_gather(before, graph, id, removal);
+    case OpKind::kPad: return fix_pad(before, graph, id, removal);
+    case OpKind::kExpand: return fix_filled(before, graph, id, 1, removal);
+    case OpKind::kConstantOfShape: return fix_filled(before, graph, id, 0, removal);
+    case OpKind::kResize: return fix_resize(before, graph, id, removal);
+    case OpKind::kSqueeze: return fix_squeeze(before, graph, id);
     case OpKind::kConv:
     case OpKind::kFusedConv:
-    case OpKind::kConvTranspose: return mend_groups(before, graph, id, removal);
-    case OpKind::kAttention: return mend_heads(before, graph, id, removal);
+    case OpKind::kConvTranspose: return fix_groups(before, graph, id, removal);
+    case OpKind::kAttention: return fix_heads(before, graph, id, removal);
     default: return;
   }
 }
