@@ -52,12 +52,12 @@ std::string plan_text(const PlanFile& file, const Graph& graph, const ModelFacts
                       const Console& console) {
   const NativePlan& plan = file.plan;
   const PlanMetadata& metadata = file.metadata;
-  std::string out =
-      fmt::format("{}: a native plan of {} steps, {} MACs, {}\n",
-                  console.bold(escape_untrusted(facts.path_basename)), plan.steps.size(),
-                  count_text(facts.macs.value_or(0)),
-                  file.islands.empty() ? "runs anywhere with liblathe_rt"
-                                       : console.bad("needs lathe: nodes without a native kernel"));
+  std::string out = fmt::format("{}: a native plan of {} steps, {} MACs, {}\n",
+                                console.bold(escape_untrusted(facts.path_basename)),
+                                plan.steps.size(), count_text(facts.macs.value_or(0)),
+                                file.partitions.empty()
+                                    ? "runs anywhere with liblathe_rt"
+                                    : console.bad("needs lathe: nodes without a native kernel"));
   Rows rows{{"file", fmt::format("{}, by {}", bytes_text(facts.file_bytes),
                                  escape_untrusted(metadata.producer, 60))}};
   rows.push_back({"made from", "sha256 " + escape_untrusted(metadata.source_sha256.substr(0, 16))});
@@ -99,7 +99,7 @@ nlohmann::json plan_json(const PlanFile& file, const Graph& graph) {
           {"profile", escape_untrusted(metadata.profile)},
           {"fingerprint", escape_untrusted(metadata.fingerprint)},
           {"batch", batch_text(file)},
-          {"needs_lathe", !file.islands.empty()},
+          {"needs_lathe", !file.partitions.empty()},
           {"constants_bytes", file.plan.constants.size()},
           {"arena_bytes", file.plan.arena_bytes},
           {"arena_lower_bound_bytes", file.plan.arena_lower_bound},

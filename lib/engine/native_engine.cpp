@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "engine/native_island.h"
+#include "engine/fallback_partition.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "plan/divide_plan.h"
@@ -34,10 +34,10 @@ NativeEngine::Prepared::Prepared(LoweredGraph lowered, const ProgramOptions& opt
     : slots(lowered.plan.slots.size()) {
   const int64_t parts = worthwhile_parts(lowered.plan, options.threads);
   program = std::make_unique<BatchProgram>(std::move(lowered.plan), parts, options,
-                                           island_binder(lowered.islands, slots));
-  for (const Graph& island : lowered.islands)
-    for (const NodeId id : island.node_ids())
-      ++interpreted[std::string(island.node(id).type_name())];
+                                           fallback_binder(lowered.partitions, slots));
+  for (const Graph& partition : lowered.partitions)
+    for (const NodeId id : partition.node_ids())
+      ++interpreted[std::string(partition.node(id).type_name())];
 }
 
 std::vector<RuntimeValue> NativeEngine::Prepared::run(const Graph& graph,
@@ -150,12 +150,12 @@ EngineFacts NativeEngine::facts() {
       ++facts.bfloat16_products;
   if (facts.interpreted.empty()) return facts;
   int64_t all = 0;
-  int64_t islands = 0;
+  int64_t partitions = 0;
   first.run(graph_, samples_.front(), [&](size_t step, int64_t duration_ns) {
     all += duration_ns;
-    if (std::holds_alternative<IslandStep>(plan.steps[step].kind)) islands += duration_ns;
+    if (std::holds_alternative<FallbackStep>(plan.steps[step].kind)) partitions += duration_ns;
   });
-  if (all > 0) facts.interpreted_share = static_cast<double>(islands) / static_cast<double>(all);
+  if (all > 0) facts.interpreted_share = static_cast<double>(partitions) / static_cast<double>(all);
   return facts;
 }
 

@@ -61,7 +61,7 @@ struct NativeEngine::Prepared {
                                 const Program::StepObserver& observer);
 
   std::vector<RuntimeValue> slots;             // values of unknown size, while a run lasts
-  std::map<std::string, int64_t> interpreted;  // nodes of islands, by op type
+  std::map<std::string, int64_t> interpreted;  // nodes of fallback partitions, by op type
   std::unique_ptr<BatchProgram> program;
 };
 

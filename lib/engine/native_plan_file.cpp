@@ -19,11 +19,11 @@ bool is_free(const Value& input) {
   return input.type.is_tensor() && dims && !dims->empty() && !dims->front().known();
 }
 
-std::vector<std::string> island_files(const std::vector<Graph>& islands) {
+std::vector<std::string> partition_files(const std::vector<Graph>& partitions) {
   std::vector<std::string> files;
-  for (const Graph& island : islands) {
+  for (const Graph& partition : partitions) {
     Model model;
-    model.graph = island;
+    model.graph = partition;
     files.push_back(write_onnx(model).model_bytes);
   }
   return files;
@@ -59,22 +59,24 @@ bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const Low
   // Shapes that are known for batch 1 only: the model itself goes wrong with more.
   if (two.plan.slots.size() > file.plan.slots.size()) return false;
   const LoweredGraph three = lowered(3);
-  const std::vector<std::string> islands = island_files(two.islands);
-  const bool from_one = islands == file.islands && is_on_line(file.plan, two.plan, three.plan, 2);
+  const std::vector<std::string> partitions = partition_files(two.partitions);
+  const bool from_one =
+      partitions == file.partitions && is_on_line(file.plan, two.plan, three.plan, 2);
   if (!from_one) {
-    // Islands that know their batch are other files.
-    if (islands != island_files(three.islands)) return false;
+    // Fallback partitions that know their batch are other files.
+    if (partitions != partition_files(three.partitions)) return false;
     const LoweredGraph four = lowered(4);
-    if (islands != island_files(four.islands) || !is_on_line(two.plan, three.plan, four.plan, 2))
+    if (partitions != partition_files(four.partitions) ||
+        !is_on_line(two.plan, three.plan, four.plan, 2))
       return false;
   }
   const FarPlan far = far_plan(lowered);
-  if (islands != island_files(far.lowered.islands) ||
+  if (partitions != partition_files(far.lowered.partitions) ||
       !is_on_line(two.plan, three.plan, far.lowered.plan, far.batch - 2))
     return false;
   if (!from_one) {
     file.plan = plan_before(two.plan, three.plan);
-    file.islands = islands;
+    file.partitions = partitions;
   }
   file.batch_two = batch_numbers(two.plan);
   return true;
@@ -111,12 +113,12 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
   return shapes;
 }
 
-std::vector<Graph> islands_of(const PlanFile& file) {
-  std::vector<Graph> islands;
-  for (const std::string& bytes : file.islands)
-    islands.push_back(
+std::vector<Graph> partitions_of(const PlanFile& file) {
+  std::vector<Graph> partitions;
+  for (const std::string& bytes : file.partitions)
+    partitions.push_back(
         read_onnx({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, {}).graph);
-  return islands;
+  return partitions;
 }
 
 NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& specialize,
@@ -127,14 +129,14 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
                                     [&](ValueId id) { return is_free(graph.value(id)); });
   LoweredGraph one = lower_graph(specialize(shapes_at_batch(graph, 1)), options);
   // Shape inference leaves no shape of an input where shapes contradict each other.
-  for (const IslandValue& input : one.plan.inputs)
+  for (const PlanValue& input : one.plan.inputs)
     if (!input.view.valid())
       throw bad_input(
           "native.batch",
           fmt::format("the model's shapes contradict each other{}", was_free ? " at batch 1" : ""),
           {}, was_free ? "fix another batch: --input-shape NAME=8x…" : "");
   made.file.plan = std::move(one.plan);
-  made.file.islands = island_files(one.islands);
+  made.file.partitions = partition_files(one.partitions);
   if (!was_free) {
     made.batch_fixed = true;
     made.reason = "the model's inputs are fixed";
@@ -169,7 +171,7 @@ LowerShapes plans_of(std::shared_ptr<const PlanFile> file) {
     LoweredGraph lowered;
     lowered.plan = plan_for_batch(*file, batch);
     for (size_t i = 0; i < ports.size(); ++i) {
-      const IslandValue& input = lowered.plan.inputs[i];
+      const PlanValue& input = lowered.plan.inputs[i];
       if (!input.view.valid()) continue;
       const Shape& wanted = lowered.plan.views[static_cast<size_t>(input.view.index)].shape;
       if (shapes[i] != wanted)
@@ -179,7 +181,7 @@ LowerShapes plans_of(std::shared_ptr<const PlanFile> file) {
                         "input " + escape_untrusted(ports[i].name),
                         file->batch_two.empty() ? "its batch is fixed" : "only its batch is free");
     }
-    lowered.islands = islands_of(*file);
+    lowered.partitions = partitions_of(*file);
     return lowered;
   };
 }
@@ -187,7 +189,7 @@ LowerShapes plans_of(std::shared_ptr<const PlanFile> file) {
 void add_packed_weights(PlanFile& file) {
   LoweredGraph lowered;
   lowered.plan = file.plan;
-  lowered.islands = islands_of(file);
+  lowered.partitions = partitions_of(file);
   ProgramOptions options;
   options.threads = at::get_num_threads();
   options.packed = std::make_shared<PackedWeights>();

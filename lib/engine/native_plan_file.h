@@ -1,4 +1,5 @@
-// Native plans of a graph as files, and back in the engine, with the interpreter for their islands.
+// Native plans of a graph as files, and back in the engine, with the interpreter for their fallback
+// partitions.
 #pragma once
 
 #include <memory>
@@ -25,8 +26,8 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
 /// (exit 3) as make_plan_file does.
 std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch);
 
-/// Parts that IslandStep::island counts.
-std::vector<Graph> islands_of(const PlanFile& file);
+/// Parts that FallbackStep::partition counts.
+std::vector<Graph> partitions_of(const PlanFile& file);
 
 /// The file's plan for a NativeEngine of plan_graph(file). It throws Error (exit 3) for shapes that
 /// the file does not serve.

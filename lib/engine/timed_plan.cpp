@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "engine/native_island.h"
+#include "engine/fallback_partition.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 
@@ -13,7 +13,8 @@ TimedPlan::TimedPlan(const LoweredGraph& lowered, const std::vector<Tensor>& inp
     : slots_(lowered.plan.slots.size()) {
   ProgramOptions fixed = options;
   fixed.keeps_pool = true;
-  program_ = std::make_unique<Program>(lowered.plan, fixed, island_binder(lowered.islands, slots_));
+  program_ =
+      std::make_unique<Program>(lowered.plan, fixed, fallback_binder(lowered.partitions, slots_));
   const NativePlan& bound = program_->plan();
   if (inputs.size() != bound.inputs.size())
     throw InternalError("timed plan: another number of inputs");
@@ -27,7 +28,7 @@ TimedPlan::TimedPlan(const LoweredGraph& lowered, const std::vector<Tensor>& inp
     held_.push_back(inputs_.back().tensor->contiguous());
     in_.back() = held_.back().data_ptr();
   }
-  for (const IslandValue& output : bound.outputs) {
+  for (const PlanValue& output : bound.outputs) {
     out_.push_back(nullptr);
     if (output.slot >= 0) continue;
     const PlanView& view = bound.views[static_cast<size_t>(output.view.index)];

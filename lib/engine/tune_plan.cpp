@@ -260,7 +260,7 @@ class Tuner {
     ProgramOptions options = program_options_;
     std::vector<size_t> steps;
     for (size_t i = odd; i < plan.steps.size(); i += 2) {
-      if (std::holds_alternative<IslandStep>(plan.steps[i].kind)) continue;
+      if (std::holds_alternative<FallbackStep>(plan.steps[i].kind)) continue;
       options.alternatives[i] = {{plan.steps[i].choice.implementation, 1}};
       steps.push_back(i);
     }
@@ -359,7 +359,7 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
   const NativePlanFile plain = make_plan_file(graph, specialize, options.lower);
   tuned.made = plain;
   PlanFile& file = tuned.made.file;
-  const LoweredGraph before{file.plan, islands_of(file)};
+  const LoweredGraph before{file.plan, partitions_of(file)};
   LoweredGraph now = before;
   facts.layers = integer_layers(now.plan).size();
   facts.changed = tuner.choose(now);
@@ -369,7 +369,7 @@ TunedPlan tune_plan(const Graph& graph, const SpecializeGraph& specialize,
     std::set<std::string> nodes;
     for (const FloatLayer& layer : facts.floats) nodes.insert(layer.node);
     tuned.made = make_plan_file(graph, specialize, in_float(options.lower, nodes));
-    now = {file.plan, islands_of(file)};
+    now = {file.plan, partitions_of(file)};
     facts.changed = tuner.choose(now);
   }
   file.plan = now.plan;

@@ -20,7 +20,7 @@ using Outputs = std::vector<std::vector<std::byte>>;
 inline Outputs seeded_inputs(const NativePlan& plan, uint64_t seed) {
   SeededRandom random(seed, 0);
   Outputs inputs;
-  for (const IslandValue& value : plan.inputs) {
+  for (const PlanValue& value : plan.inputs) {
     const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
     std::vector<std::byte> bytes(static_cast<size_t>(element_count(view.shape)) *
                                  static_cast<size_t>(dtype_bits(view.dtype) / 8));
@@ -44,7 +44,7 @@ inline Outputs run_program(auto& program, const Outputs& inputs,
   for (const auto& bytes : inputs) in.push_back(bytes.data());
   Outputs outputs;
   std::vector<void*> out;
-  for (const IslandValue& value : plan.outputs) {
+  for (const PlanValue& value : plan.outputs) {
     const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
     outputs.emplace_back(static_cast<size_t>(plan.blocks[static_cast<size_t>(view.block)].bytes));
   }

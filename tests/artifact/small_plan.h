@@ -202,7 +202,7 @@ inline void add_product_with_residual(SmallPlan& s, ViewId from, ViewId to, View
                      sum});
 }
 
-/// Every kind of step but islands, linear in the batch.
+/// Every kind of step but fallback partitions, linear in the batch.
 inline NativePlan every_step_plan(int64_t n) {
   SmallPlan s;
   const ViewId x = s.input(DType::kFloat32, {n, 6, 6, 6});
@@ -345,17 +345,17 @@ inline NativePlan images_plan(int64_t n, int64_t size = 6) {
 }
 
 /// Nodes that only the interpreter runs, and a value of unknown size.
-inline PlanFile island_file() {
+inline PlanFile fallback_file() {
   SmallPlan s;
   const ViewId x = s.input(DType::kFloat32, {3});
   const ViewId y = s.output(DType::kInt64, {2});
   s.plan.slots = {{"unknown"}};
-  s.step(IslandStep{{{x, -1}}, {{{}, 0}}, 0});
-  s.step(IslandStep{{{{}, 0}}, {{y, -1}}, 1});
+  s.step(FallbackStep{{{x, -1}}, {{{}, 0}}, 0});
+  s.step(FallbackStep{{{{}, 0}}, {{y, -1}}, 1});
   place_blocks(s.plan);
   PlanFile file;
   file.plan = std::move(s.plan);
-  file.islands = {"first", std::string("second\0!", 8)};
+  file.partitions = {"first", std::string("second\0!", 8)};
   describe_ports(file);
   return file;
 }

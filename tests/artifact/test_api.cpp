@@ -178,8 +178,8 @@ TEST_CASE("loading says what is wrong") {
     CHECK(std::string(lathe_load_error()).find(text) != std::string::npos);
   };
   refused(Handle(file.substr(0, 1000)), LATHE_BAD_INPUT, "of which 1000 are there");
-  refused(Handle(write_plan_file(test::island_file())), LATHE_ENVIRONMENT, "only lathe itself");
-  refused(Handle(write_plan_file(test::island_file())), LATHE_ENVIRONMENT, "node0, node1");
+  refused(Handle(write_plan_file(test::fallback_file())), LATHE_ENVIRONMENT, "only lathe itself");
+  refused(Handle(write_plan_file(test::fallback_file())), LATHE_ENVIRONMENT, "node0, node1");
   lathe_options options{0, 4096};
   refused(Handle(file, &options), LATHE_LIMIT, "4096 are allowed");
   options = {-1, 0};

@@ -30,7 +30,7 @@ std::string text_of(const NativePlan& plan) {
 }  // namespace
 
 TEST_CASE("what is written is read again") {
-  for (const PlanFile& file : {every_step_file(), test::island_file()}) {
+  for (const PlanFile& file : {every_step_file(), test::fallback_file()}) {
     const std::string bytes = write_plan_file(file);
     CHECK(write_plan_file(file) == bytes);
     const PlanFile again = read_plan_file(bytes_of(bytes));
@@ -38,7 +38,7 @@ TEST_CASE("what is written is read again") {
     CHECK(again.metadata.producer == file.metadata.producer);
     CHECK(again.metadata.source_sha256 == file.metadata.source_sha256);
     CHECK(again.metadata.profile == file.metadata.profile);
-    CHECK(again.islands == file.islands);
+    CHECK(again.partitions == file.partitions);
     CHECK(again.batch_two == file.batch_two);
     CHECK(again.plan.constants == file.plan.constants);
     REQUIRE(again.plan.steps.size() == file.plan.steps.size());
@@ -50,7 +50,7 @@ TEST_CASE("what is written is read again") {
   }
 }
 
-TEST_CASE("the small plan has every kind of step but islands, and computes something") {
+TEST_CASE("the small plan has every kind of step but fallback, and computes something") {
   const NativePlan plan = every_step_plan(2);
   std::vector<bool> found(std::variant_size_v<StepKind>, false);
   for (const PlanStep& step : plan.steps) found[step.kind.index()] = true;
@@ -92,7 +92,7 @@ TEST_CASE("a file that is cut anywhere, or longer, is refused") {
 }
 
 TEST_CASE("every single flipped bit is found") {
-  std::string bytes = write_plan_file(test::island_file());
+  std::string bytes = write_plan_file(test::fallback_file());
   REQUIRE(refusal(bytes).first == 0);
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     const auto flip = static_cast<char>(1 << bit % 8);
@@ -124,9 +124,9 @@ TEST_CASE("a description that does not fit the plan is refused") {
   CHECK(refused([](PlanFile& file) { file.metadata.outputs[1].dtype = DType::kFloat32; }));
   CHECK(refused([](PlanFile& file) { file.metadata.outputs[1].has_shape = false; }));
   CHECK(refused([](PlanFile& file) { file.batch_two.pop_back(); }));
-  PlanFile islands = test::island_file();
-  islands.islands.pop_back();
-  CHECK(refusal(write_plan_file(islands)).second == "plan.invalid");
+  PlanFile partitions = test::fallback_file();
+  partitions.partitions.pop_back();
+  CHECK(refusal(write_plan_file(partitions)).second == "plan.invalid");
 }
 
 TEST_CASE("a batch's plan follows from those of batches 1 and 2") {

@@ -41,7 +41,7 @@ NativePlan copy_by_product() {
 /// How many elements are not 0 when all that come in are denormal.
 int64_t denormals_left(Program& program) {
   const NativePlan& plan = program.plan();
-  const auto size = [&](const IslandValue& end) {
+  const auto size = [&](const PlanValue& end) {
     return static_cast<size_t>(
         element_count(plan.views[static_cast<size_t>(end.view.index)].shape));
   };
@@ -172,8 +172,7 @@ TEST_CASE("steps whose arrays have no elements write nothing") {
   for (const int threads : {1, 2}) {
     ProgramOptions options;
     options.threads = threads;
-    const test::Outputs outputs =
-        test::run_apart(plan, test::seeded_inputs(plan, 1), options);
+    const test::Outputs outputs = test::run_apart(plan, test::seeded_inputs(plan, 1), options);
     for (const auto& bytes : outputs) CHECK(bytes.empty());
   }
 }

@@ -52,7 +52,7 @@ void refused(const char* text, const std::function<void(NativePlan&)>& change) {
 
 TEST_CASE("plans that are right pass") {
   for (const int64_t batch : {1, 2, 7}) CHECK(verdict(every_step_plan(batch)).empty());
-  CHECK(verdict(test::island_file().plan).empty());
+  CHECK(verdict(test::fallback_file().plan).empty());
   CHECK(verdict(NativePlan{}).empty());
 }
 
@@ -377,20 +377,20 @@ TEST_CASE("casts and gathered rows") {
   refused("gaps", [](NativePlan& p) { view(p, find<GatherStep>(p).input).strides = {1, 256}; });
 }
 
-TEST_CASE("islands") {
-  const auto broken = [](const std::function<void(IslandStep&, NativePlan&)>& change) {
-    NativePlan plan = test::island_file().plan;
-    change(find<IslandStep>(plan), plan);
+TEST_CASE("fallback partitions") {
+  const auto broken = [](const std::function<void(FallbackStep&, NativePlan&)>& change) {
+    NativePlan plan = test::fallback_file().plan;
+    change(find<FallbackStep>(plan), plan);
     return verdict(plan);
   };
-  CHECK(broken([](IslandStep& s, NativePlan&) { s.island = -1; }).find("no such island") !=
+  CHECK(broken([](FallbackStep& s, NativePlan&) { s.partition = -1; }).find("no such partition") !=
         std::string::npos);
-  CHECK(broken([](IslandStep& s, NativePlan&) { s.outputs[0].slot = 1; }).find("no such slot") !=
+  CHECK(broken([](FallbackStep& s, NativePlan&) { s.outputs[0].slot = 1; }).find("no such slot") !=
         std::string::npos);
-  CHECK(broken([](IslandStep& s, NativePlan&) {
+  CHECK(broken([](FallbackStep& s, NativePlan&) {
           s.inputs[0].slot = 0;
         }).find("a view and a slot") != std::string::npos);
-  CHECK(broken([](IslandStep&, NativePlan& p) {
+  CHECK(broken([](FallbackStep&, NativePlan& p) {
           std::swap(p.steps[0], p.steps[1]);
         }).find("a slot is read") != std::string::npos);
 }

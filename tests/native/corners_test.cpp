@@ -105,7 +105,7 @@ TEST_CASE("pixels with gaps: depthwise, residual and tables") {
   const ValueId sum = g.op(OpKind::kAdd, {a, columns});
   const ValueId again = g.pair(columns, kSigned);
   const NativeRun run = check_quantized(g.end({g.pair(sum, kOut), again}), kOut.scale);
-  CHECK(run.steps.count("island") == 0);
+  CHECK(run.steps.count("fallback") == 0);
 }
 
 TEST_CASE("tables for columns of an array of any rank") {
@@ -272,7 +272,7 @@ TEST_CASE("rows of a table by indices that are inputs") {
                                    Tensor::of<int32_t>({2}, {3, -4}), x};
   const NativeRun run = run_native(graph, inputs);
   CHECK(difference(graph, inputs, run, 1).largest == 0);
-  CHECK(run.steps.find("island") == run.steps.end());
+  CHECK(run.steps.find("fallback") == run.steps.end());
   for (const int64_t wrong : {int64_t{5}, int64_t{-6}, INT64_MAX, INT64_MIN})
     CHECK_THROWS_WITH_AS(
         run_native(graph, {Tensor::of<int64_t>({2, 3}, {0, 0, 0, 0, 0, wrong}), inputs[1], x}),
@@ -299,7 +299,7 @@ TEST_CASE("casts of integers") {
       Tensor::of<int8_t>({5}, {0, -1, 127, -128, 5})};
   const NativeRun run = run_native(graph, inputs);
   CHECK(difference(graph, inputs, run, 1).largest == 0);
-  CHECK(run.steps.find("island") == run.steps.end());
+  CHECK(run.steps.find("fallback") == run.steps.end());
 }
 
 TEST_CASE("integers that no QuantizeLinear made") {
@@ -324,7 +324,7 @@ TEST_CASE("integers that no QuantizeLinear made") {
                                    Tensor::of<int64_t>({4}, {2, 0, -1, 1})};
   const NativeRun run = run_native(graph, inputs);
   CHECK(difference(graph, inputs, run, 1).largest <= 1e-5);
-  CHECK(run.steps.find("island") == run.steps.end());
+  CHECK(run.steps.find("fallback") == run.steps.end());
   CHECK(run.steps.at("product") == 2);
 }
 

@@ -143,7 +143,7 @@ TEST_CASE("pools, moves and concatenation stay integers") {
   CHECK(run.steps.at("pool") == 2);
   CHECK(run.steps.at("product") == 1);
   CHECK(run.steps.count("elementwise") == 0);
-  CHECK(run.steps.count("island") == 0);
+  CHECK(run.steps.count("fallback") == 0);
 }
 
 }  // namespace lathe

@@ -166,11 +166,13 @@ bool RandomGraphBuilder::add(OpKind kind, std::vector<ValueId> inputs, Attribute
 
 void RandomGraphBuilder::add_unary() {
   static const std::vector<OpKind> kKinds{
-      OpKind::kAbs,     OpKind::kCos,      OpKind::kErf,      OpKind::kHardSwish, OpKind::kMish,
-      OpKind::kNeg,     OpKind::kRelu,     OpKind::kSigmoid,  OpKind::kSin,       OpKind::kSoftplus,
-      OpKind::kTanh,    OpKind::kSoftsign, OpKind::kIdentity, OpKind::kElu,       OpKind::kCelu,
-      OpKind::kSelu,    OpKind::kLeakyRelu, OpKind::kGelu,    OpKind::kSwish,     OpKind::kHardSigmoid,
-      OpKind::kThresholdedRelu};
+      OpKind::kAbs,       OpKind::kCos,         OpKind::kErf,
+      OpKind::kHardSwish, OpKind::kMish,        OpKind::kNeg,
+      OpKind::kRelu,      OpKind::kSigmoid,     OpKind::kSin,
+      OpKind::kSoftplus,  OpKind::kTanh,        OpKind::kSoftsign,
+      OpKind::kIdentity,  OpKind::kElu,         OpKind::kCelu,
+      OpKind::kSelu,      OpKind::kLeakyRelu,   OpKind::kGelu,
+      OpKind::kSwish,     OpKind::kHardSigmoid, OpKind::kThresholdedRelu};
   const ValueId x = any();
   switch (number(0, 7)) {
     case 0: {
@@ -402,7 +404,8 @@ Attributes RandomGraphBuilder::window(size_t spatial, bool is_pool) {
   for (int64_t& stride : strides) stride = one_of<int64_t>({1, 1, 1, 2, 3});
   for (int64_t& dilation : dilations) dilation = one_of<int64_t>({1, 1, 1, 2, 3});
   if (one_in(5))
-    attributes.set("auto_pad", std::string(one_of<std::string>({"SAME_UPPER", "SAME_LOWER", "VALID"})));
+    attributes.set("auto_pad",
+                   std::string(one_of<std::string>({"SAME_UPPER", "SAME_LOWER", "VALID"})));
   else if (!one_in(4))
     attributes.set("pads", pads);
   if (!one_in(3)) attributes.set("strides", strides);
@@ -416,8 +419,7 @@ ValueId RandomGraphBuilder::weight(const Shape& size, int64_t axis, float amplit
   if (!is_quantized) return constant_floats(size, amplitude);
   const int64_t count = one_in(3) ? 1 : size[static_cast<size_t>(axis)];
   std::vector<float> scales(static_cast<size_t>(count));
-  for (float& scale : scales)
-    scale = amplitude / 127 * static_cast<float>(number(5, 10)) / 10;
+  for (float& scale : scales) scale = amplitude / 127 * static_cast<float>(number(5, 10)) / 10;
   const bool is_unsigned = one_in(4);
   std::vector<int8_t> signed_codes(static_cast<size_t>(product(size)));
   for (int8_t& code : signed_codes) code = static_cast<int8_t>(number(-127, 127));
@@ -427,7 +429,8 @@ ValueId RandomGraphBuilder::weight(const Shape& size, int64_t axis, float amplit
   ValueId zeros;
   if (is_unsigned) {
     std::vector<uint8_t> codes(signed_codes.size());
-    for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(signed_codes[i] + 128);
+    for (size_t i = 0; i < codes.size(); ++i)
+      codes[i] = static_cast<uint8_t>(signed_codes[i] + 128);
     q = constant(Tensor::of<uint8_t>(size, codes));
     zeros = constant(Tensor::of<uint8_t>(many, std::vector<uint8_t>(scales.size(), 128)));
   } else {
@@ -448,7 +451,8 @@ void RandomGraphBuilder::add_convolution() {
   if (is_quantized && !one_in(3)) x = quantized(x);
   const int64_t channels = shape(x)[1];
   int64_t groups = 1;
-  if (one_in(3)) groups = channels;
+  if (one_in(3))
+    groups = channels;
   else if (one_in(3))
     for (const int64_t g : {2, 3, 4, 8})
       if (channels % g == 0) groups = g;
@@ -471,7 +475,8 @@ void RandomGraphBuilder::add_convolution() {
   if (one_in(2)) inputs.push_back(constant_floats({out}, 0.5F));
   if (add(OpKind::kConv, inputs, attributes) && is_quantized && !one_in(4)) {
     ValueId y = last();
-    if (one_in(2) && add(one_of<OpKind>({OpKind::kRelu, OpKind::kSigmoid, OpKind::kHardSwish}), {y}))
+    if (one_in(2) &&
+        add(one_of<OpKind>({OpKind::kRelu, OpKind::kSigmoid, OpKind::kHardSwish}), {y}))
       y = last();
     add_pair(y);
   }
@@ -486,8 +491,7 @@ void RandomGraphBuilder::add_transposed_convolution() {
   Attributes attributes = window(rank(x) - 2, false);
   for (size_t i = 2; i < rank(x); ++i) size.push_back(number(1, 4));
   attributes.set("group", groups);
-  if (one_in(3))
-    attributes.set("output_padding", std::vector<int64_t>(rank(x) - 2, 1));
+  if (one_in(3)) attributes.set("output_padding", std::vector<int64_t>(rank(x) - 2, 1));
   std::vector<ValueId> inputs{x, constant_floats(size, 0.4F)};
   if (one_in(2)) inputs.push_back(constant_floats({groups * out}, 0.5F));
   add(OpKind::kConvTranspose, inputs, attributes);
@@ -530,8 +534,8 @@ void RandomGraphBuilder::add_matrix_product() {
     Shape b{size.back(), columns};
     if (one_in(5)) b = {size.back()};
     if (one_in(5) && size.size() > 2) b.insert(b.begin(), one_in(2) ? size[size.size() - 3] : 1);
-    const ValueId w = b.size() == 2 ? weight(b, 1, amplitude, is_quantized)
-                                    : constant_floats(b, amplitude);
+    const ValueId w =
+        b.size() == 2 ? weight(b, 1, amplitude, is_quantized) : constant_floats(b, amplitude);
     if (add(OpKind::kMatMul, {x, w}) && one_in(2))
       add(OpKind::kAdd, {last(), constant_floats({columns}, 0.5F)});
   }
@@ -594,9 +598,9 @@ void RandomGraphBuilder::add_reduction() {
     if (one_in(2)) axes.push_back(one_in(3) ? i - dims : i);
   std::vector<ValueId> inputs{x};
   if (!axes.empty()) inputs.push_back(integers(axes));
-  const OpKind kind =
-      one_of<OpKind>({OpKind::kReduceSum, OpKind::kReduceMean, OpKind::kReduceMax, OpKind::kReduceMin,
-                      OpKind::kReduceSumSquare, OpKind::kReduceL2, OpKind::kReduceMean});
+  const OpKind kind = one_of<OpKind>({OpKind::kReduceSum, OpKind::kReduceMean, OpKind::kReduceMax,
+                                      OpKind::kReduceMin, OpKind::kReduceSumSquare,
+                                      OpKind::kReduceL2, OpKind::kReduceMean});
   Attributes attributes = with("keepdims", number(0, 1));
   if (axes.empty() && one_in(3)) attributes.set("noop_with_empty_axes", int64_t{1});
   add(kind, inputs, attributes);
@@ -608,15 +612,15 @@ void RandomGraphBuilder::add_resize() {
   Attributes attributes =
       with("mode", std::string(one_of<std::string>({"nearest", "nearest", "linear", "cubic"})));
   attributes.set("coordinate_transformation_mode",
-                 std::string(one_of<std::string>({"half_pixel", "asymmetric", "align_corners",
-                                                  "pytorch_half_pixel"})));
+                 std::string(one_of<std::string>(
+                     {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"})));
   if (one_in(2))
-    attributes.set("nearest_mode", std::string(one_of<std::string>(
-                                       {"round_prefer_floor", "floor", "ceil", "round_prefer_ceil"})));
+    attributes.set("nearest_mode", std::string(one_of<std::string>({"round_prefer_floor", "floor",
+                                                                    "ceil", "round_prefer_ceil"})));
   if (one_in(2)) {
     const Shape from = shape(x);
-    add(OpKind::kResize,
-        {x, {}, {}, integers({from[0], from[1], number(1, 12), number(1, 12)})}, attributes);
+    add(OpKind::kResize, {x, {}, {}, integers({from[0], from[1], number(1, 12), number(1, 12)})},
+        attributes);
   } else {
     const std::vector<float> factors{1, 1, one_of<float>({1, 2, 3, 0.5F, 1.5F}),
                                      one_of<float>({1, 2, 2, 0.5F, 1.3F})};
@@ -692,7 +696,7 @@ void RandomGraphBuilder::add_residual() {
   if (is_quantized) add_pair(last());
 }
 
-void RandomGraphBuilder::add_island() {
+void RandomGraphBuilder::add_partition() {
   const ValueId x = any_exact();
   const auto cast = [&](ValueId id, int64_t type) {
     return add(OpKind::kCast, {id}, with("to", type));
@@ -782,10 +786,9 @@ void RandomGraphBuilder::add_unknown_size() {
   if (!add(OpKind::kCast, {positions}, with("to", int64_t{1}))) return;
   ValueId real = last();
   if (one_in(2) && add(OpKind::kMul, {real, scalar(0.125F)})) real = last();
-  if (one_in(2) && add(OpKind::kQuantizeLinear,
-                       {real, scalar(0.25F), constant(Tensor::scalar<uint8_t>(3))}) &&
-      add(OpKind::kDequantizeLinear,
-          {last(), scalar(0.25F), constant(Tensor::scalar<uint8_t>(3))}))
+  if (one_in(2) &&
+      add(OpKind::kQuantizeLinear, {real, scalar(0.25F), constant(Tensor::scalar<uint8_t>(3))}) &&
+      add(OpKind::kDequantizeLinear, {last(), scalar(0.25F), constant(Tensor::scalar<uint8_t>(3))}))
     real = last();
   if (one_in(2) && add(OpKind::kSigmoid, {real})) real = last();
   if (one_in(2)) add(OpKind::kReduceSum, {real, integers({1})}, with("keepdims", number(0, 1)));
@@ -817,10 +820,13 @@ void RandomGraphBuilder::add_anything() {
     add_move();
     return;
   }
-  if (flavour_ == GraphFlavour::kIslands && choice < 8) {
-    if (choice < 5) add_island();
-    else if (choice < 7) add_unknown_size();
-    else add_branches();
+  if (flavour_ == GraphFlavour::kFallback && choice < 8) {
+    if (choice < 5)
+      add_partition();
+    else if (choice < 7)
+      add_unknown_size();
+    else
+      add_branches();
     return;
   }
   switch (number(0, 15)) {
@@ -867,10 +873,10 @@ RandomGraph RandomGraphBuilder::build() {
   const size_t dims = one_of<size_t>({0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 4, 5});
   Shape first;
   for (size_t i = 0; i < dims; ++i)
-    first.push_back(i == 0 ? number(1, 3)
-                           : one_of<int64_t>({1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17}));
+    first.push_back(i == 0 ? number(1, 3) : one_of<int64_t>({1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17}));
   if (dims > 2 && one_in(6)) first.back() = 40;
-  if (one_in(30) && dims > 0) first[static_cast<size_t>(number(0, static_cast<int64_t>(dims) - 1))] = 0;
+  if (one_in(30) && dims > 0)
+    first[static_cast<size_t>(number(0, static_cast<int64_t>(dims) - 1))] = 0;
   while (product(first) > kMostElements / 2) first.back() = 1, first[1] = 3;
   input(first);
   if (one_in(3)) input(first);

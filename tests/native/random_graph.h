@@ -20,7 +20,7 @@ struct RandomGraph {
 };
 
 /// What a graph mostly consists of.
-enum class GraphFlavour : uint8_t { kFloat, kQuantized, kMoves, kIslands };
+enum class GraphFlavour : uint8_t { kFloat, kQuantized, kMoves, kFallback };
 
 class RandomGraphBuilder {
  public:
@@ -81,7 +81,7 @@ class RandomGraphBuilder {
   void add_resize();
   void add_pair(ValueId id);
   void add_residual();
-  void add_island();
+  void add_partition();
   void add_branches();
   void add_unknown_size();
   ValueId quantized(ValueId id);

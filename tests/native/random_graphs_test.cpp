@@ -83,7 +83,7 @@ bool is_our_own(const NativePlan& plan) {
   for (const PlanStep& step : plan.steps)
     if (std::holds_alternative<FloatConvStep>(step.kind) ||
         std::holds_alternative<FloatMatMulStep>(step.kind) ||
-        std::holds_alternative<IslandStep>(step.kind))
+        std::holds_alternative<FallbackStep>(step.kind))
       return false;
   return true;
 }
@@ -99,7 +99,7 @@ std::vector<RuntimeValue> run_in_parts(const NativePlan& plan,
   }
   std::vector<RuntimeValue> outputs;
   std::vector<void*> out;
-  for (const IslandValue& port : plan.outputs) {
+  for (const PlanValue& port : plan.outputs) {
     const PlanView& view = plan.views[static_cast<size_t>(port.view.index)];
     outputs.emplace_back(at::empty(view.shape, storage_type(view.dtype)), view.dtype);
     out.push_back(outputs.back().tensor->data_ptr());
@@ -200,7 +200,9 @@ void check_graphs(GraphFlavour flavour, uint64_t count, const Limits& limits, in
 
 TEST_CASE("random float graphs") { check_graphs(GraphFlavour::kFloat, 100, {1e-4, 1}, 5); }
 TEST_CASE("random graphs of moves") { check_graphs(GraphFlavour::kMoves, 100, {1e-4, 1}, 5); }
-TEST_CASE("random graphs with islands") { check_graphs(GraphFlavour::kIslands, 60, {1e-4, 1}, 0); }
+TEST_CASE("random graphs with fallback partitions") {
+  check_graphs(GraphFlavour::kFallback, 60, {1e-4, 1}, 0);
+}
 TEST_CASE("random quantized graphs") {
   check_graphs(GraphFlavour::kQuantized, 120, {0.05, 0.2}, 5);
 }

@@ -265,7 +265,7 @@ Built random_dynamic_product(SeededRandom& random) {
   return built;
 }
 
-bool has_island(const NativeRun& run) { return run.steps.count("island") != 0; }
+bool has_fallback(const NativeRun& run) { return run.steps.count("fallback") != 0; }
 
 /// The largest number of all outputs, at least 1: what differences are measured by.
 double magnitude(const NativeRun& run) {
@@ -297,7 +297,7 @@ TEST_CASE("random recurrent networks agree with the interpreter") {
     INFO("seed " << kSeed << " stream " << stream << ": " << built.text);
     set_thread_count(1);
     const NativeRun run = run_native(built.graph, built.inputs);
-    CHECK_FALSE(has_island(run));
+    CHECK_FALSE(has_fallback(run));
     CHECK(difference(built.graph, built.inputs, run, magnitude(run)).largest <= 1e-5);
     check_threads(built, run);
   }
@@ -313,7 +313,7 @@ TEST_CASE("random integer LSTMs agree with the interpreter") {
     INFO("seed " << kSeed << " stream " << stream << ": " << built.text);
     set_thread_count(1);
     const NativeRun run = run_native(built.graph, built.inputs);
-    CHECK_FALSE(has_island(run));
+    CHECK_FALSE(has_fallback(run));
     CHECK(difference(built.graph, built.inputs, run, 1).largest <= (time == 1 ? 1e-5 : 1e-2));
     check_threads(built, run);
   }
@@ -327,7 +327,7 @@ TEST_CASE("dynamically quantized products are the interpreter's to the last bit"
     INFO("seed " << kSeed << " stream " << stream << ": " << built.text);
     set_thread_count(1);
     const NativeRun run = run_native(built.graph, built.inputs);
-    CHECK_FALSE(has_island(run));
+    CHECK_FALSE(has_fallback(run));
     CHECK(difference(built.graph, built.inputs, run, 1).largest == 0);
     check_threads(built, run);
   }
@@ -386,7 +386,7 @@ TEST_CASE("ONNX Runtime's fused dynamic products agree with the interpreter") {
     }
     infer_shapes(g);
     const NativeRun run = run_native(g, built.inputs);
-    CHECK_FALSE(has_island(run));
+    CHECK_FALSE(has_fallback(run));
     CHECK(difference(g, built.inputs, run, magnitude(run)).largest <= 1e-6);
     check_threads(built, run);
   }
@@ -403,7 +403,7 @@ TEST_CASE("repeated arrays") {
         OpKind::kTile, {y, built.constant(Tensor::vector<int64_t>(repeats))}, "")});
     infer_shapes(built.graph);
     const NativeRun run = run_native(built.graph, built.inputs);
-    CHECK_FALSE(has_island(run));
+    CHECK_FALSE(has_fallback(run));
     CHECK(difference(built.graph, built.inputs, run, 1).largest <= 1e-6);
   }
 }

@@ -61,7 +61,7 @@ std::vector<at::Tensor> outputs_of(const NativePlan& plan, const std::vector<Ten
   }
   std::vector<at::Tensor> outputs;
   std::vector<void*> out;
-  for (const IslandValue& value : plan.outputs) {
+  for (const PlanValue& value : plan.outputs) {
     const PlanView& view = plan.views[static_cast<size_t>(value.view.index)];
     outputs.push_back(at::empty(view.shape, storage_type(view.dtype)));
     out.push_back(outputs.back().data_ptr());

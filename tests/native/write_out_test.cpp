@@ -9,7 +9,8 @@
 namespace lathe {
 namespace {
 
-/// The written-out form in the native engine beside the op in the interpreter, and no islands.
+/// The written-out form in the native engine beside the op in the interpreter, and no fallback
+/// partitions.
 void check_written_out(const std::string& body, OpKind kind) {
   const Graph graph = test::graph_from(body);
   std::vector<Tensor> inputs;
@@ -25,7 +26,7 @@ void check_written_out(const std::string& body, OpKind kind) {
   infer_shapes(written);
   for (const NodeId id : written.node_ids()) CHECK(written.node(id).kind != kind);
   const test::NativeRun run = test::run_native(written, inputs);
-  CHECK(run.steps.count("island") == 0);
+  CHECK(run.steps.count("fallback") == 0);
   CHECK(test::difference(graph, inputs, run, 1).largest <= 1e-5);
 }
 

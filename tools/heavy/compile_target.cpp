@@ -84,8 +84,9 @@ std::string plan_notes(const NativePlanFile& made) {
         "batch 1, although the model's is free: {}; another one: --input-shape NAME=8x…\n",
         made.reason);
   std::map<std::string, int64_t> left;
-  for (const Graph& island : islands_of(made.file))
-    for (const NodeId id : island.node_ids()) ++left[std::string(island.node(id).type_name())];
+  for (const Graph& partition : partitions_of(made.file))
+    for (const NodeId id : partition.node_ids())
+      ++left[std::string(partition.node(id).type_name())];
   if (left.empty()) return notes;
   std::string ops;
   for (const auto& [op, count] : left)
@@ -137,7 +138,7 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
                               {"arena_lower_bound_bytes", made.file.plan.arena_lower_bound},
                               {"constants_bytes", made.file.plan.constants.size()},
                               {"bfloat16_steps", bfloat16},
-                              {"needs_lathe", !made.file.islands.empty()}};
+                              {"needs_lathe", !made.file.partitions.empty()}};
   if (tuning) {
     artifact.facts["native"]["tuning"] = tuning_json(*tuning, made.file.metadata.fingerprint);
     artifact.text = tuning_text(*tuning);

@@ -23,7 +23,7 @@ PlanFile with_own_choices(PlanFile file, const std::string& fingerprint) {
 
 }  // namespace
 
-std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<IslandValue>& values,
+std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<PlanValue>& values,
                                  const std::vector<PlanPort>& described) {
   std::vector<LoadedPort> ports(values.size());
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -31,7 +31,8 @@ std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<Islan
     port.name = described[i].name;
     port.info.name = port.name.c_str();
     port.info.dtype = static_cast<lathe_dtype>(described[i].dtype);
-    if (!values[i].view.valid()) continue;  // only islands have such ends, and no Program has these
+    if (!values[i].view.valid())
+      continue;  // only fallback partitions have such ends, and no Program has these
     const PlanView& view = plan.views[static_cast<size_t>(values[i].view.index)];
     port.shape = view.shape;
     port.element_bytes = static_cast<size_t>(dtype_bits(view.dtype) / 8);

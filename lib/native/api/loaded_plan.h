@@ -25,7 +25,7 @@ struct LoadedPort {
 };
 
 /// `described`: as the file has them.
-std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<IslandValue>& values,
+std::vector<LoadedPort> ports_of(const NativePlan& plan, const std::vector<PlanValue>& values,
                                  const std::vector<PlanPort>& described);
 
 /// A file and what all programs of it share.

@@ -29,7 +29,7 @@ int64_t at_least_one(int64_t number) { return std::max<int64_t>(number, 1); }
 
 /// The batch is the first dimension of all ports; "" or which has none.
 std::string port_without_batch(const std::vector<LoadedPort>& one, const NativePlan& two,
-                               const std::vector<IslandValue>& ends) {
+                               const std::vector<PlanValue>& ends) {
   for (size_t i = 0; i < one.size(); ++i) {
     Shape twice = one[i].shape;
     if (!twice.empty() && twice[0] == 1) {

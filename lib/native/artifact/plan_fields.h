@@ -31,7 +31,7 @@ void fields(auto& a, Is<FloatTail> auto& s) { a(s.function, s.alpha, s.beta, s.s
 
 void fields(auto& a, Is<ElementwiseOp> auto& s) { a(s.kind, s.a, s.b, s.c, s.p, s.q); }
 
-void fields(auto& a, Is<IslandValue> auto& s) { a(s.view, s.slot); }
+void fields(auto& a, Is<PlanValue> auto& s) { a(s.view, s.slot); }
 
 void fields(auto& a, Is<ProductStep> auto& s) {
   a(s.input, s.output, s.weights, s.scale, s.bias, s.axis, s.window, s.groups, s.padding,
@@ -98,7 +98,7 @@ void fields(auto& a, Is<IntegerMatMulStep> auto& s) {
   a(s.input, s.output, s.weights, s.zero_point, s.shifts, s.scale, s.factor, s.bias);
 }
 
-void fields(auto& a, Is<IslandStep> auto& s) { a(s.inputs, s.outputs, s.island); }
+void fields(auto& a, Is<FallbackStep> auto& s) { a(s.inputs, s.outputs, s.partition); }
 
 void fields(auto& a, Is<PlanBlock> auto& s) {
   a(s.place, s.offset);

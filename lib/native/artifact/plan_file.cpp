@@ -45,7 +45,7 @@ std::vector<int64_t> numbers_of(Bytes bytes) {
   return numbers;
 }
 
-void check_ports(const NativePlan& plan, const std::vector<IslandValue>& values,
+void check_ports(const NativePlan& plan, const std::vector<PlanValue>& values,
                  const std::vector<PlanPort>& ports, std::string_view what) {
   if (values.size() != ports.size())
     refuse(fmt::format("the plan describes another number of {}s", what));
@@ -75,10 +75,10 @@ void check_execution(const PlanExecution& execution) {
     refuse("the plan asks for an execution that cannot be");
 }
 
-void check_islands(const PlanFile& file) {
+void check_partitions(const PlanFile& file) {
   for (const PlanStep& step : file.plan.steps)
-    if (const auto* island = std::get_if<IslandStep>(&step.kind))
-      if (static_cast<size_t>(island->island) >= file.islands.size())
+    if (const auto* partition = std::get_if<FallbackStep>(&step.kind))
+      if (static_cast<size_t>(partition->partition) >= file.partitions.size())
         refuse("a step's nodes are missing");
 }
 
@@ -86,9 +86,9 @@ void check_islands(const PlanFile& file) {
 
 void describe_ports(PlanFile& file) {
   const NativePlan& plan = file.plan;
-  const auto describe = [&](const std::vector<IslandValue>& values) {
+  const auto describe = [&](const std::vector<PlanValue>& values) {
     std::vector<PlanPort> ports;
-    for (const IslandValue& value : values) {
+    for (const PlanValue& value : values) {
       if (!value.view.valid()) {
         ports.push_back(
             {plan.slots[static_cast<size_t>(value.slot)].name, DType::kUndefined, false, {}});
@@ -126,14 +126,14 @@ std::string write_plan_file(const PlanFile& file) {
   metadata(file.metadata);
   PlanWriter plan;
   plan(file.plan);
-  PlanWriter islands;
-  islands(file.islands);
+  PlanWriter partitions;
+  partitions(file.partitions);
   std::vector<Section> sections{{SectionKind::kMetadata, metadata.bytes},
                                 {SectionKind::kSteps, plan.bytes},
                                 {SectionKind::kNumbers, text_of(plan.numbers)}};
   if (!file.batch_two.empty())
     sections.push_back({SectionKind::kBatchTwo, text_of(file.batch_two)});
-  if (!file.islands.empty()) sections.push_back({SectionKind::kIslands, islands.bytes});
+  if (!file.partitions.empty()) sections.push_back({SectionKind::kFallback, partitions.bytes});
   const std::span<const std::byte> constants = file.plan.constants.bytes();
   sections.push_back({SectionKind::kConstants,
                       {reinterpret_cast<const char*>(constants.data()), constants.size()}});
@@ -176,10 +176,10 @@ PlanFile read_plan_file(Bytes bytes, std::shared_ptr<const void> keeper) {
     if (file.batch_two.empty() || file.batch_two.size() != numbers.size())
       refuse("the plan has another number of numbers for batch 2");
   }
-  if (sections.contains(SectionKind::kIslands)) {
-    PlanReader islands(sections.at(SectionKind::kIslands));
-    islands(file.islands);
-    islands.end();
+  if (sections.contains(SectionKind::kFallback)) {
+    PlanReader partitions(sections.at(SectionKind::kFallback));
+    partitions(file.partitions);
+    partitions.end();
   }
   file.plan.constants = PlanConstants(required(SectionKind::kConstants), keeper);
   if (sections.contains(SectionKind::kPackedTable))
@@ -188,7 +188,7 @@ PlanFile read_plan_file(Bytes bytes, std::shared_ptr<const void> keeper) {
   verify_plan(file.plan);
   check_ports(file.plan, file.plan.inputs, file.metadata.inputs, "input");
   check_ports(file.plan, file.plan.outputs, file.metadata.outputs, "output");
-  check_islands(file);
+  check_partitions(file);
   check_execution(file.metadata.execution);
   return file;
 }

@@ -63,8 +63,8 @@ struct PlanFile {
   NativePlan plan;
   /// batch_numbers of the plan lowered at batch 2; empty: the batch is fixed.
   std::vector<int64_t> batch_two;
-  /// What IslandStep::island counts: ONNX files.
-  std::vector<std::string> islands;
+  /// What FallbackStep::partition counts: ONNX files.
+  std::vector<std::string> partitions;
   /// Weights that were packed under packing_key; none: the file has no such section.
   std::string packing_key;
   std::map<PackedKey, PackedArray> packed;

@@ -65,12 +65,12 @@ class Contents {
   Contents(Graph& graph, const std::shared_ptr<const PlanFile>& file)
       : graph_(graph), file_(file), blocks_(plan().blocks.size()), slots_(plan().slots.size()) {}
 
-  ValueId& of(const IslandValue& value) {
+  ValueId& of(const PlanValue& value) {
     return value.view.valid() ? blocks_[static_cast<size_t>(view_of(plan(), value.view).block)]
                               : slots_[static_cast<size_t>(value.slot)];
   }
   /// Invalid where nothing was written.
-  ValueId read(const IslandValue& value) {
+  ValueId read(const PlanValue& value) {
     ValueId& held = of(value);
     if (!held.valid() && value.view.valid()) held = constant(view_of(plan(), value.view));
     return held;
@@ -96,8 +96,8 @@ class Contents {
   std::vector<ValueId> slots_;
 };
 
-std::vector<IslandValue> values(const std::vector<ViewId>& views) {
-  std::vector<IslandValue> found;
+std::vector<PlanValue> values(const std::vector<ViewId>& views) {
+  std::vector<PlanValue> found;
   for (const ViewId view : views) found.push_back({view, -1});
   return found;
 }
@@ -135,25 +135,25 @@ Graph plan_graph(const std::shared_ptr<const PlanFile>& file) {
     outputs.push_back(graph.add_value(port.name, type_of(port, two.metadata.outputs, i)));
   }
   const auto writes_of = [&](const PlanStep& step) {
-    if (const auto* island = std::get_if<IslandStep>(&step.kind)) return island->outputs;
+    if (const auto* partition = std::get_if<FallbackStep>(&step.kind)) return partition->outputs;
     return values(views_of(step).writes);
   };
   for (size_t at = 0; at < plan.steps.size(); ++at)
-    for (const IslandValue& written : writes_of(plan.steps[at]))
+    for (const PlanValue& written : writes_of(plan.steps[at]))
       for (size_t i = 0; i < outputs.size(); ++i)
         if (&contents.of(written) == &contents.of(plan.outputs[i])) last_writer[i] = at;
 
   for (size_t at = 0; at < plan.steps.size(); ++at) {
     const PlanStep& step = plan.steps[at];
-    const auto* island = std::get_if<IslandStep>(&step.kind);
+    const auto* partition = std::get_if<FallbackStep>(&step.kind);
     Node node;
     node.name = step.nodes.empty() ? std::string() : step.nodes.front();
     node.opaque_domain = kPlanDomain;
     node.opaque_type = std::string(step_name(step.kind));
     if (const int64_t macs = step_macs(plan, step); macs > 0) node.attributes.set("macs", macs);
-    for (const IslandValue& read : island ? island->inputs : values(views_of(step).reads))
+    for (const PlanValue& read : partition ? partition->inputs : values(views_of(step).reads))
       if (const ValueId value = contents.read(read); value.valid()) node.inputs.push_back(value);
-    for (const IslandValue& written : writes_of(step)) {
+    for (const PlanValue& written : writes_of(step)) {
       ValueId value;
       for (size_t i = 0; i < outputs.size(); ++i)
         if (last_writer[i] == at && &contents.of(written) == &contents.of(plan.outputs[i]) &&
@@ -170,7 +170,7 @@ Graph plan_graph(const std::shared_ptr<const PlanFile>& file) {
     const std::vector<ValueId> made = node.outputs;
     graph.add_node(std::move(node));
     size_t next = 0;
-    for (const IslandValue& written : writes_of(step)) contents.of(written) = made[next++];
+    for (const PlanValue& written : writes_of(step)) contents.of(written) = made[next++];
   }
   for (size_t i = 0; i < outputs.size(); ++i)
     if (last_writer[i] == plan.steps.size())

@@ -30,7 +30,7 @@ enum class SectionKind : uint32_t {
   kSteps = 2,           // the plan's fields (plan_fields.h), but for the numbers of the batch
   kNumbers = 3,         // these, for batch 1
   kBatchTwo = 4,        // and for batch 2, where the batch is free
-  kIslands = 5,         // ONNX files
+  kFallback = 5,        // ONNX files
   kConstants = 6,       // on a page's border, as all that follow
   kFirstOptional = 64,  // from here on: readers skip what they do not know
   kPackedTable = 64,    // which packed weights there are (packed_section.h)

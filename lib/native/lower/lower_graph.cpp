@@ -139,9 +139,9 @@ LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
     if (lowering.is_finished(id) || lowering.roots.is_function(id)) continue;
     if (reads_slot(lowering, node) || is_empty(lowering, node) || !node.subgraphs.empty() ||
         !lowering_of(node.kind)(lowering, id))
-      lowering.add_to_island(id);
+      lowering.add_to_partition(id);
   }
-  lowering.close_island();
+  lowering.close_partition();
   lower_outputs(lowering);
   NativePlan& plan = lowering.build.plan();
   erase_unread_steps(plan);
@@ -152,7 +152,7 @@ LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
   place_copies(plan);
   place_blocks(plan);
   plan.constants.share();
-  return {std::move(lowering.build.plan()), std::move(lowering.islands)};
+  return {std::move(lowering.build.plan()), std::move(lowering.partitions)};
 }
 
 }  // namespace lathe

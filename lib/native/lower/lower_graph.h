@@ -18,9 +18,9 @@ namespace lathe {
 
 struct LoweredGraph {
   NativePlan plan;
-  /// What IslandStep::island counts: nodes without a native kernel, as graphs of their own. Inputs
-  /// and outputs in the step's order.
-  std::vector<Graph> islands;
+  /// What FallbackStep::partition counts: nodes without a native kernel, as graphs of their own.
+  /// Inputs and outputs in the step's order.
+  std::vector<Graph> partitions;
 };
 
 struct LowerOptions {

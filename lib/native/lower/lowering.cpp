@@ -71,11 +71,11 @@ std::optional<std::vector<int64_t>> Lowering::constant_ints(ValueId id) const {
   return constant->to_int64();
 }
 
-void Lowering::require_island_of(ValueId id) {
+void Lowering::require_fallback_of(ValueId id) {
   const NodeId producer = graph.value(id).producer;
   if (producer.valid() &&
-      std::find(open_island_.begin(), open_island_.end(), producer) != open_island_.end())
-    close_island();
+      std::find(open_partition_.begin(), open_partition_.end(), producer) != open_partition_.end())
+    close_partition();
 }
 
 ViewId Lowering::add_table_output(const std::string& name, DType type, ViewId from) {
@@ -131,7 +131,7 @@ ViewId Lowering::integers(ValueId id) {
 }
 
 ViewId Lowering::real(ValueId id) {
-  require_island_of(id);
+  require_fallback_of(id);
   if (at(id).real.valid()) return at(id).real;
   const Value& value = graph.value(id);
   if (const Tensor* constant = graph.constant(id))
@@ -266,16 +266,16 @@ int32_t Lowering::add_slot(ValueId id) {
 
 void Lowering::hold_constant(ValueId id) {
   if (has_array_form(graph.constant(id)->dtype())) return;
-  IslandStep step;
+  FallbackStep step;
   step.outputs.push_back({{}, add_slot(id)});
-  step.island = static_cast<int32_t>(islands.size());
-  islands.push_back(extract_part(graph, {}, {}, {id}));
+  step.partition = static_cast<int32_t>(partitions.size());
+  partitions.push_back(extract_part(graph, {}, {}, {id}));
   add_step({}, std::move(step));
 }
 
-void Lowering::close_island() {
-  if (open_island_.empty()) return;
-  const std::vector<NodeId> nodes = std::exchange(open_island_, {});
+void Lowering::close_partition() {
+  if (open_partition_.empty()) return;
+  const std::vector<NodeId> nodes = std::exchange(open_partition_, {});
   const std::set<NodeId> inside(nodes.begin(), nodes.end());
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
@@ -301,7 +301,7 @@ void Lowering::close_island() {
         add_once(outputs, output);
     }
   }
-  IslandStep step;
+  FallbackStep step;
   for (const ValueId input : inputs) {
     if (slot(input) >= 0)
       step.inputs.push_back({{}, slot(input)});
@@ -319,8 +319,8 @@ void Lowering::close_island() {
       step.outputs.push_back({{}, add_slot(output)});
     }
   }
-  step.island = static_cast<int32_t>(islands.size());
-  islands.push_back(extract_part(graph, nodes, inputs, outputs));
+  step.partition = static_cast<int32_t>(partitions.size());
+  partitions.push_back(extract_part(graph, nodes, inputs, outputs));
   add_step(nodes, std::move(step));
 }
 

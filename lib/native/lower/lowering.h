@@ -23,7 +23,7 @@ class Lowering {
   LowerOptions options;
   PlanBuilder build;
   QuantizedRoots roots;
-  std::vector<Graph> islands;
+  std::vector<Graph> partitions;
 
   // -- what is known of a value --------------------------------------------------------------
   /// nullopt: a dimension is unknown, or it is no tensor of numbers.
@@ -77,9 +77,9 @@ class Lowering {
   bool is_finished(NodeId id) const { return done_.contains(id); }
   /// Adds a step that computes `nodes`, the first of which gives it its name; all are finished.
   void add_step(const std::vector<NodeId>& nodes, StepKind kind);
-  /// The node joins the island that is being gathered.
-  void add_to_island(NodeId id) { open_island_.push_back(id); }
-  void close_island();
+  /// The node joins the fallback partition that is being gathered.
+  void add_to_partition(NodeId id) { open_partition_.push_back(id); }
+  void close_partition();
   /// Elementwise nodes that are computed with the one that reads them.
   void defer(NodeId id) { deferred_.insert(id); }
   bool is_deferred(ValueId id) const {
@@ -95,8 +95,8 @@ class Lowering {
   };
   Forms& at(ValueId id) { return forms_[static_cast<size_t>(id.index)]; }
   const Forms& at(ValueId id) const { return forms_[static_cast<size_t>(id.index)]; }
-  /// A pending island that makes the value is closed.
-  void require_island_of(ValueId id);
+  /// A pending fallback partition that makes the value is closed.
+  void require_fallback_of(ValueId id);
   ViewId looked_up(ValueId root, ValueId id, DType type);
   /// An array for a table's results: as `from`, which table_rows_of gave, lies in memory.
   ViewId add_table_output(const std::string& name, DType type, ViewId from);
@@ -108,7 +108,7 @@ class Lowering {
   std::map<ViewId, ViewId> pixels_;
   std::set<NodeId> done_;
   std::set<NodeId> deferred_;
-  std::vector<NodeId> open_island_;
+  std::vector<NodeId> open_partition_;
 };
 
 /// A part of a graph as a graph: `nodes` in order, `inputs` in place of the values that they read

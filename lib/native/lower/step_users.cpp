@@ -42,8 +42,8 @@ int erase_unread_steps(NativePlan& plan) {
     const auto block_of = [&](ViewId id) {
       return static_cast<size_t>(plan.views[static_cast<size_t>(id.index)].block);
     };
-    // Islands also write slots.
-    const bool needed = std::holds_alternative<IslandStep>(plan.steps[i].kind) ||
+    // Fallback partitions also write slots.
+    const bool needed = std::holds_alternative<FallbackStep>(plan.steps[i].kind) ||
                         std::any_of(views.writes.begin(), views.writes.end(),
                                     [&](ViewId id) { return read[block_of(id)]; });
     if (needed) {

@@ -26,8 +26,8 @@ std::vector<Role> roles_of(const NativePlan& plan) {
     for (const ViewId id : found->whole)
       if (!take(id, Role::kWhole)) return {};
   }
-  for (const std::vector<IslandValue>* ports : {&plan.inputs, &plan.outputs})
-    for (const IslandValue& port : *ports)
+  for (const std::vector<PlanValue>* ports : {&plan.inputs, &plan.outputs})
+    for (const PlanValue& port : *ports)
       if (!port.view.valid() || !take(port.view, Role::kRows)) return {};
   return roles;
 }
@@ -85,7 +85,7 @@ std::optional<NativePlan> divide_plan(const NativePlan& plan, int64_t parts) {
   return part;
 }
 
-int64_t part_bytes(const NativePlan& part, const IslandValue& port) {
+int64_t part_bytes(const NativePlan& part, const PlanValue& port) {
   return pitch(part.views[static_cast<size_t>(port.view.index)]);
 }
 

@@ -16,7 +16,7 @@ namespace lathe {
 std::optional<NativePlan> divide_plan(const NativePlan& plan, int64_t parts);
 
 /// Bytes from the input (output) of a part to that of the next.
-int64_t part_bytes(const NativePlan& part, const IslandValue& port);
+int64_t part_bytes(const NativePlan& part, const PlanValue& port);
 
 /// How many parts are likely to be faster on so many threads than the whole; 1: the whole is. Plans
 /// whose arrays are small, or little beside their weights, stay whole.

@@ -130,9 +130,9 @@ StepViews views_of(const PlanStep& step) {
             reads({s.input, s.weights, s.zero_point, s.shifts, s.scale, s.factor, s.bias});
             writes(s.output);
           },
-          [&](const IslandStep& s) {
-            for (const IslandValue& value : s.inputs) reads({value.view});
-            for (const IslandValue& value : s.outputs)
+          [&](const FallbackStep& s) {
+            for (const PlanValue& value : s.inputs) reads({value.view});
+            for (const PlanValue& value : s.outputs)
               if (value.view.valid()) writes(value.view);
           },
       },
@@ -151,7 +151,7 @@ std::string_view step_name(const StepKind& step) {
       "product",          "depthwise",      "float_conv", "float_matmul", "elementwise",
       "lookup",           "convert",        "copy",       "fill",         "pool",
       "softmax",          "layer_norm",     "reduce",     "resize",       "recurrent",
-      "dynamic_quantize", "integer_matmul", "cast",       "gather",       "island"};
+      "dynamic_quantize", "integer_matmul", "cast",       "gather",       "fallback"};
   static_assert(std::size(kNames) == std::variant_size_v<StepKind>);
   return kNames[step.index()];
 }

@@ -64,7 +64,8 @@ struct PlanStep {
   StepChoice choice = {};
 };
 
-/// A value whose size nobody knows before it is computed: only islands make and read such values.
+/// A value whose size nobody knows before it is computed: only fallback partitions make and read
+/// such values.
 struct PlanSlot {
   std::string name;
 };
@@ -74,8 +75,8 @@ struct NativePlan {
   std::vector<PlanView> views;
   std::vector<PlanSlot> slots;
   std::vector<PlanStep> steps;
-  std::vector<IslandValue> inputs;   // as the graph's, in order
-  std::vector<IslandValue> outputs;  // as the graph's, in order
+  std::vector<PlanValue> inputs;   // as the graph's, in order
+  std::vector<PlanValue> outputs;  // as the graph's, in order
   PlanConstants constants;
   int64_t arena_bytes = 0;
   int64_t arena_lower_bound = 0;  // of the live values of any step

@@ -14,7 +14,7 @@ namespace lathe {
 constexpr int64_t kMostPlanBytes = int64_t{1} << 40;  // of a block, elements of a view
 constexpr int64_t kMostWindow = int64_t{1} << 20;     // extent, stride or padding of a window
 constexpr int64_t kMostProductTerms = 65793;          // sums stay within int32
-constexpr int64_t kMostIslandValues = 4096;
+constexpr int64_t kMostPlanValues = 4096;
 constexpr int32_t kMostStepThreads = 1024;
 constexpr size_t kMostImplementationName = 128;
 

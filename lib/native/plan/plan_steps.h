@@ -227,21 +227,21 @@ struct IntegerMatMulStep {
 };
 
 /// A view, or a slot where the size is unknown.
-struct IslandValue {
+struct PlanValue {
   ViewId view;
   int32_t slot = -1;
 };
 
 /// Nodes without a native kernel, run by the interpreter: `model` is an ONNX file of them.
-struct IslandStep {
-  std::vector<IslandValue> inputs, outputs;
-  int32_t island = -1;  // index into what the lowering returns beside the plan
+struct FallbackStep {
+  std::vector<PlanValue> inputs, outputs;
+  int32_t partition = -1;  // index into what the lowering returns beside the plan
 };
 
 using StepKind =
     std::variant<ProductStep, DepthwiseStep, FloatConvStep, FloatMatMulStep, ElementwiseProgramStep,
                  LookupStep, ConvertStep, CopyStep, FillStep, PoolStep, SoftmaxStep, LayerNormStep,
                  ReduceStep, ResizeStep, RecurrentStep, DynamicQuantizeStep, IntegerMatMulStep,
-                 CastStep, GatherStep, IslandStep>;
+                 CastStep, GatherStep, FallbackStep>;
 
 }  // namespace lathe

@@ -85,7 +85,7 @@ class RowsOf {
     return found({s.input, s.output},
                  {s.weights, s.zero_point, s.shifts, s.scale, s.factor, s.bias});
   }
-  std::optional<StepRows> operator()(const IslandStep&) const { return {}; }
+  std::optional<StepRows> operator()(const FallbackStep&) const { return {}; }
 
  private:
   const Shape& shape(ViewId id) const { return plan_.views[static_cast<size_t>(id.index)].shape; }

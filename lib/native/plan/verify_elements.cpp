@@ -1,4 +1,4 @@
-// Steps that move, convert or combine single elements, and islands.
+// Steps that move, convert or combine single elements, and fallback partitions.
 #include <algorithm>
 
 #include "ir/error.h"
@@ -141,12 +141,12 @@ void verify(const PlanCheck& check, const FillStep& s) {
   if (element_count(output.shape) > 0) check.written_once(output);
 }
 
-void verify(const PlanCheck& check, const IslandStep& s) {
-  check.require(s.island >= 0, "there is no such island");
-  check.require(s.inputs.size() <= kMostIslandValues && s.outputs.size() <= kMostIslandValues,
+void verify(const PlanCheck& check, const FallbackStep& s) {
+  check.require(s.partition >= 0, "there is no such partition");
+  check.require(s.inputs.size() <= kMostPlanValues && s.outputs.size() <= kMostPlanValues,
                 "too many inputs or outputs");
-  for (const std::vector<IslandValue>* side : {&s.inputs, &s.outputs}) {
-    for (const IslandValue& value : *side) {
+  for (const std::vector<PlanValue>* side : {&s.inputs, &s.outputs}) {
+    for (const PlanValue& value : *side) {
       if (!value.view.valid()) {
         check.require(
             value.slot >= 0 && static_cast<size_t>(value.slot) < check.plan().slots.size(),

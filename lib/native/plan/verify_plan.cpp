@@ -15,7 +15,7 @@ bool in_range(int64_t value, size_t count) {
 }
 
 /// The view of number `index` among the graph's inputs or outputs, the block of which is `block`.
-bool is_external(const NativePlan& plan, const std::vector<IslandValue>& values, int64_t index,
+bool is_external(const NativePlan& plan, const std::vector<PlanValue>& values, int64_t index,
                  size_t block) {
   if (!in_range(index, values.size())) return false;
   const ViewId id = values[static_cast<size_t>(index)].view;
@@ -80,11 +80,11 @@ void verify_parts(const NativePlan& plan) {
 }
 
 /// The graph's inputs or outputs: whole blocks without gaps, or slots.
-void verify_ends(const NativePlan& plan, const std::vector<IslandValue>& values, BlockPlace place,
+void verify_ends(const NativePlan& plan, const std::vector<PlanValue>& values, BlockPlace place,
                  std::string_view what) {
   for (size_t i = 0; i < values.size(); ++i) {
     const PlanCheck check(plan, fmt::format("{} {}", what, i));
-    const IslandValue& value = values[i];
+    const PlanValue& value = values[i];
     if (!value.view.valid()) {
       check.require(in_range(value.slot, plan.slots.size()), "there is no such slot");
       continue;
@@ -108,17 +108,17 @@ class WrittenOrder {
     for (size_t i = 0; i < plan.blocks.size(); ++i)
       blocks_[i] = plan.blocks[i].place == BlockPlace::kConstant ||
                    plan.blocks[i].place == BlockPlace::kInput;
-    for (const IslandValue& input : plan.inputs)
+    for (const PlanValue& input : plan.inputs)
       if (input.slot >= 0) slots_[static_cast<size_t>(input.slot)] = true;
   }
 
   void pass(const PlanCheck& check, const PlanStep& step) {
-    const auto* island = std::get_if<IslandStep>(&step.kind);
+    const auto* partition = std::get_if<FallbackStep>(&step.kind);
     const StepViews views = views_of(step);
     for (const ViewId id : views.reads)
       check.require(blocks_[block_of(id)], "memory is read that nobody has written");
-    if (island != nullptr)
-      for (const IslandValue& value : island->inputs)
+    if (partition != nullptr)
+      for (const PlanValue& value : partition->inputs)
         if (value.slot >= 0)
           check.require(slots_[static_cast<size_t>(value.slot)],
                         "a slot is read that nobody has written");
@@ -131,12 +131,12 @@ class WrittenOrder {
           "memory beyond the arena is written");
       blocks_[block_of(id)] = true;
     }
-    if (island != nullptr)
-      for (const IslandValue& value : island->outputs)
+    if (partition != nullptr)
+      for (const PlanValue& value : partition->outputs)
         if (value.slot >= 0) slots_[static_cast<size_t>(value.slot)] = true;
   }
 
-  bool is_written(const IslandValue& value) const {
+  bool is_written(const PlanValue& value) const {
     return value.view.valid() ? blocks_[block_of(value.view)]
                               : slots_[static_cast<size_t>(value.slot)];
   }

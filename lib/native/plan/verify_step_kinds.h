@@ -24,7 +24,7 @@ void verify(const PlanCheck& check, const ResizeStep& step);
 void verify(const PlanCheck& check, const RecurrentStep& step);
 void verify(const PlanCheck& check, const DynamicQuantizeStep& step);
 void verify(const PlanCheck& check, const IntegerMatMulStep& step);
-void verify(const PlanCheck& check, const IslandStep& step);
+void verify(const PlanCheck& check, const FallbackStep& step);
 
 /// Extents of a window on both axes, and where its last place is.
 void verify_window(const PlanCheck& check, const PlanWindow& window, const PlanPixels& from,

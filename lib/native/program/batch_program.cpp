@@ -61,8 +61,8 @@ int64_t batch_arena_bytes(const NativePlan& plan, int64_t parts, int threads) {
 }
 
 BatchProgram::Worker::Worker(NativePlan plan, const ProgramOptions& options,
-                             const Program::BindIsland& bind_island)
-    : program(std::make_unique<Program>(std::move(plan), options, bind_island)) {
+                             const Program::BindFallback& bind_fallback)
+    : program(std::make_unique<Program>(std::move(plan), options, bind_fallback)) {
   inputs.resize(program->plan().inputs.size());
   outputs.resize(program->plan().outputs.size());
 }
@@ -86,20 +86,20 @@ int64_t BatchProgram::Worker::taken_ns(size_t step) {
 }
 
 BatchProgram::BatchProgram(NativePlan plan, int64_t parts, const ProgramOptions& options,
-                           const Program::BindIsland& bind_island)
+                           const Program::BindFallback& bind_fallback)
     : plan_(std::move(plan)), parts_(parts) {
   if (parts_ == 1) {
-    together_ = std::make_unique<Worker>(plan_, options, bind_island);
+    together_ = std::make_unique<Worker>(plan_, options, bind_fallback);
     return;
   }
   const NativePlan part = divided(plan_, parts_);
   parts_alone_ = parts_for_single_threads(parts_, options.threads);
   ProgramOptions shared = options;
   if (!shared.packed) shared.packed = std::make_shared<PackedWeights>();
-  if (parts_alone_ < parts_) together_ = std::make_unique<Worker>(part, shared, bind_island);
+  if (parts_alone_ < parts_) together_ = std::make_unique<Worker>(part, shared, bind_fallback);
   shared.threads = 1;
   for (int64_t i = 0; i < std::min<int64_t>(options.threads, parts_alone_); ++i)
-    alone_.push_back(std::make_unique<Worker>(part, shared, bind_island));
+    alone_.push_back(std::make_unique<Worker>(part, shared, bind_fallback));
 }
 
 int64_t BatchProgram::of_all_plans(int64_t NativePlan::*bytes) const {

@@ -21,7 +21,7 @@ class BatchProgram {
   /// `parts`: 1, or as many as divide_plan can make; worthwhile_parts says how many should be. The
   /// rest and errors as Program's.
   BatchProgram(NativePlan plan, int64_t parts, const ProgramOptions& options,
-               const Program::BindIsland& bind_island = {});
+               const Program::BindFallback& bind_fallback = {});
 
   const NativePlan& plan() const { return plan_; }
   /// 1: the plan runs as a whole.
@@ -47,7 +47,8 @@ class BatchProgram {
     std::vector<void*> outputs;
     std::vector<int64_t> times_ns;  // of the steps of all parts that it ran, when they are observed
 
-    Worker(NativePlan plan, const ProgramOptions& options, const Program::BindIsland& bind_island);
+    Worker(NativePlan plan, const ProgramOptions& options,
+           const Program::BindFallback& bind_fallback);
     void run_part(int64_t part, std::span<const void* const> all_inputs,
                   std::span<void* const> all_outputs, bool observed);
     /// Since the last time that it was asked.

@@ -29,7 +29,7 @@ struct ViewAddress {
 class BoundStep {
  public:
   virtual ~BoundStep() = default;
-  /// Never throws, islands excepted.
+  /// Never throws, fallback partitions excepted.
   virtual void run(const ProgramMemory& memory) = 0;
   virtual std::string_view implementation() const { return "lathe"; }
   /// It divides its work among the pool's threads by other means than parallel_for.

@@ -41,7 +41,7 @@ class BoundNothing : public BoundStep {
 };
 
 bool writes_nothing(const PlanStep& step, const NativePlan& plan) {
-  if (std::holds_alternative<IslandStep>(step.kind)) return false;
+  if (std::holds_alternative<FallbackStep>(step.kind)) return false;
   const std::vector<ViewId> writes = views_of(step).writes;
   return std::all_of(writes.begin(), writes.end(), [&](ViewId id) {
     return element_count(plan.views[static_cast<size_t>(id.index)].shape) == 0;
@@ -50,7 +50,7 @@ bool writes_nothing(const PlanStep& step, const NativePlan& plan) {
 
 struct Bind {
   const BindContext& context;
-  const Program::BindIsland& bind_island;
+  const Program::BindFallback& bind_fallback;
 
   std::unique_ptr<BoundStep> operator()(const ProductStep& s) { return bind_product(s, context); }
   std::unique_ptr<BoundStep> operator()(const DepthwiseStep& s) {
@@ -87,15 +87,15 @@ struct Bind {
   std::unique_ptr<BoundStep> operator()(const IntegerMatMulStep& s) {
     return bind_integer_matmul(s, context);
   }
-  std::unique_ptr<BoundStep> operator()(const IslandStep& s) { return bind_island(s, context); }
+  std::unique_ptr<BoundStep> operator()(const FallbackStep& s) { return bind_fallback(s, context); }
 };
 
-/// Without somebody to make the steps of islands there must be none.
-void require_no_islands(const NativePlan& plan) {
+/// Without somebody to make the steps of fallback partitions there must be none.
+void require_no_fallback(const NativePlan& plan) {
   constexpr size_t kMostNamed = 3;
   std::vector<std::string> names;
   for (const PlanStep& step : plan.steps)
-    if (std::holds_alternative<IslandStep>(step.kind))
+    if (std::holds_alternative<FallbackStep>(step.kind))
       names.push_back(step.nodes.empty() ? "" : escape_untrusted(step.nodes.front()));
   if (names.empty()) return;
   throw bad_environment("native.island", "the plan has nodes that only lathe itself can run",
@@ -131,9 +131,9 @@ bool BindContext::is_fixed(ViewId id) const {
   return place == BlockPlace::kArena || place == BlockPlace::kConstant;
 }
 
-Program::Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island)
+Program::Program(NativePlan plan, const ProgramOptions& options, const BindFallback& bind_fallback)
     : plan_(std::move(plan)), options_(options), memory_(std::make_unique<Memory>()) {
-  if (!bind_island) require_no_islands(plan_);
+  if (!bind_fallback) require_no_fallback(plan_);
   if (!options_.packed) options_.packed = std::make_shared<PackedWeights>();
   memory_->arena.reset(allocate(plan_.arena_bytes));
   for (const PlanBlock& block : plan_.blocks) {
@@ -148,7 +148,7 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
     if (writes_nothing(step, plan_)) return std::shared_ptr<BoundStep>(new BoundNothing);
     BindContext context = bind_context(choice.implementation);
     if (choice.threads > 0) context.threads = std::min(choice.threads, options.threads);
-    return std::shared_ptr<BoundStep>(std::visit(Bind{context, bind_island}, step.kind));
+    return std::shared_ptr<BoundStep>(std::visit(Bind{context, bind_fallback}, step.kind));
   };
   std::vector<BoundStep*> all;
   for (const PlanStep& step : plan_.steps) {
@@ -159,7 +159,7 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindIslan
   const bool may_leave_pool =
       options.threads > 1 && !options.keeps_pool && options.alternatives.empty() &&
       std::none_of(plan_.steps.begin(), plan_.steps.end(), [](const PlanStep& step) {
-        return std::holds_alternative<IslandStep>(step.kind);
+        return std::holds_alternative<FallbackStep>(step.kind);
       });
   for (size_t i = 0; may_leave_pool && i < steps_.size(); ++i) {
     lone_steps_.push_back(steps_[i]);

@@ -25,8 +25,8 @@ struct ProgramOptions {
   bool onednn_products = has_integer_tiles();
   /// Weights that programs of plans with the same constants share; null: the program's own.
   std::shared_ptr<PackedWeights> packed;
-  /// Every run uses all threads, also where one is faster; so do plans with islands, and
-  /// programs with alternatives.
+  /// Every run uses all threads, also where one is faster; so do plans with fallback partitions,
+  /// and programs with alternatives.
   bool keeps_pool = false;
   /// For some steps, choices that Program::choose may take in place of the plan's.
   std::map<size_t, std::vector<StepChoice>> alternatives;
@@ -39,14 +39,14 @@ std::string packing_key(const ProgramOptions& options);
 /// Runs of one Program are one at a time; several Programs may run side by side.
 class Program {
  public:
-  /// Makes the step of an island; the plan's other steps need nobody. Empty: an island throws Error
-  /// (exit 6).
-  using BindIsland =
-      std::function<std::unique_ptr<BoundStep>(const IslandStep& step, const BindContext& context)>;
+  /// Makes the step of a fallback partition; the plan's other steps need nobody. Empty: a fallback
+  /// partition throws Error (exit 6).
+  using BindFallback = std::function<std::unique_ptr<BoundStep>(const FallbackStep& step,
+                                                                const BindContext& context)>;
 
   /// Takes the plan over. Throws Error: exit 8 when memory runs out, exit 6 when oneDNN cannot
   /// compute a step.
-  Program(NativePlan plan, const ProgramOptions& options, const BindIsland& bind_island = {});
+  Program(NativePlan plan, const ProgramOptions& options, const BindFallback& bind_fallback = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;

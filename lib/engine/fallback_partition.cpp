@@ -1,4 +1,4 @@
-#include "engine/native_island.h"
+#include "engine/fallback_partition.h"
 
 #include <cstring>
 
@@ -10,13 +10,13 @@
 namespace lathe {
 namespace {
 
-class BoundIsland : public BoundStep {
+class BoundFallback : public BoundStep {
  public:
-  BoundIsland(const IslandStep& step, const Graph& graph, const BindContext& context,
+  BoundFallback(const FallbackStep& step, const Graph& graph, const BindContext& context,
               std::vector<RuntimeValue>& slots)
       : step_(step), interpreter_(graph), slots_(slots) {
-    for (const IslandValue& value : step.inputs) inputs_.push_back(end_of(value, context));
-    for (const IslandValue& value : step.outputs) {
+    for (const PlanValue& value : step.inputs) inputs_.push_back(end_of(value, context));
+    for (const PlanValue& value : step.outputs) {
       outputs_.push_back(end_of(value, context));
       fills_slots_ = fills_slots_ || value.slot >= 0;
     }
@@ -43,7 +43,7 @@ class BoundIsland : public BoundStep {
       }
       const at::Tensor tensor = results[i].tensor->contiguous();
       if (tensor.sizes().vec() != end.shape || tensor.scalar_type() != storage_type(end.dtype))
-        throw InternalError("native island: another shape or type than was inferred");
+        throw InternalError("fallback partition: another shape or type than was inferred");
       // An array without elements may have no address.
       if (tensor.nbytes() > 0)
         std::memcpy(end.address.in(memory), tensor.data_ptr(), tensor.nbytes());
@@ -60,13 +60,13 @@ class BoundIsland : public BoundStep {
     Shape shape;
     DType dtype = DType::kFloat32;
   };
-  static End end_of(const IslandValue& value, const BindContext& context) {
+  static End end_of(const PlanValue& value, const BindContext& context) {
     if (value.slot >= 0) return {value.slot, {}, {}, DType::kUndefined};
     const PlanView& view = context.view(value.view);
     return {-1, context.address(value.view), view.shape, view.dtype};
   }
 
-  IslandStep step_;
+  FallbackStep step_;
   Interpreter interpreter_;
   std::vector<RuntimeValue>& slots_;
   std::vector<End> inputs_;
@@ -76,16 +76,16 @@ class BoundIsland : public BoundStep {
 
 }  // namespace
 
-std::unique_ptr<BoundStep> bind_island(const IslandStep& step, const Graph& graph,
+std::unique_ptr<BoundStep> bind_fallback(const FallbackStep& step, const Graph& graph,
                                        const BindContext& context,
                                        std::vector<RuntimeValue>& slots) {
-  return std::make_unique<BoundIsland>(step, graph, context, slots);
+  return std::make_unique<BoundFallback>(step, graph, context, slots);
 }
 
-Program::BindIsland island_binder(const std::vector<Graph>& islands,
+Program::BindFallback fallback_binder(const std::vector<Graph>& partitions,
                                   std::vector<RuntimeValue>& slots) {
-  return [&](const IslandStep& step, const BindContext& context) {
-    return bind_island(step, islands.at(static_cast<size_t>(step.island)), context, slots);
+  return [&](const FallbackStep& step, const BindContext& context) {
+    return bind_fallback(step, partitions.at(static_cast<size_t>(step.partition)), context, slots);
   };
 }
 

@@ -12,13 +12,13 @@
 namespace lathe {
 
 /// `slots` outlives the step. Throws Error (exit 3) for ops that lathe cannot run.
-std::unique_ptr<BoundStep> bind_island(const IslandStep& step, const Graph& graph,
+std::unique_ptr<BoundStep> bind_fallback(const FallbackStep& step, const Graph& graph,
                                        const BindContext& context,
                                        std::vector<RuntimeValue>& slots);
 
-/// For Program, of the parts that IslandStep::island counts; both outlive its constructor, `slots`
-/// the program.
-Program::BindIsland island_binder(const std::vector<Graph>& islands,
+/// For Program, of the parts that FallbackStep::partition counts; both outlive its constructor,
+/// `slots` the program.
+Program::BindFallback fallback_binder(const std::vector<Graph>& partitions,
                                   std::vector<RuntimeValue>& slots);
 
 }  // namespace lathe
