@@ -1,6 +1,6 @@
 // The catalogue of passes: every transformation of a Graph, with what it is given and what results.
 // A pass returns the number of its changes; 0 means that the graph is untouched. Passes are called
-// in flat lists (see simplify/simplify.h) through Pipeline::run; nothing registers itself.
+// in flat lists (see graph/simplify.h) through Pipeline::run; nothing registers itself.
 #pragma once
 
 #include <cstdint>

@@ -2,9 +2,9 @@
 #include <set>
 
 #include "distill/fresh_student.h"
+#include "graph/channel_scale.h"
 #include "ir/real_tensor.h"
 #include "ops/op_row.h"
-#include "simplify/channel_scale.h"
 
 namespace lathe {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "engine/torchscript_engine.h"
+#include "backend/torchscript_engine.h"
 #include "onnx/read_model.h"
 #include "run/run_text.h"
 

@@ -3,9 +3,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "batch/make_batch_dynamic.h"
 #include "calibration/calibrate.h"
 #include "calibration/npz.h"
-#include "compile/make_batch_dynamic.h"
 #include "distill/quantization_aware.h"
 #include "onnx/read_model.h"
 #include "ops/op_row.h"

@@ -1,8 +1,8 @@
 // Graphs as `compile` and `bench` hand them to the native engine.
 #pragma once
 
-#include "compile/optimize_graph.h"
 #include "engine/write_out_ops.h"
+#include "graph/optimize_graph.h"
 #include "native_run.h"
 #include "passes/pipeline.h"
 

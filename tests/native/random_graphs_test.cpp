@@ -3,8 +3,8 @@
 
 #include <cstdlib>
 
-#include "compile/optimize_graph.h"
 #include "evaluate/evaluate.h"
+#include "graph/optimize_graph.h"
 #include "native_run.h"
 #include "passes/pipeline.h"
 #include "plan/divide_plan.h"

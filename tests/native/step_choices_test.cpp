@@ -1,9 +1,9 @@
 // Steps computed in another way than by default give the same.
-#include "engine/tune_plan.h"
 #include "evaluate/evaluate.h"
 #include "native_run.h"
 #include "plan/plan_check.h"
 #include "quantized_graph.h"
+#include "tune/tune_plan.h"
 
 #include "doctest_after_torch.h"
 

@@ -3,8 +3,8 @@
 #include <map>
 
 #include "ir/seeded_random.h"
-#include "tuning/choose_candidates.h"
-#include "tuning/choose_float_layers.h"
+#include "tune/choose_candidates.h"
+#include "tune/choose_float_layers.h"
 
 #include "doctest_after_torch.h"
 

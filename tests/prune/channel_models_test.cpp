@@ -5,10 +5,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "graph/simplify.h"
 #include "ir/error.h"
 #include "onnx/read_model.h"
 #include "ops/op_row.h"
-#include "simplify/simplify.h"
 #include "zoo/zoo.h"
 
 #include <doctest/doctest.h>

@@ -1,7 +1,7 @@
 #include "prune/measured_budget.h"
 
-#include "engine/interpreter_engine.h"
 #include "roofline/simulated_latency.h"
+#include "run/interpreter_engine.h"
 #include "score_case.h"
 #include "tracing/layer_times.h"
 

@@ -4,8 +4,8 @@
 #include <ctime>
 #include <filesystem>
 
+#include "batch/make_batch_dynamic.h"
 #include "calibration/npz.h"
-#include "compile/make_batch_dynamic.h"
 #include "onnx/read_model.h"
 #include "run/denormals.h"
 #include "run/threads.h"

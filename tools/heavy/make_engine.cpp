@@ -2,16 +2,16 @@
 
 #include <algorithm>
 
-#include "engine/interpreter_engine.h"
+#include "backend/torchscript_engine.h"
 #include "engine/native_engine.h"
 #include "engine/native_plan_file.h"
-#include "engine/torchscript_engine.h"
 #include "heavy/compile_target.h"
 #include "heavy/specialize_graph.h"
 #include "ir/carry.h"
 #include "ir/error.h"
 #include "names/engines.h"
 #include "os/read_file.h"
+#include "run/interpreter_engine.h"
 #include "torchscript/load_torchscript.h"
 
 namespace lathe {

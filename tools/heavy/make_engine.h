@@ -5,10 +5,10 @@
 #include <string>
 
 #include "artifact/plan_file.h"
-#include "engine/engine.h"
 #include "ir/model.h"
 #include "options.h"
 #include "profiles/profile.h"
+#include "run/engine.h"
 
 namespace lathe {
 

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "compile/optimize_graph.h"
+#include "graph/optimize_graph.h"
 #include "heavy/commands.h"
 #include "heavy/compile_target.h"
 #include "heavy/error_rows.h"

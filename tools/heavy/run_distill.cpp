@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "distill/student_fit.h"
+#include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/distill/distill_request.h"
 #include "heavy/distill/epoch_metric.h"
@@ -37,7 +38,6 @@
 #include "os/signals.h"
 #include "passes/pipeline.h"
 #include "prune/training_masks.h"
-#include "simplify/simplify.h"
 #include "train/process_group.h"
 #include "train/taught_outputs.h"
 

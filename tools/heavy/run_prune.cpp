@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 
+#include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/manifest.h"
 #include "heavy/model_artifact.h"
@@ -27,7 +28,6 @@
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "passes/passes.h"
-#include "simplify/simplify.h"
 #include "train/parameters.h"
 
 namespace lathe {

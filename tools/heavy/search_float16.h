@@ -1,8 +1,8 @@
 // Which nodes a network needs in float32, measured.
 #pragma once
 
-#include "compile/convert_float16.h"
 #include "console.h"
+#include "float16/convert_float16.h"
 #include "heavy/verification_bound.h"
 #include "heavy/verification_inputs.h"
 

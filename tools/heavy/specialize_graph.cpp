@@ -1,7 +1,7 @@
 #include "heavy/specialize_graph.h"
 
-#include "compile/optimize_graph.h"
 #include "engine/write_out_ops.h"
+#include "graph/optimize_graph.h"
 #include "ops/op_row.h"
 #include "passes/pipeline.h"
 #include "tracing/op_profile_cost.h"

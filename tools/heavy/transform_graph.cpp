@@ -5,9 +5,9 @@
 
 #include <cmath>
 
-#include "compile/convert_float16.h"
-#include "compile/make_batch_dynamic.h"
-#include "compile/optimize_graph.h"
+#include "batch/make_batch_dynamic.h"
+#include "float16/convert_float16.h"
+#include "graph/optimize_graph.h"
 #include "heavy/search_float16.h"
 #include "ir/error.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "console.h"
-#include "engine/tune_plan.h"
 #include "options.h"
+#include "tune/tune_plan.h"
 
 namespace lathe {
 

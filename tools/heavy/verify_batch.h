@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "compile/make_batch_dynamic.h"
+#include "batch/make_batch_dynamic.h"
 #include "heavy/verification_bound.h"
 #include "run/interpreter.h"
 

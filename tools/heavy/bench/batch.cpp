@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "compile/make_batch_dynamic.h"
+#include "batch/make_batch_dynamic.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 

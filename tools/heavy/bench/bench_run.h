@@ -5,11 +5,11 @@
 #include <optional>
 #include <vector>
 
-#include "bench/session.h"
 #include "gates/gate.h"
 #include "heavy/bench/frames.h"
 #include "heavy/bench/load.h"
 #include "heavy/bench/subject.h"
+#include "measure/session.h"
 #include "os/sensors.h"
 #include "run/compare.h"
 #include "statistics/stability.h"

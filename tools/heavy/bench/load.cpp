@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "backend/quantized_engine_scope.h"
-#include "engine/torchscript_engine.h"
+#include "backend/torchscript_engine.h"
 #include "gates/gate.h"
 #include "heavy/compile_target.h"
 #include "heavy/make_engine.h"

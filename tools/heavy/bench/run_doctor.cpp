@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "bench/doctor.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
+#include "measure/doctor.h"
 #include "model_facts.h"
 #include "os/check_output.h"
 #include "os/quantity.h"

@@ -10,12 +10,12 @@
 
 #include "artifact/plan_file.h"
 #include "console.h"
-#include "engine/engine.h"
 #include "ir/model.h"
 #include "options.h"
 #include "os/host.h"
 #include "profiles/profile.h"
 #include "report/report.h"
+#include "run/engine.h"
 
 namespace lathe {
 

@@ -8,6 +8,7 @@
 #include "distill/fresh_student.h"
 #include "distill/separable_student.h"
 #include "distill/student_fit.h"
+#include "graph/simplify.h"
 #include "heavy/model_data.h"
 #include "heavy/prune/output_noise.h"
 #include "heavy/prune/prune_report.h"
@@ -22,7 +23,6 @@
 #include "prune/prune_plan.h"
 #include "prune/repair.h"
 #include "run/interpreter.h"
-#include "simplify/simplify.h"
 #include "torchscript/load_torchscript.h"
 
 namespace lathe {

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "comparison/comparison.h"
-#include "engine/interpreter_engine.h"
 #include "heavy/prune/profile_device.h"
 #include "ir/error.h"
 #include "names/engines.h"
@@ -15,6 +14,7 @@
 #include "os/signals.h"
 #include "report/report.h"
 #include "roofline/simulated_latency.h"
+#include "run/interpreter_engine.h"
 #include "tracing/op_profile_cost.h"
 
 namespace lathe {

@@ -5,9 +5,8 @@
 
 #include <algorithm>
 
+#include "backend/torchscript_engine.h"
 #include "comparison/comparison.h"
-#include "engine/interpreter_engine.h"
-#include "engine/torchscript_engine.h"
 #include "heavy/bench/rows.h"
 #include "heavy/compile_target.h"
 #include "heavy/make_engine.h"
@@ -19,6 +18,7 @@
 #include "os/signals.h"
 #include "report/report.h"
 #include "roofline/estimate.h"
+#include "run/interpreter_engine.h"
 #include "statistics/clock.h"
 #include "tracing/op_profile_cost.h"
 

@@ -4,8 +4,8 @@
 #include <memory>
 #include <set>
 
-#include "compile/compile_passes.h"
-#include "compile/convert_float16.h"
+#include "float16/convert_float16.h"
+#include "graph/graph_passes.h"
 #include "heavy/model_data.h"
 #include "heavy/quantize/layer_search.h"
 #include "heavy/quantize/quantize_job.h"

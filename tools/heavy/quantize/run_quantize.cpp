@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/manifest.h"
 #include "heavy/model_artifact.h"
@@ -27,7 +28,6 @@
 #include "os/signals.h"
 #include "passes/passes.h"
 #include "quantize/fuse_qoperators.h"
-#include "simplify/simplify.h"
 
 namespace lathe {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "compile/make_batch_dynamic.h"
+#include "batch/make_batch_dynamic.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "train/parameters.h"

@@ -1,0 +1,317 @@
+#include "measure/doctor.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "ir/error.h"
+#include "os/proc_text.h"
+#include "os/quantity.h"
+#include "roofline/kernels.h"
+
+namespace lathe {
+namespace {
+
+constexpr double kNoiseFloors = 3;
+constexpr double kMuchSteal = 0.01;
+constexpr double kMuchPressure = 0.1;
+// All cores together give at least this share of what they give one by one.
+constexpr double kGoodScaling = 0.7;
+
+std::optional<std::string> environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
+// "some avg10=1.53 avg60=0.87 …"
+std::optional<double> some_pressure(const std::string& text) {
+  for (const std::string& word : words_of(text.substr(0, text.find('\n'))))
+    if (word.starts_with("avg10=")) {
+      try {
+        return parse_number(word.substr(6), "pressure", 0, 100) / 100;
+      } catch (const Error&) {
+        return std::nullopt;
+      }
+    }
+  return std::nullopt;
+}
+
+// "always [madvise] never"
+std::optional<std::string> chosen(const std::string& text) {
+  const size_t begin = text.find('[');
+  const size_t end = text.find(']', begin == std::string::npos ? 0 : begin);
+  if (begin == std::string::npos || end == std::string::npos) return std::nullopt;
+  return text.substr(begin + 1, end - begin - 1);
+}
+
+std::optional<bool> discharging(const std::string& root) {
+  std::optional<bool> out;
+  for (const char* name : {"BAT0", "BAT1", "battery"})
+    if (const auto status =
+            small_file(fmt::format("{}/sys/class/power_supply/{}/status", root, name)))
+      out = out.value_or(false) || *status == "Discharging";
+  return out;
+}
+
+std::string percent(double share) { return fmt::format("{:.3g} %", 100 * share); }
+
+using Row = DoctorRow;
+
+Row cpu_row(const HostFacts& host) {
+  return {"cpu",
+          fmt::format("{}, {} of {} CPUs", escape_untrusted(host.cpu_model), host.cpus_usable,
+                      host.cpus_online),
+          Health::kOk,
+          {}};
+}
+
+Row threads_row(const DoctorFacts& facts) {
+  const HostFacts& host = facts.host;
+  Row row{"threads", fmt::format("{}", facts.threads), Health::kOk, {}};
+  const int cores = host.topology.cores.value_or(host.cpus_usable);
+  if (facts.threads > host.cpus_usable) {
+    row.health = Health::kWarn;
+    row.advice = fmt::format(
+        "more than the {} usable CPUs: they wait for each other; use "
+        "--threads {}",
+        host.cpus_usable, host.cpus_usable);
+  } else if (host.topology.smt.value_or(false) && facts.threads > cores) {
+    row.health = Health::kWarn;
+    row.advice = fmt::format("two of them share a core; try --threads {}", cores);
+  }
+  return row;
+}
+
+Row affinity_row(const HostFacts& host) {
+  if (host.cpus_usable >= host.cpus_online) return {"affinity", "all CPUs", Health::kOk, {}};
+  return {"affinity",
+          fmt::format("{} of {} CPUs", host.cpus_usable, host.cpus_online),
+          Health::kOk,
+          {}};
+}
+
+Row cgroup_row(const HostFacts& host) {
+  if (!host.cgroup_quota) return {"cgroup", "no CPU quota", Health::kOk, {}};
+  return {"cgroup", fmt::format("quota of {:.3g} CPUs", *host.cgroup_quota), Health::kWarn,
+          "a group that used its quota stands still until the next period: tails are the quota's; "
+          "give the container whole CPUs (cpuset) instead"};
+}
+
+Row smt_row(const HostFacts& host) {
+  if (!host.topology.smt) return {"smt", "not known", Health::kUnknown, {}};
+  if (!*host.topology.smt) return {"smt", "one thread a core", Health::kOk, {}};
+  return {"smt", "two threads a core", Health::kWarn,
+          "what runs on the other thread halves this one's speed; pin to one thread a core "
+          "(taskset) or write off to /sys/devices/system/cpu/smt/control"};
+}
+
+Row numa_row(const HostFacts& host) {
+  const auto& nodes = host.topology.numa_nodes;
+  if (!nodes) return {"numa", "not known", Health::kUnknown, {}};
+  if (*nodes < 2) return {"numa", "one node", Health::kOk, {}};
+  return {"numa", fmt::format("{} nodes", *nodes), Health::kWarn,
+          "memory may be far away: numactl --cpunodebind=0 --membind=0 lathe bench …"};
+}
+
+Row virtualization_row(const HostFacts& host) {
+  if (host.virt == "none") return {"virtualization", "none", Health::kOk, {}};
+  return {"virtualization", host.virt, Health::kUnknown,
+          "other tenants cannot be seen from inside; judge by steal and noise floor"};
+}
+
+Row governor_row(const HostFacts& host) {
+  if (!host.governor) return {"governor", "not reported (no cpufreq here)", Health::kUnknown, {}};
+  const std::string name = escape_untrusted(*host.governor, 40);
+  if (name == "performance") return {"governor", name, Health::kOk, {}};
+  return {"governor", name, Health::kWarn,
+          "the clock follows the load: cpupower frequency-set -g performance"};
+}
+
+Row turbo_row(const HostFacts& host) {
+  if (!host.turbo) return {"turbo", "not reported", Health::kUnknown, {}};
+  if (!*host.turbo) return {"turbo", "off", Health::kOk, {}};
+  return {"turbo", "on", Health::kWarn,
+          "the clock depends on temperature and on the other cores: write 1 to "
+          "/sys/devices/system/cpu/intel_pstate/no_turbo, or 0 to …/cpufreq/boost"};
+}
+
+Row battery_row(const DoctorFacts& facts) {
+  if (!facts.on_battery) return {"battery", "none", Health::kOk, {}};
+  if (!*facts.on_battery) return {"battery", "charging or full", Health::kOk, {}};
+  return {"battery", "discharging", Health::kWarn, "connect the machine to mains power"};
+}
+
+Row build_row(const DoctorFacts& facts) {
+  if (!facts.sanitizers.empty())
+    return {"build",
+            fmt::format("{}, with {}", facts.build_type, fmt::join(facts.sanitizers, ", ")),
+            Health::kWarn, "times of a build with sanitizers mean nothing: use a release build"};
+  if (facts.build_type == "release") return {"build", facts.build_type, Health::kOk, {}};
+  return {"build", facts.build_type.empty() ? "not known" : facts.build_type, Health::kWarn,
+          "use a release build (-DCMAKE_BUILD_TYPE=Release)"};
+}
+
+Row aslr_row(const HostFacts& host) {
+  if (!host.aslr) return {"aslr", "not reported", Health::kUnknown, {}};
+  if (!*host.aslr) return {"aslr", "off", Health::kOk, {}};
+  // Worth a word, but nothing to be changed: several processes are the remedy.
+  return {"aslr", "on", Health::kOk,
+          "the memory layout differs between processes, and speed a little with it: --processes 5 "
+          "averages over layouts"};
+}
+
+Row huge_pages_row(const DoctorFacts& facts) {
+  if (!facts.huge_pages) return {"huge_pages", "not reported", Health::kUnknown, {}};
+  const std::string setting = escape_untrusted(*facts.huge_pages, 40);
+  if (setting != "never") return {"huge_pages", setting, Health::kOk, {}};
+  return {"huge_pages", setting, Health::kWarn,
+          "large tensors pay for address translation: write madvise to "
+          "/sys/kernel/mm/transparent_hugepage/enabled"};
+}
+
+Row spinning_row(const DoctorFacts& facts) {
+  Row row{"spinning", "as libgomp decides", Health::kUnknown,
+          "idle workers may spin and take the core from others: GOMP_SPINCOUNT=1000"};
+  bool much = facts.wait_policy == "active" || facts.wait_policy == "ACTIVE";
+  if (much) row.fact = "OMP_WAIT_POLICY=" + *facts.wait_policy;
+  if (facts.spin_count) {
+    const std::string count = escape_untrusted(*facts.spin_count, 40);
+    row.fact = "GOMP_SPINCOUNT=" + count;
+    // Longer ones carry a unit or are "infinite".
+    much = count.empty() || count.size() > 5 ||
+           count.find_first_not_of("0123456789") != std::string::npos;
+  }
+  if (facts.spin_count && !much) return {row.id, row.fact, Health::kOk, {}};
+  if (much) row.health = Health::kWarn;
+  return row;
+}
+
+Row steal_row(const DoctorFacts& facts) {
+  if (!facts.steal) return {"steal", "not reported", Health::kUnknown, {}};
+  Row row{"steal", percent(*facts.steal), Health::kOk, {}};
+  if (*facts.steal <= kMuchSteal) return row;
+  row.health = Health::kWarn;
+  row.advice = "the hypervisor gives this machine's time to others: repeat later, or elsewhere";
+  return row;
+}
+
+Row pressure_row(const DoctorFacts& facts) {
+  if (!facts.psi_cpu)
+    return {"pressure", "not reported (kernel without PSI)", Health::kUnknown, {}};
+  Row row{"pressure",
+          "tasks waited for a CPU during " + percent(*facts.psi_cpu) + " of the last 10 s",
+          Health::kOk,
+          {}};
+  if (*facts.psi_cpu <= kMuchPressure) return row;
+  row.health = Health::kWarn;
+  row.advice = "other processes want the same CPUs: end them, or leave CPUs to them (taskset)";
+  return row;
+}
+
+Row compute_row(const DoctorFacts& facts) {
+  if (!facts.peaks) return {"compute", "not measured", Health::kUnknown, {}};
+  Row row{"compute", {}, Health::kOk, {}};
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
+    const ComputePeak* peak = best_peak(*facts.peaks, dtype);
+    if (peak == nullptr) continue;
+    row.fact += fmt::format("{}{} {:.0f} GOP/s a core, {:.0f} on {} ({})",
+                            row.fact.empty() ? "" : "; ", dtype, peak->one_core_gops,
+                            peak->all_cores_gops, facts.peaks->threads, peak->instruction);
+    if (peak->all_cores_gops < kGoodScaling * facts.peaks->threads * peak->one_core_gops) {
+      row.health = Health::kWarn;
+      row.advice =
+          "the cores do not add up: they are shared with others, or the clock falls when "
+          "all work";
+    }
+  }
+  return row;
+}
+
+Row memory_row(const DoctorFacts& facts) {
+  if (!facts.peaks) return {"memory", "not measured", Health::kUnknown, {}};
+  std::string text;
+  for (const BandwidthPeak& peak : facts.peaks->bandwidth)
+    text += fmt::format("{}{} {:.3g}", text.empty() ? "" : ", ", peak.level, peak.all_cores_read);
+  return {"memory", text + " GB/s read by all cores", Health::kOk, {}};
+}
+
+Row noise_row(const DoctorFacts& facts, double tolerance) {
+  const auto resolvable = resolvable_change(facts);
+  if (!resolvable)
+    return {"noise_floor", "could not be measured", Health::kUnknown, "repeat when less runs"};
+  Row row{"noise_floor",
+          fmt::format("±{} in comparisons: changes from {} on are told",
+                      percent(*resolvable / kNoiseFloors), percent(*resolvable)),
+          Health::kOk,
+          {}};
+  if (can_resolve(facts, tolerance)) return row;
+  row.health = Health::kWarn;
+  row.advice = fmt::format(
+      "this machine cannot resolve {}: quieten it (see above) or ask for "
+      "--tolerance {:.2g}%",
+      percent(tolerance), 110 * *resolvable);
+  return row;
+}
+
+}  // namespace
+
+DoctorFacts doctor_facts(const std::string& root) {
+  DoctorFacts facts;
+  facts.host = host_facts(root);
+  facts.psi_cpu = some_pressure(small_file(root + "/proc/pressure/cpu").value_or(""));
+  facts.huge_pages =
+      chosen(small_file(root + "/sys/kernel/mm/transparent_hugepage/enabled").value_or(""));
+  facts.spin_count = environment("GOMP_SPINCOUNT");
+  facts.wait_policy = environment("OMP_WAIT_POLICY");
+  facts.on_battery = discharging(root);
+  return facts;
+}
+
+Comparison compare_with_itself(double tolerance, int64_t max_ns, const Conduct& conduct) {
+  constexpr int64_t kKernelNs = 300'000;
+  const auto kernel = compute_kernels().front().run;
+  int64_t steps = 1024;
+  for (int64_t ns = 0; ns < kKernelNs && steps < (int64_t{1} << 40); steps *= 2) {
+    const int64_t start = conduct.clock();
+    kernel(steps);
+    ns = conduct.clock() - start;
+  }
+  const Runnable run = [kernel, steps](size_t) { kernel(steps / 2); };
+  ComparisonOptions options;
+  options.tolerance = tolerance;
+  options.max_ns = max_ns;
+  options.warm_up.min_ns = 100'000'000;
+  options.warm_up.max_ns = max_ns / 4;
+  return compare_runs(run, run, options, conduct);
+}
+
+std::string_view health_name(Health health) {
+  switch (health) {
+    case Health::kOk: return "ok";
+    case Health::kWarn: return "warn";
+    case Health::kUnknown: break;
+  }
+  return "unknown";
+}
+
+std::vector<DoctorRow> diagnose(const DoctorFacts& facts, double tolerance) {
+  const HostFacts& host = facts.host;
+  return {
+      cpu_row(host),         threads_row(facts),  affinity_row(host),         cgroup_row(host),
+      smt_row(host),         numa_row(host),      virtualization_row(host),   governor_row(host),
+      turbo_row(host),       battery_row(facts),  build_row(facts),           aslr_row(host),
+      huge_pages_row(facts), spinning_row(facts), steal_row(facts),           pressure_row(facts),
+      compute_row(facts),    memory_row(facts),   noise_row(facts, tolerance)};
+}
+
+std::optional<double> resolvable_change(const DoctorFacts& facts) {
+  if (!facts.self || !facts.self->noise_floor) return std::nullopt;
+  return kNoiseFloors * *facts.self->noise_floor;
+}
+
+bool can_resolve(const DoctorFacts& facts, double tolerance) {
+  const auto resolvable = resolvable_change(facts);
+  return resolvable && tolerance > 0 && *resolvable <= tolerance;
+}
+
+}  // namespace lathe
