@@ -3,16 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "float16/float16_rules.h"
 #include "ir/real_tensor.h"
 
 namespace lathe {
 namespace {
-
-Attributes cast_to(DType dtype) {
-  Attributes attributes;
-  attributes.set("to", static_cast<int64_t>(dtype));
-  return attributes;
-}
 
 Tensor rounded(const Tensor& tensor) {
   return real_tensor(DType::kFloat16, tensor.shape(), tensor.to_double());

@@ -118,4 +118,10 @@ bool is_single(const Graph& graph, ValueId id) {
   return type.is_tensor() && type.dtype == DType::kFloat32;
 }
 
+Attributes cast_to(DType dtype) {
+  Attributes attributes;
+  attributes.set("to", static_cast<int64_t>(dtype));
+  return attributes;
+}
+
 }  // namespace lathe

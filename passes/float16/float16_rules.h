@@ -26,6 +26,9 @@ std::string kept_by_rule(const Graph& graph, const Node& node);
 /// Whether the results are of moderate size whatever the inputs are.
 bool bounds_values(OpKind kind);
 
+/// The attributes of a Cast.
+Attributes cast_to(DType dtype);
+
 /// A float32 tensor.
 bool is_single(const Graph& graph, ValueId id);
 

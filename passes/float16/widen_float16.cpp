@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "float16/float16_rules.h"
 #include "ir/error.h"
 #include "ir/real_tensor.h"
 #include "passes/passes.h"
@@ -13,12 +14,6 @@ bool is_half(DType dtype) { return dtype == DType::kFloat16 || dtype == DType::k
 bool is_half(const Graph& graph, ValueId id) {
   const ValueType& type = graph.value(id).type;
   return type.is_tensor() && is_half(type.dtype);
-}
-
-Attributes cast_to(DType dtype) {
-  Attributes attributes;
-  attributes.set("to", static_cast<int64_t>(dtype));
-  return attributes;
 }
 
 int widen_constants(Graph& graph) {

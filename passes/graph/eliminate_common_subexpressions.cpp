@@ -2,7 +2,7 @@
 #include <tuple>
 
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 #include "ops/op_row.h"
 
 namespace lathe {

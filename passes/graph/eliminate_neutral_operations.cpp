@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 
 namespace lathe {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 #include "graph/symbolic_shapes.h"
 
 namespace lathe {

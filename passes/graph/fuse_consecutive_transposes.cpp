@@ -1,5 +1,5 @@
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 #include "recognize/permutation.h"
 
 namespace lathe {

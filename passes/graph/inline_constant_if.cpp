@@ -2,7 +2,7 @@
 #include <set>
 
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 
 namespace lathe {
 namespace {

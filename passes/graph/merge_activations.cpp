@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 #include "ir/real_tensor.h"
 #include "ops/activation_fusion.h"
 

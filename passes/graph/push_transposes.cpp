@@ -4,7 +4,7 @@
 
 #include "graph/elementwise.h"
 #include "graph/graph_passes.h"
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 #include "recognize/permutation.h"
 
 namespace lathe {

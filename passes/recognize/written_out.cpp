@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 
 namespace lathe {
 

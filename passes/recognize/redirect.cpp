@@ -1,4 +1,4 @@
-#include "graph/redirect.h"
+#include "recognize/redirect.h"
 
 #include <algorithm>
 
