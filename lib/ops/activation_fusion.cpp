@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "ops/op_row.h"
+
 namespace lathe {
 
 std::optional<ActivationBounds> clamp_of(const Graph& graph, const Node& node) {
@@ -25,45 +27,26 @@ std::optional<ActivationBounds> clamp_of(const Graph& graph, const Node& node) {
 }
 
 std::optional<ActivationForm> activation_form(const Graph& graph, const Node& node) {
-  const Attributes& attributes = node.attributes;
-  switch (node.kind) {
-    case OpKind::kClip: {
-      const auto bounds = clamp_of(graph, node);
-      if (!bounds) return std::nullopt;
-      return ActivationForm{node.kind, bounds->low, bounds->high};
-    }
-    case OpKind::kLeakyRelu:
-      return ActivationForm{node.kind, attributes.float_or("alpha", 0.01F), 0};
-    case OpKind::kElu:
-    case OpKind::kSwish: return ActivationForm{node.kind, attributes.float_or("alpha", 1), 0};
-    case OpKind::kHardSigmoid:
-      return ActivationForm{node.kind, attributes.float_or("alpha", 0.2F),
-                            attributes.float_or("beta", 0.5F)};
-    case OpKind::kGelu: {
-      const bool tanh = attributes.string_or("approximate", "none") == "tanh";
-      return ActivationForm{node.kind, tanh ? 1.0 : 0.0, 0};
-    }
-    case OpKind::kHardSwish:
-    case OpKind::kMish:
-    case OpKind::kRelu:
-    case OpKind::kSigmoid:
-    case OpKind::kSoftplus:
-    case OpKind::kTanh: return ActivationForm{node.kind, 0, 0};
-    default: return std::nullopt;
-  }
+  if (!op_row(node.kind).fusable) return std::nullopt;
+  ActivationForm form{node.kind, parameter_of(node, 0), parameter_of(node, 1)};
+  if (node.kind == OpKind::kGelu)
+    form.alpha = node.attributes.string_or("approximate", "none") == "tanh" ? 1 : 0;
+  if (node.kind != OpKind::kClip) return form;
+  const auto bounds = clamp_of(graph, node);
+  if (!bounds) return std::nullopt;
+  form.alpha = bounds->low;
+  form.beta = bounds->high;
+  return form;
 }
 
 std::string activation_text(const ActivationForm& form) {
   const std::string_view name = op_name(form.kind);
-  switch (form.kind) {
-    case OpKind::kClip:
-    case OpKind::kHardSigmoid: return fmt::format("{}({:g}, {:g})", name, form.alpha, form.beta);
-    case OpKind::kElu:
-    case OpKind::kLeakyRelu:
-    case OpKind::kSwish: return fmt::format("{}({:g})", name, form.alpha);
-    case OpKind::kGelu: return form.alpha != 0 ? "Gelu(tanh)" : "Gelu";
-    default: return std::string(name);
-  }
+  const auto& parameters = op_row(form.kind).parameters;
+  if (form.kind == OpKind::kGelu) return form.alpha != 0 ? "Gelu(tanh)" : "Gelu";
+  if (form.kind == OpKind::kClip || parameters[1].name != nullptr)
+    return fmt::format("{}({:g}, {:g})", name, form.alpha, form.beta);
+  if (parameters[0].name != nullptr) return fmt::format("{}({:g})", name, form.alpha);
+  return std::string(name);
 }
 
 FusionPlan plan_activation_fusion(const Graph& graph) {

@@ -22,15 +22,13 @@ std::optional<ActivationBounds> clamp_of(const Graph& graph, const Node& node);
 /// A function of one element, with all its parameters.
 struct ActivationForm {
   OpKind kind = OpKind::kRelu;
-  /// Clip: the bounds. LeakyRelu, Elu, Swish: alpha. HardSigmoid: alpha and beta. Gelu: alpha is 1
-  /// for the tanh approximation. Otherwise 0.
+  /// Clip: the bounds. Gelu: alpha is 1 for the tanh approximation. Else the row's parameters.
   double alpha = 0;
   double beta = 0;
   bool operator==(const ActivationForm&) const = default;
 };
 
-/// Of Relu, Clip with constant bounds, LeakyRelu, Elu, HardSigmoid, HardSwish, Swish, Sigmoid,
-/// Tanh, Gelu, Mish and Softplus; nullopt for other nodes.
+/// Of nodes whose row is fusable, Clip with constant bounds; nullopt for others.
 std::optional<ActivationForm> activation_form(const Graph& graph, const Node& node);
 /// "Clip(0, 6)", "LeakyRelu(0.1)", "Relu".
 std::string activation_text(const ActivationForm& form);

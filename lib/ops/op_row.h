@@ -83,6 +83,22 @@ enum class ChannelFlow : uint8_t {
   kSplit,
 };
 
+/// What the derivative of an op's evaluate function is computed from; autograd keeps that.
+enum class Derivative : uint8_t {
+  /// There is none, or none of use: steps (Round, Sign, comparisons, ArgMax, quantization), integer
+  /// ops, and what is computed outside of ATen (DeformConv, RoiAlign, NonMaxSuppression, …).
+  kNone,
+  kOfInputs,
+  kOfOutput,
+  kConstant,  // the op is linear: of neither
+};
+
+/// A number that an attribute gives.
+struct OpParameter {
+  const char* name = nullptr;
+  float usual = 0;  // where the node has no such attribute
+};
+
 struct OpRow {
   OpKind kind = OpKind::kOpaque;
   int16_t min_inputs = 0;
@@ -102,9 +118,22 @@ struct OpRow {
   /// The same inputs may give other outputs (Random*, Bernoulli, Dropout in training): never
   /// folded.
   bool random = false;
+  /// Output element i depends on elements i of the inputs alone; inputs broadcast or are scalars.
+  /// (QuantizeLinear and DequantizeLinear: with scalar parameters.)
+  bool elementwise = false;
+  Derivative derivative = Derivative::kNone;
+  /// An activation of hidden layers: lets the positive half pass nearly as it is, not the other.
+  bool rectifies = false;
+  /// A function of one element that a runtime may compute in the pass of the product before it.
+  bool fusable = false;
+  /// Of the function of one element that the op is; without a name: no more.
+  OpParameter parameters[2] = {};
 };
 
 const OpRow& op_row(OpKind kind);
+
+/// The node's value of its row's parameter; 0 when it has no such parameter.
+float parameter_of(const Node& node, size_t index);
 
 /// Weight's output-channel axis of this node (Gemm with transB, ConvTranspose, MatMul: last axis);
 /// -1 when the op has no weight or a MatMul's weight has no such axis or an unknown rank.

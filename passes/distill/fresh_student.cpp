@@ -27,26 +27,16 @@ bool is_recurrent(OpKind kind) { return kind == K::kLSTM || kind == K::kGRU || k
 // Slope below 0 of what lets only the positive half pass as it is; nullopt: no such function.
 std::optional<double> rectifier_slope(const Graph& graph, const Node& node) {
   switch (node.kind) {
-    case K::kRelu:
-    case K::kThresholdedRelu:
-    case K::kElu:
-    case K::kCelu:
-    case K::kGelu:
-    case K::kBiasGelu:
-    case K::kFastGelu:
-    case K::kQuickGelu:
-    case K::kSwish:
-    case K::kHardSwish:
-    case K::kMish:
-    case K::kSoftplus: return 0.0;
-    case K::kLeakyRelu: return node.attributes.float_or("alpha", 0.01F);
+    case K::kLeakyRelu: return parameter_of(node, 0);
     case K::kPRelu: return kPReluSlope;
     case K::kClip: {
       const Tensor* low = graph.constant(node.input(1));
       if (low == nullptr || low->numel() != 1) return std::nullopt;
       return low->to_double()[0] == 0 ? std::optional(0.0) : std::nullopt;
     }
-    default: return std::nullopt;
+    case K::kSelu: return std::nullopt;  // keeps the size of a signal by itself
+    case K::kSoftplus: return 0.0;
+    default: return op_row(node.kind).rectifies ? std::optional(0.0) : std::nullopt;
   }
 }
 

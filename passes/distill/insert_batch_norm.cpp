@@ -27,30 +27,13 @@ bool normalizes(OpKind kind) {
   }
 }
 
-bool rectifies(OpKind kind) {
-  switch (kind) {
-    case K::kRelu:
-    case K::kLeakyRelu:
-    case K::kPRelu:
-    case K::kClip:
-    case K::kElu:
-    case K::kCelu:
-    case K::kSelu:
-    case K::kGelu:
-    case K::kSwish:
-    case K::kHardSwish:
-    case K::kMish: return true;
-    default: return false;
-  }
-}
-
 bool pools_all(OpKind kind) {
   return kind == K::kGlobalAveragePool || kind == K::kGlobalMaxPool || kind == K::kReduceMean;
 }
 
 bool ends_search(const Graph& graph, const Node& node) {
   if (op_row(node.kind).weight_input >= 0 || normalizes(node.kind)) return true;
-  if (!rectifies(node.kind)) return false;
+  if (!op_row(node.kind).rectifies) return false;
   // Classifiers of convolutions alone may have a rectifier before they pool.
   const std::vector<NodeId>& users = graph.value(node.outputs[0]).users;
   return users.empty() || !std::all_of(users.begin(), users.end(),
@@ -84,7 +67,7 @@ bool one_pixel(const ValueType& type) {
 // A hidden layer, not a projection between others.
 bool is_rectified(const Graph& graph, const Value& value) {
   return std::all_of(value.users.begin(), value.users.end(),
-                     [&](NodeId id) { return rectifies(graph.node(id).kind); });
+                     [&](NodeId id) { return op_row(graph.node(id).kind).rectifies; });
 }
 
 bool wants_batch_norm(const Graph& graph, const Node& node, const std::set<ValueId>& heads) {

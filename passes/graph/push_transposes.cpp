@@ -2,10 +2,10 @@
 #include <map>
 #include <set>
 
-#include "graph/elementwise.h"
 #include "graph/graph_passes.h"
-#include "recognize/redirect.h"
+#include "ops/op_row.h"
 #include "recognize/permutation.h"
+#include "recognize/redirect.h"
 
 namespace lathe {
 namespace {
@@ -19,6 +19,12 @@ struct Region {
 };
 
 using Positions = std::map<NodeId, size_t>;
+
+// Inputs beyond the first are parameters, not partners that broadcast.
+bool has_parameters(OpKind kind) {
+  return kind == OpKind::kClip || kind == OpKind::kQuantizeLinear ||
+         kind == OpKind::kDequantizeLinear;
+}
 
 bool is_rank_zero(const Graph& graph, ValueId id) {
   const auto& dims = graph.value(id).type.dims;
@@ -50,8 +56,8 @@ bool try_member(const Graph& graph, NodeId id, Region& region) {
   const Node& node = graph.node(id);
   // A Sum of thousands would be looked at once per input.
   constexpr size_t kMaxInputs = 64;
-  if (!is_elementwise(node.kind) || node.inputs.size() > kMaxInputs || node.outputs.size() != 1 ||
-      !node.outputs[0].valid() || feeds_entry(graph, node, region))
+  if (!op_row(node.kind).elementwise || node.inputs.size() > kMaxInputs ||
+      node.outputs.size() != 1 || !node.outputs[0].valid() || feeds_entry(graph, node, region))
     return false;
   std::vector<NodeId> partners;
   bool touches = false;

@@ -4,6 +4,8 @@
 #include <limits>
 #include <optional>
 
+#include "ops/op_row.h"
+
 namespace lathe {
 namespace {
 
@@ -20,38 +22,11 @@ std::optional<double> bytes_of(const ValueType& type) {
   return bytes;
 }
 
-// Whether the derivative needs what a node read (the usual case).
+// Whether autograd keeps what a node read (the usual case).
 bool keeps_inputs(OpKind kind) {
-  switch (kind) {
-    case OpKind::kAdd:
-    case OpKind::kSub:
-    case OpKind::kSum:
-    case OpKind::kNeg:
-    case OpKind::kIdentity:
-    case OpKind::kCast:
-    case OpKind::kShape:
-    case OpKind::kReshape:
-    case OpKind::kFlatten:
-    case OpKind::kSqueeze:
-    case OpKind::kUnsqueeze:
-    case OpKind::kTranspose:
-    case OpKind::kConcat:
-    case OpKind::kSplit:
-    case OpKind::kSlice:
-    case OpKind::kPad:
-    case OpKind::kExpand:
-    case OpKind::kGlobalAveragePool:
-    case OpKind::kReduceMean:
-    case OpKind::kReduceSum:
-    case OpKind::kRelu:
-    case OpKind::kSigmoid:
-    case OpKind::kTanh:
-    case OpKind::kExp:
-    case OpKind::kSqrt:
-    case OpKind::kSoftmax:
-    case OpKind::kLogSoftmax: return false;
-    default: return true;
-  }
+  const Derivative derivative = op_row(kind).derivative;
+  return kind != OpKind::kShape && derivative != Derivative::kOfOutput &&
+         derivative != Derivative::kConstant;
 }
 
 // What autograd keeps of a node in units of its output. A recurrent layer keeps gates and states of
@@ -62,14 +37,7 @@ double kept_outputs(OpKind kind) {
     case OpKind::kGRU:
     case OpKind::kRNN: return 12;
     case OpKind::kMaxPool: return 2;
-    case OpKind::kRelu:
-    case OpKind::kSigmoid:
-    case OpKind::kTanh:
-    case OpKind::kExp:
-    case OpKind::kSqrt:
-    case OpKind::kSoftmax:
-    case OpKind::kLogSoftmax: return 1;
-    default: return 0;
+    default: return op_row(kind).derivative == Derivative::kOfOutput ? 1 : 0;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ir/error.h"
+#include "ops/op_row.h"
 
 namespace lathe {
 namespace {
@@ -57,140 +58,7 @@ std::set<ValueId> computed_from(const Graph& graph, const std::vector<NodeId>& o
 
 }  // namespace
 
-bool is_differentiable(OpKind kind) {
-  switch (kind) {
-    case K::kAbs:
-    case K::kAcos:
-    case K::kAcosh:
-    case K::kAdd:
-    case K::kAffine:
-    case K::kAffineGrid:
-    case K::kAsin:
-    case K::kAsinh:
-    case K::kAtan:
-    case K::kAtanh:
-    case K::kAttention:
-    case K::kAveragePool:
-    case K::kBatchNormalization:
-    case K::kBiasGelu:
-    case K::kCast:
-    case K::kCastLike:
-    case K::kCelu:
-    case K::kCenterCropPad:
-    case K::kClip:
-    case K::kCompress:
-    case K::kConcat:
-    case K::kConv:
-    case K::kConvTranspose:
-    case K::kCos:
-    case K::kCosh:
-    case K::kCrop:
-    case K::kCumSum:
-    case K::kDepthToSpace:
-    case K::kDet:
-    case K::kDiv:
-    case K::kDropout:
-    case K::kEinsum:
-    case K::kElu:
-    case K::kErf:
-    case K::kExp:
-    case K::kExpand:
-    case K::kFastGelu:
-    case K::kFlatten:
-    case K::kFusedConv:
-    case K::kFusedGemm:
-    case K::kFusedMatMul:
-    case K::kGRU:
-    case K::kGather:
-    case K::kGatherElements:
-    case K::kGatherND:
-    case K::kGelu:
-    case K::kGemm:
-    case K::kGlobalAveragePool:
-    case K::kGlobalLpPool:
-    case K::kGlobalMaxPool:
-    case K::kGridSample:
-    case K::kGroupNormalization:
-    case K::kHardSigmoid:
-    case K::kHardSwish:
-    case K::kIdentity:
-    case K::kIf:
-    case K::kImageScaler:
-    case K::kInstanceNormalization:
-    case K::kLRN:
-    case K::kLSTM:
-    case K::kLayerNormalization:
-    case K::kLeakyRelu:
-    case K::kLog:
-    case K::kLogSoftmax:
-    case K::kLoop:
-    case K::kLpNormalization:
-    case K::kLpPool:
-    case K::kMatMul:
-    case K::kMax:
-    case K::kMaxPool:
-    case K::kMean:
-    case K::kMeanVarianceNormalization:
-    case K::kMin:
-    case K::kMish:
-    case K::kMul:
-    case K::kNeg:
-    case K::kNegativeLogLikelihoodLoss:
-    case K::kPRelu:
-    case K::kPad:
-    case K::kPow:
-    case K::kQuickGelu:
-    case K::kRMSNormalization:
-    case K::kRNN:
-    case K::kReciprocal:
-    case K::kReduceL1:
-    case K::kReduceL2:
-    case K::kReduceLogSum:
-    case K::kReduceLogSumExp:
-    case K::kReduceMax:
-    case K::kReduceMean:
-    case K::kReduceMin:
-    case K::kReduceProd:
-    case K::kReduceSum:
-    case K::kReduceSumSquare:
-    case K::kRelu:
-    case K::kReshape:
-    case K::kResize:
-    case K::kReverseSequence:
-    case K::kRotaryEmbedding:
-    case K::kScan:
-    case K::kScatterElements:
-    case K::kScatterND:
-    case K::kSelu:
-    case K::kShrink:
-    case K::kSigmoid:
-    case K::kSin:
-    case K::kSinh:
-    case K::kSkipLayerNormalization:
-    case K::kSlice:
-    case K::kSoftmax:
-    case K::kSoftmaxCrossEntropyLoss:
-    case K::kSoftplus:
-    case K::kSoftsign:
-    case K::kSpaceToDepth:
-    case K::kSplit:
-    case K::kSqrt:
-    case K::kSqueeze:
-    case K::kSub:
-    case K::kSum:
-    case K::kSwish:
-    case K::kTan:
-    case K::kTanh:
-    case K::kThresholdedRelu:
-    case K::kTile:
-    case K::kTopK:
-    case K::kTranspose:
-    case K::kTrilu:
-    case K::kUnsqueeze:
-    case K::kWhere: return true;
-    default: return false;
-  }
-}
+bool is_differentiable(OpKind kind) { return op_row(kind).derivative != Derivative::kNone; }
 
 bool is_differentiable(const Node& node) {
   if (!is_differentiable(node.kind)) return false;

@@ -8,10 +8,8 @@
 
 namespace lathe {
 
-/// The op's evaluate function has a useful derivative for its float inputs: autograd agrees with
-/// finite differences (tests/train/gradient_check_test.cpp). False for steps (Round, Sign,
-/// comparisons, ArgMax, quantization), for integer ops and for what is computed outside of ATen
-/// (DeformConv, RoiAlign, NonMaxSuppression, …).
+/// The op's row has a derivative: autograd agrees with finite differences
+/// (tests/train/gradient_check_test.cpp).
 bool is_differentiable(OpKind kind);
 /// The same for this node: a Cast must stay in floating point, a scatter must not multiply or
 /// select, If and Loop count as differentiable.

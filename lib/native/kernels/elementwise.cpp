@@ -14,13 +14,6 @@ namespace {
 constexpr int kMaxSlots = 16;
 constexpr int64_t kByteTile = 4096;  // elements of a tile of two uint8 arrays
 
-int operands_of(ElementwiseKind kind) {
-  using enum ElementwiseKind;
-  if (kind == kConstant) return 0;
-  if (kind == kWhere) return 3;
-  return kind >= kAdd && kind <= kEqual ? 2 : 1;
-}
-
 // Tiles of whole rows where a row is short, so that blocks are nearly full.
 TiledNest tiled_in_blocks(const Nest& nest, int64_t block) {
   const int64_t columns = std::max<int64_t>(nest.sizes[nest.rank - 1], 1);
@@ -294,6 +287,13 @@ void run_tile(const Elementwise& program, const void* const* inputs, void* outpu
 }
 
 }  // namespace
+
+int operands_of(ElementwiseKind kind) {
+  using enum ElementwiseKind;
+  if (kind == kConstant) return 0;
+  if (kind == kWhere) return 3;
+  return kind >= kAdd && kind <= kEqual ? 2 : 1;
+}
 
 Elementwise prepare_elementwise(const std::vector<int64_t>& shape,
                                 const std::vector<ElementwiseArray>& inputs,

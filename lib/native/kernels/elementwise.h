@@ -17,7 +17,8 @@
 
 namespace lathe {
 
-/// Comparisons give 1 or 0. Names are ONNX's.
+/// Comparisons give 1 or 0. Names are ONNX's, by which lowering finds them; .lathe files hold the
+/// numbers.
 enum class ElementwiseKind : uint8_t {
   kConstant,  // p
   kAdd,       // a + b
@@ -62,6 +63,9 @@ enum class ElementwiseKind : uint8_t {
   kSin,
   kCos,
 };
+constexpr int kElementwiseKinds = static_cast<int>(ElementwiseKind::kCos) + 1;
+/// How many of a, b and c it reads.
+int operands_of(ElementwiseKind kind);
 
 /// a, b and c are registers: 0 to inputs - 1 are the inputs, each operation appends one.
 struct ElementwiseOp {

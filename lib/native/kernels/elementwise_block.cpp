@@ -100,21 +100,16 @@ void cosines(const float* a, float* to, int64_t count) {
     case kRelu: return each(n, to, [=](int64_t i) { return below_zero(a[i], 0.0f); });
     case kClip: return each(n, to, [=](int64_t i) { return between(a[i], p, q); });
     case kLeakyRelu: return each(n, to, [=](int64_t i) { return below_zero(a[i], p * a[i]); });
-    case kElu:
-      return each(n, to,
-                  [=](int64_t i) { return below_zero(a[i], p * (exponential(a[i]) - 1.0f)); });
+    case kElu: return each(n, to, [=](int64_t i) { return elu(a[i], p); });
     case kCelu:
       return each(n, to,
-                  [=](int64_t i) { return below_zero(a[i], p * (exponential(a[i] / p) - 1.0f)); });
-    case kSelu:
-      return each(n, to,
-                  [=](int64_t i) { return q * below_zero(a[i], p * (exponential(a[i]) - 1.0f)); });
+                  [=](int64_t i) { return below_zero(a[i], p * exponential_less_one(a[i] / p)); });
+    case kSelu: return each(n, to, [=](int64_t i) { return q * elu(a[i], p); });
     case kHardSigmoid:
       return each(n, to, [=](int64_t i) { return between(p * a[i] + q, 0.0f, 1.0f); });
-    case kHardSwish:
-      return each(n, to, [=](int64_t i) { return a[i] * between(a[i] / 6.0f + 0.5f, 0.0f, 1.0f); });
+    case kHardSwish: return each(n, to, [=](int64_t i) { return hard_swish(a[i]); });
     case kSigmoid: return each(n, to, [=](int64_t i) { return logistic(a[i]); });
-    case kSilu: return each(n, to, [=](int64_t i) { return a[i] * logistic(a[i]); });
+    case kSilu: return each(n, to, [=](int64_t i) { return silu(a[i]); });
     case kTanh: return each(n, to, [=](int64_t i) { return hyperbolic_tangent(a[i]); });
     case kGelu: return each(n, to, [=](int64_t i) { return gelu(a[i]); });
     case kGeluTanh: return each(n, to, [=](int64_t i) { return gelu_by_tanh(a[i]); });

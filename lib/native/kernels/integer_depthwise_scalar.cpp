@@ -2,7 +2,7 @@
 // against.
 #include "kernels/integer_depthwise_lines.h"
 #include "kernels/integer_depthwise_variants.h"
-#include "kernels/integer_epilogue.h"
+#include "kernels/integer_epilogue_scalar.h"
 
 namespace lathe {
 namespace {

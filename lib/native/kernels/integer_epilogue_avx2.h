@@ -5,7 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/integer_product.h"
-#include "kernels/real_functions_avx2.h"
+#include "kernels/product_activation.h"
 
 namespace lathe {
 
@@ -106,8 +106,9 @@ template <int kVectors>
                                                      const float* bias,
                                                      const ProductEpilogue& epilogue) {
   const __m256 y = activated(scaled(sums, scale, bias), epilogue.activation);
-  return _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(epilogue.float_low)),
-                       _mm256_set1_ps(epilogue.float_high));
+  // NaN stays: it is the second operand.
+  return _mm256_min_ps(_mm256_set1_ps(epilogue.float_high),
+                       _mm256_max_ps(_mm256_set1_ps(epilogue.float_low), y));
 }
 
 // AVX2 has no masks for bytes.

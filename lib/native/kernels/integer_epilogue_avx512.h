@@ -6,7 +6,7 @@
 
 #include "kernels/instructions.h"
 #include "kernels/integer_product.h"
-#include "kernels/real_functions_avx512.h"
+#include "kernels/product_activation.h"
 
 namespace lathe {
 
@@ -191,8 +191,9 @@ template <bool kActivated, int kVectors>
                                                      const float* bias,
                                                      const ProductEpilogue& epilogue) {
   const __m512 y = activated(scaled(sums, scale, bias), epilogue.activation);
-  return _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(epilogue.float_low)),
-                       _mm512_set1_ps(epilogue.float_high));
+  // NaN stays: it is the second operand.
+  return _mm512_min_ps(_mm512_set1_ps(epilogue.float_high),
+                       _mm512_max_ps(_mm512_set1_ps(epilogue.float_low), y));
 }
 
 }  // namespace lathe

@@ -30,6 +30,7 @@ KernelIsa best_kernel_isa();
 
 /// Elementwise function between the sum and its quantization, on real numbers.
 enum class ProductActivation : uint8_t { kNone, kSilu, kHardSwish, kSigmoid, kGelu, kTanh };
+constexpr int kProductActivations = static_cast<int>(ProductActivation::kTanh) + 1;
 
 /// int8 weights in the order that a variant reads, with the factors and terms of each column.
 struct PackedProduct {

@@ -1,7 +1,7 @@
 // The product in plain C++: the fallback, and what the other variants are tested against.
 #include <cmath>
 
-#include "kernels/integer_epilogue.h"
+#include "kernels/integer_epilogue_scalar.h"
 #include "kernels/integer_product_panels.h"
 #include "kernels/integer_product_variants.h"
 

@@ -9,13 +9,6 @@
 namespace lathe {
 namespace {
 
-[[gnu::always_inline]] inline float elu(float x, float alpha) {
-  // Near 0 the difference exp(x) - 1 has no digits; its series has.
-  const float near = x * (1.0f + x * (0.5f + x * (0.16666667f + x * 0.041666667f)));
-  const float below = x > -0.05f ? near : exponential(x) - 1.0f;
-  return x < 0.0f ? alpha * below : x;
-}
-
 [[gnu::always_inline]] inline void activate_inline(GateActivation activation, int64_t n, float* x) {
   const float alpha = activation.alpha;
   const float beta = activation.beta;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/enumerator_name.h"
 #include "ir/quantization.h"
 
 namespace lathe {
@@ -15,18 +16,9 @@ int32_t quantized_bound(double bound, const QuantizedParams& params) {
 }
 
 std::optional<ProductActivation> function_of(const ActivationForm& form) {
-  switch (form.kind) {
-    case OpKind::kRelu:
-    case OpKind::kClip: return ProductActivation::kNone;
-    case OpKind::kSwish:
-      return form.alpha == 1 ? std::optional(ProductActivation::kSilu) : std::nullopt;
-    case OpKind::kHardSwish: return ProductActivation::kHardSwish;
-    case OpKind::kSigmoid: return ProductActivation::kSigmoid;
-    case OpKind::kTanh: return ProductActivation::kTanh;
-    case OpKind::kGelu:
-      return form.alpha == 0 ? std::optional(ProductActivation::kGelu) : std::nullopt;
-    default: return std::nullopt;
-  }
+  if (form.kind == OpKind::kRelu || form.kind == OpKind::kClip) return ProductActivation::kNone;
+  if (form.kind == OpKind::kSwish && form.alpha != 1) return std::nullopt;
+  return enumerator<ProductActivation, kProductActivations>(kernel_name(form));
 }
 
 ActivationBounds bounds_of(const ActivationForm& form) {
@@ -37,6 +29,12 @@ ActivationBounds bounds_of(const ActivationForm& form) {
 }
 
 }  // namespace
+
+std::string_view kernel_name(const ActivationForm& form) {
+  if (form.kind == OpKind::kSwish) return "Silu";
+  if (form.kind == OpKind::kGelu && form.alpha != 0) return "GeluTanh";
+  return op_name(form.kind);
+}
 
 void IntegerWeights::move_channels_last() {
   if (taps == 1 || depth == 1) return;
@@ -93,23 +91,11 @@ std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId 
 }
 
 bool float_tail(const ActivationForm& form, FloatTail& tail) {
-  using Function = FloatTail::Function;
+  const auto function = enumerator<FloatTail::Function, FloatTail::kFunctions>(kernel_name(form));
   tail.alpha = finite_bound(form.alpha);
   tail.beta = finite_bound(form.beta);
-  switch (form.kind) {
-    case OpKind::kRelu: tail.function = Function::kRelu; return true;
-    case OpKind::kClip: tail.function = Function::kClip; return true;
-    case OpKind::kLeakyRelu: tail.function = Function::kLeakyRelu; return true;
-    case OpKind::kElu: tail.function = Function::kElu; return true;
-    case OpKind::kSigmoid: tail.function = Function::kSigmoid; return true;
-    case OpKind::kTanh: tail.function = Function::kTanh; return true;
-    case OpKind::kHardSwish: tail.function = Function::kHardSwish; return true;
-    case OpKind::kSwish: tail.function = Function::kSilu; return true;
-    case OpKind::kGelu:
-      tail.function = form.alpha == 0 ? Function::kGelu : Function::kGeluTanh;
-      return true;
-    default: return false;
-  }
+  if (function) tail.function = *function;
+  return function.has_value();
 }
 
 bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,

@@ -42,6 +42,9 @@ struct IntegerProduct {
 bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,
                          bool depthwise, std::vector<NodeId> also = {});
 
+/// The name of the kernels' and plans' enumerators for it: ONNX's but for Silu and GeluTanh.
+std::string_view kernel_name(const ActivationForm& form);
+
 /// An activation as a float product's tail; false: it has no such form.
 bool float_tail(const ActivationForm& form, FloatTail& tail);
 

@@ -1,8 +1,10 @@
 // Elementwise ops of floats: chains and trees of them become one step.
 #include <map>
 
+#include "ir/enumerator_name.h"
+#include "lower/integer_product_step.h"
 #include "lower/lowering.h"
-#include "ops/activation_fusion.h"
+#include "ops/op_row.h"
 
 namespace lathe {
 namespace {
@@ -10,92 +12,19 @@ namespace {
 constexpr size_t kMostInputs = 6;
 constexpr size_t kMostOps = 24;
 
-std::optional<ElementwiseKind> unary_kind(OpKind kind) {
-  using Kind = ElementwiseKind;
-  switch (kind) {
-    case OpKind::kAbs: return Kind::kAbs;
-    case OpKind::kCeil: return Kind::kCeil;
-    case OpKind::kCos: return Kind::kCos;
-    case OpKind::kErf: return Kind::kErf;
-    case OpKind::kExp: return Kind::kExp;
-    case OpKind::kFloor: return Kind::kFloor;
-    case OpKind::kHardSwish: return Kind::kHardSwish;
-    case OpKind::kLog: return Kind::kLog;
-    case OpKind::kMish: return Kind::kMish;
-    case OpKind::kNeg: return Kind::kNeg;
-    case OpKind::kReciprocal: return Kind::kReciprocal;
-    case OpKind::kRelu: return Kind::kRelu;
-    case OpKind::kRound: return Kind::kRound;
-    case OpKind::kSigmoid: return Kind::kSigmoid;
-    case OpKind::kSign: return Kind::kSign;
-    case OpKind::kSin: return Kind::kSin;
-    case OpKind::kSoftplus: return Kind::kSoftplus;
-    case OpKind::kSoftsign: return Kind::kSoftsign;
-    case OpKind::kSqrt: return Kind::kSqrt;
-    case OpKind::kTanh: return Kind::kTanh;
-    default: return std::nullopt;
-  }
-}
-
-std::optional<ElementwiseKind> binary_kind(OpKind kind) {
-  using Kind = ElementwiseKind;
-  switch (kind) {
-    case OpKind::kAdd: return Kind::kAdd;
-    case OpKind::kDiv: return Kind::kDiv;
-    case OpKind::kMax: return Kind::kMax;
-    case OpKind::kMin: return Kind::kMin;
-    case OpKind::kMul: return Kind::kMul;
-    case OpKind::kPRelu: return Kind::kPRelu;
-    case OpKind::kPow: return Kind::kPow;
-    case OpKind::kSub: return Kind::kSub;
-    default: return std::nullopt;
-  }
-}
-
-/// An op with parameters, of one input.
-std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node) {
-  using Kind = ElementwiseKind;
-  const Attributes& attributes = node.attributes;
-  ElementwiseOp op;
-  switch (node.kind) {
-    case OpKind::kClip: {
-      const auto bounds = clamp_of(graph, node);
-      if (!bounds) return std::nullopt;
-      op = {Kind::kClip, 0, 0, 0, finite_bound(bounds->low), finite_bound(bounds->high)};
-      return op;
-    }
-    case OpKind::kLeakyRelu:
-      op.kind = Kind::kLeakyRelu;
-      op.p = attributes.float_or("alpha", 0.01F);
-      return op;
-    case OpKind::kElu:
-      op.kind = Kind::kElu;
-      op.p = attributes.float_or("alpha", 1);
-      return op;
-    case OpKind::kCelu:
-      op.kind = Kind::kCelu;
-      op.p = attributes.float_or("alpha", 1);
-      return op;
-    case OpKind::kSelu:
-      op.kind = Kind::kSelu;
-      op.p = attributes.float_or("alpha", 1.67326319217681884765625F);
-      op.q = attributes.float_or("gamma", 1.05070102214813232421875F);
-      return op;
-    case OpKind::kHardSigmoid:
-      op.kind = Kind::kHardSigmoid;
-      op.p = attributes.float_or("alpha", 0.2F);
-      op.q = attributes.float_or("beta", 0.5F);
-      return op;
-    case OpKind::kGelu:
-      op.kind =
-          attributes.string_or("approximate", "none") == "tanh" ? Kind::kGeluTanh : Kind::kGelu;
-      return op;
-    case OpKind::kSwish:
-      if (attributes.float_or("alpha", 1) != 1) return std::nullopt;
-      op.kind = Kind::kSilu;
-      return op;
-    default: return std::nullopt;
-  }
+// The op that a node is; a node of more than two inputs is several of them.
+std::optional<ElementwiseOp> op_of(const Graph& graph, const Node& node) {
+  std::optional<ActivationForm> form{{node.kind, parameter_of(node, 0), parameter_of(node, 1)}};
+  if (op_row(node.kind).fusable) form = activation_form(graph, node);
+  if (!form || (node.kind == OpKind::kSwish && form->alpha != 1)) return std::nullopt;
+  const std::string_view name = node.kind == OpKind::kSum ? "Add" : kernel_name(*form);
+  const auto kind = enumerator<ElementwiseKind, kElementwiseKinds>(name);
+  if (!kind) return std::nullopt;
+  ElementwiseOp op{*kind};
+  if (node.kind == OpKind::kSwish || node.kind == OpKind::kGelu) return op;  // the kind says it
+  op.p = finite_bound(form->alpha);
+  op.q = finite_bound(form->beta);
+  return op;
 }
 
 bool is_lowered(const Lowering& lowering, NodeId id) {
@@ -108,11 +37,7 @@ bool is_lowered(const Lowering& lowering, NodeId id) {
     if (input.valid() && (!lowering.is_float(input) || !lowering.shape(input)))
       return node.kind == OpKind::kClip && lowering.is_float(node.input(0)) &&
              clamp_of(graph, node).has_value() && lowering.shape(node.input(0));
-  if (unary_kind(node.kind) || parametric_op(graph, node)) return true;
-  const bool variadic = node.kind == OpKind::kMax || node.kind == OpKind::kMin;
-  if (node.inputs.empty() || node.inputs.size() > kMostInputs) return false;
-  return (binary_kind(node.kind) && (node.inputs.size() == 2 || variadic)) ||
-         node.kind == OpKind::kSum;
+  return !node.inputs.empty() && node.inputs.size() <= kMostInputs && op_of(graph, node);
 }
 
 /// A tree of ops while it is gathered. Registers of inputs come first, so ops count from their own
@@ -176,16 +101,13 @@ class Gatherer {
   int node(NodeId id) {
     const Node& node = lowering_.graph.node(id);
     tree.nodes.push_back(id);
-    if (const auto kind = unary_kind(node.kind)) return add({*kind}, {value(node.inputs[0])});
-    if (const auto op = parametric_op(lowering_.graph, node))
-      return add(*op, {value(node.inputs[0])});
-    const ElementwiseKind kind =
-        node.kind == OpKind::kSum ? ElementwiseKind::kAdd : *binary_kind(node.kind);
+    const ElementwiseOp op = *op_of(lowering_.graph, node);
+    if (operands_of(op.kind) == 1) return add(op, {value(node.inputs[0])});
     waiting_ += node.inputs.size() - 1;
     int result = value(node.inputs[0]);
     for (size_t i = 1; i < node.inputs.size(); ++i) {
       --waiting_;
-      result = add({kind}, {result, value(node.inputs[i])});
+      result = add(op, {result, value(node.inputs[i])});
     }
     return result;
   }

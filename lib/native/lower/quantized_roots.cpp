@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "ops/op_row.h"
+
 namespace lathe {
 namespace {
 
@@ -27,50 +29,10 @@ bool is_scalar_constant(const Graph& graph, ValueId id) {
   return constant != nullptr && constant->numel() == 1;
 }
 
-}  // namespace
+// One value's elements decide the output's where all other inputs are scalars or have its shape.
+bool maps_elements(OpKind kind) { return op_row(kind).elementwise || kind == OpKind::kIdentity; }
 
-bool maps_elements(OpKind kind) {
-  switch (kind) {
-    case OpKind::kAbs:
-    case OpKind::kAdd:
-    case OpKind::kCeil:
-    case OpKind::kCelu:
-    case OpKind::kClip:
-    case OpKind::kCos:
-    case OpKind::kDiv:
-    case OpKind::kElu:
-    case OpKind::kErf:
-    case OpKind::kExp:
-    case OpKind::kFloor:
-    case OpKind::kGelu:
-    case OpKind::kHardSigmoid:
-    case OpKind::kHardSwish:
-    case OpKind::kIdentity:
-    case OpKind::kLeakyRelu:
-    case OpKind::kLog:
-    case OpKind::kMax:
-    case OpKind::kMin:
-    case OpKind::kMish:
-    case OpKind::kMul:
-    case OpKind::kNeg:
-    case OpKind::kPow:
-    case OpKind::kReciprocal:
-    case OpKind::kRelu:
-    case OpKind::kRound:
-    case OpKind::kSelu:
-    case OpKind::kSigmoid:
-    case OpKind::kSign:
-    case OpKind::kSin:
-    case OpKind::kSoftplus:
-    case OpKind::kSoftsign:
-    case OpKind::kSqrt:
-    case OpKind::kSub:
-    case OpKind::kSwish:
-    case OpKind::kTanh:
-    case OpKind::kThresholdedRelu: return true;
-    default: return false;
-  }
-}
+}  // namespace
 
 QuantizedRoots::QuantizedRoots(const Graph& graph) {
   const std::vector<NodeId> order = graph.order();

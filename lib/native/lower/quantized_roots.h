@@ -47,8 +47,4 @@ class QuantizedRoots {
   std::vector<bool> functions_;
 };
 
-/// Ops whose output element i depends on the inputs' elements i alone, and which take one input
-/// (others constant) or several of one shape.
-bool maps_elements(OpKind kind);
-
 }  // namespace lathe

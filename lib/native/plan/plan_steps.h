@@ -79,6 +79,7 @@ struct FloatTail {
     kGelu,
     kGeluTanh,
   };
+  static constexpr int kFunctions = static_cast<int>(Function::kGeluTanh) + 1;
   Function function = Function::kNone;
   float alpha = 0, beta = 0;  // Clip: bounds
   ViewId sum;                 // added before the function: an array of the output's shape

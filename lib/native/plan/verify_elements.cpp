@@ -57,7 +57,7 @@ void verify(const PlanCheck& check, const ElementwiseProgramStep& s) {
   }
   for (size_t i = 0; i < s.program.size(); ++i) {
     const ElementwiseOp& op = s.program[i];
-    check.require(op.kind <= ElementwiseKind::kCos, "an unknown operation");
+    check.require(static_cast<int>(op.kind) < kElementwiseKinds, "an unknown operation");
     // Operands that the kind does not have, too.
     const auto registers = static_cast<int>(s.inputs.size() + i);
     for (const int16_t operand : {op.a, op.b, op.c})

@@ -1,14 +1,15 @@
 // Activation functions and Dropout; com.microsoft's fused Gelu forms included.
 #include "evaluate/evaluate.h"
 #include "evaluate/random.h"
+#include "ops/op_row.h"
 
 namespace lathe {
 namespace {
 
 using Outputs = std::vector<at::Tensor>;
 
-at::Scalar attribute(const EvaluateCall& call, const char* name, float fallback) {
-  return at::Scalar(call.attributes().float_or(name, fallback));
+at::Scalar parameter(const EvaluateCall& call, size_t index = 0) {
+  return at::Scalar(parameter_of(call.node, index));
 }
 
 Outputs relu(const EvaluateCall& call) {
@@ -18,32 +19,28 @@ Outputs relu(const EvaluateCall& call) {
   return {at::relu(call.input(0))};
 }
 
-Outputs elu(const EvaluateCall& call) {
-  return {at::elu(call.input(0), attribute(call, "alpha", 1.0f))};
-}
+Outputs elu(const EvaluateCall& call) { return {at::elu(call.input(0), parameter(call))}; }
 
 Outputs celu(const EvaluateCall& call) {
-  const float alpha = call.attributes().float_or("alpha", 1.0f);
+  const float alpha = parameter_of(call.node, 0);
   call.require(alpha != 0.0f, "alpha must not be 0");
   return {at::celu(call.input(0), at::Scalar(alpha))};
 }
 
 Outputs selu(const EvaluateCall& call) {
-  return {at::elu(call.input(0), attribute(call, "alpha", 1.67326319217681884765625f),
-                  attribute(call, "gamma", 1.05070102214813232421875f))};
+  return {at::elu(call.input(0), parameter(call, 0), parameter(call, 1))};
 }
 
 Outputs leaky_relu(const EvaluateCall& call) {
-  return {at::leaky_relu(call.input(0), attribute(call, "alpha", 0.01f))};
+  return {at::leaky_relu(call.input(0), parameter(call))};
 }
 
 Outputs thresholded_relu(const EvaluateCall& call) {
-  return {at::threshold(call.input(0), attribute(call, "alpha", 1.0f), 0)};
+  return {at::threshold(call.input(0), parameter(call), 0)};
 }
 
 Outputs hard_sigmoid(const EvaluateCall& call) {
-  const at::Tensor line = at::add(at::mul(call.input(0), attribute(call, "alpha", 0.2f)),
-                                  attribute(call, "beta", 0.5f));
+  const at::Tensor line = at::add(at::mul(call.input(0), parameter(call, 0)), parameter(call, 1));
   return {at::clamp(line, 0, 1)};
 }
 
@@ -59,8 +56,8 @@ Outputs softsign(const EvaluateCall& call) {
 
 Outputs shrink(const EvaluateCall& call) {
   const at::Tensor& x = call.input(0);
-  const double lambda = call.attributes().float_or("lambd", 0.5f);
-  const double bias = call.attributes().float_or("bias", 0.0f);
+  const double lambda = parameter_of(call.node, 0);
+  const double bias = parameter_of(call.node, 1);
   const at::Tensor real = at::isFloatingType(x.scalar_type()) ? x : x.to(at::kDouble);
   const at::Tensor inner = at::where(real.gt(lambda), at::sub(real, bias), at::zeros_like(real));
   return {at::where(real.lt(-lambda), at::add(real, bias), inner).to(x.scalar_type())};
@@ -83,13 +80,10 @@ Outputs fast_gelu(const EvaluateCall& call) {
   return {gelu_of(call.has(1) ? at::add(x, call.input(1)) : x, true)};
 }
 
-Outputs swish_of(const EvaluateCall& call, float default_alpha) {
+Outputs swish(const EvaluateCall& call) {
   const at::Tensor& x = call.input(0);
-  return {at::mul(x, at::sigmoid(at::mul(x, attribute(call, "alpha", default_alpha))))};
+  return {at::mul(x, at::sigmoid(at::mul(x, parameter(call))))};
 }
-
-Outputs swish(const EvaluateCall& call) { return swish_of(call, 1.0f); }
-Outputs quick_gelu(const EvaluateCall& call) { return swish_of(call, 1.702f); }
 
 Outputs prelu(const EvaluateCall& call) {
   const at::Tensor &x = call.input(0), &slope = call.input(1);
@@ -131,7 +125,7 @@ std::span<const EvaluateRow> activation_ops() {
       {OpKind::kLeakyRelu, leaky_relu},
       {OpKind::kMish, [](const EvaluateCall& call) { return Outputs{at::mish(call.input(0))}; }},
       {OpKind::kPRelu, prelu},
-      {OpKind::kQuickGelu, quick_gelu},
+      {OpKind::kQuickGelu, swish},
       {OpKind::kRelu, relu},
       {OpKind::kSelu, selu},
       {OpKind::kShrink, shrink},
