@@ -10,8 +10,8 @@
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"
 #include "heavy/prune/silence_units.h"
-#include "heavy/stopwatch.h"
 #include "os/signals.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {

@@ -12,10 +12,10 @@
 #include "heavy/quantize/selected_nodes.h"
 #include "heavy/quantize/weight_rows.h"
 #include "heavy/search_float16.h"
-#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "quantize/weight_params.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {

@@ -11,11 +11,11 @@
 #include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/quantize_report.h"
 #include "heavy/quantize/statistics_source.h"
-#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "os/publish.h"
 #include "passes/passes.h"
 #include "quantize/weight_params.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {
