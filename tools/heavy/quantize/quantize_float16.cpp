@@ -35,8 +35,7 @@ KeptNodes excluded_nodes(const Graph& graph, const NodeSelection& nodes) {
 Float16Plan measured_plan(const QuantizeJob& job, const KeptNodes& excluded) {
   VerificationInputs inputs;
   inputs.data = std::make_shared<const DataSet>(
-      open_data_for(job.options.data, job.model, job.options.samples.value_or(kFloat16Samples),
-                    job.options.common, job.console));
+      job_data(job, job.options.data, job.options.samples.value_or(kFloat16Samples)));
   inputs.source = sample_source(*inputs.data);
   const VerificationBound bound{kTolerance, std::nullopt};
   return search_float16(job.model.graph, inputs, bound, job.threads, job.console, excluded).plan;

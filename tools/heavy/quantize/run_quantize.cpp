@@ -51,8 +51,7 @@ QuantizedModel quantize_in_mode(const std::string& mode, const QuantizeJob& job)
 void check_eval(const QuantizeJob& job) {
   const QuantizeOptions& options = job.options;
   if (options.eval.empty()) return;
-  const DataSet data = open_data_for(options.eval, job.model, 0, options.common, job.console);
-  choose_metric(options.metric, data.has_labels());
+  choose_metric(options.metric, job_data(job, options.eval, 0).has_labels());
 }
 
 // A command that fails on the first quantized model is told after that is written.
@@ -107,7 +106,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   simplify(graph, pipeline);
   const Graph simplified = graph;
 
-  const QuantizeJob job{options, profile, model, pipeline, threads, console};
+  std::map<std::string, DataSet> opened;
+  const QuantizeJob job{options, profile, model, pipeline, threads, console, opened};
   const ModeChoice choice =
       options.mode == "auto" ? choose_mode(graph, profile) : ModeChoice{options.mode, "asked for"};
   require_calibration_data(options, choice);
@@ -167,8 +167,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   std::optional<Evaluation> evaluation;
   if ((!options.eval.empty() || target) && !writing_best) {
     const Model reread = read_back(written, model);
-    evaluation = evaluate_quantized(options, model, simplified, reread.graph, threads, console,
-                                    std::move(target));
+    evaluation = evaluate_quantized(job, simplified, reread.graph, std::move(target));
     report_quality(*evaluation, report);
   }
   check();
