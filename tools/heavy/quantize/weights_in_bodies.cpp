@@ -1,6 +1,6 @@
 #include "heavy/quantize/weights_in_bodies.h"
 
-#include "quantize/copy_weights_into_bodies.h"
+#include "compile/compile_passes.h"
 #include "simplify/simplify.h"
 
 namespace lathe {
