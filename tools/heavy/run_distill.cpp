@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "command_run.h"
+#include "distill/epoch_metric.h"
 #include "distill/student_fit.h"
 #include "heavy/commands.h"
 #include "heavy/distill/distill_request.h"
-#include "heavy/distill/epoch_metric.h"
 #include "heavy/distill/integer_student.h"
 #include "heavy/distill/make_student.h"
 #include "heavy/manifest.h"

@@ -3,10 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "heavy/model_data.h"
-#include "heavy/prune/output_noise.h"
 #include "heavy/step_progress.h"
 #include "ir/error.h"
 #include "os/signals.h"
+#include "prune/output_noise.h"
 #include "stopwatch.h"
 
 namespace lathe {

@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "heavy/model_data.h"
-#include "heavy/quantize/output_sqnr.h"
 #include "ir/error.h"
 #include "quantize/absorb_high_biases.h"
 #include "quantize/equalize_channels.h"
+#include "quantize/output_sqnr.h"
 #include "run/compare.h"
 
 namespace lathe {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "heavy/model_data.h"
-#include "heavy/quantize/output_sqnr.h"
 #include "heavy/quantize/rounding_trial.h"
 #include "passes/passes.h"
+#include "quantize/output_sqnr.h"
 #include "quantize/round_stored_weights.h"
 #include "quantize/round_weights.h"
 

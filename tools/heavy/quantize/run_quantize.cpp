@@ -10,7 +10,6 @@
 #include "heavy/model_artifact.h"
 #include "heavy/model_data.h"
 #include "heavy/pipeline_rows.h"
-#include "heavy/quantize/choose_mode.h"
 #include "heavy/quantize/diagnosis.h"
 #include "heavy/quantize/evaluation.h"
 #include "heavy/quantize/judge_calibration.h"
@@ -26,6 +25,7 @@
 #include "os/host.h"
 #include "os/signals.h"
 #include "passes/passes.h"
+#include "quantize/choose_mode.h"
 #include "quantize/fuse_qoperators.h"
 #include "simplify/simplify.h"
 
