@@ -197,12 +197,11 @@ DataSet::State open_spec(const DataSpec& spec, bool plain, const std::vector<Mod
   state.count = opened.count - std::min(opened.count, spec.skip);
   if (spec.limit) state.count = std::min(state.count, *spec.limit);
   if (state.count == 0)
-    throw bad_input("data.empty",
-                    spec.skip > 0
-                        ? fmt::format("{} of {} samples are skipped", spec.skip, opened.count)
-                        : std::string("the data set is empty"),
-                    where,
-                    spec.skip > 0 ? "lower \"skip\" in the data spec" : "give at least one sample");
+    throw bad_input(
+        "data.empty",
+        spec.skip > 0 ? fmt::format("{} of {} samples are skipped", spec.skip, opened.count)
+                      : std::string("the data set is empty"),
+        where, spec.skip > 0 ? "lower \"skip\" in the data spec" : "give at least one sample");
   return state;
 }
 
@@ -229,6 +228,12 @@ DataSet::State open_random(const std::vector<ModelInput>& inputs, const DataOpti
 }  // namespace
 
 size_t DataSet::size() const { return static_cast<size_t>(state_->count); }
+
+DataSet DataSet::first(int64_t count) const {
+  State fewer = *state_;
+  fewer.count = std::min(fewer.count, std::max<int64_t>(1, count));
+  return DataSet(std::make_shared<const State>(std::move(fewer)));
+}
 
 std::vector<Tensor> DataSet::sample(size_t index) const {
   const int64_t source = state_->source_index(index);

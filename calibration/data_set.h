@@ -37,9 +37,12 @@ class DataSet {
 
   /// At least 1.
   size_t size() const;
+  /// The first `count` samples, as with DataOptions::limit; shares what was opened.
+  DataSet first(int64_t count) const;
   /// One tensor per model input, in the model's order, with dtype and shape as the model wants
   /// them, batch axis included (1, except for arrays of the inputs' full shape). Carried inputs are
-  /// their first state: feeding them back is the caller's. Throws Error (exit 3, 8) that names file and sample.
+  /// their first state: feeding them back is the caller's. Throws Error (exit 3, 8) that names file
+  /// and sample.
   std::vector<Tensor> sample(size_t index) const;
 
   bool has_labels() const;

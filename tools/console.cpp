@@ -119,6 +119,7 @@ int Console::fail(const Error& error, const CommonOptions& common) {
     return static_cast<int>(code);
   Report report = start_report(common.argv.size() > 1 ? common.argv[1] : "", common);
   set_error(report, error);
+  note_usage(report, clock_.seconds());
   nlohmann::json document = to_json(report);
   add_warnings(document);
   ExitCode worst = code;

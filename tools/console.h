@@ -13,6 +13,7 @@
 #include "os/progress.h"
 #include "os/terminal.h"
 #include "report/report.h"
+#include "stopwatch.h"
 
 namespace lathe {
 
@@ -65,6 +66,7 @@ class Console {
   std::set<std::string> written_;  // files of ours: a second attempt may replace them
   std::unique_ptr<Progress> progress_;
   std::vector<WarningRow> warnings_;
+  Stopwatch clock_;
 };
 
 /// Columns aligned by their widest cell; the first row is the heading.

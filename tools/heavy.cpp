@@ -34,42 +34,13 @@ Run find(const char* symbol) {
   return run;
 }
 
-template <class Options>
-int call(const char* symbol, const Options& options, Console& console) {
-  return find<int (*)(const Options&, Console&)>(symbol)(options, console);
-}
-
 }  // namespace
 
-int Heavy::quantize(const QuantizeOptions& options, Console& console) const {
-  return call("lathe_run_quantize", options, console);
+int run_heavy(const std::string& command, const Options& options, Console& console) {
+  return find<decltype(&lathe_run_command)>("lathe_run_command")(command, options, console);
 }
 
-int Heavy::prune(const PruneOptions& options, Console& console) const {
-  return call("lathe_run_prune", options, console);
-}
-
-int Heavy::distill(const DistillOptions& options, Console& console) const {
-  return call("lathe_run_distill", options, console);
-}
-
-int Heavy::compile(const CompileOptions& options, Console& console) const {
-  return call("lathe_run_compile", options, console);
-}
-
-int Heavy::run(const RunOptionsCli& options, Console& console) const {
-  return call("lathe_run_run", options, console);
-}
-
-int Heavy::compare(const CompareOptionsCli& options, Console& console) const {
-  return call("lathe_run_compare", options, console);
-}
-
-int Heavy::bench(const BenchOptions& options, Console& console) const {
-  return call("lathe_run_bench", options, console);
-}
-
-int Heavy::torchscript_child(int argc, char** argv) const {
+int run_torchscript_child(int argc, char** argv) {
   return find<int (*)(int, char**)>("lathe_torchscript_child")(argc, argv);
 }
 

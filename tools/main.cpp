@@ -83,58 +83,56 @@ void occupy_standard_descriptors() {
 int run(int argc, char** argv) {
   Options options;
   CommandLine line(options);
-  const Heavy heavy;
+  using Files = std::vector<std::string>;
+  const auto heavy = [&](Console& console) { return run_heavy(line.command(), options, console); };
   std::vector<Command> commands{
       {"quantize", &options.quantize.common,
-       [&] {
-         return std::vector{options.quantize.model, options.quantize.data, options.quantize.eval};
+       [&o = options.quantize] {
+         return Files{o.model, o.data, o.eval};
        },
-       [&](Console& console) { return heavy.quantize(options.quantize, console); }},
+       heavy},
       {"prune", &options.prune.common,
-       [&] {
-         return std::vector{options.prune.model, options.prune.data, options.prune.eval};
+       [&o = options.prune] {
+         return Files{o.model, o.data, o.eval};
        },
-       [&](Console& console) { return heavy.prune(options.prune, console); }},
+       heavy},
       {"distill", &options.distill.common,
-       [&] {
-         return std::vector{options.distill.teacher, options.distill.student,
-                            options.distill.student_from_pruned, options.distill.data,
-                            options.distill.eval};
+       [&o = options.distill] {
+         return Files{o.teacher, o.student, o.student_from_pruned, o.data, o.eval};
        },
-       [&](Console& console) { return heavy.distill(options.distill, console); }},
+       heavy},
       {"compile", &options.compile.common,
-       [&] {
-         return std::vector{options.compile.model, options.compile.verify};
+       [&o = options.compile] {
+         return Files{o.model, o.verify};
        },
-       [&](Console& console) { return heavy.compile(options.compile, console); }},
+       heavy},
       {"bench", &options.bench.common,
-       [&] {
-         std::vector<std::string> files = options.bench.models;
-         files.insert(files.end(), {options.bench.against, options.bench.baseline,
-                                    options.bench.data, options.bench.gates_file,
-                                    options.bench.gate_profile.value_or(""), options.bench.resume});
+       [&o = options.bench] {
+         Files files = o.models;
+         files.insert(files.end(), {o.against, o.baseline, o.data, o.gates_file,
+                                    o.gate_profile.value_or(""), o.resume});
          return files;
        },
-       [&](Console& console) { return heavy.bench(options.bench, console); }},
-      {"inspect", &options.inspect.common, [&] { return std::vector{options.inspect.model}; },
+       heavy},
+      {"inspect", &options.inspect.common, [&] { return Files{options.inspect.model}; },
        [&](Console& console) { return run_inspect(options.inspect, console); }},
       {"run", &options.run.common,
-       [&] {
-         return std::vector{options.run.model, options.run.data};
+       [&o = options.run] {
+         return Files{o.model, o.data};
        },
-       [&](Console& console) { return heavy.run(options.run, console); }},
+       heavy},
       {"compare", &options.compare.common,
-       [&] {
-         return std::vector{options.compare.first, options.compare.second, options.compare.data};
+       [&o = options.compare] {
+         return Files{o.first, o.second, o.data};
        },
-       [&](Console& console) { return heavy.compare(options.compare, console); }},
-      {"batch", &options.batch.common, [&] { return std::vector{options.batch.jobs}; },
+       heavy},
+      {"batch", &options.batch.common, [&] { return Files{options.batch.jobs}; },
        [&](Console& console) { return run_batch(options.batch, console); }},
-      {"zoo", &options.zoo.common, [] { return std::vector<std::string>{}; },
+      {"zoo", &options.zoo.common, [] { return Files{}; },
        [&](Console& console) { return run_zoo(options.zoo, console); }},
-      {"trace", &options.trace.common, [&] { return std::vector{options.trace.file}; },
+      {"trace", &options.trace.common, [&] { return Files{options.trace.file}; },
        [&](Console& console) { return run_trace(options.trace, console); }},
-      {"profiles", &options.profiles.common, [&] { return std::vector{options.profiles.name}; },
+      {"profiles", &options.profiles.common, [&] { return Files{options.profiles.name}; },
        [&](Console& console) { return run_profiles(options.profiles, console); }},
   };
   const auto named = [&] {
@@ -164,7 +162,7 @@ int main(int argc, char** argv) {
   try {
     // Not for users: the child process that opens TorchScript files (load_torchscript.h).
     if (argc > 1 && std::string_view(argv[1]) == "--torchscript-child")
-      return lathe::Heavy().torchscript_child(argc, argv);
+      return lathe::run_torchscript_child(argc, argv);
     return lathe::run(argc, argv);
   } catch (const lathe::Error& error) {
     std::cerr << lathe::error_text(error);

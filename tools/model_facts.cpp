@@ -87,6 +87,12 @@ Report start_report(const std::string& command, const CommonOptions& common) {
   return report;
 }
 
+void note_usage(Report& report, double seconds) {
+  const Reading peak = peak_resident_bytes();
+  report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
+  report.run.duration_ns = static_cast<int64_t>(seconds * 1e9);
+}
+
 void apply_limits(const CommonOptions& common) {
   if (!common.max_memory.empty())
     return apply_memory_limit(parse_bytes(common.max_memory, "--max-memory"));

@@ -24,6 +24,9 @@ int64_t weights_bytes(const Graph& graph);
 /// Report of a subcommand with everything that is known before the work starts.
 Report start_report(const std::string& command, const CommonOptions& common);
 
+/// How long the command took, and the peak of its resident memory.
+void note_usage(Report& report, double seconds);
+
 /// --max-memory as a limit of this process; by default nine tenths of the machine's memory (half of
 /// it with --limits strict, none with --limits off).
 void apply_limits(const CommonOptions& common);

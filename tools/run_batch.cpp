@@ -11,14 +11,12 @@
 #include "batch/jobs_file.h"
 #include "batch/run_job.h"
 #include "batch/turns.h"
+#include "command_run.h"
 #include "commands.h"
 #include "ir/error.h"
-#include "model_facts.h"
 #include "names/targets.h"
 #include "os/host.h"
-#include "os/publish.h"
 #include "os/quantity.h"
-#include "os/sha256.h"
 #include "os/signals.h"
 
 namespace lathe {
@@ -147,6 +145,7 @@ std::string records_text(const std::vector<json>& records) {
 
 int run_batch(const BatchOptions& options, Console& console) {
   const CommonOptions& common = options.common;
+  CommandRun run = begin_run("batch", common, console);
   if (common.output.empty())
     throw bad_usage("usage.output", "where should the artifacts go?", "-o", "add -o FOLDER");
   if (target_of_file(common.output) != nullptr)
@@ -164,20 +163,17 @@ int run_batch(const BatchOptions& options, Console& console) {
       for (const BatchStep& step : job.steps) steps += (steps.empty() ? "" : " ") + step.command;
       rows.push_back({job.name, escape_untrusted(fs::path(job.model).filename().string()), steps});
     }
-    console.print(fmt::format("{} of {} jobs, {} at a time; nothing was run\n", jobs.size(),
-                              file.jobs.size(), share.workers) +
-                  table(rows));
-    return 0;
+    return finish_run(run, fmt::format("{} of {} jobs, {} at a time; nothing was run\n",
+                                       jobs.size(), file.jobs.size(), share.workers) +
+                               table(rows));
   }
   std::error_code failed;
   fs::create_directories(common.output, failed);
   if (failed)
     throw bad_output("output.folder", failed.message(), common.output, "choose another -o FOLDER");
-  Report report = start_report("batch", common);
   const JobSettings settings{fs::read_symlink("/proc/self/exe").string(), file.directory,
                              fs::absolute(common.output).string(), share.threads,
                              share.memory_bytes};
-  const auto start = std::chrono::steady_clock::now();
   const std::vector<json> records = run_jobs(jobs, settings, share, options.fresh, console);
 
   int finished = 0;
@@ -193,30 +189,24 @@ int run_batch(const BatchOptions& options, Console& console) {
   const std::string manifest_path = (fs::path(common.output) / name).string();
   const json manifest = {{"schema", "lathe.batch"},
                          {"schema_version", "1.0"},
-                         {"lathe_version", report.tool.version},
+                         {"lathe_version", run.report.tool.version},
                          {"shard", {{"index", shard.index}, {"count", shard.count}}},
                          {"jobs", records}};
-  const std::string text = manifest.dump(2) + "\n";
-  publish_file(manifest_path, text, true);
-  report.artifacts.push_back(
-      {"batch", manifest_path, sha256_hex(text), static_cast<int64_t>(text.size())});
-  report.details["batch"] = {{"jobs", jobs.size()},
-                             {"finished", finished},
-                             {"failed", jobs.size() - static_cast<size_t>(finished)},
-                             {"resumed", resumed},
-                             {"workers", share.workers}};
-  report.exit_code = all ? ExitCode::kDone : ExitCode::kBatchFailed;
-  const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
-  report.run.duration_ns = duration.count();
-  console.print(
+  publish_artifact(run, "batch", manifest_path, manifest.dump(2) + "\n", true);
+  run.report.details["batch"] = {{"jobs", jobs.size()},
+                                 {"finished", finished},
+                                 {"failed", jobs.size() - static_cast<size_t>(finished)},
+                                 {"resumed", resumed},
+                                 {"workers", share.workers}};
+  run.report.exit_code = all ? ExitCode::kDone : ExitCode::kBatchFailed;
+  return finish_run(
+      run,
       (all ? console.good("all jobs done")
            : console.bad(fmt::format("{} of {} jobs failed",
                                      jobs.size() - static_cast<size_t>(finished), jobs.size()))) +
-      fmt::format(": {}  ({} ran, {} were done before, {} at a time)\n", manifest_path,
-                  static_cast<int>(jobs.size()) - resumed, resumed, share.workers) +
-      records_text(records));
-  console.deliver(to_json(report), common);
-  return static_cast<int>(report.exit_code);
+          fmt::format(": {}  ({} ran, {} were done before, {} at a time)\n", manifest_path,
+                      static_cast<int>(jobs.size()) - resumed, resumed, share.workers) +
+          records_text(records));
 }
 
 }  // namespace lathe

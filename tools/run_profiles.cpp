@@ -4,16 +4,12 @@
 
 #include <algorithm>
 
+#include "command_run.h"
 #include "commands.h"
 #include "detect_profile.h"
-#include "model_facts.h"
-#include "os/check_output.h"
-#include "os/publish.h"
 #include "os/quantity.h"
-#include "os/sha256.h"
 #include "os/signals.h"
 #include "peaks_report.h"
-#include "profiles/profile.h"
 #include "report/json_text.h"
 
 namespace lathe {
@@ -32,7 +28,8 @@ nlohmann::json row_json(const Profile& profile) {
   return row;
 }
 
-int list_profiles(const ProfilesOptions& options, Console& console) {
+int list_profiles(const ProfilesOptions& options, CommandRun& run) {
+  const Console& console = run.console;
   if (!options.name.empty())
     throw bad_usage("usage.profiles", "list takes no name", escape_untrusted(options.name),
                     "lathe profiles show " + escape_untrusted(options.name));
@@ -46,41 +43,29 @@ int list_profiles(const ProfilesOptions& options, Console& console) {
                     profile.cpu.int8, ram_text(profile), profile.description});
     list.push_back(row_json(profile));
   }
-  console.print(fmt::format("{} profiles; '{}' is the default\n{}", rows.size() - 1,
-                            kDefaultProfile, table(rows)));
-  Report report = start_report("profiles", options.common);
-  report.details["profiles"] = std::move(list);
-  console.deliver(to_json(report), options.common);
-  return 0;
+  run.report.details["profiles"] = std::move(list);
+  return finish_run(run, fmt::format("{} profiles; '{}' is the default\n{}", rows.size() - 1,
+                                     kDefaultProfile, table(rows)));
 }
 
-int show_profile(const ProfilesOptions& options, Console& console) {
+int show_profile(const ProfilesOptions& options, CommandRun& run) {
   if (options.name.empty())
     throw bad_usage("usage.profiles", "which profile?", "show",
                     fmt::format("one of: {}", fmt::join(profile_names(), ", ")));
   nlohmann::json document = profile_json(options.name);
   // Nothing but JSON, so that it can become a file of one's own.
-  if (!options.common.json) console.print(json_text(document));
-  Report report = start_report("profiles", options.common);
-  report.details["profile"] = std::move(document);
-  console.deliver(to_json(report), options.common);
-  return 0;
+  const std::string text = options.common.json ? "" : json_text(document);
+  run.report.details["profile"] = std::move(document);
+  return finish_run(run, text);
 }
 
-void check_outputs_of(const ProfilesOptions& options) {
+int detect_profile(const ProfilesOptions& options, CommandRun& run) {
   const CommonOptions& common = options.common;
+  const Console& console = run.console;
   if (!options.name.empty())
     throw bad_usage("usage.profiles", "detect takes no name", escape_untrusted(options.name),
                     "lathe profiles detect -o FILE.json");
-  std::vector<std::string> outputs;
-  for (const std::string& path : {common.output, common.report})
-    if (!path.empty()) outputs.push_back(path);
-  check_outputs(outputs, common.force, {});
-}
-
-int detect_profile(const ProfilesOptions& options, Console& console) {
-  const CommonOptions& common = options.common;
-  check_outputs_of(options);
+  check_files(common, {common.output}, {});
   const HostFacts host = host_facts();
   std::vector<Profile> shipped;
   for (const std::string& name : profile_names()) shipped.push_back(load_profile(name));
@@ -98,33 +83,26 @@ int detect_profile(const ProfilesOptions& options, Console& console) {
   merged.erase("extends");
   const Profile profile = read_profile(merged, "this host");
   const std::string text = json_text(document);
-  Report report = start_report("profiles", common);
-  if (common.output.empty()) {
-    // Nothing but JSON, as show does.
-    if (!common.json) console.print(text);
-  } else {
-    publish_file(common.output, text, common.force);
-    report.artifacts.push_back(
-        {"profile", common.output, sha256_hex(text), static_cast<int64_t>(text.size())});
-    console.print(fmt::format("{}: {} on top of {}\n\n{}", console.bold(profile.name),
-                              escape_untrusted(common.output), base.name, peaks_text(peaks)));
-  }
-  report.host = host;
-  report.details["profile"] = std::move(document);
-  report.details["peaks"] = peaks_json(peaks);
-  console.deliver(to_json(report), common);
-  return 0;
+  run.report.host = host;
+  run.report.details["profile"] = std::move(document);
+  run.report.details["peaks"] = peaks_json(peaks);
+  // Nothing but JSON, as show does.
+  if (common.output.empty()) return finish_run(run, common.json ? "" : text);
+  publish_artifact(run, "profile", common.output, text, common.force);
+  return finish_run(run,
+                    fmt::format("{}: {} on top of {}\n\n{}", console.bold(profile.name),
+                                escape_untrusted(common.output), base.name, peaks_text(peaks)));
 }
 
 }  // namespace
 
 int run_profiles(const ProfilesOptions& options, Console& console) {
-  if (options.action == "detect") return detect_profile(options, console);
+  CommandRun run = begin_run("profiles", options.common, console);
+  if (options.action == "detect") return detect_profile(options, run);
   if (!options.common.output.empty())
     throw bad_usage("usage.profiles", "only detect writes a file", "-o",
                     "lathe profiles show NAME > FILE.json");
-  return options.action == "show" ? show_profile(options, console)
-                                  : list_profiles(options, console);
+  return options.action == "show" ? show_profile(options, run) : list_profiles(options, run);
 }
 
 }  // namespace lathe

@@ -2,16 +2,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <filesystem>
 
+#include "command_run.h"
 #include "commands.h"
 #include "ir/error.h"
-#include "model_facts.h"
-#include "os/check_output.h"
-#include "os/publish.h"
 #include "os/quantity.h"
-#include "os/sha256.h"
 #include "trace/read_trace.h"
 #include "trace/summarize_trace.h"
 #include "trace/trace_page.h"
@@ -125,13 +121,9 @@ std::string trace_screen(const TraceFile& trace, const TraceSummary& summary,
 
 int run_trace(const TraceOptionsCli& options, Console& console) {
   const CommonOptions& common = options.common;
-  const auto start = std::chrono::steady_clock::now();
+  CommandRun run = begin_run("trace", common, console);
   const TraceFilter filter = filter_of(options);
-  std::vector<std::string> outputs;
-  for (const std::string& file : {options.html, common.report})
-    if (!file.empty()) outputs.push_back(file);
-  check_outputs(outputs, common.force, {options.file});
-  Report report = start_report("trace", common);
+  check_files(common, {options.html}, {options.file});
   const TraceFile trace = read_trace(options.file);
   const TraceSummary summary = summarize_trace(trace, filter);
   require_events(trace, summary, options);
@@ -144,16 +136,10 @@ int run_trace(const TraceOptionsCli& options, Console& console) {
     const std::string page =
         trace_page(trace, summary,
                    escape_untrusted(std::filesystem::path(options.file).filename().string()), top);
-    publish_file(options.html, page, common.force);
-    report.artifacts.push_back(
-        {"html", options.html, sha256_hex(page), static_cast<int64_t>(page.size())});
+    publish_artifact(run, "html", options.html, page, common.force);
   }
-  console.print(trace_screen(trace, summary, options, console));
-  report.details["trace"] = trace_json(trace, summary, top);
-  const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
-  report.run.duration_ns = duration.count();
-  console.deliver(to_json(report), common);
-  return 0;
+  run.report.details["trace"] = trace_json(trace, summary, top);
+  return finish_run(run, trace_screen(trace, summary, options, console));
 }
 
 }  // namespace lathe

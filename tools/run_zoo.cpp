@@ -3,19 +3,16 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <chrono>
 
+#include "command_run.h"
 #include "commands.h"
 #include "inspect_graph.h"
 #include "ir/error.h"
 #include "model_facts.h"
 #include "names/targets.h"
 #include "onnx/write_model.h"
-#include "os/check_output.h"
-#include "os/publish.h"
 #include "os/quantity.h"
 #include "os/signals.h"
-#include "profiles/profile.h"
 #include "report/nearest_name.h"
 #include "zoo/zoo.h"
 
@@ -28,7 +25,8 @@ nlohmann::json network_json(const ZooNetwork& network) {
           {"macs", network.macs},     {"inputs", network.inputs}};
 }
 
-int list_networks(const ZooOptions& options, Console& console) {
+int list_networks(const ZooOptions& options, CommandRun& run) {
+  const Console& console = run.console;
   if (!options.common.output.empty())
     throw bad_usage("usage.zoo", "which network?", "-o", "lathe zoo NAME -o FILE");
   std::vector<std::vector<std::string>> rows{{console.bold("network"), console.bold("parameters"),
@@ -41,12 +39,11 @@ int list_networks(const ZooOptions& options, Console& console) {
                     count_text(network.macs), std::string(shape), std::string(network.task)});
     list.push_back(network_json(network));
   }
-  console.print(fmt::format("{} networks; lathe zoo NAME -o FILE writes one, weights by --seed\n{}",
-                            list.size(), table(rows)));
-  Report report = start_report("zoo", options.common);
-  report.details["zoo"] = std::move(list);
-  console.deliver(to_json(report), options.common);
-  return 0;
+  const std::string text =
+      fmt::format("{} networks; lathe zoo NAME -o FILE writes one, weights by --seed\n{}",
+                  list.size(), table(rows));
+  run.report.details["zoo"] = std::move(list);
+  return finish_run(run, text);
 }
 
 const ZooNetwork& network_of(const std::string& name) {
@@ -69,46 +66,34 @@ WriteOptions write_options(const ZooOptions& options, const Profile& profile, co
 }  // namespace
 
 int run_zoo(const ZooOptions& options, Console& console) {
-  if (options.name == "list") return list_networks(options, console);
+  CommandRun run = begin_run("zoo", options.common, console);
+  if (options.name == "list") return list_networks(options, run);
   const CommonOptions& common = options.common;
-  const auto start = std::chrono::steady_clock::now();
   const ZooNetwork& network = network_of(options.name);
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the network go?", "-o", "add -o FILE.onnx");
+  require_output(common, "network", "FILE.onnx");
   check_output_name(common.output, target_of(TargetKind::kOnnx));
-  std::vector<std::string> outputs;
-  if (!common.dry_run) outputs.push_back(common.output);
-  if (!common.report.empty()) outputs.push_back(common.report);
-  check_outputs(outputs, common.force, {});
-  const Profile profile = load_profile(common.profile);
-  Report report = start_report("zoo", common);
-  report.device_profile = {
-      {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
-  report.details["zoo"] = network_json(network);
+  check_files(common, {common.dry_run ? "" : common.output}, {});
+  run.report.details["zoo"] = network_json(network);
 
   Model model = network.build(common.seed);
   throw_if_interrupted();
-  const WrittenModel written = write_onnx(model, write_options(options, profile, model));
+  const WrittenModel written = write_onnx(model, write_options(options, run.profile, model));
   throw_if_interrupted();
   model.opset = written.opset;
   if (!common.dry_run) {
-    publish_file(common.output, written.model_bytes, common.force);
-    report.model_out = model_facts(common.output, model);
-    report.artifacts.push_back({"model", common.output, report.model_out->sha256,
-                                static_cast<int64_t>(written.model_bytes.size())});
+    publish_artifact(run, "model", common.output, written.model_bytes, common.force);
+    run.report.model_out = model_facts(common.output, model);
   }
-  const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
-  report.run.duration_ns = duration.count();
-  console.print(fmt::format(
-      "{}: {}  ({}, opset {}, seed {})\n{}", console.good(std::string(network.name)),
-      common.dry_run ? "nothing was written" : escape_untrusted(common.output),
-      bytes_text(static_cast<int64_t>(written.model_bytes.size())), written.opset, common.seed,
-      table({{"parameters", count_text(network.parameters)},
-             {"MACs", count_text(network.macs)},
-             {"input", std::string(network.inputs)},
-             {"as in", std::string(network.source)}})));
-  console.deliver(to_json(report), common);
-  return 0;
+  return finish_run(
+      run,
+      fmt::format("{}: {}  ({}, opset {}, seed {})\n{}", console.good(std::string(network.name)),
+                  common.dry_run ? "nothing was written" : escape_untrusted(common.output),
+                  bytes_text(static_cast<int64_t>(written.model_bytes.size())), written.opset,
+                  common.seed,
+                  table({{"parameters", count_text(network.parameters)},
+                         {"MACs", count_text(network.macs)},
+                         {"input", std::string(network.inputs)},
+                         {"as in", std::string(network.source)}})));
 }
 
 }  // namespace lathe

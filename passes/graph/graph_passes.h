@@ -18,6 +18,11 @@ int eliminate_common_subexpressions(Graph& graph);
 /// Result: the constant inside the body, where folding sees it.
 int copy_constants_into_bodies(Graph& graph);
 
+/// Given:  a body of If, Loop or Scan that captures a float32 constant
+/// Result: the constant inside the body, at any depth, where folding and quantization see it. Two
+///         bodies that read one constant get one each: worth it where both then become integers.
+int copy_weights_into_bodies(Graph& graph);
+
 /// Given:  If whose condition is constant
 /// Result: the nodes of the chosen branch in its place; names that are taken get a numbered suffix.
 int inline_constant_if(Graph& graph);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ir/error.h"
+#include "ops/activation_fusion.h"
 #include "quantize/precision_plan.h"
 #include "quantize/weight_params.h"
 
@@ -95,7 +96,7 @@ bool is_dequantized_for_all(const Graph& graph, const PrecisionPlan& plan, Value
   const NodeId producer = graph.value(value).producer;
   if (!producer.valid()) return false;
   if (plan.nodes.contains(producer)) return true;
-  if (!activation_bounds(graph, graph.node(producer))) return false;
+  if (!clamp_of(graph, graph.node(producer))) return false;
   const NodeId before = graph.value(graph.node(producer).input(0)).producer;
   return before.valid() && plan.nodes.contains(before) && fused_output(graph, before) == value;
 }

@@ -112,8 +112,4 @@ bool is_float32(const Graph& graph, ValueId id);
 /// or the node's own output.
 ValueId fused_output(const Graph& graph, NodeId node);
 
-/// Constant bounds of a Clip (infinite where absent); nullopt for other nodes and computed bounds.
-/// Relu is [0, inf).
-std::optional<Range> activation_bounds(const Graph& graph, const Node& node);
-
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/activation_fusion.h"
 #include "quantize/precision_plan.h"
 #include "quantize/weight_params.h"
 
@@ -12,8 +13,7 @@ namespace {
 bool is_narrow(DType dtype) { return dtype == DType::kUInt8 || dtype == DType::kInt8; }
 
 // Scale and zero point of a Q or DQ node; `dtype` of the integers.
-std::optional<QuantizedValue> parameters(const Graph& graph, const Node& node,
-                                         DType dtype) {
+std::optional<QuantizedValue> parameters(const Graph& graph, const Node& node, DType dtype) {
   const Tensor* scale = graph.constant(node.input(1));
   if (scale == nullptr || scale->dtype() != DType::kFloat32 || scale->rank() > 1) return {};
   if (node.attributes.int_or("block_size", 0) != 0) return {};
@@ -36,7 +36,7 @@ std::vector<int64_t> zero_points(const Graph& graph, const QuantizedValue& value
 
 // Nothing outside the bounds can be written with these integers.
 bool is_idle(const Graph& graph, const Node& activation, const QuantizedValue& value) {
-  const auto bounds = activation_bounds(graph, activation);
+  const auto bounds = clamp_of(graph, activation);
   if (!bounds) return false;
   const float scale = graph.constant(value.scale)->values<float>()[0];
   const int64_t zero = zero_points(graph, value)[0];
@@ -44,7 +44,7 @@ bool is_idle(const Graph& graph, const Node& activation, const QuantizedValue& v
   const double high = static_cast<double>(integer_max(value.dtype) - zero) * scale;
   // A Clip's bound and the integers' end may differ by the scale's own rounding.
   const double slack = 1e-6 * (high - low);
-  return low >= bounds->min - slack && high <= bounds->max + slack;
+  return low >= bounds->low - slack && high <= bounds->high + slack;
 }
 
 }  // namespace
@@ -69,8 +69,7 @@ std::optional<QuantizedResult> quantized_result(const Graph& graph, NodeId id) {
   QuantizedResult result;
   if (graph.node(*user).kind != OpKind::kQuantizeLinear) {
     result.activation = *user;
-    if (!activation_bounds(graph, graph.node(*user)) ||
-        graph.node(*user).input(0) != node.outputs[0])
+    if (!clamp_of(graph, graph.node(*user)) || graph.node(*user).input(0) != node.outputs[0])
       return {};
     user = graph.single_user(graph.node(*user).outputs[0]);
     if (!user || graph.node(*user).kind != OpKind::kQuantizeLinear) return {};

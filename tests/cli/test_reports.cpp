@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -85,14 +86,32 @@ json read_report(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("every command's report follows the schema") {
+TEST_CASE("every command's report follows the schema, with device, warnings, memory and time") {
   const ReportFiles files;
   const std::string quantized = files.at("q.onnx");
+  const std::string trace = files.folder.write(
+      "t.json", R"({"traceEvents":[{"name":"Conv","ph":"X","ts":1,"dur":2,"pid":1,"tid":1}]})");
+  const std::string jobs = files.folder.write(
+      "jobs.json",
+      json{{"models", {files.model}}, {"steps", {{{"command", "compile"}, {"target", "native"}}}}}
+          .dump());
   const std::vector<std::vector<std::string>> commands{
       {"quantize", files.model, "-o", quantized, "--data", "random", "--samples", "6", "--eval",
        "random"},
       {"inspect", files.model},
       {"inspect", quantized},
+      {"prune", files.model, "-o", files.at("p.onnx"), "--sparsity", "50%", "--latency", "off"},
+      {"distill", "--teacher", files.model, "--student-width", "50%", "--data", "random",
+       "--epochs", "1", "--latency", "off", "-o", files.at("s.onnx")},
+      {"compile", files.model, "-o", files.at("c.onnx"), "--threads", "512"},  // warns
+      {"compile", files.model, "--dry-run"},
+      {"run", files.model, "--data", "random", "--samples", "2", "--dry-run"},
+      {"zoo", "list"},
+      {"zoo", "lstm_autoencoder", "--dry-run"},
+      {"profiles", "list"},
+      {"profiles", "show", "esp32"},
+      {"trace", trace},
+      {"batch", jobs, "-o", files.at("batch")},
       {"run", files.model, "--data", "random", "--samples", "2", "-o", files.at("y.npz")},
       {"compare", files.model, quantized, "--data", "random", "--samples", "3"},
       {"bench", files.model, "--iterations", "12"},
@@ -109,6 +128,14 @@ TEST_CASE("every command's report follows the schema") {
     CHECK(report.at("exit_code") == result.exit_code);
     CHECK(report.at("run").at("command") == words[0]);
     CHECK(report.at("complete") == true);
+    CHECK(report.at("device_profile").at("name") == "x86-64-vnni");
+    CHECK(report.at("memory").at("hwm_bytes") > 0);
+    CHECK(report.at("run").at("duration_ns") > 0);
+    // What was warned of on the screen is in the report.
+    size_t warned = 0;
+    for (size_t at = 0; (at = result.err.find("warning[", at)) != std::string::npos; ++at) ++warned;
+    CHECK(report.at("warnings").size() == warned);
+    CHECK((warned > 0 || std::find(words.begin(), words.end(), "512") == words.end()));
     CHECK(result.out.find("\"schema\"") == std::string::npos);
   }
 }
@@ -142,6 +169,8 @@ TEST_CASE("a failure leaves a report too, with its code") {
   const json found = read_report(report);
   CHECK(found.at("exit_code") == 3);
   CHECK(found.at("complete") == false);
+  CHECK(found.at("memory").at("hwm_bytes") > 0);
+  CHECK(found.at("run").at("duration_ns") > 0);
   CHECK_FALSE(std::filesystem::exists(files.at("q.onnx")));
 
   const CliResult printed =

@@ -10,44 +10,27 @@
 namespace lathe {
 namespace {
 
-template <class Options>
-int converted(int (*run)(const Options&, Console&), const Options& options, Console& console) {
-  try {
-    return run(options, console);
-  } catch (const c10::Error&) {
-    rethrow_foreign({});
-  } catch (const std::bad_alloc&) {
-    rethrow_foreign({});
-  }
+int run_command(const std::string& command, const Options& options, Console& console) {
+  if (command == "quantize") return run_quantize(options.quantize, console);
+  if (command == "prune") return run_prune(options.prune, console);
+  if (command == "distill") return run_distill(options.distill, console);
+  if (command == "compile") return run_compile(options.compile, console);
+  if (command == "bench") return run_bench(options.bench, console);
+  if (command == "run") return run_run(options.run, console);
+  if (command == "compare") return run_compare(options.compare, console);
+  throw InternalError("no command is named " + command);
 }
 
 }  // namespace
 }  // namespace lathe
 
-int lathe_run_quantize(const lathe::QuantizeOptions& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_quantize, options, console);
-}
-
-int lathe_run_prune(const lathe::PruneOptions& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_prune, options, console);
-}
-
-int lathe_run_distill(const lathe::DistillOptions& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_distill, options, console);
-}
-
-int lathe_run_compile(const lathe::CompileOptions& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_compile, options, console);
-}
-
-int lathe_run_run(const lathe::RunOptionsCli& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_run, options, console);
-}
-
-int lathe_run_compare(const lathe::CompareOptionsCli& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_compare, options, console);
-}
-
-int lathe_run_bench(const lathe::BenchOptions& options, lathe::Console& console) {
-  return lathe::converted(lathe::run_bench, options, console);
+int lathe_run_command(const std::string& command, const lathe::Options& options,
+                      lathe::Console& console) {
+  try {
+    return lathe::run_command(command, options, console);
+  } catch (const c10::Error&) {
+    lathe::rethrow_foreign({});
+  } catch (const std::bad_alloc&) {
+    lathe::rethrow_foreign({});
+  }
 }

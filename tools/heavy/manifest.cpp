@@ -100,8 +100,10 @@ json fusion_rows(const Graph& graph) {
 
 }  // namespace
 
-json manifest_json(const Report& report, const Graph& before, const Graph& after,
-                   const Profile& profile, std::string_view engine) {
+json manifest_json(const CommandRun& run, const Graph& before, const Graph& after,
+                   std::string_view engine) {
+  const Report& report = run.report;
+  const Profile& profile = run.profile;
   json manifest = {{"schema", "lathe.manifest"},
                    {"schema_version", "1.0"},
                    {"lathe_version", report.tool.version},

@@ -5,9 +5,10 @@
 #include <optional>
 #include <string_view>
 
+#include "command_run.h"
 #include "ir/graph.h"
+#include "names/targets.h"
 #include "profiles/profile.h"
-#include "report/report.h"
 
 namespace lathe {
 
@@ -17,8 +18,8 @@ namespace lathe {
 /// environment (`engine` loads it; ISA of the profile's device). Verification and what else one
 /// command knows is added by the caller, the artifact's files by publish_model(). Types of `after`
 /// must have been inferred.
-nlohmann::json manifest_json(const Report& report, const Graph& before, const Graph& after,
-                             const Profile& profile, std::string_view engine);
+nlohmann::json manifest_json(const CommandRun& run, const Graph& before, const Graph& after,
+                             std::string_view engine = target_of(TargetKind::kOnnx).reader);
 
 /// {integer_nodes, float_nodes, pass_through_nodes, total_nodes, ops: {Conv: {nodes, configs}}}:
 /// what the profile's precision rules allow for each op; no configs: float.

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "ir/error.h"
-#include "names/targets.h"
+#include "model_facts.h"
 #include "onnx/read_model.h"
 #include "ops/op_row.h"
 #include "os/publish.h"
@@ -14,13 +14,10 @@
 
 namespace lathe {
 
-std::vector<std::string> planned_files(const CommonOptions& common) {
-  check_output_name(common.output, target_of(TargetKind::kOnnx));
-  std::vector<std::string> files;
-  if (!common.output.empty() && !common.dry_run)
-    files = {common.output, common.output + ".manifest.json"};
-  if (!common.report.empty()) files.push_back(common.report);
-  return files;
+std::vector<std::string> planned_files(const CommonOptions& common, const Target& target) {
+  check_output_name(common.output, target);
+  if (common.output.empty() || common.dry_run) return {};
+  return {common.output, common.output + ".manifest.json"};
 }
 
 WrittenModel write_model_for(const Model& model, const Profile& profile,
@@ -49,7 +46,7 @@ Model read_back(const WrittenModel& written, const Model& model) {
 }
 
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
-                   const CommonOptions& common, Report& report) {
+                   const std::string& output, bool replace, Report& report) {
   std::vector<StagedFile> files;
   nlohmann::json artifacts = nlohmann::json::array();
   const auto list = [&](const std::string& kind, const std::string& path, const std::string& hash,
@@ -61,7 +58,7 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
                          {"bytes", bytes}});
   };
   if (!written.external.empty()) {
-    StagedFile data(common.output + ".data");
+    StagedFile data(output + ".data");
     int64_t at = 0;
     for (const ExternalPiece& piece : written.external) {
       data.write(std::string(static_cast<size_t>(piece.offset - at), '\0'));
@@ -73,19 +70,25 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
     files.push_back(std::move(data));
   }
   const std::string model_hash = sha256_hex(written.model_bytes);
-  list("model", common.output, model_hash, static_cast<int64_t>(written.model_bytes.size()));
+  list("model", output, model_hash, static_cast<int64_t>(written.model_bytes.size()));
   nlohmann::json complete = manifest;
   complete["artifacts"] = artifacts;
   const std::string text = complete.dump(2) + "\n";
-  StagedFile manifest_file(common.output + ".manifest.json");
+  StagedFile manifest_file(output + ".manifest.json");
   manifest_file.write(text);
   files.push_back(std::move(manifest_file));
-  StagedFile model(common.output);
+  StagedFile model(output);
   model.write(written.model_bytes);
   files.push_back(std::move(model));
-  publish(std::move(files), common.force);
-  list("manifest", common.output + ".manifest.json", sha256_hex(text),
-       static_cast<int64_t>(text.size()));
+  publish(std::move(files), replace);
+  list("manifest", output + ".manifest.json", sha256_hex(text), static_cast<int64_t>(text.size()));
+}
+
+void note_output(CommandRun& run, Model model, const WrittenModel& written) {
+  model.opset = written.opset;
+  model.ir_version = written.ir_version;
+  run.report.model_out = model_facts(run.common.output, model);
+  run.report.model_out->parent_sha256 = run.report.model->sha256;
 }
 
 std::string size_left_text(int64_t before, int64_t after) {

@@ -5,17 +5,17 @@
 #include <optional>
 #include <string>
 
+#include "command_run.h"
 #include "ir/model.h"
+#include "names/targets.h"
 #include "onnx/write_model.h"
-#include "options.h"
-#include "profiles/profile.h"
-#include "report/report.h"
 
 namespace lathe {
 
-/// What quantize, prune and distill will write: ONNX model and manifest, unless --dry-run, and the
-/// report. Throws Error (exit 2) for an output whose name says that it is another target's.
-std::vector<std::string> planned_files(const CommonOptions& common);
+/// What a command with -o will write for `target`: model and manifest, nothing with --dry-run.
+/// Throws Error (exit 2) for an output whose name says that it is another target's.
+std::vector<std::string> planned_files(const CommonOptions& common,
+                                       const Target& target = target_of(TargetKind::kOnnx));
 
 /// The bytes for `model` under the profile's limits; `opset_limit` is --opset. `external_data`:
 /// constants of 1 KiB and more go beside the model (otherwise only when it must be).
@@ -26,10 +26,14 @@ WrittenModel write_model_for(const Model& model, const Profile& profile,
 /// The model as a reader of those bytes sees it (without external data files: the model itself).
 Model read_back(const WrittenModel& written, const Model& model);
 
-/// Publishes data file, model and manifest together and lists them in the report. The manifest
-/// gets "artifacts": name, sha256 and bytes of model and data file.
+/// Publishes data file, model and manifest together as `output` (`replace`: over older ones) and
+/// lists them in the report. The manifest gets "artifacts": name, sha256 and bytes of model and
+/// data file.
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
-                   const CommonOptions& common, Report& report);
+                   const std::string& output, bool replace, Report& report);
+
+/// The report's model_out: what `model` is as it was written.
+void note_output(CommandRun& run, Model model, const WrittenModel& written);
 
 /// "43 %": what is left of a size.
 std::string size_left_text(int64_t before, int64_t after);

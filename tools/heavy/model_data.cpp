@@ -4,12 +4,12 @@
 
 #include "artifact/open_plan.h"
 #include "artifact/plan_graph.h"
-#include "heavy/seeded_inputs.h"
 #include "ir/carry.h"
 #include "ir/error.h"
 #include "os/host.h"
 #include "os/signals.h"
 #include "run/compare.h"
+#include "verify/seeded_inputs.h"
 
 namespace lathe {
 
@@ -112,19 +112,6 @@ DataSet open_data_for(const std::string& data, const Model& model, int64_t sampl
   DataSet set = open_data_set(data, inputs, options);
   for (const std::string& warning : set.warnings()) console.warn("data", warning);
   return set;
-}
-
-SampleSource sample_source(const DataSet& data) {
-  SampleSource source;
-  source.count = data.size();
-  source.sample = [&data](size_t i) { return data.sample(i); };
-  source.carry = data.carry();
-  return source;
-}
-
-std::function<std::vector<int64_t>(size_t)> label_source(const DataSet& data) {
-  if (!data.has_labels()) return {};
-  return [&data](size_t i) { return data.class_labels(i); };
 }
 
 SampleRunOptions sample_run(int threads, Console& console, const std::string& label, size_t count) {

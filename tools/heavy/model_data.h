@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "artifact/plan_file.h"
-#include "calibration/data_set.h"
+#include "calibration/sample_source.h"
 #include "console.h"
 #include "ir/model.h"
 #include "open_model.h"
@@ -35,12 +35,6 @@ RunnableModel open_runnable(const std::string& path, const CommonOptions& common
 DataSet open_data_for(const std::string& data, const Model& model, int64_t samples,
                       const CommonOptions& common, Console& console,
                       FreeBatch free_batch = FreeBatch::kRows);
-
-/// The samples as lib takes them. Refers to `data`.
-SampleSource sample_source(const DataSet& data);
-
-/// Labels of a sample; an empty function when the set has none.
-std::function<std::vector<int64_t>(size_t)> label_source(const DataSet& data);
 
 /// Threads, progress line ("label  34/256 samples, 12 s left") and stop on SIGINT.
 SampleRunOptions sample_run(int threads, Console& console, const std::string& label, size_t count);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "artifact/open_plan.h"
+#include "command_run.h"
 #include "heavy/commands.h"
 #include "heavy/compare_arithmetic.h"
 #include "heavy/error_rows.h"
@@ -15,8 +16,6 @@
 #include "ir/error.h"
 #include "model_facts.h"
 #include "names/engines.h"
-#include "os/check_output.h"
-#include "profiles/profile.h"
 
 namespace lathe {
 namespace {
@@ -54,11 +53,11 @@ RunnableModel open_side(const std::string& path, const std::string& other,
 // What computes one side: the interpreter, or the native engine, of a compiled plan.
 class Side {
  public:
-  Side(const std::string& path, const RunnableModel& opened, const CommonOptions& common)
+  Side(const std::string& path, const RunnableModel& opened, const CommandRun& run)
       : graph_(opened.model.graph) {
     if (opened.plan)
       engine_ = make_engine(std::string(kNativeEngine), path, opened.model, opened.plan,
-                            load_profile(common.profile), common);
+                            run.profile, run.common);
     else
       interpreter_.emplace(graph_);
   }
@@ -81,10 +80,10 @@ class Side {
 
 int run_compare(const CompareOptionsCli& options, Console& console) {
   const CommonOptions& common = options.common;
-  if (!common.report.empty())
-    check_output(common.report, common.force, {options.first, options.second, options.data});
+  check_files(common, {}, {options.first, options.second, options.data});
+  CommandRun run = begin_run("compare", common, console);
+  Report& report = run.report;
   const int threads = use_threads(common);
-  Report report = start_report("compare", common);
   const RunnableModel first = open_side(options.first, options.second, common, console);
   const RunnableModel second = open_side(options.second, options.first, common, console);
   const bool has_plan = first.plan || second.plan;
@@ -94,8 +93,8 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   report.model = model_facts(options.first, first.model);
   report.model_out = model_facts(options.second, second.model);
   const DataSet data = open_data_for(options.data, first.model, options.samples, common, console);
-  const Side reference(options.first, first, common);
-  const Side candidate(options.second, second, common);
+  const Side reference(options.first, first, run);
+  const Side candidate(options.second, second, run);
   const auto compared_with = [&](const CompareOptions& how) {
     return compare_models(reference.model(), candidate.model(), sample_source(data), how);
   };
@@ -128,14 +127,13 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
     text += fmt::format("\n  {}  {} -> {}  ({} items)\n", metric_name(pair.metric),
                         metric_text(pair.metric, pair.before), metric_text(pair.metric, pair.after),
                         pair.items);
-    QualityRow row;
-    row.metric = std::string(metric_name(pair.metric));
-    row.before = pair.before;
-    row.after = pair.after && std::isfinite(*pair.after) ? pair.after : std::nullopt;
-    if (pair.before && pair.after) row.drop = metric_drop(pair.metric, *pair.before, *pair.after);
-    row.samples = pair.items;
-    row.reason = "this metric compares the second model with the first";
-    report.quality.push_back(row);
+    report.quality.push_back(
+        {std::string(metric_name(pair.metric)), pair.before,
+         pair.after && std::isfinite(*pair.after) ? pair.after : std::nullopt,
+         pair.before && pair.after
+             ? std::optional(metric_drop(pair.metric, *pair.before, *pair.after))
+             : std::nullopt,
+         pair.items, "this metric compares the second model with the first"});
   }
   text += arithmetic.text(result, exact ? &*exact : nullptr);
   if (has_plan) text += "\nno layers: a compiled plan shows its outputs only\n";
@@ -143,7 +141,6 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
     text += "\nworst inner values\n";
     text += table(error_table(result.layers, 8));
   }
-  console.print(text);
   report.details["compare"] = {{"samples", result.samples},
                                {"outputs", error_rows(result.outputs)}};
   put_or_reason(report.details["compare"], "layers",
@@ -152,8 +149,7 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   if (!options.arithmetic.empty())
     report.details["compare"]["arithmetic"] = arithmetic.section(exact ? &*exact : nullptr);
   report.exit_code = missed.empty() ? ExitCode::kDone : ExitCode::kGateMissed;
-  console.deliver(to_json(report), common);
-  return static_cast<int>(report.exit_code);
+  return finish_run(run, text);
 }
 
 }  // namespace lathe

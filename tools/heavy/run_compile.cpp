@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "command_run.h"
 #include "graph/optimize_graph.h"
 #include "heavy/commands.h"
 #include "heavy/compile_target.h"
@@ -20,7 +21,6 @@
 #include "model_facts.h"
 #include "names/targets.h"
 #include "ops/op_row.h"
-#include "os/check_output.h"
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "report/nearest_name.h"
@@ -68,10 +68,9 @@ std::string rounding_text(const Verification& verification) {
 
 nlohmann::json manifest_of(const CompileOptions& options, const Target& target,
                            const CompiledArtifact& artifact, const Graph& before,
-                           const Graph& after, const Profile& profile, const Report& report,
-                           const TransformFacts& facts,
+                           const Graph& after, const CommandRun& run, const TransformFacts& facts,
                            const std::optional<Verification>& verification) {
-  nlohmann::json manifest = manifest_json(report, before, after, profile, target.reader);
+  nlohmann::json manifest = manifest_json(run, before, after, target.reader);
   manifest["target"] = options.target;
   manifest["verified"] = verification.has_value();
   manifest.update(facts.sections);
@@ -101,10 +100,8 @@ void require_known_passes(const CompileOptions& options, const Pipeline& pipelin
 int run_compile(const CompileOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   const Target& target = find_target(options.target);
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the model go?", "-o",
-                    fmt::format("add -o OUT{}", target.extensions.front()));
-  check_output_name(common.output, target);
+  require_output(common, "model", fmt::format("OUT{}", target.extensions.front()));
+  std::vector<std::string> outputs = planned_files(common, target);
   if (target.format != kOnnxFormat && (options.float16 || options.opset))
     throw bad_usage("usage.target", "only ONNX files have an opset and float16 arithmetic",
                     options.float16 ? "--float16" : "--opset",
@@ -117,16 +114,13 @@ int run_compile(const CompileOptions& options, Console& console) {
     throw bad_usage("usage.tune",
                     fmt::format("only native plans are tuned, not {} files", target.name), "--tune",
                     "use --target native");
-  std::vector<std::string> outputs;
-  if (!common.dry_run) outputs = {common.output, common.output + ".manifest.json"};
   if (!common.dry_run && options.external_data) outputs.push_back(common.output + ".data");
-  if (!common.report.empty()) outputs.push_back(common.report);
-  check_outputs(outputs, common.force, {options.model});
-  const auto start = std::chrono::steady_clock::now();
+  check_files(common, outputs, {options.model});
+  CommandRun run = begin_run("compile", common, console);
+  const Profile& profile = run.profile;
+  Report& report = run.report;
   const int threads = use_threads(common);
   warn_of_crowding("usage.threads", threads, console);
-  const Profile profile = load_profile(common.profile);
-  Report report = start_report("compile", common);
   Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
   Graph& graph = model.graph;
@@ -142,12 +136,9 @@ int run_compile(const CompileOptions& options, Console& console) {
   require_known_passes(options, pipeline);
   record_steps(pipeline, report);
   const int64_t before = count_nodes(original.graph);
-  if (common.dry_run) {
-    console.print(
-        fmt::format("{} nodes would become {}; nothing was written\n", before, count_nodes(graph)));
-    console.deliver(to_json(report), common);
-    return 0;
-  }
+  if (common.dry_run)
+    return finish_run(run, fmt::format("{} nodes would become {}; nothing was written\n", before,
+                                       count_nodes(graph)));
   if (options.opset) model.opset = *options.opset;
   const CompiledArtifact artifact = emit_artifact(target, model, profile, options, console);
   // Of the file: what its opset lacks is written out in several nodes there.
@@ -167,27 +158,20 @@ int run_compile(const CompileOptions& options, Console& console) {
   const bool failed = verification && !verification->failure.empty();
   throw_if_interrupted();
   if (!failed) {
-    publish_model(artifact.written,
-                  manifest_of(options, target, artifact, original.graph, emitted, profile, report,
-                              facts, verification),
-                  common, report);
-    if (artifact.reread) model.opset = artifact.written.opset;
-    report.model_out = model_facts(common.output, model);
+    publish_model(
+        artifact.written,
+        manifest_of(options, target, artifact, original.graph, emitted, run, facts, verification),
+        common.output, common.force, report);
+    note_output(run, model, artifact.written);
     report.model_out->format = target.format;
     if (target.format != kOnnxFormat) report.model_out->opset.reset();
-    report.model_out->parent_sha256 = report.model->sha256;
   }
   if (artifact.facts.contains("native")) report.details["native"] = artifact.facts["native"];
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;
-  report.run.duration_ns =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
-          .count();
-  if (failed) {
-    console.print(console.bad("FAIL not verified, nothing was written") + ": " +
-                  verification->failure + "\n  --disable-pass NAME leaves a pass out\n");
-    console.deliver(to_json(report), common);
-    return static_cast<int>(report.exit_code);
-  }
+  if (failed)
+    return finish_run(run, console.bad("FAIL not verified, nothing was written") + ": " +
+                               verification->failure +
+                               "\n  --disable-pass NAME leaves a pass out\n");
   std::string text =
       verification ? console.good("compiled and verified") : "compiled, not verified";
   text +=
@@ -206,9 +190,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   for (const auto& [pass, count] : changes)
     if (count > 0) rows.push_back({pass, std::to_string(count)});
   if (rows.size() > 1) text += "\n" + table(rows);
-  console.print(text);
-  console.deliver(to_json(report), common);
-  return 0;
+  return finish_run(run, text);
 }
 
 }  // namespace lathe

@@ -7,14 +7,14 @@
 #include <filesystem>
 #include <optional>
 
+#include "command_run.h"
+#include "distill/epoch_metric.h"
 #include "distill/student_fit.h"
 #include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/distill/distill_request.h"
-#include "heavy/distill/epoch_metric.h"
 #include "heavy/distill/integer_student.h"
 #include "heavy/distill/make_student.h"
-#include "heavy/distill/student_writer.h"
 #include "heavy/manifest.h"
 #include "heavy/model_artifact.h"
 #include "heavy/model_data.h"
@@ -22,16 +22,12 @@
 #include "heavy/prune/size_figures.h"
 #include "heavy/prune/stage_metrics.h"
 #include "heavy/quantize/quantize_report.h"
-#include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "heavy/training/fine_tune.h"
 #include "heavy/training/training_recipe.h"
 #include "ir/error.h"
 #include "model_facts.h"
-#include "names/targets.h"
 #include "ops/op_row.h"
-#include "os/check_output.h"
-#include "os/host.h"
 #include "os/quantity.h"
 #include "os/read_file.h"
 #include "os/sha256.h"
@@ -55,15 +51,6 @@ bool is_student(const std::string& output) {
   return found.is_object() && found.value("command", nlohmann::json()) == "distill";
 }
 
-void check_files(const DistillOptions& options, bool replace) {
-  const CommonOptions& common = options.common;
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the student go?", "-o", "add -o OUT.onnx");
-  check_outputs(
-      planned_files(common), replace,
-      {options.teacher, options.student, options.student_from_pruned, options.data, options.eval});
-}
-
 class Distillation {
  public:
   Distillation(const DistillOptions& options, std::optional<ProcessEnvironment> environment,
@@ -73,16 +60,20 @@ class Distillation {
         environment_(std::move(environment)),
         console_(console),
         request_(distill_request(options)),
-        profile_(load_profile(common_.profile)),
+        run_(begin_run("distill", common_, console)),
         training_(options.training) {}
 
   int run() {
     replace_ = common_.force ||
                (options_.training.resume && !common_.output.empty() && is_student(common_.output));
-    check_files(options_, replace_);
+    require_output(common_, "student", "OUT.onnx");
+    CommonOptions replacing = common_;
+    replacing.force = replace_;
+    check_files(replacing, planned_files(common_),
+                {options_.teacher, options_.student, options_.student_from_pruned, options_.data,
+                 options_.eval});
     check_flags();
     threads_ = use_threads(common_);
-    start();
     open();
     if (common_.dry_run) return finish_dry_run();
     if (environment_) processes_ = join_processes(*environment_, throw_if_interrupted);
@@ -107,14 +98,6 @@ class Distillation {
     check_training(training, common_.force);
   }
 
-  void start() {
-    report_ = start_report("distill", common_);
-    report_.device_profile = {{"name", profile_.name},
-                              {"version", profile_.version},
-                              {"hash", profile_.hash},
-                              {"isa", profile_.cpu.isa}};
-  }
-
   void open() {
     teacher_ = open_beside(options_.teacher, request_.file, common_, console_);
     report_.model = model_facts(options_.teacher, teacher_);
@@ -129,17 +112,16 @@ class Distillation {
     if (random) notes_.emplace_back("random data teach little: give real --data");
     prepare_teacher();
     if (options_.quantization_aware) {
-      integers_.emplace(options_, student_.model, profile_, threads_, console_);
+      integers_.emplace(options_, student_.model, run_.profile, threads_, console_);
       report_.plan = integers_->plan_json();
       if (!student_.plan.is_null()) report_.plan["student"] = student_.plan;
     } else {
       report_.plan = student_.plan;
     }
     initial_ = student_.model.graph;
-    writer_.emplace(options_, profile_, student_.model, replace_);
     // What cannot be written for the device must not be found out after hours of training.
     Graph start = finished(initial_);
-    writer_->bytes(start);
+    bytes_of(start);
     if (!options_.eval.empty() && !request_.fresh && is_first()) start_ = std::move(start);
     data_ = open_data_for(options_.data, student_.model, 0, common_, console_);
     if (options_.training.label_smoothing > 0 && !data_->has_labels())
@@ -179,10 +161,8 @@ class Distillation {
   int finish_dry_run() {
     std::string text = "plan: " + student_.origin;
     if (integers_) text += " · " + integers_->coverage();
-    console_.print(text + "\n" + student_.plan_lines + "no model was written\n");
     report_.details["notes"] = notes_;
-    console_.deliver(to_json(report_), common_);
-    return 0;
+    return finish_run(run_, text + "\n" + student_.plan_lines + "no model was written\n");
   }
 
   // What is written: batch normalization folded, integers put in.
@@ -191,7 +171,7 @@ class Distillation {
   }
 
   void train() {
-    if (start_) record("start", *start_, 0);
+    if (start_) add_stage(*metrics_, *start_, "start", 0, stages_);
     FineTuneTask task{initial_, &teacher_graph_, *data_, training_};
     task.label = "distilling";
     task.seed = common_.seed;
@@ -247,13 +227,24 @@ class Distillation {
   }
 
   nlohmann::json manifest_of(const Graph& graph) const {
-    nlohmann::json manifest = manifest_json(report_, teacher_.graph, graph, profile_,
-                                            target_of(TargetKind::kOnnx).reader);
+    nlohmann::json manifest = manifest_json(run_, teacher_.graph, graph);
     manifest["student"] = student_.origin;
     if (integers_) manifest["precision"] = integers_->coverage();
     return manifest;
   }
 
+  WrittenModel bytes_of(const Graph& graph) const {
+    return write_model_for(with_graph(graph), run_.profile, options_.opset, common_.output);
+  }
+
+  void write(const WrittenModel& written, const nlohmann::json& manifest, Report& report) {
+    report.artifacts.clear();
+    publish_model(written, manifest, common_.output, replace_, report);
+    // From now on the file there is ours.
+    replace_ = true;
+  }
+
+  // Whatever ends the process, the best student so far is there.
   void publish_meanwhile(const Graph& graph, const EpochRecord& record) {
     if (start_ && is_better(stages_[1].value, record.metric)) return;
     const Graph best = finished(graph);
@@ -263,37 +254,22 @@ class Distillation {
     manifest["verified"] = record.metric.has_value();
     manifest["verification"] = record.metric ? nlohmann::json(*record.metric) : nlohmann::json();
     if (!record.metric) manifest["verification_reason"] = "no --eval data were given";
-    writer_->publish(writer_->bytes(best), manifest, partial);
-  }
-
-  void record(const std::string& stage, const Graph& graph, double seconds) {
-    StageFigure figure = metrics_->measure(graph, stage);
-    figure.seconds = seconds;
-    if (stages_.empty()) stages_.push_back(metrics_->dense());
-    stages_.push_back(std::move(figure));
+    write(bytes_of(best), manifest, partial);
   }
 
   void publish() {
     final_ = finished(tuned_.graph);
-    WrittenModel written = writer_->bytes(final_);
+    WrittenModel written = bytes_of(final_);
     const Model reread = read_back(written, with_graph(final_));
-    if (metrics_) record("distilled", reread.graph, tuned_.seconds);
+    if (metrics_) add_stage(*metrics_, reread.graph, "distilled", tuned_.seconds, stages_);
     if (start_ && is_better(stages_[1].value, stages_.back().value)) {
       kept_start_ = true;
       final_ = *start_;
-      written = writer_->bytes(final_);
+      written = bytes_of(final_);
     }
     throw_if_interrupted();
     if (metrics_) {
-      report_.details["stages"] = stages_json(metrics_->metric(), stages_);
-      QualityRow row;
-      row.metric = std::string(metric_name(metrics_->metric()));
-      row.before = stages_.front().value;
-      row.after = result().value;
-      row.drop = result().drop;
-      row.samples = result().samples;
-      row.reason = "compares with the teacher";
-      report_.quality.push_back(std::move(row));
+      report_stages(metrics_->metric(), stages_, result(), "the teacher", report_);
       if (kept_start_)
         notes_.emplace_back(
             "training made the student worse: what was written is the student as it started; try a "
@@ -307,15 +283,9 @@ class Distillation {
     }
     nlohmann::json manifest = manifest_of(final_);
     manifest["complete"] = true;
-    manifest["verified"] = !report_.quality.empty() && report_.quality[0].after.has_value();
-    manifest["verification"] = report_.details.value("stages", nlohmann::json());
-    if (report_.quality.empty()) manifest["verification_reason"] = "no --eval data were given";
-    writer_->publish(written, manifest, report_);
-    Model out = with_graph(final_);
-    out.opset = written.opset;
-    out.ir_version = written.ir_version;
-    report_.model_out = model_facts(common_.output, out);
-    report_.model_out->parent_sha256 = report_.model->sha256;
+    add_stages(report_, manifest);
+    write(written, manifest, report_);
+    note_output(run_, with_graph(final_), written);
   }
 
   bool is_better(const std::optional<double>& one, const std::optional<double>& other) const {
@@ -333,36 +303,22 @@ class Distillation {
   }
 
   void measure() {
-    before_ = size_figures(options_.teacher, *report_.model, teacher_.graph, profile_, console_);
-    after_ = size_figures(common_.output, *report_.model_out, final_, profile_, console_);
+    before_ =
+        size_figures(options_.teacher, *report_.model, teacher_.graph, run_.profile, console_);
+    after_ = size_figures(common_.output, *report_.model_out, final_, run_.profile, console_);
     report_.details["sizes"] = sizes_json(before_, after_);
-    if (options_.latency == "off") return;
-    LatencyOptions measure;
-    measure.threads = threads_;
-    measure.seed = common_.seed;
-    try {
+    if (options_.latency != "off")
       latencies_ =
-          latency_figures(teacher_graph_, final_, data_->sample(0), profile_, measure, console_);
-    } catch (const Error& error) {
-      // The student is written; what it is timed on may not be known.
-      if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;
-      notes_.push_back(std::string("not timed: ") + error.what());
-    }
-    report_.details["latency"] = latency_json(latencies_);
+          report_latency(run_, teacher_graph_, final_, &*data_, student_.model, threads_, notes_);
   }
 
   int finish() {
-    const Reading peak = peak_resident_bytes();
-    report_.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
-    report_.run.duration_ns = static_cast<int64_t>(clock_.seconds() * 1e9);
     report_.details["notes"] = notes_;
     report_.details["distill"] = {{"student", student_.origin}, {"loss", tuned_.loss}};
     const bool missed = request_.max_drop && !stages_.empty() &&
                         result().drop.value_or(INFINITY) > *request_.max_drop;
     report_.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;
-    console_.print(text(missed));
-    console_.deliver(to_json(report_), common_);
-    return static_cast<int>(report_.exit_code);
+    return finish_run(run_, text(missed));
   }
 
   std::string text(bool missed) const {
@@ -392,12 +348,11 @@ class Distillation {
   const std::optional<ProcessEnvironment> environment_;
   std::unique_ptr<Processes> processes_;
   Console& console_;
-  const Stopwatch clock_;
   const DistillRequest request_;
-  const Profile profile_;
-  bool replace_ = false;  // the output
+  CommandRun run_;
+  Report& report_ = run_.report;
+  bool replace_ = false;  // the output: it is ours, or may go
   int threads_ = 1;
-  Report report_;
   Model teacher_;        // as read
   Graph teacher_graph_;  // simplified
   Student student_;
@@ -410,7 +365,6 @@ class Distillation {
   std::optional<DataSet> eval_;
   std::optional<StageMetrics> metrics_;
   std::optional<EpochMetric> epoch_metric_;
-  std::optional<StudentWriter> writer_;
   FineTuned tuned_;
   Graph final_;
   std::vector<StageFigure> stages_;

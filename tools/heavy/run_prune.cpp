@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 
+#include "command_run.h"
 #include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/manifest.h"
@@ -16,15 +17,11 @@
 #include "heavy/prune/prune_elements.h"
 #include "heavy/prune/size_figures.h"
 #include "heavy/refuse_quantized.h"
-#include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "heavy/training/fine_tune.h"
 #include "ir/error.h"
 #include "model_facts.h"
-#include "names/targets.h"
 #include "ops/op_row.h"
-#include "os/check_output.h"
-#include "os/host.h"
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "passes/passes.h"
@@ -33,34 +30,11 @@
 namespace lathe {
 namespace {
 
-void check_files(const PruneOptions& options) {
-  const CommonOptions& common = options.common;
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the model go?", "-o", "add -o OUT.onnx");
-  check_outputs(planned_files(common), common.force, {options.model, options.data, options.eval});
-}
-
-void report_quality(const PruneContext& context, const PruneOutcome& outcome, Report& report) {
-  if (outcome.stages.empty()) return;
-  const StageFigure& last = outcome.stages.back();
-  QualityRow row;
-  row.metric = std::string(metric_name(context.metrics->metric()));
-  row.before = outcome.stages.front().value;
-  row.after = last.value;
-  row.drop = last.drop;
-  row.samples = last.samples;
-  row.reason = "compares with the dense model";
-  report.quality.push_back(std::move(row));
-}
-
-nlohmann::json manifest_of(const Report& report, const Graph& before, const Graph& after,
-                           const PruneOutcome& outcome, const Profile& profile) {
-  nlohmann::json manifest =
-      manifest_json(report, before, after, profile, target_of(TargetKind::kOnnx).reader);
+nlohmann::json manifest_of(const CommandRun& run, const Graph& before, const Graph& after,
+                           const PruneOutcome& outcome) {
+  nlohmann::json manifest = manifest_json(run, before, after);
   manifest["pruned"] = outcome.summary;
-  manifest["verified"] = !report.quality.empty() && report.quality[0].after.has_value();
-  manifest["verification"] = report.details.value("stages", nlohmann::json());
-  if (report.quality.empty()) manifest["verification_reason"] = "no --eval data were given";
+  add_stages(run.report, manifest);
   return manifest;
 }
 
@@ -78,19 +52,16 @@ std::string quality_text(const PruneContext& context, const PruneOutcome& outcom
 
 int run_prune(const PruneOptions& options, Console& console) {
   const CommonOptions& common = options.common;
-  const Profile profile = load_profile(common.profile);
+  CommandRun run = begin_run("prune", common, console);
+  const Profile& profile = run.profile;
+  Report& report = run.report;
   const PruneRequest request = prune_request(options, profile);
-  check_files(options);
+  require_output(common, "model", "OUT.onnx");
+  check_files(common, planned_files(common), {options.model, options.data, options.eval});
   // Before the work: where checkpoints go, too.
   if (options.training.epochs > 0 && !common.dry_run)
     check_training(options.training, common.force);
-  const Stopwatch start;
   const int threads = use_threads(common);
-  Report report = start_report("prune", common);
-  report.device_profile = {{"name", profile.name},
-                           {"version", profile.version},
-                           {"hash", profile.hash},
-                           {"isa", profile.cpu.isa}};
   Model model = open_model(options.model, common, console);
   report.model = model_facts(options.model, model);
   refuse_quantized(model.graph,
@@ -132,10 +103,8 @@ int run_prune(const PruneOptions& options, Console& console) {
   if (!outcome.sensitivity.is_null()) report.details["sensitivity"] = outcome.sensitivity;
   if (common.dry_run) {
     record_steps(pipeline, report);
-    console.print("plan: " + outcome.summary + "\n" + outcome.plan_lines +
-                  "no model was written\n");
-    console.deliver(to_json(report), common);
-    return 0;
+    return finish_run(
+        run, "plan: " + outcome.summary + "\n" + outcome.plan_lines + "no model was written\n");
   }
 
   Model pruned = model;
@@ -151,42 +120,24 @@ int run_prune(const PruneOptions& options, Console& console) {
   record_steps(finish, report);
   const WrittenModel written = write_model_for(pruned, profile, options.opset, common.output);
   throw_if_interrupted();
-  if (metrics) report.details["stages"] = stages_json(metrics->metric(), outcome.stages);
+  if (!outcome.stages.empty())
+    report_stages(metrics->metric(), outcome.stages, outcome.stages.back(), "the dense model",
+                  report);
   if (!outcome.repair.empty()) report.details["repair"] = repair_json(outcome.repair);
   if (!outcome.training.is_null()) report.details["training"] = outcome.training;
-  report_quality(context, outcome, report);
-  publish_model(written, manifest_of(report, original.graph, pruned.graph, outcome, profile),
-                common, report);
-  pruned.opset = written.opset;
-  pruned.ir_version = written.ir_version;
-  report.model_out = model_facts(common.output, pruned);
-  report.model_out->parent_sha256 = report.model->sha256;
+  publish_model(written, manifest_of(run, original.graph, pruned.graph, outcome), common.output,
+                common.force, report);
+  note_output(run, pruned, written);
   const SizeFigures before =
       size_figures(options.model, *report.model, original.graph, profile, console);
   const SizeFigures after =
       size_figures(common.output, *report.model_out, pruned.graph, profile, console);
   report.details["sizes"] = sizes_json(before, after);
   std::vector<LatencyRow> latencies;
-  if (request.removes() && outcome.removed > 0 && options.latency != "off") {
-    LatencyOptions measure;
-    measure.threads = threads;
-    measure.seed = common.seed;
-    try {
-      const std::vector<Tensor> sample =
-          latency_sample(data ? &*data : nullptr, model, common, console);
-      latencies = latency_figures(context.dense(), pruned.graph, sample, profile, measure, console);
-    } catch (const Error& error) {
-      // The model is written; what it is timed on may not be known.
-      if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;
-      outcome.notes.push_back(std::string("not timed: ") + error.what());
-      report.details["notes"] = outcome.notes;
-    }
-    report.details["latency"] = latency_json(latencies);
-  }
-
-  const Reading peak = peak_resident_bytes();
-  report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
-  report.run.duration_ns = static_cast<int64_t>(start.seconds() * 1e9);
+  if (request.removes() && outcome.removed > 0 && options.latency != "off")
+    latencies = report_latency(run, context.dense(), pruned.graph, context.data, model, threads,
+                               outcome.notes);
+  report.details["notes"] = outcome.notes;
   const bool missed = request.max_drop && !outcome.stages.empty() &&
                       outcome.stages.back().drop.value_or(INFINITY) > *request.max_drop;
   report.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;
@@ -212,9 +163,7 @@ int run_prune(const PruneOptions& options, Console& console) {
     text += "\nhint: --data DATA (1,000 samples, no labels) repairs what was lost";
   if (options.eval.empty()) text += "\nhint: --eval DATA reports what it cost in accuracy";
   if (options.data.empty() || options.eval.empty()) text += "\n";
-  console.print(text);
-  console.deliver(to_json(report), common);
-  return static_cast<int>(report.exit_code);
+  return finish_run(run, text);
 }
 
 }  // namespace lathe

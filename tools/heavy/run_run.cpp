@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "calibration/npz.h"
+#include "command_run.h"
 #include "heavy/commands.h"
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
@@ -9,11 +10,8 @@
 #include "ir/error.h"
 #include "model_facts.h"
 #include "names/engines.h"
-#include "os/check_output.h"
 #include "os/glob.h"
-#include "os/publish.h"
 #include "os/quantity.h"
-#include "os/sha256.h"
 #include "run/interpreter.h"
 
 namespace lathe {
@@ -60,7 +58,8 @@ Tensor stacked(const std::vector<Tensor>& parts, const std::string& name) {
 // The interpreter, which knows inner values and runs several samples at once, or an engine.
 class RunModel {
  public:
-  RunModel(const RunOptionsCli& options, const RunnableModel& runnable, int threads)
+  RunModel(const RunOptionsCli& options, const RunnableModel& runnable, const Profile& profile,
+           int threads)
       : threads_(threads) {
     std::string name = options.engine;
     if (name == kAutoEngine) name = runnable.plan ? kNativeEngine : kInterpreterEngine;
@@ -73,8 +72,8 @@ class RunModel {
           "usage.values", "this engine does not show inner values", "--values",
           runnable.plan ? "run the model that the plan was made from" : "add --engine interpreter");
     graph_ = runnable.model.graph;
-    engine_ = make_engine(name, options.model, runnable.model, runnable.plan,
-                          load_profile(options.common.profile), options.common);
+    engine_ =
+        make_engine(name, options.model, runnable.model, runnable.plan, profile, options.common);
   }
 
   const Graph& graph() const { return interpreter_ ? interpreter_->graph() : graph_; }
@@ -105,29 +104,23 @@ void warn_of_rows(const PlanFile& plan, const std::string& data, size_t samples,
 
 int run_run(const RunOptionsCli& options, Console& console) {
   const CommonOptions& common = options.common;
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the outputs go?", "-o", "add -o OUT.npz");
-  std::vector<std::string> outputs;
-  if (!common.output.empty()) outputs.push_back(common.output);
-  if (!common.report.empty()) outputs.push_back(common.report);
-  check_outputs(outputs, common.force, {options.model, options.data});
+  require_output(common, "outputs", "OUT.npz");
+  check_files(common, {common.output}, {options.model, options.data});
+  CommandRun run = begin_run("run", common, console);
   const int threads = use_threads(common);
   warn_of_crowding("usage.threads", threads, console);
-  Report report = start_report("run", common);
   const RunnableModel runnable = open_runnable(options.model, common, console);
   const Model& model = runnable.model;
-  report.model = model_facts(options.model, model);
+  run.report.model = model_facts(options.model, model);
   // Its outputs are those of the arrays as they are, as an application would feed them.
   const DataSet data =
       open_data_for(options.data, model, options.samples, common, console, FreeBatch::kOneFeed);
   if (runnable.plan) warn_of_rows(*runnable.plan, options.data, data.size(), console);
-  const RunModel computed(options, runnable, threads);
+  const RunModel computed(options, runnable, run.profile, threads);
   const Graph& graph = computed.graph();
   const std::vector<ValueId> inner = wanted_values(graph, options.values);
-  if (common.dry_run) {
-    console.print(fmt::format("would run {} samples; nothing was written\n", data.size()));
-    return 0;
-  }
+  if (common.dry_run)
+    return finish_run(run, fmt::format("would run {} samples; nothing was written\n", data.size()));
 
   const SampleSource source = sample_source(data);
   std::vector<std::map<std::string, Tensor>> results(source.count);
@@ -158,18 +151,14 @@ int run_run(const RunOptionsCli& options, Console& console) {
     if (!parts.empty()) arrays.emplace_back(name, stacked(parts, name));
   }
   const std::string bytes = npz_bytes(arrays);
-  publish_file(common.output, bytes, common.force);
+  publish_artifact(run, "outputs", common.output, bytes, common.force);
   std::string text =
       fmt::format("{} samples run, {} arrays in {} ({})\n", source.count, arrays.size(),
                   common.output, bytes_text(static_cast<int64_t>(bytes.size())));
   for (const auto& [name, tensor] : arrays)
     text += fmt::format("  {}  {} {}\n", escape_untrusted(name), dtype_name(tensor.dtype()),
                         shape_text(tensor.shape()));
-  console.print(text);
-  report.artifacts.push_back(
-      {"outputs", common.output, sha256_hex(bytes), static_cast<int64_t>(bytes.size())});
-  console.deliver(to_json(report), common);
-  return 0;
+  return finish_run(run, text);
 }
 
 }  // namespace lathe

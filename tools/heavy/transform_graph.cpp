@@ -8,8 +8,9 @@
 #include "batch/make_batch_dynamic.h"
 #include "float16/convert_float16.h"
 #include "graph/optimize_graph.h"
-#include "heavy/search_float16.h"
+#include "heavy/model_data.h"
 #include "ir/error.h"
+#include "verify/search_float16.h"
 
 namespace lathe {
 namespace {
@@ -94,8 +95,11 @@ TransformFacts transform_graph(Graph& graph, const CompileOptions& options,
   if (options.float16) {
     std::optional<Float16Search> search;
     if (inputs != nullptr)
-      search = search_float16(graph, *inputs, verification_bound(options, graph, true), threads,
-                              console);
+      search = search_float16(graph, inputs->source, inputs->data != nullptr,
+                              verification_bound(options, graph, true),
+                              [&](const std::string& label, size_t count) {
+                                return sample_run(threads, console, label, count);
+                              });
     const Float16Plan plan = search ? search->plan : plan_float16(graph);
     const json section = float16_json(graph, plan, search);
     pipeline.run("convert_float16", [&] {

@@ -6,10 +6,10 @@
 
 #include "console.h"
 #include "heavy/verification_inputs.h"
-#include "heavy/verify_batch.h"
 #include "ir/graph.h"
 #include "options.h"
 #include "passes/pipeline.h"
+#include "verify/verify_batch.h"
 
 namespace lathe {
 

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 
-#include "heavy/seeded_inputs.h"
 #include "ir/error.h"
 #include "os/host.h"
 #include "os/quantity.h"
 #include "os/signals.h"
+#include "verify/seeded_inputs.h"
 
 namespace lathe {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "heavy/model_data.h"
-#include "heavy/seeded_inputs.h"
 #include "run/interpreter.h"
+#include "verify/seeded_inputs.h"
 
 namespace lathe {
 
@@ -24,15 +24,27 @@ VerificationInputs verification_inputs(const CompileOptions& options, const Mode
   return inputs;
 }
 
-SampleSource some_of(const SampleSource& source, size_t count) {
-  SampleSource some = source;
-  some.count = std::min(source.count, count);
-  if (some.count == source.count || !source.carry.empty()) return some;
-  const size_t stride = source.count / some.count;
-  some.sample = [&source, stride](size_t i) {
-    return source.sample(source.count - 1 - i * stride);
-  };
-  return some;
+VerificationBound verification_bound(const CompileOptions& options, const Graph& graph,
+                                     bool arithmetic) {
+  VerificationBound bound;
+  if (options.tolerance) {
+    bound.tolerance = *options.tolerance;
+    return bound;
+  }
+  bound.tolerance = options.float16 ? 5e-3 : arithmetic ? 1e-4 : 1e-6;
+  if (options.float16 && options.verify == "random") bound.min_sqnr_db = 30.0;
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const ValueId id : inner.value_ids()) {
+      const DType dtype = inner.value(id).type.dtype;
+      if (dtype == DType::kFloat16 || dtype == DType::kBFloat16)
+        bound.tolerance = std::max(bound.tolerance, 5e-3);
+    }
+    for (const NodeId id : inner.node_ids())
+      if (inner.node(id).kind == OpKind::kQuantizeLinear ||
+          inner.node(id).kind == OpKind::kDynamicQuantizeLinear)
+        bound.tolerance = std::max(bound.tolerance, 2e-2);
+  });
+  return bound;
 }
 
 }  // namespace lathe

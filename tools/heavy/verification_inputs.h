@@ -1,4 +1,4 @@
-// What the original and the compiled graph are both run on.
+// What the original and the compiled graph are both run on, and how near they must be.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include "ir/model.h"
 #include "options.h"
 #include "run/sample_runner.h"
+#include "verify/verification_bound.h"
 
 namespace lathe {
 
@@ -20,13 +21,22 @@ struct VerificationInputs {
 /// batch 2 too where the batch is free. With --float16 the large ones are 2 standard deviations:
 /// inputs that far from all that a network was trained for leave float16's 65504 inside it, so they
 /// would measure the range of the type and not the conversion; what real and random inputs make too
-/// large is kept in float32 (heavy/search_float16.h). Inputs that the original itself refuses are
+/// large is kept in float32 (verify/search_float16.h). Inputs that the original itself refuses are
 /// left out; throws Error (exit 3) when none is left.
 VerificationInputs verification_inputs(const CompileOptions& options, const Model& original,
                                        Console& console);
 
-/// At most `count` of the samples: the first ones where state is carried, else spread from the last
-/// backwards. Refers to `source`.
-SampleSource some_of(const SampleSource& source, size_t count);
+/// What --tolerance or, by default, the graph's precision allows: max|a-b|/max|a| of 1e-6 for
+/// float32, 1e-4 where a pass has changed the order of sums (`arithmetic`), 5e-3 with float16, 2e-2
+/// where values are quantized (one step).
+///
+/// --float16 on seeded inputs is judged by an SQNR of 30 dB instead (noise of 3 % of the output's
+/// root mean square). Rounding to 11 bits leaves about 75 dB behind one layer; noise gathers over
+/// the layers, and on noise a trained network has neither margins nor an output range of the usual
+/// size: healthy networks come out between 30 and 75 dB, a wrong conversion (overflow, a lost
+/// weight, an exchanged axis) below 20. The largest of some hundred thousand differences on noise
+/// says little about data: only --verify DATA claims the 5e-3.
+VerificationBound verification_bound(const CompileOptions& options, const Graph& graph,
+                                     bool arithmetic);
 
 }  // namespace lathe

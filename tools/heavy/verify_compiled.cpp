@@ -7,9 +7,9 @@
 #include <set>
 
 #include "heavy/model_data.h"
-#include "heavy/rounding_noise.h"
 #include "ir/error.h"
 #include "os/signals.h"
+#include "verify/rounding_noise.h"
 
 namespace lathe {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "console.h"
 #include "heavy/compile_target.h"
-#include "heavy/verification_bound.h"
 #include "options.h"
 #include "run/compare.h"
+#include "verify/verification_bound.h"
 
 namespace lathe {
 

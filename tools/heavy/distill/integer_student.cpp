@@ -42,8 +42,9 @@ IntegerStudent::IntegerStudent(const DistillOptions& options, Model& student,
                     "leave --quantization-aware out");
   Statistics statistics;
   if (!rules.weight_only) {
-    const int64_t samples = options.samples.value_or(options.data == "random" ? 16 : 256);
-    const DataSet data = open_data_for(options.data, student, samples, options.common, console);
+    const DataSet data =
+        open_data_for(options.data, student, calibration_samples(options.samples, options.data),
+                      options.common, console);
     statistics =
         calibrate(Interpreter(graph), calibration_targets(graph, plan), sample_source(data),
                   sample_run(threads, console, "calibrating", data.size()));

@@ -7,7 +7,6 @@
 #include "heavy/model_data.h"
 #include "heavy/prune/latency_cost.h"
 #include "heavy/prune/latency_figures.h"
-#include "heavy/prune/original_channels.h"
 #include "heavy/step_progress.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
@@ -15,6 +14,7 @@
 #include "prune/accuracy_ratios.h"
 #include "prune/budget.h"
 #include "prune/loss_gradients.h"
+#include "prune/original_channels.h"
 
 namespace lathe {
 namespace {

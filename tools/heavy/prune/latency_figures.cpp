@@ -195,6 +195,25 @@ std::vector<LatencyRow> latency_figures(const Graph& before, const Graph& after,
   return rows;
 }
 
+std::vector<LatencyRow> report_latency(CommandRun& run, const Graph& before, const Graph& after,
+                                       const DataSet* data, const Model& model, int threads,
+                                       std::vector<std::string>& notes) {
+  LatencyOptions options;
+  options.threads = threads;
+  options.seed = run.common.seed;
+  std::vector<LatencyRow> rows;
+  try {
+    const std::vector<Tensor> sample = latency_sample(data, model, run.common, run.console);
+    rows = latency_figures(before, after, sample, run.profile, options, run.console);
+  } catch (const Error& error) {
+    // The model is written; what it is timed on may not be known.
+    if (error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kTerminated) throw;
+    notes.push_back(std::string("not timed: ") + error.what());
+  }
+  run.report.details["latency"] = latency_json(rows);
+  return rows;
+}
+
 json latency_json(const std::vector<LatencyRow>& rows) {
   json out = json::array();
   for (const LatencyRow& row : rows) {

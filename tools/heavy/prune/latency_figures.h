@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "calibration/data_set.h"
-#include "console.h"
+#include "command_run.h"
 #include "ir/model.h"
 #include "names/engines.h"
-#include "options.h"
-#include "profiles/profile.h"
 #include "statistics/statistics.h"
 
 namespace lathe {
@@ -49,6 +47,12 @@ std::vector<Tensor> latency_sample(const DataSet* data, const Model& model,
 std::vector<LatencyRow> latency_figures(const Graph& before, const Graph& after,
                                         const std::vector<Tensor>& sample, const Profile& profile,
                                         const LatencyOptions& options, Console& console);
+
+/// The same of a model that is written, on a sample, into details["latency"]; where it cannot be
+/// timed, no rows and a note.
+std::vector<LatencyRow> report_latency(CommandRun& run, const Graph& before, const Graph& after,
+                                       const DataSet* data, const Model& model, int threads,
+                                       std::vector<std::string>& notes);
 
 /// [{engine, threads, before_ns, after_ns, speedup, ci95, simulated, note}]
 nlohmann::json latency_json(const std::vector<LatencyRow>& rows);

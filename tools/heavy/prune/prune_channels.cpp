@@ -6,12 +6,12 @@
 #include <cmath>
 
 #include "heavy/prune/choose_channels.h"
-#include "heavy/prune/original_channels.h"
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"
 #include "heavy/prune/silence_units.h"
-#include "heavy/stopwatch.h"
 #include "os/signals.h"
+#include "prune/original_channels.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {

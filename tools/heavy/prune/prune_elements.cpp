@@ -5,9 +5,9 @@
 
 #include "heavy/prune/prune_report.h"
 #include "heavy/prune/prune_training.h"
-#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "prune/element_masks.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {

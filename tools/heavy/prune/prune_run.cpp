@@ -3,11 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include "heavy/model_data.h"
-#include "heavy/prune/output_noise.h"
 #include "heavy/step_progress.h"
-#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "os/signals.h"
+#include "prune/output_noise.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {
@@ -47,11 +47,8 @@ bool repairs(const PruneContext& context) {
 
 void record_stage(const PruneContext& context, const std::string& stage, double seconds,
                   PruneOutcome& outcome) {
-  if (context.metrics == nullptr) return;
-  StageFigure figure = context.metrics->measure(outcome.graph, stage);
-  figure.seconds = seconds;
-  if (outcome.stages.empty()) outcome.stages.push_back(context.metrics->dense());
-  outcome.stages.push_back(std::move(figure));
+  if (context.metrics != nullptr)
+    add_stage(*context.metrics, outcome.graph, stage, seconds, outcome.stages);
 }
 
 void repair_stage(const PruneContext& context, const KeptOutputs& kept, PruneOutcome& outcome) {

@@ -72,6 +72,27 @@ double StageMetrics::drop(const Graph& graph, size_t limit) {
   return measure_quietly(graph, limit).drop.value_or(INFINITY);
 }
 
+void add_stage(StageMetrics& metrics, const Graph& graph, const std::string& stage, double seconds,
+               std::vector<StageFigure>& stages) {
+  StageFigure figure = metrics.measure(graph, stage);
+  figure.seconds = seconds;
+  if (stages.empty()) stages.push_back(metrics.dense());
+  stages.push_back(std::move(figure));
+}
+
+void report_stages(Metric metric, const std::vector<StageFigure>& stages, const StageFigure& result,
+                   const std::string& against, Report& report) {
+  report.details["stages"] = stages_json(metric, stages);
+  report.quality.push_back({std::string(metric_name(metric)), stages.front().value, result.value,
+                            result.drop, result.samples, "compares with " + against});
+}
+
+void add_stages(const Report& report, nlohmann::json& manifest) {
+  manifest["verified"] = !report.quality.empty() && report.quality[0].after.has_value();
+  manifest["verification"] = report.details.value("stages", nlohmann::json());
+  if (report.quality.empty()) manifest["verification_reason"] = "no --eval data were given";
+}
+
 nlohmann::json stages_json(Metric metric, const std::vector<StageFigure>& stages) {
   nlohmann::json rows = nlohmann::json::array();
   for (const StageFigure& stage : stages) {

@@ -55,6 +55,17 @@ class StageMetrics {
   std::optional<double> before_;  // of the metric on all samples
 };
 
+/// Measures `graph` and adds its row, behind that of the dense network.
+void add_stage(StageMetrics& metrics, const Graph& graph, const std::string& stage, double seconds,
+               std::vector<StageFigure>& stages);
+
+/// details["stages"], and `result`, one of them, as the report's row of quality. `against`: what
+/// the first one is.
+void report_stages(Metric metric, const std::vector<StageFigure>& stages, const StageFigure& result,
+                   const std::string& against, Report& report);
+/// "verified" and "verification" of a manifest, from that.
+void add_stages(const Report& report, nlohmann::json& manifest);
+
 nlohmann::json stages_json(Metric metric, const std::vector<StageFigure>& stages);
 /// Heading and one row a stage.
 std::vector<std::vector<std::string>> stages_table(Metric metric,

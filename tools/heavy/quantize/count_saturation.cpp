@@ -58,9 +58,8 @@ void count_saturation(const QuantizeJob& job, const IntegerRules& rules, Precisi
   const Graph& graph = job.model.graph;
   std::vector<LayerSaturation> layers = bound_saturation(graph, rules, plan);
   if (!layers.empty() && !job.options.data.empty()) {
-    const int64_t samples = job.options.samples.value_or(job.options.data == "random" ? 16 : 256);
     const DataSet data =
-        open_data_for(job.options.data, job.model, samples, job.options.common, job.console);
+        job_data(job, job.options.data, calibration_samples(job.options.samples, job.options.data));
     const SampleSource source = few_samples(data);
     count_pairs_of_layers(graph, rules, plan, source,
                           sample_run(job.threads, job.console, "counting saturation", source.count),

@@ -30,7 +30,7 @@ class PairedRun {
  public:
   PairedRun(const QuantizeJob& job, const Graph& reference)
       : job_(job),
-        data_(open_data_for(job.options.eval, job.model, 0, job.options.common, job.console)),
+        data_(job_data(job, job.options.eval, 0)),
         metric_(choose_metric(job.options.metric, data_.has_labels())),
         labels_(label_source(data_)),
         reference_(reference),

@@ -218,8 +218,7 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
   const QuantizeOptions& options = job.options;
   result.details["values"] = value_rows(parts);
   if (options.data.empty()) return;
-  const DataSet data = open_data_for(options.data, job.model, sample_count(parts.reference),
-                                     options.common, job.console);
+  const DataSet data = job_data(job, options.data, sample_count(parts.reference));
   const SampleSource source = sample_source(data);
   const SampleRunOptions run =
       sample_run(job.threads, job.console, "looking at layers", data.size());

@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "heavy/model_data.h"
-#include "heavy/quantize/output_sqnr.h"
 #include "ir/error.h"
 #include "quantize/absorb_high_biases.h"
 #include "quantize/equalize_channels.h"
+#include "quantize/output_sqnr.h"
 #include "run/compare.h"
 
 namespace lathe {
@@ -33,9 +33,8 @@ class Equalizer {
       return std::move(result_);
     constexpr int64_t kWanted = kPlanningSamples + static_cast<int64_t>(kTrialSamples);
     const int64_t wanted = job_.options.data == "random" ? 16 : kWanted;
-    const DataSet data = open_data_for(job_.options.data, job_.model,
-                                       std::min(wanted, job_.options.samples.value_or(kWanted)),
-                                       job_.options.common, job_.console);
+    const DataSet data =
+        job_data(job_, job_.options.data, std::min(wanted, job_.options.samples.value_or(kWanted)));
     source_ = sample_source(data);
     trial_ = source_;
     trial_.count = std::min(source_.count, kTrialSamples);

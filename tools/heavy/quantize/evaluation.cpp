@@ -15,9 +15,10 @@ namespace {
 
 constexpr size_t kFurtherOutputs = 3;  // on the screen
 
-void compare_on(const QuantizeOptions& options, const Model& model, const Graph& before,
-                const Graph& after, int threads, Console& console, Evaluation& evaluation) {
-  const DataSet data = open_data_for(options.eval, model, 0, options.common, console);
+void compare_on(const QuantizeJob& job, const Graph& before, const Graph& after,
+                Evaluation& evaluation) {
+  const QuantizeOptions& options = job.options;
+  const DataSet data = job_data(job, options.eval, 0);
   evaluation.metric = choose_metric(options.metric, data.has_labels());
   const bool classes = has_class_output(before);
   // What --max-drop was judged by is what is told.
@@ -30,7 +31,7 @@ void compare_on(const QuantizeOptions& options, const Model& model, const Graph&
     compare.metrics.push_back(Metric::kAgreement);
   compare.labels = label_source(data);
   compare.own_carry = true;
-  compare.run = sample_run(threads, console, "evaluating", data.size());
+  compare.run = sample_run(job.threads, job.console, "evaluating", data.size());
   evaluation.result =
       compare_graphs(Interpreter(before), Interpreter(after), sample_source(data), compare);
   const MetricPair& pair = evaluation.result.metrics[0];
@@ -68,13 +69,11 @@ GateRow gate_of(const HeldTarget& target) {
 
 }  // namespace
 
-Evaluation evaluate_quantized(const QuantizeOptions& options, const Model& model,
-                              const Graph& before, const Graph& after, int threads,
-                              Console& console, std::optional<HeldTarget> target) {
+Evaluation evaluate_quantized(const QuantizeJob& job, const Graph& before, const Graph& after,
+                              std::optional<HeldTarget> target) {
   Evaluation evaluation;
-  if (!options.eval.empty())
-    compare_on(options, model, before, after, threads, console, evaluation);
-  evaluation.missed = !options.max_drop.empty() && target && !target->held;
+  if (!job.options.eval.empty()) compare_on(job, before, after, evaluation);
+  evaluation.missed = !job.options.max_drop.empty() && target && !target->held;
   evaluation.target = std::move(target);
   return evaluation;
 }
@@ -90,15 +89,13 @@ void report_quality(const Evaluation& evaluation, Report& report) {
   }
   if (evaluation.result.samples == 0) return;
   for (const MetricPair& pair : evaluation.result.metrics) {
-    QualityRow row;
-    row.metric = std::string(metric_name(pair.metric));
-    row.before = pair.before;
-    if (pair.after && std::isfinite(*pair.after)) row.after = pair.after;
-    if (pair.metric == evaluation.metric) row.drop = evaluation.drop;
-    if (row.drop && !std::isfinite(*row.drop)) row.drop.reset();
-    row.samples = pair.items;
-    row.reason = "compares with the float model";
-    report.quality.push_back(row);
+    const auto finite = [](const std::optional<double>& value) {
+      return value && std::isfinite(*value) ? value : std::nullopt;
+    };
+    report.quality.push_back(
+        {std::string(metric_name(pair.metric)), pair.before, finite(pair.after),
+         pair.metric == evaluation.metric ? finite(evaluation.drop) : std::nullopt, pair.items,
+         "compares with the float model"});
   }
   report.details["error_by_value"] = {{"outputs", error_rows(evaluation.result.outputs)},
                                       {"layers", error_rows(evaluation.result.layers)},

@@ -22,11 +22,9 @@ struct Evaluation {
   bool missed = false;               // --max-drop
 };
 
-/// Runs both graphs on all of --eval, if it was given. `model` says what the data must fit.
-/// `target`: what decided already.
-Evaluation evaluate_quantized(const QuantizeOptions& options, const Model& model,
-                              const Graph& before, const Graph& after, int threads,
-                              Console& console, std::optional<HeldTarget> target);
+/// Runs both graphs on all of --eval, if it was given. `target`: what decided already.
+Evaluation evaluate_quantized(const QuantizeJob& job, const Graph& before, const Graph& after,
+                              std::optional<HeldTarget> target);
 
 /// Rows of report.quality, the gate of --max-drop with its interval, and errors of outputs and
 /// layers in report.details.

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "heavy/model_data.h"
-#include "heavy/quantize/output_sqnr.h"
 #include "heavy/quantize/rounding_trial.h"
 #include "passes/passes.h"
+#include "quantize/output_sqnr.h"
 #include "quantize/round_stored_weights.h"
 #include "quantize/round_weights.h"
 
@@ -61,9 +61,7 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules, Precisio
   const int corrected = correct_bias(chosen.graph, chosen.plan, statistics);
   json result = json::object();
   if (rounds_by_data(job)) {
-    const DataSet data =
-        open_data_for(job.options.data, job.model, std::max<int64_t>(1, statistics.samples),
-                      job.options.common, job.console);
+    const DataSet data = job_data(job, job.options.data, std::max<int64_t>(1, statistics.samples));
     const SampleSource source = sample_source(data);
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
@@ -92,9 +90,8 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules, Precisio
 json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
   if (!rounds_by_data(job)) return json::object();
   Graph& graph = job.model.graph;
-  const int64_t samples = job.options.samples.value_or(256);
   const DataSet data =
-      open_data_for(job.options.data, job.model, samples, job.options.common, job.console);
+      job_data(job, job.options.data, calibration_samples(job.options.samples, job.options.data));
   const SampleSource source = sample_source(data);
   Candidate<WeightStoragePlan> chosen{graph, plan};
   const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {

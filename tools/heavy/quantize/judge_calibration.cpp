@@ -14,7 +14,6 @@ namespace lathe {
 namespace {
 
 constexpr const char* kCode = "quantize.calibration_data";
-constexpr int64_t kUsualSamples = 256;
 
 // Zeros of both signs are one value.
 bool is_constant(const Tensor& tensor) {
@@ -74,9 +73,10 @@ void judge_calibration(const QuantizeJob& job, const std::string& mode) {
   const bool rounds = mode == "weight-only" && options.effort != "fast";
   if (mode != "static" && mode != "float16" && !rounds) return;
   if (options.data.empty() || options.data == "random") return;
-  const int64_t usual = mode == "float16" ? kFloat16Samples : kUsualSamples;
-  const DataSet data = open_data_for(options.data, job.model, options.samples.value_or(usual),
-                                     options.common, job.console);
+  const DataSet data =
+      job_data(job, options.data,
+               mode == "float16" ? options.samples.value_or(kFloat16Samples)
+                                 : calibration_samples(options.samples, options.data));
   const std::vector<Tensor> first = data.sample(0);
   if (elements_of(first) < 2) return;
   const bool constant = std::all_of(first.begin(), first.end(), is_constant);

@@ -16,8 +16,7 @@ LayerSensitivity measure_on_samples(const QuantizeJob& job, const SensitivityMea
   const std::string& source = !options.data.empty()   ? options.data
                               : !options.eval.empty() ? options.eval
                                                       : std::string("random");
-  const DataSet data =
-      open_data_for(source, job.model, kSensitivitySamples, options.common, job.console);
+  const DataSet data = job_data(job, source, kSensitivitySamples);
   SensitivityOptions how;
   how.run = sample_run(job.threads, job.console, "measuring each layer's part", data.size());
   how.seed = options.common.seed;

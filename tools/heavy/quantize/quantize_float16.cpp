@@ -11,11 +11,11 @@
 #include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/selected_nodes.h"
 #include "heavy/quantize/weight_rows.h"
-#include "heavy/search_float16.h"
-#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "quantize/weight_params.h"
+#include "stopwatch.h"
+#include "verify/search_float16.h"
 
 namespace lathe {
 namespace {
@@ -33,13 +33,14 @@ KeptNodes excluded_nodes(const Graph& graph, const NodeSelection& nodes) {
 }
 
 Float16Plan measured_plan(const QuantizeJob& job, const KeptNodes& excluded) {
-  VerificationInputs inputs;
-  inputs.data = std::make_shared<const DataSet>(
-      open_data_for(job.options.data, job.model, job.options.samples.value_or(kFloat16Samples),
-                    job.options.common, job.console));
-  inputs.source = sample_source(*inputs.data);
-  const VerificationBound bound{kTolerance, std::nullopt};
-  return search_float16(job.model.graph, inputs, bound, job.threads, job.console, excluded).plan;
+  const DataSet data =
+      job_data(job, job.options.data, job.options.samples.value_or(kFloat16Samples));
+  const auto run = [&](const std::string& label, size_t count) {
+    return sample_run(job.threads, job.console, label, count);
+  };
+  return search_float16(job.model.graph, sample_source(data), true, {kTolerance, std::nullopt}, run,
+                        excluded)
+      .plan;
 }
 
 // Counts nodes that compute in float32, and tells of those that stay.

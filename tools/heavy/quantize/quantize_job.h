@@ -3,13 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "calibration/calibrate.h"
+#include "calibration/data_set.h"
 #include "console.h"
 #include "ir/model.h"
 #include "options.h"
@@ -29,7 +32,14 @@ struct QuantizeJob {
   Pipeline& pipeline;  // of that graph
   int threads = 1;
   Console& console;
+  std::map<std::string, DataSet>& opened;  // what job_data() has read
 };
+
+/// At most `samples` (0: all) of --data, --eval or "random", which is opened once.
+DataSet job_data(const QuantizeJob& job, const std::string& data, int64_t samples);
+
+/// --samples, or how many of --data calibrate without it.
+int64_t calibration_samples(const std::optional<int64_t>& samples, const std::string& data);
 
 /// What an integer model was made of, for what looks at it once more (mixed precision, diagnosis).
 /// The graphs share the job's node and value ids up to insertion.

@@ -11,11 +11,11 @@
 #include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/quantize_report.h"
 #include "heavy/quantize/statistics_source.h"
-#include "heavy/stopwatch.h"
 #include "ir/error.h"
 #include "os/publish.h"
 #include "passes/passes.h"
 #include "quantize/weight_params.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {
@@ -23,8 +23,8 @@ namespace {
 Statistics take_statistics(const QuantizeJob& job, const PrecisionPlan& selection) {
   const QuantizeOptions& options = job.options;
   const Model& model = job.model;
-  const int64_t samples = options.samples.value_or(options.data == "random" ? 16 : 256);
-  const DataSet data = open_data_for(options.data, model, samples, options.common, job.console);
+  const DataSet data =
+      job_data(job, options.data, calibration_samples(options.samples, options.data));
   return calibrate(Interpreter(model.graph), calibration_targets(model.graph, selection),
                    sample_source(data),
                    sample_run(job.threads, job.console, "calibrating", data.size()));

@@ -61,13 +61,12 @@ void check_usage(const QuantizeOptions& options) {
   if (!unread.empty())
     throw bad_usage("usage.mode", fmt::format("--mode {} does not read {}", options.mode, unread),
                     "--mode", "leave it out, or use --mode static");
-  if (common.output.empty() && !common.dry_run)
-    throw bad_usage("usage.output", "where should the model go?", "-o", "add -o OUT.onnx");
+  require_output(common, "model", "OUT.onnx");
   check_target(options);
   std::vector<std::string> outputs = planned_files(common);
   if (!options.statistics.empty() && !has_statistics(options) && !common.dry_run)
     outputs.push_back(options.statistics);
-  check_outputs(outputs, common.force, {options.model, options.data, options.eval});
+  check_files(common, outputs, {options.model, options.data, options.eval});
 }
 
 void require_calibration_data(const QuantizeOptions& options, const ModeChoice& choice) {

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "heavy/quantize/choose_mode.h"
 #include "options.h"
 #include "profiles/profile.h"
+#include "quantize/choose_mode.h"
 #include "quantize/precision_plan.h"
 
 namespace lathe {

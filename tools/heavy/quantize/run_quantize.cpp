@@ -4,13 +4,13 @@
 
 #include <filesystem>
 
+#include "command_run.h"
 #include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/manifest.h"
 #include "heavy/model_artifact.h"
 #include "heavy/model_data.h"
 #include "heavy/pipeline_rows.h"
-#include "heavy/quantize/choose_mode.h"
 #include "heavy/quantize/diagnosis.h"
 #include "heavy/quantize/evaluation.h"
 #include "heavy/quantize/judge_calibration.h"
@@ -18,7 +18,6 @@
 #include "heavy/quantize/quantize_report.h"
 #include "heavy/quantize/quantize_text.h"
 #include "heavy/quantize/quantize_usage.h"
-#include "heavy/stopwatch.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "model_facts.h"
@@ -27,17 +26,17 @@
 #include "os/host.h"
 #include "os/signals.h"
 #include "passes/passes.h"
+#include "quantize/choose_mode.h"
 #include "quantize/fuse_qoperators.h"
 
 namespace lathe {
 namespace {
 
-nlohmann::json manifest_of(const Report& report, const Graph& before, const Graph& after,
-                           const QuantizedModel& quantized, const Profile& profile) {
-  nlohmann::json manifest =
-      manifest_json(report, before, after, profile, target_of(TargetKind::kOnnx).reader);
+nlohmann::json manifest_of(const CommandRun& run, const Graph& before, const Graph& after,
+                           const QuantizedModel& quantized) {
+  nlohmann::json manifest = manifest_json(run, before, after);
   manifest["precision"] = quantized.coverage;
-  add_verification(report, manifest);
+  add_verification(run.report, manifest);
   return manifest;
 }
 
@@ -52,17 +51,7 @@ QuantizedModel quantize_in_mode(const std::string& mode, const QuantizeJob& job)
 void check_eval(const QuantizeJob& job) {
   const QuantizeOptions& options = job.options;
   if (options.eval.empty()) return;
-  const DataSet data = open_data_for(options.eval, job.model, 0, options.common, job.console);
-  choose_metric(options.metric, data.has_labels());
-}
-
-// The plan goes to the screen only.
-void deliver_dry_run(const Report& report, Console& console, const CommonOptions& common) {
-  CommonOptions screen = common;
-  screen.report.clear();
-  screen.html.clear();
-  screen.exports.clear();
-  console.deliver(to_json(report), screen);
+  choose_metric(options.metric, job_data(job, options.eval, 0).has_labels());
 }
 
 // A command that fails on the first quantized model is told after that is written.
@@ -95,14 +84,10 @@ Error failed_after_writing(const Error& error, bool searching, const std::string
 int run_quantize(const QuantizeOptions& options, Console& console) {
   const CommonOptions& common = options.common;
   check_usage(options);
-  const Stopwatch start;
+  CommandRun run = begin_run("quantize", common, console);
+  const Profile& profile = run.profile;
+  Report& report = run.report;
   const int threads = use_threads(common);
-  const Profile profile = load_profile(common.profile);
-  Report report = start_report("quantize", common);
-  report.device_profile = {{"name", profile.name},
-                           {"version", profile.version},
-                           {"hash", profile.hash},
-                           {"isa", profile.cpu.isa}};
   if (!host_has_int8(*report.host, profile.cpu.int8))
     console.warn("profile.host", "this host lacks the profile's int8 instruction (" +
                                      profile.cpu.int8 + "); speed measured here will differ");
@@ -121,7 +106,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   simplify(graph, pipeline);
   const Graph simplified = graph;
 
-  const QuantizeJob job{options, profile, model, pipeline, threads, console};
+  std::map<std::string, DataSet> opened;
+  const QuantizeJob job{options, profile, model, pipeline, threads, console, opened};
   const ModeChoice choice =
       options.mode == "auto" ? choose_mode(graph, profile) : ModeChoice{options.mode, "asked for"};
   require_calibration_data(options, choice);
@@ -149,11 +135,13 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
                  nothing_hint(options, simplified, choice.mode, quantized.exceptions));
   report.plan = quantized.plan;
   if (common.dry_run) {
-    console.print(fmt::format("plan: {}\n{}nothing was written\n", quantized.coverage,
-                              exceptions_text(quantized.exceptions, 12)));
     record_steps(pipeline, report);
-    deliver_dry_run(report, console, common);
-    return 0;
+    // The plan goes to the screen only.
+    run.common.report.clear();
+    run.common.html.clear();
+    run.common.exports.clear();
+    return finish_run(run, fmt::format("plan: {}\n{}nothing was written\n", quantized.coverage,
+                                       exceptions_text(quantized.exceptions, 12)));
   }
   std::optional<HeldTarget> target;
   if (metric) {
@@ -179,31 +167,22 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   std::optional<Evaluation> evaluation;
   if ((!options.eval.empty() || target) && !writing_best) {
     const Model reread = read_back(written, model);
-    evaluation = evaluate_quantized(options, model, simplified, reread.graph, threads, console,
-                                    std::move(target));
+    evaluation = evaluate_quantized(job, simplified, reread.graph, std::move(target));
     report_quality(*evaluation, report);
   }
   check();
-  publish_model(written, manifest_of(report, original, graph, quantized, profile), common, report);
+  publish_model(written, manifest_of(run, original, graph, quantized), common.output, common.force,
+                report);
   if (writing_best)
     throw failed_after_writing(*target->stopped_by, quantized.details.contains("mixed_precision"),
                                common.output);
-  model.opset = written.opset;
-  model.ir_version = written.ir_version;
-  report.model_out = model_facts(common.output, model);
-  report.model_out->parent_sha256 = report.model->sha256;
-
-  const Reading peak = peak_resident_bytes();
-  report.memory = MemoryFacts{peak.value, peak.value ? "VmHWM" : peak.reason, {}};
-  report.run.duration_ns = static_cast<int64_t>(start.seconds() * 1e9);
+  note_output(run, model, written);
   report.details["quantize"] = quantized.details;
   report.details["quantize"]["coverage"] = quantized.coverage;
   const bool missed = evaluation && evaluation->missed;
   report.exit_code = missed ? ExitCode::kGateMissed : ExitCode::kDone;
-
-  console.print(quantize_text(options, report, quantized, evaluation, console));
-  console.deliver(to_json(report), common);
-  return static_cast<int>(report.exit_code);
+  note_usage(run);
+  return finish_run(run, quantize_text(options, report, quantized, evaluation, console));
 }
 
 }  // namespace lathe

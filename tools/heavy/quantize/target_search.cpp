@@ -7,9 +7,9 @@
 
 #include "heavy/model_artifact.h"
 #include "heavy/quantize/search_file.h"
-#include "heavy/stopwatch.h"
 #include "os/sha256.h"
 #include "os/signals.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {

@@ -1,7 +1,7 @@
 #include "heavy/quantize/weights_in_bodies.h"
 
+#include "graph/graph_passes.h"
 #include "graph/simplify.h"
-#include "quantize/copy_weights_into_bodies.h"
 
 namespace lathe {
 

@@ -9,15 +9,15 @@
 #include <map>
 
 #include "heavy/model_data.h"
-#include "heavy/stopwatch.h"
-#include "heavy/training/augmentations.h"
-#include "heavy/training/batch_form.h"
 #include "heavy/training/training_recipe.h"
 #include "ir/error.h"
 #include "os/freed_memory.h"
 #include "os/signals.h"
 #include "report/nearest_name.h"
 #include "run/threads.h"
+#include "stopwatch.h"
+#include "train/augmentations.h"
+#include "train/batch_form.h"
 #include "train/bfloat16.h"
 #include "train/checkpoint_lock.h"
 #include "train/synchronized_batch_norm.h"

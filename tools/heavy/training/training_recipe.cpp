@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <system_error>
 
-#include "heavy/training/augmentations.h"
 #include "ir/error.h"
 #include "os/quantity.h"
 #include "os/sha256.h"
+#include "train/augmentations.h"
 #include "train/checkpoint.h"
 
 namespace lathe {

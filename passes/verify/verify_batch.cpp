@@ -1,4 +1,4 @@
-#include "heavy/verify_batch.h"
+#include "verify/verify_batch.h"
 
 #include <fmt/format.h>
 

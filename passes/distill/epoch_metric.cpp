@@ -1,13 +1,13 @@
-#include "heavy/distill/epoch_metric.h"
+#include "distill/epoch_metric.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "heavy/model_data.h"
-#include "heavy/training/batch_form.h"
+#include "calibration/sample_source.h"
 #include "os/signals.h"
+#include "train/batch_form.h"
 #include "train/batch_loader.h"
 #include "train/loss_terms.h"
 #include "train/teacher.h"

@@ -1,4 +1,4 @@
-#include "heavy/quantize/output_sqnr.h"
+#include "quantize/output_sqnr.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "heavy/prune/original_channels.h"
+#include "prune/original_channels.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,12 +1,19 @@
 // Which nodes a network needs in float32, measured.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "console.h"
 #include "float16/convert_float16.h"
-#include "heavy/verification_bound.h"
 #include "heavy/verification_inputs.h"
+#include "run/sample_runner.h"
+#include "verify/verification_bound.h"
 
 namespace lathe {
+
+/// Threads, progress and interruption of a run over samples: what it is called, and how many.
+using SampleRun = std::function<SampleRunOptions(const std::string& label, size_t count)>;
 
 struct Float16Search {
   Float16Plan plan;
@@ -23,13 +30,14 @@ struct Float16Search {
 ///   alone moves the outputs, for each weight that float16 would halve. The converted nodes are
 ///   measured in 24 parts of neighbours (which share their Casts); bisection finds how many of the
 ///   worst have to stay.
-/// On data, not on seeded inputs, the measured ranges replace the rules of what may be too large.
+/// Where the samples are data (`is_data`), not seeded inputs, the measured ranges replace the rules
+/// of what may be too large.
 /// Where the bound would leave no node in float16, the plan is that of the rules: it misses the
 /// bound, and verification says so. All on at most 16 samples; sensitivity on 2. `graph`: float32,
 /// optimized, types inferred.
 /// `excluded` stay whatever is measured.
-Float16Search search_float16(const Graph& graph, const VerificationInputs& inputs,
-                             const VerificationBound& bound, int threads, Console& console,
+Float16Search search_float16(const Graph& graph, const SampleSource& samples, bool is_data,
+                             const VerificationBound& bound, const SampleRun& run,
                              const KeptNodes& excluded = {});
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-#include "heavy/training/batch_form.h"
+#include "train/batch_form.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "heavy/quantize/choose_mode.h"
+#include "quantize/choose_mode.h"
 
 #include <fmt/format.h>
 

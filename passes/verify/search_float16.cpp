@@ -1,4 +1,4 @@
-#include "heavy/search_float16.h"
+#include "verify/search_float16.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -9,9 +9,6 @@
 #include <numeric>
 #include <set>
 
-#include "heavy/model_data.h"
-#include "heavy/verification_inputs.h"
-#include "os/signals.h"
 #include "run/compare.h"
 
 namespace lathe {
@@ -76,19 +73,26 @@ std::string range_reason(const Graph& graph, const Node& node,
   return {};
 }
 
+// At most `count` of the samples: the first ones where state is carried, else spread from the last
+// backwards. Refers to `source`.
+SampleSource some_of(const SampleSource& source, size_t count) {
+  SampleSource some = source;
+  some.count = std::min(source.count, count);
+  if (some.count == source.count || !source.carry.empty()) return some;
+  const size_t stride = source.count / some.count;
+  some.sample = [&source, stride](size_t i) {
+    return source.sample(source.count - 1 - i * stride);
+  };
+  return some;
+}
+
 class Search {
  public:
-  Search(const Graph& graph, const VerificationInputs& inputs, const VerificationBound& bound,
-         int threads, Console& console, const KeptNodes& excluded)
-      : graph_(graph),
-        is_data_(inputs.data != nullptr),
-        bound_(bound),
-        threads_(threads),
-        console_(console),
-        kept_(excluded) {
-    const SampleSource source = some_of(inputs.source, kMostSamples);
-    reference_ = run_reference(graph, source,
-                               sample_run(threads, console, "measuring ranges", source.count));
+  Search(const Graph& graph, const SampleSource& samples, bool is_data,
+         const VerificationBound& bound, const SampleRun& run, const KeptNodes& excluded)
+      : graph_(graph), is_data_(is_data), bound_(bound), run_(run), kept_(excluded) {
+    const SampleSource source = some_of(samples, kMostSamples);
+    reference_ = run_reference(graph, source, run_("measuring ranges", source.count));
   }
 
   Float16Search run() {
@@ -138,13 +142,13 @@ class Search {
 
   // The largest strain of an output over the last `count` samples.
   double measure(const Float16Plan& plan, size_t count) {
-    throw_if_interrupted();
+    const SampleRunOptions options = run_("measuring float16", count);
+    if (options.check) options.check();
     Graph converted = graph_;
     convert_float16(converted, plan);
     const Interpreter interpreter(std::move(converted));
     const size_t first = reference_.samples.size() - count;
     std::vector<std::vector<ErrorSums>> sums(count);
-    const SampleRunOptions options = sample_run(threads_, console_, "measuring float16", count);
     // The inputs are recorded already.
     const SampleSource none{count, [](size_t) { return std::vector<Tensor>{}; }, {}};
     for_each_sample(
@@ -225,8 +229,7 @@ class Search {
   const Graph& graph_;
   const bool is_data_;
   const VerificationBound& bound_;
-  const int threads_;
-  Console& console_;
+  const SampleRun& run_;
   KeptNodes kept_;
   ReferenceRun reference_;
   std::vector<Part> parts_;
@@ -234,10 +237,10 @@ class Search {
 
 }  // namespace
 
-Float16Search search_float16(const Graph& graph, const VerificationInputs& inputs,
-                             const VerificationBound& bound, int threads, Console& console,
+Float16Search search_float16(const Graph& graph, const SampleSource& samples, bool is_data,
+                             const VerificationBound& bound, const SampleRun& run,
                              const KeptNodes& excluded) {
-  return Search(graph, inputs, bound, threads, console, excluded).run();
+  return Search(graph, samples, is_data, bound, run, excluded).run();
 }
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-#include "heavy/rounding_noise.h"
+#include "verify/rounding_noise.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "heavy/verification_bound.h"
 #include "os/signals.h"
+#include "verify/verification_bound.h"
 
 namespace lathe {
 namespace {

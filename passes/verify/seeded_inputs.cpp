@@ -1,4 +1,4 @@
-#include "heavy/seeded_inputs.h"
+#include "verify/seeded_inputs.h"
 
 #include <algorithm>
 #include <map>

@@ -1,4 +1,4 @@
-#include "heavy/training/augmentations.h"
+#include "train/augmentations.h"
 
 #include <fmt/format.h>
 

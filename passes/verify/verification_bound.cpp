@@ -1,4 +1,4 @@
-#include "heavy/verification_bound.h"
+#include "verify/verification_bound.h"
 
 #include <fmt/format.h>
 
@@ -8,29 +8,6 @@
 #include "ir/error.h"
 
 namespace lathe {
-
-VerificationBound verification_bound(const CompileOptions& options, const Graph& graph,
-                                     bool arithmetic) {
-  VerificationBound bound;
-  if (options.tolerance) {
-    bound.tolerance = *options.tolerance;
-    return bound;
-  }
-  bound.tolerance = options.float16 ? 5e-3 : arithmetic ? 1e-4 : 1e-6;
-  if (options.float16 && options.verify == "random") bound.min_sqnr_db = 30.0;
-  for_each_graph(graph, [&](const Graph& inner) {
-    for (const ValueId id : inner.value_ids()) {
-      const DType dtype = inner.value(id).type.dtype;
-      if (dtype == DType::kFloat16 || dtype == DType::kBFloat16)
-        bound.tolerance = std::max(bound.tolerance, 5e-3);
-    }
-    for (const NodeId id : inner.node_ids())
-      if (inner.node(id).kind == OpKind::kQuantizeLinear ||
-          inner.node(id).kind == OpKind::kDynamicQuantizeLinear)
-        bound.tolerance = std::max(bound.tolerance, 2e-2);
-  });
-  return bound;
-}
 
 std::string bound_text(const VerificationBound& bound) {
   return bound.min_sqnr_db ? fmt::format("SQNR {:.0f} dB", *bound.min_sqnr_db)

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "batch/make_batch_dynamic.h"
-#include "heavy/verification_bound.h"
 #include "run/interpreter.h"
+#include "verify/verification_bound.h"
 
 namespace lathe {
 

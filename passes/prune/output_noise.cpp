@@ -1,6 +1,6 @@
-#include "heavy/prune/output_noise.h"
+#include "prune/output_noise.h"
 
-#include "heavy/model_data.h"
+#include "calibration/sample_source.h"
 #include "layers/held_samples.h"
 #include "os/signals.h"
 #include "run/compare.h"

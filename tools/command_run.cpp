@@ -1,0 +1,54 @@
+#include "command_run.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ir/error.h"
+#include "model_facts.h"
+#include "os/check_output.h"
+#include "os/publish.h"
+#include "os/sha256.h"
+
+namespace lathe {
+
+CommandRun begin_run(const std::string& command, const CommonOptions& common, Console& console) {
+  CommandRun run{common, console, {}, {}, {}};
+  run.profile = load_profile(common.profile);
+  run.report = start_report(command, common);
+  run.report.device_profile = {{"name", run.profile.name},
+                               {"version", run.profile.version},
+                               {"hash", run.profile.hash},
+                               {"isa", run.profile.cpu.isa}};
+  return run;
+}
+
+void require_output(const CommonOptions& common, std::string_view what, std::string_view example) {
+  if (common.output.empty() && !common.dry_run)
+    throw bad_usage("usage.output", fmt::format("where should the {} go?", what), "-o",
+                    fmt::format("add -o {}", example));
+}
+
+void check_files(const CommonOptions& common, std::vector<std::string> files,
+                 const std::vector<std::string>& inputs) {
+  files.push_back(common.report);
+  std::erase(files, "");
+  check_outputs(files, common.force, inputs);
+}
+
+void publish_artifact(CommandRun& run, const std::string& kind, const std::string& path,
+                      std::string_view bytes, bool replace) {
+  publish_file(path, bytes, replace);
+  run.report.artifacts.push_back(
+      {kind, path, sha256_hex(bytes), static_cast<int64_t>(bytes.size())});
+}
+
+void note_usage(CommandRun& run) { note_usage(run.report, run.clock.seconds()); }
+
+int finish_run(CommandRun& run, const std::string& text) {
+  if (!run.report.memory) note_usage(run);
+  run.console.print(text);
+  run.console.deliver(to_json(run.report), run.common);
+  return static_cast<int>(run.report.exit_code);
+}
+
+}  // namespace lathe
