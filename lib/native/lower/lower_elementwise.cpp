@@ -55,45 +55,31 @@ std::optional<ElementwiseKind> binary_kind(OpKind kind) {
 /// An op with parameters, of one input.
 std::optional<ElementwiseOp> parametric_op(const Graph& graph, const Node& node) {
   using Kind = ElementwiseKind;
-  const Attributes& attributes = node.attributes;
-  ElementwiseOp op;
+  const auto number = [&](const char* name, float fallback) {
+    return node.attributes.float_or(name, fallback);
+  };
+  const auto op = [](Kind kind, float p = 0, float q = 0) {
+    return ElementwiseOp{kind, 0, 0, 0, p, q};
+  };
   switch (node.kind) {
     case OpKind::kClip: {
       const auto bounds = clamp_of(graph, node);
       if (!bounds) return std::nullopt;
-      op = {Kind::kClip, 0, 0, 0, finite_bound(bounds->low), finite_bound(bounds->high)};
-      return op;
+      return op(Kind::kClip, finite_bound(bounds->low), finite_bound(bounds->high));
     }
-    case OpKind::kLeakyRelu:
-      op.kind = Kind::kLeakyRelu;
-      op.p = attributes.float_or("alpha", 0.01F);
-      return op;
-    case OpKind::kElu:
-      op.kind = Kind::kElu;
-      op.p = attributes.float_or("alpha", 1);
-      return op;
-    case OpKind::kCelu:
-      op.kind = Kind::kCelu;
-      op.p = attributes.float_or("alpha", 1);
-      return op;
+    case OpKind::kLeakyRelu: return op(Kind::kLeakyRelu, number("alpha", 0.01F));
+    case OpKind::kElu: return op(Kind::kElu, number("alpha", 1));
+    case OpKind::kCelu: return op(Kind::kCelu, number("alpha", 1));
     case OpKind::kSelu:
-      op.kind = Kind::kSelu;
-      op.p = attributes.float_or("alpha", 1.67326319217681884765625F);
-      op.q = attributes.float_or("gamma", 1.05070102214813232421875F);
-      return op;
+      return op(Kind::kSelu, number("alpha", 1.67326319217681884765625F),
+                number("gamma", 1.05070102214813232421875F));
     case OpKind::kHardSigmoid:
-      op.kind = Kind::kHardSigmoid;
-      op.p = attributes.float_or("alpha", 0.2F);
-      op.q = attributes.float_or("beta", 0.5F);
-      return op;
+      return op(Kind::kHardSigmoid, number("alpha", 0.2F), number("beta", 0.5F));
     case OpKind::kGelu:
-      op.kind =
-          attributes.string_or("approximate", "none") == "tanh" ? Kind::kGeluTanh : Kind::kGelu;
-      return op;
+      return op(node.attributes.string_or("approximate", "none") == "tanh" ? Kind::kGeluTanh
+                                                                           : Kind::kGelu);
     case OpKind::kSwish:
-      if (attributes.float_or("alpha", 1) != 1) return std::nullopt;
-      op.kind = Kind::kSilu;
-      return op;
+      return number("alpha", 1) == 1 ? std::optional(op(Kind::kSilu)) : std::nullopt;
     default: return std::nullopt;
   }
 }
@@ -243,16 +229,12 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
     }
   for (ViewId& input : tree.inputs)
     if (build.view(input).shape != shape) input = build.expanded(input, shape);
-  std::optional<QuantizedParams> params;
+  std::optional<ScaleZeroPoint> params;
   std::vector<NodeId> nodes = tree.nodes;
-  if (const auto user = graph.single_user(value);
-      user && graph.node(*user).kind == OpKind::kQuantizeLinear) {
-    const ValueId quantized = graph.node(*user).outputs[0];
-    if (lowering.roots.quantized(quantized) && lowering.roots.root(quantized) == quantized) {
-      params = lowering.roots.quantized(quantized)->params;
-      nodes.push_back(*user);
-      value = quantized;
-    }
+  if (const auto tail = lowering.roots.root_behind(graph, value)) {
+    value = tail->integers;
+    params = lowering.roots.quantized(value)->params;
+    nodes.push_back(tail->quantize);
   }
   ElementwiseProgramStep step;
   step.inputs = tree.inputs;
@@ -260,8 +242,7 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
   step.output = build.add_array(graph.value(value).name, params ? DType::kUInt8 : DType::kFloat32,
                                 shape, order);
   if (params) {
-    build.edit(step.output).scale = static_cast<float>(params->scale);
-    build.edit(step.output).zero_point = static_cast<int32_t>(params->zero_point);
+    build.set_params(step.output, *params);
     lowering.set_integers(value, step.output);
   } else {
     lowering.set_real(value, step.output);
