@@ -70,9 +70,8 @@ std::vector<float> fitting_factors(const Graph& graph, const IntegerRules& rules
   if (!rules.pair_sums_saturate || rules.weight_only || rules.weight_dtype != DType::kInt8)
     return {};
   const Node& node = graph.node(planned.node);
-  const auto layer =
-      pair_layer(node, quantize_tensor(*graph.constant(node.inputs[1]), planned.params,
-                                       planned.reduce_range));
+  const auto layer = pair_layer(
+      node, quantize_tensor(*graph.constant(node.inputs[1]), planned.params, planned.reduce_range));
   if (!layer || !saturation_bound(*layer).possible()) return {};
   return widening_factors(*layer, planned.params.scales.size());
 }
@@ -130,10 +129,10 @@ PlannedWeight plan_weight(const Graph& graph, const IntegerRules& rules, const P
 void fit_inside_bounds(const Graph& graph, ValueId value, QuantParams& params, float reach) {
   const NodeId producer = graph.value(value).producer;
   if (!producer.valid()) return;
-  const auto bounds = activation_bounds(graph, graph.node(producer));
-  if (!bounds || !std::isfinite(bounds->max)) return;
+  const auto bounds = clamp_of(graph, graph.node(producer));
+  if (!bounds || !std::isfinite(bounds->high)) return;
   const auto steps = static_cast<float>(integer_max(params.dtype) - params.zero_points[0]);
-  const auto limit = static_cast<float>(bounds->max);
+  const auto limit = static_cast<float>(bounds->high);
   float& scale = params.scales[0];
   if (steps <= 0 || limit <= 0 || steps * scale > limit * (1.0f + reach)) return;
   scale = std::min(scale, std::nextafter(limit / steps, limit));

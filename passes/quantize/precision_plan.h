@@ -13,6 +13,7 @@
 #include "calibration/choose_range.h"
 #include "ir/graph.h"
 #include "ir/quantization.h"
+#include "ops/activation_fusion.h"
 
 namespace lathe {
 
@@ -111,9 +112,5 @@ bool is_float32(const Graph& graph, ValueId id);
 /// The value after the node's fused activation (a Relu or Clip that alone reads the node's output),
 /// or the node's own output.
 ValueId fused_output(const Graph& graph, NodeId node);
-
-/// Constant bounds of a Clip (infinite where absent); nullopt for other nodes and computed bounds.
-/// Relu is [0, inf).
-std::optional<Range> activation_bounds(const Graph& graph, const Node& node);
 
 }  // namespace lathe

@@ -52,9 +52,8 @@ class Rounder {
     std::map<NodeId, size_t> positions;
     for (const NodeId node : working_.order()) positions.emplace(node, positions.size());
     for (const LayerToRound& wish : layers) place(wish, positions.at(wish.node));
-    std::sort(layers_.begin(), layers_.end(), [](const PlannedLayer& a, const PlannedLayer& b) {
-      return a.position < b.position;
-    });
+    std::sort(layers_.begin(), layers_.end(),
+              [](const PlannedLayer& a, const PlannedLayer& b) { return a.position < b.position; });
   }
 
   std::vector<RoundingRow> run() {
@@ -121,8 +120,8 @@ class Rounder {
     std::array<std::vector<at::Tensor>, 2> xs;
     std::array<std::vector<at::Tensor>, 2> ys;
     const auto visit = [&](size_t sample, const std::vector<RuntimeValue>& values) {
-      rows[sample] = input_rows(working_, layer, values[0].tensor,
-                                outputs.positions(planned.output, sample));
+      rows[sample] =
+          input_rows(working_, layer, values[0].tensor, outputs.positions(planned.output, sample));
     };
     const auto after = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
@@ -158,8 +157,8 @@ class Rounder {
       const LayerWeights old{layer_weights(working_, layer), layer_bias(working_, layer),
                              layer.bias_node.valid()};
       if (!std::isfinite(samples.equations.squared_sum() + samples.held_equations.squared_sum()))
-        throw bad_input("calibration.non_finite", "activations are NaN or infinite on the data",
-                        {}, "mend the data or the model");
+        throw bad_input("calibration.non_finite", "activations are NaN or infinite on the data", {},
+                        "mend the data or the model");
       samples.equations.subtract({old.weight, old.bias});
       if (samples.held.inputs.defined()) samples.held_equations.subtract({old.weight, old.bias});
       RoundLayerOptions options;
@@ -173,8 +172,9 @@ class Rounder {
       options.check = options_.check;
       const RoundedLayer rounded = round_layer(samples, old, planned.wish->grid, options);
       store(planned, rounded);
-      row = {layer.node, rounded.method, rounded.bias, rounded.clipped, samples.equations.rows(),
-             rounded.error_nearest, rounded.error_after};
+      row = {layer.node,         rounded.method,           rounded.bias,
+             rounded.clipped,    samples.equations.rows(), rounded.error_nearest,
+             rounded.error_after};
     } catch (...) {
       rethrow_foreign("rounding of node " + escape_untrusted(graph_.node(row.node).name));
     }
@@ -182,13 +182,13 @@ class Rounder {
   }
 
   // Of the activation that reads the node's output directly.
-  Range bounds_behind(NodeId node) const {
+  ActivationBounds bounds_behind(NodeId node) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const ValueId behind = fused_output(reference_, node);
     const NodeId activation = reference_.value(behind).producer;
     if (activation == node) return {-kInfinity, kInfinity};
-    return activation_bounds(reference_, reference_.node(activation))
-        .value_or(Range{-kInfinity, kInfinity});
+    return clamp_of(reference_, reference_.node(activation))
+        .value_or(ActivationBounds{-kInfinity, kInfinity});
   }
 
   void store(const PlannedLayer& planned, const RoundedLayer& rounded) {

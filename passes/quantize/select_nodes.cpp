@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 #include "quantize/precision_plan.h"
 
 namespace lathe {
@@ -60,9 +61,7 @@ class Selector {
     const bool may_be_computed = node.kind == OpKind::kMatMul && !rules_.weight_only;
     if (graph_.constant(node.inputs[1]) == nullptr && !may_be_computed)
       return "its weight is computed";
-    const NodeId maker = graph_.value(node.inputs[1]).producer;
-    if (maker.valid() && graph_.node(maker).kind == OpKind::kDequantizeLinear)
-      return "its weight is integer already";
+    if (dequantizer(graph_, node.inputs[1]) != nullptr) return "its weight is integer already";
     return {};
   }
 
@@ -97,7 +96,7 @@ class Selector {
 
   // Relu and Clip that belong to the node before them.
   bool is_fused_activation(const Node& node) const {
-    if (!activation_bounds(graph_, node)) return false;
+    if (!clamp_of(graph_, node)) return false;
     const NodeId producer = graph_.value(node.input(0)).producer;
     if (!producer.valid()) return false;
     const auto it = plan_.nodes.find(producer);
@@ -108,7 +107,7 @@ class Selector {
   void consider_follower(NodeId id) {
     const Node& node = graph_.node(id);
     if (plan_.nodes.contains(id) || is_compute(node.kind) || node.outputs.empty()) return;
-    const bool activation = activation_bounds(graph_, node).has_value();
+    const bool activation = clamp_of(graph_, node).has_value();
     if (activation && is_fused_activation(node)) return;
     const bool move = op_row(node.kind).keeps_quantization && rules_.moves.contains(node.kind);
     if (!move && !activation && !rules_.ops.contains(node.kind)) return;
