@@ -2,17 +2,20 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "backend/quantized_engine_scope.h"
-#include "backend/quantized_operands.h"
+#include "backend/repeating_factors.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/window.h"
 #include "ir/error.h"
+#include "qdq/qdq.h"
+#include "run/constant_value.h"
 #include "run/foreign_errors.h"
 
 namespace lathe {
@@ -37,6 +40,20 @@ c10::List<int64_t> list_of(const std::vector<int64_t>& values) {
 
 bool is_quantized(const RuntimeValue& value) {
   return value.is_tensor() && value.tensor->is_quantized();
+}
+
+/// A quantized weight as a qint8 tensor, per tensor or per channel of `axis`. `transpose`: a
+/// matrix, turned first (then `axis` is 1 and becomes 0).
+at::Tensor packed_weight(const Graph& graph, const Node& node, int64_t axis,
+                         bool transpose = false) {
+  const QuantizedWeight weight = quantized_weight(graph, node, 1, axis);
+  at::Tensor q = to_runtime(weight.codes).tensor;
+  if (transpose) q = q.t();
+  q = q.contiguous();
+  const at::Tensor scale = at::tensor(weight.scales).to(at::kDouble);
+  if (scale.numel() == 1) return at::_make_per_tensor_quantized_tensor(q, scale.item<double>(), 0);
+  return at::_make_per_channel_quantized_tensor(q, scale, at::zeros({scale.numel()}, at::kLong),
+                                                transpose ? 0 : axis);
 }
 
 RuntimeValue quantized_value(at::Tensor tensor) { return {std::move(tensor), DType::kUInt8}; }
@@ -89,8 +106,7 @@ QuantizedNodes::QuantizedNodes(const Graph& graph, const QuantizedPlan& plan) : 
     try {
       groups_.push_back(prepare(group, number));
     } catch (...) {
-      rethrow_foreign(fmt::format("node {} ({})", escape_untrusted(node.name),
-                                  escape_untrusted(node.type_name())));
+      rethrow_foreign(place_of(node));
     }
     steps_[group.node] = {Role::kGroup, number, group.output};
     if (group.bias_add.valid()) steps_[group.bias_add] = {Role::kPass, number, {}};
@@ -114,21 +130,22 @@ QuantizedNodes::Group QuantizedNodes::prepare(const QuantizedGroup& plan, size_t
   const char* relu = plan.relu ? "_relu" : "";
   if (plan.op == QuantizedOp::kLinear) {
     const bool turned = node.kind != OpKind::kGemm || node.attributes.int_or("transB", 0) == 0;
-    const at::Tensor weight = quantized_weight(graph_, node, 1, turned ? 1 : 0, turned);
+    const at::Tensor weight = packed_weight(graph_, node, turned ? 1 : 0, turned);
     ValueId bias = node.input(2);
     if (plan.bias_add.valid())
       for (const ValueId input : graph_.node(plan.bias_add).inputs)
         if (is_constant_floats(graph_, input)) bias = input;
     c10::optional<at::Tensor> floats;
-    if (bias.valid()) floats = constant_floats(graph_, bias).reshape({weight.size(0)}).contiguous();
+    if (bias.valid())
+      floats = constant_value(graph_, bias).tensor->reshape({weight.size(0)}).contiguous();
     group.packed = call_operator("quantized::linear_prepack", "", {weight, floats});
   } else if (plan.op == QuantizedOp::kConv || plan.op == QuantizedOp::kConvTranspose) {
     const bool transposed = plan.op == QuantizedOp::kConvTranspose;
-    const at::Tensor weight = quantized_weight(graph_, node, 1, transposed ? 1 : 0);
+    const at::Tensor weight = packed_weight(graph_, node, transposed ? 1 : 0);
     const std::vector<int64_t> kernel = weight.sizes().slice(2).vec();
     const Window window = static_window(graph_, node, kernel).value();
     c10::optional<at::Tensor> bias;
-    if (node.input(2).valid()) bias = constant_floats(graph_, node.input(2)).contiguous();
+    if (node.input(2).valid()) bias = constant_value(graph_, node.input(2)).tensor->contiguous();
     std::vector<int64_t> padding = window.begin;
     if (!window.symmetric()) {
       padding.assign(window.rank(), 0);

@@ -39,7 +39,7 @@ class QuantizedNodes {
   struct Step {
     Role role = Role::kPass;
     size_t group = 0;
-    QuantizedParams params;
+    ScaleZeroPoint params;
   };
   struct Group {
     QuantizedGroup plan;

@@ -7,15 +7,14 @@
 #include <map>
 #include <set>
 
-#include "backend/quantized_operands.h"
+#include "backend/repeating_factors.h"
+#include "evaluate/window.h"
 #include "ir/error.h"
-#include "ir/quantization.h"
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 
 namespace lathe {
 namespace {
-
-constexpr int64_t kQmax = 255;  // of quint8
 
 /// An op's result: a group, or why there is none.
 struct Match {
@@ -23,11 +22,6 @@ struct Match {
   std::string reason;
 };
 Match no(std::string reason) { return {std::nullopt, std::move(reason)}; }
-
-int64_t quantized_bound(double bound, const QuantizedParams& params) {
-  return quantize(static_cast<float>(bound), static_cast<float>(params.scale),
-                  static_cast<int32_t>(params.zero_point), 0, kQmax);
-}
 
 /// Ops that move elements and whose evaluation is made of ATen functions that take quantized
 /// tensors.
@@ -74,14 +68,14 @@ class Planner {
     if (node.kind != OpKind::kQuantizeLinear) return;
     const Value& value = graph_.value(node.outputs[0]);
     const DType from = graph_.value(node.input(0)).type.dtype;
-    const auto params = border_params(graph_, node, value.type.dtype);
+    const auto params = uint8_params(graph_, node);
     if (!params || graph_.is_output(node.outputs[0]) || graph_.constant(node.input(0)) ||
         (from != DType::kFloat32 && from != DType::kUndefined))
       return;
     for (const NodeId user : value.users) {
       const Node& dq = graph_.node(user);
       if (dq.kind != OpKind::kDequantizeLinear || dq.input(0) != node.outputs[0] ||
-          border_params(graph_, dq, value.type.dtype) != params)
+          uint8_params(graph_, dq) != params)
         return;
       for (const NodeId reader : graph_.value(dq.outputs[0]).users)
         if (!graph_.node(reader).subgraphs.empty()) return;
@@ -116,10 +110,8 @@ class Planner {
   bool takes_part(const Node& node) const {
     if (node.kind == OpKind::kShape || node.kind == OpKind::kSize) return false;
     return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
-      if (!input.valid()) return false;
-      const NodeId from = graph_.value(input).producer;
-      return is_quantized(input) || (op_row(node.kind).weight_input >= 0 && from.valid() &&
-                                     graph_.node(from).kind == OpKind::kDequantizeLinear);
+      return is_quantized(input) ||
+             (op_row(node.kind).weight_input >= 0 && dequantizer(graph_, input) != nullptr);
     });
   }
 
@@ -137,32 +129,22 @@ class Planner {
 
   /// Fills activation, relu, clamp, quantize and output from what follows `value`.
   std::string follow(ValueId value, QuantizedGroup& group, bool takes_activation) const {
-    std::optional<ActivationBounds> bounds;
-    auto user = graph_.single_user(value);
-    if (takes_activation && user && graph_.node(*user).input(0) == value) {
-      bounds = clamp_of(graph_, graph_.node(*user));
-      if (bounds) {
-        group.activation = *user;
-        value = graph_.node(*user).outputs[0];
-        user = graph_.single_user(value);
-      }
-    }
-    if (!user || graph_.node(*user).kind != OpKind::kQuantizeLinear ||
-        graph_.node(*user).input(0) != value)
-      return "its output is not quantized";
-    const auto written = written_.find(graph_.node(*user).outputs[0]);
+    const auto tail = quantized_tail(graph_, value, takes_activation);
+    if (!tail) return "its output is not quantized";
+    const auto written = written_.find(tail->integers);
     if (written == written_.end()) return "its output is not quantized to 8 bits per tensor";
-    group.quantize = *user;
+    group.activation = tail->activation;
+    group.quantize = tail->quantize;
     group.output = written->second;
-    if (bounds) absorb(*bounds, group);
+    if (tail->bounds) absorb(*tail->bounds, group);
     return {};
   }
 
   // Rounding is monotone: clamping before it is clamping to the rounded bounds after it, and
   // saturation is such a clamp.
   static void absorb(const ActivationBounds& bounds, QuantizedGroup& group) {
-    const bool low = quantized_bound(bounds.low, group.output) == 0;
-    const bool high = quantized_bound(bounds.high, group.output) == kQmax;
+    const bool low = uint8_bound(bounds.low, group.output) == 0;
+    const bool high = uint8_bound(bounds.high, group.output) == 255;
     group.relu = !low && bounds.low == 0;
     if (!high || (!low && !group.relu)) group.clamp = bounds;
   }
@@ -202,17 +184,17 @@ class Planner {
     group.op = transposed ? QuantizedOp::kConvTranspose : QuantizedOp::kConv;
     group.data = {0};
     if (!is_quantized(node.input(0))) return no("its input is not quantized");
-    std::string reason = weight_problem(graph_, node, 1, transposed ? 1 : 0);
-    if (!reason.empty()) return no(std::move(reason));
-    const Tensor& weight =
-        *graph_.constant(graph_.node(graph_.value(node.input(1)).producer).input(0));
-    if (weight.rank() < 3 || weight.rank() > 5) return no("more than three spatial axes");
+    const QuantizedWeight weight = quantized_weight(graph_, node, 1, transposed ? 1 : 0);
+    if (!weight.problem.empty()) return no(weight.problem);
+    const Shape& shape = weight.codes.shape();
+    if (shape.size() < 3 || shape.size() > 5) return no("more than three spatial axes");
     if (node.input(2).valid() && !is_constant_floats(graph_, node.input(2)))
       return no("its bias is not constant");
-    const std::vector<int64_t> kernel(weight.shape().begin() + 2, weight.shape().end());
+    const std::vector<int64_t> kernel(shape.begin() + 2, shape.end());
     const std::optional<Window> window = static_window(graph_, node, kernel);
     if (!window) return no("its padding depends on the input's size");
-    reason = transposed ? transposed_problem(node, *window) : grouped_problem(node, weight.shape());
+    std::string reason =
+        transposed ? transposed_problem(node, *window, weight) : grouped_problem(node, shape);
     if (!reason.empty()) return no(std::move(reason));
     return finish(std::move(group), node.outputs[0], true);
   }
@@ -226,10 +208,9 @@ class Planner {
     return "oneDNN's kernel for groups of several channels is not safe in this LibTorch";
   }
 
-  std::string transposed_problem(const Node& node, const Window& window) const {
-    const Tensor& scale =
-        *graph_.constant(graph_.node(graph_.value(node.input(1)).producer).input(1));
-    if (scale.numel() != 1) return "transposed kernels take one scale a weight";
+  std::string transposed_problem(const Node& node, const Window& window,
+                                 const QuantizedWeight& weight) const {
+    if (weight.scales.size() != 1) return "transposed kernels take one scale a weight";
     const std::string auto_pad = node.attributes.string_or("auto_pad", "NOTSET");
     const std::vector<int64_t> extra = node.attributes.ints_or("output_padding", {});
     if (!window.symmetric() || auto_pad.starts_with("SAME") ||
@@ -249,14 +230,12 @@ class Planner {
     if (!is_quantized(node.input(0))) return no("its input is not quantized");
     const bool gemm = node.kind == OpKind::kGemm;
     const bool turned = gemm && node.attributes.int_or("transB", 0) != 0;
-    std::string reason = weight_problem(graph_, node, 1, turned ? 0 : 1);
-    if (!reason.empty()) return no(std::move(reason));
-    const Tensor& weight =
-        *graph_.constant(graph_.node(graph_.value(node.input(1)).producer).input(0));
+    const QuantizedWeight weight = quantized_weight(graph_, node, 1, turned ? 0 : 1);
+    if (!weight.problem.empty()) return no(weight.problem);
     const std::optional<Dims>& dims = graph_.value(node.input(0)).type.dims;
-    if (weight.rank() != 2) return no("its weight is not a matrix");
+    if (weight.codes.rank() != 2) return no("its weight is not a matrix");
     if (!dims || dims->size() < 2) return no("its input is no matrix");
-    const int64_t outputs = weight.shape()[turned ? 0 : 1];
+    const int64_t outputs = weight.codes.shape()[turned ? 0 : 1];
     ValueId output = node.outputs[0];
     if (gemm) {
       const Attributes& attributes = node.attributes;
@@ -322,7 +301,7 @@ class Planner {
     group.op = QuantizedOp::kSigmoid;
     Match match = match_one_input(std::move(group), node, false);
     if (match.group && plan_.engine == QuantizedEngine::kQnnpack &&
-        match.group->output != QuantizedParams{1.0 / 256, 0})
+        match.group->output != ScaleZeroPoint{1.0F / 256, 0})
       return no("QNNPACK's kernel gives scale 1/256 and zero point 0");
     return match;
   }
@@ -332,7 +311,7 @@ class Planner {
     std::string problem = keeping_problem(node, group);
     if (!problem.empty()) return no(std::move(problem));
     if (!is_quantized(node.input(0))) return no("its input is not quantized");
-    const QuantizedParams params = read_.at(node.input(0));
+    const ScaleZeroPoint params = read_.at(node.input(0));
     group.data = {0};
     QuantizedGroup whole = group;
     const std::string reason = follow(node.outputs[0], whole, false);
@@ -395,9 +374,9 @@ class Planner {
 
   const Graph& graph_;
   QuantizedPlan plan_;
-  std::map<ValueId, QuantizedParams> written_;  // outputs of QuantizeLinear
+  std::map<ValueId, ScaleZeroPoint> written_;  // outputs of QuantizeLinear
   /// Outputs of their DequantizeLinears, and what only moves such values.
-  std::map<ValueId, QuantizedParams> read_;
+  std::map<ValueId, ScaleZeroPoint> read_;
   std::set<NodeId> grouped_;
   std::set<ValueId> constants_;  // that a group packs
 };

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "ir/quantization.h"
 #include "ops/activation_fusion.h"
 
 namespace lathe {
@@ -27,13 +28,6 @@ enum class QuantizedEngine : uint8_t { kOnednn, kQnnpack };
 /// "onednn", "qnnpack".
 std::string_view engine_name(QuantizedEngine engine);
 std::optional<QuantizedEngine> quantized_engine_from_name(std::string_view name);
-
-/// Parameters of a quantized activation, as quint8.
-struct QuantizedParams {
-  double scale = 1;
-  int64_t zero_point = 0;
-  bool operator==(const QuantizedParams&) const = default;
-};
 
 /// What a group becomes. The last five leave scale and zero point as they are.
 enum class QuantizedOp : uint8_t {
@@ -66,15 +60,15 @@ struct QuantizedGroup {
   bool relu = false;         // the operator's _relu form
   /// What saturation and `relu` do not do of the activation.
   std::optional<ActivationBounds> clamp;
-  NodeId quantize;  // the QuantizeLinear of its output; invalid: an op that only moves
-                    // elements, whose readers want them quantized or not
-  QuantizedParams output;
+  NodeId quantize;        // the QuantizeLinear of its output; invalid: an op that only moves
+                          // elements, whose readers want them quantized or not
+  ScaleZeroPoint output;  // as quint8
 };
 
 /// A QuantizeLinear of a float value, or the DequantizeLinear of a quantized one.
 struct QuantizedBorder {
   NodeId node;
-  QuantizedParams params;
+  ScaleZeroPoint params;
 };
 
 /// A node that reads quantized values and still computes in float.

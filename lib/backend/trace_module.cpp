@@ -15,6 +15,7 @@
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
+#include "run/constant_value.h"
 #include "run/control_flow.h"
 #include "run/foreign_errors.h"
 #include "run/node_call.h"
@@ -25,16 +26,11 @@ namespace {
 
 namespace jit = torch::jit;
 
-std::string place(const Node& node) {
-  return fmt::format("node {} ({})", escape_untrusted(node.name),
-                     escape_untrusted(node.type_name()));
-}
-
 Error refusal(const Node& node, const std::string& why, const std::string& hint) {
   return bad_input(
       "torchscript.op",
       fmt::format("{} cannot become TorchScript: {}", escape_untrusted(node.type_name()), why),
-      place(node), hint);
+      place_of(node), hint);
 }
 
 const char* const kKeepOnnx = "--target onnx keeps it";
@@ -109,22 +105,6 @@ std::string traced_from(jit::Node& node) {
                                                        : scope->name().toUnqualString();
 }
 
-// Integer weights are dequantized once, as the interpreter does.
-bool GraphTracer::hold_dequantized_constant(const Node& node) {
-  if (node.kind != OpKind::kDequantizeLinear) return false;
-  std::vector<RuntimeValue> inputs;
-  for (const ValueId input : node.inputs) {
-    inputs.push_back(input.valid() ? constants_[static_cast<size_t>(input.index)] : RuntimeValue{});
-    if (input.valid() && inputs.back().is_absent()) return false;
-  }
-  try {
-    constants_[static_cast<size_t>(node.outputs[0].index)] = call_op(node, inputs)[0];
-  } catch (...) {
-    rethrow_foreign(place(node));
-  }
-  return true;
-}
-
 GraphTracer::GraphTracer(const Graph& graph, const QuantizedPlan* plan)
     : graph_(graph), self_("__torch__.Network") {
   require_traceable(graph);
@@ -142,7 +122,7 @@ GraphTracer::GraphTracer(const Graph& graph, const QuantizedPlan* plan)
   std::set<ValueId> read(graph.outputs().begin(), graph.outputs().end());
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    if (packed.count(id) > 0 || hold_dequantized_constant(node)) continue;
+    if (packed.count(id) > 0 || hold_dequantized(node, constants_)) continue;
     steps_.push_back(id);
     read.insert(node.inputs.begin(), node.inputs.end());
   }
@@ -163,7 +143,7 @@ std::vector<RuntimeValue> GraphTracer::run_node(NodeId id,
       if (auto results = quantized_->run(id, operands)) return std::move(*results);
     return call_op(node, operands);
   } catch (...) {
-    rethrow_foreign(place(node));
+    rethrow_foreign(place_of(node));
   }
 }
 

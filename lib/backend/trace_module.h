@@ -39,7 +39,6 @@ class GraphTracer {
   torch::jit::Module module_of(const std::shared_ptr<torch::jit::Graph>& record);
 
  private:
-  bool hold_dequantized_constant(const Node& node);
   std::vector<RuntimeValue> run_node(NodeId id, std::vector<RuntimeValue>& operands) const;
   std::vector<RuntimeValue> run_nodes(const std::vector<RuntimeValue>& inputs) const;
 

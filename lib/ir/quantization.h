@@ -23,6 +23,7 @@ struct QuantParams {
 struct ScaleZeroPoint {
   float scale = 1;
   int32_t zero_point = 0;
+  bool operator==(const ScaleZeroPoint&) const = default;
 };
 
 /// Asymmetric parameters that map [min, max], widened to hold 0, onto [qmin, qmax]; the zero point

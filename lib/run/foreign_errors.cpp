@@ -1,10 +1,12 @@
 #include "run/foreign_errors.h"
 
 #include <c10/util/Exception.h>
+#include <fmt/format.h>
 
 #include <new>
 
 #include "ir/error.h"
+#include "ir/graph.h"
 
 namespace lathe {
 namespace {
@@ -20,6 +22,11 @@ Error out_of_memory(const std::string& detail, const std::string& place) {
 }
 
 }  // namespace
+
+std::string place_of(const Node& node) {
+  return fmt::format("node {} ({})", escape_untrusted(node.name),
+                     escape_untrusted(node.type_name()));
+}
 
 void rethrow_foreign(const std::string& place) {
   try {

@@ -5,6 +5,11 @@
 
 namespace lathe {
 
+struct Node;
+
+/// "node conv1 (Conv)"; names from files are escaped.
+std::string place_of(const Node& node);
+
 /// To be called in a catch block: rethrows what is in flight as Error with `place` in front.
 /// Running out of memory is exit 8, everything else that ATen refuses exit 3. InternalError passes
 /// through.

@@ -11,6 +11,7 @@
 
 #include "evaluate/opaque_ops.h"
 #include "ir/error.h"
+#include "run/constant_value.h"
 #include "run/control_flow.h"
 #include "run/foreign_errors.h"
 #include "run/node_call.h"
@@ -33,11 +34,6 @@ void collect_unsupported(const Graph& graph, std::set<std::string>& names) {
       names.insert(domain + (domain.empty() ? "" : ".") + escape_untrusted(node.type_name()));
     }
   });
-}
-
-std::string place(const Node& node) {
-  return fmt::format("node {} ({})", escape_untrusted(node.name),
-                     escape_untrusted(node.type_name()));
 }
 
 }  // namespace
@@ -70,7 +66,7 @@ Interpreter::Interpreter(Graph graph, bool allow_unsupported) : graph_(std::move
   std::vector<int> last_step(slot_count_, -1);
   const std::vector<NodeId> order = graph_.order();
   for (const NodeId id : order) {
-    if (hold_dequantized_constant(id)) continue;
+    if (hold_dequantized(graph_.node(id), constants_)) continue;
     Step step;
     step.node = id;
     const int position = static_cast<int>(steps_.size());
@@ -90,23 +86,6 @@ Interpreter::Interpreter(Graph graph, bool allow_unsupported) : graph_(std::move
   for (size_t i = 0; i < slot_count_; ++i)
     if (last_step[i] >= 0 && constants_[i].is_absent())
       steps_[static_cast<size_t>(last_step[i])].dying.push_back({static_cast<int32_t>(i)});
-}
-
-// Integer weights are dequantized once, not in every run.
-bool Interpreter::hold_dequantized_constant(NodeId id) {
-  const Node& node = graph_.node(id);
-  if (node.kind != OpKind::kDequantizeLinear) return false;
-  std::vector<RuntimeValue> inputs;
-  for (const ValueId input : node.inputs) {
-    inputs.push_back(input.valid() ? constants_[static_cast<size_t>(input.index)] : RuntimeValue{});
-    if (input.valid() && inputs.back().is_absent()) return false;
-  }
-  try {
-    constants_[static_cast<size_t>(node.outputs[0].index)] = call_op(node, inputs)[0];
-  } catch (...) {
-    rethrow_foreign(place(node));
-  }
-  return true;
 }
 
 const RuntimeValue& Interpreter::constant(ValueId id, const RunOptions& options) const {
@@ -185,7 +164,7 @@ std::vector<RuntimeValue> Interpreter::run_body(std::vector<RuntimeValue> inputs
         slots[static_cast<size_t>(node.outputs[i].index)] = std::move(results[i]);
       }
     } catch (...) {
-      rethrow_foreign(place(node));
+      rethrow_foreign(place_of(node));
     }
     for (const ValueId id : step.dying) slots[static_cast<size_t>(id.index)] = {};
   }

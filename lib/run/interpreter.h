@@ -71,7 +71,6 @@ class Interpreter {
     std::vector<std::unique_ptr<Interpreter>> bodies;
   };
 
-  bool hold_dequantized_constant(NodeId node);
   /// Absent when the value is no constant.
   const RuntimeValue& constant(ValueId id, const RunOptions& options) const;
   std::vector<RuntimeValue> run_step(const Step& step, const std::vector<RuntimeValue>& slots,

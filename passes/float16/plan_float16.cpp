@@ -6,6 +6,7 @@
 #include "float16/float16_rules.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 
 namespace lathe {
 namespace {
@@ -135,19 +136,15 @@ class Planner {
   }
 
   void keep_beside_quantization() {
-    const auto is = [&](NodeId id, OpKind kind) {
-      return id.valid() && graph_.node(id).kind == kind;
-    };
     for (const NodeId id : order_) {
       if (is_kept(id) || !is_candidate(id)) continue;
       const Node& node = graph_.node(id);
       bool beside = false;
-      for (const ValueId input : node.inputs)
-        beside |= input.valid() && is(graph_.value(input).producer, OpKind::kDequantizeLinear);
+      for (const ValueId input : node.inputs) beside |= dequantizer(graph_, input) != nullptr;
       for (const ValueId output : node.outputs)
         if (output.valid())
           for (const NodeId user : graph_.value(output).users)
-            beside |= is(user, OpKind::kQuantizeLinear);
+            beside |= graph_.node(user).kind == OpKind::kQuantizeLinear;
       if (beside) keep(id, "a runtime fuses it with its QuantizeLinear neighbours");
     }
   }

@@ -9,6 +9,7 @@
 
 #include "ir/error.h"
 #include "passes/passes.h"
+#include "qdq/qdq.h"
 
 namespace lathe {
 namespace {
@@ -46,12 +47,9 @@ int64_t bytes_of(const RuntimeValue& value) {
 
 // A quarter of the bytes, and quickly dequantized again.
 ValueId integers_of(const Graph& graph, ValueId id) {
-  const NodeId producer = graph.value(id).producer;
-  if (!producer.valid() || graph.node(producer).kind != OpKind::kDequantizeLinear) return id;
-  const Node& node = graph.node(producer);
-  const bool fixed = graph.constant(node.input(1)) != nullptr &&
-                     (!node.input(2).valid() || graph.constant(node.input(2)) != nullptr);
-  return fixed && graph.constant(node.inputs[0]) == nullptr ? node.inputs[0] : id;
+  const Node* dq = dequantizer(graph, id);
+  const bool fixed = dq != nullptr && constant_params(graph, *dq);
+  return fixed && graph.constant(dq->inputs[0]) == nullptr ? dq->inputs[0] : id;
 }
 
 }  // namespace

@@ -5,25 +5,12 @@
 
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "qdq/qdq.h"
 #include "quantize/power_of_two.h"
 #include "run/node_call.h"
 
 namespace lathe {
 namespace {
-
-const Node* dequantizer(const Graph& graph, ValueId id) {
-  if (!id.valid() || !graph.value(id).producer.valid()) return nullptr;
-  const Node& node = graph.node(graph.value(id).producer);
-  const bool plain =
-      node.kind == OpKind::kDequantizeLinear && node.attributes.int_or("block_size", 0) == 0;
-  return plain ? &node : nullptr;
-}
-
-const Tensor* constant_scale(const Graph& graph, const Node& node) {
-  const Tensor* scale = graph.constant(node.input(1));
-  return scale != nullptr && scale->dtype() == DType::kFloat32 && scale->numel() > 0 ? scale
-                                                                                     : nullptr;
-}
 
 // Where an operator on integers has its weights, and its input's zero point.
 struct Operands {
@@ -117,22 +104,17 @@ PairSumArithmetic::PairSumArithmetic(const Graph& graph) {
                node.kind == OpKind::kMatMul) {
       const Node* x = dequantizer(graph, node.input(0));
       const Node* w = dequantizer(graph, node.input(1));
-      if (x == nullptr || w == nullptr) continue;
-      const DType dtype = graph.value(x->input(0)).type.dtype;
-      const Tensor* x_scale = constant_scale(graph, *x);
-      const Tensor* w_scale = constant_scale(graph, *w);
-      if (x_scale == nullptr || w_scale == nullptr || x_scale->numel() != 1) continue;
-      const Tensor* zero = graph.constant(x->input(2));
-      if (x->input(2).valid() && (zero == nullptr || zero->numel() != 1)) continue;
-      // Without a zero point the integers are uint8 where the graph does not say.
-      if (!is_eight_bits(dtype) && dtype != DType::kUndefined) continue;
+      const auto x_params = x != nullptr ? constant_params(graph, *x) : std::nullopt;
+      const auto w_params = w != nullptr ? constant_params(graph, *w) : std::nullopt;
+      if (!x_params || !w_params || x_params->axis >= 0 || !is_eight_bits(x_params->dtype) ||
+          w->attributes.int_or("block_size", 0) != 0)
+        continue;
       weight = graph.constant(w->input(0));
-      layer.input_scale = x_scale->values<float>()[0];
-      layer.input_zero = zero == nullptr ? 0.0f : static_cast<float>(zero->to_int64()[0]);
-      const DType known = zero != nullptr ? zero->dtype() : dtype;
-      layer.input_shift = known == DType::kInt8 ? 128.0f : 0.0f;
+      layer.input_scale = x_params->scales[0];
+      layer.input_zero = static_cast<float>(x_params->zero_points[0]);
+      layer.input_shift = x_params->dtype == DType::kInt8 ? 128.0f : 0.0f;
       const float alpha = node.kind == OpKind::kGemm ? node.attributes.float_or("alpha", 1) : 1.0f;
-      for (const float scale : w_scale->values<float>())
+      for (const float scale : w_params->scales)
         layer.scales.push_back(scale * layer.input_scale * alpha);
       if (!(layer.input_scale > 0) || !std::isfinite(layer.input_scale)) continue;
     }
@@ -257,17 +239,9 @@ std::vector<std::string> not_power_of_two(const Graph& graph, size_t limit) {
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (node.kind != OpKind::kQuantizeLinear && node.kind != OpKind::kDequantizeLinear) continue;
-    const Tensor* scale = constant_scale(graph, node);
-    const Tensor* zero = graph.constant(node.input(2));
-    bool fits = scale != nullptr && (zero != nullptr || !node.input(2).valid());
-    if (fits) {
-      const auto scales = scale->values<float>();
-      fits = std::all_of(scales.begin(), scales.end(), is_power_of_two);
-    }
-    if (fits && zero != nullptr) {
-      const std::vector<int64_t> zeros = zero->to_int64();
-      fits = std::all_of(zeros.begin(), zeros.end(), [](int64_t z) { return z == 0; });
-    }
+    const auto params = constant_params(graph, node);
+    const bool fits =
+        params && std::ranges::all_of(params->scales, is_power_of_two) && is_symmetric(*params);
     if (!fits && names.size() < limit) names.push_back(node.name);
   }
   return names;

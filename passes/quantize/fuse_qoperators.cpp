@@ -1,16 +1,61 @@
 #include "quantize/fuse_qoperators.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "quantize/quantized_pattern.h"
+#include "qdq/qdq.h"
+#include "quantize/weight_params.h"
 
 namespace lathe {
 namespace {
 
-using Values = std::vector<QuantizedValue>;
+struct QuantizedValue {
+  ValueId integers, scale;
+  ValueId zero_point;  // invalid: zeros
+  QuantParams params;
+};
+
+/// Of a QuantizeLinear or DequantizeLinear; no blocks.
+std::optional<QuantizedValue> quantized_value(const Graph& graph, const Node& node) {
+  const auto params = constant_params(graph, node);
+  if (!params || node.attributes.int_or("block_size", 0) != 0) return {};
+  const bool quantizes = node.kind == OpKind::kQuantizeLinear;
+  return QuantizedValue{quantizes ? node.outputs[0] : node.inputs[0], node.inputs[1], node.input(2),
+                        *params};
+}
+
+/// Nothing outside the bounds can be written with these integers.
+bool is_idle(const ActivationBounds& bounds, const QuantParams& params) {
+  const auto value = [&](int64_t q) {
+    return static_cast<double>(q - params.zero_points[0]) * params.scales[0];
+  };
+  const double low = value(integer_min(params.dtype));
+  const double high = value(integer_max(params.dtype));
+  // A Clip's bound and the integers' end may differ by the scale's own rounding.
+  const double slack = 1e-6 * (high - low);
+  return low >= bounds.low - slack && high <= bounds.high + slack;
+}
+
+/// How a node's result becomes 8 bits again, with one scale for all.
+struct QuantizedResult {
+  QuantizedTail tail;
+  QuantizedValue value;
+};
+
+/// Only an activation that the integers' own range makes idle may stand between.
+std::optional<QuantizedResult> quantized_result(const Graph& graph, const Node& node) {
+  for (size_t i = 1; i < node.outputs.size(); ++i)
+    if (node.outputs[i].valid()) return {};
+  const auto tail = quantized_tail(graph, node.outputs[0]);
+  const auto value = tail ? quantized_value(graph, graph.node(tail->quantize)) : std::nullopt;
+  if (!value || !is_eight_bits(value->params.dtype) || value->params.axis >= 0 ||
+      (tail->bounds && !is_idle(*tail->bounds, value->params)))
+    return {};
+  return QuantizedResult{*tail, *value};
+}
 
 OpKind elementwise_kind(OpKind kind) {
   switch (kind) {
@@ -53,12 +98,21 @@ class Fuser {
   }
 
  private:
+  // Zeros are added to the graph where there are none.
+  ValueId zero_point_of(const QuantizedValue& value) {
+    if (value.zero_point.valid()) return value.zero_point;
+    return graph_.add_constant(
+        graph_.value(value.scale).name + "_zero_point",
+        integer_tensor(value.params.dtype, graph_.constant(value.scale)->shape(),
+                       value.params.zero_points));
+  }
+
   void append(std::vector<ValueId>& inputs, const QuantizedValue& value) {
-    inputs.insert(inputs.end(), {value.integers, value.scale, zero_point_of(graph_, value)});
+    inputs.insert(inputs.end(), {value.integers, value.scale, zero_point_of(value)});
   }
 
   void append_parameters(std::vector<ValueId>& inputs, const QuantizedResult& result) {
-    inputs.insert(inputs.end(), {result.value.scale, zero_point_of(graph_, result.value)});
+    inputs.insert(inputs.end(), {result.value.scale, zero_point_of(result.value)});
   }
 
   bool fuse(NodeId id) {
@@ -70,37 +124,38 @@ class Fuser {
     return moves_integers(kind) && fuse_move(id);
   }
 
-  // 8 bits, one scale for all.
-  std::optional<QuantizedValue> activation(ValueId value) {
-    auto found = dequantized_from(graph_, value);
-    if (!found || found->axis >= 0 || found->dtype == DType::kInt32) return {};
-    return found;
+  std::optional<QuantizedValue> dequantized_from(ValueId value) const {
+    const Node* node = dequantizer(graph_, value);
+    return node != nullptr ? quantized_value(graph_, *node) : std::nullopt;
   }
 
-  std::optional<QuantizedValue> weight(ValueId value, int64_t channel_axis) {
-    auto found = dequantized_from(graph_, value);
-    if (!found || found->dtype == DType::kInt32) return {};
-    return found->axis < 0 || found->axis == channel_axis ? found : std::nullopt;
+  // 8 bits, one scale for all.
+  std::optional<QuantizedValue> activation(ValueId value) const { return weight(value, -1); }
+
+  std::optional<QuantizedValue> weight(ValueId value, int64_t channel_axis) const {
+    auto found = dequantized_from(value);
+    if (!found || !is_eight_bits(found->params.dtype)) return {};
+    return found->params.axis < 0 || found->params.axis == channel_axis ? found : std::nullopt;
   }
 
   // Signed activations with unsigned weights have no kernel.
   static bool types_fit(const QuantizedValue& x, const QuantizedValue& w) {
-    return x.dtype == DType::kUInt8 || w.dtype == DType::kInt8;
+    return x.params.dtype == DType::kUInt8 || w.params.dtype == DType::kInt8;
   }
 
   // The int32 constant behind a bias, when its scale is that of the sums. An absent bias fits, too.
   bool bias_fits(ValueId bias, const QuantizedValue& x, const QuantizedValue& w,
                  ValueId& integers) {
     if (!bias.valid()) return true;
-    const auto found = dequantized_from(graph_, bias);
-    if (!found || found->dtype != DType::kInt32) return false;
-    const auto scales = graph_.constant(found->scale)->values<float>();
-    const auto weights = graph_.constant(w.scale)->values<float>();
-    const double input = graph_.constant(x.scale)->values<float>()[0];
+    const auto found = dequantized_from(bias);
+    if (!found || found->params.dtype != DType::kInt32) return false;
+    const std::vector<float>& scales = found->params.scales;
+    const std::vector<float>& weights = w.params.scales;
+    const double input = x.params.scales[0];
     if (scales.size() != weights.size()) return false;
     for (size_t i = 0; i < scales.size(); ++i)
       if (std::fabs(scales[i] - input * weights[i]) > 1e-6 * scales[i]) return false;
-    if (!is_symmetric(graph_, *found)) return false;
+    if (!is_symmetric(found->params)) return false;
     integers = found->integers;
     return true;
   }
@@ -115,8 +170,8 @@ class Fuser {
                                            std::move(attributes), name + "_quantized");
     graph_.edit_type(integers) = type;
     graph_.replace_all_uses_keeping_output_name(old, integers);
-    graph_.erase_node(result.quantize);
-    if (result.activation.valid()) graph_.erase_node(result.activation);
+    graph_.erase_node(result.tail.quantize);
+    if (result.tail.activation.valid()) graph_.erase_node(result.tail.activation);
     graph_.erase_node(id);
   }
 
@@ -134,9 +189,9 @@ class Fuser {
     const Node node = graph_.node(id);
     const auto x = activation(node.input(0));
     const auto w = weight(node.input(1), 0);
-    const auto y = quantized_result(graph_, id);
+    const auto y = quantized_result(graph_, node);
     ValueId bias;
-    if (!x || !w || !y || !types_fit(*x, *w) || y->value.dtype != x->dtype ||
+    if (!x || !w || !y || !types_fit(*x, *w) || y->value.params.dtype != x->params.dtype ||
         graph_.constant(w->integers) == nullptr || !bias_fits(node.input(2), *x, *w, bias))
       return false;
     std::vector<ValueId> inputs;
@@ -157,10 +212,11 @@ class Fuser {
     if (b) held = graph_.constant(b->integers);
     // Scales by column are defined for matrices alone.
     if (!a || !b || !types_fit(*a, *b) ||
-        (b->axis >= 0 && (held == nullptr || held->rank() != 2)))
+        (b->params.axis >= 0 && (held == nullptr || held->rank() != 2)))
       return false;
     std::vector<ValueId> inputs;
-    if (const auto y = quantized_result(graph_, id); y && y->value.dtype == a->dtype) {
+    if (const auto y = quantized_result(graph_, node);
+        y && y->value.params.dtype == a->params.dtype) {
       append(inputs, *a);
       append(inputs, *b);
       append_parameters(inputs, *y);
@@ -168,8 +224,7 @@ class Fuser {
       return true;
     }
     if (held == nullptr) return false;
-    inputs = {a->integers, b->integers, a->scale, b->scale, zero_point_of(graph_, *a),
-              zero_point_of(graph_, *b)};
+    inputs = {a->integers, b->integers, a->scale, b->scale, zero_point_of(*a), zero_point_of(*b)};
     replace_float(id, OpKind::kMatMulIntegerToFloat, std::move(inputs), {});
     return true;
   }
@@ -189,7 +244,8 @@ class Fuser {
     std::vector<ValueId> inputs;
     append(inputs, *a);
     append(inputs, *b);
-    if (const auto y = quantized_result(graph_, id); y && y->value.dtype == a->dtype) {
+    if (const auto y = quantized_result(graph_, node);
+        y && y->value.params.dtype == a->params.dtype) {
       inputs.push_back(bias);
       append_parameters(inputs, *y);
       replace(id, *y, OpKind::kQGemm, std::move(inputs), std::move(attributes));
@@ -205,16 +261,16 @@ class Fuser {
     // Of AveragePool: the QLinear form does not know them.
     for (const int64_t dilation : node.attributes.ints_or("dilations", {}))
       if (dilation != 1) return false;
-    Values values;
+    std::vector<QuantizedValue> values;
     for (const ValueId input : node.inputs) {
       const auto value = activation(input);
       if (!value) return false;
       values.push_back(*value);
     }
-    const auto y = quantized_result(graph_, id);
+    const auto y = quantized_result(graph_, node);
     if (!y) return false;
     for (const QuantizedValue& value : values)
-      if (value.dtype != y->value.dtype) return false;
+      if (value.params.dtype != y->value.params.dtype) return false;
     std::vector<ValueId> inputs;
     const bool concat = node.kind == OpKind::kConcat;
     if (concat) append_parameters(inputs, *y);
@@ -229,8 +285,8 @@ class Fuser {
   bool fuse_move(NodeId id) {
     const Node node = graph_.node(id);
     const auto x = activation(node.input(0));
-    const auto y = quantized_result(graph_, id);
-    if (!x || !y || y->activation.valid() || !same_parameters(graph_, *x, y->value)) return false;
+    const auto y = quantized_result(graph_, node);
+    if (!x || !y || y->tail.bounds || x->params != y->value.params) return false;
     std::vector<ValueId> inputs = node.inputs;
     inputs[0] = x->integers;
     replace(id, *y, node.kind, std::move(inputs), node.attributes);

@@ -1,4 +1,3 @@
-#include "ops/activation_fusion.h"
 #include "quantize/precision_plan.h"
 
 namespace lathe {

@@ -52,18 +52,16 @@ void insert_for_value(Graph& graph, const PrecisionPlan& plan, const Insertion& 
         if (graph.node(user).subgraphs[s].captures[i] == id)
           graph.replace_capture(user, s, i, dequantized);
   }
-  Node quantize;
-  quantize.kind = OpKind::kQuantizeLinear;
-  quantize.name = name + "_QuantizeLinear";
-  quantize.inputs = {id, shared.scale, shared.zero_point};
-  quantize.outputs = {quantized};
-  graph.add_node(std::move(quantize));
-  Node dequantize;
-  dequantize.kind = OpKind::kDequantizeLinear;
-  dequantize.name = name + "_DequantizeLinear";
-  dequantize.inputs = {quantized, shared.scale, shared.zero_point};
-  dequantize.outputs = {dequantized};
-  graph.add_node(std::move(dequantize));
+  const auto add = [&](OpKind kind, ValueId from, ValueId to) {
+    Node node;
+    node.kind = kind;
+    node.name = name + "_" + std::string(op_name(kind));
+    node.inputs = {from, shared.scale, shared.zero_point};
+    node.outputs = {to};
+    graph.add_node(std::move(node));
+  };
+  add(OpKind::kQuantizeLinear, id, quantized);
+  add(OpKind::kDequantizeLinear, quantized, dequantized);
   if (!is_output) return;
   std::vector<ValueId> outputs = graph.outputs();
   std::replace(outputs.begin(), outputs.end(), id, dequantized);

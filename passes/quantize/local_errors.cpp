@@ -9,8 +9,10 @@
 
 #include "ops/activation_fusion.h"
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 #include "quantize/precision_plan.h"
 #include "run/compare.h"
+#include "run/constant_value.h"
 #include "run/node_call.h"
 
 namespace lathe {
@@ -33,36 +35,34 @@ at::Tensor sample_of(const at::Tensor& tensor) {
 // QuantizeLinear and DequantizeLinear of one value, with their parameters.
 class Rounding {
  public:
-  Rounding(const Graph& graph, NodeId dequantize) : graph_(&graph), dequantize_(dequantize) {
-    quantize_ = graph.value(graph.node(dequantize).input(0)).producer;
+  Rounding(const Graph& graph, const Node& dequantize) : graph_(&graph), dequantize_(&dequantize) {
+    const NodeId maker = graph.value(dequantize.input(0)).producer;
+    if (maker.valid()) quantize_ = &graph.node(maker);
   }
   bool is_activation() const {
-    return quantize_.valid() && graph_->node(quantize_).kind == OpKind::kQuantizeLinear &&
-           constants(quantize_) && constants(dequantize_);
+    return quantize_ != nullptr && quantize_->kind == OpKind::kQuantizeLinear &&
+           constants(*quantize_) && constants(*dequantize_);
   }
   RuntimeValue operator()(const RuntimeValue& value) const {
-    return call(dequantize_, call(quantize_, value));
+    return call(*dequantize_, call(*quantize_, value));
   }
 
  private:
-  bool constants(NodeId id) const {
-    const Node& node = graph_->node(id);
+  bool constants(const Node& node) const {
     for (size_t i = 1; i < node.inputs.size(); ++i)
       if (node.inputs[i].valid() && graph_->constant(node.inputs[i]) == nullptr) return false;
     return true;
   }
-  RuntimeValue call(NodeId id, const RuntimeValue& value) const {
-    const Node& node = graph_->node(id);
+  RuntimeValue call(const Node& node, const RuntimeValue& value) const {
     std::vector<RuntimeValue> inputs{value};
     for (size_t i = 1; i < node.inputs.size(); ++i)
-      inputs.push_back(node.inputs[i].valid() ? to_runtime(*graph_->constant(node.inputs[i]))
-                                              : RuntimeValue{});
+      inputs.push_back(constant_value(*graph_, node.inputs[i]));
     return call_op(node, inputs).at(0);
   }
 
   const Graph* graph_;
-  NodeId dequantize_;
-  NodeId quantize_;
+  const Node* dequantize_;
+  const Node* quantize_ = nullptr;
 };
 
 struct Layer {
@@ -74,32 +74,12 @@ struct Layer {
   std::optional<ActivationBounds> clamp;
 };
 
-NodeId dequantizer_of(const Graph& graph, ValueId value) {
-  const NodeId producer = value.valid() ? graph.value(value).producer : NodeId{};
-  const bool found = producer.valid() && graph.node(producer).kind == OpKind::kDequantizeLinear;
-  return found ? producer : NodeId{};
-}
-
-// A constant as float, through DequantizeLinear where it is stored in integers.
-std::optional<RuntimeValue> stored_constant(const Graph& graph, ValueId value) {
-  if (const Tensor* tensor = graph.constant(value)) return to_runtime(*tensor);
-  const NodeId maker = dequantizer_of(graph, value);
-  if (!maker.valid()) return std::nullopt;
-  std::vector<RuntimeValue> inputs;
-  for (const ValueId input : graph.node(maker).inputs) {
-    const Tensor* tensor = input.valid() ? graph.constant(input) : nullptr;
-    if (input.valid() && tensor == nullptr) return std::nullopt;
-    inputs.push_back(tensor != nullptr ? to_runtime(*tensor) : RuntimeValue{});
-  }
-  return call_op(graph.node(maker), inputs).at(0);
-}
-
 std::optional<Rounding> rounding_behind(const Graph& graph, ValueId value) {
   for (const NodeId user : graph.value(value).users) {
     if (graph.node(user).kind != OpKind::kQuantizeLinear) continue;
     for (const NodeId next : graph.value(graph.node(user).output(0)).users)
       if (graph.node(next).kind == OpKind::kDequantizeLinear) {
-        const Rounding rounding(graph, next);
+        const Rounding rounding(graph, graph.node(next));
         if (rounding.is_activation()) return rounding;
       }
   }
@@ -121,13 +101,13 @@ std::optional<Layer> layer_of(const Graph& reference, const Graph& quantized, No
     return std::nullopt;
   bool integer = false;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const NodeId maker = dequantizer_of(quantized, node.inputs[i]);
-    integer |= maker.valid();
-    if (maker.valid() && Rounding(quantized, maker).is_activation()) {
-      layer.inputs.emplace(i, Rounding(quantized, maker));
-    } else if (node.inputs[i].valid()) {
-      if (auto stored = stored_constant(quantized, node.inputs[i]))
-        layer.weights.emplace(i, std::move(*stored));
+    const Node* maker = dequantizer(quantized, node.inputs[i]);
+    integer |= maker != nullptr;
+    if (maker != nullptr && Rounding(quantized, *maker).is_activation()) {
+      layer.inputs.emplace(i, Rounding(quantized, *maker));
+    } else if (RuntimeValue stored = constant_value(quantized, node.inputs[i]);
+               !stored.is_absent()) {
+      layer.weights.emplace(i, std::move(stored));
     }
   }
   if (!integer) return std::nullopt;

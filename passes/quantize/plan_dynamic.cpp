@@ -1,6 +1,7 @@
 #include <iterator>
 
 #include "ir/error.h"
+#include "qdq/qdq.h"
 #include "quantize/quantize_dynamically.h"
 #include "quantize/weight_params.h"
 
@@ -15,9 +16,7 @@ bool is_candidate(OpKind kind) {
 std::string weight_obstacle(const Graph& graph, const Node& node, size_t input) {
   const ValueId value = node.input(input);
   if (!value.valid()) return "it has no weight";
-  const NodeId maker = graph.value(value).producer;
-  if (maker.valid() && graph.node(maker).kind == OpKind::kDequantizeLinear)
-    return "its weight is integer already";
+  if (dequantizer(graph, value) != nullptr) return "its weight is integer already";
   const Tensor* weight = graph.constant(value);
   if (weight == nullptr) return "its weight is computed";
   if (weight->dtype() != DType::kFloat32) return "its weight is not a float32 value";

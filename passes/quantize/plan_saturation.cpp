@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "ir/error.h"
+#include "qdq/qdq.h"
 #include "quantize/channel_index.h"
 #include "quantize/plan_weight.h"
 #include "quantize/weight_params.h"

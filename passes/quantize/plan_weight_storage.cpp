@@ -4,6 +4,7 @@
 
 #include "ir/error.h"
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 #include "quantize/store_integer_weights.h"
 #include "quantize/weight_params.h"
 
@@ -11,7 +12,6 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kLeastTable = 4096;  // elements; smaller ones are lookups of sizes and the like
-
 
 // Inputs that hold weights.
 std::vector<size_t> weight_inputs(const Node& node) {
@@ -101,9 +101,7 @@ class Planner {
   std::string obstacle(const Node& node, size_t input, const Tensor* weight) const {
     if (rules_.obstacle)
       if (std::string reason = rules_.obstacle(node); !reason.empty()) return reason;
-    const NodeId maker = graph_.value(node.inputs[input]).producer;
-    if (maker.valid() && graph_.node(maker).kind == OpKind::kDequantizeLinear)
-      return "its weight is integer already";
+    if (dequantizer(graph_, node.inputs[input]) != nullptr) return "its weight is integer already";
     if (weight == nullptr) return "its weight is computed";
     if (weight->dtype() != DType::kFloat32) return "its weight is not a float32 value";
     if (!saves_space(node, *weight)) return "its scales would be as large as its weight";
@@ -133,7 +131,8 @@ class Planner {
                                     [&](const StoredWeight& w) { return w.value == value; });
     if (known != plan_.weights.end()) return known->readers.push_back({id, input});
     check_finite_weight(*weight, "node " + escape_untrusted(node.name));
-    plan_.weights.push_back({value, {{id, input}}, dtype_of(node, *weight), layout_of(node, *weight)});
+    plan_.weights.push_back(
+        {value, {{id, input}}, dtype_of(node, *weight), layout_of(node, *weight)});
   }
 
   const Graph& graph_;

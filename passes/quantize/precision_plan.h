@@ -13,6 +13,7 @@
 #include "calibration/choose_range.h"
 #include "ir/graph.h"
 #include "ir/quantization.h"
+#include "ops/activation_fusion.h"
 
 namespace lathe {
 

@@ -183,13 +183,13 @@ class Rounder {
   }
 
   // Of the activation that reads the node's output directly.
-  Range bounds_behind(NodeId node) const {
+  ActivationBounds bounds_behind(NodeId node) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const ValueId behind = fused_output(reference_, node);
     const NodeId activation = reference_.value(behind).producer;
     if (activation == node) return {-kInfinity, kInfinity};
-    const ActivationBounds bounds = *clamp_of(reference_, reference_.node(activation));
-    return {bounds.low, bounds.high};
+    return clamp_of(reference_, reference_.node(activation))
+        .value_or(ActivationBounds{-kInfinity, kInfinity});
   }
 
   void store(const PlannedLayer& planned, const RoundedLayer& rounded) {

@@ -24,11 +24,6 @@ class Tensor;
 
 namespace lathe {
 
-/// What the instruction takes.
-constexpr bool is_eight_bits(DType dtype) {
-  return dtype == DType::kUInt8 || dtype == DType::kInt8;
-}
-
 /// The constant int8 weights of a layer as rows of the reduction axis.
 struct PairLayer {
   int64_t groups = 1;

@@ -2,6 +2,7 @@
 
 #include "ops/activation_fusion.h"
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 #include "quantize/precision_plan.h"
 
 namespace lathe {
@@ -61,9 +62,7 @@ class Selector {
     const bool may_be_computed = node.kind == OpKind::kMatMul && !rules_.weight_only;
     if (graph_.constant(node.inputs[1]) == nullptr && !may_be_computed)
       return "its weight is computed";
-    const NodeId maker = graph_.value(node.inputs[1]).producer;
-    if (maker.valid() && graph_.node(maker).kind == OpKind::kDequantizeLinear)
-      return "its weight is integer already";
+    if (dequantizer(graph_, node.inputs[1]) != nullptr) return "its weight is integer already";
     return {};
   }
 

@@ -4,9 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "console.h"
 #include "float16/convert_float16.h"
-#include "heavy/verification_inputs.h"
 #include "run/sample_runner.h"
 #include "verify/verification_bound.h"
 

@@ -44,7 +44,7 @@ TEST_CASE("a network's plan: groups, borders, packed weights, exceptions") {
   REQUIRE(plan.groups.size() == 2);
   CHECK(plan.groups[0].op == QuantizedOp::kConv);
   CHECK(plan.groups[0].activation.valid());
-  CHECK(plan.groups[0].output == QuantizedParams{static_cast<double>(0.0313F), 0});
+  CHECK(plan.groups[0].output == ScaleZeroPoint{0.0313F, 0});
   CHECK(plan.groups[1].op == QuantizedOp::kAdd);
   CHECK(plan.quantize.size() == 1);
   CHECK(plan.dequantize.size() == 3);

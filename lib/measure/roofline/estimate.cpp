@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ops/op_row.h"
+#include "qdq/qdq.h"
 
 namespace lathe {
 namespace {
@@ -41,14 +42,10 @@ bool is_quantizer(OpKind kind) {
   return kind == OpKind::kQuantizeLinear || kind == OpKind::kDequantizeLinear;
 }
 
-bool is_byte_integer(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
-
 // The value that travels for `id`: what a DequantizeLinear widens stays narrow until it is used.
 ValueId stored(const Graph& graph, ValueId id) {
-  const NodeId producer = graph.value(id).producer;
-  if (!producer.valid()) return id;
-  const Node& node = graph.node(producer);
-  return node.kind == OpKind::kDequantizeLinear && node.input(0).valid() ? node.input(0) : id;
+  const Node* dq = dequantizer(graph, id);
+  return dq != nullptr && dq->input(0).valid() ? dq->input(0) : id;
 }
 
 std::optional<int64_t> bytes_of(const ValueType& type) {
@@ -151,7 +148,7 @@ class Estimator {
     const std::string_view name = node.type_name();
     // x, its scale and its zero point come before the second factor.
     const size_t second = name.starts_with("QLinear") || node.kind == OpKind::kQGemm ? 3 : 1;
-    if (is_byte_integer(type(0)) && is_byte_integer(type(second))) return "int8";
+    if (is_eight_bits(type(0)) && is_eight_bits(type(second))) return "int8";
     const DType own = node.output(0).valid() ? graph_.value(node.output(0)).type.dtype : type(0);
     if (own == DType::kFloat16) return "float16";
     return own == DType::kBFloat16 ? "bfloat16" : "float32";

@@ -11,9 +11,9 @@ ValueId only_demand(const Lowering& lowering, ValueId root) {
   ValueId only;
   for (ValueId id : lowering.roots.demanded(root)) {
     if (!lowering.roots.quantized(id)) {
-      const Node& producer = lowering.graph.node(lowering.graph.value(id).producer);
-      if (producer.kind != OpKind::kDequantizeLinear) return {};
-      id = producer.input(0);
+      const Node* dq = dequantizer(lowering.graph, id);
+      if (dq == nullptr) return {};
+      id = dq->input(0);
     }
     if (only.valid() && id != only) return {};
     only = id;
@@ -45,37 +45,22 @@ void follow_residual(Lowering& lowering, ProductTail& tail) {
   const auto add = reader_behind_dequantize(graph, tail.output, dq);
   if (!add || graph.node(*add).kind != OpKind::kAdd) return;
   // The product dequantizes as it has quantized.
-  const auto params = border_params(graph, graph.node(dq), tail.quantized->type);
-  if (!params || params->scale != tail.quantized->params.scale ||
-      params->zero_point != tail.quantized->params.zero_point)
-    return;
+  if (uint8_params(graph, graph.node(dq)) != tail.quantized->params) return;
   const Node& sum = graph.node(*add);
   const ValueId own = graph.node(dq).outputs[0];
   const ValueId other = sum.input(0) == own ? sum.input(1) : sum.input(0);
   if (other == own || lowering.shape(other) != lowering.shape(own) ||
       lowering.shape(sum.outputs[0]) != lowering.shape(own) || !lowering.has_integers(other))
     return;
-  std::vector<NodeId> nodes{dq, *add};
-  ValueId value = sum.outputs[0];
-  auto user = graph.single_user(value);
-  std::optional<ActivationBounds> clamp;
-  if (user && graph.node(*user).input(0) == value) {
-    clamp = clamp_of(graph, graph.node(*user));
-    if (clamp) {
-      nodes.push_back(*user);
-      value = graph.node(*user).outputs[0];
-      user = graph.single_user(value);
-    }
-  }
-  if (!user || graph.node(*user).kind != OpKind::kQuantizeLinear) return;
-  const ValueId quantized = graph.node(*user).outputs[0];
-  if (!lowering.roots.quantized(quantized) || lowering.roots.root(quantized) != quantized) return;
-  nodes.push_back(*user);
-  tail.nodes.insert(tail.nodes.end(), nodes.begin(), nodes.end());
+  const auto behind = lowering.roots.root_behind(graph, sum.outputs[0], true);
+  if (!behind) return;
+  tail.nodes.insert(tail.nodes.end(), {dq, *add});
+  if (behind->activation.valid()) tail.nodes.push_back(behind->activation);
+  tail.nodes.push_back(behind->quantize);
   tail.residual = other;
-  tail.sum_clamp = clamp;
-  tail.sum_quantized = lowering.roots.quantized(quantized);
-  tail.output = quantized;
+  tail.sum_clamp = behind->bounds;
+  tail.output = behind->integers;
+  tail.sum_quantized = lowering.roots.quantized(tail.output);
 }
 
 }  // namespace
@@ -83,23 +68,20 @@ void follow_residual(Lowering& lowering, ProductTail& tail) {
 ProductTail follow_product(Lowering& lowering, ValueId value) {
   const Graph& graph = lowering.graph;
   ProductTail tail;
-  auto user = graph.single_user(value);
+  const auto user = graph.single_user(value);
   if (user && graph.node(*user).input(0) == value) {
     tail.activation = activation_form(graph, graph.node(*user));
     if (tail.activation) {
       tail.nodes.push_back(*user);
       value = graph.node(*user).outputs[0];
-      user = graph.single_user(value);
     }
   }
   tail.output = value;
-  if (!user || graph.node(*user).kind != OpKind::kQuantizeLinear) return tail;
-  const ValueId quantized = graph.node(*user).outputs[0];
-  if (!lowering.roots.quantized(quantized) || lowering.roots.root(quantized) != quantized)
-    return tail;
-  tail.nodes.push_back(*user);
-  tail.quantized = lowering.roots.quantized(quantized);
-  tail.output = quantized;
+  const auto behind = lowering.roots.root_behind(graph, value);
+  if (!behind) return tail;
+  tail.nodes.push_back(behind->quantize);
+  tail.output = behind->integers;
+  tail.quantized = lowering.roots.quantized(tail.output);
   follow_residual(lowering, tail);
   follow_table(lowering, tail.output, tail);
   return tail;

@@ -6,14 +6,8 @@
 
 #include "ir/enumerator_name.h"
 #include "ir/quantization.h"
-
 namespace lathe {
 namespace {
-
-int32_t quantized_bound(double bound, const QuantizedParams& params) {
-  return quantize(static_cast<float>(bound), static_cast<float>(params.scale),
-                  static_cast<int32_t>(params.zero_point), 0, 255);
-}
 
 std::optional<ProductActivation> function_of(const ActivationForm& form) {
   if (form.kind == OpKind::kRelu || form.kind == OpKind::kClip) return ProductActivation::kNone;
@@ -49,37 +43,32 @@ void IntegerWeights::move_channels_last() {
 
 std::optional<IntegerWeights> integer_weights(const Graph& graph, const Node& node, size_t index,
                                               int64_t axis, bool transpose) {
-  if (!weight_problem(graph, node, index, axis).empty()) return std::nullopt;
-  const Node& dq = graph.node(graph.value(node.input(index)).producer);
-  const Tensor& q = *graph.constant(dq.input(0));
-  const Tensor& scale = *graph.constant(dq.input(1));
-  const int shift = q.dtype() == DType::kUInt8 ? 128 : 0;
+  const QuantizedWeight quantized = quantized_weight(graph, node, index, axis);
+  const Shape& shape = quantized.codes.shape();
+  if (!quantized.problem.empty() || (transpose ? shape.size() != 2 : shape.size() < 2))
+    return std::nullopt;
   IntegerWeights weights;
-  const Shape& shape = q.shape();
-  if (transpose ? shape.size() != 2 : shape.size() < 2) return std::nullopt;
   weights.columns = transpose ? shape[1] : shape[0];
   weights.depth = transpose ? shape[0] : shape[1];
   for (size_t i = 2; i < shape.size(); ++i) weights.taps *= shape[i];
-  const auto bytes = q.bytes();
-  weights.values.resize(bytes.size());
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const int code = shift ? std::to_integer<int>(bytes[i]) - shift
-                           : static_cast<int8_t>(std::to_integer<uint8_t>(bytes[i]));
+  const auto codes = quantized.codes.values<int8_t>();
+  weights.values.resize(codes.size());
+  for (size_t i = 0; i < codes.size(); ++i) {
     size_t to = i;
     if (transpose)
       to = i % static_cast<size_t>(weights.columns) * static_cast<size_t>(weights.depth) +
            i / static_cast<size_t>(weights.columns);
-    weights.values[to] = static_cast<int8_t>(code);
+    weights.values[to] = codes[i];
   }
-  const auto scales = scale.values<float>();
-  weights.scales.assign(static_cast<size_t>(weights.columns), scales[0]);
-  if (scales.size() > 1) weights.scales.assign(scales.begin(), scales.end());
+  weights.scales = quantized.scales;
+  if (weights.scales.size() == 1)
+    weights.scales.assign(static_cast<size_t>(weights.columns), quantized.scales[0]);
   return weights;
 }
 
 std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id, int64_t count) {
   if (!id.valid()) return std::vector<float>(static_cast<size_t>(count), 0.0F);
-  const Tensor bias = lowering.constant_floats(id);
+  const Tensor bias = constant_floats(lowering.graph, id);
   if (!bias.defined() || (bias.numel() != count && bias.numel() != 1)) return std::nullopt;
   const auto values = bias.values<float>();
   if (bias.numel() == count) {
@@ -118,7 +107,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   const PlanView input = build.view(product.input);
   const IntegerWeights& weights = product.weights;
   const bool is_real = epilogue.activation != ProductActivation::kNone || !tail.quantized;
-  const float unit = is_real ? 1.0F : static_cast<float>(tail.quantized->params.scale);
+  const float unit = is_real ? 1.0F : tail.quantized->params.scale;
   const double base = is_real ? 0 : static_cast<double>(tail.quantized->params.zero_point);
   const int64_t row = weights.taps * weights.depth;
   std::vector<float> scales(weights.scales.size());
@@ -133,7 +122,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     terms[c] = static_cast<float>(term / unit + base);
   }
   const std::string& name = lowering.graph.node(id).name;
-  std::optional<QuantizedParams> params;
+  std::optional<ScaleZeroPoint> params;
   if (tail.quantized) {
     params = tail.quantized->params;
     if (is_real) {
@@ -142,8 +131,8 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     }
     if (tail.activation) {
       const ActivationBounds bounds = bounds_of(*tail.activation);
-      epilogue.low = static_cast<uint8_t>(quantized_bound(bounds.low, *params));
-      epilogue.high = static_cast<uint8_t>(quantized_bound(bounds.high, *params));
+      epilogue.low = static_cast<uint8_t>(uint8_bound(bounds.low, *params));
+      epilogue.high = static_cast<uint8_t>(uint8_bound(bounds.high, *params));
     }
   } else if (tail.activation) {
     const ActivationBounds bounds = bounds_of(*tail.activation);
@@ -154,22 +143,22 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   const std::vector<int64_t> order =
       images ? channels_last_order(shape->size()) : plain_order(shape->size());
   if (tail.residual.valid()) {
-    const QuantizedParams own = *params;
+    const ScaleZeroPoint own = *params;
     params = tail.sum_quantized->params;
     ViewId residual = lowering.integers(tail.residual);
     residual = images ? lowering.pixel_rows_of(residual) : lowering.dense_of(residual);
     epilogue.residual = residual;
     const PlanView& other = build.view(residual);
-    const double own_factor = own.scale / params->scale;
-    const double other_factor = other.scale / params->scale;
+    const double own_factor = double{own.scale} / params->scale;
+    const double other_factor = double{other.scale} / params->scale;
     epilogue.own_factor = static_cast<float>(own_factor);
     epilogue.residual_factor = static_cast<float>(other_factor);
-    epilogue.offset = static_cast<float>(static_cast<double>(params->zero_point) -
-                                         own_factor * static_cast<double>(own.zero_point) -
-                                         other_factor * other.zero_point);
+    epilogue.offset =
+        static_cast<float>(static_cast<double>(params->zero_point) - own_factor * own.zero_point -
+                           other_factor * other.zero_point);
     if (tail.sum_clamp) {
-      epilogue.sum_low = static_cast<uint8_t>(quantized_bound(tail.sum_clamp->low, *params));
-      epilogue.sum_high = static_cast<uint8_t>(quantized_bound(tail.sum_clamp->high, *params));
+      epilogue.sum_low = static_cast<uint8_t>(uint8_bound(tail.sum_clamp->low, *params));
+      epilogue.sum_high = static_cast<uint8_t>(uint8_bound(tail.sum_clamp->high, *params));
     }
   }
   if (tail.table_root.valid()) {
@@ -180,8 +169,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   const ViewId output = build.add_array(lowering.graph.value(tail.output).name,
                                         params ? DType::kUInt8 : DType::kFloat32, *shape, order);
   if (params) {
-    build.edit(output).scale = static_cast<float>(params->scale);
-    build.edit(output).zero_point = static_cast<int32_t>(params->zero_point);
+    build.set_params(output, *params);
     lowering.set_integers(tail.output, output);
   } else {
     lowering.set_real(tail.output, output);

@@ -7,28 +7,6 @@
 namespace lathe {
 namespace {
 
-/// What the readers of `value` take it for, and the QuantizeLinear that says so.
-struct QuantizedOutput {
-  NodeId node;
-  ValueId value;
-  QuantizedParams params;
-};
-
-std::optional<QuantizedOutput> quantized_output(const Lowering& lowering, ValueId value) {
-  const Graph& graph = lowering.graph;
-  const auto user = graph.single_user(value);
-  if (!user || graph.node(*user).kind != OpKind::kQuantizeLinear) return std::nullopt;
-  const ValueId output = graph.node(*user).outputs[0];
-  const auto& quantized = lowering.roots.quantized(output);
-  if (!quantized || lowering.roots.root(output) != output) return std::nullopt;
-  return QuantizedOutput{*user, output, quantized->params};
-}
-
-bool same_params(const PlanView& view, const QuantizedParams& params) {
-  return view.scale == static_cast<float>(params.scale) &&
-         view.zero_point == static_cast<int32_t>(params.zero_point);
-}
-
 std::vector<int64_t> image_order(const Shape& shape) {
   return shape.size() == 4 ? channels_last_order(4) : plain_order(shape.size());
 }
@@ -49,17 +27,16 @@ bool lower_concat(Lowering& lowering, NodeId id) {
   bool integers = lowering.is_float(value) &&
                   std::all_of(node.inputs.begin(), node.inputs.end(),
                               [&](ValueId input) { return lowering.integers(input).valid(); });
-  std::optional<QuantizedParams> params;
+  std::optional<ScaleZeroPoint> params;
   if (integers) {
-    if (const auto output = quantized_output(lowering, value)) {
-      params = output->params;
-      value = output->value;
-      nodes.push_back(output->node);
+    if (const auto output = lowering.roots.root_behind(lowering.graph, value)) {
+      value = output->integers;
+      params = lowering.roots.quantized(value)->params;
+      nodes.push_back(output->quantize);
     } else {
-      const PlanView& first = lowering.build.view(lowering.integers(node.inputs[0]));
-      params = QuantizedParams{first.scale, first.zero_point};
+      params = params_of(lowering.build.view(lowering.integers(node.inputs[0])));
       integers = std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
-        return same_params(lowering.build.view(lowering.integers(input)), *params);
+        return params_of(lowering.build.view(lowering.integers(input))) == *params;
       });
     }
   }
@@ -74,8 +51,7 @@ bool lower_concat(Lowering& lowering, NodeId id) {
   const ViewId whole =
       build.add_array(lowering.graph.value(value).name, dtype, *shape, image_order(*shape));
   if (integers) {
-    build.edit(whole).scale = static_cast<float>(params->scale);
-    build.edit(whole).zero_point = static_cast<int32_t>(params->zero_point);
+    build.set_params(whole, *params);
     lowering.set_integers(value, whole);
   } else {
     lowering.set_real(value, whole);
@@ -102,7 +78,7 @@ bool lower_pad(Lowering& lowering, NodeId id) {
     return false;
   float fill = 0;
   if (node.input(2).valid()) {
-    const Tensor value = lowering.constant_floats(node.input(2));
+    const Tensor value = constant_floats(lowering.graph, node.input(2));
     if (!value.defined() || value.numel() != 1) return false;
     fill = value.values<float>()[0];
   }
@@ -114,8 +90,7 @@ bool lower_pad(Lowering& lowering, NodeId id) {
   const PlanView source = build.view(from);
   const ViewId whole = build.add_array(lowering.graph.value(node.outputs[0]).name, source.dtype,
                                        *shape, memory_order(source));
-  build.edit(whole).scale = source.scale;
-  build.edit(whole).zero_point = source.zero_point;
+  build.set_params(whole, params_of(source));
   FillStep step{whole, 0};
   if (quantized)
     step.value = static_cast<uint64_t>(source.zero_point);

@@ -12,15 +12,13 @@ bool dequantize(Lowering& lowering, NodeId id) {
   const Node& node = graph.node(id);
   const ValueId input = node.input(0);
   const DType type = graph.value(input).type.dtype;
-  const auto params = border_params(graph, node, type);
+  const auto params = uint8_params(graph, node);
   if (!params || !lowering.is_float(node.outputs[0]) || !lowering.shape(input)) return false;
   PlanBuilder& build = lowering.build;
   ViewId q = lowering.integers(input);
   if (!q.valid() && type == DType::kUInt8) q = lowering.real(input);
   if (!q.valid()) q = lowering.shifted(lowering.real(input), DType::kUInt8);
-  lowering.set_integers(node.outputs[0],
-                        build.quantized_as(q, static_cast<float>(params->scale),
-                                           static_cast<int32_t>(params->zero_point)));
+  lowering.set_integers(node.outputs[0], build.quantized_as(q, *params));
   lowering.finish(id);
   return true;
 }
@@ -51,8 +49,7 @@ bool lower_quantize(Lowering& lowering, NodeId id) {
   const ViewId to =
       build.add_array(graph.value(output).name, DType::kUInt8, source.shape,
                       source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
-  build.edit(to).scale = static_cast<float>(quantized->params.scale);
-  build.edit(to).zero_point = static_cast<int32_t>(quantized->params.zero_point);
+  build.set_params(to, quantized->params);
   lowering.set_integers(output, to);
   lowering.add_step({id}, ConvertStep{from, to});
   return true;
@@ -77,7 +74,7 @@ bool lower_cast(Lowering& lowering, NodeId id) {
     lowering.add_step({id}, CastStep{numbers, cast});
     return true;
   }
-  const ViewId numbers = build.quantized_as(lowering.real(input), 1, 0);
+  const ViewId numbers = build.quantized_as(lowering.real(input), {1, 0});
   const PlanView view = build.view(numbers);
   const ViewId to = build.add_array(graph.value(node.outputs[0]).name, DType::kFloat32, view.shape,
                                     memory_order(view));

@@ -1,6 +1,7 @@
 // Conv and ConvTranspose: integer products, depthwise products, and float convolutions.
 #include <algorithm>
 
+#include "evaluate/window.h"
 #include "ir/error.h"
 #include "lower/integer_product_step.h"
 #include "lower/lowering.h"
@@ -88,11 +89,11 @@ void turn_to_line(Lowering& lowering, FloatConvStep& step) {
 bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   const Graph& graph = lowering.graph;
   const Node& node = graph.node(id);
-  const Tensor weights = lowering.constant_floats(node.input(1));
+  const Tensor weights = constant_floats(lowering.graph, node.input(1));
   if (!weights.defined() || !output_pads(node)) return false;
   Tensor bias;
   if (node.input(2).valid()) {
-    bias = lowering.constant_floats(node.input(2));
+    bias = constant_floats(lowering.graph, node.input(2));
     if (!bias.defined()) return false;
   }
   const Shape extra = *output_pads(node);

@@ -1,7 +1,6 @@
 // DynamicQuantizeLinear and products of what it quantizes.
 #include <algorithm>
 
-#include "backend/quantized_operands.h"
 #include "lower/lowering.h"
 
 namespace lathe {
@@ -38,7 +37,7 @@ std::optional<IntegerColumns> integer_columns(const Lowering& lowering, ValueId 
                                               ValueId zero_point) {
   const Tensor* matrix = lowering.graph.constant(weights);
   if (matrix == nullptr || matrix->rank() != 2 || matrix->numel() == 0 ||
-      (matrix->dtype() != DType::kInt8 && matrix->dtype() != DType::kUInt8))
+      !is_eight_bits(matrix->dtype()))
     return std::nullopt;
   IntegerColumns result;
   result.depth = matrix->shape()[0];
@@ -76,7 +75,7 @@ bool is_column_row(const std::optional<Shape>& shape, int64_t columns) {
 
 /// Constant floats, `columns` of them.
 Tensor column_floats(const Lowering& lowering, ValueId id, int64_t columns) {
-  const Tensor given = lowering.constant_floats(id);
+  const Tensor given = constant_floats(lowering.graph, id);
   const auto values = given.values<float>();
   std::vector<float> all(values.begin(), values.end());
   if (all.size() == 1) all.resize(static_cast<size_t>(columns), all.front());
@@ -85,7 +84,7 @@ Tensor column_floats(const Lowering& lowering, ValueId id, int64_t columns) {
 
 bool is_constant_row(const Lowering& lowering, ValueId id, int64_t columns) {
   return id.valid() && is_constant_floats(lowering.graph, id) &&
-         is_column_row(lowering.constant_floats(id).shape(), columns);
+         is_column_row(constant_floats(lowering.graph, id).shape(), columns);
 }
 
 /// Where the factor of a product comes from: `scale` is there when the product runs.

@@ -165,16 +165,12 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
     }
   for (ViewId& input : tree.inputs)
     if (build.view(input).shape != shape) input = build.expanded(input, shape);
-  std::optional<QuantizedParams> params;
+  std::optional<ScaleZeroPoint> params;
   std::vector<NodeId> nodes = tree.nodes;
-  if (const auto user = graph.single_user(value);
-      user && graph.node(*user).kind == OpKind::kQuantizeLinear) {
-    const ValueId quantized = graph.node(*user).outputs[0];
-    if (lowering.roots.quantized(quantized) && lowering.roots.root(quantized) == quantized) {
-      params = lowering.roots.quantized(quantized)->params;
-      nodes.push_back(*user);
-      value = quantized;
-    }
+  if (const auto tail = lowering.roots.root_behind(graph, value)) {
+    value = tail->integers;
+    params = lowering.roots.quantized(value)->params;
+    nodes.push_back(tail->quantize);
   }
   ElementwiseProgramStep step;
   step.inputs = tree.inputs;
@@ -182,8 +178,7 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
   step.output = build.add_array(graph.value(value).name, params ? DType::kUInt8 : DType::kFloat32,
                                 shape, order);
   if (params) {
-    build.edit(step.output).scale = static_cast<float>(params->scale);
-    build.edit(step.output).zero_point = static_cast<int32_t>(params->zero_point);
+    build.set_params(step.output, *params);
     lowering.set_integers(value, step.output);
   } else {
     lowering.set_real(value, step.output);

@@ -20,7 +20,7 @@ std::optional<BiasAdd> bias_behind(const Lowering& lowering, ValueId product, in
   const Node& add = graph.node(*user);
   const ValueId other = add.input(add.input(0) == product ? 1 : 0);
   if (other == product || !is_constant_floats(graph, other)) return std::nullopt;
-  const Tensor values = lowering.constant_floats(other);
+  const Tensor values = constant_floats(lowering.graph, other);
   if (values.numel() != columns || values.rank() == 0 || values.shape().back() != columns ||
       lowering.shape(add.outputs[0]) != lowering.shape(product))
     return std::nullopt;
@@ -104,7 +104,7 @@ bool lower_float(Lowering& lowering, NodeId id) {
   if (gemm) {
     step.alpha = node.attributes.float_or("alpha", 1);
     if (node.input(2).valid()) {
-      const Tensor values = lowering.constant_floats(node.input(2));
+      const Tensor values = constant_floats(lowering.graph, node.input(2));
       if (step.alpha != 1 || node.attributes.float_or("beta", 1) != 1 || !values.defined() ||
           values.numel() != columns || values.rank() == 0 || values.shape().back() != columns)
         return false;

@@ -149,8 +149,7 @@ bool gather_rows(Lowering& lowering, NodeId id) {
   const Shape shape = *lowering.shape(node.outputs[0]);
   const ViewId output =
       build.add_dense(lowering.graph.value(node.outputs[0]).name, source.dtype, shape);
-  build.edit(output).scale = source.scale;
-  build.edit(output).zero_point = source.zero_point;
+  build.set_params(output, params_of(source));
   const ViewId indices = lowering.dense(index);
   set(lowering, node.outputs[0], output, from.integers);
   lowering.add_step({id}, GatherStep{input, indices, output, axis});
@@ -212,8 +211,7 @@ bool shuffle_pixels(Lowering& lowering, const Node& node) {
     const std::vector<int64_t> memory =
         to_space ? std::vector<int64_t>{0, 2, 3, 4, 5, 1} : std::vector<int64_t>{0, 4, 5, 1, 2, 3};
     const ViewId copy = lowering.build.add_array(wide.name, wide.dtype, wide.shape, memory);
-    lowering.build.edit(copy).scale = wide.scale;
-    lowering.build.edit(copy).zero_point = wide.zero_point;
+    lowering.build.set_params(copy, params_of(wide));
     lowering.build.add_step({node.name}, -1, CopyStep{turned, copy});
     to = lowering.build.reshaped(copy, result);
   }

@@ -1,6 +1,7 @@
 // MaxPool, AveragePool and the global pools.
 #include <algorithm>
 
+#include "evaluate/window.h"
 #include "lower/lowering.h"
 
 namespace lathe {
@@ -9,19 +10,16 @@ namespace {
 /// Where a quantized average goes.
 struct Target {
   ValueId value;
-  std::optional<QuantizedParams> params;
+  std::optional<ScaleZeroPoint> params;
   std::vector<NodeId> nodes;
 };
 
 Target target_of(const Lowering& lowering, NodeId id) {
   const Graph& graph = lowering.graph;
   Target target{graph.node(id).outputs[0], std::nullopt, {id}};
-  const auto user = graph.single_user(target.value);
-  if (!user || graph.node(*user).kind != OpKind::kQuantizeLinear) return target;
-  const ValueId quantized = graph.node(*user).outputs[0];
-  if (!lowering.roots.quantized(quantized) || lowering.roots.root(quantized) != quantized)
-    return target;
-  return {quantized, lowering.roots.quantized(quantized)->params, {id, *user}};
+  const auto tail = lowering.roots.root_behind(graph, target.value);
+  if (!tail) return target;
+  return {tail->integers, lowering.roots.quantized(tail->integers)->params, {id, tail->quantize}};
 }
 
 void add_pool(Lowering& lowering, const Target& target, ViewId input, const Shape& shape,
@@ -32,10 +30,7 @@ void add_pool(Lowering& lowering, const Target& target, ViewId input, const Shap
   step.output = build.add_array(lowering.graph.value(target.value).name, from.dtype, shape,
                                 channels_last_order(shape.size()));
   if (from.dtype == DType::kUInt8) {
-    build.edit(step.output).scale =
-        target.params ? static_cast<float>(target.params->scale) : from.scale;
-    build.edit(step.output).zero_point =
-        target.params ? static_cast<int32_t>(target.params->zero_point) : from.zero_point;
+    build.set_params(step.output, target.params.value_or(params_of(from)));
     lowering.set_integers(target.value, step.output);
   } else {
     lowering.set_real(target.value, step.output);

@@ -133,16 +133,14 @@ struct Constants {
 bool read_floats(const Lowering& lowering, ValueId id, const Shape& shape, Tensor& tensor) {
   if (!id.valid()) return true;
   if (!is_constant_floats(lowering.graph, id)) return false;
-  tensor = lowering.constant_floats(id);
+  tensor = constant_floats(lowering.graph, id);
   return tensor.shape() == shape;
 }
 
 /// 8-bit integers of a constant; empty: it has none.
 std::vector<int32_t> small_integers(const Lowering& lowering, ValueId id) {
   const Tensor* constant = id.valid() ? lowering.graph.constant(id) : nullptr;
-  if (constant == nullptr ||
-      (constant->dtype() != DType::kInt8 && constant->dtype() != DType::kUInt8))
-    return {};
+  if (constant == nullptr || !is_eight_bits(constant->dtype())) return {};
   const std::vector<int64_t> values = constant->to_int64();
   return {values.begin(), values.end()};
 }
@@ -170,7 +168,7 @@ bool read_integers(const Lowering& lowering, const Node& node, const Layer& laye
   const ValueId scale_id = node.input(scale_index);
   if (values.empty() || zeros.empty() || !is_constant_floats(lowering.graph, scale_id))
     return false;
-  const Tensor given = lowering.constant_floats(scale_id);
+  const Tensor given = constant_floats(lowering.graph, scale_id);
   const std::vector<float> scale =
       spread(std::vector<float>(given.values<float>().begin(), given.values<float>().end()), layer);
   if (scale.empty()) return false;
@@ -246,7 +244,7 @@ bool is_read(const Graph& graph, ValueId id) {
 
 bool is_all_zero(const Lowering& lowering, ValueId id) {
   if (!is_constant_floats(lowering.graph, id)) return false;
-  const Tensor floats = lowering.constant_floats(id);
+  const Tensor floats = constant_floats(lowering.graph, id);
   const auto values = floats.values<float>();
   return std::all_of(values.begin(), values.end(), [](float x) { return x == 0; });
 }

@@ -88,8 +88,7 @@ bool lower_resize(Lowering& lowering, NodeId id) {
   const PlanView source = build.view(step.input);
   step.output = build.add_array(lowering.graph.value(node.outputs[0]).name, source.dtype, *shape,
                                 channels_last_order(4));
-  build.edit(step.output).scale = source.scale;
-  build.edit(step.output).zero_point = source.zero_point;
+  build.set_params(step.output, params_of(source));
   if (quantized)
     lowering.set_integers(node.outputs[0], step.output);
   else

@@ -1,15 +1,11 @@
 #include "lower/lowering.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "ir/error.h"
-#include "ir/quantization.h"
 #include "lower/view_rows.h"
 #include "run/interpreter.h"
-#include "run/runtime_value.h"
 
 namespace lathe {
 namespace {
@@ -59,11 +55,6 @@ std::optional<Shape> Lowering::shape(ValueId id) const {
   return static_shape(*type.dims);
 }
 
-Tensor Lowering::constant_floats(ValueId id) const {
-  const at::Tensor floats = lathe::constant_floats(graph, id);
-  return floats.defined() ? to_tensor({floats, DType::kFloat32}) : Tensor{};
-}
-
 std::optional<std::vector<int64_t>> Lowering::constant_ints(ValueId id) const {
   if (!id.valid()) return std::nullopt;
   const Tensor* constant = graph.constant(id);
@@ -101,9 +92,8 @@ bool Lowering::has_integers(ValueId id) {
   const ValueId root = roots.root(id);
   if (!root.valid()) return false;
   if (roots.quantized(id)) return root == id ? at(id).integers.valid() : has_integers(root);
-  const NodeId producer = graph.value(id).producer;
-  return graph.node(producer).kind == OpKind::kDequantizeLinear &&
-         has_integers(graph.node(producer).input(0));
+  const Node* dq = dequantizer(graph, id);
+  return dq != nullptr && has_integers(dq->input(0));
 }
 
 ViewId Lowering::integers(ValueId id) {
@@ -113,21 +103,17 @@ ViewId Lowering::integers(ValueId id) {
   if (const auto& quantized = roots.quantized(id)) {
     if (!integers(root).valid()) return {};
     const ViewId view = looked_up(root, id, DType::kUInt8);
-    build.edit(view).scale = static_cast<float>(quantized->params.scale);
-    build.edit(view).zero_point = static_cast<int32_t>(quantized->params.zero_point);
+    build.set_params(view, quantized->params);
     return at(id).integers = view;
   }
-  const Node& producer = graph.node(graph.value(id).producer);
-  if (producer.kind != OpKind::kDequantizeLinear) return {};
-  const ViewId q = integers(producer.input(0));
+  const Node* dq = dequantizer(graph, id);
+  if (dq == nullptr) return {};
+  const ViewId q = integers(dq->input(0));
   if (!q.valid()) return {};
   // The parameters are DequantizeLinear's own.
-  const auto params = border_params(graph, producer, graph.value(producer.input(0)).type.dtype);
-  const auto scale = static_cast<float>(params->scale);
-  const auto zero_point = static_cast<int32_t>(params->zero_point);
-  const PlanView& view = build.view(q);
-  if (view.scale == scale && view.zero_point == zero_point) return at(id).integers = q;
-  return at(id).integers = build.quantized_as(q, scale, zero_point);
+  const auto params = uint8_params(graph, *dq);
+  if (params_of(build.view(q)) == *params) return at(id).integers = q;
+  return at(id).integers = build.quantized_as(q, *params);
 }
 
 ViewId Lowering::real(ValueId id) {
@@ -136,13 +122,13 @@ ViewId Lowering::real(ValueId id) {
   const Value& value = graph.value(id);
   if (const Tensor* constant = graph.constant(id))
     return at(id).real = build.add_constant(value.name, *constant);
-  if (const Tensor floats = constant_floats(id); floats.defined())
+  if (const Tensor floats = constant_floats(graph, id); floats.defined())
     return at(id).real = build.add_constant(value.name, floats);
   if (const auto& quantized = roots.quantized(id)) {
     // The integers as the graph has them.
     ViewId q = integers(id);
     if (!q.valid()) throw InternalError("lowering: no integers of " + value.name);
-    if (quantized->type == DType::kUInt8) return at(id).real = build.quantized_as(q, 0, 0);
+    if (quantized->type == DType::kUInt8) return at(id).real = build.quantized_as(q, {0, 0});
     return at(id).real = shifted(q, DType::kInt8);
   }
   if (const ViewId q = integers(id); q.valid()) {
@@ -158,9 +144,8 @@ ViewId Lowering::real(ValueId id) {
 
 ViewId Lowering::real_input(NodeId id, size_t index) {
   const ValueId input = graph.node(id).input(index);
-  const NodeId dq = graph.value(input).producer;
-  if (stays_float(id) && dq.valid() && graph.node(dq).kind == OpKind::kDequantizeLinear) {
-    const NodeId q = graph.value(graph.node(dq).input(0)).producer;
+  if (const Node* dq = dequantizer(graph, input); dq != nullptr && stays_float(id)) {
+    const NodeId q = graph.value(dq->input(0)).producer;
     if (q.valid() && graph.node(q).kind == OpKind::kQuantizeLinear &&
         has_real(graph.node(q).input(0)))
       return real(graph.node(q).input(0));
@@ -173,8 +158,7 @@ ViewId Lowering::dense_of(ViewId id) {
   if (const auto found = dense_.find(id); found != dense_.end()) return found->second;
   const PlanView from = build.view(id);
   const ViewId to = build.add_dense(from.name, from.dtype, from.shape);
-  build.edit(to).scale = from.scale;
-  build.edit(to).zero_point = from.zero_point;
+  build.set_params(to, params_of(from));
   build.add_step({}, -1, CopyStep{id, to});
   return dense_[id] = to;
 }
@@ -210,8 +194,7 @@ ViewId Lowering::copied_pixels(ViewId id) {
   if (const auto found = pixels_.find(id); found != pixels_.end()) return found->second;
   const ViewId to =
       build.add_array(from.name, from.dtype, from.shape, channels_last_order(from.shape.size()));
-  build.edit(to).scale = from.scale;
-  build.edit(to).zero_point = from.zero_point;
+  build.set_params(to, params_of(from));
   build.add_step({}, -1, CopyStep{id, to});
   return pixels_[id] = to;
 }
@@ -229,19 +212,16 @@ ViewId Lowering::shifted(ViewId id, DType type) {
   return to;
 }
 
-ViewId Lowering::requantized(ViewId id, const QuantizedParams& params) {
-  const auto scale = static_cast<float>(params.scale);
-  const auto zero_point = static_cast<int32_t>(params.zero_point);
-  if (build.view(id).scale == scale && build.view(id).zero_point == zero_point) return id;
+ViewId Lowering::requantized(ViewId id, const ScaleZeroPoint& params) {
+  if (params_of(build.view(id)) == params) return id;
   id = table_rows_of(id);
   const PlanView from = build.view(id);
   std::vector<uint8_t> table(256);
   for (int32_t q = 0; q < 256; ++q)
-    table[static_cast<size_t>(q)] = static_cast<uint8_t>(
-        quantize(dequantize(q, from.scale, from.zero_point), scale, zero_point, 0, 255));
+    table[static_cast<size_t>(q)] =
+        static_cast<uint8_t>(uint8_bound(dequantize(q, from.scale, from.zero_point), params));
   const ViewId to = add_table_output(from.name, DType::kUInt8, id);
-  build.edit(to).scale = scale;
-  build.edit(to).zero_point = zero_point;
+  build.set_params(to, params);
   build.add_step(
       {}, -1, LookupStep{id, to, build.add_constant(from.name + ".table", Tensor::vector(table))});
   return to;

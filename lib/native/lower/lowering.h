@@ -12,6 +12,7 @@
 #include "lower/lower_graph.h"
 #include "lower/plan_builder.h"
 #include "lower/quantized_roots.h"
+#include "run/constant_value.h"
 
 namespace lathe {
 
@@ -29,9 +30,6 @@ class Lowering {
   /// nullopt: a dimension is unknown, or it is no tensor of numbers.
   std::optional<Shape> shape(ValueId id) const;
   bool is_float(ValueId id) const { return graph.value(id).type.dtype == DType::kFloat32; }
-  /// Elements of a float constant, or of the DequantizeLinear of constants, as the graph has them;
-  /// an undefined tensor when it is none.
-  Tensor constant_floats(ValueId id) const;
   bool stays_float(NodeId id) const { return options.float_nodes.contains(graph.node(id).name); }
   /// Integers of a constant input; nullopt when absent or not constant.
   std::optional<std::vector<int64_t>> constant_ints(ValueId id) const;
@@ -70,7 +68,7 @@ class Lowering {
   /// int8 as uint8 with a zero point that is 128 greater, or back: a table.
   ViewId shifted(ViewId id, DType type);
   /// As `id`, in other integers: a table.
-  ViewId requantized(ViewId id, const QuantizedParams& params);
+  ViewId requantized(ViewId id, const ScaleZeroPoint& params);
 
   // -- progress ------------------------------------------------------------------------------
   void finish(NodeId id) { done_.insert(id); }

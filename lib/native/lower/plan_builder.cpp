@@ -173,11 +173,15 @@ ViewId PlanBuilder::reshaped(ViewId id, const Shape& shape) {
   return add_view(std::move(changed));
 }
 
-ViewId PlanBuilder::quantized_as(ViewId id, float scale, int32_t zero_point) {
-  PlanView other = view(id);
-  other.scale = scale;
-  other.zero_point = zero_point;
-  return add_view(std::move(other));
+ViewId PlanBuilder::quantized_as(ViewId id, const ScaleZeroPoint& params) {
+  const ViewId other = add_view(view(id));
+  set_params(other, params);
+  return other;
+}
+
+void PlanBuilder::set_params(ViewId id, const ScaleZeroPoint& params) {
+  edit(id).scale = params.scale;
+  edit(id).zero_point = params.zero_point;
 }
 
 void PlanBuilder::add_step(std::vector<std::string> nodes, int32_t node, StepKind kind) {

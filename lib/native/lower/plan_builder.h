@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/quantization.h"
 #include "ir/tensor.h"
 #include "plan/plan.h"
 
@@ -39,7 +40,8 @@ class PlanBuilder {
   /// Another shape of as many elements; invalid when the strides do not allow it.
   ViewId reshaped(ViewId id, const Shape& shape);
   /// With the parameters of a quantized value.
-  ViewId quantized_as(ViewId id, float scale, int32_t zero_point);
+  ViewId quantized_as(ViewId id, const ScaleZeroPoint& params);
+  void set_params(ViewId id, const ScaleZeroPoint& params);
 
   void add_step(std::vector<std::string> nodes, int32_t node, StepKind kind);
 
@@ -51,6 +53,8 @@ class PlanBuilder {
   NativePlan plan_;
   std::map<std::string, ViewId, std::less<>> constants_;  // by type, shape and bytes
 };
+
+inline ScaleZeroPoint params_of(const PlanView& view) { return {view.scale, view.zero_point}; }
 
 /// Order of dimensions with the channels (axis 1) innermost: 0, 2, …, 1.
 std::vector<int64_t> channels_last_order(size_t rank);

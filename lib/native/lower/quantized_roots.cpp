@@ -21,11 +21,8 @@ bool has_elements(const Graph& graph, ValueId id) {
 }
 
 bool is_scalar_constant(const Graph& graph, ValueId id) {
-  const Tensor* constant = graph.constant(id);
-  const NodeId producer = graph.value(id).producer;
-  if (constant == nullptr && producer.valid() &&
-      graph.node(producer).kind == OpKind::kDequantizeLinear)
-    constant = graph.constant(graph.node(producer).input(0));
+  const Node* dq = dequantizer(graph, id);
+  const Tensor* constant = graph.constant(dq != nullptr ? dq->input(0) : id);
   return constant != nullptr && constant->numel() == 1;
 }
 
@@ -66,7 +63,7 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
     if (node.kind == OpKind::kQuantizeLinear) {
       const DType type = graph.value(output).type.dtype;
       const DType from = graph.value(node.input(0)).type.dtype;
-      const auto params = border_params(graph, node, type);
+      const auto params = uint8_params(graph, node);
       if (!params || graph.constant(node.input(0)) || !has_elements(graph, output) ||
           (from != DType::kFloat32 && from != DType::kUndefined))
         continue;
@@ -76,8 +73,7 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
       functions_[static_cast<size_t>(id.index)] = root.valid();
     } else if (node.kind == OpKind::kDequantizeLinear) {
       const ValueId q = node.input(0);
-      if (!roots_[index(q)].valid() || !border_params(graph, node, graph.value(q).type.dtype))
-        continue;
+      if (!roots_[index(q)].valid() || !uint8_params(graph, node)) continue;
       roots_[index(output)] = roots_[index(q)];
       functions_[static_cast<size_t>(id.index)] = true;
     } else if (maps_elements(node.kind)) {
@@ -98,6 +94,13 @@ QuantizedRoots::QuantizedRoots(const Graph& graph) {
         });
     if (wanted) demanded_[index(root)].push_back(id);
   }
+}
+
+std::optional<QuantizedTail> QuantizedRoots::root_behind(const Graph& graph, ValueId value,
+                                                         bool through_clamp) const {
+  auto tail = quantized_tail(graph, value, through_clamp);
+  return tail && quantized(tail->integers) && root(tail->integers) == tail->integers ? tail
+                                                                                     : std::nullopt;
 }
 
 std::vector<NodeId> QuantizedRoots::path(const Graph& graph, ValueId root, ValueId id) const {

@@ -5,15 +5,15 @@
 #include <optional>
 #include <vector>
 
-#include "backend/quantized_operands.h"
 #include "ir/graph.h"
+#include "qdq/qdq.h"
 
 namespace lathe {
 
 /// An 8-bit value: the output of a QuantizeLinear with constant parameters for the whole array.
 /// Scale and zero point as uint8 (int8 is shifted by 128).
 struct QuantizedArray {
-  QuantizedParams params;
+  ScaleZeroPoint params;
   DType type = DType::kUInt8;  // in the graph
 };
 
@@ -28,6 +28,10 @@ class QuantizedRoots {
   /// The quantized value that `id` is an elementwise function of; itself when it is quantized and
   /// no function of another; invalid when there is none.
   ValueId root(ValueId id) const { return roots_[static_cast<size_t>(id.index)]; }
+  /// The QuantizeLinear that alone reads `value` (with `through_clamp` behind a Relu or Clip) and
+  /// makes a root; nullopt: none does.
+  std::optional<QuantizedTail> root_behind(const Graph& graph, ValueId value,
+                                           bool through_clamp = false) const;
   /// The values with this root that a node which is no such function reads, or that are graph
   /// outputs, in the graph's order: what has to exist.
   const std::vector<ValueId>& demanded(ValueId root) const {

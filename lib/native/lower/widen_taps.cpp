@@ -17,8 +17,7 @@ ViewId framed(Lowering& lowering, ViewId image, int64_t top, int64_t left, int64
       is_dense(build.view(build.transposed(image, {0, 2, 3, 1}))))
     return image;
   const ViewId frame = build.add_array(view.name, view.dtype, shape, channels_last_order(4));
-  build.edit(frame).scale = view.scale;
-  build.edit(frame).zero_point = view.zero_point;
+  build.set_params(frame, params_of(view));
   build.add_step({}, -1, FillStep{frame, static_cast<uint64_t>(view.zero_point)});
   const int64_t rows = std::min(view.shape[2], height - top);
   const int64_t columns = std::min(view.shape[3], width - left);

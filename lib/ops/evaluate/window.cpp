@@ -84,6 +84,25 @@ Window read_window(const EvaluateCall& call, std::vector<int64_t> kernel,
   return window;
 }
 
+std::optional<Window> static_window(const Graph& graph, const Node& node,
+                                    const std::vector<int64_t>& kernel) {
+  std::vector<int64_t> sizes(kernel.size(), 1);
+  const std::string auto_pad = node.attributes.string_or("auto_pad", "NOTSET");
+  const std::optional<Dims>& dims = graph.value(node.input(0)).type.dims;
+  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
+    if (!dims || dims->size() != kernel.size() + 2) return std::nullopt;
+    for (size_t i = 0; i < kernel.size(); ++i) {
+      sizes[i] = (*dims)[i + 2].size;
+      if (sizes[i] < 1) return std::nullopt;
+    }
+  }
+  try {
+    return read_window({node, {}, {}, {}}, kernel, sizes);
+  } catch (const Error&) {
+    return std::nullopt;  // in float, the node itself says what is wrong with it
+  }
+}
+
 std::vector<int64_t> window_outputs(const EvaluateCall& call, const Window& window,
                                     const std::vector<int64_t>& sizes, bool ceil_mode) {
   std::vector<int64_t> outputs(sizes.size());

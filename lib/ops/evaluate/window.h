@@ -13,6 +13,8 @@ class Tensor;
 namespace lathe {
 
 struct EvaluateCall;
+struct Node;
+class Graph;
 
 /// More elements than this are refused before anything is allocated.
 constexpr int64_t kMaxResultElements = int64_t{1} << 33;
@@ -41,6 +43,10 @@ Window read_window(const EvaluateCall& call, std::vector<int64_t> kernel);
 /// The same with auto_pad applied for a forward window over `sizes`.
 Window read_window(const EvaluateCall& call, std::vector<int64_t> kernel,
                    const std::vector<int64_t>& sizes);
+/// Geometry of a convolution or pooling node of a graph; auto_pad needs known spatial sizes.
+/// nullopt when they are not, or the attributes are invalid.
+std::optional<Window> static_window(const Graph& graph, const Node& node,
+                                    const std::vector<int64_t>& kernel);
 /// kernel_shape of a pooling node, one entry per spatial axis.
 std::vector<int64_t> required_kernel(const EvaluateCall& call, size_t rank);
 
