@@ -2,11 +2,8 @@
 // case. Include before doctest.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,21 +15,9 @@
 #include <thread>
 #include <vector>
 
-namespace lathe::test {
+#include "free_port.h"
 
-/// A port of this machine that nobody uses at the moment.
-inline std::string free_port() {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (descriptor < 0 || bind(descriptor, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    throw std::runtime_error("no free port");
-  close(descriptor);
-  return std::to_string(ntohs(address.sin_port));
-}
+namespace lathe::test {
 
 /// Children that end with it at the latest.
 class Spawned {

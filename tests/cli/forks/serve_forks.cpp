@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,13 @@ int serve(int, char**, char** environment) {
       at += static_cast<size_t>(got);
     }
     const pid_t child = fork();
-    if (child == 0) return run(head, text, environment);
+    if (child == 0) {
+      const int code = run(head, text, environment);
+      // LibTorch's destructors take as long as a short command; what runs alone shows them.
+      std::cout.flush();
+      std::fflush(nullptr);
+      _exit(code);
+    }
     rusage usage{};
     lathe::ForkReply reply{child, 0, 0};
     if (write(lathe::kForkReplies, &reply, sizeof reply) != sizeof reply) return 1;
