@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,44 +19,15 @@
 #include <thread>
 
 #include "forks/serve_forks.h"
-
-extern char** environ;
+#include "start_program.h"
 
 namespace lathe {
 namespace {
-
-// A file that takes one stream; removed at the end.
-class Capture {
- public:
-  Capture() : path_((std::filesystem::temp_directory_path() / "lathe_cli_XXXXXX").string()) {
-    const int descriptor = mkstemp(path_.data());
-    if (descriptor < 0) throw std::runtime_error("no temporary file");
-    close(descriptor);
-  }
-  Capture(const Capture&) = delete;
-  Capture& operator=(const Capture&) = delete;
-  ~Capture() { unlink(path_.c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 void set_end(CliResult& result, int status, int64_t peak_bytes) {
   if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
   result.peak_bytes = peak_bytes;
-}
-
-pid_t spawn(std::vector<std::string> words, const posix_spawn_file_actions_t& actions,
-            char** environment) {
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t child = 0;
-  if (posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environment) != 0)
-    throw std::runtime_error("cannot start " + words[0]);
-  return child;
 }
 
 CliResult run_alone(const std::vector<std::string>& words, const CliOptions& options,
@@ -72,7 +42,7 @@ CliResult run_alone(const std::vector<std::string>& words, const CliOptions& opt
   posix_spawn_file_actions_addopen(&actions, 2, stderr_path.c_str(), O_WRONLY, 0);
   if (!options.directory.empty())
     posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
-  const pid_t child = spawn(words, actions, environ);
+  const pid_t child = spawn(words, environment_with({}), &actions);
   posix_spawn_file_actions_destroy(&actions);
 
   CliResult result;
@@ -105,13 +75,10 @@ class ForkedLathe {
     posix_spawn_file_actions_adddup2(&actions, requests[0], kForkRequests);
     posix_spawn_file_actions_adddup2(&actions, replies[1], kForkReplies);
     // Those of main, which libgomp and OpenBLAS read when they are loaded.
-    std::vector<std::string> settings{"LD_PRELOAD=" LATHE_FORKS, "GOMP_SPINCOUNT=1000",
-                                      "OPENBLAS_THREAD_TIMEOUT=4"};
-    std::vector<char*> environment;
-    for (std::string& setting : settings) environment.push_back(setting.data());
-    for (char** setting = environ; *setting != nullptr; ++setting) environment.push_back(*setting);
-    environment.push_back(nullptr);
-    pid_ = spawn({LATHE_BINARY}, actions, environment.data());
+    pid_ = spawn({LATHE_BINARY},
+                 environment_with({"LD_PRELOAD=" LATHE_FORKS, "GOMP_SPINCOUNT=1000",
+                                   "OPENBLAS_THREAD_TIMEOUT=4"}),
+                 &actions);
     posix_spawn_file_actions_destroy(&actions);
     ::close(requests[0]);
     ::close(replies[1]);
@@ -177,20 +144,21 @@ std::string content_of(const std::string& path) {
 }
 
 CliResult run_lathe(const std::vector<std::string>& arguments, const CliOptions& options) {
-  const Capture out;
-  const Capture err;
-  const std::string& stdout_path = options.stdout_path.empty() ? out.path() : options.stdout_path;
+  const ScratchDirectory capture;
+  const std::string out = capture.write("out", "");
+  const std::string err = capture.write("err", "");
+  const std::string& stdout_path = options.stdout_path.empty() ? out : options.stdout_path;
   std::vector<std::string> words{LATHE_BINARY};
   words.insert(words.end(), arguments.begin(), arguments.end());
   CliResult result;
   if (loads_libtorch(arguments)) {
     static ForkedLathe forks;
-    result = forks.run(words, options, stdout_path, err.path());
+    result = forks.run(words, options, stdout_path, err);
   } else {
-    result = run_alone(words, options, stdout_path, err.path());
+    result = run_alone(words, options, stdout_path, err);
   }
-  result.out = content_of(out.path());
-  result.err = content_of(err.path());
+  result.out = content_of(out);
+  result.err = content_of(err);
   return result;
 }
 

@@ -35,22 +35,12 @@ std::vector<std::string> training(const PruneFiles& files, const std::string& da
           files.at(out)};
 }
 
-// What torchrun sets; unset again when the process is started.
+// With what torchrun sets.
 RunningLathe start_rank(int rank, int size, const std::string& port,
                         const std::vector<std::string>& words) {
-  const std::vector<std::pair<const char*, std::string>> variables{
-      {"RANK", std::to_string(rank)},
-      {"WORLD_SIZE", std::to_string(size)},
-      {"MASTER_ADDR", "127.0.0.1"},
-      {"MASTER_PORT", port}};
-  struct Unset {
-    const std::vector<std::pair<const char*, std::string>>& all;
-    ~Unset() {
-      for (const auto& [name, value] : all) unsetenv(name);
-    }
-  } unset{variables};
-  for (const auto& [name, value] : variables) setenv(name, value.c_str(), 1);
-  return RunningLathe(words);
+  return RunningLathe(words, LATHE_BINARY,
+                      {"RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(size),
+                       "MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + port});
 }
 
 std::string one_layer(int64_t inputs, int64_t outputs, float shift = 0) {

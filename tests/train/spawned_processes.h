@@ -3,19 +3,18 @@
 #pragma once
 
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "free_port.h"
+#include "start_program.h"
 
 namespace lathe::test {
 
@@ -31,7 +30,10 @@ class Spawned {
     variables["MASTER_PORT"] = free_port();
     for (int64_t rank = 0; rank < size; ++rank) {
       variables["RANK"] = std::to_string(rank);
-      children_.push_back(start("-tc=" + name, variables));
+      std::vector<std::string> settings;
+      for (const auto& [variable, value] : variables) settings.push_back(variable + "=" + value);
+      children_.push_back(
+          spawn({"/proc/self/exe", "-tc=" + name, "-m"}, environment_with(settings)));
     }
   }
   ~Spawned() {
@@ -60,24 +62,6 @@ class Spawned {
   }
 
  private:
-  static pid_t start(std::string argument, const Variables& variables) {
-    std::vector<std::string> settings;
-    for (char** old = environ; *old != nullptr; ++old) {
-      const std::string setting = *old;
-      if (!variables.contains(setting.substr(0, setting.find('=')))) settings.push_back(setting);
-    }
-    for (const auto& [name, value] : variables) settings.push_back(name + "=" + value);
-    std::vector<char*> environment;
-    for (std::string& setting : settings) environment.push_back(setting.data());
-    environment.push_back(nullptr);
-    std::string program = "/proc/self/exe", quiet = "-m";
-    char* arguments[] = {program.data(), argument.data(), quiet.data(), nullptr};
-    pid_t child = 0;
-    if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environment.data()) != 0)
-      throw std::runtime_error("the test could not be started again");
-    return child;
-  }
-
   std::vector<pid_t> children_;
 };
 
