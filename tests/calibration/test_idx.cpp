@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
-#include <zlib.h>
 
 #include "calibration/idx.h"
 #include "error_of.h"
+#include "gzip.h"
 #include "scratch_directory.h"
 
 namespace lathe {
@@ -13,20 +13,6 @@ std::string idx(char type, const std::vector<uint32_t>& dims, const std::string&
   for (const uint32_t dim : dims)
     for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(dim >> shift & 0xff);
   return out + payload;
-}
-
-std::string gzip(const std::string& bytes) {
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&stream, bytes.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 }  // namespace

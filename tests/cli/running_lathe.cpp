@@ -1,17 +1,15 @@
 #include "running_lathe.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <stdexcept>
 #include <thread>
 
-extern char** environ;
+#include "start_program.h"
 
 namespace lathe {
 
@@ -24,29 +22,15 @@ bool wait_until(const std::function<bool()>& condition, int seconds) {
   return true;
 }
 
-RunningLathe::RunningLathe(std::vector<std::string> arguments, const std::string& program) {
+RunningLathe::RunningLathe(std::vector<std::string> arguments, const std::string& program,
+                           std::vector<std::string> settings) {
   arguments.insert(arguments.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& word : arguments) argv.push_back(word.data());
-  argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  // A shell that runs tests in the background ignores SIGINT.
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGINT);
-  sigaddset(&defaults, SIGTERM);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  const int problem =
-      posix_spawn(&pid_, program.c_str(), &actions, &attributes, argv.data(), environ);
-  posix_spawnattr_destroy(&attributes);
+  pid_ = spawn(std::move(arguments), environment_with(std::move(settings)), &actions);
   posix_spawn_file_actions_destroy(&actions);
-  if (problem != 0) throw std::runtime_error("cannot start " + program);
 }
 
 RunningLathe::~RunningLathe() {

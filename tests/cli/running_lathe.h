@@ -15,8 +15,10 @@ bool wait_until(const std::function<bool()>& condition, int seconds = 60);
 /// Started with default signal handling; its output goes nowhere; killed at the end.
 class RunningLathe {
  public:
+  /// `settings`: NAME=VALUE, for its environment.
   explicit RunningLathe(std::vector<std::string> arguments,
-                        const std::string& program = LATHE_BINARY);
+                        const std::string& program = LATHE_BINARY,
+                        std::vector<std::string> settings = {});
   RunningLathe(const RunningLathe&) = delete;
   RunningLathe& operator=(const RunningLathe&) = delete;
   ~RunningLathe();

@@ -89,7 +89,7 @@ TEST_CASE("a student of half the width learns from fresh weights") {
 
 TEST_CASE("an inherited student starts repaired, and unlabelled data suffice") {
   const DistillFiles files;
-  const std::string data = files.draw("tune", 400, false);
+  const std::string data = files.draw("tune", 160, false);
   const std::string judge = files.draw("judge", 150);
   const json report =
       files.distilled("s.onnx", {"--student-width", "75%", "--data", data, "--eval", judge,
@@ -115,7 +115,7 @@ TEST_CASE("normalization that fresh weights need is folded in the artifact") {
 
 TEST_CASE("dense convolutions become separable ones") {
   const DistillFiles files;
-  const std::string data = files.draw("tune", 300);
+  const std::string data = files.draw("tune", 160);
   const json report =
       files.distilled("s.onnx", {"--student-separable", "--data", data, "--eval",
                                  files.draw("judge", 100), "--epochs", "2", "--batch", "16"});
@@ -185,11 +185,11 @@ TEST_CASE("integers are trained for, and the artifact is what quantize writes") 
 
 TEST_CASE("inner values are matched, with a projection where their shapes differ") {
   const DistillFiles files;
-  const std::string data = files.draw("tune", 200);
-  check_refused(
-      run_lathe({"distill", "--teacher", kGlyphs, "-o", files.at("s.onnx"), "--student-width",
-                 "50%", "--data", data, "--epochs", "1", "--features", "a=b"}),
-      2, {"no value"});
+  const std::string data = files.draw("tune", 96);
+  check_refused(run_lathe({"distill", "--teacher", kGlyphs, "-o", files.at("s.onnx"),
+                           "--student-width", "50%", "--student-init", "fresh", "--data", data,
+                           "--epochs", "1", "--features", "a=b"}),
+                2, {"no value"});
   // Both networks call it alike; half of its channels are gone in the student.
   const std::string name = "/features/features.4/Relu_1_output_0";
   const json report = files.distilled(

@@ -1,16 +1,13 @@
 // lathe distill when things go wrong: flags, files that do not fit, signals, kills, lost peers.
 #include <nlohmann/json.hpp>
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
 
+#include "free_port.h"
 #include "ir/seeded_random.h"
 #include "pruning.h"
 #include "report_schema.h"
@@ -38,33 +35,12 @@ std::vector<std::string> training(const PruneFiles& files, const std::string& da
           files.at(out)};
 }
 
-int free_port() {
-  const int socket_ = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  bind(socket_, reinterpret_cast<sockaddr*>(&address), size);
-  getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
-  close(socket_);
-  return ntohs(address.sin_port);
-}
-
-// What torchrun sets; unset again when the process is started.
-RunningLathe start_rank(int rank, int size, int port, const std::vector<std::string>& words) {
-  const std::vector<std::pair<const char*, std::string>> variables{
-      {"RANK", std::to_string(rank)},
-      {"WORLD_SIZE", std::to_string(size)},
-      {"MASTER_ADDR", "127.0.0.1"},
-      {"MASTER_PORT", std::to_string(port)}};
-  struct Unset {
-    const std::vector<std::pair<const char*, std::string>>& all;
-    ~Unset() {
-      for (const auto& [name, value] : all) unsetenv(name);
-    }
-  } unset{variables};
-  for (const auto& [name, value] : variables) setenv(name, value.c_str(), 1);
-  return RunningLathe(words);
+// With what torchrun sets.
+RunningLathe start_rank(int rank, int size, const std::string& port,
+                        const std::vector<std::string>& words) {
+  return RunningLathe(words, LATHE_BINARY,
+                      {"RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(size),
+                       "MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + port});
 }
 
 std::string one_layer(int64_t inputs, int64_t outputs, float shift = 0) {
@@ -191,10 +167,11 @@ TEST_CASE("killed at random moments and resumed, it ends with the same weights")
   const PruneFiles files;
   const std::string data = files.draw("tune", 128);
   const std::string folder = files.at("state");
-  REQUIRE(run_lathe(training(files, data, "whole.onnx", "40")).exit_code == 0);
-  const std::vector<std::string> words =
-      joined(training(files, data, "s.onnx", "40"), {"--checkpoint", folder, "--resume"});
   const bool slow = std::getenv("LATHE_SLOW") != nullptr;
+  const std::string epochs = slow ? "40" : "30";
+  REQUIRE(run_lathe(training(files, data, "whole.onnx", epochs)).exit_code == 0);
+  const std::vector<std::string> words =
+      joined(training(files, data, "s.onnx", epochs), {"--checkpoint", folder, "--resume"});
   const int kills = slow ? 20 : 2;
   SeededRandom random(slow ? 7 : 3, 0);
   int killed = 0;
@@ -226,7 +203,7 @@ TEST_CASE("two processes train as one does, and a lost one ends the other") {
       "16",      "--threads", "1",     "--latency",       "off"};
   const CliResult alone = run_lathe(joined(words, {"-o", files.at("one.onnx"), "--json"}));
   REQUIRE(alone.exit_code == 0);
-  const int port = free_port();
+  const std::string port = free_port();
   const std::vector<std::string> together =
       joined(words, {"-o", files.at("two.onnx"), "--report", files.at("two.json")});
   RunningLathe first = start_rank(0, 2, port, together);
@@ -240,7 +217,7 @@ TEST_CASE("two processes train as one does, and a lost one ends the other") {
     CHECK(both["training"]["epochs"][epoch]["loss"].get<double>() ==
           doctest::Approx(one["training"]["epochs"][epoch]["loss"].get<double>()).epsilon(1e-3));
 
-  const int another = free_port();
+  const std::string another = free_port();
   const std::string folder = files.at("state");
   const std::vector<std::string> lost =
       joined(training(files, data, "lost.onnx"), {"--checkpoint", folder});

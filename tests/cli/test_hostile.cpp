@@ -1,12 +1,12 @@
 // Files that are no model, or one that was made to do harm: each is refused with its exit code and
 // one line, without a signal, in bounded memory, and nothing is written.
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include <filesystem>
 #include <functional>
 #include <string>
 
+#include "gzip.h"
 #include "onnx/read_fixtures.h"
 #include "run_lathe.h"
 
@@ -32,20 +32,6 @@ void refuse_bytes(const std::string& bytes, int code, std::vector<std::string> n
 
 void refuse_proto(const onnx::ModelProto& model, int code, std::vector<std::string> named = {}) {
   refuse_bytes(model.SerializeAsString(), code, std::move(named));
-}
-
-std::string gzipped(const std::string& text) {
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&stream, static_cast<uLong>(text.size())) + 32, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 // y = x + w with the weights in a file of that name.
@@ -100,7 +86,7 @@ TEST_CASE("what is no model is named") {
   const std::string model = relu_model().SerializeAsString();
   refuse_bytes(model.substr(0, model.size() / 2), 3);
   refuse_bytes(model.substr(0, model.size() - 1), 3);
-  refuse_bytes(gzipped(model), 3, {"gzip"});
+  refuse_bytes(gzip(model), 3, {"gzip"});
   refuse_bytes(
       "\x7f"
       "ELF\x02\x01\x01" +

@@ -6,8 +6,8 @@
 #include "batch/make_batch_dynamic.h"
 #include "calibration/calibrate.h"
 #include "calibration/npz.h"
+#include "cifar.h"
 #include "distill/quantization_aware.h"
-#include "onnx/read_model.h"
 #include "ops/op_row.h"
 #include "passes/passes.h"
 #include "run/denormals.h"
@@ -19,43 +19,6 @@
 
 namespace lathe {
 namespace {
-
-const std::string kShared = LATHE_SHARED_DIR;
-
-bool has_data() {
-  const bool present = std::filesystem::exists(kShared + "/data/cifar10/train.npz");
-  if (!present) MESSAGE("skipped: no shared data");
-  return present;
-}
-
-struct Pictures {
-  at::Tensor images;  // [N, 3, 32, 32], normalised as the network was trained
-  at::Tensor labels;
-};
-
-Pictures cifar_pictures(const char* file, int64_t count) {
-  Pictures result;
-  for (const NamedArray& named : open_npz(kShared + "/data/cifar10/" + file)) {
-    if (named.name != "images" && named.name != "labels") continue;
-    const at::Tensor all = to_runtime(read_array(named.array)).tensor->narrow(0, 0, count);
-    if (named.name == "labels") {
-      result.labels = all.to(at::kLong);
-      continue;
-    }
-    const at::Tensor mean = at::tensor(std::vector<float>{0.4914F, 0.4822F, 0.4465F});
-    const at::Tensor deviation = at::tensor(std::vector<float>{0.2471F, 0.2435F, 0.2616F});
-    result.images =
-        ((all.to(at::kFloat) / 255 - mean) / deviation).permute({0, 3, 1, 2}).contiguous();
-  }
-  return result;
-}
-
-Graph resnet() {
-  Graph graph = load_onnx(kShared + "/models/cifar10_resnet_4b.onnx").graph;
-  infer_shapes(graph);
-  make_batch_dynamic(graph);
-  return graph;
-}
 
 at::Tensor scores_of(const Graph& graph, const at::Tensor& images) {
   const Interpreter interpreter(graph);

@@ -6,7 +6,6 @@ usage: pruned_matches.py LATHE SOURCE_DIR [MODEL|zoo:NETWORK]...
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -25,9 +24,8 @@ TOLERANCE = {"SqueezeNet_fp16": 2e-2}
 
 
 def pruned(binary, path, output, *more):
-    command = [binary, "prune", path, "-o", output, "--structure", "channel", "--sparsity", "30%",
-               "--latency", "off", "--json", "--force", *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return zoo.lathe(binary, "prune", path, "-o", output, "--structure", "channel", "--sparsity",
+                     "30%", "--latency", "off", "--json", "--force", *more, check=False)
 
 
 def model_and_feed(binary, name, models, data, folder):

@@ -23,8 +23,8 @@ TOLERANCE = 1e-4
 MIN_SQNR_DB = 20.0
 MODELS = {"mobilenet_v2_imagenet": 4, "cifar10_resnet_4b": 16, "vit_pgd_2_3_16": 0}
 
-# Reads {"artifact", "mobile", "engine", "inputs": [[name, path, shape]]} and writes each output's float32
-# bytes beside the artifact.
+# Reads {"artifact", "mobile", "engine", "feeds": [[[path, name, shape]]]} and writes each output's
+# float32 bytes beside the artifact.
 CHILD = r"""
 import ctypes, json, sys, torch
 job = json.load(sys.stdin)
@@ -36,46 +36,52 @@ if job["mobile"]:
     module = _load_for_lite_interpreter(job["artifact"])
 else:
     module = torch.jit.load(job["artifact"])
-arrays = {}
-for name, path, shape in job["inputs"]:
-    with open(path, "rb") as file:
-        flat = torch.frombuffer(bytearray(file.read()), dtype=torch.float32)
-    arrays[name] = flat.reshape(shape)
-with torch.no_grad():
-    results = module(*arrays.values()) if job["mobile"] else module(**arrays)
-if isinstance(results, torch.Tensor):
-    results = (results,)
 written = []
-for i, result in enumerate(results):
-    result = result.contiguous()
-    path = "%s.out%d" % (job["artifact"], i)
-    with open(path, "wb") as file:
-        file.write(ctypes.string_at(result.data_ptr(), result.numel() * result.element_size()))
-    written.append([path, list(result.shape), str(result.dtype)])
+for number, feed in enumerate(job["feeds"]):
+    arrays = {}
+    for path, name, shape in feed:
+        with open(path, "rb") as file:
+            flat = torch.frombuffer(bytearray(file.read()), dtype=torch.float32)
+        arrays[name] = flat.reshape(shape)
+    with torch.no_grad():
+        results = module(*arrays.values()) if job["mobile"] else module(**arrays)
+    if isinstance(results, torch.Tensor):
+        results = (results,)
+    rows = []
+    for i, result in enumerate(results):
+        result = result.contiguous()
+        path = "%s.out%d.%d" % (job["artifact"], number, i)
+        with open(path, "wb") as file:
+            file.write(ctypes.string_at(result.data_ptr(), result.numel() * result.element_size()))
+        rows.append([path, list(result.shape), str(result.dtype)])
+    written.append(rows)
 code = "" if job["mobile"] else module.code
 print(json.dumps({"outputs": written, "integer": code.count("ops.quantized.conv2d")}))
 """
 
 
-def run_in_python(artifact, mobile, engine, sample):
-    """Arguments are given by name: the model's, with `_` for what no Python name may hold."""
-    inputs = []
-    for i, (name, array) in enumerate(sample.items()):
-        path = f"{artifact}.in{i}"
-        np.ascontiguousarray(array, np.float32).tofile(path)
-        inputs.append([re.sub(r"\W", "_", name, flags=re.ASCII), path, list(array.shape)])
-    job = {"artifact": artifact, "mobile": mobile, "engine": engine, "inputs": inputs}
+def run_in_python(artifact, mobile, engine, samples):
+    """The outputs for each sample, and how many integer convolutions there are. Arguments are given
+    by name: the model's, with `_` for what no Python name may hold."""
+    feeds = []
+    for number, sample in enumerate(samples):
+        feed = []
+        for i, (name, array) in enumerate(sample.items()):
+            path = f"{artifact}.in{number}.{i}"
+            np.ascontiguousarray(array, np.float32).tofile(path)
+            feed.append([path, re.sub(r"\W", "_", name, flags=re.ASCII), list(array.shape)])
+        feeds.append(feed)
+    job = {"artifact": artifact, "mobile": mobile, "engine": engine, "feeds": feeds}
     done = subprocess.run([PYTHON, "-c", CHILD], input=json.dumps(job), capture_output=True,
                           text=True)
     if done.returncode != 0:
         raise AssertionError(f"Python's torch refuses {artifact}:\n{done.stderr[-2000:]}")
     told = json.loads(done.stdout)
-    outputs = []
-    for path, shape, dtype in told["outputs"]:
+    for _, _, dtype in (row for rows in told["outputs"] for row in rows):
         if dtype != "torch.float32":
             raise AssertionError(f"an output is {dtype}")
-        outputs.append(np.fromfile(path, np.float32).reshape(shape))
-    return outputs, told["integer"]
+    return [[np.fromfile(path, np.float32).reshape(shape) for path, shape, _ in rows]
+            for rows in told["outputs"]], told["integer"]
 
 
 def run_in_lathe(binary, path, sample, folder):
@@ -114,25 +120,24 @@ def compare(name, expected, got, integer):
         raise AssertionError(f"{name}: {worst:.3e} is above {TOLERANCE}")
 
 
-def check_artifact(binary, label, path, target, samples, folder):
+def check_artifact(binary, label, path, target, samples, expected, folder):
     artifact, manifest = compiled(binary, path, target, folder)
     mobile = target == "torchscript-mobile"
     integer = label.endswith("int8")
     engine = manifest["expected_environment"].get("quantized_engine") if integer else None
-    rows = []
-    for sample in samples:
-        expected = run_in_lathe(binary, path, sample, folder)
-        got, convolutions = run_in_python(artifact, mobile, engine, sample)
-        if integer and not mobile and convolutions == 0:
-            raise AssertionError(f"{label}: no quantized convolution in the code")
-        compare(f"{label} {target}", expected, got, integer)
-        rows.append(got)
-    if manifest["batch_fixed"] or len(samples) < 2:
-        return
-    batch = {key: np.concatenate([sample[key] for sample in samples]) for key in samples[0]}
-    got, _ = run_in_python(artifact, mobile, engine, batch)
-    expected = [np.concatenate([row[i] for row in rows]) for i in range(len(got))]
-    compare(f"{label} {target} at batch {len(rows)}", expected, got, integer)
+    feeds = list(samples)
+    if not manifest["batch_fixed"]:
+        feeds.append({key: np.concatenate([sample[key] for sample in samples])
+                      for key in samples[0]})
+    rows, convolutions = run_in_python(artifact, mobile, engine, feeds)
+    if integer and not mobile and convolutions == 0:
+        raise AssertionError(f"{label}: no quantized convolution in the code")
+    for wanted, got in zip(expected, rows):
+        compare(f"{label} {target}", wanted, got, integer)
+    for batch in rows[len(samples):]:
+        wanted = [np.concatenate([row[i] for row in rows[:len(samples)]])
+                  for i in range(len(batch))]
+        compare(f"{label} {target} at batch {len(samples)}", wanted, batch, integer)
 
 
 def check_model(binary, name, models, data, folder):
@@ -145,8 +150,9 @@ def check_model(binary, name, models, data, folder):
         zoo.lathe(binary, "quantize", path, "-o", int8, "--data", calibration, "--force", "--quiet")
         forms.append((name + " int8", int8))
     for label, form in forms:
+        expected = [run_in_lathe(binary, form, sample, folder) for sample in samples]
         for target in ("torchscript", "torchscript-mobile"):
-            check_artifact(binary, label, form, target, samples, folder)
+            check_artifact(binary, label, form, target, samples, expected, folder)
 
 
 def has_torch():

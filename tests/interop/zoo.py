@@ -1,9 +1,12 @@
 """The models in ../shared/models with real inputs for each, and how outputs are compared."""
 
+import functools
 import glob
 import os
+import struct
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import onnxruntime as ort
@@ -168,13 +171,44 @@ def save_feeds(path, samples):
                       np.stack([sample[name] for sample in samples]) for name in names})
 
 
+class Forks:
+    """A lathe that has LibTorch loaded and runs each command in a fork (../cli/forks)."""
+
+    def __init__(self, binary, library):
+        requests, self.requests = os.pipe()
+        self.replies, replies = os.pipe()
+        environment = {**os.environ, "LD_PRELOAD": library, "GOMP_SPINCOUNT": "1000",
+                       "OPENBLAS_THREAD_TIMEOUT": "4"}
+        os.dup2(requests, 100)
+        os.dup2(replies, 101)
+        self.serving = subprocess.Popen([binary], env=environment, pass_fds=(100, 101))
+        for descriptor in (requests, replies, 100, 101):
+            os.close(descriptor)
+
+    def run(self, words):
+        with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+            text = b"".join(os.fsencode(word) + b"\0" for word in ("", out.name, err.name, *words))
+            os.write(self.requests, struct.pack("=QQQ", len(text), 2**64 - 1, 2**64 - 1) + text)
+            for _ in ("started", "ended"):
+                _, status, _ = struct.unpack("=iiq", os.read(self.replies, 16))
+            return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(status),
+                                               out.read().decode(), err.read().decode())
+
+
+@functools.cache
+def forks(binary):
+    library = os.path.join(os.path.dirname(binary), "tests", "libtest_cli_forks.so")
+    return Forks(binary, library) if os.path.exists(library) else None
+
+
 def lathe(binary, *arguments, check=True):
     """Runs lathe; what it said is in the message when it fails."""
-    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True)
+    words = [binary, *map(str, arguments)]
+    serving = forks(binary)
+    done = serving.run(words) if serving else subprocess.run(words, capture_output=True, text=True)
     if check and done.returncode != 0:
         told = done.stderr if "--json" in arguments else done.stdout + done.stderr
-        raise AssertionError(f"lathe {' '.join(map(str, arguments))}: code {done.returncode}\n"
-                             f"{told[-3000:]}")
+        raise AssertionError(f"lathe {' '.join(words[1:])}: code {done.returncode}\n{told[-3000:]}")
     return done
 
 

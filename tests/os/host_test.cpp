@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 #include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -13,6 +12,7 @@
 #include "os/progress.h"
 #include "os/terminal.h"
 #include "scratch_directory.h"
+#include "status_of_fork.h"
 
 namespace lathe {
 namespace {
@@ -142,27 +142,17 @@ TEST_CASE("the memory limit turns allocations into errors, not into signals") {
 #ifdef __SANITIZE_ADDRESS__
   MESSAGE("not checked under AddressSanitizer, which aborts instead of throwing: the limit itself");
 #else
-  const pid_t child = ::fork();
-  if (child == 0) {
-    int verdict = 10;
+  const int verdict = status_of_fork([] {
+    apply_memory_limit(private_memory_bytes().value_or(0) + (int64_t{64} << 20));
     try {
-      apply_memory_limit(private_memory_bytes().value_or(0) + (int64_t{64} << 20));
-      try {
-        std::vector<char> block(size_t{256} << 20, 'x');
-        verdict = 11;
-      } catch (const std::bad_alloc&) {
-        const Error error = memory_error("m.onnx");
-        verdict = error.code() == ExitCode::kLimit && memory_limit() ? 0 : 12;
-      }
-    } catch (const Error&) {
-      verdict = 13;
+      std::vector<char> block(size_t{256} << 20, 'x');
+      ::_exit(11);
+    } catch (const std::bad_alloc&) {
+      const Error error = memory_error("m.onnx");
+      ::_exit(error.code() == ExitCode::kLimit && memory_limit() ? 0 : 12);
     }
-    ::_exit(verdict);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  REQUIRE(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
+  });
+  CHECK(verdict == 0);
 #endif
   try {
     apply_memory_limit(4096);

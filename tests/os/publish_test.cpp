@@ -16,6 +16,7 @@
 #include "os/signals.h"
 #include "os/temporaries.h"
 #include "scratch_directory.h"
+#include "status_of_fork.h"
 
 namespace lathe {
 namespace {
@@ -28,19 +29,6 @@ std::string error_of(F&& f) {
   } catch (const Error& e) {
     return std::to_string(static_cast<int>(e.code())) + " " + e.id();
   }
-}
-
-// Exit status of a child that runs `body`; 1000 + signal when a signal ended it.
-template <class F>
-int child_status(F&& body) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    body();
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 TEST_CASE("publish writes, replaces and leaves nothing else behind") {
@@ -103,7 +91,7 @@ TEST_CASE("write errors are exit 9 and leave the old file") {
   const ScratchDirectory scratch;
   CHECK(error_of([&] { StagedFile file(scratch.path("no/such/a")); }) == "9 output.write");
   scratch.write("a", "old");
-  const int status = child_status([&] {
+  const int status = status_of_fork([&] {
     install_signal_handlers();
     const struct rlimit limit { 1000, 1000 };
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -147,7 +135,7 @@ TEST_CASE("SIGKILL at any moment leaves the old or the new file, complete") {
 TEST_CASE("signals remove temporaries") {
   const ScratchDirectory scratch;
   const auto staged = [&](auto&& then) {
-    return child_status([&] {
+    return status_of_fork([&] {
       install_signal_handlers();
       StagedFile file(scratch.path("a"));
       file.write("half");
@@ -205,7 +193,7 @@ TEST_CASE("signals remove temporaries") {
   }
   SUBCASE("a forked child leaves its parent's files alone") {
     StagedFile file(scratch.path("a"));
-    CHECK(child_status([] { remove_temporaries(); }) == 0);
+    CHECK(status_of_fork([] { remove_temporaries(); }) == 0);
     CHECK(scratch.names().size() == 1);
   }
 }

@@ -4,44 +4,19 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <sstream>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "report/json_text.h"
 #include "report/markdown.h"
 #include "report/strict_json.h"
+#include "report_schema.h"
 #include "scratch_directory.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-// Complaints of the shipped schema, "" when the report is valid.
-std::string schema_errors(const json& report) {
-  std::ifstream file(LATHE_SOURCE_DIR "/lib/report/schema/lathe.report.schema.json");
-  REQUIRE(file.good());
-  const json schema_json = json::parse(file);
-  valijson::Schema schema;
-  valijson::SchemaParser parser;
-  parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(schema_json), schema);
-  valijson::Validator validator;
-  valijson::ValidationResults results;
-  std::string out;
-  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results))
-    return out;
-  valijson::ValidationResults::Error error;
-  while (results.popError(error)) {
-    for (const std::string& place : error.context) out += place;
-    out += ": " + error.description + "\n";
-  }
-  return out.empty() ? "invalid" : out;
-}
 
 ModelFacts some_model() {
   ModelFacts model;

@@ -5,12 +5,12 @@
 
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 
 #include "ir/error.h"
 #include "ir/seeded_random.h"
 #include "scratch_directory.h"
+#include "status_of_fork.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_lock.h"
 
@@ -65,24 +65,6 @@ void write(const fs::path& path, const std::string& bytes) {
 
 size_t files_in(const fs::path& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder), {}));
-}
-
-/// Exit status of a child that runs `work`; an Error's code is its status. Negative: the signal.
-int status_of_child(const std::function<void()>& work) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    try {
-      work();
-      ::_exit(0);
-    } catch (const Error& error) {
-      ::_exit(static_cast<int>(error.code()));
-    } catch (...) {
-      ::_exit(99);
-    }
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 }  // namespace
@@ -251,7 +233,7 @@ TEST_CASE("a full disk leaves both checkpoints and exits 9") {
   const std::string path = folder.path("run.checkpoint");
   save_checkpoint(path, numbered(1));
   save_checkpoint(path, numbered(2));
-  const int status = status_of_child([&] {
+  const int status = status_of_fork([&] {
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{100000, 100000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -275,7 +257,7 @@ TEST_CASE("what is no file is never moved away") {
 TEST_CASE("one training at a time has a folder of checkpoints") {
   const ScratchDirectory folder;
   const auto lock_in_child = [&] {
-    return status_of_child([&] { const CheckpointLock lock(folder.path()); });
+    return status_of_fork([&] { const CheckpointLock lock(folder.path()); });
   };
   {
     const CheckpointLock lock(folder.path());
@@ -292,12 +274,12 @@ TEST_CASE("one training at a time has a folder of checkpoints") {
   }
   CHECK(lock_in_child() == 0);
   // A holder that was killed holds nothing.
-  CHECK(status_of_child([&] {
+  CHECK(status_of_fork([&] {
           const CheckpointLock lock(folder.path());
           ::raise(SIGKILL);
         }) == -SIGKILL);
   CHECK(lock_in_child() == 0);
-  CHECK(status_of_child([&] { const CheckpointLock lock(folder.path("none")); }) == 9);
+  CHECK(status_of_fork([&] { const CheckpointLock lock(folder.path("none")); }) == 9);
   fs::remove(folder.path("lock"));
   write(folder.path("elsewhere"), "precious");
   fs::create_symlink(folder.path("elsewhere"), folder.path("lock"));

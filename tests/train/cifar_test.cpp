@@ -6,6 +6,7 @@
 
 #include "batch/make_batch_dynamic.h"
 #include "calibration/npz.h"
+#include "cifar.h"
 #include "onnx/read_model.h"
 #include "run/denormals.h"
 #include "run/threads.h"
@@ -15,34 +16,6 @@
 
 namespace lathe {
 namespace {
-
-const std::string kShared = LATHE_SHARED_DIR;
-
-bool has_data() {
-  const bool present = std::filesystem::exists(kShared + "/data/cifar10/train.npz");
-  if (!present) MESSAGE("skipped: no shared data");
-  return present;
-}
-
-struct Pictures {
-  at::Tensor images;  // [N, 3, 32, 32], normalised as the network was trained
-  at::Tensor labels;
-};
-
-Pictures cifar_pictures(const char* file, int64_t count) {
-  const std::vector<NamedArray> arrays = open_npz(kShared + "/data/cifar10/" + file);
-  Pictures result;
-  for (const NamedArray& named : arrays) {
-    const at::Tensor all = to_runtime(read_array(named.array)).tensor;
-    if (named.name == "labels") result.labels = all.narrow(0, 0, count).to(at::kLong);
-    if (named.name != "images") continue;
-    const at::Tensor mean = at::tensor(std::vector<float>{0.4914F, 0.4822F, 0.4465F});
-    const at::Tensor deviation = at::tensor(std::vector<float>{0.2471F, 0.2435F, 0.2616F});
-    const at::Tensor scaled = all.narrow(0, 0, count).to(at::kFloat) / 255;
-    result.images = ((scaled - mean) / deviation).permute({0, 3, 1, 2}).contiguous();
-  }
-  return result;
-}
 
 TrainingData data_of(const Pictures& pictures, const at::Tensor& logits = {}) {
   TrainingData data;
@@ -54,13 +27,6 @@ TrainingData data_of(const Pictures& pictures, const at::Tensor& logits = {}) {
     return sample;
   };
   return data;
-}
-
-Graph resnet() {
-  Graph graph = load_onnx(kShared + "/models/cifar10_resnet_4b.onnx").graph;
-  infer_shapes(graph);
-  make_batch_dynamic(graph);
-  return graph;
 }
 
 double accuracy_of(const TrainableGraph& graph, const Pictures& pictures) {

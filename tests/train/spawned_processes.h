@@ -2,37 +2,21 @@
 // case. Include before doctest.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-namespace lathe::test {
+#include "free_port.h"
+#include "start_program.h"
 
-/// A port of this machine that nobody uses at the moment.
-inline std::string free_port() {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (descriptor < 0 || bind(descriptor, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    throw std::runtime_error("no free port");
-  close(descriptor);
-  return std::to_string(ntohs(address.sin_port));
-}
+namespace lathe::test {
 
 /// Children that end with it at the latest.
 class Spawned {
@@ -46,7 +30,10 @@ class Spawned {
     variables["MASTER_PORT"] = free_port();
     for (int64_t rank = 0; rank < size; ++rank) {
       variables["RANK"] = std::to_string(rank);
-      children_.push_back(start("-tc=" + name, variables));
+      std::vector<std::string> settings;
+      for (const auto& [variable, value] : variables) settings.push_back(variable + "=" + value);
+      children_.push_back(
+          spawn({"/proc/self/exe", "-tc=" + name, "-m"}, environment_with(settings)));
     }
   }
   ~Spawned() {
@@ -75,24 +62,6 @@ class Spawned {
   }
 
  private:
-  static pid_t start(std::string argument, const Variables& variables) {
-    std::vector<std::string> settings;
-    for (char** old = environ; *old != nullptr; ++old) {
-      const std::string setting = *old;
-      if (!variables.contains(setting.substr(0, setting.find('=')))) settings.push_back(setting);
-    }
-    for (const auto& [name, value] : variables) settings.push_back(name + "=" + value);
-    std::vector<char*> environment;
-    for (std::string& setting : settings) environment.push_back(setting.data());
-    environment.push_back(nullptr);
-    std::string program = "/proc/self/exe", quiet = "-m";
-    char* arguments[] = {program.data(), argument.data(), quiet.data(), nullptr};
-    pid_t child = 0;
-    if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environment.data()) != 0)
-      throw std::runtime_error("the test could not be started again");
-    return child;
-  }
-
   std::vector<pid_t> children_;
 };
 

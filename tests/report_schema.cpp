@@ -21,15 +21,15 @@ std::string schema_errors(const json& report) {
   valijson::SchemaParser().populateSchema(valijson::adapters::NlohmannJsonAdapter(text), schema);
   valijson::Validator validator;
   valijson::ValidationResults results;
-  std::string out;
   if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(report), &results))
-    return out;
+    return "";
+  std::string out;
   valijson::ValidationResults::Error error;
   while (results.popError(error)) {
     for (const std::string& part : error.context) out += part;
     out += ": " + error.description + "\n";
   }
-  return out;
+  return out.empty() ? "invalid" : out;
 }
 
 }  // namespace lathe
