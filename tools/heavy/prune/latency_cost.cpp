@@ -8,11 +8,11 @@
 
 #include "comparison/comparison.h"
 #include "engine/interpreter_engine.h"
-#include "heavy/prune/profile_device.h"
 #include "ir/error.h"
 #include "names/engines.h"
 #include "os/host.h"
 #include "os/signals.h"
+#include "profile_device.h"
 #include "report/report.h"
 #include "roofline/simulated_latency.h"
 #include "tracing/op_profile_cost.h"
