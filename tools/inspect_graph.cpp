@@ -5,14 +5,14 @@
 #include <algorithm>
 
 #include "ir/error.h"
-#include "ops/activation_buffers.h"
+#include "model_facts.h"
 #include "ops/op_row.h"
+#include "profile_device.h"
 
 namespace lathe {
 namespace {
 
 // Planning is quadratic; inspect is to answer at once.
-constexpr size_t kMaxInspectedBuffers = 16384;
 
 std::string qualified_type(const Node& node) {
   const std::string type = escape_untrusted(node.type_name());
@@ -146,18 +146,7 @@ void plan_arena(const Graph& graph, const Profile& profile, InspectFacts& facts)
     const ValueType& type = graph.value(id).type;
     if (type.dims && !type.dims->empty() && !type.dims->front().known()) facts.free_batch = true;
   }
-  const std::vector<BufferRequest> requests = activation_buffers(graph);
-  if (requests.size() > kMaxInspectedBuffers) return;
-  facts.arena_bytes = plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
-}
-
-DeviceRates profile_rates(const Profile& profile) {
-  DeviceRates rates;
-  if (!profile.rates) return rates;
-  rates.gops = profile.rates->gops;
-  if (profile.rates->bandwidth_gb_per_s)
-    rates.memory.push_back({std::nullopt, *profile.rates->bandwidth_gb_per_s});
-  return rates;
+  facts.arena_bytes = planned_arena_bytes(graph, profile);
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "ir/error.h"
 
 namespace lathe {
-namespace {
 
 void put_finite(nlohmann::json& row, const std::string& name, double value,
                 const std::string& reason) {
@@ -19,8 +18,6 @@ void put_finite(nlohmann::json& row, const std::string& name, double value,
     row[name + "_reason"] = reason;
   }
 }
-
-}  // namespace
 
 std::string decibel_text(double sqnr_db) {
   if (std::isnan(sqnr_db)) return "-";

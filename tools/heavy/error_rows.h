@@ -20,4 +20,8 @@ std::vector<std::vector<std::string>> error_table(const std::vector<ValueError>&
 /// infinite figures are null with a reason.
 nlohmann::json error_rows(const std::vector<ValueError>& errors);
 
+/// row[name] = value; of NaN and infinity null, and row[name + "_reason"] = reason.
+void put_finite(nlohmann::json& row, const std::string& name, double value,
+                const std::string& reason);
+
 }  // namespace lathe

@@ -6,16 +6,13 @@
 #include <map>
 
 #include "ir/error.h"
-#include "ops/activation_buffers.h"
+#include "model_facts.h"
 #include "ops/activation_fusion.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-// Planning is quadratic in the number of values.
-constexpr size_t kMaxPlannedValues = 16384;
 
 // Sums over the rounds, in the order in which the passes first changed something.
 json pass_rows(const Report& report) {
@@ -35,12 +32,6 @@ json pass_rows(const Report& report) {
 }
 
 }  // namespace
-
-std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile) {
-  const std::vector<BufferRequest> requests = activation_buffers(graph);
-  if (requests.size() > kMaxPlannedValues) return std::nullopt;
-  return plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
-}
 
 int64_t count_nodes(const Graph& graph) {
   int64_t count = 0;

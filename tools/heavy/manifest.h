@@ -2,7 +2,6 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string_view>
 
 #include "command_run.h"
@@ -24,10 +23,6 @@ nlohmann::json manifest_json(const CommandRun& run, const Graph& before, const G
 /// {integer_nodes, float_nodes, pass_through_nodes, total_nodes, ops: {Conv: {nodes, configs}}}:
 /// what the profile's precision rules allow for each op; no configs: float.
 nlohmann::json coverage_json(const Graph& graph, const Profile& profile);
-
-/// Bytes of the planned arena for the values between the nodes (ops/activation_buffers.h), with the
-/// profile's alignment; nullopt for too many values. Throws Error as plan_memory does.
-std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile);
 
 /// Nodes of the graph and of all bodies in it.
 int64_t count_nodes(const Graph& graph);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "heavy/model_data.h"
+#include "heavy/verification_inputs.h"
 #include "ir/error.h"
 #include "os/signals.h"
 #include "verify/rounding_noise.h"

@@ -3,6 +3,7 @@
 #include "calibration/calibrate.h"
 #include "heavy/model_data.h"
 #include "heavy/quantize/integer_rules.h"
+#include "heavy/quantize/quantize_job.h"
 #include "heavy/quantize/quantize_report.h"
 #include "ir/error.h"
 #include "ops/op_row.h"

@@ -7,11 +7,11 @@
 #include <cmath>
 
 #include "comparison/comparison.h"
-#include "heavy/prune/profile_device.h"
 #include "ir/error.h"
 #include "names/engines.h"
 #include "os/host.h"
 #include "os/signals.h"
+#include "profile_device.h"
 #include "report/report.h"
 #include "roofline/simulated_latency.h"
 #include "run/interpreter_engine.h"

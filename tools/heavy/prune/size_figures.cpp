@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "heavy/manifest.h"
 #include "ir/error.h"
+#include "model_facts.h"
 #include "names/targets.h"
 #include "os/deflated_size.h"
 #include "os/quantity.h"

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cmath>
 
 #include "heavy/error_rows.h"
 #include "heavy/model_data.h"
@@ -34,12 +33,7 @@ constexpr size_t kBars = 64;
 constexpr size_t kScreenRows = 5;
 
 void put_db(json& row, const std::string& name, double db) {
-  if (std::isfinite(db)) {
-    row[name] = db;
-  } else {
-    row[name] = nullptr;
-    row[name + "_reason"] = db > 0 ? "nothing is lost" : "the float value is all zero";
-  }
+  put_finite(row, name, db, db > 0 ? "nothing is lost" : "the float value is all zero");
 }
 
 json layer_rows(const std::vector<LayerError>& errors) {

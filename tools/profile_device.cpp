@@ -1,4 +1,4 @@
-#include "heavy/prune/profile_device.h"
+#include "profile_device.h"
 
 #include "os/host.h"
 
