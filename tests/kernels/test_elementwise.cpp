@@ -65,6 +65,7 @@ double exact(const ElementwiseOp& op, double a, double b, double c) {
     case kSoftsign: return a / (1 + std::abs(a));
     case kSin: return std::sin(a);
     case kCos: return std::cos(a);
+    case kThresholdedRelu: return a > p ? a : 0;
   }
   return 0;
 }

@@ -139,6 +139,12 @@ TEST_CASE("a long chain of functions") {
   check_text(body + "y = Neg(v300) }");
 }
 
+TEST_CASE("ThresholdedRelu is computed by the engine, with what stands around it") {
+  const NativeRun run = check_text(R"(g (float[3,40] x) => (float[3,40] y) {
+    t = ThresholdedRelu<alpha = 0.3>(x)  n = Neg(x)  u = ThresholdedRelu(n)  y = Sub(t, u) })");
+  CHECK(run.steps == std::map<std::string, int>{{"elementwise", 1}});
+}
+
 TEST_CASE("a quantized value of unknown size") {
   const Graph graph = graph_from(R"(g (float[4,5] x) => (float[2] y)
     <float scale = {0.25}, uint8 zero = {3}, int64[1] axes = {1}> {

@@ -42,8 +42,20 @@ TEST_CASE("every kind has its row") {
     // A product with a weight that nobody counts would make the whole count wrong in silence.
     CHECK((row.weight_input < 0 || row.macs != nullptr));
     CHECK_FALSE((row.random && row.keeps_quantization));
+    CHECK((!row.fusable || row.elementwise));
+    CHECK((row.parameters[0].name != nullptr || row.parameters[1].name == nullptr));
   }
   CHECK_THROWS_AS(op_row(static_cast<OpKind>(kOpKindCount)), InternalError);
+}
+
+TEST_CASE("a node's parameters are its attributes, or the usual ones") {
+  Node node;
+  node.kind = OpKind::kHardSigmoid;
+  node.attributes = with("beta", 0.25F);
+  CHECK(parameter_of(node, 0) == 0.2F);
+  CHECK(parameter_of(node, 1) == 0.25F);
+  node.kind = OpKind::kTanh;
+  CHECK(parameter_of(node, 1) == 0);
 }
 
 TEST_CASE("element types") {

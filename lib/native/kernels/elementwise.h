@@ -62,8 +62,9 @@ enum class ElementwiseKind : uint8_t {
   kSoftsign,  // a / (1 + |a|)
   kSin,
   kCos,
+  kThresholdedRelu,  // a > p ? a : 0
 };
-constexpr int kElementwiseKinds = static_cast<int>(ElementwiseKind::kCos) + 1;
+constexpr int kElementwiseKinds = static_cast<int>(ElementwiseKind::kThresholdedRelu) + 1;
 /// How many of a, b and c it reads.
 int operands_of(ElementwiseKind kind);
 

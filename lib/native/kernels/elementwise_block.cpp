@@ -119,6 +119,7 @@ void cosines(const float* a, float* to, int64_t count) {
     case kSoftsign: return each(n, to, [=](int64_t i) { return a[i] / (1.0f + magnitude(a[i])); });
     case kSin: return sines(a, to, n);
     case kCos: return cosines(a, to, n);
+    case kThresholdedRelu: return each(n, to, [=](int64_t i) { return a[i] <= p ? 0.0f : a[i]; });
   }
 }
 

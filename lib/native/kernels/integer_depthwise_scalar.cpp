@@ -7,18 +7,6 @@
 namespace lathe {
 namespace {
 
-void store(const DepthwiseRows& rows, int64_t pixel, int64_t channel, float y) {
-  const ProductEpilogue& epilogue = *rows.epilogue;
-  const int64_t place = pixel * rows.output_pitch + channel;
-  if (epilogue.float_output) {
-    static_cast<float*>(rows.output)[place] = finished_float(y, epilogue);
-    return;
-  }
-  const uint8_t residual =
-      epilogue.has_residual ? rows.residual[pixel * rows.residual_pitch + channel] : uint8_t{0};
-  static_cast<uint8_t*>(rows.output)[place] = finished_byte(y, residual, epilogue);
-}
-
 int32_t sum_of_taps(const PackedDepthwise& packed, const uint8_t* const* lines, int64_t length,
                     int64_t channel) {
   const DepthwiseWindow& window = packed.window;
@@ -36,11 +24,13 @@ void run(const DepthwiseRows& rows, const uint8_t** lines) {
   for (int64_t y = rows.row_begin; y < rows.row_end; ++y) {
     point_at_row(rows, y, length, lines);
     for (int64_t x = 0; x < rows.output_width; ++x) {
+      const int64_t pixel = y * rows.output_width + x;
       for (int64_t c = 0; c < packed.channels; ++c) {
         const int32_t sum = sum_of_taps(packed, lines + x * packed.window.stride_width, length, c);
         const auto place = static_cast<size_t>(c);
-        store(rows, y * rows.output_width + x, c,
-              std::fma(static_cast<float>(sum), packed.scale[place], packed.bias[place]));
+        store_finished(std::fma(static_cast<float>(sum), packed.scale[place], packed.bias[place]),
+                       *rows.epilogue, rows.residual, pixel * rows.residual_pitch + c, rows.output,
+                       pixel * rows.output_pitch + c);
       }
     }
   }

@@ -31,4 +31,14 @@ inline uint8_t finished_byte(float y, uint8_t residual, const ProductEpilogue& e
   return epilogue.table != nullptr ? epilogue.table[q] : q;
 }
 
+/// Both places count from an array's first element.
+inline void store_finished(float y, const ProductEpilogue& epilogue, const uint8_t* residual,
+                           int64_t residual_place, void* output, int64_t place) {
+  if (epilogue.float_output)
+    static_cast<float*>(output)[place] = finished_float(y, epilogue);
+  else
+    static_cast<uint8_t*>(output)[place] =
+        finished_byte(y, epilogue.has_residual ? residual[residual_place] : uint8_t{0}, epilogue);
+}
+
 }  // namespace lathe

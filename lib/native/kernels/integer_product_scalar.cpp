@@ -11,18 +11,6 @@ namespace {
 constexpr int64_t kScalarLanes = 8;
 constexpr int64_t kMostVectors = 2;
 
-void store(const ProductTile& tile, int64_t row, int64_t column, float y) {
-  const ProductEpilogue& epilogue = *tile.epilogue;
-  const int64_t place = row * tile.output_pitch + column;
-  if (epilogue.float_output) {
-    static_cast<float*>(tile.output)[place] = finished_float(y, epilogue);
-    return;
-  }
-  const uint8_t residual =
-      epilogue.has_residual ? tile.residual[row * tile.residual_pitch + column] : uint8_t{0};
-  static_cast<uint8_t*>(tile.output)[place] = finished_byte(y, residual, epilogue);
-}
-
 void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
   const ProductPanel& panel = tile.panel;
@@ -45,8 +33,9 @@ void run_tile(const ProductTile& tile) {
             for (int i = 0; i < 4; ++i) sum += int32_t{pixel[k + i]} * w[i];
         }
         const auto place = static_cast<size_t>(panel.first + v * kScalarLanes + lane);
-        store(tile, r, column,
-              std::fma(static_cast<float>(sum), product.scale[place], product.bias[place]));
+        store_finished(std::fma(static_cast<float>(sum), product.scale[place], product.bias[place]),
+                       *tile.epilogue, tile.residual, r * tile.residual_pitch + column, tile.output,
+                       r * tile.output_pitch + column);
       }
     }
   }
