@@ -67,8 +67,9 @@ TEST_CASE("an interrupt leaves a partial report, whatever was under way") {
         CAPTURE(number);
         CAPTURE(measures);
         CAPTURE(compares);
-        std::vector<std::string> words{"--threads", "1",         "--iterations", "10000000",
-                                       "--gate",    "p99 < 1ns", "--report",     path};
+        std::vector<std::string> words{"--threads",  "1",         "--iterations", "10000000",
+                                       "--gate",     "p99 < 1ns", "--report",     path,
+                                       "--max-time", "1200s"};
         if (compares) words.insert(words.end(), {"--against", kGlyphs, "--processes", "1"});
         RunningLathe lathe(quiet(words));
         std::this_thread::sleep_for(std::max<std::chrono::nanoseconds>(
