@@ -10,7 +10,7 @@
 namespace lathe {
 
 /// Whether the condition came true in that time.
-bool wait_until(const std::function<bool()>& condition, int seconds = 60);
+bool wait_until(const std::function<bool()>& condition, int seconds = 300);
 
 /// Started with default signal handling; its output goes nowhere; killed at the end.
 class RunningLathe {
@@ -24,13 +24,13 @@ class RunningLathe {
   ~RunningLathe();
 
   bool ended();
-  /// Until the file is there; false when lathe ended before, or after a minute.
+  /// Until the file is there; false when lathe ended before, or after five minutes.
   bool wait_for(const std::string& path);
   void send(int signal);
   /// A process that it started; 0 while there is none.
   pid_t child() const;
   /// The exit code; -signal when one ended it; -1000 when it did not end in that time.
-  int finish(int seconds = 30);
+  int finish(int seconds = 120);
 
  private:
   pid_t pid_ = 0;

@@ -137,7 +137,7 @@ TEST_CASE("a dry run prints the groups in words and writes nothing") {
 
 TEST_CASE("prune gives the same bytes for any number of threads, repaired too") {
   const PruneFiles files;
-  const std::string data = files.draw("tune", 150, false);
+  const std::string data = files.draw("tune", 64, false);
   const std::vector<std::vector<std::string>> ways{
       {"--structure", "channel", "--sparsity", "40%", "--data", data},
       {"--structure", "channel", "--sparsity", "40%", "--data", data, "--criterion", "activation",

@@ -163,7 +163,7 @@ TEST_CASE("block-1x4 empties exactly the stated number of whole blocks") {
 
 TEST_CASE("masks of a masked network are the same, and repair keeps them") {
   const PruneFiles files;
-  const std::string data = files.draw("tune", 80, false);
+  const std::string data = files.draw("tune", 40, false);
   for (const std::vector<std::string>& way : std::vector<std::vector<std::string>>{
            {"--structure", "element", "--sparsity", "50%"},
            {"--structure", "element", "--sparsity", "50%", "--scope", "global"},
