@@ -34,12 +34,13 @@ const Node* dequantizer(const Graph& graph, ValueId value) {
 }
 
 std::optional<QuantParams> constant_params(const Graph& graph, const Node& node) {
-  const bool quantizes = node.kind == OpKind::kQuantizeLinear;
-  const DType dtype = graph.value(quantizes ? node.output(0) : node.input(0)).type.dtype;
+  const ValueId integers = node.kind == OpKind::kQuantizeLinear ? node.output(0) : node.input(0);
+  if (!node.input(0).valid() || !integers.valid()) return std::nullopt;
+  const DType dtype = graph.value(integers).type.dtype;
   const Tensor* scale = graph.constant(node.input(1));
   const Tensor* zero = graph.constant(node.input(2));
   if (!is_integer(dtype) || scale == nullptr || scale->dtype() != DType::kFloat32 ||
-      scale->numel() == 0)
+      scale->numel() == 0 || (scale->rank() > 1 && node.attributes.int_or("block_size", 0) == 0))
     return std::nullopt;
   QuantParams params;
   params.dtype = dtype;

@@ -25,12 +25,15 @@ bool hold_dequantized(const Node& node, std::vector<RuntimeValue>& constants) {
   const auto at = [&](ValueId id) -> RuntimeValue& {
     return constants[static_cast<size_t>(id.index)];
   };
+  RuntimeValue floats;
   try {
-    at(node.outputs[0]) = dequantized(node, at);
+    floats = dequantized(node, at);
   } catch (...) {
     rethrow_foreign(place_of(node));
   }
-  return !at(node.outputs[0]).is_absent();
+  if (floats.is_absent()) return false;
+  at(node.outputs[0]) = std::move(floats);
+  return true;
 }
 
 RuntimeValue constant_value(const Graph& graph, ValueId id) {

@@ -183,13 +183,11 @@ class Rounder {
   }
 
   // Of the activation that reads the node's output directly.
-  ActivationBounds bounds_behind(NodeId node) const {
+  Range bounds_behind(NodeId node) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    const ValueId behind = fused_output(reference_, node);
-    const NodeId activation = reference_.value(behind).producer;
-    if (activation == node) return {-kInfinity, kInfinity};
-    return clamp_of(reference_, reference_.node(activation))
-        .value_or(ActivationBounds{-kInfinity, kInfinity});
+    const NodeId last = reference_.value(fused_output(reference_, node)).producer;
+    const auto bounds = clamp_of(reference_, reference_.node(last));
+    return bounds ? Range{bounds->low, bounds->high} : Range{-kInfinity, kInfinity};
   }
 
   void store(const PlannedLayer& planned, const RoundedLayer& rounded) {
