@@ -3,7 +3,7 @@
 #include "engine/interpreter_engine.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
-#include "roofline/simulated_latency.h"
+#include "roofline/estimate.h"
 #include "small_network.h"
 #include "tracing/layer_key.h"
 

@@ -1,7 +1,7 @@
 #include "prune/measured_budget.h"
 
 #include "engine/interpreter_engine.h"
-#include "roofline/simulated_latency.h"
+#include "roofline/estimate.h"
 #include "score_case.h"
 #include "tracing/layer_times.h"
 

@@ -14,7 +14,7 @@
 #include "os/host.h"
 #include "os/signals.h"
 #include "report/report.h"
-#include "roofline/simulated_latency.h"
+#include "roofline/estimate.h"
 #include "tracing/op_profile_cost.h"
 
 namespace lathe {
