@@ -205,8 +205,6 @@ struct BenchOptions {
   std::string child;
   bool doctor = false;
   bool self_check = false;
-  /// Set in a child of --self-check (heavy/bench/self_check.h); JSON.
-  std::string self_check_child;
 };
 
 struct CompileOptions {

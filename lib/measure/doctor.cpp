@@ -286,12 +286,8 @@ Comparison compare_with_itself(double tolerance, int64_t max_ns, const Conduct& 
 }
 
 std::string_view health_name(Health health) {
-  switch (health) {
-    case Health::kOk: return "ok";
-    case Health::kWarn: return "warn";
-    case Health::kUnknown: break;
-  }
-  return "unknown";
+  static constexpr std::string_view kNames[] = {"ok", "warn", "unknown"};
+  return kNames[static_cast<size_t>(health)];
 }
 
 std::vector<DoctorRow> diagnose(const DoctorFacts& facts, double tolerance) {

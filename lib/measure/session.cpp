@@ -39,7 +39,7 @@ std::optional<Timing> time_alone(const Runnable& run, double items, int64_t budg
   sampling.min_ns = std::min(kSecond, sampling.max_ns / 2);
   timing.samples = take_samples(run, sampling, conduct);
   timing.summary = summarize(timing.samples.latency_ns);
-  timing.throughput = throughput(timing.samples, items);
+  timing.throughput = throughput(timing.summary, items);
   return timing;
 }
 

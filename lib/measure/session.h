@@ -28,7 +28,7 @@ struct Timing {
   WarmUp warm_up;
   Samples samples;
   Summary summary;
-  Throughput throughput;
+  Estimate throughput;  // items per second
 };
 
 struct Session {

@@ -312,7 +312,9 @@ ChildResult run_child(const ChildCommand& command) {
     const bool grace_over = asked && seconds_since(*asked) > command.interrupt_grace_seconds;
     if (interrupted() && !asked) {
       asked = Clock::now();
-      if (command.interrupt_grace_seconds > 0) stop_group(child.pid, SIGTERM);
+      // Once: a second signal would end lathe at once. The group may not exist yet.
+      if (command.interrupt_grace_seconds > 0 && ::kill(-child.pid, SIGTERM) != 0)
+        ::kill(child.pid, SIGTERM);
     }
     if (result.timed_out || result.output_exceeded || grace_over ||
         (asked && command.interrupt_grace_seconds <= 0)) {
@@ -322,7 +324,7 @@ ChildResult run_child(const ChildCommand& command) {
   }
   watch.reap(result);
   result.wall_seconds = seconds_since(begin);
-  if (asked) throw_if_interrupted();
+  if (asked && !command.returns_when_interrupted) throw_if_interrupted();
   return result;
 }
 

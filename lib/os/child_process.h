@@ -46,6 +46,8 @@ struct ChildCommand {
   /// What the child gets between SIGTERM and SIGKILL when this process is interrupted; 0: it is
   /// killed at once.
   double interrupt_grace_seconds = 0;
+  /// What an interrupted child still wrote is returned instead of thrown away with an Error.
+  bool returns_when_interrupted = false;
 };
 
 struct ChildResult {

@@ -15,6 +15,12 @@ std::vector<std::string> seventy_runs(const std::vector<std::string>& more) {
   return joined({"bench", kGlyphs, "--iterations", "70", "--max-time", "4s"}, more);
 }
 
+// Runs enough for an interval of the median, however alike neighbouring samples of a busy machine
+// are.
+std::vector<std::string> many_runs(const std::vector<std::string>& more) {
+  return joined({"bench", kGlyphs, "--iterations", "2000", "--max-time", "8s"}, more);
+}
+
 TEST_CASE("batches, threads and engines make cases; the front and the optimal batch are named") {
   const CliResult result = run_lathe(seventy_runs(
       {"--batch", "1,4", "--threads", "1", "--engine", "interpreter,torchscript", "--json"}));
@@ -58,8 +64,8 @@ TEST_CASE("gates hold for every case or the named one; a missing case fails") {
   const ScratchDirectory folder;
   const std::string gates =
       folder.write("gates.txt", "# limits\nsize < 1MiB\n*/batch2/*: median < 10s\n\n");
-  CliResult result = run_lathe(seventy_runs({"--batch", "1,2", "--threads", "1", "--gates", gates,
-                                             "--gate", "coverage > 0.1", "--json"}));
+  CliResult result = run_lathe(many_runs({"--batch", "1,2", "--threads", "1", "--gates", gates,
+                                          "--gate", "coverage > 0.1", "--json"}));
   INFO(result.err);
   CHECK(result.exit_code == 0);
   const json rows = report_of(result)["gates"];
@@ -143,10 +149,8 @@ TEST_CASE("--batch auto doubles until it brings nothing and names the optimal ba
 }
 
 TEST_CASE("the recommended case passes the expression and comes with its command") {
-  // Samples enough for an interval of the median on a noisy machine.
-  CliResult result = run_lathe({"bench", kGlyphs, "--iterations", "1000", "--max-time", "8s",
-                                "--batch", "1,8", "--threads", "1", "--recommend", "median < 10s",
-                                "--maximize", "throughput", "--json"});
+  CliResult result = run_lathe(many_runs({"--batch", "1,8", "--threads", "1", "--recommend",
+                                          "median < 10s", "--maximize", "throughput", "--json"}));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const json found = report_of(result)["sweep"]["recommended"];

@@ -3,12 +3,15 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <set>
+#include <thread>
 
 #include "report_schema.h"
 #include "run_lathe.h"
+#include "running_lathe.h"
 
 namespace lathe {
 namespace {
@@ -133,9 +136,9 @@ TEST_CASE("server: queries left waiting withhold what gates would judge") {
 
 TEST_CASE("gates see the load's own latencies and throughput") {
   const json report =
-      measured({"--scenario", "server", "--rate", "100", "--iterations", "500", "--arrival",
-                "constant", "--gate", "max < 10s", "--gate", "throughput >= 50/s", "--gate",
-                "throughput < 150/s", "--gate", "median < 1ns"},
+      measured({"--scenario", "server", "--rate", "500", "--iterations", "2000", "--arrival",
+                "constant", "--gate", "max < 10s", "--gate", "throughput >= 250/s", "--gate",
+                "throughput < 750/s", "--gate", "median < 1ns"},
                4);
   std::vector<std::string> verdicts;
   for (const json& gate : report["gates"]) verdicts.push_back(gate["verdict"]);
@@ -320,14 +323,12 @@ TEST_CASE("what a scenario has no use for is refused with a next step") {
 TEST_CASE("a signal leaves the report of what was measured so far") {
   const ScratchDirectory folder;
   const std::string path = folder.path("r.json");
-  // `timeout` sends SIGINT after three seconds and passes the exit code on.
-  const std::string command =
-      "timeout --foreground --preserve-status -s INT 3 '" LATHE_BINARY "' bench '" + kGlyphs +
-      "' --threads 1 --scenario server --rate 20 --iterations 10000 --max-time 60s --report '" +
-      path + "' >/dev/null 2>&1";
-  const int status = std::system(command.c_str());
-  REQUIRE(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 130);
+  RunningLathe lathe({"bench", kGlyphs, "--threads", "1", "--scenario", "server", "--rate", "20",
+                      "--iterations", "10000", "--max-time", "60s", "--report", path, "--quiet"});
+  REQUIRE(wait_until([&] { return lathe.child() != 0; }));
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  lathe.send(SIGINT);
+  CHECK(lathe.finish(60) == 130);
   const json report = json::parse(content_of(path), nullptr, false);
   REQUIRE(report.is_object());
   CHECK(schema_errors(report) == "");

@@ -57,7 +57,6 @@ TEST_CASE("a layer takes the longer of arithmetic and traffic") {
   CHECK(*estimate.ns == doctest::Approx(bytes));
   CHECK(estimate.memory_bound_ns == doctest::Approx(bytes));
   CHECK(estimate.unknown_nodes == 0);
-  CHECK(EstimatedLatency::kSimulated);
 
   rates.memory = {{std::nullopt, 1e6}};
   estimate = estimate_latency(graph, rates);
@@ -155,38 +154,6 @@ TEST_CASE("unknown shapes are counted, an open batch is one") {
   CHECK(estimate.layers[0].bytes == 2 * 8 * 4);
   CHECK(estimate.layers[1].bytes == 0);
   CHECK(*estimate.ns == doctest::Approx(64));
-}
-
-TEST_CASE("measured peaks become levels: what fits into half a cache comes from it") {
-  MeasuredPeaks peaks;
-  peaks.threads = 2;
-  peaks.compute = {{"float32", "fma", 50, 100}, {"int8", "dot", 200, 400}};
-  peaks.bandwidth = {{"L1", 0, 100, 200, 0, 0},
-                     {"L2", 0, 50, 100, 0, 0},
-                     {"L3", 0, 20, 40, 0, 0},
-                     {"DRAM", 0, 10, 16, 0, 0}};
-  const std::vector<CacheFacts> caches{
-      {1, "Data", 32 << 10}, {2, "Unified", 1 << 20}, {3, "Unified", 32 << 20}};
-  const DeviceRates all = device_rates(peaks, caches);
-  CHECK(all.gops.at("float32") == 100);
-  REQUIRE(all.memory.size() == 4);
-  CHECK(all.memory[0].capacity_bytes == 32 << 10);  // two halves
-  CHECK(all.memory[2].capacity_bytes == 16 << 20);  // shared
-  CHECK_FALSE(all.memory[3].capacity_bytes);
-  CHECK(all.memory[3].gb_per_s == 16);
-  CHECK(device_rates(peaks, caches, false).gops.at("int8") == 200);
-  CHECK(device_rates(peaks, {}).memory.size() == 1);
-
-  Graph graph;
-  const ValueId x = input(graph, "x", {1024});  // 8 KiB with its result
-  graph.set_outputs({op(graph, OpKind::kRelu, "small", {x})});
-  infer_shapes(graph);
-  CHECK(*estimate_latency(graph, all).ns == doctest::Approx(8192.0 / 200));
-  Graph large;
-  const ValueId y = input(large, "y", {4 << 20});  // 32 MiB
-  large.set_outputs({op(large, OpKind::kRelu, "large", {y})});
-  infer_shapes(large);
-  CHECK(*estimate_latency(large, all).ns == doctest::Approx(33554432.0 / 16));
 }
 
 }  // namespace

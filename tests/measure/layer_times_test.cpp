@@ -2,7 +2,7 @@
 
 #include "ir/error.h"
 #include "ops/op_row.h"
-#include "roofline/simulated_latency.h"
+#include "roofline/estimate.h"
 #include "run/interpreter_engine.h"
 #include "small_network.h"
 #include "tracing/layer_key.h"

@@ -96,12 +96,13 @@ TEST_CASE("autocorrelated noise makes sampling go on for longer") {
 TEST_CASE("throughput is items over the median latency") {
   Samples samples;
   samples.latency_ns.assign(100, 2e6);
-  const Throughput t = throughput(samples, 8);
-  CHECK(t.items_per_s == doctest::Approx(4000));
-  CHECK(t.has_interval);
+  const Estimate t = throughput(summarize(samples.latency_ns), 8);
+  CHECK(t.value == doctest::Approx(4000));
+  CHECK(t.ci95);
   samples.latency_ns.assign(3, 0.0);
-  CHECK(throughput(samples, 1).items_per_s == doctest::Approx(1e9));
-  CHECK_FALSE(throughput(samples, 1).has_interval);
+  const Estimate coarse = throughput(summarize(samples.latency_ns), 1);
+  CHECK(coarse.value == doctest::Approx(1e9));
+  CHECK_FALSE(coarse.ci95);
 }
 
 }  // namespace

@@ -151,8 +151,6 @@ TEST_CASE("frames without sense are refused") {
   rejects([](FrameOptions& o) { o.cores = 0; });
   CHECK_THROWS_AS(simulate_frames({}, at_100_fps(FrameChoice::kEvery)), InternalError);
   CHECK_THROWS_AS(with_service(-1, at_100_fps(FrameChoice::kEvery)), InternalError);
-  CHECK(parse_frame_choice("latest-only") == FrameChoice::kLatestOnly);
-  CHECK_FALSE(parse_frame_choice("newest"));
 }
 
 }  // namespace

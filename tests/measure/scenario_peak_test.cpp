@@ -7,6 +7,7 @@
 #include "load/find_peak.h"
 #include "load/over_limit.h"
 #include "queueing_theory.h"
+#include "simulated_server.h"
 #include "statistics/random.h"
 #include "statistics/statistics.h"
 

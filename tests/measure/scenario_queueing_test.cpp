@@ -9,6 +9,7 @@
 #include "load/arrival.h"
 #include "load/open_loop.h"
 #include "queueing_theory.h"
+#include "simulated_server.h"
 #include "statistics/random.h"
 #include "statistics/statistics.h"
 

@@ -13,12 +13,20 @@ namespace {
 SelfCheckOptions fast_check_options(SimulatedMachine& machine, uint64_t seed) {
   SelfCheckOptions options;
   options.comparison.resamples = 300;
+  options.comparison.pairs = 160;
   options.comparison.seed = seed;
   options.comparison.warm_up.min_ns = 10'000'000;
   options.burn = [&machine](int64_t units) {
     machine.workload(2.0 * static_cast<double>(units))(0);
   };
   return options;
+}
+
+SelfCheck self_check(const Runnable& model, const Runnable& again, const SelfCheckOptions& options,
+                     const Conduct& conduct) {
+  const SelfCheckRatios seen = measure_self_check(model, again, options, conduct);
+  return judge_self_check(merge_comparison({seen.itself}, options.comparison),
+                          merge_comparison({seen.slowed}, options.comparison), seen.injected);
 }
 
 TEST_CASE("an ordinary machine passes, and the added work is what was asked") {

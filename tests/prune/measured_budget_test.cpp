@@ -1,6 +1,6 @@
 #include "prune/measured_budget.h"
 
-#include "roofline/simulated_latency.h"
+#include "roofline/estimate.h"
 #include "run/interpreter_engine.h"
 #include "score_case.h"
 #include "tracing/layer_times.h"

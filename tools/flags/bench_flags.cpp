@@ -72,7 +72,6 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
                    "Compare the model with itself and with 5 % of work added: code 4 or 5 when "
                    "this machine cannot tell them apart");
   command.add_option("--case-child", options.child)->group("");
-  command.add_option("--self-check-child", options.self_check_child)->group("");
 }
 
 void add_scenario(CLI::App& command, BenchOptions& options) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "heavy/bench/child.h"
-#include "heavy/bench/gates.h"
 #include "heavy/bench/measure.h"
 #include "heavy/bench/profile.h"
 #include "heavy/bench/report.h"
@@ -15,7 +14,6 @@
 #include "heavy/bench/sensors.h"
 #include "heavy/bench/setup.h"
 #include "heavy/bench/sweep.h"
-#include "heavy/bench/text.h"
 #include "heavy/bench/trace.h"
 #include "heavy/commands.h"
 #include "heavy/threads.h"
@@ -24,7 +22,6 @@
 #include "os/signals.h"
 #include "profiles/profile.h"
 #include "run/denormals.h"
-#include "statistics/clock.h"
 
 namespace lathe {
 namespace {
@@ -61,28 +58,11 @@ void look_closer(const BenchRequest& request, const BenchOptions& options, Conso
   run.interrupted = interrupted();
 }
 
-// What a signal left of the run; nullopt when none came.
-std::optional<Error> signal_error() {
-  try {
-    throw_if_interrupted();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-int run_bench(const BenchOptions& given, Console& console) {
-  if (given.doctor || given.self_check) refuse_passes(given);
-  if (given.doctor) return run_doctor(given, console);
-  if (given.self_check || !given.self_check_child.empty()) return run_self_check(given, console);
-  const BenchRequest request = read_request(given);
-  if (request.is_sweep) return run_sweep(given, request, console);
+// A child of run_sweep or run_self_check: its report is for the parent.
+int measure_child(const BenchRequest& request, const BenchOptions& given, Console& console) {
   BenchOptions options = given;
   CommonOptions& common = options.common;
   common.threads = request.cases.front().threads;
-  const int64_t start = now_ns();
   const Profile profile = load_profile(common.profile);
   BenchRun run;
   run.threads_asked = common.threads;
@@ -92,39 +72,30 @@ int run_bench(const BenchOptions& given, Console& console) {
     throw Error(ExitCode::kEnvironment, "bench.denormals",
                 {"this processor cannot flush denormal numbers", "--denormals", {}});
   Report report = start_report("bench", common);
-  report.device_profile = {
-      {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
   warn_of_build(report, run.threads, console);
   load_case(request, options, profile, console, report, run);
   measure_case(request, options, console, run);
-  look_closer(request, options, console, report, run);
-  for (const StabilityFinding& finding : run.findings)
-    console.warn(finding.code, finding.message, finding.hint);
-  if (!run.interrupted && !request.is_child) {
-    const GateCase one = gate_case(run);
-    run.gates = evaluate_gates(request.gates, std::span(&one, 1));
-    if (request.tolerance_is_gate && run.session.comparison)
-      run.gates.push_back(
-          tolerance_gate("single", request.tolerance, speed_of(*run.session.comparison)));
-  }
-  report.exit_code = gates_exit_code(run.gates);
+  if (!request.is_self_check) look_closer(request, options, console, report, run);
   fill_report(report, run, options);
-  if (const auto error = signal_error(); run.interrupted && error) {
-    set_error(report, *error);
-    for (const Gate& gate : request.gates)
-      report.gates.push_back(skipped_gate(gate, "single", "interrupted"));
+  try {
+    if (run.interrupted) throw_if_interrupted();
+  } catch (const Error& error) {
+    set_error(report, error);
   }
-  for (const auto& [gate, reason] : request.skipped) {
-    report.gates.push_back(skipped_gate(gate, "single", reason));
-    console.warn("gate.skipped", escape_untrusted(gate.text) + ": " + reason);
-  }
-  if (request.is_child) report.details = {{"child", child_section(run)}};
-  report.run.duration_ns = now_ns() - start;
-  const nlohmann::json document = to_json(report);
-  console.print(bench_text(document, console));
-  console.print(details_text(report.cases, report.comparison, console));
-  console.deliver(document, common);
+  report.details = {{"child", child_section(run)}};
+  console.deliver(to_json(report), common);
   return static_cast<int>(report.exit_code);
+}
+
+}  // namespace
+
+int run_bench(const BenchOptions& options, Console& console) {
+  if (options.doctor || options.self_check) refuse_passes(options);
+  if (options.doctor) return run_doctor(options, console);
+  if (options.self_check) return run_self_check(options, console);
+  const BenchRequest request = read_request(options);
+  if (request.is_child) return measure_child(request, options, console);
+  return run_sweep(options, request, console);
 }
 
 }  // namespace lathe

@@ -115,13 +115,8 @@ class PairRunner {
 }  // namespace
 
 std::string_view comparison_verdict_name(ComparisonVerdict verdict) {
-  switch (verdict) {
-    case ComparisonVerdict::kRegressed: return "regressed";
-    case ComparisonVerdict::kPass: return "pass";
-    case ComparisonVerdict::kImproved: return "improved";
-    case ComparisonVerdict::kInconclusive: return "inconclusive";
-  }
-  throw InternalError("comparison_verdict_name: unknown verdict");
+  static constexpr std::string_view kNames[] = {"regressed", "pass", "improved", "inconclusive"};
+  return kNames[static_cast<size_t>(verdict)];
 }
 
 ComparisonVerdict judge_ratio(const Interval& ratio, double tolerance) {

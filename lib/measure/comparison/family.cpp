@@ -5,38 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <set>
 
 #include "ir/error.h"
 
 namespace lathe {
 namespace {
-
-std::set<std::string> unique_ids(const std::vector<std::string>& ids, std::string_view where) {
-  std::set<std::string> found;
-  for (const std::string& id : ids) {
-    if (!found.insert(id).second)
-      throw bad_input("bench.case_twice", "case " + escape_untrusted(id) + " is there twice",
-                      std::string(where), "every case needs an id of its own");
-  }
-  return found;
-}
-
-void find_missing(const std::vector<FamilyCase>& cases, const std::vector<std::string>* expected,
-                  Family& family) {
-  std::vector<std::string> ids;
-  for (const FamilyCase& one : cases) ids.push_back(one.id);
-  const std::set<std::string> here = unique_ids(ids, "measured cases");
-  if (expected == nullptr) return;
-  const std::set<std::string> there = unique_ids(*expected, "baseline");
-  std::set_difference(there.begin(), there.end(), here.begin(), here.end(),
-                      std::back_inserter(family.missing));
-  std::set_difference(here.begin(), here.end(), there.begin(), there.end(),
-                      std::back_inserter(family.extra));
-  for (const std::string& id : family.missing)
-    family.failures.push_back("case " + escape_untrusted(id) +
-                              " is in the baseline but was not measured");
-}
 
 // The cases are what was asked for, not a sample of others: only the measurements are drawn again.
 std::optional<GeometricMean> geometric_mean(const std::vector<FamilyCase>& cases,
@@ -103,10 +76,8 @@ std::vector<double> holm_adjusted(const std::vector<double>& p) {
   return adjusted;
 }
 
-Family judge_family(const std::vector<FamilyCase>& cases, const std::vector<std::string>* expected,
-                    const FamilyOptions& options) {
+Family judge_family(const std::vector<FamilyCase>& cases, const FamilyOptions& options) {
   Family family;
-  find_missing(cases, expected, family);
   std::vector<double> slower;
   std::vector<double> faster;
   for (const FamilyCase& one : cases) {
@@ -127,10 +98,7 @@ Family judge_family(const std::vector<FamilyCase>& cases, const std::vector<std:
     one.p_regressed = slower[gated];
     one.p_improved = faster[gated++];
     family.members.push_back(judge_member(one, alpha));
-    if (family.members.back().verdict == ComparisonVerdict::kRegressed)
-      family.failures.push_back("case " + escape_untrusted(one.id) + " regressed");
   }
-  family.failed = !family.failures.empty();
   family.geometric_mean = geometric_mean(cases, options);
   return family;
 }

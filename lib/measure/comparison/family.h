@@ -1,5 +1,5 @@
 // Several cases of one comparison (batches, threads, engines): each verdict corrected for how many
-// were asked for, one geometric mean, and no case lost in silence.
+// were asked for, and one geometric mean.
 #pragma once
 
 #include <optional>
@@ -42,12 +42,6 @@ struct GeometricMean {
 struct Family {
   std::vector<FamilyMember> members;  // in the given order
   std::optional<GeometricMean> geometric_mean;
-  std::vector<std::string> missing;  // in the baseline, not in the candidate
-  std::vector<std::string> extra;    // the other way round
-  /// Any member that is gated regressed, or a case is missing.
-  bool failed = false;
-  /// One sentence a reason: "case batch=8 is in the baseline but was not measured".
-  std::vector<std::string> failures;
 };
 
 struct FamilyOptions {
@@ -56,10 +50,7 @@ struct FamilyOptions {
   uint64_t seed = 0;
 };
 
-/// `expected`: the baseline's case ids; nullptr where both sides ran the same list. A case id that
-/// is there twice is bad input (exit 3).
-Family judge_family(const std::vector<FamilyCase>& cases, const std::vector<std::string>* expected,
-                    const FamilyOptions& options = {});
+Family judge_family(const std::vector<FamilyCase>& cases, const FamilyOptions& options = {});
 
 /// Holm's step-down adjusted p values (Holm 1979), in the given order.
 std::vector<double> holm_adjusted(const std::vector<double>& p);

@@ -53,12 +53,8 @@ std::string note_on(const SelfCheck& check) {
 }  // namespace
 
 std::string_view self_check_verdict_name(SelfCheckVerdict verdict) {
-  switch (verdict) {
-    case SelfCheckVerdict::kPass: return "pass";
-    case SelfCheckVerdict::kFail: return "fail";
-    case SelfCheckVerdict::kInconclusive: return "inconclusive";
-  }
-  throw InternalError("self_check_verdict_name: unknown verdict");
+  static constexpr std::string_view kNames[] = {"pass", "fail", "inconclusive"};
+  return kNames[static_cast<size_t>(verdict)];
 }
 
 void burn(int64_t units) {
@@ -150,15 +146,6 @@ SelfCheck self_check_processes(
   same.stop_reason = found.stop_reason;
   return judge_self_check(std::move(same), std::move(found),
                           injected.empty() ? options.injected : median(injected));
-}
-
-SelfCheck self_check(const Runnable& model, const Runnable& again, const SelfCheckOptions& options,
-                     const Conduct& conduct) {
-  const ComparisonOptions half = halved(options.comparison);
-  Comparison itself = compare_runs(model, again, half, conduct);
-  const SlowedRun slowed = slow_down(again, options.injected, options.burn, conduct);
-  Comparison found = compare_runs(model, slowed.run, half, conduct);
-  return judge_self_check(std::move(itself), std::move(found), slowed.added);
 }
 
 }  // namespace lathe

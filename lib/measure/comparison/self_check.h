@@ -1,7 +1,7 @@
 // Does the comparison work on this machine, now? A model against itself must pass, and the model
 // with a known part of work added must be found slower. How to use it with several processes: the
 // child calls measure_self_check with two engines of the same model; the parent merges both series
-// (merge_comparison) and calls judge_self_check. In one process: self_check.
+// (merge_comparison) and calls judge_self_check.
 #pragma once
 
 #include <functional>
@@ -72,10 +72,5 @@ SelfCheck judge_self_check(Comparison itself, Comparison slowed, double injected
 SelfCheck self_check_processes(
     const std::function<std::optional<SelfCheckRatios>(const ProcessPlan&)>& measure,
     const SelfCheckOptions& options, const Conduct& conduct = {});
-
-/// In this process; `again` may be `model`, but a second engine of the same file is nearer to what
-/// a comparison does.
-SelfCheck self_check(const Runnable& model, const Runnable& again, const SelfCheckOptions& options,
-                     const Conduct& conduct = {});
 
 }  // namespace lathe

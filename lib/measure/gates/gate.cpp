@@ -103,12 +103,8 @@ GateResult judge(GateResult result, const Observed& observed, bool sampled) {
 }  // namespace
 
 std::string_view gate_verdict_name(GateVerdict verdict) {
-  switch (verdict) {
-    case GateVerdict::kPass: return "pass";
-    case GateVerdict::kFail: return "fail";
-    case GateVerdict::kInconclusive: return "inconclusive";
-  }
-  throw InternalError("gate_verdict_name: unknown verdict");
+  static constexpr std::string_view kNames[] = {"pass", "fail", "inconclusive"};
+  return kNames[static_cast<size_t>(verdict)];
 }
 
 Observations latency_observations(const Summary& summary) {

@@ -164,13 +164,8 @@ bool read_limit(std::string_view text, Gate& gate) {
 }  // namespace
 
 std::string_view gate_comparison_text(GateComparison comparison) {
-  switch (comparison) {
-    case GateComparison::kLess: return "<";
-    case GateComparison::kLessEqual: return "<=";
-    case GateComparison::kGreater: return ">";
-    case GateComparison::kGreaterEqual: return ">=";
-  }
-  throw InternalError("gate_comparison_text: unknown comparison");
+  static constexpr std::string_view kNames[] = {"<", "<=", ">", ">="};
+  return kNames[static_cast<size_t>(comparison)];
 }
 
 Gate parse_gate(std::string_view text) {

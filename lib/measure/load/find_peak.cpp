@@ -141,24 +141,14 @@ class Search {
 }  // namespace
 
 std::string_view trial_verdict_name(TrialVerdict verdict) {
-  switch (verdict) {
-    case TrialVerdict::kMet: return "met";
-    case TrialVerdict::kMissed: return "missed";
-    case TrialVerdict::kUndecided: return "undecided";
-  }
-  throw InternalError("trial_verdict_name: unknown verdict");
+  static constexpr std::string_view kNames[] = {"met", "missed", "undecided"};
+  return kNames[static_cast<size_t>(verdict)];
 }
 
 std::string_view peak_stop_name(PeakStop stop) {
-  switch (stop) {
-    case PeakStop::kResolved: return "resolved";
-    case PeakStop::kNeverMet: return "never_met";
-    case PeakStop::kNeverMissed: return "never_missed";
-    case PeakStop::kMaxTrials: return "max_trials";
-    case PeakStop::kMaxTime: return "max_time";
-    case PeakStop::kInterrupted: return "interrupted";
-  }
-  throw InternalError("peak_stop_name: unknown stop");
+  static constexpr std::string_view kNames[] = {"resolved",   "never_met", "never_missed",
+                                                "max_trials", "max_time",  "interrupted"};
+  return kNames[static_cast<size_t>(stop)];
 }
 
 Peak find_peak(const LoadTrial& trial, const PeakSearchOptions& options, const Conduct& conduct) {

@@ -108,20 +108,8 @@ std::optional<QueuedBatch> choose(std::span<const int64_t> captured, const Frame
 }  // namespace
 
 std::string_view frame_choice_name(FrameChoice choice) {
-  switch (choice) {
-    case FrameChoice::kEvery: return "every";
-    case FrameChoice::kDropLate: return "drop-late";
-    case FrameChoice::kLatestOnly: return "latest-only";
-  }
-  throw InternalError("frame_choice_name: unknown choice");
-}
-
-std::optional<FrameChoice> parse_frame_choice(std::string_view text) {
-  for (const FrameChoice choice :
-       {FrameChoice::kEvery, FrameChoice::kDropLate, FrameChoice::kLatestOnly}) {
-    if (text == frame_choice_name(choice)) return choice;
-  }
-  return std::nullopt;
+  static constexpr std::string_view kNames[] = {"every", "drop-late", "latest-only"};
+  return kNames[static_cast<size_t>(choice)];
 }
 
 FrameReport simulate_frames(std::span<const double> service_ns, const FrameOptions& options) {

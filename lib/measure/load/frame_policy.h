@@ -22,7 +22,6 @@ enum class FrameChoice {
 
 /// "every", "drop-late", "latest-only": as in flags and reports.
 std::string_view frame_choice_name(FrameChoice choice);
-std::optional<FrameChoice> parse_frame_choice(std::string_view text);
 
 /// A network with a side exit: that share of the executions ends early, at that share of the cost.
 struct EarlyExit {

@@ -79,12 +79,4 @@ using BatchRunnable = std::function<void(size_t worker, size_t first, size_t cou
 OpenLoopResult run_open_loop(std::span<const int64_t> due_ns, const BatchRunnable& run,
                              const OpenLoopOptions& options, const Conduct& conduct = {});
 
-/// How long the batch [first, first + count) takes, in ns; not negative.
-using ServiceTime = std::function<int64_t(size_t first, size_t count)>;
-
-/// The same queue in simulated time, in this thread: for estimates and for checks against queueing
-/// theory. The same input gives the same result everywhere. `warm_up` and `late_ns` play no part.
-OpenLoopResult simulate_open_loop(std::span<const int64_t> due_ns, const ServiceTime& service,
-                                  const OpenLoopOptions& options);
-
 }  // namespace lathe

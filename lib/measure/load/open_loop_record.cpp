@@ -36,12 +36,8 @@ void account_backlog(std::span<const int64_t> issued, std::span<const BatchRecor
 }  // namespace
 
 std::string_view load_stop_name(LoadStop stop) {
-  switch (stop) {
-    case LoadStop::kServedAll: return "served_all";
-    case LoadStop::kMaxTime: return "max_time";
-    case LoadStop::kInterrupted: return "interrupted";
-  }
-  throw InternalError("load_stop_name: unknown stop");
+  static constexpr std::string_view kNames[] = {"served_all", "max_time", "interrupted"};
+  return kNames[static_cast<size_t>(stop)];
 }
 
 void check_open_loop(std::span<const int64_t> due_ns, const OpenLoopOptions& options) {

@@ -7,27 +7,9 @@
 #include "statistics/statistics.h"
 
 namespace lathe {
-namespace {
-
-// P(X = k) for X ~ Binomial(n, q).
-double binomial(size_t n, size_t k, double q) {
-  const double all = static_cast<double>(n);
-  const double hits = static_cast<double>(k);
-  return std::exp(std::lgamma(all + 1) - std::lgamma(hits + 1) - std::lgamma(all - hits + 1) +
-                  hits * std::log(q) + (all - hits) * std::log1p(-q));
-}
-
-}  // namespace
-
 std::optional<size_t> most_over_limit(size_t n, double percentile, double confidence) {
-  double below = 0;
-  std::optional<size_t> most;
-  for (size_t k = 0; k <= n; ++k) {
-    below += binomial(n, k, 1 - percentile);
-    if (below > 1 - confidence) break;
-    most = k;
-  }
-  return most;
+  const size_t more = binomial_rank(n, 1 - percentile, 1 - confidence);
+  return more > 0 ? std::optional(more - 1) : std::nullopt;
 }
 
 size_t fewest_over_limit(size_t n, double percentile, double confidence) {

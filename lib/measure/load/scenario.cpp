@@ -5,13 +5,8 @@
 namespace lathe {
 
 std::string_view scenario_name(Scenario scenario) {
-  switch (scenario) {
-    case Scenario::kSingle: return "single";
-    case Scenario::kMulti: return "multi";
-    case Scenario::kServer: return "server";
-    case Scenario::kOffline: return "offline";
-  }
-  throw InternalError("scenario_name: unknown scenario");
+  static constexpr std::string_view kNames[] = {"single", "multi", "server", "offline"};
+  return kNames[static_cast<size_t>(scenario)];
 }
 
 std::optional<Scenario> parse_scenario(std::string_view text) {

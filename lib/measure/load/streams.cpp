@@ -126,12 +126,4 @@ StreamsResult run_streams(const StreamRunnable& run, const StreamsOptions& optio
   return streams.result();
 }
 
-std::vector<double> pooled_latency_ns(const StreamsResult& result) {
-  std::vector<double> pooled;
-  for (const Samples& samples : result.streams) {
-    pooled.insert(pooled.end(), samples.latency_ns.begin(), samples.latency_ns.end());
-  }
-  return pooled;
-}
-
 }  // namespace lathe

@@ -43,7 +43,4 @@ using StreamRunnable = std::function<void(size_t stream, size_t iteration)>;
 StreamsResult run_streams(const StreamRunnable& run, const StreamsOptions& options,
                           const Conduct& conduct = {});
 
-/// The latencies of all streams, one after the other.
-std::vector<double> pooled_latency_ns(const StreamsResult& result);
-
 }  // namespace lathe

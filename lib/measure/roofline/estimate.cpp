@@ -1,10 +1,9 @@
 #include "roofline/estimate.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
+#include "ir/error.h"
 #include "ops/op_row.h"
 #include "qdq/qdq.h"
 
@@ -212,27 +211,16 @@ class Estimator {
 
 }  // namespace
 
-DeviceRates device_rates(const MeasuredPeaks& peaks, const std::vector<CacheFacts>& caches,
-                         bool all_cores) {
-  DeviceRates rates;
-  for (const char* dtype : {"float32", "int8"})
-    if (const ComputePeak* peak = best_peak(peaks, dtype))
-      rates.gops[dtype] = all_cores ? peak->all_cores_gops : peak->one_core_gops;
-  const int64_t cores = all_cores ? peaks.threads : 1;
-  for (const BandwidthPeak& peak : peaks.bandwidth) {
-    MemoryLevel level;
-    level.gb_per_s = all_cores ? peak.all_cores_read : peak.one_core_read;
-    for (const CacheFacts& cache : caches)
-      if (cache.type != "Instruction" && peak.level == fmt::format("L{}", cache.level))
-        level.capacity_bytes = cache.bytes / 2 * (cache.level < 3 ? cores : 1);
-    // A cache of unknown size is of no use here; what is last holds everything.
-    if (level.capacity_bytes || peak.level == "DRAM") rates.memory.push_back(level);
-  }
-  return rates;
-}
-
 EstimatedLatency estimate_latency(const Graph& graph, const DeviceRates& rates) {
   return Estimator(graph, rates).estimate();
+}
+
+double simulated_latency_ns(const Graph& graph, const DeviceRates& rates) {
+  const EstimatedLatency estimate = estimate_latency(graph, rates);
+  if (!estimate.ns)
+    throw bad_input("bench.no_estimate", "the latency cannot be estimated: " + estimate.reason, {},
+                    "give shapes with --input-shape, or another --profile");
+  return *estimate.ns;
 }
 
 }  // namespace lathe

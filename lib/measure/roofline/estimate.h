@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "ir/graph.h"
-#include "roofline/measured_peaks.h"
 
 namespace lathe {
 
@@ -24,10 +23,6 @@ struct DeviceRates {
   std::map<std::string, double> gops;  // dtype -> 10^9 operations/s, a multiply-add is two
   std::vector<MemoryLevel> memory;     // nearest first; empty: traffic costs nothing
 };
-
-/// Rates of all cores, or of one. Levels hold what fits into half of them.
-DeviceRates device_rates(const MeasuredPeaks& peaks, const std::vector<CacheFacts>& caches,
-                         bool all_cores = true);
 
 struct LayerEstimate {
   std::string node;
@@ -43,7 +38,6 @@ struct LayerEstimate {
 };
 
 struct EstimatedLatency {
-  static constexpr bool kSimulated = true;
   std::optional<double> ns;  // absent: `reason` says why
   std::string reason;
   double memory_bound_ns = 0;  // share of `ns` in layers that memory bounds
@@ -58,5 +52,9 @@ struct EstimatedLatency {
 /// weights are 8-bit; a dtype without a rate counts at float32's. Weights come from the level that
 /// holds all weights, activations from the one that holds the layer's. Subgraphs are not counted.
 EstimatedLatency estimate_latency(const Graph& graph, const DeviceRates& rates);
+
+/// Its ns alone, for searches and budgets. Throws Error (exit 3) where there is none (no shape is
+/// known, no rates).
+double simulated_latency_ns(const Graph& graph, const DeviceRates& rates);
 
 }  // namespace lathe

@@ -4,9 +4,6 @@
 #include <cmath>
 #include <span>
 
-#include "ir/error.h"
-#include "statistics/statistics.h"
-
 namespace lathe {
 namespace {
 
@@ -35,14 +32,9 @@ bool precise_enough(std::span<const double> latencies, double max_half_width) {
 }  // namespace
 
 std::string_view stop_reason_name(StopReason reason) {
-  switch (reason) {
-    case StopReason::kConverged: return "converged";
-    case StopReason::kIterations: return "iterations";
-    case StopReason::kMaxTime: return "max_time";
-    case StopReason::kMaxIterations: return "max_iterations";
-    case StopReason::kInterrupted: return "interrupted";
-  }
-  throw InternalError("stop_reason_name: unknown reason");
+  static constexpr std::string_view kNames[] = {"converged", "iterations", "max_time",
+                                                "max_iterations", "interrupted"};
+  return kNames[static_cast<size_t>(reason)];
 }
 
 WarmUp warm_up(const Runnable& run, const WarmUpOptions& options, const Conduct& conduct) {
@@ -114,19 +106,14 @@ Samples take_samples(const Runnable& run, const SamplingOptions& options, const 
   }
 }
 
-Throughput throughput(const Samples& samples, double items_per_iteration) {
-  const Summary s = summarize(samples.latency_ns);
+Estimate throughput(const Summary& latency_ns, double items_per_iteration) {
   // A clock too coarse for the model reads 0; one nanosecond keeps the number finite.
   const auto rate = [items_per_iteration](double ns) {
     return items_per_iteration * 1e9 / std::max(ns, 1.0);
   };
-  Throughput result;
-  result.items_per_s = result.low = result.high = rate(s.median.value);
-  if (s.median.ci95) {
-    result.low = rate(s.median.ci95->high);
-    result.high = rate(s.median.ci95->low);
-    result.has_interval = true;
-  }
+  const Estimate& median = latency_ns.median;
+  Estimate result{rate(median.value), {}};
+  if (median.ci95) result.ci95 = {rate(median.ci95->high), rate(median.ci95->low)};
   return result;
 }
 

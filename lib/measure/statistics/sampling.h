@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "statistics/clock.h"
+#include "statistics/statistics.h"
 
 namespace lathe {
 
@@ -77,12 +78,6 @@ Samples take_samples(const Runnable& run, const SamplingOptions& options,
 
 /// Items per second while running: items_per_iteration / latency, at the median and at both ends
 /// of its interval (a high latency is a low throughput).
-struct Throughput {
-  double items_per_s = 0;
-  double low = 0;  // equal to items_per_s, as high is, when there is no interval
-  double high = 0;
-  bool has_interval = false;
-};
-Throughput throughput(const Samples& samples, double items_per_iteration);
+Estimate throughput(const Summary& latency_ns, double items_per_iteration);
 
 }  // namespace lathe

@@ -20,24 +20,6 @@ double median_of_sorted(std::span<const double> sorted) {
   return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-// log of the probability of k successes in n trials.
-double log_binomial(double n, double k, double p) {
-  return std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1) + k * std::log(p) +
-         (n - k) * std::log1p(-p);
-}
-
-// The largest k with P(X < k) <= tail for X ~ Binomial(n, p); 0 when there is none.
-size_t lower_rank(size_t n, double p, double tail) {
-  double below = 0;
-  size_t k = 0;
-  while (k < n) {
-    below += std::exp(log_binomial(static_cast<double>(n), static_cast<double>(k), p));
-    if (below > tail) break;
-    ++k;
-  }
-  return k;
-}
-
 Outliers count_outliers(std::span<const double> sorted, double q1, double q3) {
   Outliers found;
   const double iqr = q3 - q1;
@@ -77,6 +59,24 @@ std::optional<double> drift_of(std::span<const double> values) {
 
 }  // namespace
 
+double binomial(size_t n, size_t k, double p) {
+  const double all = static_cast<double>(n);
+  const double hits = static_cast<double>(k);
+  return std::exp(std::lgamma(all + 1) - std::lgamma(hits + 1) - std::lgamma(all - hits + 1) +
+                  hits * std::log(p) + (all - hits) * std::log1p(-p));
+}
+
+size_t binomial_rank(size_t n, double p, double tail) {
+  double below = 0;
+  size_t k = 0;
+  while (k < n) {
+    below += binomial(n, k, p);
+    if (below > tail) break;
+    ++k;
+  }
+  return k;
+}
+
 double median(std::span<const double> values) {
   if (values.empty()) throw InternalError("median of no values");
   return median_of_sorted(sorted_copy(values));
@@ -96,9 +96,9 @@ std::optional<Interval> quantile_interval(std::span<const double> sorted, double
   const size_t n = static_cast<size_t>(std::min(effective_n, actual));
   if (n == 0) return std::nullopt;
   const double tail = (1 - confidence) / 2;
-  const size_t low = lower_rank(n, p, tail);
+  const size_t low = binomial_rank(n, p, tail);
   // By symmetry: the upper rank counts failures from the other end.
-  const size_t from_top = lower_rank(n, 1 - p, tail);
+  const size_t from_top = binomial_rank(n, 1 - p, tail);
   if (low == 0 || from_top == 0) return std::nullopt;
   const double stretch = actual / static_cast<double>(n);
   const double low_rank = std::floor(static_cast<double>(low) * stretch);

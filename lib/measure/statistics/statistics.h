@@ -59,6 +59,12 @@ double median(std::span<const double> values);
 /// The ceil(p n)-th of the sorted values (nearest rank). `sorted` is not empty, 0 < p < 1.
 double quantile(std::span<const double> sorted, double p);
 
+/// P(X = k) for X ~ Binomial(n, p).
+double binomial(size_t n, size_t k, double p);
+
+/// The largest k with P(X < k) <= tail for X ~ Binomial(n, p); 0 when there is none.
+size_t binomial_rank(size_t n, double p, double tail);
+
 /// Confidence interval of the p-quantile between two order statistics: free of assumptions about
 /// the distribution (Conover, Practical Nonparametric Statistics, section 3.2). `effective_n`
 /// stands for the number of independent samples. Absent when so few cannot reach the confidence.
@@ -110,18 +116,9 @@ struct BootstrapOptions {
   uint64_t seed = 0;
 };
 
-/// The median over the groups of each group's Hodges-Lehmann estimate.
-double grouped_location(const std::vector<std::vector<double>>& groups);
-
-/// Percentile bootstrap interval of grouped_location: groups (processes) are drawn again with
-/// replacement, then the values (blocks) within each drawn group. The same seed gives the same
-/// interval everywhere. Empty groups are left out. Throws InternalError when all are empty.
-Interval bootstrap_interval(const std::vector<std::vector<double>>& groups,
-                            const BootstrapOptions& options = {});
-
 /// A location of grouped values and how sure it is.
 struct GroupedEstimate {
-  double value = 0;  // grouped_location
+  double value = 0;  // median over the groups of each one's Hodges-Lehmann estimate
   /// Half of the way to the bootstrap's 2.3 % and 97.7 % quantiles, corrected for few groups: a
   /// standard error on each side, which one odd group of ten moves neither of.
   double error_below = 0;
@@ -130,10 +127,11 @@ struct GroupedEstimate {
   double effective_n = 0;  // independent values of all groups together
 };
 
-/// Draws groups, then values within each, as bootstrap_interval does, but the values' part is
-/// widened by what neighbours repeat of one another: the values of each group are in the order of
-/// measurement. Below three groups nothing is known of how groups differ, and the estimate speaks
-/// of the given ones only. Empty groups are left out. Throws InternalError when all are empty.
+/// Bootstrap: groups (processes) are drawn again with replacement, then values (blocks) within each
+/// drawn group. The values' part is widened by what neighbours repeat of one another: the values of
+/// each group are in the order of measurement. The same seed gives the same estimate everywhere.
+/// Below three groups nothing is known of how groups differ, and the estimate speaks of the given
+/// ones only. Empty groups are left out. Throws InternalError when all are empty.
 GroupedEstimate estimate_location(const std::vector<std::vector<double>>& groups,
                                   const BootstrapOptions& options = {});
 
@@ -154,6 +152,9 @@ double pooled_effective_count(const std::vector<std::vector<double>>& groups);
 /// P(T > t) of Student's t; t of that tail. degrees > 0, 0 < tail < 1.
 double student_t_tail(double t, double degrees);
 double student_t_quantile(double tail, double degrees);
+
+/// The mean with Student's 95 % interval, cut off at 0; of one value without.
+Estimate positive_mean(const Summary& summary);
 
 /// Two-sided p of Mann and Whitney's test, normal approximation with ties and continuity corrected:
 /// for 8 values a side and more. Both sides are not empty.

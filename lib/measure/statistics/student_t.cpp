@@ -62,6 +62,15 @@ double student_t_quantile(double tail, double degrees) {
   return high;
 }
 
+Estimate positive_mean(const Summary& summary) {
+  Estimate mean{summary.mean, {}};
+  if (!summary.stdev) return mean;
+  const double count = static_cast<double>(summary.n);
+  const double half = student_t_quantile(0.025, count - 1) * *summary.stdev / std::sqrt(count);
+  mean.ci95 = Interval{std::max(0.0, mean.value - half), mean.value + half};
+  return mean;
+}
+
 double mann_whitney_p(std::span<const double> a, std::span<const double> b) {
   if (a.empty() || b.empty()) throw InternalError("Mann-Whitney test of no values");
   std::vector<std::pair<double, bool>> all;

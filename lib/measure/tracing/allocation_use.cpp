@@ -1,7 +1,6 @@
 #include "tracing/allocation_use.h"
 
 #include <c10/util/ThreadLocalDebugInfo.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <memory>
@@ -44,11 +43,6 @@ AllocationUse allocation_use(const std::function<void()>& run) {
     run();
   }
   return recorder->use();
-}
-
-int64_t heap_bytes() {
-  const struct mallinfo2 facts = ::mallinfo2();
-  return static_cast<int64_t>(facts.uordblks + facts.hblkhd);
 }
 
 }  // namespace lathe

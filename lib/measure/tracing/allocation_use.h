@@ -23,7 +23,4 @@ constexpr std::string_view kAllocationMethod =
 /// thread. Slower than an unobserved run: not for timing. Exceptions pass through.
 AllocationUse allocation_use(const std::function<void()>& run);
 
-/// Bytes of malloc in use in this process (glibc's mallinfo2), memory-mapped blocks included.
-int64_t heap_bytes();
-
 }  // namespace lathe

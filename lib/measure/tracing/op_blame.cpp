@@ -181,14 +181,8 @@ std::string sentence(const OpTypeDelta& delta, const OpBlame& blame) {
 }  // namespace
 
 std::string_view op_change_name(OpChange change) {
-  switch (change) {
-    case OpChange::kKept: return "kept";
-    case OpChange::kChanged: return "changed";
-    case OpChange::kInserted: return "inserted";
-    case OpChange::kFused: return "fused";
-    case OpChange::kMissing: return "missing";
-  }
-  return "kept";
+  static constexpr std::string_view kNames[] = {"kept", "changed", "inserted", "fused", "missing"};
+  return kNames[static_cast<size_t>(change)];
 }
 
 OpBlame blame_ops(const OpProfile& baseline, const OpProfile& candidate) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "statistics/statistics.h"
 #include "tracing/observed_engine.h"
 
 namespace lathe {
@@ -13,14 +14,6 @@ namespace {
 
 // Durations that are kept: 128 MiB of them.
 constexpr size_t kMaxDurations = 16u << 20;
-
-double median_of(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 std::string producer_name(const Graph& graph, const Node& node) {
   for (const ValueId input : node.inputs) {
@@ -88,8 +81,8 @@ OpProfile profile_ops(Engine& engine, const Graph& graph, std::span<const Shape>
     return profile;
   }
 
-  profile.plain_ns = median_of(plain);
-  profile.profiled_ns = median_of(profiled);
+  profile.plain_ns = median(plain);
+  profile.profiled_ns = median(profiled);
   profile.overhead_ratio = profile.plain_ns > 0 ? profile.profiled_ns / profile.plain_ns : 1;
   double whole = 0;
   for (const double run : profiled) whole += run;
@@ -102,7 +95,7 @@ OpProfile profile_ops(Engine& engine, const Graph& graph, std::span<const Shape>
     op.calls = calls.size();
     for (const double call : calls) op.total_ns += call;
     op.share = whole > 0 ? op.total_ns / whole : 0;
-    op.median_ns = median_of(std::move(calls));
+    op.median_ns = median(calls);
     attributed += op.total_ns;
     profile.ops.push_back(std::move(op));
   }

@@ -5,13 +5,8 @@
 namespace lathe {
 
 std::string_view bottleneck_name(Bottleneck bottleneck) {
-  switch (bottleneck) {
-    case Bottleneck::kCompute: return "compute";
-    case Bottleneck::kMemory: return "memory";
-    case Bottleneck::kOverhead: return "overhead";
-    case Bottleneck::kUnknown: return "unknown";
-  }
-  return "unknown";
+  static constexpr std::string_view kNames[] = {"compute", "memory", "overhead", "unknown"};
+  return kNames[static_cast<size_t>(bottleneck)];
 }
 
 BottleneckFacts find_bottleneck(double median_ns, const OpCost& cost, const MachinePeaks& peaks) {

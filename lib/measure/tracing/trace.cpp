@@ -1,49 +1,10 @@
 #include "tracing/trace.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace lathe {
-namespace {
-
-// Length of the well-formed UTF-8 sequence at the start of `text`; 0 when there is none.
-size_t sequence_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  size_t length = 0;
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first < 0xE0) length = 2;
-  if (first >= 0xE0 && first < 0xF0) length = 3;
-  if (first >= 0xF0 && first < 0xF5) length = 4;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  // Overlong forms, surrogates and what lies above U+10FFFF.
-  if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F) ||
-      (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F))
-    return 0;
-  return length;
-}
-
-}  // namespace
-
 std::string trace_string(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const size_t length = sequence_length(text);
-    const char first = text[0];
-    if (length == 0)
-      out += "\\ufffd";
-    else if (first == '"' || first == '\\')
-      out += {'\\', first};
-    else if (static_cast<unsigned char>(first) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(first));
-    else
-      out += text.substr(0, length);
-    text.remove_prefix(std::max<size_t>(1, length));
-  }
-  return out + "\"";
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string trace_args(const std::vector<std::pair<std::string, std::string>>& args) {

@@ -5,22 +5,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "statistics/statistics.h"
 #include "tracing/observed_engine.h"
 #include "tracing/op_profile_cost.h"
 #include "tracing/trace_memory.h"
 #include "tracing/trace_nodes.h"
 
 namespace lathe {
-namespace {
-
-double upper_median(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-}  // namespace
-
 TraceRuns trace_runs(Engine& engine, const Graph& graph, std::span<const Shape> shapes,
                      Trace& trace, TraceThread& thread, const TraceRunsOptions& options,
                      const Conduct& conduct) {
@@ -53,8 +44,8 @@ TraceRuns trace_runs(Engine& engine, const Graph& graph, std::span<const Shape> 
   }
   result.runs = traced.size();
   if (traced.empty()) return result;
-  const double without = upper_median(plain);
-  result.overhead_ratio = without > 0 ? upper_median(traced) / without : 0;
+  const double without = median(plain);
+  result.overhead_ratio = without > 0 ? median(traced) / without : 0;
   return result;
 }
 

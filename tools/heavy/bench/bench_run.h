@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "comparison/self_check.h"
 #include "gates/gate.h"
 #include "heavy/bench/frames.h"
 #include "heavy/bench/load.h"
@@ -54,9 +55,9 @@ struct BenchRun {
   Session session;
   /// Another scenario than single: then the session is empty.
   std::optional<BenchLoad> load;
-  std::vector<std::vector<Tensor>> pool;  // kept for the load's workers
-  std::optional<BenchFrames> frames;      // --frames
-  std::vector<GateResult> gates;
+  std::vector<std::vector<Tensor>> pool;      // kept for the load's workers
+  std::optional<BenchFrames> frames;          // --frames
+  std::optional<SelfCheckRatios> self_check;  // instead of the session
   int threads = 1;
   int threads_asked = 0;  // 0: the usable CPUs
   Disturbance disturbance;

@@ -18,6 +18,9 @@ namespace {
 
 using nlohmann::json;
 
+// An iteration that is under way is finished first: the child knows how long that may take.
+constexpr double kInterruptGrace = 62;
+
 json samples_json(std::span<const double> latency_ns) {
   json out = json::array();
   for (const double ns : latency_ns) out.push_back(std::llround(ns));
@@ -40,29 +43,47 @@ CaseFailure failure_of(const ChildResult& result) {
     failure.message =
         fmt::format("ended by signal {} (SIG{})", result.signal, name != nullptr ? name : "?");
     if (result.signal == 9) failure.message += ", which the kernel sends when memory runs out";
+    failure.text.message = failure.message;
     return failure;
   }
   failure.code = static_cast<ExitCode>(result.exit_code);
   failure.id = "bench.child";
-  failure.message = fmt::format("exit {}", result.exit_code);
+  failure.message = failure.text.message = fmt::format("exit {}", result.exit_code);
   return failure;
 }
 
 }  // namespace
 
+json ratios_json(const ProcessRatios& ratios) {
+  return {{"log_ratios", ratios.log_ratios},
+          {"order_effect", ratios.order_effect},
+          {"block_iterations", ratios.block_iterations},
+          {"time_ns", ratios.time_ns}};
+}
+
+ProcessRatios read_ratios(JsonReader reader) {
+  constexpr double kMost = 100;
+  ProcessRatios ratios;
+  ratios.log_ratios = reader.numbers("log_ratios", -kMost, kMost);
+  ratios.order_effect = reader.number("order_effect", -kMost, kMost);
+  ratios.block_iterations = static_cast<size_t>(reader.integer("block_iterations", 0, 1 << 20));
+  ratios.time_ns = reader.integer("time_ns", 0, INT64_MAX);
+  return ratios;
+}
+
 json child_section(const BenchRun& run) {
   json out{{"candidate_ns",
             run.load ? samples_json(run.load->latency_ns) : samples_json(run.session.candidate)},
            {"against_ns", samples_json(run.session.against)},
-           {"log_ratios", json::array()},
-           {"order_effect", 0.0},
-           {"block_iterations", 0},
            {"coverage", share_json(run.candidate.coverage)},
            {"against_coverage", share_json(run.against ? run.against->coverage : std::nullopt)}};
-  if (const auto& comparison = run.session.comparison) {
-    out["log_ratios"] = comparison->log_ratios;
-    out["order_effect"] = comparison->order_effect;
-    out["block_iterations"] = comparison->block_iterations;
+  if (const auto& comparison = run.session.comparison)
+    out["pairs"] = ratios_json({comparison->log_ratios, comparison->order_effect,
+                                comparison->block_iterations, comparison->time_ns});
+  if (run.self_check) {
+    out["itself"] = ratios_json(run.self_check->itself);
+    out["slowed"] = ratios_json(run.self_check->slowed);
+    out["injected"] = run.self_check->injected;
   }
   return out;
 }
@@ -92,7 +113,8 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   const auto add_all = [&](const char* flag, const std::vector<std::string>& values) {
     for (const std::string& value : values) add(flag, value);
   };
-  add("--against", options.against.empty() ? "" : path(options.against));
+  const std::string& against = request.is_self_check ? one.model : options.against;
+  add("--against", against.empty() ? "" : path(against));
   add("--engine", one.engine);
   add("--threads", std::to_string(one.threads));
   if (one.batch) add("--batch", std::to_string(*one.batch));
@@ -120,33 +142,34 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   }
   const std::vector<std::string> load = load_flags(options);
   argv.insert(argv.end(), load.begin(), load.end());
-  pad_environment(process_plan(common.seed, process), command);
-  return command;
-}
-
-void pad_environment(const ProcessPlan& plan, ChildCommand& command) {
+  if (request.is_alone()) {
+    command.interrupt_grace_seconds = kInterruptGrace;
+    command.returns_when_interrupted = true;
+  }
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+  const ProcessPlan plan = process_plan(common.seed, process);
   environment.push_back("LATHE_PADDING=" + std::string(plan.environment_padding, 'x'));
   command.environment = std::move(environment);
+  return command;
 }
 
 ChildOutcome run_case(const ChildCommand& command) {
   const ChildResult result = run_child(command);
-  throw_if_interrupted();
   ChildOutcome outcome;
   if (result.signal != 0) {
     outcome.failure = failure_of(result);
     return outcome;
   }
   try {
-    outcome.report = parse_json_strict(result.output, "the child's report");
+    outcome.report = parse_json_strict(result.output, "the child's report", ExitCode::kUsage,
+                                       command.max_output_bytes);
     if (!outcome.report.is_object()) throw bad_input("bench.child", "no report");
   } catch (const Error& error) {
     outcome.failure = failure_of(result);
     if (result.exit_code == 0) {
       outcome.failure->code = error.code();
-      outcome.failure->message = error.text().message;
+      outcome.failure->message = outcome.failure->text.message = error.text().message;
     }
     return outcome;
   }
@@ -155,9 +178,10 @@ ChildOutcome run_case(const ChildCommand& command) {
   if (outcome.report.contains("error")) {
     const json& error = outcome.report["error"];
     outcome.failure->id = error.value("code", outcome.failure->id);
-    outcome.failure->message = error.value("message", "");
-    const std::string hint = error.value("hint", "");
-    if (!hint.empty()) outcome.failure->message += " (" + hint + ")";
+    ErrorText& text = outcome.failure->text;
+    text = {error.value("message", ""), error.value("where", ""), error.value("hint", "")};
+    outcome.failure->message =
+        text.hint.empty() ? text.message : text.message + " (" + text.hint + ")";
   }
   return outcome;
 }

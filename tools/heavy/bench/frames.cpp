@@ -8,7 +8,7 @@
 #include <map>
 #include <set>
 
-#include "console.h"
+#include "heavy/bench/text_parts.h"
 #include "ir/error.h"
 #include "os/quantity.h"
 #include "report/fields.h"
@@ -45,7 +45,6 @@ BenchFrames simulate_camera(std::span<const double> service_ns, const FramePlan&
                             uint64_t seed) {
   BenchFrames result;
   result.plan = plan;
-  result.executions_measured = service_ns.size();
   std::map<std::string, PowerMode> modes = profile.power_modes;
   if (modes.empty()) modes["none"] = {measured.threads, 0, static_cast<int64_t>(measured.batch)};
   for (const auto& [name, mode] : modes) {
@@ -109,32 +108,29 @@ json frames_json(const BenchFrames& frames) {
 std::string frames_text(const json& row) {
   const json& simulated = list_field(row, "frames");
   if (simulated.empty()) return {};
-  std::vector<std::vector<std::string>> rows{{"power mode", "frames", "skip", "results/s",
-                                              "dropped", "result age p95", "staleness p95", "CPU"}};
-  std::set<std::string> notes;
-  const auto number = [](const json& object, const char* key) {
-    return number_field(object, key).value_or(0);
-  };
-  for (const json& each : simulated) {
-    const std::string name = text_field(each, "power_mode");
-    rows.push_back({name, text_field(each, "policy"),
-                    fmt::format("{:.0f}", number(each, "frame_skip")),
-                    fmt::format("{:.3g}", number(each, "results_per_s")),
-                    fmt::format("{:.0f}", number(each, "dropped")),
-                    duration_text(number(field(each, "result_age"), "p95_ns")),
-                    duration_text(number(field(each, "staleness"), "p95_ns")),
-                    percent_text(number(each, "cpu_share"))});
-    if (const std::string note = text_field(each, "note"); !note.empty())
-      notes.insert(name + ": " + note);
-  }
   const json& first = simulated[0];
+  const auto percent = [&first](const char* path) { return cell(path, percent_text)(first); };
   std::string text = fmt::format("\n  a camera of {:g} frames/s, simulated on the measured times",
-                                 number(first, "fps"));
-  const json& early = field(first, "early_exit");
-  if (const double share = number(early, "share"); share > 0)
-    text += fmt::format("; {} leave early at {} of the cost", percent_text(share),
-                        percent_text(number(early, "cost")));
-  text += fmt::format("\n{}", table(rows));
+                                 number_field(first, "fps").value_or(0));
+  if (number_of(at_path(first, "early_exit/share")).value_or(0) > 0)
+    text += fmt::format("; {} leave early at {} of the cost", percent("early_exit/share"),
+                        percent("early_exit/cost"));
+  text += "\n";
+  text += columns_table(
+      rows_of(simulated),
+      {{"power mode", cell("power_mode")},
+       {"frames", cell("policy")},
+       {"skip", cell("frame_skip", count_cell)},
+       {"results/s",
+        cell("results_per_s", [](double rate) { return fmt::format("{:.3g}", rate); })},
+       {"dropped", cell("dropped", count_cell)},
+       {"result age p95", cell("result_age/p95_ns", duration_text)},
+       {"staleness p95", cell("staleness/p95_ns", duration_text)},
+       {"CPU", cell("cpu_share", percent_text)}});
+  std::set<std::string> notes;
+  for (const json& each : simulated)
+    if (const std::string note = text_field(each, "note"); !note.empty())
+      notes.insert(text_field(each, "power_mode") + ": " + note);
   for (const std::string& note : notes) text += fmt::format("  {}\n", note);
   return text;
 }

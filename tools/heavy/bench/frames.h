@@ -27,7 +27,6 @@ struct FrameRow {
 
 struct BenchFrames {
   FramePlan plan;
-  size_t executions_measured = 0;
   std::vector<FrameRow> rows;  // modes by name, each under every, drop-late, latest-only
 };
 
@@ -47,9 +46,5 @@ BenchFrames simulate_camera(std::span<const double> service_ns, const FramePlan&
 
 /// The rows of cases[].frames, each marked as simulated.
 nlohmann::json frames_json(const BenchFrames& frames);
-
-/// Of a case's row, for people: a heading, the table, and what the modes ask for that was not
-/// measured. Empty without frames.
-std::string frames_text(const nlohmann::json& row);
 
 }  // namespace lathe

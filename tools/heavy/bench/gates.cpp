@@ -2,37 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "heavy/bench/quality.h"
 #include "os/read_file.h"
 
 namespace lathe {
-namespace {
-
-Observed counted(const std::optional<int64_t>& value, const std::string& reason) {
-  if (!value) return {std::nullopt, std::nullopt, reason};
-  return {static_cast<double>(*value), std::nullopt, {}};
-}
-
-Observations observations(const BenchSubject& subject, const std::optional<Timing>& timing) {
-  Observations seen;
-  if (timing) {
-    seen = latency_observations(timing->summary);
-    const Throughput& rate = timing->throughput;
-    seen["throughput"] = {
-        rate.items_per_s,
-        rate.has_interval ? std::optional(Interval{rate.low, rate.high}) : std::nullopt,
-        rate.has_interval ? "" : "too few samples for an interval"};
-  }
-  seen["size"] = counted(subject.size_bytes, subject.size_reason);
-  seen["weights"] = counted(subject.facts.weights_bytes, "not known");
-  seen["arena"] = counted(subject.arena_bytes, subject.arena_reason);
-  seen["coverage"] = {subject.coverage, std::nullopt, "the model has no nodes"};
-  seen["peak_memory"] = counted(subject.peak.value, subject.peak.reason);
-  return seen;
-}
-
-}  // namespace
-
 std::vector<Gate> profile_gates(const Profile& profile) {
   const TargetProfile& targets = profile.targets;
   std::vector<std::string> texts;
@@ -82,11 +54,6 @@ BenchGates read_gates(const BenchOptions& options) {
   return read;
 }
 
-ComparedSpeed speed_of(const Comparison& comparison) {
-  return {comparison.ratio, comparison.interval, comparison.verdict, comparison.effective_tolerance,
-          comparison.note};
-}
-
 GateResult tolerance_gate(const std::string& case_id, double tolerance,
                           const ComparedSpeed& speed) {
   GateResult result;
@@ -110,26 +77,6 @@ GateResult tolerance_gate(const std::string& case_id, double tolerance,
       break;
   }
   return result;
-}
-
-void put_quality(const MetricPair& pair, Observations& seen) {
-  seen["accuracy"] = {pair.after, std::nullopt, "no item was counted"};
-  seen["accuracy_drop"] = {quality_drop(pair), std::nullopt, "no item was counted"};
-}
-
-GateCase gate_case(const BenchRun& run) {
-  GateCase one;
-  one.id = "single";
-  GateInputs& inputs = one.inputs;
-  inputs.candidate = observations(run.candidate, run.session.candidate);
-  if (run.load) put_load(*run.load, inputs.candidate);
-  if (run.against) inputs.against = observations(*run.against, run.session.against);
-  if (run.session.comparison) {
-    const Comparison& comparison = *run.session.comparison;
-    inputs.time_ratio = Observed{comparison.ratio, comparison.interval, comparison.note};
-  }
-  if (!run.metrics.empty()) put_quality(run.metrics[0], inputs.candidate);
-  return one;
 }
 
 }  // namespace lathe

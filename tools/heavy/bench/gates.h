@@ -1,12 +1,14 @@
-// Gates of a benchmark: what they may see of it.
+// Gates of a benchmark: where they come from, and the one that --tolerance is.
 #pragma once
 
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "comparison/comparison.h"
 #include "gates/gate_cases.h"
-#include "heavy/bench/bench_run.h"
+#include "options.h"
+#include "profiles/profile.h"
 
 namespace lathe {
 
@@ -27,9 +29,6 @@ BenchGates read_gates(const BenchOptions& options);
 /// "size <=", ram_bytes "arena <=", accuracy_drop "accuracy_drop <=".
 std::vector<Gate> profile_gates(const Profile& profile);
 
-/// What the run offers to gates, as its only case.
-GateCase gate_case(const BenchRun& run);
-
 /// What --tolerance asks of one compared case, as a gate on its speed-up: missed when the case
 /// regressed, undecided when the comparison is.
 struct ComparedSpeed {
@@ -39,10 +38,6 @@ struct ComparedSpeed {
   double effective_tolerance = 0;
   std::string note;
 };
-ComparedSpeed speed_of(const Comparison& comparison);
 GateResult tolerance_gate(const std::string& case_id, double tolerance, const ComparedSpeed& speed);
-
-/// Accuracy and accuracy drop as gates see them.
-void put_quality(const MetricPair& pair, Observations& seen);
 
 }  // namespace lathe

@@ -43,7 +43,7 @@ struct BenchLoad {
   std::optional<Summary> latency;  // absent when interrupted before the first answer, as service
   std::optional<Summary> service;
   std::optional<Summary> joint;  // multi in lockstep: of whole rounds
-  Throughput throughput;         // items; its interval is of means over blocks of time
+  Estimate throughput;           // items per second; its interval is of means over blocks of time
   bool interrupted = false;
 
   size_t left_waiting() const { return open ? open->left_waiting : 0; }
@@ -60,16 +60,12 @@ BenchLoad run_load(const BenchRequest& request, const BenchOptions& options,
                    int64_t items, int threads, Console& console,
                    const std::function<void(std::string_view)>& phase);
 
-/// Latencies and throughput as gates see them. With queries left waiting the latencies are lower
-/// bounds, and withheld.
-void put_load(const BenchLoad& load, Observations& seen);
-
 /// Withholds what depends on the queries that were left waiting; nothing where none were.
 void withhold_unfinished(size_t left_waiting, Observations& seen);
 
 /// Latencies at whose `moments_ns` (ascending) one of the run's answers each was given, as a rate
 /// of `items` an answer, with a 95 % interval from the means of up to 20 blocks of time (method of
 /// batch means). No interval below 40 answers.
-Throughput rate_of_answers(const std::vector<double>& moments_ns, double time_ns, double items);
+Estimate rate_of_answers(const std::vector<double>& moments_ns, double time_ns, double items);
 
 }  // namespace lathe

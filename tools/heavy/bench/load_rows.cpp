@@ -2,9 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <cmath>
-
 #include "heavy/bench/rows.h"
+#include "report/fields.h"
 #include "report/report.h"
 
 namespace lathe {
@@ -60,12 +59,7 @@ json peak_json(const Peak& peak, const LoadPlan& plan) {
 }
 
 json samples_json(const BenchLoad& load) {
-  json out{{"n", load.latency_ns.size()},
-           {"n_processes", 1},
-           {"histogram", histogram_json(load.latency_ns)},
-           {"raw_ref", nullptr},
-           {"raw_ref_reason", "samples are not stored"}};
-  if (load.latency) out["process_medians_ns"] = {load.latency->median.value};
+  json out{{"raw_ref", nullptr}, {"raw_ref_reason", "samples are not stored"}};
   if (load.open) {
     out["time_ns"] = load.open->time_ns;
     out["stop_reason"] = load_stop_name(load.open->stop);
@@ -103,8 +97,6 @@ void put_load(json& row, const BenchLoad& load) {
     return;
   }
   row["samples"] = samples_json(load);
-  row["latency"] = latency_json(*load.latency);
-  if (load.left_waiting() > 0) row["latency"]["is_lower_bound"] = true;
   row["throughput"] = throughput_json(load.throughput);
   // Of the executions: a queue that fills and empties says nothing of the machine.
   if (load.service) {
@@ -114,26 +106,14 @@ void put_load(json& row, const BenchLoad& load) {
   }
 }
 
-Throughput merged_load_rate(const std::vector<json>& processes, size_t row) {
+Estimate merged_load_rate(const std::vector<json>& processes, size_t row) {
   std::vector<double> rates;
   for (const json& process : processes)
     rates.push_back(process.at("cases").at(row).at("throughput").at("items_per_s").get<double>());
-  Throughput rate;
-  const Summary summary = summarize(rates);
-  rate.items_per_s = rate.low = rate.high = summary.mean;
-  if (rates.size() == 1) {
-    const json& interval = processes[0].at("cases").at(row).at("throughput").at("ci95");
-    if (!interval.is_array()) return rate;
-    rate.low = interval.at(0).get<double>();
-    rate.high = interval.at(1).get<double>();
-  } else {
-    const double count = static_cast<double>(rates.size());
-    const double half =
-        student_t_quantile(0.025, count - 1) * summary.stdev.value_or(0) / std::sqrt(count);
-    rate.low = std::max(0.0, summary.mean - half);
-    rate.high = summary.mean + half;
-  }
-  rate.has_interval = true;
+  Estimate rate = positive_mean(summarize(rates));
+  if (rates.size() == 1)
+    if (const auto own = interval_field(processes[0].at("cases").at(row).at("throughput")))
+      rate.ci95 = Interval{own->first, own->second};
   return rate;
 }
 

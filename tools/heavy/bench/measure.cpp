@@ -94,6 +94,16 @@ void simulate_frames_of(const BenchRequest& request, const BenchOptions& options
                                measured, options.common.seed);
 }
 
+SelfCheckOptions self_check_options(const SessionOptions& session) {
+  SelfCheckOptions check;
+  check.comparison.tolerance = session.tolerance;
+  check.comparison.max_ns = session.max_ns;
+  check.comparison.seed = session.seed;
+  check.comparison.warm_up.min_ns = std::min<int64_t>(200'000'000, session.max_ns / 20);
+  check.comparison.warm_up.max_ns = session.max_ns / 10;
+  return check;
+}
+
 }  // namespace
 
 void measure_case(const BenchRequest& request, const BenchOptions& options, Console& console,
@@ -102,8 +112,8 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
   session.max_ns = request.max_ns;
   session.tolerance = request.tolerance;
   session.enough_samples = samples_for_gates(request.gates, session.enough_samples);
-  session.seed = request.is_child ? request.plan.seed : options.common.seed;
-  if (request.is_child) session.looks = 1;  // the parent looks at what all processes measured
+  session.seed = request.plan.seed;
+  session.looks = request.looks;
   if (options.iterations > 0) session.iterations = static_cast<size_t>(options.iterations);
   Progress& progress = console.progress();
   progress.start("measuring", 0, "iterations");
@@ -136,6 +146,8 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
   set_interrupt_grace(2 + static_cast<unsigned>(std::min(60.0, 12 * slowest / 1e9)));
   if (request.load.is_load())
     measure_load(request, options, console, log, done, run);
+  else if (request.is_self_check)
+    run.self_check = measure_self_check(candidate, against, self_check_options(session), conduct);
   else
     run.session = run_session(candidate, run.against ? &against : nullptr,
                               static_cast<double>(run.inputs.items), session, conduct,

@@ -8,8 +8,8 @@
 
 #include "heavy/bench/load.h"
 #include "heavy/bench/load_rows.h"
-#include "heavy/bench/load_text.h"
 #include "heavy/bench/rows.h"
+#include "heavy/bench/text_parts.h"
 #include "ir/error.h"
 #include "report/fields.h"
 #include "report/report.h"
@@ -21,15 +21,7 @@ using nlohmann::json;
 
 std::vector<double> numbers(const json& array) { return array.get<std::vector<double>>(); }
 
-Observed counted(const std::optional<double>& value, const std::string& reason) {
-  if (!value) return {std::nullopt, std::nullopt, reason.empty() ? "not measured" : reason};
-  return {value, std::nullopt, {}};
-}
-
-Observed counted(const json& object, const std::string& key) {
-  const json reason = object.value(key + "_reason", json());
-  return counted(number_field(object, key), reason.is_string() ? reason.get<std::string>() : "");
-}
+const std::string kNotMeasured = "not measured";
 
 // The processes agree on everything that is counted; of their peaks the highest stands.
 json merged_memory(const std::vector<json>& processes, size_t row) {
@@ -67,24 +59,10 @@ StopReason stop_reason_of(const std::vector<json>& processes, size_t row) {
   return StopReason::kInterrupted;
 }
 
-Throughput pooled_throughput(const Summary& summary, int64_t items) {
-  const auto rate = [items](double ns) {
-    return static_cast<double>(items) * 1e9 / std::max(ns, 1.0);
-  };
-  Throughput result;
-  result.items_per_s = result.low = result.high = rate(summary.median.value);
-  if (summary.median.ci95) {
-    result.low = rate(summary.median.ci95->high);
-    result.high = rate(summary.median.ci95->low);
-    result.has_interval = true;
-  }
-  return result;
-}
-
 struct Side {
   json row;
-  PooledSummary pooled;
-  Throughput rate;
+  std::optional<PooledSummary> pooled;  // absent: interrupted before the first sample
+  double items_per_s = 0;
   Observations seen;
 };
 
@@ -93,15 +71,22 @@ Side merged_side(const SweepCase& one, size_t row, const char* samples, const st
   std::vector<std::vector<double>> series;
   for (const json& process : processes) series.push_back(numbers(process.at("child").at(samples)));
   Side side;
-  side.pooled = summarize_processes(series);
-  const Summary& summary = side.pooled.summary;
   side.row = processes[0].at("cases").at(row);
   side.row["id"] = id;
-  const auto items = side.row.at("batch").get<int64_t>();
+  side.row["memory"] = merged_memory(processes, row);
+  side.row["warnings"] = merged_warnings(processes, row);
+  for (const Figure& figure : figures())
+    if (figure.compared)
+      side.seen[std::string(figure.metric)] = observed_at(side.row, figure.path, kNotMeasured);
+  if (series[0].empty()) return side;
+  side.pooled = summarize_processes(series);
+  const Summary& summary = side.pooled->summary;
   const bool is_load = is_load_row(side.row);
-  side.rate = is_load ? merged_load_rate(processes, row) : pooled_throughput(summary, items);
+  const Estimate rate = is_load ? merged_load_rate(processes, row)
+                                : throughput(summary, side.row.at("batch").get<double>());
+  side.items_per_s = rate.value;
   side.row["latency"] = latency_json(summary);
-  side.row["throughput"] = throughput_json(side.rate);
+  side.row["throughput"] = throughput_json(rate);
   const StopReason stop = stop_reason_of(processes, row);
   std::optional<TwoModes> modes;
   for (const std::vector<double>& values : series)
@@ -111,31 +96,24 @@ Side merged_side(const SweepCase& one, size_t row, const char* samples, const st
   json& counts = side.row["samples"];
   counts["n"] = summary.n;
   counts["n_processes"] = processes.size();
-  counts["process_medians_ns"] = side.pooled.process_medians;
+  counts["process_medians_ns"] = side.pooled->process_medians;
   std::vector<double> all;
   for (const std::vector<double>& values : series)
     all.insert(all.end(), values.begin(), values.end());
   counts["histogram"] = histogram_json(all);
   if (!is_load) counts["stop_reason"] = stop_reason_name(stop);
-  put_or_reason(counts, "process_spread", side.pooled.spread, "one process only");
+  put_or_reason(counts, "process_spread", side.pooled->spread, "one process only");
   int64_t time = 0;
   for (const json& process : processes)
     time += process.at("cases").at(row).at("samples").at("time_ns").get<int64_t>();
   counts["time_ns"] = time;
-  side.row["memory"] = merged_memory(processes, row);
-  side.row["warnings"] = merged_warnings(processes, row);
-
-  side.seen = latency_observations(summary);
-  side.seen["throughput"] = {side.rate.items_per_s,
-                             side.rate.has_interval
-                                 ? std::optional(Interval{side.rate.low, side.rate.high})
-                                 : std::nullopt,
-                             side.rate.has_interval ? "" : "too few samples for an interval"};
-  if (is_load) withhold_unfinished(left_waiting(processes, row), side.seen);
-  side.seen["arena"] = counted(side.row.at("memory"), "arena_planned_bytes");
-  side.seen["peak_memory"] = counted(side.row.at("memory"), "hwm_bytes");
-  side.seen["size"] = counted(side.row, "size_bytes");
-  side.seen["weights"] = counted(side.row, "weights_bytes");
+  for (auto& [metric, observed] : latency_observations(summary))
+    side.seen[metric] = std::move(observed);
+  side.seen["throughput"] = {rate.value, rate.ci95, rate.ci95 ? "" : kFewSamples};
+  if (is_load && left_waiting(processes, row) > 0) {
+    side.row["latency"]["is_lower_bound"] = true;
+    withhold_unfinished(left_waiting(processes, row), side.seen);
+  }
   return side;
 }
 
@@ -147,13 +125,9 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
     std::vector<ProcessRatios> ratios;
     std::vector<std::vector<double>> series;
     for (const json& process : one.processes) {
-      ProcessRatios& each = ratios.emplace_back();
       const json& child = process.at("child");
-      each.log_ratios = numbers(child.at("log_ratios"));
-      series.push_back(each.log_ratios);
-      each.order_effect = child.at("order_effect").get<double>();
-      each.block_iterations = child.at("block_iterations").get<size_t>();
-      each.time_ns = process.at("comparison").at("cases").at(0).at("time_ns").get<int64_t>();
+      ratios.push_back(read_ratios(JsonReader(child.at("pairs"), "a stored result")));
+      series.push_back(ratios.back().log_ratios);
     }
     Comparison merged = merge_comparison(ratios, options);
     merged.looks = options.looks;
@@ -165,13 +139,9 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
     one.compared = std::move(merged);
     one.ratios = std::move(ratios);
   }
-  Observed seen;
-  const json& ratio = one.comparison.at("ratio");
-  seen.value = number_field(ratio, "value");
-  if (ratio.at("ci95").is_array())
-    seen.ci95 = Interval{ratio["ci95"].at(0).get<double>(), ratio["ci95"].at(1).get<double>()};
-  seen.reason = one.comparison.value("note", "");
-  one.gates.inputs.time_ratio = seen;
+  const json& ratio = field(one.comparison, "ratio");
+  one.gates.inputs.time_ratio = {number_field(ratio, "value"), interval_of(ratio),
+                                 one.comparison.value("note", "")};
 }
 
 json failed_row(const SweepCase& one) {
@@ -205,18 +175,22 @@ json trimmed_report(const json& report) {
   return out;
 }
 
+std::optional<Interval> interval_of(const json& object) {
+  const auto ci95 = interval_field(object);
+  return ci95 ? std::optional(Interval{ci95->first, ci95->second}) : std::nullopt;
+}
+
 void share_quality(SweepCase& one, const json& quality) {
   if (one.failure || !quality.is_array() || quality.empty()) return;
-  one.row["quality"] = {{"metric", quality[0].at("metric")},
-                        {"value", quality[0].at("after")},
-                        {"n", quality[0].at("samples")}};
   const json& row = quality[0];
-  Observed after = counted(row, "after");
+  Observed after = observed_at(row, "after", kNotMeasured);
+  json& shown = one.row["quality"] = {{"metric", row.at("metric")}, {"n", row.at("samples")}};
+  put_or_reason(shown, "value", after.value, after.reason);
   if (!after.value && after.reason.starts_with("infinite")) after.value = INFINITY;
   if (!after.value && after.reason.starts_with("not finite")) after.value = NAN;
   if (after.value && row.at("metric") == "sqnr") after.reason.clear();
   one.gates.inputs.candidate["accuracy"] = after;
-  one.gates.inputs.candidate["accuracy_drop"] = counted(row, "drop");
+  one.gates.inputs.candidate["accuracy_drop"] = observed_at(row, "drop", kNotMeasured);
 }
 
 void merge_case(SweepCase& one, const ComparisonOptions& options, const std::string& where) {
@@ -229,15 +203,14 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
   try {
     Side candidate = merged_side(one, 0, "candidate_ns", one.plan.id);
     const json& first = one.processes[0];
-    candidate.seen["coverage"] = counted(first.at("child"), "coverage");
+    candidate.seen["coverage"] = observed_at(first, "child/coverage", kNotMeasured);
     one.row = std::move(candidate.row);
-    one.items = one.row.at("batch").get<int64_t>();
-    one.items_per_s = candidate.rate.items_per_s;
+    one.items_per_s = candidate.items_per_s;
     one.pooled = std::move(candidate.pooled);
     one.gates.inputs.candidate = std::move(candidate.seen);
     if (first.contains("comparison") && first.at("cases").size() > 1) {
       Side against = merged_side(one, 1, "against_ns", "against/" + one.plan.id);
-      against.seen["coverage"] = counted(first.at("child"), "against_coverage");
+      against.seen["coverage"] = observed_at(first, "child/against_coverage", kNotMeasured);
       one.against_row = std::move(against.row);
       one.gates.inputs.against = std::move(against.seen);
       merge_comparison_of(one, options);

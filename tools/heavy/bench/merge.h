@@ -23,7 +23,6 @@ struct SweepCase {
 
   // By merge_case:
   std::optional<PooledSummary> pooled;
-  int64_t items = 1;
   double items_per_s = 0;
   nlohmann::json row;          // of cases[]
   nlohmann::json against_row;  // null without --against
@@ -32,10 +31,6 @@ struct SweepCase {
   std::vector<ProcessRatios> ratios;  // that it was made of
   nlohmann::json quality;             // rows; null where this case did not measure it
   GateCase gates;
-
-  bool is_complete(int64_t wanted) const {
-    return !failure && static_cast<int64_t>(processes.size()) >= wanted;
-  }
 };
 
 /// The parts of a child's report that merging needs: model, models, inputs, cases, comparison,
@@ -49,6 +44,9 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
 
 /// Gives the case the accuracy that another one with the same model and engine measured.
 void share_quality(SweepCase& one, const nlohmann::json& quality);
+
+/// "ci95" of a row's figure.
+std::optional<Interval> interval_of(const nlohmann::json& object);
 
 /// A metric as gates see it; nullopt where the case did not measure it.
 std::optional<double> observed_metric(const SweepCase& one, const char* metric);

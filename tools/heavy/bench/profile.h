@@ -23,10 +23,4 @@ void put_profile(nlohmann::json& row, const OpProfile& profile, const MachinePea
 /// profiles. lib/report reads op_deltas[].{name, type, delta_ns} and blame[].{sentence, delta_ns}.
 void put_blame(nlohmann::json& row, const OpProfile& baseline, const OpProfile& candidate);
 
-/// Of a report's cases and comparison, for people: first why the models differ, then the slowest op
-/// types and nodes, memory, sensors and trace; with several cases only the types of each. Empty
-/// without any.
-std::string details_text(const nlohmann::json& cases, const nlohmann::json& comparison,
-                         const Console& console);
-
 }  // namespace lathe

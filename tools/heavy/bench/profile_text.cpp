@@ -5,8 +5,9 @@
 
 #include <algorithm>
 
-#include "heavy/bench/profile.h"
 #include "heavy/bench/sensors.h"
+#include "heavy/bench/text.h"
+#include "heavy/bench/text_parts.h"
 #include "heavy/bench/trace.h"
 #include "ir/error.h"
 #include "os/quantity.h"
@@ -17,68 +18,66 @@ namespace lathe {
 namespace {
 
 using nlohmann::json;
-using Row = std::vector<std::string>;
 
 constexpr size_t kMaxTypes = 8;
 constexpr size_t kMaxNodes = 8;
 constexpr size_t kMaxTypesOfMany = 3;
 constexpr size_t kMaxProfiles = 6;
 
-double number_or_zero(const json& object, const char* key) {
-  return number_field(object, key).value_or(0);
-}
-
 std::string share_text(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
 // "compute, 43 % of the peak"; above the peak the values came out of a cache.
-std::string bottleneck_text(const json& bottleneck) {
-  const std::string kind = text_field(bottleneck, "class");
-  const auto efficiency = number_field(bottleneck, "efficiency");
+std::string bottleneck_text(const json& op) {
+  const std::string kind = text_of(at_path(op, "bottleneck/class"));
+  const auto efficiency = number_of(at_path(op, "bottleneck/efficiency"));
   if (kind == "unknown" || !efficiency) return "-";
   if (*efficiency > 1) return kind + ", out of a cache";
   return fmt::format("{}, {:.2g} % of the peak", kind, 100 * *efficiency);
 }
 
 std::string types_table(const json& profile, size_t most) {
-  const json& types = list_field(profile, "types");
-  std::vector<Row> rows{{"op type", "nodes", "time a run", "share", "bottleneck"}};
-  double rest = 0;
+  json types = list_field(profile, "types");
   // Of the mean run, as the shares are.
-  const double runs = std::max(1.0, number_or_zero(profile, "runs"));
-  for (const json& type : types) {
-    if (rows.size() > most) {
-      rest += number_or_zero(type, "share");
-      continue;
-    }
-    const std::string bottleneck = text_field(type, "bottleneck");
-    rows.push_back({text_field(type, "type"), text_field(type, "nodes"),
-                    duration_text(number_or_zero(type, "total_ns") / runs),
-                    share_text(number_or_zero(type, "share")),
-                    bottleneck == "unknown" ? "-" : bottleneck});
+  const double runs = std::max(1.0, number_field(profile, "runs").value_or(0));
+  if (types.size() > most) {
+    double rest = 0;
+    for (size_t i = most; i < types.size(); ++i)
+      rest += number_field(types[i], "share").value_or(0);
+    const size_t left = types.size() - most;
+    types.erase(types.begin() + static_cast<std::ptrdiff_t>(most), types.end());
+    types.push_back({{"type", fmt::format("{} more", left)}, {"share", rest}});
   }
-  if (types.size() > most)
-    rows.push_back({fmt::format("{} more", types.size() - most), "", "", share_text(rest), ""});
-  const double unattributed = number_or_zero(profile, "unattributed_share");
-  rows.push_back({"in no node", "", duration_text(number_or_zero(profile, "unattributed_ns")),
-                  share_text(unattributed), ""});
-  return table(rows);
+  types.push_back({{"type", "in no node"},
+                   {"total_ns", number_field(profile, "unattributed_ns").value_or(0) * runs},
+                   {"share", number_field(profile, "unattributed_share").value_or(0)}});
+  return columns_table(rows_of(types), {{"op type", cell("type")},
+                                        {"nodes", cell("nodes")},
+                                        {"time a run",
+                                         [runs](const json& type) {
+                                           const auto total = number_field(type, "total_ns");
+                                           return total ? duration_text(*total / runs)
+                                                        : std::string();
+                                         }},
+                                        {"share", cell("share", share_text)},
+                                        {"bottleneck", [](const json& type) {
+                                           const std::string kind = text_field(type, "bottleneck");
+                                           return kind == "unknown" ? "-" : kind;
+                                         }}});
 }
 
 std::string nodes_table(const json& profile) {
-  std::vector<const json*> ops;
-  for (const json& op : list_field(profile, "ops")) ops.push_back(&op);
+  std::vector<const json*> ops = rows_of(list_field(profile, "ops"));
   std::stable_sort(ops.begin(), ops.end(), [](const json* a, const json* b) {
-    return number_or_zero(*a, "total_ns") > number_or_zero(*b, "total_ns");
+    return number_field(*a, "total_ns").value_or(0) > number_field(*b, "total_ns").value_or(0);
   });
-  std::vector<Row> rows{{"slowest node", "type", "median", "share", "bottleneck"}};
-  for (size_t i = 0; i < std::min(ops.size(), kMaxNodes); ++i) {
-    const json& op = *ops[i];
-    rows.push_back({escape_untrusted(text_field(op, "name"), 48), text_field(op, "type"),
-                    duration_text(number_or_zero(op, "median_ns")),
-                    share_text(number_or_zero(op, "share")),
-                    bottleneck_text(field(op, "bottleneck"))});
-  }
-  return table(rows);
+  ops.resize(std::min(ops.size(), kMaxNodes));
+  return columns_table(
+      ops, {{"slowest node",
+             [](const json& op) { return escape_untrusted(text_field(op, "name"), 48); }},
+            {"type", cell("type")},
+            {"median", cell("median_ns", duration_text)},
+            {"share", cell("share", share_text)},
+            {"bottleneck", bottleneck_text}});
 }
 
 std::string blame_text(const json& comparison, bool is_alone, const Console& console) {
@@ -100,22 +99,22 @@ std::string profile_text(const json& row, bool is_alone, const Console& console)
     const std::string reason = text_field(row, "profile_reason");
     return reason.empty() ? "" : fmt::format("\n  {}: none, {}\n", title, reason);
   }
-  std::string text = fmt::format(
-      "\n  {}: a pass of its own, {} runs; profiling made a run {:.3g} times as slow\n",
-      console.bold(title), text_field(profile, "runs"), number_or_zero(profile, "overhead_ratio"));
+  std::string text =
+      fmt::format("\n  {}: a pass of its own, {} runs; profiling made a run {:.3g} times as slow\n",
+                  console.bold(title), text_field(profile, "runs"),
+                  number_field(profile, "overhead_ratio").value_or(0));
   text += types_table(profile, is_alone ? kMaxTypes : kMaxTypesOfMany);
   return is_alone ? text + "\n" + nodes_table(profile) : text;
 }
 
 }  // namespace
 
-std::string details_text(const json& cases, const json& comparison, const Console& console) {
-  std::vector<const json*> rows;
-  if (cases.is_array())
-    for (const json& row : cases)
-      if (!text_field(row, "id").starts_with("against/")) rows.push_back(&row);
+std::string details_text(const json& report, const Console& console) {
+  std::vector<const json*> rows = rows_of(list_field(report, "cases"));
+  std::erase_if(rows,
+                [](const json* row) { return text_field(*row, "id").starts_with("against/"); });
   const bool is_alone = rows.size() == 1;
-  std::string text = blame_text(comparison, is_alone, console);
+  std::string text = blame_text(field(report, "comparison"), is_alone, console);
   size_t shown = 0;
   for (const json* row : rows) {
     const std::string one = profile_text(*row, is_alone, console);

@@ -83,42 +83,25 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
     out["latency"] = {{"median", nullptr}, {"median_reason", "interrupted"}};
     return out;
   }
-  out["samples"] = {{"n", timing->summary.n},
-                    {"n_processes", 1},
-                    {"process_medians_ns", {timing->summary.median.value}},
-                    {"time_ns", timing->samples.time_ns},
+  out["samples"] = {{"time_ns", timing->samples.time_ns},
                     {"stop_reason", stop_reason_name(timing->samples.stop_reason)},
-                    {"histogram", histogram_json(timing->samples.latency_ns)},
                     {"raw_ref", nullptr},
                     {"raw_ref_reason", "samples are not stored"}};
-  out["latency"] = latency_json(timing->summary);
   out["throughput"] = throughput_json(timing->throughput);
-  out["stability"] = stability_json(timing->summary, timing->samples.stop_reason,
-                                    two_modes(timing->samples.latency_ns));
   return out;
 }
 
-json comparison_json(const BenchRun& run, const BenchOptions& options) {
-  json out{{"mode", "interleaved"},
-           {"baseline",
+json comparison_json(const BenchRun& run) {
+  json out{{"baseline",
             {{"model_sha256", run.against->facts.sha256},
              {"path_basename", run.against->facts.path_basename}}},
-           {"missing", json::array()},
-           {"extra", json::array()},
-           {"geomean", nullptr},
-           {"geomean_reason", "one case"},
            {"cases", json::array()}};
   const std::optional<Comparison>& comparison = run.session.comparison;
-  if (!comparison) {
+  if (comparison)
+    out["cases"].push_back(comparison_row("single", *comparison, {comparison->log_ratios}));
+  else
     out["cases"].push_back(
         {{"id", "single"}, {"verdict", "inconclusive"}, {"note", "interrupted"}});
-    return out;
-  }
-  out["delta_min_effect"] = comparison->tolerance;
-  out["alpha"] = 1 - comparison->confidence;
-  out["looks"] = comparison->looks;
-  out["seed"] = options.common.seed;
-  out["cases"].push_back(comparison_row("single", *comparison, {comparison->log_ratios}));
   return out;
 }
 
@@ -223,18 +206,12 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
   if (run.against) {
     report.cases.push_back(case_json("against/single", run, *run.against, run.session.against,
                                      run.against_details, options));
-    report.comparison = comparison_json(run, options);
+    report.comparison = comparison_json(run);
     if (run.details.profile && run.against_details.profile)
       put_blame(report.comparison["cases"][0], *run.against_details.profile, *run.details.profile);
   }
   for (const MetricPair& pair : run.metrics)
     report.quality.push_back(quality_row(pair, run.against.has_value()));
-  if (!report.quality.empty()) {
-    const QualityRow& first = report.quality[0];
-    json& quality = report.cases[0]["quality"] = {{"metric", first.metric}, {"n", first.samples}};
-    put_or_reason(quality, "value", first.after, first.reason);
-  }
-  for (const GateResult& result : run.gates) report.gates.push_back(gate_row(result));
   report.host_noise = json::object();
   const std::optional<Comparison>& comparison = run.session.comparison;
   put_or_reason(report.host_noise, "aa_half_width",

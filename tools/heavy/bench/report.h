@@ -14,8 +14,9 @@ GateRow gate_row(const GateResult& result);
 /// Of a gate that was not judged.
 GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::string& reason);
 
-/// Writes everything that the run knows into the report: model, models, phases, quality, memory,
-/// cases, comparison and gates. Unfinished parts are null with a reason.
+/// Writes what a child knows into its report: model, models, phases, quality, memory, cases and
+/// comparison, but for what the parent makes of the samples (merge.h). Unfinished parts are null
+/// with a reason.
 void fill_report(Report& report, const BenchRun& run, const BenchOptions& options);
 
 }  // namespace lathe

@@ -29,6 +29,7 @@ namespace {
 constexpr int64_t kShortTiming = 2'000'000'000;
 constexpr size_t kMaxCases = 4096;
 constexpr double kDefaultTolerance = 0.02;
+constexpr size_t kLooks = 3;
 
 std::vector<std::string> read_engines(const std::string& list) {
   std::vector<std::string> engines;
@@ -143,20 +144,20 @@ void read_child_spec(const std::string& text, uint64_t seed, BenchRequest& reque
   for (const std::string& gate : reader.strings("gates")) request.gates.push_back(parse_gate(gate));
   request.wants_quality = reader.boolean("quality");
   const auto process = static_cast<size_t>(reader.integer("process", 0, 1'000'000));
-  const bool is_alone = reader.boolean("alone");
+  request.looks = static_cast<size_t>(reader.integer("looks", 1, 100));
+  request.is_self_check = reader.boolean("self_check");
+  const bool is_only = reader.boolean("only");
   reader.finish();
   request.is_child = true;
   request.plan = process_plan(seed, process);
   // Its memory peak is the candidate's own only when that is loaded first.
-  if (is_alone) request.plan.candidate_loads_first = true;
+  if (is_only) request.plan.candidate_loads_first = true;
 }
 
 // 5 processes are the fewest for which a comparison's interval is not mostly ignorance of how
 // processes differ; a stored baseline is compared by whole processes, of which ten are needed.
 void plan_processes(const BenchOptions& options, BenchRequest& request) {
   if (request.is_child) return;
-  // Loaded first, the candidate's memory peak is its own.
-  request.plan.candidate_loads_first = true;
   if (!options.baseline.empty())
     request.processes = kFewestCrossRunProcesses;
   else if (!options.against.empty())
@@ -164,7 +165,7 @@ void plan_processes(const BenchOptions& options, BenchRequest& request) {
   if (options.processes > 0)
     request.processes = options.processes;
   else if (!options.against.empty() && options.iterations == 0)
-    request.looks = 3;
+    request.looks = kLooks;
   // Sizes and accuracies need one process.
   const bool is_timed = request.gates.empty() || gates_need_timing(request.gates) ||
                         request.recommendation || !options.tolerance.empty();
@@ -201,9 +202,6 @@ BenchRequest read_request(const BenchOptions& options) {
     read_child_spec(options.child, options.common.seed, request);
   }
   plan_processes(options, request);
-  request.is_sweep = !request.is_child && (request.cases.size() > 1 || request.processes > 1 ||
-                                           !options.baseline.empty() || !options.resume.empty() ||
-                                           options.common.dry_run);
   if (request.cases.size() == 1) request.cases[0].id = "single";
   if (request.recommendation && request.cases.size() == 1)
     throw bad_usage("usage.recommend", "there is only one case to recommend", "--recommend",
@@ -213,9 +211,9 @@ BenchRequest read_request(const BenchOptions& options) {
     request.tolerance = parse_fraction(options.tolerance, "--tolerance");
   request.cross_run = !options.baseline.empty();
   request.tolerance_is_gate = !options.tolerance.empty() && has_other_side(options);
-  const bool compares_itself = options.self_check || !options.self_check_child.empty();
+  request.is_self_check = request.is_self_check || options.self_check;
   if (!options.tolerance.empty() && !has_other_side(options) && !request.is_child &&
-      !compares_itself)
+      !request.is_self_check)
     throw bad_usage("usage.tolerance", "--tolerance bounds a slowdown against another model",
                     "--tolerance", "give --against MODEL or --baseline REPORT");
   const char* otherwise = request.cases.size() > 1 ? "10s" : "60s";
@@ -242,7 +240,9 @@ std::string child_spec(const BenchRequest& request, size_t process, bool wants_q
   nlohmann::json spec{{"gates", nlohmann::json::array()},
                       {"quality", wants_quality},
                       {"process", process},
-                      {"alone", request.processes == 1}};
+                      {"looks", request.is_alone() ? kLooks : 1},
+                      {"self_check", request.is_self_check},
+                      {"only", request.processes == 1}};
   const auto add = [&](const std::vector<Gate>& gates) {
     for (const Gate& gate : gates) {
       const bool is_quality = gate.metric == "accuracy" || gate.metric == "accuracy_drop";

@@ -52,12 +52,16 @@ struct BenchRequest {
   std::vector<BenchCase> cases;
   LoadPlan load;
   std::optional<FramePlan> frames;
-  /// More than one case or process, or --resume or --dry-run: children measure (sweep.h).
-  bool is_sweep = false;
-  /// This process is such a child: gates tell what to measure and are judged by the parent.
+  /// This process is a child that measures the only case: gates tell what to measure and are judged
+  /// by the parent.
   bool is_child = false;
   ProcessPlan plan;  // of the child
   bool wants_quality = true;
+  /// --self-check, also in its child.
+  bool is_self_check = false;
+
+  /// One process measures everything: it has the whole time and looks itself.
+  bool is_alone() const { return cases.size() == 1 && processes == 1 && !cross_run; }
 };
 
 /// Throws Error (exit 2) for what contradicts itself, and 2 or 9 for a --report or --resume that

@@ -28,7 +28,7 @@ json latency_json(const Summary& summary) {
   json out{{"min", summary.min}, {"max", summary.max}, {"mean", summary.mean},
            {"mad", summary.mad}, {"iqr", summary.iqr}, {"percentiles", json::array()}};
   out["median"] = {{"value", summary.median.value}, {"ci95", interval_json(summary.median.ci95)}};
-  if (!summary.median.ci95) out["median"]["ci95_reason"] = "too few samples for an interval";
+  if (!summary.median.ci95) out["median"]["ci95_reason"] = kFewSamples;
   put_or_reason(out, "stdev", summary.stdev, "needs two samples");
   put_or_reason(out, "cv", summary.cv, "needs two samples");
   for (const Percentile& percentile : summary.percentiles) {
@@ -36,8 +36,7 @@ json latency_json(const Summary& summary) {
     put_or_reason(row, "value", percentile.value, percentile.reason);
     if (!percentile.reason.empty()) row["reason"] = percentile.reason;
     if (!percentile.ci95)
-      row["ci95_reason"] =
-          percentile.reason.empty() ? "too few samples for an interval" : percentile.reason;
+      row["ci95_reason"] = percentile.reason.empty() ? kFewSamples : percentile.reason;
     out["percentiles"].push_back(std::move(row));
   }
   return out;
@@ -91,10 +90,9 @@ json comparison_row(const std::string& id, const Comparison& comparison,
   return row;
 }
 
-json throughput_json(const Throughput& rate) {
-  json out{{"items_per_s", rate.items_per_s},
-           {"ci95", rate.has_interval ? json{rate.low, rate.high} : json(nullptr)}};
-  if (!rate.has_interval) out["ci95_reason"] = "too few samples for an interval";
+json throughput_json(const Estimate& items_per_s) {
+  json out{{"items_per_s", items_per_s.value}, {"ci95", interval_json(items_per_s.ci95)}};
+  if (!items_per_s.ci95) out["ci95_reason"] = kFewSamples;
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "comparison/comparison.h"
@@ -12,6 +13,9 @@
 #include "statistics/statistics.h"
 
 namespace lathe {
+
+/// Why an estimate has no interval.
+inline const std::string kFewSamples = "too few samples for an interval";
 
 /// [low, high], or null.
 nlohmann::json interval_json(const std::optional<Interval>& interval);
@@ -25,7 +29,7 @@ void put_block_ratios(nlohmann::json& row, const std::vector<std::vector<double>
 /// ratios of the blocks (of each process in `log_ratios`).
 nlohmann::json comparison_row(const std::string& id, const Comparison& comparison,
                               const std::vector<std::vector<double>>& log_ratios);
-nlohmann::json throughput_json(const Throughput& rate);
+nlohmann::json throughput_json(const Estimate& items_per_s);
 nlohmann::json warm_up_json(const WarmUp& warm);
 /// `verdict`: "stable", "not converged", "not judged". `modes`: of the samples.
 nlohmann::json stability_json(const Summary& summary, StopReason reason,

@@ -3,10 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <cmath>
-#include <span>
-
-#include "os/quantity.h"
+#include "heavy/bench/text_parts.h"
 #include "report/fields.h"
 #include "report/report.h"
 #include "statistics/clock.h"
@@ -64,18 +61,6 @@ json thermal_json(const SensorUse& use) {
 void put_section(json& row, const char* name, const std::optional<json>& section,
                  const std::string& reason) {
   put_or_reason(row, name, section, reason);
-}
-
-std::string with_bytes(const json& memory, const char* key, std::string_view text) {
-  const auto bytes = number_field(memory, key);
-  return bytes ? fmt::format(fmt::runtime(text), bytes_text(std::llround(*bytes))) : std::string();
-}
-
-std::string joined(std::span<const std::string> parts) {
-  std::string text;
-  for (const std::string& part : parts)
-    if (!part.empty()) text += (text.empty() ? "" : " · ") + part;
-  return text;
 }
 
 }  // namespace
@@ -138,13 +123,16 @@ void put_memory(json& memory, const BenchSubject& subject, const CaseDetails& de
 
 std::string machine_text(const json& row) {
   const json& memory = field(row, "memory");
-  std::string allocator = with_bytes(memory, "alloc_peak_bytes", "allocator {}");
-  const auto count = number_field(memory, "alloc_count_per_iter");
-  if (!allocator.empty() && count)
-    allocator += fmt::format(" in {:.0f} allocation{}", *count, *count == 1 ? "" : "s");
-  const std::string parts[] = {with_bytes(memory, "arena_planned_bytes", "arena {} planned"),
-                               std::move(allocator), with_bytes(memory, "rss_bytes", "resident {}"),
-                               with_bytes(memory, "hwm_bytes", "peak resident {}")};
+  const auto with_bytes = [&memory](const char* key, std::string_view text) {
+    const auto bytes = number_field(memory, key);
+    return bytes ? fmt::format(fmt::runtime(text), bytes_cell(*bytes)) : std::string();
+  };
+  std::string allocator = with_bytes("alloc_peak_bytes", "allocator {}");
+  if (!allocator.empty() && number_field(memory, "alloc_count_per_iter"))
+    allocator += " in " + plural(memory, "alloc_count_per_iter", "allocation");
+  const std::string parts[] = {with_bytes("arena_planned_bytes", "arena {} planned"),
+                               std::move(allocator), with_bytes("rss_bytes", "resident {}"),
+                               with_bytes("hwm_bytes", "peak resident {}")};
   std::string text = joined(parts);
   if (!text.empty()) text = "  memory: " + text + "\n";
 
@@ -154,7 +142,7 @@ std::string machine_text(const json& row) {
     if (const auto most = number_field(thermal, "max_c"))
       notable[0] += fmt::format(" at {:.0f} °C", *most);
   }
-  if (const auto joules = number_field(field(row, "energy"), "joules_per_inference"))
+  if (const auto joules = number_of(at_path(row, "energy/joules_per_inference")))
     notable[1] = fmt::format("{:.3g} mJ an inference (whole processor)", *joules * 1e3);
   if (const std::string line = joined(notable); !line.empty()) text += "  " + line + "\n";
   return text;

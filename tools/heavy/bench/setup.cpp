@@ -127,6 +127,13 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
   throw_if_interrupted();
   if (!has_against) {
     run.candidate = std::move(first);
+  } else if (request.is_self_check) {
+    // Both are the same model: the one that is there stays.
+    run.paddings.push_back(pad_heap(request.plan.second_heap_padding));
+    run.candidate = load(setting.model);
+    run_first(run.candidate, pool, false);
+    run.against = std::move(first);
+    if (request.plan.candidate_loads_first) std::swap(run.candidate, *run.against);
   } else {
     const Reading peak = first.peak;
     const Reading resident = first.resident;

@@ -80,11 +80,12 @@ void fill_cases(Report& report, const Sweep& sweep) {
 
 void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& request) {
   for (const GateResult& result : sweep.gates) report.gates.push_back(gate_row(result));
+  const std::string only = request.cases.size() == 1 ? request.cases[0].id : "";
   if (sweep.interruption)
     for (const Gate& gate : request.gates)
-      report.gates.push_back(skipped_gate(gate, {}, "interrupted"));
+      report.gates.push_back(skipped_gate(gate, only, "interrupted"));
   for (const auto& [gate, reason] : request.skipped)
-    report.gates.push_back(skipped_gate(gate, {}, reason));
+    report.gates.push_back(skipped_gate(gate, only, reason));
 
   json summary{{"cases", request.cases.size()},
                {"processes", request.processes},
@@ -100,8 +101,10 @@ void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& reque
   summary["failed"] = failed;
   summary["not_tried"] = left_out;
   for (const OptimalBatch& best : sweep.optimal)
-    summary["optimal_batches"].push_back(
-        {{"case", best.case_id}, {"batch", best.batch}, {"ns_per_item", best.ns_per_item}});
+    summary["optimal_batches"].push_back({{"case", best.case_id},
+                                          {"what", best.what},
+                                          {"batch", best.batch},
+                                          {"ns_per_item", best.ns_per_item}});
   if (request.recommendation) {
     std::optional<std::string> id;
     if (sweep.recommended) id = sweep.cases[*sweep.recommended].plan.id;
@@ -191,8 +194,10 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
   warn_of_few_processes(baseline, console);
   report.device_profile = {
       {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
-  set_interrupt_grace(10);
+  // Of one process the parent waits for what it measured so far.
+  set_interrupt_grace(request.is_alone() ? 65 : 10);
   Sweep sweep = run_cases(options, request, console);
+  if (sweep.interruption && request.is_alone() && sweep.done().empty()) throw *sweep.interruption;
   rank_cases(sweep);
   fill_cases(report, sweep);
   report.comparison = judge_against(sweep, options, request);
@@ -215,9 +220,7 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
   const bool is_single =
       sweep.cases.size() == 1 && !sweep.cases[0].failure && !sweep.cases[0].processes.empty();
   if (is_single) complete_single(document, sweep.cases[0]);
-  console.print(is_single ? bench_text(document, console)
-                          : sweep_text(sweep, document, request, console));
-  console.print(details_text(report.cases, report.comparison, console));
+  console.print(bench_text(document, console) + details_text(document, console));
   console.deliver(document, common);
   return static_cast<int>(report.exit_code);
 }

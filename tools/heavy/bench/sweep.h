@@ -42,8 +42,4 @@ struct Sweep {
 /// when all failed the worst of their codes (8 where memory ran out).
 int run_sweep(const BenchOptions& options, const BenchRequest& request, Console& console);
 
-/// For people: gates first, one row a case, the front marked, what is best.
-std::string sweep_text(const Sweep& sweep, const nlohmann::json& report,
-                       const BenchRequest& request, const Console& console);
-
 }  // namespace lathe

@@ -11,6 +11,7 @@
 #include "gates/choose_case.h"
 #include "heavy/bench/gates.h"
 #include "heavy/bench/rows.h"
+#include "heavy/bench/text_parts.h"
 #include "os/glob.h"
 #include "os/host.h"
 #include "report/fields.h"
@@ -122,31 +123,14 @@ FamilyOptions family_options(const BenchOptions& options) {
   return {0.95, 10'000, options.common.seed};
 }
 
-std::optional<Interval> interval(const json& object) {
-  const auto ci95 = interval_field(object);
-  return ci95 ? std::optional(Interval{ci95->first, ci95->second}) : std::nullopt;
-}
-
 // What gates may see of a stored case: its sizes and its times, which were taken another day.
 Observations stored_observations(const json& row) {
   Observations seen;
-  const auto add = [&seen](const char* metric, const json& object, const char* key) {
-    seen[metric] = {number_field(object, key), std::nullopt, "the baseline does not tell"};
-  };
-  add("size", row, "size_bytes");
-  add("weights", row, "weights_bytes");
-  const json memory = row.value("memory", json::object());
-  add("arena", memory, "arena_planned_bytes");
-  add("peak_memory", memory, "hwm_bytes");
-  const json latency = row.value("latency", json::object());
-  for (const char* key : {"min", "mean", "max"}) add(key, latency, key);
-  const json median = latency.value("median", json::object());
-  if (median.is_object())
-    seen["median"] = seen["p50"] = {number_field(median, "value"), interval(median), "not stored"};
-  for (const json& each : latency.value("percentiles", json::array()))
-    if (const auto p = number_field(each, "p"))
-      seen[fmt::format("p{:g}", 100 * *p)] = {number_field(each, "value"), interval(each),
-                                              each.value("reason", "not stored")};
+  for (const Figure& figure : figures())
+    seen[std::string(figure.metric)] = observed_at(row, figure.path, "the baseline does not tell");
+  for (const char* metric : {"mean", "max", "p50"})
+    seen[metric] =
+        observed_at(row, fmt::format("latency/{}", metric), "the baseline does not tell");
   return seen;
 }
 
@@ -176,7 +160,7 @@ ComparedSpeed speed_of(const SweepCase& one) {
   ComparedSpeed speed;
   const json ratio = one.comparison.value("ratio", json::object());
   speed.ratio = number_field(ratio, "value");
-  speed.interval = interval(ratio);
+  speed.interval = interval_of(ratio);
   speed.verdict = verdict_named(one.comparison);
   speed.effective_tolerance = one.comparison.value("effective_delta", 0.0);
   speed.note = text_field(one.comparison, "note");
@@ -232,11 +216,12 @@ json judge_against(Sweep& sweep, const BenchOptions& options, const BenchRequest
     // Nobody asks anything of any of them: then all are read alike.
     member.gated = !any_gated || is_gated(one.plan, request);
     for (const json& process : one.processes)
-      member.log_ratios.push_back(process.at("child").at("log_ratios").get<std::vector<double>>());
-    std::erase_if(member.log_ratios, [](const auto& series) { return series.empty(); });
+      if (const json& pairs = field(process.at("child"), "pairs");
+          !field(pairs, "log_ratios").empty())
+        member.log_ratios.push_back(pairs["log_ratios"].get<std::vector<double>>());
   }
   if (members.empty()) return nullptr;
-  const Family family = judge_family(members, nullptr, family_options(options));
+  const Family family = judge_family(members, family_options(options));
   json baseline = json::object();
   size_t at = 0;
   for (SweepCase& one : sweep.cases) {
@@ -295,7 +280,7 @@ json judge_baseline(Sweep& sweep, const json& report, const json& baseline,
         member.p_improved = each.ratio.value_or(1) < 1 ? p : 1;
         compared.push_back(&one);
       }
-  const Family family = judge_family(members, nullptr, family_options(options));
+  const Family family = judge_family(members, family_options(options));
   for (json& row : section["cases"])
     for (size_t i = 0; i < compared.size(); ++i) {
       SweepCase& one = *compared[i];

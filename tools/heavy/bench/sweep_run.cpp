@@ -196,14 +196,20 @@ class SweepRun {
     const int64_t start = now_ns();
     const ChildOutcome outcome =
         run_case(child_command(one.plan, options_, request_, one.processes.size(), wants_quality));
+    // What one process measured so far is worth showing.
+    if (interrupted() && !list_field(outcome.report, "cases").empty())
+      one.processes.push_back(trimmed_report(outcome.report));
+    throw_if_interrupted();
     const int64_t took = now_ns() - start;
     progress_[i].spent_ns += took;
     progress_[i].longest_ns = std::max(progress_[i].longest_ns, took);
     console_.progress().update(++runs_, one.plan.id);
-    if (outcome.failure && is_mistake_in_flags(*outcome.failure))
-      throw bad_usage(outcome.failure->id, outcome.failure->message);
-    if (outcome.failure) return fail(i, *outcome.failure);
     forward_warnings(outcome.report);
+    if (const auto& failure = outcome.failure) {
+      if (request_.is_alone()) throw Error(failure->code, failure->id, failure->text);
+      if (is_mistake_in_flags(*failure)) throw bad_usage(failure->id, failure->message);
+      return fail(i, *failure);
+    }
     one.processes.push_back(trimmed_report(outcome.report));
     if (wants_quality) quality_[key_of(one.plan)] = outcome.report.at("quality");
   }
@@ -232,7 +238,7 @@ class SweepRun {
   }
 
   static void note_look(SweepCase& one, size_t look, StopReason stop) {
-    if (one.comparison.is_null()) return;
+    if (!one.compared) return;
     one.comparison["looks"] = look;
     one.comparison["stop_reason"] = stop_reason_name(stop);
   }

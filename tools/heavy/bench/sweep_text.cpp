@@ -1,138 +1,123 @@
+// Several cases for people.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 
-#include "heavy/bench/load_text.h"
-#include "heavy/bench/sweep.h"
-#include "heavy/bench/text.h"
+#include "heavy/bench/text_parts.h"
 #include "heavy/error_rows.h"
+#include "ir/error.h"
 #include "os/quantity.h"
+#include "report/fields.h"
 
 namespace lathe {
 namespace {
 
-using Row = std::vector<std::string>;
+using nlohmann::json;
 
-template <class Text>
-std::string cell(const std::optional<double>& value, const Text& text) {
-  return value ? text(*value) : "-";
+// Queries that were left waiting make latencies lower bounds.
+Cell latency_cell(std::string_view path) {
+  return [path](const json& row) {
+    const bool is_bound = at_path(row, "latency/is_lower_bound") == true;
+    return is_bound ? std::string("-") : cell(path, duration_text)(row);
+  };
 }
 
-std::string accuracy_cell(const SweepCase& one, double value) {
-  const std::string metric = one.row.value("quality", nlohmann::json::object()).value("metric", "");
-  return metric == "sqnr" ? decibel_text(value) : fmt::format("{:.3f}", value);
+std::string accuracy_text(const json& row) {
+  const auto value = number_of(at_path(row, "quality/value"));
+  if (!value)
+    return text_of(at_path(row, "quality/value_reason")).starts_with("inf") ? "equal" : "-";
+  return at_path(row, "quality/metric") == "sqnr" ? decibel_text(*value)
+                                                  : fmt::format("{:.3f}", *value);
 }
 
-std::string speed_cell(const SweepCase& one) {
-  const auto& ratio = one.gates.inputs.time_ratio;
-  if (!ratio || !ratio->value) return "-";
-  const std::string verdict = one.comparison.value("verdict", "");
-  return fmt::format("{:.2f}x {}", 1 / *ratio->value, verdict);
-}
-
-std::string headline(const Sweep& sweep, const nlohmann::json& report, const BenchRequest& request,
-                     const Console& console) {
+std::string remarks(const json& row) {
+  if (row.contains("error")) {
+    const std::string what = escape_untrusted(text_of(at_path(row, "error/message")), 120);
+    return row.contains("not_tried") ? what : "failed: " + what;
+  }
   std::vector<std::string> parts;
-  const std::string gates = gates_verdict(report, console);
-  if (sweep.interruption)
-    parts.push_back(console.bad("INTERRUPTED: what was measured so far"));
-  else if (!gates.empty())
-    parts.push_back(gates);
-  size_t failed = 0;
-  size_t left_out = 0;
-  size_t resumed = 0;
-  for (const SweepCase* one : sweep.done()) {
-    failed += one->failure && !one->failure->not_tried() ? 1 : 0;
-    left_out += one->failure && one->failure->not_tried() ? 1 : 0;
-    resumed += one->resumed ? 1 : 0;
+  if (is_overloaded(row)) parts.emplace_back("overloaded");
+  for (const json& warning : list_field(row, "warnings")) {
+    const std::string code = text_field(warning, "code");
+    parts.push_back(code.substr(code.find('.') + 1));
   }
-  std::string cases =
-      fmt::format("{} of {} cases", sweep.done().size() - failed - left_out, request.cases.size());
-  if (sweep.done().size() - failed - left_out == request.cases.size())
-    cases = fmt::format("{} case{}", request.cases.size(), request.cases.size() == 1 ? "" : "s");
-  parts.push_back(console.bold(cases));
-  if (failed > 0) parts.push_back(console.bad(fmt::format("{} failed", failed)));
-  if (left_out > 0) parts.push_back(fmt::format("{} not tried", left_out));
-  if (resumed > 0) parts.push_back(fmt::format("{} taken from the resume file", resumed));
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : " · ") + part;
-  return text + "\n\n";
+  return joined(parts, ", ");
 }
 
-std::string cases_table(const Sweep& sweep) {
-  const std::vector<const SweepCase*> cases = sweep.done();
-  const auto any = [&](const auto& has) { return std::any_of(cases.begin(), cases.end(), has); };
-  const bool has_accuracy =
-      any([](const SweepCase* c) { return observed_metric(*c, "accuracy").has_value(); });
-  const bool has_speed = any([](const SweepCase* c) { return !c->comparison.is_null(); });
-  const bool has_spread = any([](const SweepCase* c) { return c->pooled && c->pooled->spread; });
-  Row head{"", "case", "median", "p90", "p99", "items/s", "size", "arena", "peak"};
-  if (has_spread) head.insert(head.begin() + 3, "processes");
-  if (has_accuracy) head.emplace_back("accuracy");
-  if (has_speed) head.emplace_back("against");
-  head.emplace_back("");
-  std::vector<Row> rows{head};
-  const auto time = [](double ns) { return duration_text(ns); };
-  for (size_t i = 0; i < sweep.cases.size(); ++i) {
-    const SweepCase& one = sweep.cases[i];
-    if (one.row.is_null()) continue;
-    if (one.failure) {
-      Row row(head.size(), "-");
-      row[0] = "";
-      row[1] = one.plan.id;
-      row.back() = (one.failure->not_tried() ? "" : "failed: ") +
-                   escape_untrusted(one.failure->message, 120);
-      rows.push_back(std::move(row));
-      continue;
-    }
-    Row row{sweep.front[i] ? "*" : "", one.plan.id, cell(observed_metric(one, "median"), time)};
-    if (has_spread)
-      row.push_back(one.pooled->spread ? "±" + percent_text(*one.pooled->spread / 2) : "-");
-    row.push_back(cell(observed_metric(one, "p90"), time));
-    row.push_back(cell(observed_metric(one, "p99"), time));
-    row.push_back(fmt::format("{:.4g}", one.items_per_s));
-    for (const char* metric : {"size", "arena", "peak_memory"})
-      row.push_back(cell(observed_metric(one, metric), bytes_cell));
-    if (has_accuracy)
-      row.push_back(cell(observed_metric(one, "accuracy"),
-                         [&](double value) { return accuracy_cell(one, value); }));
-    if (has_speed) row.push_back(speed_cell(one));
-    std::string warnings = is_overloaded(one.row) ? "overloaded" : "";
-    for (const auto& warning : one.row.value("warnings", nlohmann::json::array())) {
-      const std::string code = warning.value("code", "");
-      warnings += (warnings.empty() ? "" : ", ") + code.substr(code.find('.') + 1);
-    }
-    row.push_back(warnings);
-    rows.push_back(std::move(row));
-  }
-  return table(rows);
+std::string headline(const json& report, size_t done, const Console& console) {
+  const json& sweep = field(report, "sweep");
+  const auto number = [&sweep](const char* key) {
+    return static_cast<size_t>(number_field(sweep, key).value_or(0));
+  };
+  const size_t measured = done - number("failed") - number("not_tried");
+  std::vector<std::string> parts{verdict_text(report, console)};
+  parts.push_back(console.bold(measured == number("cases")
+                                   ? plural(sweep, "cases", "case")
+                                   : fmt::format("{} of {} cases", measured, number("cases"))));
+  if (number("failed") > 0) parts.push_back(console.bad(count_text(sweep, "failed") + " failed"));
+  if (number("not_tried") > 0) parts.push_back(count_text(sweep, "not_tried") + " not tried");
+  if (number("resumed") > 0)
+    parts.push_back(count_text(sweep, "resumed") + " taken from the resume file");
+  return joined(parts) + "\n\n";
+}
+
+std::string cases_table(const json& report, const std::vector<const json*>& rows) {
+  const auto is_best = [](const json& row) {
+    return at_path(row, "pareto/latency_bytes_quality") == true;
+  };
+  const auto against = [&report](const json& row) -> std::string {
+    for (const json& one : list_field(field(report, "comparison"), "cases"))
+      if (const auto ratio = number_field(one, "ratio");
+          ratio && field(one, "id") == field(row, "id"))
+        return fmt::format("{:.2f}x {}", 1 / *ratio, text_field(one, "verdict"));
+    return "-";
+  };
+  std::string text = columns_table(
+      rows, {{"", [&](const json& row) { return std::string(is_best(row) ? "*" : ""); }},
+             {"case", cell("id")},
+             {"median", latency_cell("latency/median")},
+             {"processes",
+              [](const json& row) {
+                const auto spread = number_of(at_path(row, "samples/process_spread"));
+                return spread ? "±" + percent_text(*spread / 2) : "-";
+              },
+              true},
+             {"p90", latency_cell("latency/p90")},
+             {"p99", latency_cell("latency/p99")},
+             {"items/s", cell("throughput/items_per_s",
+                              [](double rate) { return fmt::format("{:.4g}", rate); })},
+             {"size", cell("size_bytes", bytes_cell)},
+             {"arena", cell("memory/arena_planned_bytes", bytes_cell)},
+             {"peak", cell("memory/hwm_bytes", bytes_cell)},
+             {"accuracy", accuracy_text, true},
+             {"against", against, true},
+             {"", remarks}});
+  if (std::any_of(rows.begin(), rows.end(), [&](const json* row) { return is_best(*row); }))
+    text += "  * nothing is better in latency, size and accuracy (Pareto front)\n";
+  return text + "\n";
 }
 
 }  // namespace
 
-std::string sweep_text(const Sweep& sweep, const nlohmann::json& report,
-                       const BenchRequest& request, const Console& console) {
-  std::string text = headline(sweep, report, request, console);
+std::string sweep_text(const json& report, const Console& console) {
+  std::vector<const json*> rows = rows_of(list_field(report, "cases"));
+  std::erase_if(rows,
+                [](const json* row) { return text_field(*row, "id").starts_with("against/"); });
+  std::string text = headline(report, rows.size(), console);
   if (const std::string gates = gates_table(report, console); !gates.empty()) text += gates + "\n";
-  if (sweep.done().empty()) return text;
-  text += cases_table(sweep);
-  if (std::count(sweep.front.begin(), sweep.front.end(), true) > 0)
-    text += "  * nothing is better in latency, size and accuracy (Pareto front)\n";
-  text += "\n";
-  for (const OptimalBatch& best : sweep.optimal)
-    text += fmt::format("  optimal batch ({}): {}, {} an item\n", best.what, best.batch,
-                        duration_text(best.ns_per_item));
-  if (request.recommendation) {
-    if (sweep.recommended) {
-      const SweepCase& one = sweep.cases[*sweep.recommended];
-      text += "  " + console.bold("recommended: " + one.plan.id) + "\n    " +
-              sweep.recommended_command + "\n";
-    } else {
-      text += "  " + console.bad("no case to recommend: none passes every expression") + "\n";
-    }
-  }
-  return text;
+  if (rows.empty()) return text;
+  text += cases_table(report, rows);
+  const json& sweep = field(report, "sweep");
+  for (const json& best : list_field(sweep, "optimal_batches"))
+    text += fmt::format("  optimal batch ({}): {}, {} an item\n", text_field(best, "what"),
+                        count_text(best, "batch"), cell("ns_per_item", duration_text)(best));
+  const json& found = field(sweep, "recommended");
+  if (!found.is_object()) return text;
+  if (field(found, "case").is_null())
+    return text + "  " + console.bad("no case to recommend: none passes every expression") + "\n";
+  return text + "  " + console.bold("recommended: " + text_field(found, "case")) + "\n    " +
+         found.value("command", "") + "\n";
 }
 
 }  // namespace lathe

@@ -13,7 +13,7 @@
 #include "os/signals.h"
 #include "profile_device.h"
 #include "report/report.h"
-#include "roofline/simulated_latency.h"
+#include "roofline/estimate.h"
 #include "run/interpreter_engine.h"
 #include "tracing/op_profile_cost.h"
 
