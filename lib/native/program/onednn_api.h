@@ -112,10 +112,18 @@ inline dnnl::memory::data_type data_type_of(const dnnl::memory::desc& desc) {
 }
 inline dnnl::memory::dims dims_of(const dnnl::memory::desc& desc) { return desc.get_dims(); }
 
-/// All that is known of a layout.
-inline std::string layout_of(dnnl::memory::desc desc) {
-  const std::vector<uint8_t> bytes = desc.get_blob();
-  return {bytes.begin(), bytes.end()};
+/// All that decides about the bytes of a layout. A descriptor's blob has bytes that nobody sets;
+/// the size tells whether sums for zero points lie behind the weights.
+inline std::string layout_of(const dnnl::memory::desc& desc) {
+  std::vector<int64_t> facts{static_cast<int64_t>(desc.get_data_type()),
+                             static_cast<int64_t>(desc.get_format_kind()),
+                             static_cast<int64_t>(desc.get_size())};
+  for (const auto& dims : {desc.get_dims(), desc.get_padded_dims(), desc.get_strides(),
+                           desc.get_inner_blks(), desc.get_inner_idxs()}) {
+    facts.push_back(static_cast<int64_t>(dims.size()));
+    facts.insert(facts.end(), dims.begin(), dims.end());
+  }
+  return {reinterpret_cast<const char*>(facts.data()), facts.size() * sizeof facts[0]};
 }
 
 #else
