@@ -1,4 +1,4 @@
-#include "heavy/bench/sweep_run.h"
+#include "heavy/bench/sweep.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
