@@ -57,17 +57,19 @@ std::string percent(double share) { return fmt::format("{:.3g} %", 100 * share);
 
 using Row = DoctorRow;
 
+Row ok(const char* id, std::string fact) { return {id, std::move(fact), Health::kOk, {}}; }
+Row unknown(const char* id, std::string fact) {
+  return {id, std::move(fact), Health::kUnknown, {}};
+}
+
 Row cpu_row(const HostFacts& host) {
-  return {"cpu",
-          fmt::format("{}, {} of {} CPUs", escape_untrusted(host.cpu_model), host.cpus_usable,
-                      host.cpus_online),
-          Health::kOk,
-          {}};
+  return ok("cpu", fmt::format("{}, {} of {} CPUs", escape_untrusted(host.cpu_model),
+                               host.cpus_usable, host.cpus_online));
 }
 
 Row threads_row(const DoctorFacts& facts) {
   const HostFacts& host = facts.host;
-  Row row{"threads", fmt::format("{}", facts.threads), Health::kOk, {}};
+  Row row = ok("threads", fmt::format("{}", facts.threads));
   const int cores = host.topology.cores.value_or(host.cpus_usable);
   if (facts.threads > host.cpus_usable) {
     row.health = Health::kWarn;
@@ -83,23 +85,20 @@ Row threads_row(const DoctorFacts& facts) {
 }
 
 Row affinity_row(const HostFacts& host) {
-  if (host.cpus_usable >= host.cpus_online) return {"affinity", "all CPUs", Health::kOk, {}};
-  return {"affinity",
-          fmt::format("{} of {} CPUs", host.cpus_usable, host.cpus_online),
-          Health::kOk,
-          {}};
+  if (host.cpus_usable >= host.cpus_online) return ok("affinity", "all CPUs");
+  return ok("affinity", fmt::format("{} of {} CPUs", host.cpus_usable, host.cpus_online));
 }
 
 Row cgroup_row(const HostFacts& host) {
-  if (!host.cgroup_quota) return {"cgroup", "no CPU quota", Health::kOk, {}};
+  if (!host.cgroup_quota) return ok("cgroup", "no CPU quota");
   return {"cgroup", fmt::format("quota of {:.3g} CPUs", *host.cgroup_quota), Health::kWarn,
           "a group that used its quota stands still until the next period: tails are the quota's; "
           "give the container whole CPUs (cpuset) instead"};
 }
 
 Row smt_row(const HostFacts& host) {
-  if (!host.topology.smt) return {"smt", "not known", Health::kUnknown, {}};
-  if (!*host.topology.smt) return {"smt", "one thread a core", Health::kOk, {}};
+  if (!host.topology.smt) return unknown("smt", "not known");
+  if (!*host.topology.smt) return ok("smt", "one thread a core");
   return {"smt", "two threads a core", Health::kWarn,
           "what runs on the other thread halves this one's speed; pin to one thread a core "
           "(taskset) or write off to /sys/devices/system/cpu/smt/control"};
@@ -107,37 +106,37 @@ Row smt_row(const HostFacts& host) {
 
 Row numa_row(const HostFacts& host) {
   const auto& nodes = host.topology.numa_nodes;
-  if (!nodes) return {"numa", "not known", Health::kUnknown, {}};
-  if (*nodes < 2) return {"numa", "one node", Health::kOk, {}};
+  if (!nodes) return unknown("numa", "not known");
+  if (*nodes < 2) return ok("numa", "one node");
   return {"numa", fmt::format("{} nodes", *nodes), Health::kWarn,
           "memory may be far away: numactl --cpunodebind=0 --membind=0 lathe bench …"};
 }
 
 Row virtualization_row(const HostFacts& host) {
-  if (host.virt == "none") return {"virtualization", "none", Health::kOk, {}};
+  if (host.virt == "none") return ok("virtualization", "none");
   return {"virtualization", host.virt, Health::kUnknown,
           "other tenants cannot be seen from inside; judge by steal and noise floor"};
 }
 
 Row governor_row(const HostFacts& host) {
-  if (!host.governor) return {"governor", "not reported (no cpufreq here)", Health::kUnknown, {}};
+  if (!host.governor) return unknown("governor", "not reported (no cpufreq here)");
   const std::string name = escape_untrusted(*host.governor, 40);
-  if (name == "performance") return {"governor", name, Health::kOk, {}};
+  if (name == "performance") return ok("governor", name);
   return {"governor", name, Health::kWarn,
           "the clock follows the load: cpupower frequency-set -g performance"};
 }
 
 Row turbo_row(const HostFacts& host) {
-  if (!host.turbo) return {"turbo", "not reported", Health::kUnknown, {}};
-  if (!*host.turbo) return {"turbo", "off", Health::kOk, {}};
+  if (!host.turbo) return unknown("turbo", "not reported");
+  if (!*host.turbo) return ok("turbo", "off");
   return {"turbo", "on", Health::kWarn,
           "the clock depends on temperature and on the other cores: write 1 to "
           "/sys/devices/system/cpu/intel_pstate/no_turbo, or 0 to …/cpufreq/boost"};
 }
 
 Row battery_row(const DoctorFacts& facts) {
-  if (!facts.on_battery) return {"battery", "none", Health::kOk, {}};
-  if (!*facts.on_battery) return {"battery", "charging or full", Health::kOk, {}};
+  if (!facts.on_battery) return ok("battery", "none");
+  if (!*facts.on_battery) return ok("battery", "charging or full");
   return {"battery", "discharging", Health::kWarn, "connect the machine to mains power"};
 }
 
@@ -146,14 +145,14 @@ Row build_row(const DoctorFacts& facts) {
     return {"build",
             fmt::format("{}, with {}", facts.build_type, fmt::join(facts.sanitizers, ", ")),
             Health::kWarn, "times of a build with sanitizers mean nothing: use a release build"};
-  if (facts.build_type == "release") return {"build", facts.build_type, Health::kOk, {}};
+  if (facts.build_type == "release") return ok("build", facts.build_type);
   return {"build", facts.build_type.empty() ? "not known" : facts.build_type, Health::kWarn,
           "use a release build (-DCMAKE_BUILD_TYPE=Release)"};
 }
 
 Row aslr_row(const HostFacts& host) {
-  if (!host.aslr) return {"aslr", "not reported", Health::kUnknown, {}};
-  if (!*host.aslr) return {"aslr", "off", Health::kOk, {}};
+  if (!host.aslr) return unknown("aslr", "not reported");
+  if (!*host.aslr) return ok("aslr", "off");
   // Worth a word, but nothing to be changed: several processes are the remedy.
   return {"aslr", "on", Health::kOk,
           "the memory layout differs between processes, and speed a little with it: --processes 5 "
@@ -161,9 +160,9 @@ Row aslr_row(const HostFacts& host) {
 }
 
 Row huge_pages_row(const DoctorFacts& facts) {
-  if (!facts.huge_pages) return {"huge_pages", "not reported", Health::kUnknown, {}};
+  if (!facts.huge_pages) return unknown("huge_pages", "not reported");
   const std::string setting = escape_untrusted(*facts.huge_pages, 40);
-  if (setting != "never") return {"huge_pages", setting, Health::kOk, {}};
+  if (setting != "never") return ok("huge_pages", setting);
   return {"huge_pages", setting, Health::kWarn,
           "large tensors pay for address translation: write madvise to "
           "/sys/kernel/mm/transparent_hugepage/enabled"};
@@ -181,14 +180,14 @@ Row spinning_row(const DoctorFacts& facts) {
     much = count.empty() || count.size() > 5 ||
            count.find_first_not_of("0123456789") != std::string::npos;
   }
-  if (facts.spin_count && !much) return {row.id, row.fact, Health::kOk, {}};
+  if (facts.spin_count && !much) return ok("spinning", row.fact);
   if (much) row.health = Health::kWarn;
   return row;
 }
 
 Row steal_row(const DoctorFacts& facts) {
-  if (!facts.steal) return {"steal", "not reported", Health::kUnknown, {}};
-  Row row{"steal", percent(*facts.steal), Health::kOk, {}};
+  if (!facts.steal) return unknown("steal", "not reported");
+  Row row = ok("steal", percent(*facts.steal));
   if (*facts.steal <= kMuchSteal) return row;
   row.health = Health::kWarn;
   row.advice = "the hypervisor gives this machine's time to others: repeat later, or elsewhere";
@@ -196,12 +195,9 @@ Row steal_row(const DoctorFacts& facts) {
 }
 
 Row pressure_row(const DoctorFacts& facts) {
-  if (!facts.psi_cpu)
-    return {"pressure", "not reported (kernel without PSI)", Health::kUnknown, {}};
-  Row row{"pressure",
-          "tasks waited for a CPU during " + percent(*facts.psi_cpu) + " of the last 10 s",
-          Health::kOk,
-          {}};
+  if (!facts.psi_cpu) return unknown("pressure", "not reported (kernel without PSI)");
+  Row row = ok("pressure",
+               "tasks waited for a CPU during " + percent(*facts.psi_cpu) + " of the last 10 s");
   if (*facts.psi_cpu <= kMuchPressure) return row;
   row.health = Health::kWarn;
   row.advice = "other processes want the same CPUs: end them, or leave CPUs to them (taskset)";
@@ -209,8 +205,8 @@ Row pressure_row(const DoctorFacts& facts) {
 }
 
 Row compute_row(const DoctorFacts& facts) {
-  if (!facts.peaks) return {"compute", "not measured", Health::kUnknown, {}};
-  Row row{"compute", {}, Health::kOk, {}};
+  if (!facts.peaks) return unknown("compute", "not measured");
+  Row row = ok("compute", {});
   for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     const ComputePeak* peak = best_peak(*facts.peaks, dtype);
     if (peak == nullptr) continue;
@@ -228,22 +224,20 @@ Row compute_row(const DoctorFacts& facts) {
 }
 
 Row memory_row(const DoctorFacts& facts) {
-  if (!facts.peaks) return {"memory", "not measured", Health::kUnknown, {}};
+  if (!facts.peaks) return unknown("memory", "not measured");
   std::string text;
   for (const BandwidthPeak& peak : facts.peaks->bandwidth)
     text += fmt::format("{}{} {:.3g}", text.empty() ? "" : ", ", peak.level, peak.all_cores_read);
-  return {"memory", text + " GB/s read by all cores", Health::kOk, {}};
+  return ok("memory", text + " GB/s read by all cores");
 }
 
 Row noise_row(const DoctorFacts& facts, double tolerance) {
   const auto resolvable = resolvable_change(facts);
   if (!resolvable)
     return {"noise_floor", "could not be measured", Health::kUnknown, "repeat when less runs"};
-  Row row{"noise_floor",
-          fmt::format("±{} in comparisons: changes from {} on are told",
-                      percent(*resolvable / kNoiseFloors), percent(*resolvable)),
-          Health::kOk,
-          {}};
+  Row row =
+      ok("noise_floor", fmt::format("±{} in comparisons: changes from {} on are told",
+                                    percent(*resolvable / kNoiseFloors), percent(*resolvable)));
   if (can_resolve(facts, tolerance)) return row;
   row.health = Health::kWarn;
   row.advice = fmt::format(

@@ -5,14 +5,11 @@
 #include <algorithm>
 
 #include "heavy/bench/child.h"
-#include "heavy/bench/measure.h"
 #include "heavy/bench/profile.h"
 #include "heavy/bench/report.h"
 #include "heavy/bench/request.h"
 #include "heavy/bench/run_doctor.h"
-#include "heavy/bench/self_check.h"
 #include "heavy/bench/sensors.h"
-#include "heavy/bench/setup.h"
 #include "heavy/bench/sweep.h"
 #include "heavy/bench/trace.h"
 #include "heavy/commands.h"

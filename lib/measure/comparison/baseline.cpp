@@ -11,6 +11,7 @@
 
 #include "ir/error.h"
 #include "ir/listed.h"
+#include "report/fields.h"
 #include "report/report.h"
 #include "report/strict_json.h"
 #include "statistics/random.h"
@@ -35,19 +36,9 @@ constexpr auto kJudgingKeys = std::to_array<std::string_view>(
      "export", "follow-links", "limits", "max-memory", "maximize", "minimize", "html",
      "profile-ops", "resume", "trace", "trust"});
 
-// The value at the keys; null where any step is missing or no object.
-json value_at(const json& document, std::initializer_list<const char*> path) {
-  const json* at = &document;
-  for (const char* key : path) {
-    if (!at->is_object() || !at->contains(key)) return nullptr;
-    at = &at->at(key);
-  }
-  return *at;
-}
-
 json picked(const json& object, std::initializer_list<const char*> keys) {
   json out = json::object();
-  for (const char* key : keys) out[key] = value_at(object, {key});
+  for (const char* key : keys) out[key] = field(object, key);
   return out;
 }
 
@@ -61,8 +52,7 @@ void add_differences(const json& a, const json& b, const std::string& at,
     for (const json& side : {a, b})
       for (const auto& item : side.items()) keys.insert(item.key());
     for (const std::string& key : keys)
-      add_differences(value_at(a, {key.c_str()}), value_at(b, {key.c_str()}), at + "/" + key,
-                      found);
+      add_differences(field(a, key), field(b, key), at + "/" + key, found);
     return;
   }
   // A case that only one side has is reported as missing or extra, not as another measurement.
@@ -77,8 +67,7 @@ void add_differences(const json& a, const json& b, const std::string& at,
 std::string joined(const std::vector<std::string>& parts) { return listed(parts, 5); }
 
 void check_bench(const json& report, const std::string& path) {
-  if (value_at(report, {"run", "command"}) == json("bench") &&
-      value_at(report, {"cases"}).is_array())
+  if (field(field(report, "run"), "command") == json("bench") && field(report, "cases").is_array())
     return;
   throw bad_usage("usage.baseline", "is not a report of lathe bench", escape_untrusted(path),
                   "make one with lathe bench MODEL --report baseline.json");
@@ -194,7 +183,7 @@ json load_baseline(const std::string& path, const json& current, bool allow_mism
   json baseline = load_report(path);
   check_bench(baseline, path);
   if (!allow_mismatch &&
-      value_at(baseline, {"host", "fingerprint"}) != value_at(current, {"host", "fingerprint"}))
+      field(field(baseline, "host"), "fingerprint") != field(field(current, "host"), "fingerprint"))
     throw bad_environment("bench.baseline_mismatch", kOtherHost, escape_untrusted(path), kMismatch);
   const auto known = [](const json& report) {
     return picked(measured_facts(report), {"recipe", "build"});
@@ -210,27 +199,27 @@ json load_baseline(const std::string& path, const json& current, bool allow_mism
 
 json measured_facts(const json& report) {
   json facts = {{"recipe", json::object()}, {"inputs", json::array()}, {"cases", json::object()}};
-  const json recipe = value_at(report, {"recipe"});
+  const json recipe = field(report, "recipe");
   if (recipe.is_object()) {
     for (const auto& [key, value] : recipe.items()) {
       if (std::find(kJudgingKeys.begin(), kJudgingKeys.end(), key) == kJudgingKeys.end())
         facts["recipe"][key] = value;
     }
   }
-  facts["build"] = picked(value_at(report, {"tool"}), {"build_type", "sanitizers"});
-  const json inputs = value_at(report, {"inputs"});
+  facts["build"] = picked(field(report, "tool"), {"build_type", "sanitizers"});
+  const json inputs = field(report, "inputs");
   if (inputs.is_array()) {
     for (const json& input : inputs)
       facts["inputs"].push_back(
           picked(input, {"name", "shape", "dtype", "source", "count", "seed"}));
   }
-  const json cases = value_at(report, {"cases"});
+  const json cases = field(report, "cases");
   if (cases.is_array()) {
     for (const json& row : cases) {
-      const json id = value_at(row, {"id"});
+      const json id = field(row, "id");
       if (!id.is_string() || is_against(id.get<std::string>())) continue;
       json fact = picked(row, {"engine", "batch", "scenario", "streams", "target_qps"});
-      fact["threads"] = value_at(row, {"threads", "effective"});
+      fact["threads"] = field(field(row, "threads"), "effective");
       facts["cases"][id.get<std::string>()] = fact;
     }
   }
@@ -244,14 +233,10 @@ CrossRun compare_with_baseline(const json& current, const json& baseline, const 
   const std::vector<StoredCase> here = read_cases(current, "this run");
   const std::vector<StoredCase> there = read_cases(baseline, path);
   CrossRun run;
-  const auto text_at = [&baseline](std::initializer_list<const char*> at) {
-    const json value = value_at(baseline, at);
-    return value.is_string() ? value.get<std::string>() : std::string();
-  };
-  run.baseline_id = text_at({"run", "id"});
-  run.baseline_model_sha256 = text_at({"model", "sha256"});
-  const json host = value_at(current, {"host", "fingerprint"});
-  if (host.is_null() || host != value_at(baseline, {"host", "fingerprint"}))
+  run.baseline_id = text_field(field(baseline, "run"), "id");
+  run.baseline_model_sha256 = text_field(field(baseline, "model"), "sha256");
+  const json host = field(field(current, "host"), "fingerprint");
+  if (host.is_null() || host != field(field(baseline, "host"), "fingerprint"))
     refuse_or_warn(kOtherHost, path, options, run);
   std::vector<std::string> differences;
   add_differences(measured_facts(current), measured_facts(baseline), "", differences);
@@ -275,18 +260,16 @@ CrossRun compare_with_baseline(const json& current, const json& baseline, const 
 
 json cross_run_json(const CrossRun& run, const CrossRunOptions& options) {
   json out{{"mode", "cross_run"},
-           {"baseline", {{"report_id", escape_untrusted(run.baseline_id)}}},
+           {"baseline", {{"report_id", run.baseline_id}}},
            {"delta_min_effect", options.tolerance},
            {"alpha", 1 - options.confidence},
            {"looks", 1},
            {"seed", options.seed},
            {"warnings", run.warnings},
            {"cases", json::array()}};
-  put_or_reason(out["baseline"], "model_sha256",
-                run.baseline_model_sha256.empty()
-                    ? std::nullopt
-                    : std::optional(escape_untrusted(run.baseline_model_sha256)),
-                "the report names none");
+  std::optional<std::string> sha256;
+  if (!run.baseline_model_sha256.empty()) sha256 = run.baseline_model_sha256;
+  put_or_reason(out["baseline"], "model_sha256", sha256, "the report names none");
   for (const char* side : {"missing", "extra"}) {
     out[side] = json::array();
     for (const std::string& id : side[0] == 'm' ? run.missing : run.extra)

@@ -70,8 +70,6 @@ struct Comparison {
   size_t block_iterations = 0;
   int64_t time_ns = 0;
   StopReason stop_reason = StopReason::kMaxTime;
-  WarmUp baseline_warm_up;
-  WarmUp candidate_warm_up;
   std::vector<double> log_ratios;  // one a pair: log of the blocks' minima, candidate / baseline;
                                    // of several processes one after the other
   std::vector<double> process_ratios;  // of each process, as `ratio`

@@ -99,11 +99,7 @@ Comparison merge_comparison(const std::vector<ProcessRatios>& processes,
   std::vector<double> order_effects;
   for (const ProcessRatios& process : processes) {
     result.time_ns += process.time_ns;
-    if (result.block_iterations == 0) {
-      result.block_iterations = process.block_iterations;
-      result.baseline_warm_up = process.baseline_warm_up;
-      result.candidate_warm_up = process.candidate_warm_up;
-    }
+    if (result.block_iterations == 0) result.block_iterations = process.block_iterations;
     if (process.log_ratios.empty()) continue;
     ++result.processes;
     groups.push_back(process.log_ratios);

@@ -1,7 +1,6 @@
 // The metrics that gates may name.
 #pragma once
 
-#include <span>
 #include <string_view>
 
 #include "gates/gate.h"
@@ -19,7 +18,6 @@ struct GateMetric {
   double p;
 };
 
-std::span<const GateMetric> gate_metric_rows();
 /// nullptr when there is none of that name.
 const GateMetric* find_gate_metric(std::string_view name);
 

@@ -72,13 +72,12 @@ class Search {
     return false;
   }
 
-  void settle(std::optional<double> low, std::optional<double> high, PeakStop stop) {
+  Peak end(std::optional<double> low, std::optional<double> high, std::optional<PeakStop> stop) {
     peak_.rate_per_s = low;
     peak_.failed_rate_per_s = high;
-    peak_.stop = stop;
+    if (stop) peak_.stop = *stop;
+    return std::move(peak_);
   }
-  PeakStop stop() const { return peak_.stop; }
-  Peak take() { return std::move(peak_); }
 
  private:
   bool may_go_on(double rate, size_t queries) {
@@ -159,23 +158,13 @@ Peak find_peak(const LoadTrial& trial, const PeakSearchOptions& options, const C
   double rate = options.first_rate_per_s;
   while (true) {
     const std::optional<bool> met = search.met(rate);
-    if (!met) {
-      search.settle(low, high, search.stop());
-      return search.take();
-    }
+    if (!met) return search.end(low, high, {});
     (*met ? low : high) = rate;
-    if (!high && rate >= options.max_rate_per_s) {
-      search.settle(low, high, PeakStop::kNeverMissed);
-      return search.take();
-    }
-    if (!low && rate <= options.min_rate_per_s) {
-      search.settle(low, high, PeakStop::kNeverMet);
-      return search.take();
-    }
-    if (low && high && *high <= *low * (1 + options.resolution)) {
-      search.settle(low, high, PeakStop::kResolved);
-      return search.take();
-    }
+    if (!high && rate >= options.max_rate_per_s)
+      return search.end(low, high, PeakStop::kNeverMissed);
+    if (!low && rate <= options.min_rate_per_s) return search.end(low, high, PeakStop::kNeverMet);
+    if (low && high && *high <= *low * (1 + options.resolution))
+      return search.end(low, high, PeakStop::kResolved);
     if (!high) {
       rate = std::min(rate * 2, options.max_rate_per_s);
     } else if (!low) {

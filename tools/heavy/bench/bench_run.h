@@ -9,6 +9,7 @@
 #include "gates/gate.h"
 #include "heavy/bench/frames.h"
 #include "heavy/bench/load.h"
+#include "heavy/bench/request.h"
 #include "heavy/bench/subject.h"
 #include "measure/session.h"
 #include "os/sensors.h"
@@ -69,5 +70,18 @@ struct BenchRun {
   std::optional<BenchTrace> trace;
   bool interrupted = false;
 };
+
+/// Loads the candidate and, with --against, both so that each one's memory peak is its own and
+/// neither pays for what the process sets up at its first inference; order and place in memory are
+/// the request's plan's. Fills the run's candidate,
+/// against, inputs and metrics, and the report's inputs. Throws Error as load_subject, run_first
+/// and bench_quality do, and 130 or 143 when interrupted.
+void load_case(const BenchRequest& request, const BenchOptions& options, const Profile& profile,
+               Console& console, Report& report, BenchRun& run);
+
+/// Fills the run's session, disturbance and findings; `interrupted` when a signal came. The case is
+/// loaded.
+void measure_case(const BenchRequest& request, const BenchOptions& options, Console& console,
+                  BenchRun& run);
 
 }  // namespace lathe

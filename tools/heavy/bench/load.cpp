@@ -40,6 +40,28 @@ bool runs_quantized_operators(const Engine& engine) {
   return torchscript != nullptr && !torchscript->artifact().quantized.groups.empty();
 }
 
+// Latencies at whose `moments_ns` (ascending) one of the run's answers each was given, as a rate of
+// `items` an answer, with a 95 % interval from the means of up to 20 blocks of time (method of
+// batch means). No interval below 40 answers.
+Estimate rate_of_answers(const std::vector<double>& moments_ns, double time_ns, double items) {
+  constexpr size_t kBlocks = 20;
+  constexpr size_t kFewestBlocks = 8;
+  constexpr size_t kAnswersOfBlock = 5;
+  const double seconds = std::max(1e-9, time_ns * 1e-9);
+  Estimate rate{static_cast<double>(moments_ns.size()) / seconds * items, {}};
+  const size_t blocks = std::min(kBlocks, moments_ns.size() / kAnswersOfBlock);
+  if (blocks < kFewestBlocks || time_ns <= 0) return rate;
+  std::vector<double> counts(blocks, 0);
+  for (const double moment : moments_ns) {
+    const double at = moment / time_ns * static_cast<double>(blocks);
+    counts[std::min(blocks - 1, static_cast<size_t>(std::max(0.0, at)))] += 1;
+  }
+  const Estimate count = positive_mean(summarize(counts));
+  const double scale = rate.value / count.value;
+  rate.ci95 = Interval{scale * count.ci95->low, scale * count.ci95->high};
+  return rate;
+}
+
 class LoadRun {
  public:
   LoadRun(const BenchRequest& request, const BenchOptions& options, const BenchSubject& subject,

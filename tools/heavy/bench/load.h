@@ -45,8 +45,6 @@ struct BenchLoad {
   std::optional<Summary> joint;  // multi in lockstep: of whole rounds
   Estimate throughput;           // items per second; its interval is of means over blocks of time
   bool interrupted = false;
-
-  size_t left_waiting() const { return open ? open->left_waiting : 0; }
 };
 
 /// Warms up, sees what all workers serve together, and runs the request's scenario within the
@@ -59,13 +57,5 @@ BenchLoad run_load(const BenchRequest& request, const BenchOptions& options,
                    const BenchSubject& subject, const std::vector<std::vector<Tensor>>& pool,
                    int64_t items, int threads, Console& console,
                    const std::function<void(std::string_view)>& phase);
-
-/// Withholds what depends on the queries that were left waiting; nothing where none were.
-void withhold_unfinished(size_t left_waiting, Observations& seen);
-
-/// Latencies at whose `moments_ns` (ascending) one of the run's answers each was given, as a rate
-/// of `items` an answer, with a 95 % interval from the means of up to 20 blocks of time (method of
-/// batch means). No interval below 40 answers.
-Estimate rate_of_answers(const std::vector<double>& moments_ns, double time_ns, double items);
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-#include "heavy/bench/measure.h"
+#include "heavy/bench/bench_run.h"
 
 #include <fmt/format.h>
 

@@ -59,6 +59,15 @@ StopReason stop_reason_of(const std::vector<json>& processes, size_t row) {
   return StopReason::kInterrupted;
 }
 
+// Latencies with queries left waiting are lower bounds: no gate may judge them.
+void withhold_unfinished(size_t left_waiting, Observations& seen) {
+  if (left_waiting == 0) return;
+  for (auto& [name, observed] : seen)
+    if (name != "min" && name != "throughput")
+      observed = {std::nullopt, std::nullopt,
+                  fmt::format("{} queries were left waiting when the time ran out", left_waiting)};
+}
+
 struct Side {
   json row;
   std::optional<PooledSummary> pooled;  // absent: interrupted before the first sample

@@ -140,23 +140,6 @@ std::string unit_of(const Gate& gate) {
 
 }  // namespace
 
-GateRow gate_row(const GateResult& result) {
-  GateRow row;
-  row.id = escape_untrusted(result.gate.text);
-  row.metric = result.gate.metric;
-  row.case_id = result.case_id;
-  row.op = std::string(gate_comparison_text(result.gate.comparison));
-  row.limit = result.limit;
-  row.unit = unit_of(result.gate);
-  // Not judged as far as turning the share into bytes.
-  if (result.gate.relative && result.limit == result.gate.limit) row.unit = "of_against";
-  row.observed = finite(result.observed);
-  if (result.ci95) row.ci95 = {result.ci95->low, result.ci95->high};
-  row.verdict = std::string(gate_verdict_name(result.verdict));
-  row.reason = result.reason;
-  return row;
-}
-
 GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::string& reason) {
   GateRow row;
   row.id = escape_untrusted(gate.text);
@@ -167,6 +150,17 @@ GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::st
   row.unit = gate.relative ? "of_against" : unit_of(gate);
   row.verdict = "skipped";
   row.reason = reason;
+  return row;
+}
+
+GateRow gate_row(const GateResult& result) {
+  GateRow row = skipped_gate(result.gate, result.case_id, result.reason);
+  // The share of the other model's value was turned into bytes.
+  if (result.limit != result.gate.limit) row.unit = unit_of(result.gate);
+  row.limit = result.limit;
+  row.observed = finite(result.observed);
+  if (result.ci95) row.ci95 = {result.ci95->low, result.ci95->high};
+  row.verdict = std::string(gate_verdict_name(result.verdict));
   return row;
 }
 

@@ -1,4 +1,4 @@
-#include "heavy/bench/self_check.h"
+#include "heavy/bench/run_doctor.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "heavy/bench/setup.h"
+#include "heavy/bench/bench_run.h"
 
 #include <malloc.h>
 
@@ -16,6 +16,9 @@
 
 namespace lathe {
 namespace {
+
+// Samples that runs take in turn.
+constexpr size_t kPoolSamples = 8;
 
 // Spread over the data, so that sorted data do not give one class only.
 std::vector<std::vector<Tensor>> draw_pool(const DataSet& data) {

@@ -11,7 +11,6 @@
 #include "heavy/bench/report.h"
 #include "heavy/bench/resume.h"
 #include "heavy/bench/sweep_judge.h"
-#include "heavy/bench/sweep_run.h"
 #include "heavy/bench/text.h"
 #include "ir/error.h"
 #include "model_facts.h"

@@ -37,6 +37,12 @@ struct Sweep {
   std::vector<const SweepCase*> done() const;
 };
 
+/// Runs every case of the request in its number of processes; rounds of all cases take turns, each
+/// in an order of its own. A comparison that is not settled gets twice as many, as often as the
+/// request allows looks and while --max-time lasts. Cases found in --resume are not run again.
+/// After SIGINT the cases so far, with `interruption` set.
+Sweep run_cases(const BenchOptions& options, const BenchRequest& request, Console& console);
+
 /// Runs what the request plans, prints the table and delivers the report. Returns the exit code: 4
 /// or 5 by the gates; 7 when a case failed, unless memory ran out where a smaller batch had worked;
 /// when all failed the worst of their codes (8 where memory ran out).

@@ -1,4 +1,4 @@
-#include "heavy/bench/sweep_run.h"
+#include "heavy/bench/sweep.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -204,7 +204,7 @@ class SweepRun {
     progress_[i].spent_ns += took;
     progress_[i].longest_ns = std::max(progress_[i].longest_ns, took);
     console_.progress().update(++runs_, one.plan.id);
-    forward_warnings(outcome.report);
+    if (!outcome.failure || request_.is_alone()) forward_warnings(outcome.report);
     if (const auto& failure = outcome.failure) {
       if (request_.is_alone()) throw Error(failure->code, failure->id, failure->text);
       if (is_mistake_in_flags(*failure)) throw bad_usage(failure->id, failure->message);
@@ -268,7 +268,7 @@ class SweepRun {
 
   // Those that are no case's own, once each.
   void forward_warnings(const json& report) {
-    for (const json& warning : report.value("warnings", json::array())) {
+    for (const json& warning : list_field(report, "warnings")) {
       const std::string code = warning.value("code", "");
       const std::string message = warning.value("message", "");
       const bool of_the_case =
