@@ -30,7 +30,7 @@ struct CliResult {
 struct CliOptions {
   std::string stdout_path;  // "": captured; "-": closed; else opened for writing
   std::string directory;    // working directory; "": this one
-  int timeout_s = 120;
+  int timeout_s = 600;  // of a machine that is busy with other things
 };
 
 CliResult run_lathe(const std::vector<std::string>& arguments, const CliOptions& options = {});
