@@ -150,8 +150,7 @@ class Inliner {
                       "node '" + escape_untrusted(node.name) + "'");
     onnx::FunctionProto function = original;
 
-    const auto defaults =
-        newer_messages<onnx::AttributeProto>(function.unknown_fields(), kFunctionAttributeProto);
+    const auto defaults = newer_messages<onnx::AttributeProto>(function, kFunctionAttributeProto);
     Given given;
     for (const auto& attribute : defaults) given[attribute.name()] = &attribute;
     for (const auto& attribute : call.attribute()) given[attribute.name()] = &attribute;
@@ -160,8 +159,7 @@ class Inliner {
     onnx::GraphProto body;
     body.set_name(function.name());
     body.mutable_node()->Swap(function.mutable_node());
-    for (auto& info :
-         newer_messages<onnx::ValueInfoProto>(function.unknown_fields(), kFunctionValueInfo))
+    for (auto& info : newer_messages<onnx::ValueInfoProto>(function, kFunctionValueInfo))
       body.add_value_info()->Swap(&info);
     for (const std::string& name : function.output()) body.add_output()->set_name(name);
     Instance instance;

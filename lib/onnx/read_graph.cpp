@@ -195,7 +195,7 @@ void read_node(onnx::NodeProto& proto, Scope& scope, GraphReading& reading) {
   Node node;
   node.name = proto.name();
   node.doc = checked_doc(proto.doc_string());
-  node.metadata = newer_metadata(proto.unknown_fields(), kNodeMetadata);
+  node.metadata = newer_metadata(proto, kNodeMetadata);
   int inputs = proto.input_size();
   while (inputs > 0 && proto.input(inputs - 1).empty()) --inputs;
   for (int i = 0; i < inputs; ++i) {
@@ -285,12 +285,11 @@ std::string plain_domain(const std::string& domain) { return domain == "ai.onnx"
 
 FunctionKey key_of(const onnx::FunctionProto& function) {
   return {plain_domain(function.domain()), function.name(),
-          newer_string(function.unknown_fields(), kFunctionOverload)};
+          newer_string(function, kFunctionOverload)};
 }
 
 FunctionKey key_of(const onnx::NodeProto& node) {
-  return {plain_domain(node.domain()), node.op_type(),
-          newer_string(node.unknown_fields(), kNodeOverload)};
+  return {plain_domain(node.domain()), node.op_type(), newer_string(node, kNodeOverload)};
 }
 
 Graph read_graph(onnx::GraphProto& proto, GraphReading& reading, int depth,

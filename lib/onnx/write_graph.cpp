@@ -114,7 +114,7 @@ onnx::NodeProto write_node(const Node& node, const NameScope& scope) {
     onnx::StringStringEntryProto entry;
     entry.set_key(key);
     entry.set_value(value);
-    proto.mutable_unknown_fields()->AddLengthDelimited(kNodeMetadata, entry.SerializeAsString());
+    add_newer(proto, kNodeMetadata, entry.SerializeAsString());
   }
   return proto;
 }

@@ -76,8 +76,7 @@ TEST_CASE("attributes come from the call, the default, or are left out") {
   fallback.set_name("alpha");
   fallback.set_type(onnx::AttributeProto::FLOAT);
   fallback.set_f(0.25f);
-  function.mutable_unknown_fields()->AddLengthDelimited(kFunctionAttributeProto,
-                                                        fallback.SerializeAsString());
+  add_newer(function, kFunctionAttributeProto, fallback.SerializeAsString());
   CHECK(alpha(proto) == 0.25f);
   auto& given = add_attribute(call, "alpha", onnx::AttributeProto::FLOAT);
   given.set_f(0.5f);
@@ -90,14 +89,14 @@ TEST_CASE("constants may refer to attributes; overloads are told apart") {
   onnx::ModelProto proto = empty_model();
   for (const std::string overload : {"add", "mul"}) {
     auto& function = add_function(proto, "F", {"a"}, {"b"});
-    function.mutable_unknown_fields()->AddLengthDelimited(kFunctionOverload, overload);
+    add_newer(function, kFunctionOverload, overload);
     add_attribute(add_to(function, "Constant", {}, {"k"}), "value_float",
                   onnx::AttributeProto::FLOAT)
         .set_ref_attr_name("k");
     add_to(function, overload == "add" ? "Add" : "Mul", {"a", "k"}, {"b"});
   }
   auto& call = add_call(proto, "F", {"x"}, {"y"});
-  call.mutable_unknown_fields()->AddLengthDelimited(kNodeOverload, "mul");
+  add_newer(call, kNodeOverload, "mul");
   call.set_name("c");
   add_attribute(call, "k", onnx::AttributeProto::FLOAT).set_f(3);
   const Model model = read(proto);

@@ -26,8 +26,7 @@ TEST_CASE("what is around the graph") {
   onnx::StringStringEntryProto note;
   note.set_key("origin");
   note.set_value("here");
-  proto.mutable_graph()->mutable_node(0)->mutable_unknown_fields()->AddLengthDelimited(
-      kNodeMetadata, note.SerializeAsString());
+  add_newer(*proto.mutable_graph()->mutable_node(0), kNodeMetadata, note.SerializeAsString());
   const Model model = read(proto);
   CHECK(model.ir_version == 8);
   CHECK(model.opset == 17);

@@ -166,14 +166,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
         build.add_constant(name + ".table", function_table(lowering, tail.table_root, tail.output));
     params = lowering.roots.quantized(tail.output)->params;
   }
-  const ViewId output = build.add_array(lowering.graph.value(tail.output).name,
-                                        params ? DType::kUInt8 : DType::kFloat32, *shape, order);
-  if (params) {
-    build.set_params(output, *params);
-    lowering.set_integers(tail.output, output);
-  } else {
-    lowering.set_real(tail.output, output);
-  }
+  const ViewId output = lowering.add_output(tail.output, *shape, order, params);
   std::vector<std::byte> bytes(weights.values.size());
   std::transform(weights.values.begin(), weights.values.end(), bytes.begin(),
                  [](int8_t w) { return static_cast<std::byte>(w); });

@@ -46,16 +46,10 @@ bool lower_concat(Lowering& lowering, NodeId id) {
         integers ? lowering.requantized(lowering.integers(input), *params) : lowering.real(input);
     parts.push_back(part);
   }
-  const DType dtype = integers ? DType::kUInt8 : lowering.graph.value(node.outputs[0]).type.dtype;
+  if (!integers) params.reset();
   PlanBuilder& build = lowering.build;
-  const ViewId whole =
-      build.add_array(lowering.graph.value(value).name, dtype, *shape, image_order(*shape));
-  if (integers) {
-    build.set_params(whole, *params);
-    lowering.set_integers(value, whole);
-  } else {
-    lowering.set_real(value, whole);
-  }
+  const ViewId whole = lowering.add_output(value, *shape, image_order(*shape), params,
+                                           lowering.graph.value(node.outputs[0]).type.dtype);
   int64_t start = 0;
   for (const ViewId part : parts) {
     const int64_t count = build.view(part).shape[axis];
@@ -109,10 +103,7 @@ bool lower_pad(Lowering& lowering, NodeId id) {
     inner_to = build.sliced(inner_to, i, std::max<int64_t>(begin, 0), 1, count);
   }
   lowering.add_step({id}, CopyStep{inner_from, inner_to});
-  if (quantized)
-    lowering.set_integers(node.outputs[0], whole);
-  else
-    lowering.set_real(node.outputs[0], whole);
+  lowering.set(node.outputs[0], whole, quantized);
   return true;
 }
 

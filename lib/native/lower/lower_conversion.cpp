@@ -37,20 +37,17 @@ bool lower_quantize(Lowering& lowering, NodeId id) {
   const ValueId output = node.outputs[0];
   const auto& quantized = lowering.roots.quantized(output);
   if (!quantized || !lowering.shape(output)) return false;
-  PlanBuilder& build = lowering.build;
   // What only moved elements has integers already.
   if (const ViewId integers = lowering.integers(node.input(0)); integers.valid()) {
     lowering.set_integers(output, lowering.requantized(integers, quantized->params));
     return true;
   }
   const ViewId from = lowering.real(node.input(0));
-  const PlanView source = build.view(from);
+  const PlanView source = lowering.build.view(from);
   // The order of an image's dimensions is that of products; other arrays keep theirs.
-  const ViewId to =
-      build.add_array(graph.value(output).name, DType::kUInt8, source.shape,
-                      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source));
-  build.set_params(to, quantized->params);
-  lowering.set_integers(output, to);
+  const ViewId to = lowering.add_output(
+      output, source.shape,
+      source.shape.size() == 4 ? channels_last_order(4) : memory_order(source), quantized->params);
   lowering.add_step({id}, ConvertStep{from, to});
   return true;
 }
@@ -69,16 +66,14 @@ bool lower_cast(Lowering& lowering, NodeId id) {
       (from != DType::kInt32 && from != DType::kUInt8 && from != DType::kInt8)) {
     if (!can_cast(from, type)) return false;
     const ViewId numbers = lowering.dense(input);
-    const ViewId cast = build.add_dense(graph.value(node.outputs[0]).name, type, *shape);
-    lowering.set_real(node.outputs[0], cast);
+    const ViewId cast =
+        lowering.add_output(node.outputs[0], *shape, plain_order(shape->size()), {}, type);
     lowering.add_step({id}, CastStep{numbers, cast});
     return true;
   }
   const ViewId numbers = build.quantized_as(lowering.real(input), {1, 0});
   const PlanView view = build.view(numbers);
-  const ViewId to = build.add_array(graph.value(node.outputs[0]).name, DType::kFloat32, view.shape,
-                                    memory_order(view));
-  lowering.set_real(node.outputs[0], to);
+  const ViewId to = lowering.add_output(node.outputs[0], view.shape, memory_order(view));
   lowering.add_step({id}, ConvertStep{numbers, to});
   return true;
 }

@@ -122,9 +122,7 @@ bool lower_float(Lowering& lowering, NodeId id, const Geometry& geometry) {
   step.transposed = geometry.transposed;
   step.bfloat16 = lowering.options.bfloat16;
   for (size_t i = 0; i < extra.size(); ++i) step.pads_end[i] -= extra[i];
-  step.output = lowering.build.add_array(graph.value(result).name, DType::kFloat32, *shape,
-                                         channels_last_order(shape->size()));
-  lowering.set_real(result, step.output);
+  step.output = lowering.add_output(result, *shape, channels_last_order(shape->size()));
   if (is_column(step, *lowering.shape(node.input(0)), *shape)) turn_to_line(lowering, step);
   lowering.add_step(nodes, std::move(step));
   return true;

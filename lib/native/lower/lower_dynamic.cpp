@@ -259,9 +259,8 @@ bool lower_integer_matmul(Lowering& lowering, NodeId id) {
     nodes.insert(nodes.end(), chain->nodes.begin(), chain->nodes.end());
     output = chain->output;
   }
-  step.output =
-      build.add_dense(graph.value(output).name, chain ? DType::kFloat32 : DType::kInt32, expected);
-  lowering.set_real(output, step.output);
+  step.output = lowering.add_output(output, expected, plain_order(expected.size()), {},
+                                    chain ? DType::kFloat32 : DType::kInt32);
   lowering.add_step(nodes, std::move(step));
   return true;
 }

@@ -175,14 +175,7 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
   ElementwiseProgramStep step;
   step.inputs = tree.inputs;
   step.program = tree.ops;
-  step.output = build.add_array(graph.value(value).name, params ? DType::kUInt8 : DType::kFloat32,
-                                shape, order);
-  if (params) {
-    build.set_params(step.output, *params);
-    lowering.set_integers(value, step.output);
-  } else {
-    lowering.set_real(value, step.output);
-  }
+  step.output = lowering.add_output(value, shape, order, params);
   lowering.add_step(nodes, std::move(step));
 }
 

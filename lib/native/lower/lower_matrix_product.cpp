@@ -133,8 +133,7 @@ bool lower_float(Lowering& lowering, NodeId id) {
   PlanBuilder& build = lowering.build;
   step.a = matrix_of(lowering, a);
   step.b = matrix_of(lowering, b);
-  step.output = build.add_dense(graph.value(value).name, DType::kFloat32, shape);
-  lowering.set_real(value, step.output);
+  step.output = lowering.add_output(value, shape, plain_order(shape.size()));
   // All rows of all matrices share one constant matrix: one product.
   if (b_shape->size() == 2 && a_shape->size() > 2) {
     const int64_t rows = element_count(shape) / std::max<int64_t>(columns, 1);

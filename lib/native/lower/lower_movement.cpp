@@ -22,20 +22,13 @@ Moved moved(Lowering& lowering, ValueId id) {
   return {lowering.real(id), false};
 }
 
-void set(Lowering& lowering, ValueId id, ViewId view, bool integers) {
-  if (integers)
-    lowering.set_integers(id, view);
-  else
-    lowering.set_real(id, view);
-}
-
 bool reshape(Lowering& lowering, const Node& node) {
   const Moved from = moved(lowering, node.input(0));
   const Shape shape = *lowering.shape(node.outputs[0]);
   ViewId to = lowering.build.reshaped(from.view, shape);
   if (!to.valid()) to = lowering.build.reshaped(lowering.dense_of(from.view), shape);
   if (!to.valid()) return false;
-  set(lowering, node.outputs[0], to, from.integers);
+  lowering.set(node.outputs[0], to, from.integers);
   return true;
 }
 
@@ -44,7 +37,7 @@ bool transpose(Lowering& lowering, const Node& node) {
   std::vector<int64_t> order = plain_order(lowering.build.view(from.view).shape.size());
   std::reverse(order.begin(), order.end());
   order = node.attributes.ints_or("perm", order);
-  set(lowering, node.outputs[0], lowering.build.transposed(from.view, order), from.integers);
+  lowering.set(node.outputs[0], lowering.build.transposed(from.view, order), from.integers);
   return true;
 }
 
@@ -80,7 +73,7 @@ bool slice(Lowering& lowering, const Node& node) {
   }
   // Nothing is left: no address need be right.
   if (element_count(result) == 0) return false;
-  set(lowering, node.outputs[0], view, from.integers);
+  lowering.set(node.outputs[0], view, from.integers);
   return true;
 }
 
@@ -92,7 +85,7 @@ bool split(Lowering& lowering, const Node& node) {
   for (const ValueId output : node.outputs) {
     if (!output.valid()) return false;
     const int64_t count = (*lowering.shape(output))[axis];
-    set(lowering, output, lowering.build.sliced(from.view, axis, start, 1, count), from.integers);
+    lowering.set(output, lowering.build.sliced(from.view, axis, start, 1, count), from.integers);
     start += count;
   }
   return true;
@@ -102,7 +95,7 @@ bool expand(Lowering& lowering, const Node& node) {
   const Moved from = moved(lowering, node.input(0));
   const Shape shape = *lowering.shape(node.outputs[0]);
   if (shape.size() < lowering.build.view(from.view).shape.size()) return false;
-  set(lowering, node.outputs[0], lowering.build.expanded(from.view, shape), from.integers);
+  lowering.set(node.outputs[0], lowering.build.expanded(from.view, shape), from.integers);
   return true;
 }
 
@@ -130,7 +123,7 @@ bool tile(Lowering& lowering, const Node& node) {
   constexpr size_t kMostCopiedRank = 8;
   if (!to.valid() && wide.shape.size() > kMostCopiedRank) return false;
   if (!to.valid()) to = lowering.build.reshaped(lowering.dense_of(repeated), result);
-  set(lowering, node.outputs[0], to, from.integers);
+  lowering.set(node.outputs[0], to, from.integers);
   return true;
 }
 
@@ -151,7 +144,7 @@ bool gather_rows(Lowering& lowering, NodeId id) {
       build.add_dense(lowering.graph.value(node.outputs[0]).name, source.dtype, shape);
   build.set_params(output, params_of(source));
   const ViewId indices = lowering.dense(index);
-  set(lowering, node.outputs[0], output, from.integers);
+  lowering.set(node.outputs[0], output, from.integers);
   lowering.add_step({id}, GatherStep{input, indices, output, axis});
   return true;
 }
@@ -177,7 +170,7 @@ bool gather(Lowering& lowering, NodeId id) {
   view.shape.insert(view.shape.begin() + static_cast<std::ptrdiff_t>(axis), added, 1);
   view.strides.insert(view.strides.begin() + static_cast<std::ptrdiff_t>(axis), added, 1);
   if (view.shape != result) return false;
-  set(lowering, node.outputs[0], lowering.build.add_view(view), from.integers);
+  lowering.set(node.outputs[0], lowering.build.add_view(view), from.integers);
   return true;
 }
 
@@ -216,7 +209,7 @@ bool shuffle_pixels(Lowering& lowering, const Node& node) {
     to = lowering.build.reshaped(copy, result);
   }
   if (!to.valid()) return false;
-  set(lowering, node.outputs[0], to, from.integers);
+  lowering.set(node.outputs[0], to, from.integers);
   return true;
 }
 

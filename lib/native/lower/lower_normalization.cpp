@@ -13,13 +13,6 @@ bool is_plain(const Lowering& lowering, const Node& node) {
          element_count(*from) > 0;
 }
 
-ViewId add_output(Lowering& lowering, ValueId id) {
-  const ViewId view =
-      lowering.build.add_dense(lowering.graph.value(id).name, DType::kFloat32, *lowering.shape(id));
-  lowering.set_real(id, view);
-  return view;
-}
-
 }  // namespace
 
 bool lower_softmax(Lowering& lowering, NodeId id) {
@@ -34,9 +27,7 @@ bool lower_softmax(Lowering& lowering, NodeId id) {
               order.begin() + static_cast<std::ptrdiff_t>(axis) + 1, order.end());
   PlanBuilder& build = lowering.build;
   const ViewId from = lowering.dense_of(build.transposed(lowering.real(node.input(0)), order));
-  const ViewId to =
-      build.add_array(lowering.graph.value(node.outputs[0]).name, DType::kFloat32, shape, order);
-  lowering.set_real(node.outputs[0], to);
+  const ViewId to = lowering.add_output(node.outputs[0], shape, order);
   lowering.add_step(
       {id}, SoftmaxStep{from, build.transposed(to, order), node.kind == OpKind::kLogSoftmax});
   return true;
@@ -72,14 +63,13 @@ bool lower_layer_norm(Lowering& lowering, NodeId id) {
     ViewId from = lowering.real(node.input(0));
     if (!is_dense(lowering.build.view(from))) from = lowering.dense_pixels_of(from);
     step.input = from;
-    step.output = lowering.build.add_array(
-        lowering.graph.value(node.outputs[0]).name, DType::kFloat32, shape,
-        is_dense(lowering.build.view(from)) ? plain_order(shape.size())
-                                            : channels_last_order(shape.size()));
-    lowering.set_real(node.outputs[0], step.output);
+    step.output = lowering.add_output(node.outputs[0], shape,
+                                      is_dense(lowering.build.view(from))
+                                          ? plain_order(shape.size())
+                                          : channels_last_order(shape.size()));
   } else {
     step.input = lowering.dense(node.input(0));
-    step.output = add_output(lowering, node.outputs[0]);
+    step.output = lowering.add_output(node.outputs[0], shape, plain_order(shape.size()));
   }
   lowering.add_step({id}, std::move(step));
   return true;

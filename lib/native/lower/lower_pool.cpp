@@ -24,17 +24,11 @@ Target target_of(const Lowering& lowering, NodeId id) {
 
 void add_pool(Lowering& lowering, const Target& target, ViewId input, const Shape& shape,
               PoolStep step) {
-  PlanBuilder& build = lowering.build;
-  const PlanView from = build.view(input);
+  const PlanView from = lowering.build.view(input);
+  std::optional<ScaleZeroPoint> params;
+  if (from.dtype == DType::kUInt8) params = target.params.value_or(params_of(from));
   step.input = input;
-  step.output = build.add_array(lowering.graph.value(target.value).name, from.dtype, shape,
-                                channels_last_order(shape.size()));
-  if (from.dtype == DType::kUInt8) {
-    build.set_params(step.output, target.params.value_or(params_of(from)));
-    lowering.set_integers(target.value, step.output);
-  } else {
-    lowering.set_real(target.value, step.output);
-  }
+  step.output = lowering.add_output(target.value, shape, channels_last_order(shape.size()), params);
   lowering.add_step(target.nodes, std::move(step));
 }
 

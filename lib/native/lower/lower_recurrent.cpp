@@ -263,9 +263,7 @@ ViewId initial_state(Lowering& lowering, ValueId id, const Layer& layer) {
 
 ViewId last_state(Lowering& lowering, ValueId id, const Layer& layer) {
   if (!is_read(lowering.graph, id)) return {};
-  const ViewId view =
-      lowering.build.add_dense(lowering.graph.value(id).name, DType::kFloat32, layer.state());
-  lowering.set_real(id, view);
+  const ViewId view = lowering.add_output(id, layer.state(), plain_order(layer.state().size()));
   return layer.batch_first ? lowering.build.transposed(view, {1, 0, 2}) : view;
 }
 
@@ -275,9 +273,7 @@ ViewId all_states(Lowering& lowering, ValueId id, const Layer& layer) {
   const std::vector<int64_t> order = layer.batch_first || lowering.graph.is_output(id)
                                          ? plain_order(4)
                                          : std::vector<int64_t>{0, 2, 1, 3};
-  const ViewId view = lowering.build.add_array(lowering.graph.value(id).name, DType::kFloat32,
-                                               layer.output(), order);
-  lowering.set_real(id, view);
+  const ViewId view = lowering.add_output(id, layer.output(), order);
   return layer.batch_first ? lowering.build.transposed(view, {1, 2, 0, 3}) : view;
 }
 

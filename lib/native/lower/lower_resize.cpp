@@ -83,16 +83,10 @@ bool lower_resize(Lowering& lowering, NodeId id) {
     step.row_weight.clear();
     step.column_weight.clear();
   }
-  PlanBuilder& build = lowering.build;
   step.input = lowering.pixels_of(quantized ? integers : lowering.real(node.input(0)));
-  const PlanView source = build.view(step.input);
-  step.output = build.add_array(lowering.graph.value(node.outputs[0]).name, source.dtype, *shape,
-                                channels_last_order(4));
-  build.set_params(step.output, params_of(source));
-  if (quantized)
-    lowering.set_integers(node.outputs[0], step.output);
-  else
-    lowering.set_real(node.outputs[0], step.output);
+  std::optional<ScaleZeroPoint> params;
+  if (quantized) params = params_of(lowering.build.view(step.input));
+  step.output = lowering.add_output(node.outputs[0], *shape, channels_last_order(4), params);
   lowering.add_step({id}, std::move(step));
   return true;
 }

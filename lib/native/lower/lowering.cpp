@@ -239,6 +239,15 @@ void Lowering::add_step(const std::vector<NodeId>& nodes, StepKind kind) {
   build.add_step(std::move(names), first, std::move(kind));
 }
 
+ViewId Lowering::add_output(ValueId id, const Shape& shape, const std::vector<int64_t>& order,
+                            const std::optional<ScaleZeroPoint>& params, DType real) {
+  const ViewId view =
+      build.add_array(graph.value(id).name, params ? DType::kUInt8 : real, shape, order);
+  if (params) build.set_params(view, *params);
+  set(id, view, params.has_value());
+  return view;
+}
+
 int32_t Lowering::add_slot(ValueId id) {
   build.plan().slots.push_back({graph.value(id).name});
   return at(id).slot = static_cast<int32_t>(build.plan().slots.size() - 1);

@@ -50,6 +50,13 @@ class Lowering {
 
   void set_integers(ValueId id, ViewId view) { at(id).integers = view; }
   void set_real(ValueId id, ViewId view) { at(id).real = view; }
+  void set(ValueId id, ViewId view, bool integers) {
+    (integers ? at(id).integers : at(id).real) = view;
+  }
+  /// A new array for the value, its dimensions in memory in `order`: with `params` its integers,
+  /// else the value itself.
+  ViewId add_output(ValueId id, const Shape& shape, const std::vector<int64_t>& order,
+                    const std::optional<ScaleZeroPoint>& params = {}, DType real = DType::kFloat32);
   int32_t add_slot(ValueId id);
   /// A constant whose type has no array form gets a slot.
   void hold_constant(ValueId id);

@@ -136,6 +136,11 @@ void complete_single(json& report, const SweepCase& one) {
   const json& first = one.processes[0];
   for (const char* key : {"model", "models", "phases", "quality", "memory"})
     if (first.contains(key)) report[key] = first.at(key);
+  // A process in which the other model was loaded before does not tell the peak.
+  for (const json& process : one.processes)
+    if (number_field(field(report, "memory"), "hwm_bytes").value_or(0) <
+        number_field(field(process, "memory"), "hwm_bytes").value_or(0))
+      report["memory"] = process.at("memory");
   if (first.contains("noise") && report.contains("host")) report["host"]["noise"] = first["noise"];
   if (!one.quality.is_null()) report["quality"] = one.quality;
 }
