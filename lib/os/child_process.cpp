@@ -294,6 +294,7 @@ ChildResult run_child(const ChildCommand& command) {
     // Without open pipes nothing wakes the wait but its time.
     const auto step = output_open || error_open ? kPollStep : std::chrono::milliseconds{2};
     ::poll(ready.data(), ready.size(), static_cast<int>(step.count()));
+    if (command.while_waiting && !ended) command.while_waiting();
     if (output_open && !result.output_exceeded)
       output_open = drain(child.output.number(), result.output, command.max_output_bytes,
                           result.output_exceeded);

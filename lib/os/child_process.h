@@ -48,6 +48,8 @@ struct ChildCommand {
   double interrupt_grace_seconds = 0;
   /// What an interrupted child still wrote is returned instead of thrown away with an Error.
   bool returns_when_interrupted = false;
+  /// Called while the child runs, several times a second: shows progress.
+  std::function<void()> while_waiting;
 };
 
 struct ChildResult {

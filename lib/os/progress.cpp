@@ -68,7 +68,8 @@ std::string Progress::line(int64_t done, std::string_view detail) const {
       text += fmt::format(", {} left", duration_text(left < 1e9 ? 1e9 : left));
     }
   } else {
-    text += fmt::format(" {}{}, {}", done, unit, duration_text(elapsed_ns));
+    if (!unit_.empty()) text += fmt::format(" {}{},", done, unit);
+    text += " " + duration_text(elapsed_ns);
   }
   if (!detail.empty()) text += fmt::format(", {}", escape_untrusted(detail, 60));
   return text;

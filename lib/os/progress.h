@@ -30,7 +30,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// A new step of `total` units (0: not known): "calibrating", 256, "samples".
+  /// A new step of `total` units (0: not known): "calibrating", 256, "samples". Without either its
+  /// time is shown alone.
   void start(std::string_view label, int64_t total, std::string_view unit = {});
   /// Units done since start(); `detail` is appended ("loss 0.412").
   void update(int64_t done, std::string_view detail = {});

@@ -11,6 +11,7 @@
 #include "heavy/bench/resume.h"
 #include "heavy/bench/sweep_judge.h"
 #include "ir/error.h"
+#include "os/quantity.h"
 #include "os/signals.h"
 #include "report/fields.h"
 #include "statistics/clock.h"
@@ -104,8 +105,13 @@ class SweepRun {
     try {
       int64_t target = request_.processes;
       for (size_t look = 1; look <= request_.looks && any_open(); ++look, target *= 2) {
-        console_.progress().start(look == 1 ? "measuring" : "measuring more", runs_left(target),
-                                  "runs");
+        if (request_.is_alone())  // how long it takes is known when it has converged
+          console_.progress().start(
+              "measuring for at most " + duration_text(static_cast<double>(request_.max_ns)) + ":",
+              0);
+        else
+          console_.progress().start(look == 1 ? "measuring" : "measuring more", runs_left(target),
+                                    "runs");
         runs_ = 0;
         while (any_below(target)) run_round(target, look);
         for (size_t i = 0; i < sweep_.cases.size(); ++i) look_at(i, look);
@@ -191,11 +197,13 @@ class SweepRun {
     if (const auto failure = backed_off(one, sweep_.cases)) return fail(i, *failure);
     if (request_.searches_batch)
       if (const auto failure = brings_nothing(one, sweep_.cases)) return fail(i, *failure);
-    console_.progress().update(runs_, one.plan.id);
+    if (!request_.is_alone()) console_.progress().update(runs_, one.plan.id);
     const bool wants_quality = !quality_.contains(key_of(one.plan));
     const int64_t start = now_ns();
-    const ChildOutcome outcome =
-        run_case(child_command(one.plan, options_, request_, one.processes.size(), wants_quality));
+    ChildCommand command =
+        child_command(one.plan, options_, request_, one.processes.size(), wants_quality);
+    if (request_.is_alone()) command.while_waiting = [&] { console_.progress().update(0); };
+    const ChildOutcome outcome = run_case(command);
     // What one process measured so far is worth showing.
     if (interrupted() && !list_field(outcome.report, "cases").empty())
       one.processes.push_back(trimmed_report(outcome.report));
@@ -203,7 +211,7 @@ class SweepRun {
     const int64_t took = now_ns() - start;
     progress_[i].spent_ns += took;
     progress_[i].longest_ns = std::max(progress_[i].longest_ns, took);
-    console_.progress().update(++runs_, one.plan.id);
+    if (!request_.is_alone()) console_.progress().update(++runs_, one.plan.id);
     if (!outcome.failure || request_.is_alone()) forward_warnings(outcome.report);
     if (const auto& failure = outcome.failure) {
       if (request_.is_alone()) throw Error(failure->code, failure->id, failure->text);
