@@ -22,6 +22,9 @@ if [ -z "${LATHE_IN_NAMESPACE:-}" ]; then
   exec env LATHE_IN_NAMESPACE=1 unshare --mount --pid --fork --kill-child "$0" "$@"
 fi
 shift
+mkdir -p build
+exec 9>"$system.lock"
+flock -n 9 || { echo "scripts/test_on.sh: another run uses build/$release" >&2 && exit 1; }
 
 # The host's own mirror, proxies and time limits; nothing of them is kept in the repository.
 if [ ! -e "$system/.made" ]; then
