@@ -30,7 +30,7 @@ struct ErrorText {
   std::string hint;
 };
 
-/// A failure that the user can mend. `id` is stable ("model.truncated") and goes into reports.
+/// A failure that the user can fix. `id` is stable ("model.truncated") and goes into reports.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, std::string id, ErrorText text);

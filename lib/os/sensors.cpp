@@ -88,7 +88,7 @@ Listing numbered(const std::string& folder, std::string_view prefix) {
   return out;
 }
 
-// Of several sensors that say different things: a value beats all, then what can be mended.
+// Of several sensors that say different things: a value beats all, then what the user can change.
 SensorState more_telling(SensorState a, SensorState b) {
   const auto rank = [](SensorState state) {
     if (state == SensorState::kRead) return 3;

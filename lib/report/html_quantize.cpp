@@ -47,7 +47,7 @@ std::string diagnosis_section(const json& quantize) {
     if (list_field(quantize, "layers").empty()) return {};
     return html_section("diagnosis", "Worst layers",
                         "<p>Every layer keeps 20 dB by itself and 15 dB in the whole network: "
-                        "there is nothing to mend in single layers.</p>\n");
+                        "there is nothing to fix in single layers.</p>\n");
   }
   std::string html;
   if (const std::string hint = text_field(quantize, "hint"); !hint.empty())

@@ -39,7 +39,7 @@ at::Tensor as_stored(const at::Tensor& values) { return values.to(at::kFloat).to
 void refuse_non_finite(double error) {
   if (!std::isfinite(error))
     throw bad_input("prune.non_finite_activation", "activations are NaN or infinite on the data",
-                    {}, "mend the data or the model");
+                    {}, "fix the data or the model");
 }
 
 void set_errors(RepairRow& row, int64_t rows, double square, double before, double after) {

@@ -78,7 +78,7 @@ std::vector<double> finite_weights(const Graph& graph, ValueId constant) {
                     value.users.empty()
                         ? std::string()
                         : "node " + escape_untrusted(graph.node(value.users[0]).name),
-                    "mend the weights");
+                    "fix the weights");
   return values;
 }
 

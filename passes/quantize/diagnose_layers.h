@@ -1,4 +1,4 @@
-// Why a layer of a quantized network is bad, and what mends it: decided by figures, never by names.
+// Why a layer of a quantized network is bad, and what fixes it: decided by figures, never by names.
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,7 @@ void count_pairs_of_layers(const Graph& graph, const IntegerRules& rules, const 
                            const SampleSource& source, const SampleRunOptions& options,
                            std::vector<LayerSaturation>& layers);
 
-/// A rounding error is partly mended by later steps, a saturated sum is not.
+/// A rounding error is partly corrected by later steps, a saturated sum is not.
 constexpr double kAcceptedLoss = 0.25;
 
 /// Fills widened and reason. Without counts every channel that can saturate is widened; with them

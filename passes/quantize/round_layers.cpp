@@ -159,7 +159,7 @@ class Rounder {
                              layer.bias_node.valid()};
       if (!std::isfinite(samples.equations.squared_sum() + samples.held_equations.squared_sum()))
         throw bad_input("calibration.non_finite", "activations are NaN or infinite on the data", {},
-                        "mend the data or the model");
+                        "fix the data or the model");
       samples.equations.subtract({old.weight, old.bias});
       if (samples.held.inputs.defined()) samples.held_equations.subtract({old.weight, old.bias});
       RoundLayerOptions options;

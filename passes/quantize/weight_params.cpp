@@ -16,7 +16,7 @@ void check_finite_weight(const Tensor& tensor, const std::string& place) {
   if (bad > 0)
     throw bad_input("model.non_finite_weight",
                     fmt::format("{} of {} weights are NaN or infinite", bad, tensor.numel()), place,
-                    "mend the model, or leave the node out with --exclude");
+                    "fix the model, or leave the node out with --exclude");
 }
 
 QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis, bool reduce_range) {

@@ -22,7 +22,7 @@ std::vector<Tensor> inputs_for(const Graph& graph, uint64_t seed) {
       if (set[i].shape() != shapes[i]) return false;
     return true;
   };
-  // Behind zeros and large values stand random ones.
+  // The last that fits: zeros and large values come first, and tell less of usual times.
   auto sets = seeded_inputs(Interpreter(graph), 1.0, seed);
   const auto found = std::find_if(sets.rbegin(), sets.rend(), fits);
   if (found == sets.rend())

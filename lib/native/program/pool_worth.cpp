@@ -10,10 +10,14 @@ namespace {
 constexpr int64_t kTrialAfter = 2;
 constexpr int64_t kTrialRuns = 2;
 
+// A late run counts twice what a run in time takes back, so the count grows when more than a third
+// are late. Three late runs in a row leave the pool.
 constexpr int kLate = 2;
 constexpr int kInTime = 1;
-constexpr int kTooLate = 6;
+constexpr int kTooLate = 3 * kLate;
 
+// Runs alone before the pool is tried again. A trial costs one slow run, several times as long as
+// the others: little beside 16. After at most 256 it shows that a neighbour has gone.
 constexpr int64_t kFewestAlone = 16;
 constexpr int64_t kMostAlone = 256;
 

@@ -9,7 +9,7 @@
 #include "heavy/model_data.h"
 #include "heavy/quantize/deciding_metric.h"
 #include "heavy/quantize/integer_rules.h"
-#include "heavy/quantize/mending_hint.h"
+#include "heavy/quantize/fix_hint.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "os/host.h"
@@ -195,10 +195,10 @@ void add_screen_rows(const std::vector<Diagnosis>& found, QuantizedModel& result
 void add_hints(const std::vector<Diagnosis>& found, const DiagnosisRequest& request,
                const QuantizeJob& job, QuantizedModel& result) {
   const bool has_classes = has_class_output(job.model.graph);
-  const std::string hint = mending_hint(found, request, job.options, has_classes);
+  const std::string hint = fix_hint(found, request, job.options, has_classes);
   result.details["hint"] = hint;
   if (hint.empty()) return;
-  result.rows.emplace_back("to mend it", "add " + hint);
+  result.rows.emplace_back("to fix it", "add " + hint);
   const std::string target = target_hint(job.options, has_classes);
   if (!target.empty() && hint != target && hint.find("--exclude") != std::string::npos)
     result.rows.emplace_back("", "or " + target + ": it finds the layers to leave in float");

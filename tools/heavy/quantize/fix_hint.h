@@ -11,12 +11,12 @@ namespace lathe {
 
 /// Flags for the next run, in addition to those that were given; empty where nothing was found, or
 /// nothing is known to help:
-///  - what mends the worst layer without leaving it in float (--weight-granularity channel, …),
+///  - what fixes the worst layer without leaving it in float (--weight-granularity channel, …),
 ///  - else the layers and values that make half of the noise at the outputs or more, together left
 ///    in float: each alone may change nothing, as the next one's noise stays,
 ///  - else, where many make a little each, --max-drop, which finds them by trying. `has_classes`:
 ///    its usual metric says something of the network (deciding_metric.h).
-std::string mending_hint(const std::vector<Diagnosis>& found, const DiagnosisRequest& request,
+std::string fix_hint(const std::vector<Diagnosis>& found, const DiagnosisRequest& request,
                          const QuantizeOptions& options, bool has_classes);
 
 /// "--max-drop 1% --eval DATA", as far as it was not given; empty when --max-drop was.

@@ -1,4 +1,4 @@
-#include "heavy/quantize/mending_hint.h"
+#include "heavy/quantize/fix_hint.h"
 
 #include <algorithm>
 
@@ -38,7 +38,7 @@ std::string target_hint(const QuantizeOptions& options, bool has_classes) {
   return options.eval.empty() ? flag + " --eval DATA" : flag;
 }
 
-std::string mending_hint(const std::vector<Diagnosis>& found, const DiagnosisRequest& request,
+std::string fix_hint(const std::vector<Diagnosis>& found, const DiagnosisRequest& request,
                          const QuantizeOptions& options, bool has_classes) {
   if (found.empty()) return {};
   const Diagnosis& worst = found[0];
