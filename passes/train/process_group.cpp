@@ -12,6 +12,7 @@
 #include <future>
 #include <thread>
 
+#include "evaluate/torch_api.h"
 #include "ir/error.h"
 #include "train/gloo_group.h"
 
@@ -47,6 +48,7 @@ Store open_store(const ProcessEnvironment& environment) {
   options.isServer = environment.rank == 0 && !environment.store_served;
   options.waitWorkers = false;  // wait_for_all() names those that are missing
   options.timeout = environment.join_timeout;
+  leave_out_libuv(options);
   try {
     const Store store = c10::make_intrusive<c10d::TCPStore>(environment.address, options);
     return c10::make_intrusive<c10d::PrefixStore>("lathe/" + environment.attempt, store);
