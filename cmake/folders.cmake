@@ -5,9 +5,15 @@
 #   ATEN   sources that name LibTorch's types are compiled apart from the others, with ATen's
 #          precompiled header
 #   FAST   optimized further: code that runs for long
+#   DEEP   with the folders below it
+#   AS     how its headers are included, where that is not its own name
 function(lathe_folder name dir)
-  cmake_parse_arguments(arg "FAST" "" "LINKS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${dir}/*.cpp)
+  cmake_parse_arguments(arg "FAST;DEEP" "AS" "LINKS" ${ARGN})
+  set(glob GLOB)
+  if(arg_DEEP)
+    set(glob GLOB_RECURSE)
+  endif()
+  file(${glob} sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${dir}/*.cpp)
   set(scope PUBLIC)
   if(NOT sources)
     add_library(${name} INTERFACE)
@@ -23,9 +29,12 @@ function(lathe_folder name dir)
     endforeach()
   endif()
   set(include ${CMAKE_BINARY_DIR}/include/${name})
-  file(MAKE_DIRECTORY ${include})
-  get_filename_component(leaf ${dir} NAME)
-  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${dir} ${include}/${leaf} SYMBOLIC)
+  if(NOT arg_AS)
+    get_filename_component(arg_AS ${dir} NAME)
+  endif()
+  get_filename_component(above ${include}/${arg_AS} DIRECTORY)
+  file(MAKE_DIRECTORY ${above})
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${dir} ${include}/${arg_AS} SYMBOLIC)
   target_include_directories(${name} ${scope} ${include})
   target_link_libraries(${name} ${scope} ${arg_LINKS})
 endfunction()

@@ -13,7 +13,7 @@
 #include "os/quantity.h"
 #include "os/read_file.h"
 #include "os/sha256.h"
-#include "torchscript/load_torchscript.h"
+#include "torchscript/read/load_torchscript.h"
 
 namespace lathe {
 

@@ -10,8 +10,8 @@
 #include "ops/op_row.h"
 #include "os/quantity.h"
 #include "report/nearest_name.h"
-#include "torchscript/convert_module.h"
-#include "torchscript/load_torchscript.h"
+#include "torchscript/read/convert_module.h"
+#include "torchscript/read/load_torchscript.h"
 
 namespace lathe {
 namespace {

@@ -201,7 +201,7 @@ struct BenchOptions {
   std::string frames;      // frames a second; empty: no simulation
   std::string power_mode;  // empty: each of the profile's
   std::string early_exit;  // "SHARE:COST"
-  /// Set in a child that measures one case for its parent (heavy/bench/child.h); JSON.
+  /// Set in a child that measures one case for its parent (commands/bench/child.h); JSON.
   std::string child;
   bool doctor = false;
   bool self_check = false;

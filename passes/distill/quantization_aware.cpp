@@ -8,7 +8,7 @@
 
 #include "distill/fake_quantize.h"
 #include "ir/error.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
 
 namespace lathe {
 namespace {

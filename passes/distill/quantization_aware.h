@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "quantize/precision_plan.h"
+#include "quantize/plan/precision_plan.h"
 #include "train/trainable_graph.h"
 
 namespace lathe {

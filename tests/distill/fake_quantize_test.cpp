@@ -7,7 +7,7 @@
 
 #include "distill/fake_quantize.h"
 #include "ir/seeded_random.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
 #include "run/interpreter.h"
 #include "run/threads.h"
 

@@ -13,7 +13,7 @@
 #include "onnx/text_form.h"
 #include "ops/op_row.h"
 #include "passes/passes.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
 #include "train/losses.h"
 #include "train/train.h"
 

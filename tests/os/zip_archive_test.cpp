@@ -5,7 +5,7 @@
 #include <string>
 
 #include "ir/error.h"
-#include "torchscript/archive_builder.h"
+#include "torchscript/read/archive_builder.h"
 
 namespace lathe {
 

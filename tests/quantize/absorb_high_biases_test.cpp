@@ -1,4 +1,4 @@
-#include "quantize/absorb_high_biases.h"
+#include "quantize/equalize/absorb_high_biases.h"
 
 #include "pass_check.h"
 #include "quantize_case.h"

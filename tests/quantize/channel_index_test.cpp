@@ -1,4 +1,4 @@
-#include "quantize/channel_index.h"
+#include "quantize/plan/channel_index.h"
 
 #include <doctest/doctest.h>
 

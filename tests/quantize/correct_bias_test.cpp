@@ -1,5 +1,5 @@
 #include "pass_check.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
 #include "quantize_case.h"
 
 #include <cmath>

@@ -1,11 +1,11 @@
 // Forms of integer products other than Q/DQ pairs, and rounding of power-of-two devices.
-#include "quantize/device_arithmetic.h"
+#include "quantize/diagnose/device_arithmetic.h"
 
 #include <ATen/ATen.h>
 
 #include "pass_check.h"
-#include "quantize/power_of_two.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/power_of_two.h"
+#include "quantize/plan/weight_params.h"
 #include "quantize_case.h"
 
 #include <cmath>

@@ -1,10 +1,10 @@
-#include "quantize/diagnose_layers.h"
+#include "quantize/diagnose/diagnose_layers.h"
 
 #include <cmath>
 #include <random>
 
 #include "diagnosis_case.h"
-#include "quantize/value_figures.h"
+#include "quantize/diagnose/value_figures.h"
 #include "quantize_case.h"
 
 #include "doctest_after_torch.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "quantize/local_errors.h"
+#include "quantize/diagnose/local_errors.h"
 #include "quantize_case.h"
 
 namespace lathe::test {

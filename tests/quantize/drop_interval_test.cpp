@@ -3,7 +3,7 @@
 #include <cmath>
 #include <random>
 
-#include "quantize/drop_interval.h"
+#include "quantize/diagnose/drop_interval.h"
 
 namespace lathe {
 

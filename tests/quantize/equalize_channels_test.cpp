@@ -1,4 +1,4 @@
-#include "quantize/equalize_channels.h"
+#include "quantize/equalize/equalize_channels.h"
 
 #include <algorithm>
 #include <cmath>

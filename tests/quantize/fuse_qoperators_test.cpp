@@ -1,6 +1,6 @@
 // QuantizeLinear and DequantizeLinear around float ops as single integer ops.
+#include "quantize/apply/fuse_qoperators.h"
 #include "passes/passes.h"
-#include "quantize/fuse_qoperators.h"
 
 #include "ir/verify.h"
 #include "pass_check.h"
@@ -38,9 +38,9 @@ Fused fused(const std::string& body, const IntegerRules& rules = test::usual_rul
 // The integer ops round once where Q/DQ round where they do: a step apart at most.
 double agreement(const Fused& f) { return test::sqnr_between(f.made.after, f.after); }
 
-const std::string kConv = "<float[4,3,3,3] w = " + values_text(108, 1, -1, 1) +
-                          ", float[4] b = {0.5, -1, 2, 0}, float[4,4,1,1] v = " +
-                          values_text(16, 2, -1, 1) + ">";
+const std::string kConv =
+    "<float[4,3,3,3] w = " + values_text(108, 1, -1, 1) +
+    ", float[4] b = {0.5, -1, 2, 0}, float[4,4,1,1] v = " + values_text(16, 2, -1, 1) + ">";
 
 }  // namespace
 
@@ -69,18 +69,18 @@ TEST_CASE("a Relu that does something keeps its node as it is") {
 }
 
 TEST_CASE("Gemm and MatMul: integers out where integers are read, else float") {
-  const Fused gemm = fused("agraph (float[2,8] x) => (float[2,3] y) <float[4,8] w = " +
-                           values_text(32, 3, -1, 1) + ", float[4] b = {1,2,-3,4}, float[4,3] v = " +
-                           values_text(12, 4, -1, 1) +
-                           "> { g = Gemm<transB = 1>(x, w, b)  r = Relu(g)  y = MatMul(r, v) }");
+  const Fused gemm =
+      fused("agraph (float[2,8] x) => (float[2,3] y) <float[4,8] w = " + values_text(32, 3, -1, 1) +
+            ", float[4] b = {1,2,-3,4}, float[4,3] v = " + values_text(12, 4, -1, 1) +
+            "> { g = Gemm<transB = 1>(x, w, b)  r = Relu(g)  y = MatMul(r, v) }");
   CHECK(count_of(gemm.after, OpKind::kQGemm) == 1);
   CHECK(count_of(gemm.after, OpKind::kMatMulIntegerToFloat) == 1);
   CHECK(count_of(gemm.after, OpKind::kDequantizeLinear) == 0);
   CHECK(agreement(gemm) > 35);
 
-  const Fused chain = fused("agraph (float[2,8] x) => (float[2,3] y) <float[8,4] w = " +
-                            values_text(32, 3, -1, 1) + ", float[4,3] v = " +
-                            values_text(12, 4, -1, 1) + "> { m = MatMul(x, w)  y = MatMul(m, v) }");
+  const Fused chain = fused(
+      "agraph (float[2,8] x) => (float[2,3] y) <float[8,4] w = " + values_text(32, 3, -1, 1) +
+      ", float[4,3] v = " + values_text(12, 4, -1, 1) + "> { m = MatMul(x, w)  y = MatMul(m, v) }");
   CHECK(count_of(chain.after, OpKind::kQLinearMatMul) == 1);
   CHECK(agreement(chain) > 35);
 
@@ -101,10 +101,9 @@ TEST_CASE("residual additions, products, joins, pools and moves") {
     p = AveragePool<kernel_shape = [2,2], strides = [2,2]>(n)  q = Concat<axis = 2>(p, p)
     e = Conv(q, v)  g = GlobalAveragePool(e)  y = Conv(g, v) })",
                         rules);
-  for (const OpKind kind :
-       {OpKind::kQLinearLeakyRelu, OpKind::kQLinearSigmoid, OpKind::kQLinearMul,
-        OpKind::kQLinearAdd, OpKind::kMaxPool, OpKind::kQLinearAveragePool, OpKind::kQLinearConcat,
-        OpKind::kQLinearGlobalAveragePool}) {
+  for (const OpKind kind : {OpKind::kQLinearLeakyRelu, OpKind::kQLinearSigmoid, OpKind::kQLinearMul,
+                            OpKind::kQLinearAdd, OpKind::kMaxPool, OpKind::kQLinearAveragePool,
+                            OpKind::kQLinearConcat, OpKind::kQLinearGlobalAveragePool}) {
     CAPTURE(std::string(op_name(kind)));
     CHECK(count_of(f.after, kind) == 1);
   }
@@ -124,8 +123,8 @@ TEST_CASE("what has no integer form stays between Q and DQ") {
   rules.activation_dtype = DType::kUInt16;
   CHECK(fused(two, rules).changes == 0);
   // A value that somebody reads as a float.
-  Fused shared = fused("agraph (float[1,3,8,8] x) => (float[1,4,6,6] y, float[1,4,6,6] t) " + kConv +
-                       " { c = Conv(x, w, b)  t = Tanh(c)  y = Conv(c, v) }");
+  Fused shared = fused("agraph (float[1,3,8,8] x) => (float[1,4,6,6] y, float[1,4,6,6] t) " +
+                       kConv + " { c = Conv(x, w, b)  t = Tanh(c)  y = Conv(c, v) }");
   CHECK(count_of(shared.after, OpKind::kQLinearConv) == 2);
   CHECK(count_of(shared.after, OpKind::kTanh) == 1);
 }

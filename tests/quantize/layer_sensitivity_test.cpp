@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quantize/layer_sensitivity.h"
-#include "quantize/without_nodes.h"
+#include "quantize/plan/without_nodes.h"
+#include "quantize/sensitivity/layer_sensitivity.h"
 #include "run/compare.h"
 
 #include "doctest_after_torch.h"

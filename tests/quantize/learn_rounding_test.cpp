@@ -1,4 +1,4 @@
-#include "quantize/learn_rounding.h"
+#include "quantize/weights/learn_rounding.h"
 
 #include <limits>
 

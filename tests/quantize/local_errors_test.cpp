@@ -1,4 +1,4 @@
-#include "quantize/local_errors.h"
+#include "quantize/diagnose/local_errors.h"
 
 #include "diagnosis_case.h"
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "ir/error.h"
-#include "quantize/mixed_precision.h"
+#include "quantize/sensitivity/mixed_precision.h"
 
 namespace lathe {
 
@@ -100,8 +100,7 @@ TEST_CASE("an interrupted search has its best, and goes on from what was judged"
       if (judge.calls == stop) throw Error(ExitCode::kInterrupted, "interrupted", {"", "", ""});
       return judge(left);
     };
-    CHECK_THROWS_AS(
-        find_mixed_precision(judge.ranking, limited, {.allowed = 0.5}, search), Error);
+    CHECK_THROWS_AS(find_mixed_precision(judge.ranking, limited, {.allowed = 0.5}, search), Error);
     REQUIRE(search.judged.size() == stop);
     CHECK_FALSE(search.finished);
     double least = INFINITY;

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "ir/graph.h"
-#include "quantize/precision_plan.h"
+#include "quantize/plan/precision_plan.h"
 
 namespace lathe::test {
 

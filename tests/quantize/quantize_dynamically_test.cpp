@@ -1,9 +1,9 @@
 // DynamicQuantizeLinear and integer products.
+#include "quantize/apply/quantize_dynamically.h"
 #include "ir/verify.h"
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
 #include "pass_check.h"
-#include "quantize/quantize_dynamically.h"
 #include "quantize_case.h"
 
 #include "doctest_after_torch.h"
@@ -41,9 +41,10 @@ std::string reason(const std::string& body, const DynamicRules& rules = {}) {
 }  // namespace
 
 TEST_CASE("products that read the same value share its DynamicQuantizeLinear") {
-  const Dynamic d = dynamic("agraph (float[2,8] x) => (float[2,4] y, float[2,4] z) <float[8,4] w = " +
-                            values_text(32, 1, -1, 1) + ", float[8,4] v = " +
-                            values_text(32, 2, -1, 1) + "> { y = MatMul(x, w)  z = MatMul(x, v) }");
+  const Dynamic d =
+      dynamic("agraph (float[2,8] x) => (float[2,4] y, float[2,4] z) <float[8,4] w = " +
+              values_text(32, 1, -1, 1) + ", float[8,4] v = " + values_text(32, 2, -1, 1) +
+              "> { y = MatMul(x, w)  z = MatMul(x, v) }");
   CHECK(count_of(d.after, OpKind::kDynamicQuantizeLinear) == 1);
   CHECK(count_of(d.after, OpKind::kMatMulInteger) == 2);
   CHECK(count_of(d.after, OpKind::kMatMul) == 0);
@@ -55,8 +56,9 @@ TEST_CASE("Gemm: transposed weight, alpha in its scales, beta in its bias") {
   const auto gemm = [](const std::string& attributes, const std::string& weight,
                        const std::string& bias) {
     return dynamic("agraph (float[3,16] x, float[1,4] s) => (float[3,4] y) <float" + weight +
-                   " w = " + values_text(64, 3, -1, 1) + ", float[4] c = {1, -2, 3, 40}> { y = Gemm<" +
-                   attributes + ">(x, w" + bias + ") }");
+                   " w = " + values_text(64, 3, -1, 1) +
+                   ", float[4] c = {1, -2, 3, 40}> { y = Gemm<" + attributes + ">(x, w" + bias +
+                   ") }");
   };
   for (const Dynamic& d : {gemm("transB = 1, alpha = 0.25, beta = 3.0", "[4,16]", ", c"),
                            gemm("beta = 0.5", "[16,4]", ", s"), gemm("transB = 0", "[16,4]", "")}) {
@@ -84,8 +86,7 @@ TEST_CASE("batched weights and convolutions that were asked for") {
   asked.per_channel = false;
   asked.reduce_range = true;
   const Dynamic coarse = dynamic(conv, asked);
-  CHECK(test::sqnr_between(coarse.before, coarse.after) <
-        test::sqnr_between(d.before, d.after));
+  CHECK(test::sqnr_between(coarse.before, coarse.after) < test::sqnr_between(d.before, d.after));
 }
 
 TEST_CASE("LSTM becomes ONNX Runtime's, survives a file, and computes in lathe") {
@@ -96,9 +97,9 @@ TEST_CASE("LSTM becomes ONNX Runtime's, survives a file, and computes in lathe")
     const std::string body =
         "agraph (float[5,3,16] x) => (float[5," + d + ",3,8] y, float[" + d + ",3,8] h) <float[" +
         d + ",32,16] w = " + values_text(n * 512, 6, -0.4F, 0.4F) + ", float[" + d +
-        ",32,8] r = " + values_text(n * 256, 7, -0.4F, 0.4F) + ", float[" + d + ",64] b = " +
-        values_text(n * 64, 8, -0.4F, 0.4F) + "> { y, h = LSTM<hidden_size = 8, direction = \"" +
-        direction + "\">(x, w, r, b) }";
+        ",32,8] r = " + values_text(n * 256, 7, -0.4F, 0.4F) + ", float[" + d +
+        ",64] b = " + values_text(n * 64, 8, -0.4F, 0.4F) +
+        "> { y, h = LSTM<hidden_size = 8, direction = \"" + direction + "\">(x, w, r, b) }";
     const Dynamic dynamic_lstm = dynamic(body);
     CHECK(count_of(dynamic_lstm.after, OpKind::kLSTM) == 0);
     CHECK(test::sqnr_between(dynamic_lstm.before, dynamic_lstm.after) > 28);

@@ -1,4 +1,4 @@
-#include "quantize/round_matrix.h"
+#include "quantize/weights/round_matrix.h"
 
 #include <pthread.h>
 

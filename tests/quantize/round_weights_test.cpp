@@ -1,4 +1,4 @@
-#include "quantize/round_weights.h"
+#include "quantize/weights/round_weights.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,8 +6,8 @@
 #include "ir/error.h"
 #include "ir/verify.h"
 #include "pass_check.h"
-#include "quantize/round_stored_weights.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
+#include "quantize/weights/round_stored_weights.h"
 #include "quantize_case.h"
 
 #include "doctest_after_torch.h"
@@ -42,8 +42,8 @@ Rounded round_network(const std::string& body, const RoundingOptions& options, b
   result.rounded = result.reference;
   PrecisionPlan plan = select_nodes(result.reference, coarse_rules());
   const SampleSource data = normal_data(result.reference, 48);
-  const Statistics statistics =
-      calibrate(Interpreter(result.reference), calibration_targets(result.reference, plan), data, {});
+  const Statistics statistics = calibrate(Interpreter(result.reference),
+                                          calibration_targets(result.reference, plan), data, {});
   plan = plan_precision(result.reference, coarse_rules(), plan, statistics, Observer::kMinMax);
   if (really) result.rows = round_weights(result.reference, result.rounded, plan, data, options);
   verify(result.rounded, "round_weights");
@@ -146,9 +146,9 @@ TEST_CASE("round_weights: clipped scales reach the plan, integers and biases") {
                   clipped.plan.values.at(clipped.rounded.node(weight.node).inputs[0]).scales[0]);
   }
   CHECK(changed >= 1);
-  CHECK(std::count_if(clipped.rows.begin(), clipped.rows.end(),
-                      [](const RoundingRow& row) { return row.clipped; }) ==
-        static_cast<std::ptrdiff_t>(changed));
+  CHECK(std::count_if(clipped.rows.begin(), clipped.rows.end(), [](const RoundingRow& row) {
+          return row.clipped;
+        }) == static_cast<std::ptrdiff_t>(changed));
   CHECK(sqnr_between(clipped.reference, clipped.after) >
         sqnr_between(plain.reference, plain.after) - 0.5);
 }

@@ -1,4 +1,4 @@
-#include "quantize/saturation.h"
+#include "quantize/plan/saturation.h"
 
 #include <ATen/ATen.h>
 
@@ -8,8 +8,8 @@
 #include <random>
 
 #include "pass_check.h"
-#include "quantize/device_arithmetic.h"
-#include "quantize/plan_saturation.h"
+#include "quantize/diagnose/device_arithmetic.h"
+#include "quantize/plan/plan_saturation.h"
 #include "quantize_case.h"
 #include "run/compare.h"
 

@@ -8,7 +8,7 @@
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
 #include "pass_check.h"
-#include "quantize/store_integer_weights.h"
+#include "quantize/apply/store_integer_weights.h"
 #include "quantize_case.h"
 #include "run/interpreter.h"
 
@@ -46,8 +46,9 @@ Stored stored(const std::string& body, const WeightStorageRules& rules) {
   return result;
 }
 
-const std::string kMatMul = "agraph (float[2,64] x) => (float[2,5] y) <float[64,5] w = " +
-                            values_text(320, 1, -1, 1) + "> { y = MatMul(x, w) }";
+const std::string kMatMul =
+    "agraph (float[2,64] x) => (float[2,5] y) <float[64,5] w = " + values_text(320, 1, -1, 1) +
+    "> { y = MatMul(x, w) }";
 
 int64_t attribute(const Graph& graph, const char* name) {
   return only(graph, OpKind::kDequantizeLinear).attributes.int_or(name, -7);
@@ -148,19 +149,19 @@ TEST_CASE("a table is gathered as integers; what was gathered is dequantized") {
 }
 
 TEST_CASE("recurrent weights by row, nodes that share a weight read one DequantizeLinear") {
-  const Stored gru = stored(
-      "agraph (float[4,2,32] x) => (float[4,1,2,8] y) <float[1,24,32] w = " +
-          values_text(768, 4, -0.3F, 0.3F) + ", float[1,24,8] r = " +
-          values_text(192, 5, -0.3F, 0.3F) + "> { y = GRU<hidden_size = 8>(x, w, r) }",
-      rules_of(DType::kInt8));
+  const Stored gru = stored("agraph (float[4,2,32] x) => (float[4,1,2,8] y) <float[1,24,32] w = " +
+                                values_text(768, 4, -0.3F, 0.3F) +
+                                ", float[1,24,8] r = " + values_text(192, 5, -0.3F, 0.3F) +
+                                "> { y = GRU<hidden_size = 8>(x, w, r) }",
+                            rules_of(DType::kInt8));
   REQUIRE(gru.plan.weights.size() == 2);
   CHECK(gru.plan.weights[0].layout == ScaleLayout{1, 0});
   CHECK(test::sqnr_between(gru.before, gru.after) > 35);
 
-  const Stored shared = stored("agraph (float[2,8] x) => (float[2,8] y) <float[8,8] w = " +
-                                   values_text(64, 6, -1, 1) +
-                                   "> { a = MatMul(x, w)  y = MatMul(a, w) }",
-                               rules_of(DType::kInt8));
+  const Stored shared = stored(
+      "agraph (float[2,8] x) => (float[2,8] y) <float[8,8] w = " + values_text(64, 6, -1, 1) +
+          "> { a = MatMul(x, w)  y = MatMul(a, w) }",
+      rules_of(DType::kInt8));
   CHECK(shared.plan.weights.size() == 1);
   CHECK(count_of(shared.after, OpKind::kDequantizeLinear) == 1);
 }
@@ -230,7 +231,8 @@ TEST_CASE("balanced rounding: errors of a kernel and of an output sum up to half
   }
   // A depthwise filter on one colour: nearest rounding shifts the mean, this does not.
   const std::string body = "agraph (float[1,4,8,8] x) => (float[1,4,6,6] y) <float[4,1,3,3] w = " +
-                           values_text(36, 12, -1, 1) + "> { r = Relu(x)  y = Conv<group = 4>(r, w) }";
+                           values_text(36, 12, -1, 1) +
+                           "> { r = Relu(x)  y = Conv<group = 4>(r, w) }";
   const Graph graph = network(body);
   Graph balanced = graph;
   StoredNoise noise;
@@ -245,9 +247,8 @@ TEST_CASE("balanced rounding of a large kernel whose every weight was rounded th
   // With steps of 1 each 0.4 goes to 0; 48000 of them, the first ones, have to go to 1 instead.
   std::vector<float> values(300 * 400, 0.4F);
   values[0] = 127;
-  const ScaledIntegers balanced =
-      quantize_blocks(Tensor::of<float>({1, 1, 300, 400}, values), DType::kInt8, {0, 0},
-                      WeightRounding::kBalanced);
+  const ScaledIntegers balanced = quantize_blocks(Tensor::of<float>({1, 1, 300, 400}, values),
+                                                  DType::kInt8, {0, 0}, WeightRounding::kBalanced);
   const std::vector<int64_t> q = balanced.integers.to_int64();
   CHECK(q[0] == 127);
   CHECK(std::count(q.begin() + 1, q.begin() + 48001, 1) == 48000);

@@ -1,11 +1,11 @@
-#include "quantize/weight_grid.h"
+#include "quantize/plan/weight_grid.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
 
 #include "doctest_after_torch.h"
 

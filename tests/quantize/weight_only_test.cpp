@@ -2,7 +2,7 @@
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
 #include "pass_check.h"
-#include "quantize/weight_params.h"
+#include "quantize/plan/weight_params.h"
 #include "quantize_case.h"
 
 #include "doctest_after_torch.h"

@@ -3,7 +3,7 @@
 
 #include "ir/verify.h"
 #include "onnx/text_form.h"
-#include "quantize/without_nodes.h"
+#include "quantize/plan/without_nodes.h"
 
 #include "doctest_after_torch.h"
 

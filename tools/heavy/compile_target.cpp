@@ -9,13 +9,13 @@
 #include <cmath>
 
 #include "artifact/plan_graph.h"
-#include "backend/torchscript.h"
+#include "commands/compile/tune_native.h"
 #include "engine/native_plan_file.h"
 #include "heavy/model_artifact.h"
 #include "heavy/specialize_graph.h"
-#include "heavy/tune_native.h"
 #include "ir/error.h"
 #include "os/sha256.h"
+#include "torchscript/emit/torchscript.h"
 
 namespace lathe {
 namespace {

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "backend/quantized_plan.h"
 #include "console.h"
 #include "ir/model.h"
 #include "lower/lower_graph.h"
@@ -15,6 +14,7 @@
 #include "options.h"
 #include "profiles/profile.h"
 #include "report/report.h"
+#include "torchscript/emit/quantized_plan.h"
 
 namespace at {
 class Tensor;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "backend/torchscript_engine.h"
 #include "engine/native_engine.h"
 #include "engine/native_plan_file.h"
 #include "heavy/compile_target.h"
@@ -12,7 +11,8 @@
 #include "names/engines.h"
 #include "os/read_file.h"
 #include "run/interpreter_engine.h"
-#include "torchscript/load_torchscript.h"
+#include "torchscript/emit/torchscript_engine.h"
+#include "torchscript/read/load_torchscript.h"
 
 namespace lathe {
 namespace {

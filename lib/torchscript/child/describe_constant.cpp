@@ -3,7 +3,7 @@
 #include <ATen/native/quantized/PackedParams.h>
 
 #include "ir/error.h"
-#include "torchscript/description_format.h"
+#include "torchscript/read/description_format.h"
 
 namespace lathe {
 namespace {

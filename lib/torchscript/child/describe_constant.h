@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "torchscript/module_description.h"
+#include "torchscript/read/module_description.h"
 
 namespace lathe {
 

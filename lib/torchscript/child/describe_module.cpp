@@ -15,7 +15,7 @@
 
 #include "ir/error.h"
 #include "torchscript/child/describe_constant.h"
-#include "torchscript/description_format.h"
+#include "torchscript/read/description_format.h"
 
 namespace lathe {
 namespace {

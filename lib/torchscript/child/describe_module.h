@@ -3,7 +3,7 @@
 
 #include <torch/script.h>
 
-#include "torchscript/module_description.h"
+#include "torchscript/read/module_description.h"
 
 namespace lathe {
 

@@ -16,7 +16,7 @@
 #include "ir/error.h"
 #include "torchscript/child/describe_module.h"
 #include "torchscript/child/sandbox.h"
-#include "torchscript/description_format.h"
+#include "torchscript/read/description_format.h"
 
 namespace lathe {
 namespace {

@@ -1,0 +1,221 @@
+// Functions of single elements, comparisons, logic and bits, where.
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "torchscript/read/ops_forms.h"
+
+namespace lathe {
+namespace {
+
+using Results = std::vector<AbstractValue>;
+
+// Functions that give floats, of integers too.
+template <OpKind kind>
+Results function(AtenCall& call) {
+  return call.one(call.emit(kind, {floating(call, 0)}));
+}
+
+// Functions that keep the type.
+template <OpKind kind>
+Results keeping_type(AtenCall& call) {
+  return call.one(call.emit(kind, {call.tensor(0)}));
+}
+
+// Integers are whole already. (self, decimals)
+template <OpKind kind>
+Results rounding(AtenCall& call) {
+  const ValueId x = call.tensor(0);
+  if (!is_floating(call.dtype_of(x))) return call.one(x);
+  const double factor = std::pow(10.0, call.float_or(1, 0));
+  if (factor == 1) return call.one(call.emit(kind, {x}));
+  const ValueId rounded = call.emit(kind, {binary(call, OpKind::kMul, x, factor)});
+  return call.one(binary(call, OpKind::kDiv, rounded, factor));
+}
+
+Results rsqrt(AtenCall& call) {
+  return call.one(call.emit(OpKind::kReciprocal, {call.emit(OpKind::kSqrt, {floating(call, 0)})}));
+}
+
+Results square(AtenCall& call) {
+  const ValueId x = call.tensor(0);
+  return call.one(binary(call, OpKind::kMul, x, x));
+}
+
+Results log1p(AtenCall& call) {
+  return call.one(call.emit(OpKind::kLog, {binary(call, OpKind::kAdd, floating(call, 0), 1.0)}));
+}
+
+Results log2(AtenCall& call) {
+  return call.one(binary(call, OpKind::kDiv, call.emit(OpKind::kLog, {floating(call, 0)}), M_LN2));
+}
+
+Results log10(AtenCall& call) {
+  return call.one(binary(call, OpKind::kDiv, call.emit(OpKind::kLog, {floating(call, 0)}), M_LN10));
+}
+
+Results expm1(AtenCall& call) {
+  return call.one(binary(call, OpKind::kSub, call.emit(OpKind::kExp, {floating(call, 0)}), 1.0));
+}
+
+Results exp2(AtenCall& call) {
+  const ValueId x = floating(call, 0);
+  return call.one(binary(call, OpKind::kPow, call.number_value(2, call.dtype_of(x)), x));
+}
+
+Results erfc(AtenCall& call) {
+  const ValueId x = floating(call, 0);
+  return call.one(binary(call, OpKind::kSub, call.number_value(1, call.dtype_of(x)),
+                         call.emit(OpKind::kErf, {x})));
+}
+
+Results is_nan(AtenCall& call) { return call.one(call.emit(OpKind::kIsNaN, {floating(call, 0)})); }
+
+Results is_inf(AtenCall& call) { return call.one(call.emit(OpKind::kIsInf, {floating(call, 0)})); }
+
+Results is_finite(AtenCall& call) {
+  const ValueId x = floating(call, 0);
+  return call.one(call.emit(OpKind::kNot, {binary(call, OpKind::kOr, call.emit(OpKind::kIsNaN, {x}),
+                                                  call.emit(OpKind::kIsInf, {x}))}));
+}
+
+// (self, nan, posinf, neginf)
+Results nan_to_num(AtenCall& call) {
+  const ValueId x = call.tensor(0);
+  const DType dtype = call.dtype_of(x);
+  if (!is_floating(dtype)) return call.one(x);
+  call.require(dtype == DType::kFloat32 || dtype == DType::kFloat64,
+               "element types other than float32 and float64");
+  const double limit = dtype == DType::kFloat32 ? std::numeric_limits<float>::max()
+                                                : std::numeric_limits<double>::max();
+  const auto replaced = [&](ValueId where, double number, ValueId otherwise) {
+    return call.emit(OpKind::kWhere, {where, call.number_value(number, dtype), otherwise});
+  };
+  ValueId y = replaced(call.emit(OpKind::kIsNaN, {x}), call.float_or(1, 0), x);
+  y = replaced(binary(call, OpKind::kEqual, x, INFINITY), call.float_or(2, limit), y);
+  y = replaced(binary(call, OpKind::kEqual, x, -INFINITY), call.float_or(3, -limit), y);
+  return call.one(y);
+}
+
+template <OpKind kind, bool negated = false>
+Results compare(AtenCall& call) {
+  DType dtype = promoted_type(call, {0, 1});
+  // Order is defined for numbers only.
+  if (dtype == DType::kBool && kind != OpKind::kEqual) dtype = DType::kInt32;
+  const ValueId y = binary(call, kind, operand(call, 0, dtype), operand(call, 1, dtype));
+  return call.one(negated ? call.emit(OpKind::kNot, {y}) : y);
+}
+
+template <OpKind kind>
+Results logical(AtenCall& call) {
+  return call.one(
+      binary(call, kind, operand(call, 0, DType::kBool), operand(call, 1, DType::kBool)));
+}
+
+Results logical_not(AtenCall& call) {
+  return call.one(call.emit(OpKind::kNot, {operand(call, 0, DType::kBool)}));
+}
+
+template <OpKind kind, OpKind for_bool>
+Results bitwise(AtenCall& call) {
+  const DType dtype = promoted_type(call, {0, 1});
+  call.require(!is_floating(dtype), "a floating type");
+  return call.one(binary(call, dtype == DType::kBool ? for_bool : kind, operand(call, 0, dtype),
+                         operand(call, 1, dtype)));
+}
+
+Results bitwise_not(AtenCall& call) {
+  const ValueId x = call.tensor(0);
+  const bool is_bool = call.dtype_of(x) == DType::kBool;
+  return call.one(call.emit(is_bool ? OpKind::kNot : OpKind::kBitwiseNot, {x}));
+}
+
+// where(condition, self, other); where(condition) gives the indices of each dimension
+Results where(AtenCall& call) {
+  const ValueId condition = operand(call, 0, DType::kBool);
+  if (call.is_none(1)) {
+    const ValueId found = call.emit(OpKind::kNonZero, {condition});
+    const std::vector<int64_t> ones(call.rank_of(condition), 1);
+    call.require(!ones.empty(), "a tensor without dimensions");
+    Results items;
+    for (const ValueId part : split(call, found, 0, ones))
+      items.push_back(call.result(squeeze(call, part, {0})));
+    return {AbstractValue::of_items(AbstractValue::Kind::kList, std::move(items))};
+  }
+  const DType dtype = promoted_type(call, {1, 2});
+  return call.one(
+      call.emit(OpKind::kWhere, {condition, operand(call, 1, dtype), operand(call, 2, dtype)}));
+}
+
+constexpr std::array kElementwiseOps = {
+    AtenRow{"aten::abs", keeping_type<OpKind::kAbs>},
+    AtenRow{"aten::absolute", keeping_type<OpKind::kAbs>},
+    AtenRow{"aten::neg", keeping_type<OpKind::kNeg>},
+    AtenRow{"aten::negative", keeping_type<OpKind::kNeg>},
+    AtenRow{"aten::sign", keeping_type<OpKind::kSign>},
+    AtenRow{"aten::sgn", keeping_type<OpKind::kSign>},
+    AtenRow{"aten::floor", rounding<OpKind::kFloor>},
+    AtenRow{"aten::ceil", rounding<OpKind::kCeil>},
+    AtenRow{"aten::round", rounding<OpKind::kRound>},
+    AtenRow{"aten::sqrt", function<OpKind::kSqrt>},
+    AtenRow{"aten::exp", function<OpKind::kExp>},
+    AtenRow{"aten::log", function<OpKind::kLog>},
+    AtenRow{"aten::erf", function<OpKind::kErf>},
+    AtenRow{"aten::special_erf", function<OpKind::kErf>},
+    AtenRow{"aten::erfc", erfc},
+    AtenRow{"aten::reciprocal", function<OpKind::kReciprocal>},
+    AtenRow{"aten::sin", function<OpKind::kSin>},
+    AtenRow{"aten::cos", function<OpKind::kCos>},
+    AtenRow{"aten::tan", function<OpKind::kTan>},
+    AtenRow{"aten::asin", function<OpKind::kAsin>},
+    AtenRow{"aten::arcsin", function<OpKind::kAsin>},
+    AtenRow{"aten::acos", function<OpKind::kAcos>},
+    AtenRow{"aten::arccos", function<OpKind::kAcos>},
+    AtenRow{"aten::atan", function<OpKind::kAtan>},
+    AtenRow{"aten::arctan", function<OpKind::kAtan>},
+    AtenRow{"aten::sinh", function<OpKind::kSinh>},
+    AtenRow{"aten::cosh", function<OpKind::kCosh>},
+    AtenRow{"aten::asinh", function<OpKind::kAsinh>},
+    AtenRow{"aten::acosh", function<OpKind::kAcosh>},
+    AtenRow{"aten::atanh", function<OpKind::kAtanh>},
+    AtenRow{"aten::rsqrt", rsqrt},
+    AtenRow{"aten::square", square},
+    AtenRow{"aten::log1p", log1p},
+    AtenRow{"aten::log2", log2},
+    AtenRow{"aten::log10", log10},
+    AtenRow{"aten::expm1", expm1},
+    AtenRow{"aten::exp2", exp2},
+    AtenRow{"aten::isnan", is_nan},
+    AtenRow{"aten::isinf", is_inf},
+    AtenRow{"aten::isfinite", is_finite},
+    AtenRow{"aten::nan_to_num", nan_to_num},
+    AtenRow{"aten::eq", compare<OpKind::kEqual>},
+    AtenRow{"aten::ne", compare<OpKind::kEqual, true>},
+    AtenRow{"aten::not_equal", compare<OpKind::kEqual, true>},
+    AtenRow{"aten::lt", compare<OpKind::kLess>},
+    AtenRow{"aten::less", compare<OpKind::kLess>},
+    AtenRow{"aten::le", compare<OpKind::kLessOrEqual>},
+    AtenRow{"aten::less_equal", compare<OpKind::kLessOrEqual>},
+    AtenRow{"aten::gt", compare<OpKind::kGreater>},
+    AtenRow{"aten::greater", compare<OpKind::kGreater>},
+    AtenRow{"aten::ge", compare<OpKind::kGreaterOrEqual>},
+    AtenRow{"aten::greater_equal", compare<OpKind::kGreaterOrEqual>},
+    AtenRow{"aten::logical_and", logical<OpKind::kAnd>},
+    AtenRow{"aten::logical_or", logical<OpKind::kOr>},
+    AtenRow{"aten::logical_xor", logical<OpKind::kXor>},
+    AtenRow{"aten::logical_not", logical_not},
+    AtenRow{"aten::bitwise_and", bitwise<OpKind::kBitwiseAnd, OpKind::kAnd>},
+    AtenRow{"aten::__and__", bitwise<OpKind::kBitwiseAnd, OpKind::kAnd>},
+    AtenRow{"aten::bitwise_or", bitwise<OpKind::kBitwiseOr, OpKind::kOr>},
+    AtenRow{"aten::__or__", bitwise<OpKind::kBitwiseOr, OpKind::kOr>},
+    AtenRow{"aten::bitwise_xor", bitwise<OpKind::kBitwiseXor, OpKind::kXor>},
+    AtenRow{"aten::__xor__", bitwise<OpKind::kBitwiseXor, OpKind::kXor>},
+    AtenRow{"aten::bitwise_not", bitwise_not},
+    AtenRow{"aten::where", where},
+};
+
+}  // namespace
+
+std::span<const AtenRow> elementwise_aten_ops() { return kElementwiseOps; }
+
+}  // namespace lathe

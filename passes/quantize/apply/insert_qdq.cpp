@@ -1,0 +1,120 @@
+#include <algorithm>
+
+#include "ir/error.h"
+#include "ops/activation_fusion.h"
+#include "quantize/plan/precision_plan.h"
+#include "quantize/plan/weight_params.h"
+
+namespace lathe {
+namespace {
+
+struct ScaleAndZero {
+  ValueId scale;
+  ValueId zero_point;
+};
+
+ScaleAndZero add_parameters(Graph& graph, const std::string& stem, const QuantParams& params) {
+  const Shape shape = params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
+  return {graph.add_constant(stem + "_scale", Tensor::of<float>(shape, params.scales)),
+          graph.add_constant(stem + "_zero_point",
+                             integer_tensor(params.dtype, shape, params.zero_points))};
+}
+
+Attributes axis_attribute(const QuantParams& params) {
+  Attributes attributes;
+  if (params.axis >= 0) attributes.set("axis", params.axis);
+  return attributes;
+}
+
+struct Insertion {
+  ValueId value;
+  bool everywhere = false;
+};
+
+void insert_for_value(Graph& graph, const PrecisionPlan& plan, const Insertion& insertion,
+                      const QuantParams& params) {
+  const ValueId id = insertion.value;
+  const ValueType type = graph.value(id).type;
+  const bool is_output = graph.is_output(id) && insertion.everywhere;
+  const std::string name = graph.value(id).name;
+  const std::vector<NodeId> users = graph.value(id).users;
+  const ScaleAndZero shared = add_parameters(graph, name, params);
+  const ValueId quantized =
+      graph.add_value(name + "_quantized", tensor_type(params.dtype, type.dims));
+  const ValueId dequantized = graph.add_value(name + "_dequantized", type);
+  for (const NodeId user : users) {
+    if (!insertion.everywhere && !plan.nodes.contains(user)) continue;
+    for (size_t i = 0; i < graph.node(user).inputs.size(); ++i)
+      if (graph.node(user).inputs[i] == id) graph.replace_input(user, i, dequantized);
+    if (!insertion.everywhere) continue;
+    for (size_t s = 0; s < graph.node(user).subgraphs.size(); ++s)
+      for (size_t i = 0; i < graph.node(user).subgraphs[s].captures.size(); ++i)
+        if (graph.node(user).subgraphs[s].captures[i] == id)
+          graph.replace_capture(user, s, i, dequantized);
+  }
+  const auto add = [&](OpKind kind, ValueId from, ValueId to) {
+    Node node;
+    node.kind = kind;
+    node.name = name + "_" + std::string(op_name(kind));
+    node.inputs = {from, shared.scale, shared.zero_point};
+    node.outputs = {to};
+    graph.add_node(std::move(node));
+  };
+  add(OpKind::kQuantizeLinear, id, quantized);
+  add(OpKind::kDequantizeLinear, quantized, dequantized);
+  if (!is_output) return;
+  std::vector<ValueId> outputs = graph.outputs();
+  std::replace(outputs.begin(), outputs.end(), id, dequantized);
+  graph.set_outputs(outputs);
+  graph.rename(id, graph.fresh_name(name + "_float"));
+  graph.rename(dequantized, name);
+}
+
+void insert_for_constant(Graph& graph, const WeightPlan& weight) {
+  const ValueId id = graph.node(weight.node).inputs.at(weight.input);
+  const std::string name = graph.value(id).name;
+  const Tensor integers = quantize_tensor(*graph.constant(id), weight.params, weight.reduce_range);
+  const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
+  const ScaleAndZero shared = add_parameters(graph, name, weight.params);
+  // Of a weight that several layers read the names are numbered: ONNX Runtime takes no two nodes
+  // of one name.
+  const std::string base = name + "_dequantized";
+  const std::string output = graph.fresh_name(base);
+  const ValueId dequantized = graph.add_op(
+      OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point}, output,
+      axis_attribute(weight.params), name + "_DequantizeLinear" + output.substr(base.size()));
+  graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
+  graph.replace_input(weight.node, weight.input, dequantized);
+}
+
+}  // namespace
+
+// The runtimes' patterns want the output of an integer node to be read by QuantizeLinear alone.
+bool is_dequantized_for_all(const Graph& graph, const PrecisionPlan& plan, ValueId value) {
+  const NodeId producer = graph.value(value).producer;
+  if (!producer.valid()) return false;
+  if (plan.nodes.contains(producer)) return true;
+  if (!clamp_of(graph, graph.node(producer))) return false;
+  const NodeId before = graph.value(graph.node(producer).input(0)).producer;
+  return before.valid() && plan.nodes.contains(before) && fused_output(graph, before) == value;
+}
+
+int insert_qdq(Graph& graph, const PrecisionPlan& plan) {
+  // Decided on the untouched graph: insertions change who reads what.
+  std::vector<Insertion> insertions;
+  for (const auto& [id, params] : plan.values)
+    insertions.push_back({id, is_dequantized_for_all(graph, plan, id)});
+  int inserted = 0;
+  for (const Insertion& insertion : insertions) {
+    insert_for_value(graph, plan, insertion, plan.values.at(insertion.value));
+    inserted += 2;
+  }
+  for (const auto* group : {&plan.weights, &plan.biases})
+    for (const WeightPlan& weight : *group) {
+      insert_for_constant(graph, weight);
+      ++inserted;
+    }
+  return inserted;
+}
+
+}  // namespace lathe

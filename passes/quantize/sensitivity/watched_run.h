@@ -1,0 +1,104 @@
+// A float network run with autograd from every place that is rounded: at each place t . e is added,
+// e the error that rounding makes there and t = 0, so that the derivative by t is g . e.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "evaluate/held_tensor.h"
+#include "ir/graph.h"
+#include "quantize/plan/precision_plan.h"
+#include "quantize/sensitivity/node_alone.h"
+#include "run/interpreter.h"
+#include "run/sample_runner.h"
+
+namespace lathe {
+
+struct SeenError {
+  double gradient_squared = 0;  // (g . e)^2, mean of the probes
+  double error = 0;             // sum of e^2
+  double power = 0;             // sum of x^2
+  bool reached = false;         // the outputs depend on it differentiably
+};
+
+struct SampleErrors {
+  std::vector<SeenError> values;   // as WatchedRun::values(), or as its nodes
+  std::vector<SeenError> weights;  // as PrecisionPlan::weights
+  double output_power = 0;         // of the float outputs, each times its squared weight
+  std::set<NodeId> stops;          // nodes without derivative that depend on a watched place
+};
+
+struct WatchOptions {
+  int probes = 2;  // 0: without autograd, errors alone
+  uint64_t seed = 0;
+  size_t sample = 0;  // chooses the random signs, with the seed
+  std::function<void()> check;
+};
+
+class WatchedRun {
+ public:
+  /// Runs `reference`; errors of weights and biases are those of `rounded` behind insert_qdq().
+  WatchedRun(const Graph& reference, const Graph& rounded, const PrecisionPlan& plan);
+
+  /// Runs `reference`. The error of a node is that of its float outputs (of all of them together)
+  /// when its quantized form, each in the list, is given what the node reads in `reference`:
+  /// against `reference`, or against NodeAlone::against. Beyond float16's range it counts as 65504.
+  WatchedRun(const Graph& reference, const std::vector<NodeAlone>& quantized);
+
+  /// The reference; its ids are valid here.
+  const Graph& graph() const { return interpreter_->graph(); }
+  /// Values of the plan that are rounded: those that a moving node passes on are rounded before.
+  /// Without a plan: none.
+  const std::vector<ValueId>& values() const { return values_; }
+
+  /// Outputs of equal weight, whatever their size: from the mean power of the first samples. Not
+  /// called: all weigh 1.
+  void weigh_outputs(const SampleSource& source, const SampleRunOptions& options);
+
+  /// Returns the outputs. May be called from several threads at once.
+  std::vector<RuntimeValue> run(const std::vector<RuntimeValue>& inputs,
+                                const WatchOptions& options, SampleErrors& errors) const;
+
+  /// Values of the given graph from which a path to the outputs leads through one of the nodes.
+  std::set<ValueId> values_before(const std::set<NodeId>& nodes) const;
+
+ private:
+  struct Constant {
+    ValueId id;
+    HeldTensor value;
+    HeldTensor error;
+  };
+  /// A quantized node, ready to run.
+  struct Alone {
+    std::vector<ValueId> inputs;   // of the reference
+    std::vector<ValueId> outputs;  // as the quantized form's
+    std::unique_ptr<Interpreter> quantized;
+    std::unique_ptr<Interpreter> against;  // absent: the reference
+  };
+  /// What a run keeps for the quantized nodes.
+  struct Seen {
+    std::map<ValueId, RuntimeValue> read;
+    std::vector<std::vector<RuntimeValue>> made;  // as alone_; empty: not run yet
+    std::vector<std::vector<RuntimeValue>> against;
+  };
+  at::Tensor error_of(ValueId id, size_t place, const at::Tensor& value,
+                      const WatchOptions& options, Seen& seen) const;
+  void watch_value(const PrecisionPlan& plan, ValueId id, bool read_by_all, Graph& watched);
+  void watch_constant(Graph& watched, NodeId node, size_t input, const at::Tensor& rounded);
+
+  std::vector<ValueId> values_;
+  std::map<ValueId, size_t> watch_;  // value of the interpreter's graph -> place
+  size_t places_ = 0;                // values_ of a plan, else alone_
+  std::vector<QuantParams> params_;  // as values_
+  std::vector<Alone> alone_;
+  std::set<ValueId> read_alone_;
+  std::vector<std::vector<Constant>> weights_;  // of a node: weight, and bias where it has one
+  std::vector<double> output_weight_;
+  std::unique_ptr<Interpreter> interpreter_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,183 @@
+#include "quantize/weights/round_layer.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <limits>
+#include <vector>
+
+#include "run/threads.h"
+
+namespace lathe {
+namespace {
+
+// Rows that a shift is held back by, so that outputs that are hardly ever inside the activation's
+// bounds do not move far.
+constexpr double kShyRows = 10;
+constexpr int kShiftSteps = 3;
+// What a candidate must gain that is far more free than the others, to be more than good luck on a
+// few held-out rows.
+constexpr double kClearGain = 0.98;
+
+// float32, as the constants will hold them.
+at::Tensor as_stored(const at::Tensor& values) { return values.to(at::kFloat).to(at::kDouble); }
+
+class LayerRounding {
+ public:
+  LayerRounding(LayerSamples& samples, const LayerWeights& old, const WeightGrid& grid,
+                const RoundLayerOptions& options)
+      : samples_(samples), old_(old), grid_(grid), options_(options) {}
+
+  RoundedLayer run() {
+    const LayerRows& judge = samples_.held.inputs.defined() ? samples_.held : samples_.rows;
+    const double wanted = judge.wanted.clamp(options_.bounds.min, options_.bounds.max)
+                              .to(at::kDouble)
+                              .square()
+                              .sum()
+                              .item<double>();
+    const double unit = wanted > 0 ? wanted : 1;
+    const auto error_of = [&](const at::Tensor& weight, const at::Tensor& shift) {
+      return clamped_errors(as_stored(weight), old_.bias + shift, judge, options_.bounds)
+                 .sum()
+                 .item<double>() /
+             unit;
+    };
+    RoundedLayer best;
+    best.error_after = std::numeric_limits<double>::infinity();
+    best.error_nearest = error_of(round_to_nearest(old_.weight, grid_), at::zeros_like(old_.bias));
+    Candidate chosen;
+    const auto consider = [&](const Candidate& candidate, double least_gain) {
+      const at::Tensor weight = round(candidate);
+      for (const BiasShift bias : shifts()) {
+        const at::Tensor shift = shift_for(weight, bias, {&samples_.rows});
+        const double error = error_of(weight, shift);
+        if (!(error < least_gain * best.error_after)) continue;
+        best.weight = weight;
+        best.shift = shift;
+        best.bias = bias;
+        best.error_after = error;
+        chosen = candidate;
+      }
+    };
+    prepare();
+    consider({RoundingMethod::kNearest, 0, &grid_}, 1);
+    for (const double ridge : options_.ridges)
+      consider({ridge > 0 ? RoundingMethod::kFitted : RoundingMethod::kCompensated, ridge, &grid_},
+               1);
+    const WeightGrid clipped = options_.clip ? clipped_weights() : grid_;
+    if (options_.clip && !at::equal(clipped.scale, grid_.scale))
+      consider({chosen.method, chosen.ridge, &clipped}, kClearGain);
+    if (options_.iterations > 0)
+      consider({RoundingMethod::kLearned, chosen.ridge, chosen.grid}, kClearGain);
+    best.method = chosen.method;
+    best.scale = chosen.grid->scale;
+    best.clipped = chosen.grid == &clipped;
+    if (!samples_.held.inputs.defined()) return best;
+    // What was chosen on some rows is made anew of all.
+    samples_.equations.merge(samples_.held_equations);
+    prepare();
+    best.weight = round(chosen);
+    best.shift = shift_for(best.weight, best.bias, {&samples_.rows, &samples_.held});
+    return best;
+  }
+
+ private:
+  struct Candidate {
+    RoundingMethod method = RoundingMethod::kNearest;
+    double ridge = 0;
+    const WeightGrid* grid = nullptr;
+  };
+
+  // What all compensated candidates share.
+  void prepare() {
+    const at::Tensor gram = samples_.equations.gram(old_.may_shift);
+    importance_ = gram.diagonal(0, -2, -1).clone();
+    factor_ = compensation_factor(gram, options_.damping);
+  }
+
+  WeightGrid clipped_weights() const { return clipped_grid(old_.weight, importance_, grid_); }
+
+  std::vector<BiasShift> shifts() const {
+    if (!old_.may_shift) return {BiasShift::kNone};
+    return {BiasShift::kOwn, BiasShift::kOutputs};
+  }
+
+  // Exact zeros are masks of pruning and stay.
+  at::Tensor round(const Candidate& candidate) const {
+    return at::where(old_.weight.eq(0), at::zeros_like(old_.weight), rounded(candidate));
+  }
+
+  at::Tensor rounded(const Candidate& candidate) const {
+    if (candidate.method == RoundingMethod::kNearest)
+      return round_to_nearest(old_.weight, *candidate.grid);
+    at::Tensor target = old_.weight;
+    if (candidate.ridge > 0)
+      target = target + samples_.equations.solve(candidate.ridge, old_.may_shift).weight;
+    const at::Tensor rounded =
+        round_compensated(target, factor_, *candidate.grid, options_.threads);
+    if (candidate.method != RoundingMethod::kLearned) return rounded;
+    LearnRoundingOptions learning;
+    learning.iterations = options_.iterations;
+    learning.bounds = options_.bounds;
+    learning.seed = options_.seed;
+    learning.threads = options_.threads;
+    learning.check = options_.check;
+    const at::Tensor shift = shift_for(rounded, BiasShift::kOwn, {&samples_.rows});
+    return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, *candidate.grid,
+                          learning);
+  }
+
+  at::Tensor shift_for(const at::Tensor& weight, BiasShift bias,
+                       const std::vector<const LayerRows*>& rows) const {
+    if (bias == BiasShift::kNone || !old_.may_shift) return at::zeros_like(old_.bias);
+    const at::Tensor change = as_stored(weight) - old_.weight;
+    const at::Tensor own =
+        -at::matmul(change, samples_.equations.input_mean().unsqueeze(2)).squeeze(2);
+    return bias == BiasShift::kOwn ? own : shift_outputs(weight, own, rows);
+  }
+
+  // Newton's steps on ||clamp(x Q^T + b + d) - clamp(y)||^2 from d = `shift`.
+  at::Tensor shift_outputs(const at::Tensor& weight, const at::Tensor& shift,
+                           const std::vector<const LayerRows*>& all) const {
+    const SerialBlas serial;
+    const SingleThreaded single;
+    const at::Tensor turned = weight.to(at::kFloat).transpose(1, 2);
+    at::Tensor moved = shift.clone();
+    for (int step = 0; step < kShiftSteps; ++step) {
+      at::Tensor pull = at::zeros_like(moved);
+      at::Tensor open = at::zeros_like(moved);
+      for (const LayerRows* rows : all) {
+        const int64_t count = rows->inputs.size(0);
+        const auto by_group = [&](const at::Tensor& flat, int64_t width) {
+          return flat.view({count, weight.size(0), width}).transpose(0, 1);
+        };
+        const at::Tensor out = at::matmul(by_group(rows->inputs, weight.size(2)), turned) +
+                               (old_.bias + moved).to(at::kFloat).unsqueeze(1);
+        const at::Tensor clamped = out.clamp(options_.bounds.min, options_.bounds.max);
+        const at::Tensor inside = clamped.eq(out).to(at::kFloat);
+        const at::Tensor wanted =
+            by_group(rows->wanted, weight.size(1)).clamp(options_.bounds.min, options_.bounds.max);
+        pull += ((wanted - clamped) * inside).to(at::kDouble).sum(1);
+        open += inside.to(at::kDouble).sum(1);
+      }
+      moved += pull / (open + kShyRows);
+    }
+    return moved;
+  }
+
+  LayerSamples& samples_;
+  const LayerWeights& old_;
+  const WeightGrid& grid_;
+  const RoundLayerOptions& options_;
+  at::Tensor importance_;  // of the inputs
+  at::Tensor factor_;
+};
+
+}  // namespace
+
+RoundedLayer round_layer(LayerSamples& samples, const LayerWeights& old, const WeightGrid& grid,
+                         const RoundLayerOptions& options) {
+  const c10::InferenceMode inference;
+  return LayerRounding(samples, old, grid, options).run();
+}
+
+}  // namespace lathe

@@ -1,0 +1,137 @@
+#include "quantize/weights/round_matrix.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "ir/error.h"
+#include "layers/run_tasks.h"
+#include "run/threads.h"
+
+namespace lathe {
+namespace {
+
+// Inputs whose errors are carried on together.
+constexpr int64_t kBlock = 64;
+constexpr int kRaises = 12;
+constexpr int kClips = 30;
+
+at::Tensor damped(const at::Tensor& gram, double damping) {
+  at::Tensor matrix = gram.clone();
+  const at::Tensor diagonal = matrix.diagonal(0, -2, -1);
+  const at::Tensor mean = diagonal.mean(-1, true);
+  diagonal.add_(damping * at::where(mean > 0, mean, at::ones_like(mean)));
+  return matrix;
+}
+
+at::Tensor inverse_factor(const at::Tensor& gram, double damping) {
+  for (int raise = 0; raise < kRaises; ++raise, damping = std::max(10 * damping, 1e-10)) {
+    const auto [lower, info] = at::linalg_cholesky_ex(damped(gram, damping));
+    if (info.abs().max().item<int64_t>() != 0) continue;
+    const at::Tensor inverse = at::cholesky_inverse(lower);
+    const auto [factor, failed] = at::linalg_cholesky_ex(inverse);
+    if (failed.abs().max().item<int64_t>() == 0) return factor.transpose(-2, -1).contiguous();
+  }
+  throw InternalError("a Gram matrix is not positive definite with any damping");
+}
+
+at::Tensor on_grid(const at::Tensor& weights, const at::Tensor& scale, const WeightGrid& grid) {
+  return (weights / scale).round_().clamp_(grid.qmin, grid.qmax).mul_(scale);
+}
+
+// A part of the weights: groups and outputs that nothing else depends on.
+struct Part {
+  at::Tensor weights;
+  at::Tensor scale;
+  at::Tensor matrix;  // of these groups
+  at::Tensor result;
+};
+
+void compensate(const Part& part, const WeightGrid& grid) {
+  at::Tensor left = part.weights.clone();
+  const int64_t inputs = left.size(2);
+  for (int64_t begin = 0; begin < inputs; begin += kBlock) {
+    const int64_t end = std::min(inputs, begin + kBlock);
+    const at::Tensor errors = at::empty({left.size(0), left.size(1), end - begin}, left.options());
+    for (int64_t i = begin; i < end; ++i) {
+      const at::Tensor weight = left.select(2, i);
+      const at::Tensor rounded = on_grid(weight, part.scale.select(2, i), grid);
+      part.result.select(2, i).copy_(rounded);
+      const at::Tensor row = part.matrix.select(1, i);
+      const at::Tensor error = (weight - rounded) / row.select(1, i).unsqueeze(1);
+      errors.select(2, i - begin).copy_(error);
+      if (i + 1 < end)
+        left.narrow(2, i + 1, end - i - 1)
+            .sub_(error.unsqueeze(2) * row.narrow(1, i + 1, end - i - 1).unsqueeze(1));
+    }
+    if (end < inputs)
+      left.narrow(2, end, inputs - end)
+          .sub_(at::matmul(errors,
+                           part.matrix.narrow(1, begin, end - begin).narrow(2, end, inputs - end)));
+  }
+}
+
+}  // namespace
+
+at::Tensor round_to_nearest(const at::Tensor& weights, const WeightGrid& grid) {
+  return on_grid(weights, grid.scale, grid);
+}
+
+at::Tensor compensation_factor(const at::Tensor& gram, double damping) {
+  const c10::InferenceMode inference;
+  const SerialBlas serial;
+  const SingleThreaded single;
+  return inverse_factor(gram, damping);
+}
+
+at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& factor,
+                             const WeightGrid& grid, int threads) {
+  const c10::InferenceMode inference;
+  const at::Tensor result = at::empty_like(weights);
+  const at::Tensor scale = grid.scale.expand_as(weights);
+  std::vector<std::function<void()>> tasks;
+  for (int64_t g = 0; g < weights.size(0); g += kTaskGroups)
+    for (int64_t o = 0; o < weights.size(1); o += kTaskOutputs)
+      tasks.emplace_back([&, g, o] {
+        const auto cut = [&](const at::Tensor& all) {
+          const at::Tensor groups = all.narrow(0, g, std::min(kTaskGroups, all.size(0) - g));
+          return groups.narrow(1, o, std::min(kTaskOutputs, groups.size(1) - o));
+        };
+        const at::Tensor square = factor.narrow(0, g, std::min(kTaskGroups, factor.size(0) - g));
+        compensate({cut(weights), cut(scale), square, cut(result)}, grid);
+      });
+  const SerialBlas serial;
+  run_tasks(tasks, threads);
+  return result;
+}
+
+WeightGrid clipped_grid(const at::Tensor& weights, const at::Tensor& importance,
+                        const WeightGrid& grid) {
+  const c10::InferenceMode inference;
+  const SingleThreaded single;
+  const at::Tensor weight_of_input = importance.unsqueeze(1);
+  const auto errors_of = [&](const at::Tensor& scale) {
+    return (on_grid(weights, scale, grid) - weights)
+        .square_()
+        .mul_(weight_of_input)
+        .sum_to_size(grid.scale.sizes());
+  };
+  WeightGrid best = grid;
+  best.scale = grid.scale.clone();
+  at::Tensor least = errors_of(grid.scale);
+  // The largest weight may lose eight steps.
+  const double lowest = std::max(0.5, 1 - 8 / grid.qmax);
+  for (int i = 1; i <= kClips; ++i) {
+    const at::Tensor clipped = grid.scale * (1 - (1 - lowest) * i / kClips);
+    const at::Tensor scale = clipped.to(at::kFloat).to(at::kDouble);  // as it will be stored
+    const at::Tensor errors = errors_of(scale);
+    const at::Tensor better = errors.lt(least);
+    least = at::where(better, errors, least);
+    best.scale = at::where(better, scale, best.scale);
+  }
+  return best;
+}
+
+}  // namespace lathe

@@ -1,0 +1,98 @@
+// lathe bench: how fast, how large, how accurate; compared with another model and gated.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+#include "commands/bench/child.h"
+#include "commands/bench/profile.h"
+#include "commands/bench/report.h"
+#include "commands/bench/request.h"
+#include "commands/bench/run_doctor.h"
+#include "commands/bench/sensors.h"
+#include "commands/bench/sweep.h"
+#include "commands/bench/trace.h"
+#include "heavy/commands.h"
+#include "heavy/threads.h"
+#include "ir/error.h"
+#include "model_facts.h"
+#include "os/signals.h"
+#include "profiles/profile.h"
+#include "run/denormals.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kLeastProfile = 500'000'000;
+constexpr int64_t kMostProfile = 5'000'000'000;
+
+void warn_of_build(const Report& report, int threads, Console& console) {
+  if (!report.tool.sanitizers.empty())
+    console.warn("bench.build", "this lathe is built with sanitizers: times mean nothing");
+  else if (report.tool.build_type == "debug")
+    console.warn("bench.build", "this lathe is a debug build: times mean little");
+  warn_of_crowding("bench.threads", threads, console);
+}
+
+void refuse_passes(const BenchOptions& options) {
+  const char* other = options.doctor ? "--doctor" : "--self-check";
+  for (const auto& [is_given, flag] : {std::pair(options.profile_ops, "--profile-ops"),
+                                       std::pair(!options.trace.empty(), "--trace")})
+    if (is_given)
+      throw bad_usage("usage.passes", fmt::format("{} measures no case to look into", other), flag,
+                      fmt::format("leave out {}, or run it alone", flag));
+}
+
+// The passes after the timed one.
+void look_closer(const BenchRequest& request, const BenchOptions& options, Console& console,
+                 Report& report, BenchRun& run) {
+  if (run.interrupted) return;
+  count_allocations(run);
+  if (options.profile_ops)
+    profile_case(run, std::clamp<int64_t>(request.max_ns / 4, kLeastProfile, kMostProfile),
+                 console);
+  if (!options.trace.empty() && !interrupted()) trace_case(options, console, run, report);
+  run.interrupted = interrupted();
+}
+
+// A child of run_sweep or run_self_check: its report is for the parent.
+int measure_child(const BenchRequest& request, const BenchOptions& given, Console& console) {
+  BenchOptions options = given;
+  CommonOptions& common = options.common;
+  common.threads = request.cases.front().threads;
+  const Profile profile = load_profile(common.profile);
+  BenchRun run;
+  run.threads_asked = common.threads;
+  run.threads = use_threads(common);
+  const bool flush = options.denormals == "flush";
+  if (!flush_denormals(flush) && flush)
+    throw Error(ExitCode::kEnvironment, "bench.denormals",
+                {"this processor cannot flush denormal numbers", "--denormals", {}});
+  Report report = start_report("bench", common);
+  warn_of_build(report, run.threads, console);
+  load_case(request, options, profile, console, report, run);
+  measure_case(request, options, console, run);
+  if (!request.is_self_check) look_closer(request, options, console, report, run);
+  fill_report(report, run, options);
+  try {
+    if (run.interrupted) throw_if_interrupted();
+  } catch (const Error& error) {
+    set_error(report, error);
+  }
+  report.details = {{"child", child_section(run)}};
+  console.deliver(to_json(report), common);
+  return static_cast<int>(report.exit_code);
+}
+
+}  // namespace
+
+int run_bench(const BenchOptions& options, Console& console) {
+  if (options.doctor || options.self_check) refuse_passes(options);
+  if (options.doctor) return run_doctor(options, console);
+  if (options.self_check) return run_self_check(options, console);
+  const BenchRequest request = read_request(options);
+  if (request.is_child) return measure_child(request, options, console);
+  return run_sweep(options, request, console);
+}
+
+}  // namespace lathe

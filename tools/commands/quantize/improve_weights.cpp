@@ -1,0 +1,117 @@
+#include "commands/quantize/improve_weights.h"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+#include "commands/quantize/rounding_trial.h"
+#include "heavy/model_data.h"
+#include "passes/passes.h"
+#include "quantize/diagnose/output_sqnr.h"
+#include "quantize/weights/round_stored_weights.h"
+#include "quantize/weights/round_weights.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+// A float graph with weights on integers, and the plan that makes integers of them.
+template <class Plan>
+struct Candidate {
+  Graph graph;
+  Plan plan;
+};
+
+// Leaves the best of `start` and what the efforts make of the job's graph in `start`.
+// `round`(candidate, effort) edits one; `finished`(candidate) is the graph as it will run.
+template <class Plan, class Round, class Finished>
+json best_rounding(const QuantizeJob& job, const SampleSource& source, Candidate<Plan>& start,
+                   Plan plan, const Round& round, const Finished& finished) {
+  const Graph reference = job.model.graph;
+  const Interpreter judge(reference);
+  CompareResult best = judge_rounding(job, judge, finished(start), source);
+  json result = {{"kept", false}, {"output_sqnr_before_db", output_sqnr(best)}};
+  json tried = json::array();
+  for (const std::string& effort : efforts_to_try(job)) {
+    Candidate<Plan> candidate{reference, plan};
+    const std::vector<RoundingRow> rows = round(candidate, effort);
+    const CompareResult errors = judge_rounding(job, judge, finished(candidate), source);
+    const bool kept = improves_outputs(best, errors);
+    tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
+    result["output_sqnr_after_db"] = output_sqnr(errors);
+    result["layers"] = rounding_rows(reference, rows);
+    if (!kept) continue;
+    result["kept"] = true;
+    start = std::move(candidate);
+    best = errors;
+  }
+  if (result["kept"]) result["output_sqnr_after_db"] = output_sqnr(best);
+  result["tried"] = std::move(tried);
+  result["samples"] = best.samples;  // that judged
+  return result;
+}
+
+}  // namespace
+
+json improve_weights(const QuantizeJob& job, const IntegerRules& rules, PrecisionPlan& plan,
+                     const Statistics& statistics) {
+  Graph& graph = job.model.graph;
+  Candidate<PrecisionPlan> chosen{graph, plan};
+  const int corrected = correct_bias(chosen.graph, chosen.plan, statistics);
+  json result = json::object();
+  if (rounds_by_data(job)) {
+    const DataSet data = job_data(job, job.options.data, std::max<int64_t>(1, statistics.samples));
+    const SampleSource source = sample_source(data);
+    const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
+      RoundingOptions options = rounding_options(job, effort);
+      options.clip = !rules.power_of_two && !rules.pair_sums_saturate;
+      return round_weights(graph, candidate.graph, candidate.plan, source, options);
+    };
+    const auto finished = [](const Candidate<PrecisionPlan>& candidate) {
+      Graph inserted = candidate.graph;
+      insert_qdq(inserted, candidate.plan);
+      return inserted;
+    };
+    result = best_rounding(job, source, chosen, plan, round, finished);
+  } else if (job.options.effort != "fast" && job.options.data.empty()) {
+    job.console.warn("quantize.effort", "without --data weights are rounded to nearest",
+                     "give --data beside --statistics, or --effort fast");
+  }
+  const bool kept = result.value("kept", false);
+  job.pipeline.run(kept ? "round_weights" : "correct_bias", [&] {
+    graph = std::move(chosen.graph);
+    plan = std::move(chosen.plan);
+    return kept ? static_cast<int>(result["layers"].size()) : corrected;
+  });
+  return result;
+}
+
+json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
+  if (!rounds_by_data(job)) return json::object();
+  Graph& graph = job.model.graph;
+  const DataSet data =
+      job_data(job, job.options.data, calibration_samples(job.options.samples, job.options.data));
+  const SampleSource source = sample_source(data);
+  Candidate<WeightStoragePlan> chosen{graph, plan};
+  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {
+    return round_stored_weights(graph, candidate.graph, candidate.plan, source,
+                                rounding_options(job, effort));
+  };
+  const auto finished = [](const Candidate<WeightStoragePlan>& candidate) {
+    Graph stored = candidate.graph;
+    StoredNoise noise;
+    store_integer_weights(stored, candidate.plan, noise);
+    return stored;
+  };
+  json result = best_rounding(job, source, chosen, plan, round, finished);
+  if (!result["kept"]) return result;
+  job.pipeline.run("round_stored_weights", [&] {
+    graph = std::move(chosen.graph);
+    plan = std::move(chosen.plan);
+    return static_cast<int>(result["layers"].size());
+  });
+  return result;
+}
+
+}  // namespace lathe

@@ -1,0 +1,17 @@
+// Whether --data can tell what a network's values are like.
+#pragma once
+
+#include <string>
+
+#include "commands/quantize/quantize_job.h"
+
+namespace lathe {
+
+/// Warns (quantize.calibration_data) where --data are certain to be of little use: they hold one
+/// value throughout, all samples are the same, or, for `mode` "static", there is one sample only,
+/// which may be a whole batch that was fed at once. Modes that do not read --data are passed over.
+/// Reads samples until one differs from the first: the second, as a rule. Random data are never
+/// judged.
+void judge_calibration(const QuantizeJob& job, const std::string& mode);
+
+}  // namespace lathe
