@@ -6,6 +6,7 @@
 
 #include <sstream>
 
+#include "evaluate/torch_api.h"
 #include "ir/error.h"
 #include "run/interpreter.h"
 #include "run/runtime_value.h"
