@@ -38,17 +38,14 @@ const dnnl::engine& onednn_engine() {
   return engine;
 }
 
-dnnl::memory::desc onednn_desc(const PlanView& view) {
-  return onednn_desc(view, view.shape.size());
-}
-
 dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank) {
   dnnl::memory::dims dims(view.shape.begin(), view.shape.end());
   dnnl::memory::dims strides(view.strides.begin(), view.strides.end());
-  while (dims.size() < rank) {
-    dims.insert(dims.begin(), 1);
-    strides.insert(strides.begin(), span_elements(view));
-  }
+  dims.insert(dims.begin(), rank - dims.size(), 1);
+  strides.insert(strides.begin(), rank - strides.size(), 1);
+  // oneDNN 3.7 multiplies wrong numbers where such a dimension has a small stride.
+  for (size_t i = 0; i + 2 < rank; ++i)
+    if (dims[i] == 1) strides[i] = span_elements(view);
   return {dims, dnnl::memory::data_type::f32, strides};
 }
 

@@ -13,9 +13,7 @@ namespace lathe {
 /// The process' CPU engine.
 const dnnl::engine& onednn_engine();
 
-/// A view as oneDNN describes it. `shape` empty: the view's own.
-dnnl::memory::desc onednn_desc(const PlanView& view);
-/// The same with leading dimensions of 1 up to `rank`.
+/// A view as oneDNN describes a factor of a product, with leading dimensions of 1 up to `rank`.
 dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank);
 
 /// Constant weights, described by `from`, in the layout `to`: made once for all programs that share
