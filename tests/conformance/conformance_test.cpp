@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 struct Exclusion {
   std::string pattern;
   std::string reason;
+  bool sometimes = false;  // "?" before the pattern: other releases of the data have other numbers
   int used = 0;
 };
 
@@ -39,6 +40,8 @@ std::vector<Exclusion> read_exclusions() {
     if (line.empty()) continue;
     if (line[0] == '#')
       reason = line.substr(2);
+    else if (line[0] == '?')
+      list.push_back({line.substr(1), reason, true});
     else
       list.push_back({line, reason});
   }
@@ -111,7 +114,8 @@ Tally run_suite(const std::string& suite, const fs::path& root, MakeRun make_run
     });
     const bool listed = excluded != exclusions.end();
     if (listed) ++excluded->used;
-    if (failure.empty() && listed) FAIL_CHECK("excluded but passes: " << name);
+    if (failure.empty() && listed && !excluded->sometimes)
+      FAIL_CHECK("excluded but passes: " << name);
     if (!failure.empty() && !listed) FAIL_CHECK(name << ": " << failure);
   }
   MESSAGE(fmt::format("{}: {} of {} cases pass", suite, tally.passed, tally.cases));

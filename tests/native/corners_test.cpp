@@ -23,9 +23,15 @@ Tensor noise_of(const Shape& shape, uint32_t seed) {
   return Tensor::of<float>(shape, test::noise(element_count(shape), seed));
 }
 
+std::string numbers(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += (i ? "," : "") + std::to_string(0.01 * i - 0.3);
+  return text;
+}
+
 /// Of ONNX text with noise for inputs.
-NativeRun check_text(const std::string& body) {
-  const Graph graph = graph_from(body);
+NativeRun check_text(const std::string& body, int opset = 17) {
+  const Graph graph = graph_from(body, opset);
   std::vector<Tensor> inputs;
   for (const ValueId id : graph.inputs())
     inputs.push_back(
@@ -56,12 +62,7 @@ ValueId every_second_column(QuantizedGraph& g, ValueId x, int64_t end) {
 TEST_CASE("a convolution that is summed and an output, too") {
   check_text(R"(g (float[2,8,1,1] x, float[8,8,1,1] unused) => (float[2,8,1,1] c, float[2,8,1,1] s)
     <float[8,8,1,1] w = {)" +
-             [] {
-               std::string text;
-               for (int i = 0; i < 64; ++i) text += (i ? "," : "") + std::to_string(0.01 * i - 0.3);
-               return text;
-             }() +
-             R"(}> { y = Tanh(x)  c = Conv(y, w)  z = Sigmoid(y)  s = Add(c, z) })");
+             numbers(64) + R"(}> { y = Tanh(x)  c = Conv(y, w)  z = Sigmoid(y)  s = Add(c, z) })");
 }
 
 TEST_CASE("a summand that is dequantized by other parameters") {
@@ -129,6 +130,34 @@ TEST_CASE("sums of many operands and of trees of many leaves") {
     v = Sub(p, q)  w = Sub(r, s)  m = Sub(t, u)  n = Max(v, w, m)
     o = Tanh(a)  e = Tanh(b)  f = Sin(a)  h = Sin(b)  i = Cos(a)  j = Cos(b)
     k = Sum(o, e, f, h, i, j)  z = Add(n, k) })");
+}
+
+// oneDNN's parameters of a function change with its release.
+TEST_CASE("every function behind a product") {
+  const std::vector<std::string> functions{"y = Relu(p)",
+                                           "y = Clip(p, low, high)",
+                                           "y = LeakyRelu<alpha = 0.3>(p)",
+                                           "y = Elu<alpha = 0.7>(p)",
+                                           "y = Sigmoid(p)",
+                                           "y = Tanh(p)",
+                                           "y = Swish(p)",
+                                           "y = HardSwish(p)",
+                                           "y = Gelu(p)",
+                                           "y = Gelu<approximate = \"tanh\">(p)"};
+  const std::string weights = "float[8,8,1,1] dense = {" + numbers(64) +
+                              "}, float[8,1,1,1] alone = {" + numbers(8) +
+                              "}, float[5,5] matrix = {" + numbers(25) + "}";
+  for (const std::string& function : functions)
+    for (const std::string product :
+         {"Conv<group = 1>(x, dense)", "Conv<group = 8>(x, alone)", "MatMul(x, matrix)"}) {
+      INFO(product, " ", function);
+      const NativeRun run = check_text(
+          "g (float[2,8,5,5] x) => (float[2,8,5,5] y) <float low = {-0.2}, float high = {0.3}, " +
+              weights + "> { p = " + product + "  " + function + " }",
+          24);
+      CHECK(!run.steps.contains("elementwise"));
+      CHECK(!run.steps.contains("fallback"));
+    }
 }
 
 TEST_CASE("a long chain of functions") {

@@ -12,9 +12,10 @@
 namespace lathe::test {
 
 /// `body` behind a header for opset 17, shapes inferred.
-inline Graph graph_from(const std::string& body) {
-  Graph graph =
-      parse_text("<ir_version: 8, opset_import: [\"\" : 17, \"com.example\" : 1]>\n" + body).graph;
+inline Graph graph_from(const std::string& body, int opset = 17) {
+  Graph graph = parse_text("<ir_version: 8, opset_import: [\"\" : " + std::to_string(opset) +
+                           ", \"com.example\" : 1]>\n" + body)
+                    .graph;
   infer_shapes(graph);
   return graph;
 }

@@ -77,6 +77,8 @@ inline bool may_divide_depth(int64_t rows, int64_t depth, bool turned) {
 constexpr bool kOnednnScalesBias = false;
 
 inline void append_eltwise(dnnl::post_ops& after, dnnl::algorithm kind, float alpha, float beta) {
+  // x * clamp(alpha x + beta, 0, 1), whose numbers are ONNX's only where they are given.
+  if (kind == dnnl::algorithm::eltwise_hardswish) alpha = 1.0F / 6, beta = 0.5F;
   after.append_eltwise(kind, alpha, beta);
 }
 

@@ -49,7 +49,7 @@ inline void set_cpu_autocast(const CpuAutocast& state) {
 /// Debian builds LibTorch without libuv, which later releases use for stores unless told not to.
 template <class StoreOptions>
 void leave_out_libuv(StoreOptions& options) {
-  if constexpr (requires { options.useLibuv; }) options.useLibuv = false;
+  if constexpr (requires { options.useLibUV; }) options.useLibUV = false;
 }
 
 }  // namespace lathe
