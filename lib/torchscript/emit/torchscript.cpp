@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <torch/csrc/jit/mobile/import.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/passes/xnnpack_rewrite.h>
 #include <torch/script.h>
 
@@ -179,6 +180,8 @@ TorchScriptProgram::TorchScriptProgram(std::string_view bytes, bool mobile,
   std::optional<QuantizedEngineScope> scope;
   if (engine) scope.emplace(*engine);
   std::istringstream in{std::string(bytes)};
+  // Builds with LLVM (Debian 13's) would make kernels of their own for minutes at the first runs.
+  jit::setTensorExprFuserEnabled(false);
   try {
     if (mobile)
       loaded_->mobile = jit::_load_for_mobile(in, at::kCPU);
