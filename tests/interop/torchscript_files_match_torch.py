@@ -24,6 +24,8 @@ CHILD = r"""
 import ctypes, json, sys, torch
 job = json.load(sys.stdin)
 torch.set_num_threads(1)
+# Where LibTorch has LLVM (Debian 13) it would make kernels of its own for minutes.
+torch._C._jit_set_texpr_fuser_enabled(False)
 module = torch.jit.load(job["file"]).eval()
 told = []
 for number, step in enumerate(job["steps"]):
