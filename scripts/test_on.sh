@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Builds lathe and runs its tests on another release of Debian (`scripts/test_on.sh trixie`).
 # Further arguments go to scripts/test.sh (`--slow`, `-R conformance`); `--run COMMAND…` runs another
-# command in the checkout there. Ends with its exit code, or with 77 where such a system cannot be
-# made: it takes root. The system lies in build/RELEASE and is made once; the checkout is mounted
-# there read-only, and builds in a folder of its own.
+# command in the checkout there; `--deb FILE.deb` installs a package of ours in a bare system and
+# uses it (scripts/use_package.sh). Ends with its exit code, or with 77 where such a system cannot be
+# made: it takes root. The system lies in build/RELEASE (build/RELEASE-bare) and is made once; the
+# checkout is mounted there read-only, and builds in a folder of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 release=${1:?usage: scripts/test_on.sh trixie|bookworm|testing|sid [arguments of scripts/test.sh]}
 checkout=$PWD
 system=$checkout/build/$release
+[ "${2:-}" != --deb ] || system=$system-bare
 cannot() {
   echo "scripts/test_on.sh: $1" >&2
   exit 77
@@ -83,5 +85,10 @@ command=(scripts/test.sh)
 if [ "${1:-}" = --run ]; then
   command=()
   shift
+elif [ "${1:-}" = --deb ]; then
+  inside_file "$(realpath "${2:?--deb wants a file}")" /src/lathe.deb
+  inside "$checkout/build/quickstart" src/data ro
+  command=(scripts/use_package.sh /src/lathe.deb /src/data)
+  shift 2
 fi
 chroot "$system" env -i "${variables[@]}" bash -c 'cd /src/lathe && exec "$@"' - "${command[@]}" "$@"
