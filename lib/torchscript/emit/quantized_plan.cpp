@@ -220,6 +220,9 @@ class Planner {
     const bool onednn = plan_.engine == QuantizedEngine::kOnednn;
     if (onednn && std::any_of(extra.begin(), extra.end(), [](int64_t e) { return e != 0; }))
       return "oneDNN's kernel has no output_padding";
+    const Shape& shape = weight.codes.shape();  // [inputs, outputs / groups, ...]
+    if (onednn && shape[0] != shape[1] * node.attributes.int_or("group", 1))
+      return "oneDNN's kernel computes other channel counts wrongly in LibTorch 2";
     if (!onednn && window.rank() != 2) return "QNNPACK's kernel has two spatial axes";
     return {};
   }

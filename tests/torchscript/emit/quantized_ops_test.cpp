@@ -225,16 +225,19 @@ TEST_CASE("uint8 weights around 128 are packed as int8") {
 
 TEST_CASE("transposed convolutions become quantized::conv_transpose") {
   for (const bool rectified : {false, true})
-    for (const int64_t extra : {0, 1}) {
-      QuantizedGraph b;
-      const ValueId x = b.quantized_input({1, 8, 5, 5});
-      ValueId y = b.op(
-          OpKind::kConvTranspose, {x, b.weight({8, 6, 3, 3}), b.bias(6)},
-          ints({{"strides", {2, 2}}, {"pads", {1, 1, 1, 1}}, {"output_padding", {extra, extra}}}));
-      if (rectified) y = b.relu(y);
-      b.end({b.pair(y, kOut)});
-      check_group(b, QuantizedOp::kConvTranspose, kOut.scale, {.onednn = extra == 0});
-    }
+    for (const int64_t extra : {0, 1})
+      for (const int64_t channels : {6, 8}) {
+        QuantizedGraph b;
+        const ValueId x = b.quantized_input({1, 8, 5, 5});
+        ValueId y = b.op(
+            OpKind::kConvTranspose, {x, b.weight({8, channels, 3, 3}), b.bias(channels)},
+            ints(
+                {{"strides", {2, 2}}, {"pads", {1, 1, 1, 1}}, {"output_padding", {extra, extra}}}));
+        if (rectified) y = b.relu(y);
+        b.end({b.pair(y, kOut)});
+        check_group(b, QuantizedOp::kConvTranspose, kOut.scale,
+                    {.onednn = extra == 0 && channels == 8});
+      }
 }
 
 TEST_CASE("Gemm and MatMul become quantized::linear") {
