@@ -117,7 +117,8 @@ TEST_CASE("every implementation of every step gives the default's results") {
       }
     }
   }
-  CHECK(others > 3);
+  // oneDNN's integer products stand beside ours with VNNI only.
+  CHECK((others > 3 || best_kernel_isa() != KernelIsa::kAvx512Vnni));
 }
 
 TEST_CASE("an implementation that this machine has not is the default") {
