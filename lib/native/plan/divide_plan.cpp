@@ -1,7 +1,9 @@
 #include "plan/divide_plan.h"
 
 #include <algorithm>
+#include <variant>
 
+#include "kernels/integer_product.h"
 #include "plan/step_rows.h"
 
 namespace lathe {
@@ -98,6 +100,13 @@ int64_t worthwhile_parts(const NativePlan& plan, int threads) {
   constexpr int64_t kMostWeights = 4;
   if (plan.arena_bytes <= kCached || plan.inputs.empty() || !plan.inputs.front().view.valid())
     return 1;
+  // oneDNN's GEMM sums a few rows in another order than many: parts must be the same for any
+  // threads.
+  if (best_kernel_isa() != KernelIsa::kAvx512Vnni &&
+      std::any_of(plan.steps.begin(), plan.steps.end(), [](const PlanStep& step) {
+        return std::holds_alternative<FloatMatMulStep>(step.kind);
+      }))
+    threads = 1;
   const Shape& shape = plan.views[static_cast<size_t>(plan.inputs.front().view.index)].shape;
   const int64_t rows = shape.empty() ? 1 : shape.front();
   const int64_t wanted = std::max(kFewestRows, kCached * rows / plan.arena_bytes);

@@ -19,7 +19,8 @@ std::optional<NativePlan> divide_plan(const NativePlan& plan, int64_t parts);
 int64_t part_bytes(const NativePlan& part, const PlanValue& port);
 
 /// How many parts are likely to be faster on so many threads than the whole; 1: the whole is. Plans
-/// whose arrays are small, or little beside their weights, stay whole.
+/// whose arrays are small, or little beside their weights, stay whole. Whatever the threads, the
+/// bytes of the results are the same.
 int64_t worthwhile_parts(const NativePlan& plan, int threads);
 
 }  // namespace lathe
