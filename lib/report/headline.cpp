@@ -25,6 +25,11 @@ bool is_latency(std::string_view metric) {
          (metric.size() > 1 && metric[0] == 'p' && metric[1] >= '0' && metric[1] <= '9');
 }
 
+// What an operator that got slower explains.
+bool metric_is_time(std::string_view metric) {
+  return is_latency(metric) || is_one_of(metric, {"speedup", "throughput", "goodput"});
+}
+
 int rank(const json& gate) {
   const std::string verdict = text_field(gate, "verdict");
   if (verdict == "fail") return 0;
@@ -78,6 +83,35 @@ std::string quality_sentence(const json& row) {
   const double points = 100 * (*after - *before);
   if (std::fabs(points) < 0.005) return metric + " ±0 points";
   return fmt::format("{} {}{:.2g} points", metric, points < 0 ? "−" : "+", std::fabs(points));
+}
+
+// Of prune: the row that stands for all. Measured rather than simulated, and of the engine that
+// runs the pruned model fastest; null where no row has a speed-up.
+const json& main_latency(const json& report) {
+  static const json nothing;
+  const auto key = [](const json& row) {
+    return std::pair(field(row, "simulated") == true,
+                     number_field(row, "after_ns").value_or(HUGE_VAL));
+  };
+  const json* best = nullptr;
+  for (const json& row : list_field(report, "latency"))
+    if (number_field(row, "speedup") && (best == nullptr || key(row) < key(*best))) best = &row;
+  return best != nullptr ? *best : nothing;
+}
+
+// "1.62x faster (CI 1.55–1.7)", "1.8x faster (simulated)"; empty without a speed-up.
+std::string prune_speed_sentence(const json& row) {
+  const auto speedup = number_field(row, "speedup");
+  if (!speedup || *speedup <= 0) return {};
+  const auto ci = interval_field(row);
+  std::string text = fmt::format("{:.3g}x faster", *speedup);
+  if (ci && ci->first <= 1 && ci->second >= 1)
+    text = fmt::format("speed undecided: {:.3g}x", *speedup);
+  else if (*speedup < 1)
+    text = fmt::format("{:.3g}x slower", 1 / *speedup);
+  if (ci && ci->first > 0 && (*speedup >= 1 || ci->second >= 1))
+    text += fmt::format(" (CI {:.3g}–{:.3g})", ci->first, ci->second);
+  return text + (field(row, "simulated") == true ? " (simulated)" : "");
 }
 
 // "multiply-adds −50 % · 1.62x faster (CI 1.55–1.7)"; of a plan alone what it would remove.
@@ -187,32 +221,6 @@ std::string speed_sentence(const json& row) {
   return fmt::format("speed undecided: {}{}", speedup, interval);
 }
 
-const json& main_latency(const json& report) {
-  static const json nothing;
-  const auto key = [](const json& row) {
-    return std::pair(field(row, "simulated") == true,
-                     number_field(row, "after_ns").value_or(HUGE_VAL));
-  };
-  const json* best = nullptr;
-  for (const json& row : list_field(report, "latency"))
-    if (number_field(row, "speedup") && (best == nullptr || key(row) < key(*best))) best = &row;
-  return best != nullptr ? *best : nothing;
-}
-
-std::string prune_speed_sentence(const json& row) {
-  const auto speedup = number_field(row, "speedup");
-  if (!speedup || *speedup <= 0) return {};
-  const auto ci = interval_field(row);
-  std::string text = fmt::format("{:.3g}x faster", *speedup);
-  if (ci && ci->first <= 1 && ci->second >= 1)
-    text = fmt::format("speed undecided: {:.3g}x", *speedup);
-  else if (*speedup < 1)
-    text = fmt::format("{:.3g}x slower", 1 / *speedup);
-  if (ci && ci->first > 0 && (*speedup >= 1 || ci->second >= 1))
-    text += fmt::format(" (CI {:.3g}–{:.3g})", ci->first, ci->second);
-  return text + (field(row, "simulated") == true ? " (simulated)" : "");
-}
-
 std::string report_headline(const json& report) {
   std::vector<std::string> parts;
   if (const json& error = field(report, "error"); error.is_object()) {
@@ -250,10 +258,6 @@ std::string report_headline(const json& report) {
   std::string text = joined(parts);
   if (text.empty()) text = "lathe " + text_field(field(report, "run"), "command");
   return text;
-}
-
-bool metric_is_time(std::string_view metric) {
-  return is_latency(metric) || is_one_of(metric, {"speedup", "throughput", "goodput"});
 }
 
 std::string gate_value_text(const json& gate, double value) {

@@ -19,9 +19,6 @@ std::string report_headline(const nlohmann::json& report);
 /// "98.3 %", "31.2 dB"; for a latency relative to the --against model's "96.4 %".
 std::string gate_value_text(const nlohmann::json& gate, double value);
 
-/// Latencies, throughput and speed-up: what an operator that got slower explains.
-bool metric_is_time(std::string_view metric);
-
 /// One line that says what a gate found: "speedup is 0.78x (CI 0.75x–0.81x), must be >= 0.9x:
 /// Conv_12 (Conv) +1.2 ms".
 std::string gate_sentence(const nlohmann::json& report, const nlohmann::json& gate);
@@ -35,12 +32,6 @@ std::string change_text_of(const nlohmann::json& before, const nlohmann::json& a
 
 /// "1.64x faster (CI 1.34–2.07)" of one of comparison.cases; empty without a ratio.
 std::string speed_sentence(const nlohmann::json& row);
-
-/// Of prune: the row of report.latency that stands for all. With a speed-up, measured rather than
-/// simulated, and of the engine that runs the pruned model fastest; null without.
-const nlohmann::json& main_latency(const nlohmann::json& report);
-/// "1.62x faster (CI 1.55–1.7)", "1.8x faster (simulated)" of such a row; empty without a speed-up.
-std::string prune_speed_sentence(const nlohmann::json& row);
 
 /// Gates with failed ones first, the largest excess over the limit first; then the undecided.
 std::vector<const nlohmann::json*> worst_gates(const nlohmann::json& report);

@@ -1,4 +1,4 @@
-// The report as one page: no network, no script, readable on a phone, light and dark.
+// The report as one page: no network, readable on a phone, light and dark.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -6,9 +6,9 @@
 
 namespace lathe {
 
-/// A complete HTML5 document with its style and pictures inside; a content security policy forbids
-/// everything else. The verdict comes first. Sections whose figures are absent are left out. Text
-/// from files is escaped: whatever a model's author chose for a name stays text.
+/// A complete HTML5 document that holds the whole report. The verdict and the headline come first
+/// and need no script; page/*.js draws the rest, and leaves sections out whose figures are absent.
+/// Whatever a model's author chose for a name stays text.
 std::string to_html(const nlohmann::json& report);
 
 }  // namespace lathe

@@ -87,23 +87,6 @@ std::string stem(const std::string& name) {
   return dot == std::string::npos || dot == 0 ? name : name.substr(0, dot);
 }
 
-// What a case may differ in, in the order of a label. A lone difference in threads still reads as
-// "2 threads".
-std::vector<std::string> facets(const json& report, const json& row) {
-  const auto counted = [](const std::optional<double>& count, const char* one, const char* more) {
-    return count ? fmt::format("{:g} {}", *count, *count == 1 ? one : more) : std::string();
-  };
-  const auto batch = number_field(row, "batch");
-  const auto rate = number_field(row, "target_qps");
-  return {stem(case_model(report, row)),
-          text_field(row, "engine"),
-          batch ? fmt::format("batch {:g}", *batch) : "",
-          counted(number_field(field(row, "threads"), "effective"), "thread", "threads"),
-          counted(number_field(row, "streams"), "stream", "streams"),
-          text_field(row, "scenario"),
-          rate ? fmt::format("{:g}/s", *rate) : ""};
-}
-
 }  // namespace
 
 bool metric_grows_with_quality(const std::string& metric) {
@@ -151,27 +134,6 @@ std::string case_name(const json& report, const json& row) {
   return id.find(model) != std::string::npos || id.starts_with(stem(model) + "/")
              ? id
              : model + "/" + id;
-}
-
-std::map<std::string, std::string> case_labels(const json& report,
-                                               const std::vector<const json*>& rows) {
-  std::vector<std::vector<std::string>> all;
-  for (const json* row : rows) all.push_back(facets(report, *row));
-  std::vector<std::string> labels(rows.size());
-  for (size_t facet = 0; !all.empty() && facet < all[0].size(); ++facet) {
-    std::set<std::string> values;
-    for (const auto& one : all) values.insert(one[facet]);
-    if (values.size() < 2) continue;
-    for (size_t i = 0; i < rows.size(); ++i)
-      if (!all[i][facet].empty()) labels[i] += (labels[i].empty() ? "" : ", ") + all[i][facet];
-  }
-  std::map<std::string, int> times;
-  for (const std::string& label : labels) ++times[label];
-  std::map<std::string, std::string> out;
-  for (size_t i = 0; i < rows.size(); ++i)
-    out[text_field(*rows[i], "id")] =
-        labels[i].empty() || times[labels[i]] > 1 ? case_name(report, *rows[i]) : labels[i];
-  return out;
 }
 
 std::vector<BlameSentence> blame_sentences(const json& row) {

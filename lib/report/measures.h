@@ -1,7 +1,6 @@
 // The figures of a report as one flat list, for the formats of other tools.
 #pragma once
 
-#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -25,11 +24,6 @@ struct Measure {
 std::string case_model(const nlohmann::json& report, const nlohmann::json& row);
 /// "m.onnx/single": the same in every run of the same benchmark, and unlike other cases' names.
 std::string case_name(const nlohmann::json& report, const nlohmann::json& row);
-/// What tells each of `rows` (elements of report.cases) from the others, by its id: "int8, batch
-/// 4", "torchscript"; its case_name where that says too little. For legends: not the same in every
-/// run.
-std::map<std::string, std::string> case_labels(const nlohmann::json& report,
-                                               const std::vector<const nlohmann::json*>& rows);
 /// The model that `model` (of the report) was compared with or made from, null when there is none.
 const nlohmann::json& model_before(const nlohmann::json& report);
 /// The model that the report is about: what came out, or else what went in; null for several.

@@ -9,6 +9,7 @@
 #include "commands/trace/trace_page_parts.h"
 #include "commands/trace/trace_rows.h"
 #include "os/quantity.h"
+#include "report/html_document.h"
 
 namespace lathe {
 namespace {
@@ -19,29 +20,12 @@ using nlohmann::json;
 constexpr uint32_t kMaxLanes = 64;
 constexpr size_t kMaxCounters = 8;
 
-std::string html(std::string_view text) {
-  std::string out;
-  for (const char byte : text) {
-    if (byte == '&')
-      out += "&amp;";
-    else if (byte == '<')
-      out += "&lt;";
-    else if (byte == '>')
-      out += "&gt;";
-    else if (byte == '"')
-      out += "&quot;";
-    else
-      out += byte;
-  }
-  return out;
-}
-
 std::string html_table(const std::vector<std::vector<std::string>>& rows) {
   std::string out = "<div class=\"wide\"><table>\n";
   for (size_t i = 0; i < rows.size(); ++i) {
     out += "<tr>";
     for (const std::string& cell : rows[i])
-      out += fmt::format("<{0}>{1}</{0}>", i == 0 ? "th" : "td", html(cell));
+      out += fmt::format("<{0}>{1}</{0}>", i == 0 ? "th" : "td", html_escape(cell));
     out += "</tr>\n";
   }
   return out + "</table></div>\n";
@@ -112,18 +96,6 @@ json page_data(const TraceFile& trace, const TraceSummary& summary) {
           {"events", std::move(events)}, {"counters", counters_json(trace, summary)}};
 }
 
-// JSON that cannot end the script element that it stands in.
-std::string script_json(const json& value) {
-  std::string out;
-  for (const char byte : value.dump(-1, ' ', false, json::error_handler_t::replace)) {
-    if (byte == '<')
-      out += "\\u003c";
-    else
-      out += byte;
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string trace_page(const TraceFile& trace, const TraceSummary& summary,
@@ -133,14 +105,8 @@ std::string trace_page(const TraceFile& trace, const TraceSummary& summary,
   if (summary.events.size() > kMaxPageEvents)
     facts += fmt::format("; the timeline shows the {} longest", kMaxPageEvents);
   if (trace.dropped > 0) facts += fmt::format("; {} more found no room", trace.dropped);
-  std::string page =
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-      "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n";
-  page += "<title>" + html(title) + "</title>\n<style>" + std::string(trace_page_style()) +
-          "</style>\n</head>\n<body>\n<h1>" + html(title) + "</h1>\n<p>" + html(facts) + "</p>\n";
-  page +=
+  std::string body = "<h1>" + html_escape(title) + "</h1>\n<p>" + html_escape(facts) + "</p>\n";
+  body +=
       "<div class=\"bar\"><input id=\"find\" type=\"search\" placeholder=\"Find a stage "
       "(Enter: next)\" aria-label=\"Find a stage\"><button id=\"in\" aria-label=\"Zoom "
       "in\">+</button><button id=\"out\" aria-label=\"Zoom out\">−</button><button "
@@ -148,14 +114,12 @@ std::string trace_page(const TraceFile& trace, const TraceSummary& summary,
       "role=\"img\" aria-label=\"Timeline; the tables below hold its numbers\"></canvas></div>\n"
       "<div id=\"detail\" aria-live=\"polite\">Drag to move, wheel or pinch to zoom, tap a "
       "stage for its times.</div>\n";
-  page += "<h2>Slowest stages</h2>\n" + html_table(stage_rows(trace, summary, top));
+  body += "<h2>Slowest stages</h2>\n" + html_table(stage_rows(trace, summary, top));
   if (!summary.ops.empty())
-    page += "<h2>By op type</h2>\n" + html_table(op_rows(trace, summary, top));
-  page += "<h2>Threads</h2>\n" + html_table(thread_rows(trace, summary, top));
-  page += "<script type=\"application/json\" id=\"data\">" +
-          script_json(page_data(trace, summary)) + "</script>\n<script>" +
-          std::string(trace_page_script()) + "</script>\n</body>\n</html>\n";
-  return page;
+    body += "<h2>By op type</h2>\n" + html_table(op_rows(trace, summary, top));
+  body += "<h2>Threads</h2>\n" + html_table(thread_rows(trace, summary, top));
+  const json data = page_data(trace, summary);
+  return html_document({title, std::move(body), &data, trace_page_style(), trace_page_script()});
 }
 
 }  // namespace lathe

@@ -1,11 +1,6 @@
-#include "commands/trace/trace_page_parts.h"
-
-namespace lathe {
-
+// Draws the events of the element "data" on the canvas "timeline".
 // data: {names, threads: [text], depths: [lanes of each thread], end, events: [thread, depth,
 // start, duration, self, name, op, …], counters: [{name, times, values}]}; nanoseconds.
-std::string_view trace_page_script() {
-  return R"js(
 'use strict';
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
@@ -63,7 +58,7 @@ std::string_view trace_page_script() {
   function chart(c) {
     const top = Math.max(...c.values), low = Math.min(0, ...c.values);
     const place = v => c.top + CHART - 4 - (v - low) / Math.max(1e-9, top - low) * (CHART - 20);
-    pen.strokeStyle = style('--accent'); pen.beginPath();
+    pen.strokeStyle = style('--c0'); pen.beginPath();
     for (let i = 0; i < c.times.length; ++i) {
       pen.lineTo(x(c.times[i]), place(c.values[Math.max(0, i - 1)]));
       pen.lineTo(x(c.times[i]), place(c.values[i]));
@@ -85,10 +80,10 @@ std::string_view trace_page_script() {
       pen.globalAlpha = wanted && !hit ? 0.25 : 1;
       pen.fillStyle = color(i);
       pen.fillRect(left, top, Math.max(0.75, wide - (wide > 3 ? 1 : 0)), ROW - 2);
-      if (i === chosen || hit) { pen.strokeStyle = style('--accent'); pen.strokeRect(left + 0.5, top + 0.5, wide - 1, ROW - 3); }
+      if (i === chosen || hit) { pen.strokeStyle = style('--c0'); pen.strokeRect(left + 0.5, top + 0.5, wide - 1, ROW - 3); }
       if (wide > 34) {
         pen.save(); pen.beginPath(); pen.rect(left, top, wide - 3, ROW); pen.clip();
-        pen.fillStyle = style('--text'); pen.fillText(name(i), Math.max(left, 0) + 4, top + ROW / 2 - 1); pen.restore();
+        pen.fillStyle = style('--ink'); pen.fillText(name(i), Math.max(left, 0) + 4, top + ROW / 2 - 1); pen.restore();
       }
       pen.globalAlpha = 1;
     }
@@ -182,7 +177,3 @@ std::string_view trace_page_script() {
   addEventListener('resize', redraw);
   draw();
 })();
-)js";
-}
-
-}  // namespace lathe

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "count_of.h"
 #include "report/headline.h"
 #include "report/html_page.h"
-#include "report/html_sections.h"
 #include "report/markdown.h"
 #include "report/report.h"
 #include "report_schema.h"
@@ -127,42 +125,6 @@ json prune_report(int groups = 9) {
   return report;
 }
 
-// A kind of element that is opened more or less often than it is closed; "" when there is none.
-std::string unbalanced(const std::string& page) {
-  for (const char* name : {"span", "div", "details", "summary", "table", "tr", "td", "th",
-                           "section", "figure", "svg", "text", "p", "ul", "li", "caption"}) {
-    const size_t opened =
-        count_of(page, fmt::format("<{}>", name)) + count_of(page, fmt::format("<{} ", name));
-    if (opened != count_of(page, fmt::format("</{}>", name))) return name;
-  }
-  return {};
-}
-
-TEST_CASE("the page of prune shows stages, sizes, speed, channels, repair, sensitivity, training") {
-  const std::string page = to_html(prune_report());
-  for (const char* id :
-       {"stages", "sizes", "latency", "notes", "kept", "repair", "sensitivity", "training"})
-    CHECK(count_of(page, fmt::format("<section id=\"{}\">", id)) == 1);
-  for (const char* text :
-       {">42 %<", ">5.60 points<", ">3.2 dB<", ">41.23 M<", ">49.8 %<", ">1.64x (1.59–1.7)<",
-        "simulated</span>", "Loss by epoch", "top1 by epoch", "Sparsity while training",
-        "the best epoch is 9 (the upright line)", "taught by the dense model and labels",
-        "Worst layers before and after repair", "reaches the output logits",
-        "Layers by method: bias 1, least-squares 8.", "The most sensitive groups",
-        "title=\"a shape is not known\"", "2 groups reach outputs whose shapes stay."}) {
-    CAPTURE(std::string(text));
-    CHECK(has(page, text));
-  }
-  CHECK(unbalanced(page) == "");
-  // Six curves, and every picture says in words what it shows.
-  CHECK(count_of(page, "<desc></desc>") == 0);
-  CHECK(count_of(page, "<desc>") == count_of(page, "<svg "));
-  CHECK(has(page, "class=\"line k5\""));
-  // The most sensitive group is the first row of the table.
-  const size_t table = page.find("when so much of the group is gone");
-  CHECK(page.find("/<wbr>layer1/<wbr>conv1", table) < page.find("/<wbr>layer1/<wbr>conv2", table));
-}
-
 TEST_CASE("the headline of prune says cost, speed, size and quality") {
   json report = prune_report();
   CHECK(report_headline(report) ==
@@ -186,80 +148,14 @@ TEST_CASE("the headline of prune says cost, speed, size and quality") {
   CHECK(report_headline(report) == "plan: 3 of 10 channels go");
 }
 
-TEST_CASE("medians that disagree with the pairs of runs are named") {
+TEST_CASE("the headline of zeros in weights says how many, and the compressed size") {
   json report = prune_report();
-  CHECK(!has(to_html(report), "times and ratio disagree"));
-  report["latency"][0]["after_ns"] = 4.2e6;
-  CHECK(count_of(to_html(report), "times and ratio disagree") == 1);
-}
-
-TEST_CASE("the quality section is left out where the stages say it") {
-  json report = prune_report();
-  report["quality"] = {{{"metric", "top1"},
-                        {"before", 0.763},
-                        {"after", 0.742},
-                        {"drop", 0.021},
-                        {"samples", 10000}}};
-  CHECK(!has(to_html(report), "<section id=\"quality\">"));
-  report["quality"].push_back(report["quality"][0]);
-  report["quality"][1]["metric"] = "top5";
-  CHECK(has(to_html(report), "<section id=\"quality\">"));
-}
-
-TEST_CASE("zeros per weight, and bars of SQNR where there is no metric") {
-  json report = prune_report();
-  report["plan"] = {{"structure", "element"},
-                    {"groups", json::array()},
-                    {"weights",
-                     {{{"node", "conv1"}, {"constant", "w1"}, {"elements", 1000}, {"zeros", 700}},
-                      {{"node", "conv2"}, {"constant", "w2"}, {"elements", 3000}, {"zeros", 0}},
-                      {{"node", "empty"}, {"constant", "w3"}, {"elements", 0}, {"zeros", 0}}}}};
-  for (json& row : report["stages"]) {
-    row["metric"] = nullptr;
-    row["value"] = row["drop"] = nullptr;
-    row["output_sqnr_db"] = 30;
-  }
-  const std::string page = to_html(report);
-  CHECK(has(page, "700 of 4\u202f000 weights are zero (17.5 %)."));
-  CHECK(has(page, ">70 %<"));
-  CHECK(!has(page, ">empty<"));
-  CHECK(has(page, ">30.0 dB<"));
-  const size_t stages = page.find("<section id=\"stages\">");
-  CHECK(page.find("width:50.00%", stages) < page.find("</section>", stages));
+  report["plan"] = {{"weights",
+                     {{{"node", "conv1"}, {"elements", 1000}, {"zeros", 700}},
+                      {{"node", "conv2"}, {"elements", 3000}, {"zeros", 0}}}}};
   CHECK(has(report_headline(report), "· 17.5 % of weights zero · compressed −47 % ·"));
   report.erase("sizes");
   CHECK(has(report_headline(report), "plan: 17.5 % of weights zero"));
-}
-
-TEST_CASE("what prune did not do is not on its page") {
-  const json whole = prune_report();
-  const char* const ids[][2] = {{"stages", "stages"},
-                                {"sizes", "sizes"},
-                                {"latency", "latency"},
-                                {"notes", "notes"},
-                                {"plan", "kept"},
-                                {"repair", "repair"},
-                                {"sensitivity", "sensitivity"},
-                                {"training", "training"}};
-  for (const auto& [key, id] : ids) {
-    CAPTURE(std::string(key));
-    const std::string section = fmt::format("<section id=\"{}\">", id);
-    json report = whole;
-    report.erase(key);
-    CHECK(!has(to_html(report), section));
-    // Neither empty, nor null, nor of another type.
-    for (const json& odd : {json(nullptr), json::array(), json::object(), json("x"), json(5),
-                            json::array({nullptr, 5, "x"})}) {
-      report[key] = odd;
-      const std::string page = to_html(report);
-      report_markdown(report);
-      CHECK(page.ends_with("</html>\n"));
-      CHECK(!has(page, "NaN"));
-    }
-  }
-  // Other subcommands have none of it.
-  const std::string other = to_html({{"verdict", "pass"}, {"run", {{"command", "compile"}}}});
-  for (const auto& [key, id] : ids) CHECK(!has(other, fmt::format("<section id=\"{}\">", id)));
 }
 
 // `value` with every text in it replaced.
@@ -270,35 +166,26 @@ json poisoned(json value) {
   return value;
 }
 
+TEST_CASE("a report of prune whose parts are odd is still told") {
+  const json whole = prune_report();
+  for (const char* key :
+       {"stages", "sizes", "latency", "notes", "plan", "repair", "sensitivity", "training"})
+    for (const json& odd : {json(nullptr), json::array(), json::object(), json("x"), json(5),
+                            json::array({nullptr, 5, "x"})}) {
+      json report = whole;
+      report[key] = odd;
+      CHECK(to_html(report).ends_with("</html>\n"));
+      CHECK(!report_markdown(report).empty());
+    }
+}
+
 TEST_CASE("names in a pruned model stay text") {
   json report = prune_report();
   for (const char* key : {"plan", "stages", "latency", "repair", "sensitivity", "notes"})
     report[key] = poisoned(std::move(report[key]));
-  const std::string page = to_html(report);
-  CHECK(has(page, "&lt;script&gt;"));
-  CHECK(unbalanced(page) == "");
-  CHECK(!has(page, "<script"));
-  CHECK(!has(page, "<img"));
-  CHECK(count_of(page, "</style>") == 1);
   const std::string text = report_markdown(report);
   CHECK(!has(text, "<script"));
   CHECK(!has(text, "<img"));
-}
-
-TEST_CASE("a model of 150 groups has a page below 600 KB") {
-  json report = prune_report(150);
-  for (int i = 0; i < 20; ++i) report["plan"]["groups"].push_back(report["plan"]["groups"].back());
-  report["training"]["sparsity"] = json::array();
-  for (int i = 0; i < 100000; ++i)
-    report["training"]["sparsity"].push_back({{"step", i}, {"sparsity", i / 100000.0}});
-  const std::string page = to_html(report);
-  CHECK(page.size() < 600000);
-  CHECK(unbalanced(page) == "");
-  CHECK(has(page, "126 more groups"));
-  CHECK(has(page, "138 less sensitive groups"));
-  CHECK(has(page, "21 groups were left alone"));
-  // Both ends of the long curve are there.
-  CHECK(has(page, "From 0 % at 0 to 100 % at 99999."));
 }
 
 TEST_CASE("the schema knows what prune reports") {
