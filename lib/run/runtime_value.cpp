@@ -13,10 +13,10 @@ namespace {
 // The types whose raw bytes are what ATen holds.
 bool shares_layout(DType dtype) {
   using enum DType;
-  constexpr DType kThese[] = {kFloat32, kFloat64,   kFloat16,   kBFloat16, kUInt8,
-                              kInt8,    kInt16,     kInt32,     kInt64,    kUInt64,
-                              kBool,    kComplex64, kComplex128};
-  return std::ranges::find(kThese, dtype) != std::end(kThese);
+  constexpr DType kSameLayout[] = {kFloat32, kFloat64,   kFloat16,   kBFloat16, kUInt8,
+                                   kInt8,    kInt16,     kInt32,     kInt64,    kUInt64,
+                                   kBool,    kComplex64, kComplex128};
+  return std::ranges::find(kSameLayout, dtype) != std::end(kSameLayout);
 }
 
 int code_at(const Tensor& tensor, int64_t index) {

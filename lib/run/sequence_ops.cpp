@@ -79,11 +79,11 @@ RuntimeValue concat_from_sequence(const Node& node, const RuntimeValue& sequence
 
 bool is_sequence_op(OpKind kind) {
   using enum OpKind;
-  constexpr OpKind kThese[] = {kSequenceAt,         kSequenceConstruct,  kSequenceEmpty,
-                               kSequenceErase,      kSequenceInsert,     kSequenceLength,
-                               kSplitToSequence,    kConcatFromSequence, kOptional,
-                               kOptionalHasElement, kOptionalGetElement};
-  return std::ranges::find(kThese, kind) != std::end(kThese);
+  constexpr OpKind kSequenceOps[] = {kSequenceAt,         kSequenceConstruct,  kSequenceEmpty,
+                                     kSequenceErase,      kSequenceInsert,     kSequenceLength,
+                                     kSplitToSequence,    kConcatFromSequence, kOptional,
+                                     kOptionalHasElement, kOptionalGetElement};
+  return std::ranges::find(kSequenceOps, kind) != std::end(kSequenceOps);
 }
 
 std::optional<Values> call_sequence_op(const Node& node, std::span<const RuntimeValue> inputs) {

@@ -13,16 +13,16 @@ namespace {
 // Elements keep their order and stay where they are.
 bool is_view(OpKind kind) {
   using enum OpKind;
-  constexpr OpKind kThese[] = {kReshape,  kFlatten, kSqueeze, kUnsqueeze,
+  constexpr OpKind kViews[] = {kReshape,  kFlatten, kSqueeze, kUnsqueeze,
                                kIdentity, kDropout, kShape,   kConstant};
-  return std::ranges::find(kThese, kind) != std::end(kThese);
+  return std::ranges::find(kViews, kind) != std::end(kViews);
 }
 
 // They read about as much as they write, not the whole of what they select from.
 bool selects(OpKind kind) {
   using enum OpKind;
-  constexpr OpKind kThese[] = {kGather, kGatherElements, kGatherND, kSlice, kSplit};
-  return std::ranges::find(kThese, kind) != std::end(kThese);
+  constexpr OpKind kSelections[] = {kGather, kGatherElements, kGatherND, kSlice, kSplit};
+  return std::ranges::find(kSelections, kind) != std::end(kSelections);
 }
 
 bool is_quantizer(OpKind kind) {

@@ -25,9 +25,9 @@ bool is_pixels(const PlanView& view) {
 /// Types that the interpreter holds as the file does.
 bool has_array_form(DType dtype) {
   using enum DType;
-  constexpr DType kThese[] = {kFloat32, kFloat64, kFloat16, kUInt8, kInt8,
-                              kInt16,   kInt32,   kInt64,   kBool};
-  return std::ranges::find(kThese, dtype) != std::end(kThese);
+  constexpr DType kArrayTypes[] = {kFloat32, kFloat64, kFloat16, kUInt8, kInt8,
+                                   kInt16,   kInt32,   kInt64,   kBool};
+  return std::ranges::find(kArrayTypes, dtype) != std::end(kArrayTypes);
 }
 
 }  // namespace

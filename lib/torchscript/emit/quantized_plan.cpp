@@ -24,9 +24,9 @@ Match no(std::string reason) { return {std::nullopt, std::move(reason)}; }
 /// tensors.
 bool is_move(OpKind kind) {
   using enum OpKind;
-  constexpr OpKind kThese[] = {kDepthToSpace, kFlatten, kIdentity,  kReshape,  kSlice,
+  constexpr OpKind kMoves[] = {kDepthToSpace, kFlatten, kIdentity,  kReshape,  kSlice,
                                kSpaceToDepth, kSqueeze, kTranspose, kUnsqueeze};
-  return std::ranges::find(kThese, kind) != std::end(kThese);
+  return std::ranges::find(kMoves, kind) != std::end(kMoves);
 }
 
 class Planner {
