@@ -71,7 +71,9 @@ std::optional<Tensor> parse_tensor(std::string_view text) {
   return Tensor::from_bytes(*dtype, *shape, std::move(*bytes));
 }
 
-bool fits(const Tensor& tensor, const ValueType& type) {
+}  // namespace
+
+bool fits_type(const Tensor& tensor, const ValueType& type) {
   if (tensor.dtype() != type.dtype) return false;
   if (!type.dims) return true;
   if (type.dims->size() != tensor.shape().size()) return false;
@@ -79,8 +81,6 @@ bool fits(const Tensor& tensor, const ValueType& type) {
     if ((*type.dims)[i].known() && (*type.dims)[i].size != tensor.shape()[i]) return false;
   return true;
 }
-
-}  // namespace
 
 Carry carry_of(const Model& model) {
   Carry carry;
@@ -107,7 +107,7 @@ std::map<std::string, Tensor> initial_state_of(const Model& model) {
     const ValueId id = model.graph.find_value(input);
     const auto tensor = parse_tensor(text);
     if (id.valid() && model.graph.is_input(id) && tensor &&
-        fits(*tensor, model.graph.value(id).type))
+        fits_type(*tensor, model.graph.value(id).type))
       state.emplace(input, *tensor);
   }
   return state;

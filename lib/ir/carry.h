@@ -21,6 +21,9 @@ void set_carry(Model& model, const Carry& carry);
 /// A first state of more bytes than this is not kept in the metadata.
 constexpr size_t kMaxInitialBytes = 64 << 10;
 
+/// The tensor has the element type and all known sizes of `type`.
+bool fits_type(const Tensor& tensor, const ValueType& type);
+
 /// What carried inputs start from, by input name, where it is not zeros
 /// ("lathe.initial.<input>": "int64 2x3 0a00…", little endian). Entries that do not fit the input's
 /// type and known sizes, or cannot be read, are passed over.

@@ -1,7 +1,6 @@
 #include "onnx/edit_node.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 namespace lathe {
@@ -30,47 +29,28 @@ Tensor bits16(DType dtype, uint16_t bits) {
 
 /// Ops whose output has the rank and element type of input 0.
 bool follows_first_input(OpKind kind) {
-  switch (kind) {
-    case OpKind::kAbs:
-    case OpKind::kAveragePool:
-    case OpKind::kBatchNormalization:
-    case OpKind::kCeil:
-    case OpKind::kClip:
-    case OpKind::kConcat:
-    case OpKind::kConv:
-    case OpKind::kConvTranspose:
-    case OpKind::kDropout:
-    case OpKind::kElu:
-    case OpKind::kExp:
-    case OpKind::kFloor:
-    case OpKind::kGlobalAveragePool:
-    case OpKind::kGlobalMaxPool:
-    case OpKind::kHardSigmoid:
-    case OpKind::kHardSwish:
-    case OpKind::kIdentity:
-    case OpKind::kInstanceNormalization:
-    case OpKind::kLRN:
-    case OpKind::kLayerNormalization:
-    case OpKind::kLeakyRelu:
-    case OpKind::kLog:
-    case OpKind::kLogSoftmax:
-    case OpKind::kMaxPool:
-    case OpKind::kNeg:
-    case OpKind::kPRelu:
-    case OpKind::kPad:
-    case OpKind::kRelu:
-    case OpKind::kResize:
-    case OpKind::kSelu:
-    case OpKind::kSigmoid:
-    case OpKind::kSlice:
-    case OpKind::kSoftmax:
-    case OpKind::kSoftplus:
-    case OpKind::kSplit:
-    case OpKind::kSqrt:
-    case OpKind::kTanh:
-    case OpKind::kTranspose: return true;
-    default: return false;
-  }
+  using enum OpKind;
+  constexpr OpKind kFunctions[] = {kAbs,         kCeil,      kClip,      kElu,      kExp,  kFloor,
+                                   kHardSigmoid, kHardSwish, kLeakyRelu, kLog,      kNeg,  kPRelu,
+                                   kRelu,        kSelu,      kSigmoid,   kSoftplus, kSqrt, kTanh};
+  constexpr OpKind kLayers[] = {kAveragePool,
+                                kBatchNormalization,
+                                kConv,
+                                kConvTranspose,
+                                kGlobalAveragePool,
+                                kGlobalMaxPool,
+                                kInstanceNormalization,
+                                kLRN,
+                                kLayerNormalization,
+                                kLogSoftmax,
+                                kMaxPool,
+                                kSoftmax};
+  constexpr OpKind kMoves[] = {kConcat, kDropout, kIdentity, kPad,
+                               kResize, kSlice,   kSplit,    kTranspose};
+  const auto is_in = [kind](const auto& kinds) {
+    return std::ranges::find(kinds, kind) != std::end(kinds);
+  };
+  return is_in(kFunctions) || is_in(kLayers) || is_in(kMoves);
 }
 
 // Bounds the walk, so that import stays linear in the number of nodes.
@@ -220,7 +200,7 @@ DType known_dtype(const Graph& graph, ValueId id) {
       case OpKind::kOr:
       case OpKind::kNot:
       case OpKind::kXor: return DType::kBool;
-      case OpKind::kWhere: next = 1; break;
+      case OpKind::kWhere:
       case OpKind::kDequantizeLinear: next = 1; break;
       // The second input, mostly a constant, ends the walk at once.
       case OpKind::kAdd:

@@ -1,6 +1,5 @@
 // Inputs that were attributes in old opsets: constants go back into attributes.
 #include <algorithm>
-#include <cmath>
 
 #include "onnx/lower_rules.h"
 

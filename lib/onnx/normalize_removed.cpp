@@ -1,5 +1,4 @@
 // Ops of the default domain that opset 25 does not have.
-#include <algorithm>
 
 #include "onnx/normalize_rules.h"
 

@@ -10,9 +10,6 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cstring>
-
-#include "os/proc_text.h"
 
 namespace lathe {
 namespace {

@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <optional>
 #include <set>
 
 #include "evaluate/opaque_ops.h"

@@ -1,7 +1,6 @@
 #include "run/runtime_value.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <cstring>
 
 #include "evaluate/evaluate.h"
@@ -13,22 +12,11 @@ namespace {
 
 // The types whose raw bytes are what ATen holds.
 bool shares_layout(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-    case DType::kFloat64:
-    case DType::kFloat16:
-    case DType::kBFloat16:
-    case DType::kUInt8:
-    case DType::kInt8:
-    case DType::kInt16:
-    case DType::kInt32:
-    case DType::kInt64:
-    case DType::kUInt64:
-    case DType::kBool:
-    case DType::kComplex64:
-    case DType::kComplex128: return true;
-    default: return false;
-  }
+  using enum DType;
+  constexpr DType kSameLayout[] = {kFloat32, kFloat64,   kFloat16,   kBFloat16, kUInt8,
+                                   kInt8,    kInt16,     kInt32,     kInt64,    kUInt64,
+                                   kBool,    kComplex64, kComplex128};
+  return std::ranges::find(kSameLayout, dtype) != std::end(kSameLayout);
 }
 
 int code_at(const Tensor& tensor, int64_t index) {

@@ -1,5 +1,7 @@
 // Ops on sequences and optionals: https://onnx.ai/onnx/operators/ (Sequence*, Optional*,
 // SplitToSequence, ConcatFromSequence).
+#include <algorithm>
+
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "run/node_call.h"
@@ -76,20 +78,12 @@ RuntimeValue concat_from_sequence(const Node& node, const RuntimeValue& sequence
 }  // namespace
 
 bool is_sequence_op(OpKind kind) {
-  switch (kind) {
-    case OpKind::kSequenceAt:
-    case OpKind::kSequenceConstruct:
-    case OpKind::kSequenceEmpty:
-    case OpKind::kSequenceErase:
-    case OpKind::kSequenceInsert:
-    case OpKind::kSequenceLength:
-    case OpKind::kSplitToSequence:
-    case OpKind::kConcatFromSequence:
-    case OpKind::kOptional:
-    case OpKind::kOptionalHasElement:
-    case OpKind::kOptionalGetElement: return true;
-    default: return false;
-  }
+  using enum OpKind;
+  constexpr OpKind kSequenceOps[] = {kSequenceAt,         kSequenceConstruct,  kSequenceEmpty,
+                                     kSequenceErase,      kSequenceInsert,     kSequenceLength,
+                                     kSplitToSequence,    kConcatFromSequence, kOptional,
+                                     kOptionalHasElement, kOptionalGetElement};
+  return std::ranges::find(kSequenceOps, kind) != std::end(kSequenceOps);
 }
 
 std::optional<Values> call_sequence_op(const Node& node, std::span<const RuntimeValue> inputs) {

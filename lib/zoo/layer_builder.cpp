@@ -1,6 +1,5 @@
 #include "zoo/layer_builder.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "ir/error.h"

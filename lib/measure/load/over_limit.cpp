@@ -1,7 +1,6 @@
 #include "load/over_limit.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "statistics/statistics.h"

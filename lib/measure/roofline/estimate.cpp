@@ -12,29 +12,17 @@ namespace {
 
 // Elements keep their order and stay where they are.
 bool is_view(OpKind kind) {
-  switch (kind) {
-    case OpKind::kReshape:
-    case OpKind::kFlatten:
-    case OpKind::kSqueeze:
-    case OpKind::kUnsqueeze:
-    case OpKind::kIdentity:
-    case OpKind::kDropout:
-    case OpKind::kShape:
-    case OpKind::kConstant: return true;
-    default: return false;
-  }
+  using enum OpKind;
+  constexpr OpKind kViews[] = {kReshape,  kFlatten, kSqueeze, kUnsqueeze,
+                               kIdentity, kDropout, kShape,   kConstant};
+  return std::ranges::find(kViews, kind) != std::end(kViews);
 }
 
 // They read about as much as they write, not the whole of what they select from.
 bool selects(OpKind kind) {
-  switch (kind) {
-    case OpKind::kGather:
-    case OpKind::kGatherElements:
-    case OpKind::kGatherND:
-    case OpKind::kSlice:
-    case OpKind::kSplit: return true;
-    default: return false;
-  }
+  using enum OpKind;
+  constexpr OpKind kSelections[] = {kGather, kGatherElements, kGatherND, kSlice, kSplit};
+  return std::ranges::find(kSelections, kind) != std::end(kSelections);
 }
 
 bool is_quantizer(OpKind kind) {

@@ -1,7 +1,6 @@
 // Tails of Student's t, and the rank test of two samples.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "ir/error.h"
 #include "statistics/statistics.h"

@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <exception>
-#include <memory>
-#include <new>
 #include <string>
 #include <string_view>
 

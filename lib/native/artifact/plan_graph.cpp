@@ -1,7 +1,5 @@
 #include "artifact/plan_graph.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "ir/error.h"

@@ -3,7 +3,6 @@
 // column serves all outputs that read it: four neighbouring outputs are computed together.
 #include <immintrin.h>
 
-#include "kernels/instructions.h"
 #include "kernels/integer_depthwise_lines.h"
 #include "kernels/integer_depthwise_variants.h"
 #include "kernels/integer_epilogue.h"

@@ -1,7 +1,6 @@
 #include "kernels/integer_product.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 

@@ -1,7 +1,6 @@
 // The product on 512-bit vectors with VNNI (and VBMI's table lookup where there is one).
 #include <immintrin.h>
 
-#include "kernels/instructions.h"
 #include "kernels/integer_epilogue.h"
 #include "kernels/integer_product_panels.h"
 #include "kernels/integer_product_variants.h"

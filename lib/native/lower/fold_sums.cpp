@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "lower/improve_plan.h"
 #include "lower/step_users.h"

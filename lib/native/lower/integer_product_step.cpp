@@ -1,7 +1,6 @@
 #include "lower/integer_product_step.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "ir/enumerator_name.h"

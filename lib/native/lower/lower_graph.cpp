@@ -11,55 +11,36 @@ namespace {
 
 using LowerNode = bool (*)(Lowering&, NodeId);
 
+struct LowerRow {
+  LowerNode lower;
+  std::vector<OpKind> kinds;
+};
+
 LowerNode lowering_of(OpKind kind) {
-  switch (kind) {
-    case OpKind::kConv:
-    case OpKind::kConvTranspose: return lower_convolution;
-    case OpKind::kGemm:
-    case OpKind::kMatMul: return lower_matrix_product;
-    case OpKind::kQuantizeLinear:
-    case OpKind::kDequantizeLinear: return lower_quantize;
-    case OpKind::kIdentity:
-    case OpKind::kFlatten:
-    case OpKind::kReshape:
-    case OpKind::kSqueeze:
-    case OpKind::kUnsqueeze:
-    case OpKind::kTranspose:
-    case OpKind::kSlice:
-    case OpKind::kSplit:
-    case OpKind::kExpand:
-    case OpKind::kTile:
-    case OpKind::kGather:
-    case OpKind::kDepthToSpace:
-    case OpKind::kSpaceToDepth: return lower_movement;
-    case OpKind::kConcat: return lower_concat;
-    case OpKind::kPad: return lower_pad;
-    case OpKind::kMaxPool:
-    case OpKind::kAveragePool:
-    case OpKind::kGlobalAveragePool:
-    case OpKind::kGlobalMaxPool: return lower_pool;
-    case OpKind::kSoftmax:
-    case OpKind::kLogSoftmax: return lower_softmax;
-    case OpKind::kLayerNormalization:
-    case OpKind::kInstanceNormalization: return lower_layer_norm;
-    case OpKind::kReduceSum:
-    case OpKind::kReduceMean:
-    case OpKind::kReduceMax:
-    case OpKind::kReduceMin:
-    case OpKind::kReduceProd:
-    case OpKind::kReduceSumSquare: return lower_reduce;
-    case OpKind::kResize: return lower_resize;
-    case OpKind::kLSTM:
-    case OpKind::kGRU:
-    case OpKind::kRNN:
-    case OpKind::kOpaque: return lower_recurrent;
-    case OpKind::kDynamicQuantizeLinear: return lower_dynamic_quantize;
-    case OpKind::kMatMulInteger:
-    case OpKind::kMatMulIntegerToFloat:
-    case OpKind::kDynamicQuantizeMatMul: return lower_integer_matmul;
-    case OpKind::kCast: return lower_cast;
-    default: return lower_elementwise;
-  }
+  using enum OpKind;
+  static const LowerRow rows[] = {
+      {lower_convolution, {kConv, kConvTranspose}},
+      {lower_matrix_product, {kGemm, kMatMul}},
+      {lower_quantize, {kQuantizeLinear, kDequantizeLinear}},
+      {lower_movement,
+       {kIdentity, kFlatten, kReshape, kSqueeze, kUnsqueeze, kTranspose, kSlice, kSplit, kExpand,
+        kTile, kGather, kDepthToSpace, kSpaceToDepth}},
+      {lower_concat, {kConcat}},
+      {lower_pad, {kPad}},
+      {lower_pool, {kMaxPool, kAveragePool, kGlobalAveragePool, kGlobalMaxPool}},
+      {lower_softmax, {kSoftmax, kLogSoftmax}},
+      {lower_layer_norm, {kLayerNormalization, kInstanceNormalization}},
+      {lower_reduce,
+       {kReduceSum, kReduceMean, kReduceMax, kReduceMin, kReduceProd, kReduceSumSquare}},
+      {lower_resize, {kResize}},
+      {lower_recurrent, {kLSTM, kGRU, kRNN, kOpaque}},
+      {lower_dynamic_quantize, {kDynamicQuantizeLinear}},
+      {lower_integer_matmul, {kMatMulInteger, kMatMulIntegerToFloat, kDynamicQuantizeMatMul}},
+      {lower_cast, {kCast}},
+  };
+  for (const LowerRow& row : rows)
+    if (std::ranges::find(row.kinds, kind) != row.kinds.end()) return row.lower;
+  return lower_elementwise;
 }
 
 /// Reads a value whose size is unknown: only the interpreter can.

@@ -24,18 +24,10 @@ bool is_pixels(const PlanView& view) {
 
 /// Types that the interpreter holds as the file does.
 bool has_array_form(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-    case DType::kFloat64:
-    case DType::kFloat16:
-    case DType::kUInt8:
-    case DType::kInt8:
-    case DType::kInt16:
-    case DType::kInt32:
-    case DType::kInt64:
-    case DType::kBool: return true;
-    default: return false;
-  }
+  using enum DType;
+  constexpr DType kArrayTypes[] = {kFloat32, kFloat64, kFloat16, kUInt8, kInt8,
+                                   kInt16,   kInt32,   kInt64,   kBool};
+  return std::ranges::find(kArrayTypes, dtype) != std::end(kArrayTypes);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "lower/plan_builder.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "ir/error.h"

@@ -1,14 +1,23 @@
 #include "plan/step_rows.h"
 
 #include <algorithm>
+#include <concepts>
 
 namespace lathe {
 namespace {
+
+template <class T, class... Others>
+concept Among = (std::same_as<T, Others> || ...);
 
 class RowsOf {
  public:
   explicit RowsOf(const NativePlan& plan) : plan_(plan) {}
 
+  // Steps that keep the rows of their one input.
+  template <class Step>
+  requires Among<Step, ConvertStep, CopyStep, CastStep, PoolStep, ResizeStep>
+      std::optional<StepRows>
+  operator()(const Step& s) const { return found({s.input, s.output}, {}); }
   std::optional<StepRows> operator()(const ProductStep& s) const {
     // The last axis is contracted.
     if (rank(s.input) < 2 || rank(s.output) < 2) return {};
@@ -44,23 +53,11 @@ class RowsOf {
   std::optional<StepRows> operator()(const LookupStep& s) const {
     return found({s.input, s.output}, {s.table});
   }
-  std::optional<StepRows> operator()(const ConvertStep& s) const {
-    return found({s.input, s.output}, {});
-  }
-  std::optional<StepRows> operator()(const CopyStep& s) const {
-    return found({s.input, s.output}, {});
-  }
-  std::optional<StepRows> operator()(const CastStep& s) const {
-    return found({s.input, s.output}, {});
-  }
   std::optional<StepRows> operator()(const GatherStep& s) const {
     if (s.axis == 0) return found({s.indices, s.output}, {s.input});
     return found({s.input, s.output}, {s.indices});
   }
   std::optional<StepRows> operator()(const FillStep& s) const { return found({s.output}, {}); }
-  std::optional<StepRows> operator()(const PoolStep& s) const {
-    return found({s.input, s.output}, {});
-  }
   std::optional<StepRows> operator()(const SoftmaxStep& s) const {
     if (rank(s.input) < 2) return {};
     return found({s.input, s.output}, {});
@@ -71,9 +68,6 @@ class RowsOf {
   }
   std::optional<StepRows> operator()(const ReduceStep& s) const {
     if (std::ranges::find(s.axes, 0) != s.axes.end()) return {};
-    return found({s.input, s.output}, {});
-  }
-  std::optional<StepRows> operator()(const ResizeStep& s) const {
     return found({s.input, s.output}, {});
   }
   // Time comes first.

@@ -1,7 +1,6 @@
 // Who may share memory with whom.
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <queue>
 
 #include "ir/error.h"

@@ -1,5 +1,4 @@
 // Recurrent networks and dynamically quantized products.
-#include <cmath>
 
 #include "plan/verify_step_kinds.h"
 

@@ -1,10 +1,5 @@
 #include "evaluate/cast.h"
 
-#include <fmt/format.h>
-
-#include <cmath>
-#include <cstring>
-
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "evaluate/evaluate.h"
 #include "evaluate/window.h"

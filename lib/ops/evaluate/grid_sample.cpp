@@ -1,5 +1,4 @@
 // GridSample and AffineGrid, which ONNX took over from PyTorch.
-#include <fmt/format.h>
 
 #include <algorithm>
 

@@ -1,8 +1,6 @@
 // Pooling by windows and over whole images.
 #include "evaluate/pooling.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>

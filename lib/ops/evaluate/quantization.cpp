@@ -1,8 +1,6 @@
 // QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear, and the table of quantized ops.
 #include "evaluate/quantization.h"
 
-#include <fmt/format.h>
-
 #include <array>
 
 #include "evaluate/cast.h"

@@ -1,8 +1,5 @@
 // com.microsoft's QLinear ops that are a float op between dequantization and quantization
 // (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md).
-#include <fmt/format.h>
-
-#include <algorithm>
 
 #include "evaluate/pooling.h"
 #include "evaluate/quantization.h"

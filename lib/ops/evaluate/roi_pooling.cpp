@@ -1,7 +1,6 @@
 // Pooling over regions given as data: MaxUnpool, MaxRoiPool, RoiAlign.
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,6 @@
 #include <ATen/ExpandUtils.h>
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "evaluate/evaluate.h"

@@ -6,26 +6,18 @@
 #include <set>
 
 #include "evaluate/evaluate.h"
+#include "evaluate/random.h"
 #include "ir/error.h"
 
 namespace lathe {
 namespace {
 
-// SplitMix64 (Steele, Lea, Flood 2014).
-uint64_t next_bits(uint64_t& state) {
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
-double seeded_element(DType dtype, uint64_t& state) {
-  const uint64_t bits = next_bits(state);
+double seeded_element(DType dtype, RandomBits& random) {
+  const uint64_t bits = random.next();
   // Uniform over ±sqrt(3): unit variance.
   if (is_floating(dtype)) return (static_cast<double>(bits >> 11) * 0x1p-52 - 1) * 1.7320508;
   if (dtype == DType::kUInt8) return static_cast<double>(bits >> 56);
   if (dtype == DType::kInt8) return static_cast<double>(bits >> 56) - 128;
-  if (dtype == DType::kBool) return static_cast<double>(bits >> 63);
   return static_cast<double>(bits >> 63);
 }
 
@@ -37,7 +29,8 @@ RuntimeValue seeded(const Value& value, const Shape& shape, uint64_t seed) {
                      "input " + escape_untrusted(value.name));
   const at::Tensor wide = at::empty({count}, at::kDouble);
   double* elements = wide.data_ptr<double>();
-  for (int64_t i = 0; i < count; ++i) elements[i] = seeded_element(value.type.dtype, seed);
+  RandomBits random(seed);
+  for (int64_t i = 0; i < count; ++i) elements[i] = seeded_element(value.type.dtype, random);
   return {wide.to(storage_type(value.type.dtype)).reshape(shape), value.type.dtype};
 }
 

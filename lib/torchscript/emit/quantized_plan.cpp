@@ -1,9 +1,6 @@
 #include "torchscript/emit/quantized_plan.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 
@@ -26,18 +23,10 @@ Match no(std::string reason) { return {std::nullopt, std::move(reason)}; }
 /// Ops that move elements and whose evaluation is made of ATen functions that take quantized
 /// tensors.
 bool is_move(OpKind kind) {
-  switch (kind) {
-    case OpKind::kDepthToSpace:
-    case OpKind::kFlatten:
-    case OpKind::kIdentity:
-    case OpKind::kReshape:
-    case OpKind::kSlice:
-    case OpKind::kSpaceToDepth:
-    case OpKind::kSqueeze:
-    case OpKind::kTranspose:
-    case OpKind::kUnsqueeze: return true;
-    default: return false;
-  }
+  using enum OpKind;
+  constexpr OpKind kMoves[] = {kDepthToSpace, kFlatten, kIdentity,  kReshape,  kSlice,
+                               kSpaceToDepth, kSqueeze, kTranspose, kUnsqueeze};
+  return std::ranges::find(kMoves, kind) != std::end(kMoves);
 }
 
 class Planner {

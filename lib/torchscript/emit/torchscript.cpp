@@ -6,7 +6,6 @@
 #include <torch/csrc/jit/passes/xnnpack_rewrite.h>
 #include <torch/script.h>
 
-#include <optional>
 #include <sstream>
 
 #include "ir/error.h"

@@ -1,6 +1,5 @@
 // Ops on the program's own numbers, which share their names with ops on tensors.
 
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/executor.h"
@@ -10,33 +9,32 @@ namespace lathe {
 namespace {
 
 using Kind = AbstractValue::Kind;
-using Values = std::vector<AbstractValue>;
 
 struct BinaryRow {
   std::string_view kind;
   NumberOp op;
 };
 
-constexpr std::array kBinary = {
-    BinaryRow{"aten::add", NumberOp::kAdd},
-    BinaryRow{"aten::sub", NumberOp::kSub},
-    BinaryRow{"aten::mul", NumberOp::kMul},
-    BinaryRow{"aten::div", NumberOp::kDiv},
-    BinaryRow{"aten::floordiv", NumberOp::kFloorDiv},
-    BinaryRow{"aten::floor_divide", NumberOp::kFloorDiv},
-    BinaryRow{"aten::remainder", NumberOp::kRemainder},
-    BinaryRow{"aten::pow", NumberOp::kPow},
-    BinaryRow{"prim::min", NumberOp::kMin},
-    BinaryRow{"prim::max", NumberOp::kMax},
-    BinaryRow{"aten::eq", NumberOp::kEqual},
-    BinaryRow{"aten::ne", NumberOp::kNotEqual},
-    BinaryRow{"aten::lt", NumberOp::kLess},
-    BinaryRow{"aten::le", NumberOp::kLessEqual},
-    BinaryRow{"aten::gt", NumberOp::kGreater},
-    BinaryRow{"aten::ge", NumberOp::kGreaterEqual},
-    BinaryRow{"aten::__and__", NumberOp::kAnd},
-    BinaryRow{"aten::__or__", NumberOp::kOr},
-    BinaryRow{"aten::__xor__", NumberOp::kXor},
+constexpr BinaryRow kBinary[] = {
+    {"aten::add", NumberOp::kAdd},
+    {"aten::sub", NumberOp::kSub},
+    {"aten::mul", NumberOp::kMul},
+    {"aten::div", NumberOp::kDiv},
+    {"aten::floordiv", NumberOp::kFloorDiv},
+    {"aten::floor_divide", NumberOp::kFloorDiv},
+    {"aten::remainder", NumberOp::kRemainder},
+    {"aten::pow", NumberOp::kPow},
+    {"prim::min", NumberOp::kMin},
+    {"prim::max", NumberOp::kMax},
+    {"aten::eq", NumberOp::kEqual},
+    {"aten::ne", NumberOp::kNotEqual},
+    {"aten::lt", NumberOp::kLess},
+    {"aten::le", NumberOp::kLessEqual},
+    {"aten::gt", NumberOp::kGreater},
+    {"aten::ge", NumberOp::kGreaterEqual},
+    {"aten::__and__", NumberOp::kAnd},
+    {"aten::__or__", NumberOp::kOr},
+    {"aten::__xor__", NumberOp::kXor},
 };
 
 using UnaryFunction = double (*)(double);
@@ -48,16 +46,16 @@ struct UnaryRow {
   bool gives_int = false;  // floor and ceil of a float are ints in TorchScript
 };
 
-constexpr std::array kUnary = {
-    UnaryRow{"aten::floor", OpKind::kFloor, std::floor, true},
-    UnaryRow{"aten::ceil", OpKind::kCeil, std::ceil, true},
-    UnaryRow{"aten::round", OpKind::kRound, std::nearbyint},
-    UnaryRow{"aten::sqrt", OpKind::kSqrt, std::sqrt},
-    UnaryRow{"aten::exp", OpKind::kExp, std::exp},
-    UnaryRow{"aten::log", OpKind::kLog, std::log},
-    UnaryRow{"aten::sin", OpKind::kSin, std::sin},
-    UnaryRow{"aten::cos", OpKind::kCos, std::cos},
-    UnaryRow{"aten::tan", OpKind::kTan, std::tan},
+constexpr UnaryRow kUnary[] = {
+    {"aten::floor", OpKind::kFloor, std::floor, true},
+    {"aten::ceil", OpKind::kCeil, std::ceil, true},
+    {"aten::round", OpKind::kRound, std::nearbyint},
+    {"aten::sqrt", OpKind::kSqrt, std::sqrt},
+    {"aten::exp", OpKind::kExp, std::exp},
+    {"aten::log", OpKind::kLog, std::log},
+    {"aten::sin", OpKind::kSin, std::sin},
+    {"aten::cos", OpKind::kCos, std::cos},
+    {"aten::tan", OpKind::kTan, std::tan},
 };
 
 // A number, or a constant int64 tensor of rank 0: traced code computes sizes on those.
@@ -71,7 +69,7 @@ std::optional<AbstractValue> size_number(const AtenCall& call, size_t i) {
 }
 
 // Arithmetic on such tensors, done here so that the sizes stay known.
-std::optional<Values> folded_sizes(AtenCall& call, NumberOp op) {
+std::optional<Results> folded_sizes(AtenCall& call, NumberOp op) {
   const bool plain = op == NumberOp::kAdd || op == NumberOp::kSub || op == NumberOp::kMul ||
                      op == NumberOp::kRemainder || call.node.kind == "aten::floor_divide";
   const AbstractValue& extra = call.arg(2);
@@ -81,7 +79,7 @@ std::optional<Values> folded_sizes(AtenCall& call, NumberOp op) {
   const auto b = size_number(call, 1);
   if (!a || !b) return std::nullopt;
   const AbstractValue made = number_binary(call, op, *a, *b);
-  return Values{AbstractValue::of_tensor(Tensor::scalar<int64_t>(made.integer))};
+  return Results{AbstractValue::of_tensor(Tensor::scalar<int64_t>(made.integer))};
 }
 
 AbstractValue unary(AtenCall& call, const UnaryRow& row) {
@@ -106,25 +104,26 @@ AbstractValue negative_or_magnitude(AtenCall& call, bool negative) {
 
 }  // namespace
 
-std::optional<Values> run_number_op(AtenCall& call) {
+std::optional<Results> run_number_op(AtenCall& call) {
   const std::string_view kind = call.node.kind;
   const bool first = call.arg(0).is_number();
   const bool both_numbers = first && call.arg(1).is_number();
   for (const BinaryRow& row : kBinary) {
     if (row.kind != kind) continue;
-    if (both_numbers) return Values{number_binary(call, row.op, call.arg(0), call.arg(1))};
+    if (both_numbers) return Results{number_binary(call, row.op, call.arg(0), call.arg(1))};
     const bool one_none =
         call.arg(0).is(Kind::kNone) || (call.inputs.size() > 1 && call.arg(1).is(Kind::kNone));
     if (one_none && (row.op == NumberOp::kEqual || row.op == NumberOp::kNotEqual))
-      return Values{AbstractValue::of_bool((call.arg(0).kind == call.arg(1).kind) ==
-                                           (row.op == NumberOp::kEqual))};
+      return Results{AbstractValue::of_bool((call.arg(0).kind == call.arg(1).kind) ==
+                                            (row.op == NumberOp::kEqual))};
     return folded_sizes(call, row.op);
   }
   if (!first) return std::nullopt;
-  if (kind == "aten::neg") return Values{negative_or_magnitude(call, true)};
-  if (kind == "aten::abs" || kind == "prim::abs") return Values{negative_or_magnitude(call, false)};
+  if (kind == "aten::neg") return Results{negative_or_magnitude(call, true)};
+  if (kind == "aten::abs" || kind == "prim::abs")
+    return Results{negative_or_magnitude(call, false)};
   for (const UnaryRow& row : kUnary)
-    if (row.kind == kind) return Values{unary(call, row)};
+    if (row.kind == kind) return Results{unary(call, row)};
   return std::nullopt;
 }
 

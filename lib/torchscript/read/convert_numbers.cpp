@@ -1,6 +1,5 @@
 // What a program asks about tensors (sizes, types) and numbers made of tensors.
 
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/executor.h"
@@ -10,10 +9,9 @@ namespace lathe {
 namespace {
 
 using Kind = AbstractValue::Kind;
-using Values = std::vector<AbstractValue>;
 
-Values to_int(AtenCall& call) { return {as_kind(call, call.arg(0), Kind::kInt)}; }
-Values to_float(AtenCall& call) {
+Results to_int(AtenCall& call) { return {as_kind(call, call.arg(0), Kind::kInt)}; }
+Results to_float(AtenCall& call) {
   const AbstractValue& value = call.arg(0);
   if (value.is(Kind::kString)) {
     if (value.text == "inf") return {AbstractValue::of_float(INFINITY)};
@@ -23,9 +21,9 @@ Values to_float(AtenCall& call) {
   }
   return {as_kind(call, value, Kind::kFloat)};
 }
-Values to_bool(AtenCall& call) { return {as_kind(call, call.arg(0), Kind::kBool)}; }
+Results to_bool(AtenCall& call) { return {as_kind(call, call.arg(0), Kind::kBool)}; }
 
-Values item(AtenCall& call) {
+Results item(AtenCall& call) {
   if (call.arg(0).is_number()) return {call.arg(0)};
   const DType dtype = call.dtype(0);
   const Kind kind = is_floating(dtype)      ? Kind::kFloat
@@ -34,7 +32,7 @@ Values item(AtenCall& call) {
   return {as_kind(call, call.arg(0), kind)};
 }
 
-Values number_to_tensor(AtenCall& call) {
+Results number_to_tensor(AtenCall& call) {
   const AbstractValue& value = call.arg(0);
   if (value.is(Kind::kTensor)) return {value};
   if (!value.cell && value.is(Kind::kInt))
@@ -42,7 +40,7 @@ Values number_to_tensor(AtenCall& call) {
   return call.one(call.tensor(0));
 }
 
-Values dim(AtenCall& call) {
+Results dim(AtenCall& call) {
   const ValueId tensor = call.tensor(0);
   if (const Dims* dims = call.dims_of(tensor))
     return {AbstractValue::of_int(static_cast<int64_t>(dims->size()))};
@@ -50,7 +48,7 @@ Values dim(AtenCall& call) {
   return {number_result(call, call.emit(OpKind::kSize, {sizes}), Kind::kInt)};
 }
 
-Values size(AtenCall& call) {
+Results size(AtenCall& call) {
   const ValueId tensor = call.tensor(0);
   if (!call.is_none(1)) {
     const auto axis = call.known_int(1);
@@ -58,15 +56,15 @@ Values size(AtenCall& call) {
       return {call.size_number(tensor, static_cast<size_t>(*axis))};
     return {call.size_number(tensor, call.axis(1, call.rank_of(tensor)))};
   }
-  Values sizes;
+  Results sizes;
   const size_t rank = call.rank_of(tensor);
   for (size_t i = 0; i < rank; ++i) sizes.push_back(call.size_number(tensor, i));
   return {AbstractValue::of_items(Kind::kList, std::move(sizes))};
 }
 
-Values length(AtenCall& call) { return {call.size_number(call.tensor(0), 0)}; }
+Results length(AtenCall& call) { return {call.size_number(call.tensor(0), 0)}; }
 
-Values element_total(AtenCall& call) {
+Results element_total(AtenCall& call) {
   const ValueId tensor = call.tensor(0);
   if (const Dims* dims = call.dims_of(tensor))
     if (const auto shape = static_shape(*dims))
@@ -74,27 +72,27 @@ Values element_total(AtenCall& call) {
   return {number_result(call, call.emit(OpKind::kSize, {tensor}), Kind::kInt)};
 }
 
-Values is_floating_point(AtenCall& call) {
+Results is_floating_point(AtenCall& call) {
   return {AbstractValue::of_bool(is_floating(call.dtype(0)))};
 }
-Values no(AtenCall&) { return {AbstractValue::of_bool(false)}; }
-Values yes(AtenCall&) { return {AbstractValue::of_bool(true)}; }
-Values dtype(AtenCall& call) {
+Results no(AtenCall&) { return {AbstractValue::of_bool(false)}; }
+Results yes(AtenCall&) { return {AbstractValue::of_bool(true)}; }
+Results dtype(AtenCall& call) {
   if (const QuantParams* params = call.quantized(0))
     return {AbstractValue::of_int(params->dtype == DType::kInt8 ? 12 : 13)};
   return {AbstractValue::of_int(scalar_type_of(call.dtype(0)))};
 }
-Values device(AtenCall&) { return {AbstractValue::of_string("cpu")}; }
-Values layout(AtenCall&) { return {AbstractValue::of_int(0)}; }
+Results device(AtenCall&) { return {AbstractValue::of_string("cpu")}; }
+Results layout(AtenCall&) { return {AbstractValue::of_int(0)}; }
 
-Values python_not(AtenCall& call) {
+Results python_not(AtenCall& call) {
   if (call.arg(0).is(Kind::kTensor))
     return call.one(call.emit(OpKind::kNot, {call.cast(call.tensor(0), DType::kBool)}));
   return {negated(call, call.arg(0))};
 }
 
 // Iterations of range(start, end, step), and what its i-th number is.
-Values range_length(AtenCall& call) {
+Results range_length(AtenCall& call) {
   const int64_t step = call.int_of(2);
   call.require(step != 0, "a range with step 0");
   AbstractValue span =
@@ -106,45 +104,31 @@ Values range_length(AtenCall& call) {
   return {number_binary(call, NumberOp::kMax, span, AbstractValue::of_int(0))};
 }
 
-Values derive_index(AtenCall& call) {
+Results derive_index(AtenCall& call) {
   const AbstractValue offset = number_binary(call, NumberOp::kMul, call.arg(0), call.arg(2));
   return {number_binary(call, NumberOp::kAdd, call.arg(1), offset)};
 }
 
-constexpr std::array kNumberOps = {
-    AtenRow{"aten::Int", to_int},
-    AtenRow{"aten::IntImplicit", to_int},
-    AtenRow{"aten::Float", to_float},
-    AtenRow{"aten::FloatImplicit", to_float},
-    AtenRow{"aten::Bool", to_bool},
-    AtenRow{"aten::item", item},
-    AtenRow{"aten::ScalarImplicit", item},
-    AtenRow{"prim::ImplicitTensorToNum", item},
-    AtenRow{"prim::NumToTensor", number_to_tensor},
-    AtenRow{"aten::scalar_tensor", number_to_tensor},
-    AtenRow{"aten::dim", dim},
-    AtenRow{"aten::size", size},
-    AtenRow{"prim::shape", size},
-    AtenRow{"aten::len", length},
-    AtenRow{"aten::numel", element_total},
-    AtenRow{"aten::is_floating_point", is_floating_point},
-    AtenRow{"aten::is_complex", no},
-    AtenRow{"prim::is_cuda", no},
-    AtenRow{"prim::is_mkldnn", no},
-    AtenRow{"prim::is_sparse", no},
-    AtenRow{"prim::is_meta", no},
-    AtenRow{"prim::requires_grad", no},
-    AtenRow{"aten::is_grad_enabled", no},
-    AtenRow{"aten::is_autocast_enabled", no},
-    AtenRow{"aten::is_autocast_cpu_enabled", no},
-    AtenRow{"aten::is_scripting", yes},
-    AtenRow{"prim::dtype", dtype},
-    AtenRow{"prim::device", device},
-    AtenRow{"prim::layout", layout},
-    AtenRow{"aten::__not__", python_not},
-    AtenRow{"aten::logical_not", python_not},
-    AtenRow{"aten::__range_length", range_length},
-    AtenRow{"aten::__derive_index", derive_index},
+constexpr AtenRow kNumberOps[] = {
+    {"Int IntImplicit", to_int},
+    {"Float FloatImplicit", to_float},
+    {"Bool", to_bool},
+    {"item ScalarImplicit prim::ImplicitTensorToNum", item},
+    {"prim::NumToTensor scalar_tensor", number_to_tensor},
+    {"dim", dim},
+    {"size prim::shape", size},
+    {"len", length},
+    {"numel", element_total},
+    {"is_floating_point", is_floating_point},
+    {"is_complex prim::is_cuda prim::is_mkldnn prim::is_sparse prim::is_meta", no},
+    {"prim::requires_grad is_grad_enabled is_autocast_enabled is_autocast_cpu_enabled", no},
+    {"is_scripting", yes},
+    {"prim::dtype", dtype},
+    {"prim::device", device},
+    {"prim::layout", layout},
+    {"__not__ logical_not", python_not},
+    {"__range_length", range_length},
+    {"__derive_index", derive_index},
 };
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "ir/error.h"
 #include "torchscript/read/executor.h"
@@ -14,7 +13,6 @@ namespace lathe {
 namespace {
 
 using Kind = AbstractValue::Kind;
-using Values = std::vector<AbstractValue>;
 
 // Lists that double themselves in a loop must not fill the memory.
 constexpr size_t kMaxElements = 1'000'000;
@@ -23,7 +21,7 @@ constexpr size_t kMaxElements = 1'000'000;
 struct StructureCall {
   Executor& executor;
   const TorchNode& node;
-  Values& inputs;
+  Results& inputs;
 
   AtenCall op() const { return executor.call(node, inputs); }
   [[noreturn]] void refuse(const std::string& message) const { executor.refuse(node, message); }
@@ -31,11 +29,11 @@ struct StructureCall {
     if (i >= inputs.size()) refuse("has too few arguments");
     return inputs[i];
   }
-  Values& items(size_t i) const {
+  Results& items(size_t i) const {
     if (!arg(i).items) refuse("its argument is no list, tuple or dict");
     return arg(i).items->items;
   }
-  Values& changed(size_t i) const {
+  Results& changed(size_t i) const {
     items(i);
     executor.journal.record(inputs[i].items);
     return inputs[i].items->items;
@@ -48,7 +46,7 @@ struct StructureCall {
     return given < 0 ? given + count : given;
   }
   // Position of the key of a dict, -1 when it is not there.
-  int64_t find_key(const Values& pairs, const AbstractValue& key) const {
+  int64_t find_key(const Results& pairs, const AbstractValue& key) const {
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
       const auto equal = known_equal(pairs[i], key);
       if (!equal) refuse("a key that only a run can tell");
@@ -58,21 +56,21 @@ struct StructureCall {
   }
 };
 
-Values same_items(const StructureCall& call, Kind kind) {
+Results same_items(const StructureCall& call, Kind kind) {
   return {AbstractValue::of_items(kind, call.inputs)};
 }
-Values tuple_construct(StructureCall& call) { return same_items(call, Kind::kTuple); }
-Values list_construct(StructureCall& call) { return same_items(call, Kind::kList); }
-Values dict_construct(StructureCall& call) { return same_items(call, Kind::kDict); }
+Results tuple_construct(StructureCall& call) { return same_items(call, Kind::kTuple); }
+Results list_construct(StructureCall& call) { return same_items(call, Kind::kList); }
+Results dict_construct(StructureCall& call) { return same_items(call, Kind::kDict); }
 
-Values unpack(StructureCall& call) {
+Results unpack(StructureCall& call) {
   if (call.items(0).size() != call.node.outputs.size())
     call.refuse(fmt::format("{} elements where {} are unpacked", call.items(0).size(),
                             call.node.outputs.size()));
   return call.items(0);
 }
 
-Values get_item(StructureCall& call) {
+Results get_item(StructureCall& call) {
   const AbstractValue& from = call.arg(0);
   if (from.is(Kind::kString)) {
     const int64_t at = call.index(1, from.text.size());
@@ -86,10 +84,10 @@ Values get_item(StructureCall& call) {
   return {call.items(0)[static_cast<size_t>(call.index(1, call.items(0).size()))]};
 }
 
-Values set_item(StructureCall& call) {
+Results set_item(StructureCall& call) {
   if (call.arg(0).is(Kind::kDict)) {
     const int64_t at = call.find_key(call.items(0), call.arg(1));
-    Values& pairs = call.changed(0);
+    Results& pairs = call.changed(0);
     if (at >= 0) {
       pairs[static_cast<size_t>(at) + 1] = call.arg(2);
     } else {
@@ -103,13 +101,13 @@ Values set_item(StructureCall& call) {
   return {call.arg(0)};
 }
 
-Values append(StructureCall& call) {
+Results append(StructureCall& call) {
   call.changed(0).push_back(call.arg(1));
   return {call.arg(0)};
 }
 
-Values insert(StructureCall& call) {
-  Values& list = call.changed(0);
+Results insert(StructureCall& call) {
+  Results& list = call.changed(0);
   const auto count = static_cast<int64_t>(list.size());
   int64_t at = call.op().int_of(1);
   at = std::clamp<int64_t>(at < 0 ? at + count : at, 0, count);
@@ -117,8 +115,8 @@ Values insert(StructureCall& call) {
   return {call.arg(0)};
 }
 
-Values pop(StructureCall& call) {
-  Values& list = call.changed(0);
+Results pop(StructureCall& call) {
+  Results& list = call.changed(0);
   if (call.arg(0).is(Kind::kDict)) {
     const int64_t at = call.find_key(list, call.arg(1));
     if (at < 0) call.refuse("the key is not in the dict");
@@ -134,26 +132,26 @@ Values pop(StructureCall& call) {
   return {std::move(held)};
 }
 
-Values clear(StructureCall& call) {
+Results clear(StructureCall& call) {
   call.changed(0).clear();
   return {call.arg(0)};
 }
 
-Values extend(StructureCall& call) {
-  const Values more = call.items(1);
-  Values& list = call.changed(0);
+Results extend(StructureCall& call) {
+  const Results more = call.items(1);
+  Results& list = call.changed(0);
   list.insert(list.end(), more.begin(), more.end());
   return {call.arg(0)};
 }
 
-Values reverse(StructureCall& call) {
+Results reverse(StructureCall& call) {
   std::ranges::reverse(call.changed(0));
   return {call.arg(0)};
 }
 
-Values copy_list(StructureCall& call) {
+Results copy_list(StructureCall& call) {
   if (call.arg(0).is(Kind::kString)) {
-    Values letters;
+    Results letters;
     for (const char letter : call.arg(0).text)
       letters.push_back(AbstractValue::of_string(std::string(1, letter)));
     return {AbstractValue::of_items(Kind::kList, std::move(letters))};
@@ -162,9 +160,9 @@ Values copy_list(StructureCall& call) {
                                   call.items(0))};
 }
 
-Values dict_parts(StructureCall& call) {
-  const Values& pairs = call.items(0);
-  Values parts;
+Results dict_parts(StructureCall& call) {
+  const Results& pairs = call.items(0);
+  Results parts;
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     if (call.node.kind == "aten::keys")
       parts.push_back(pairs[i]);
@@ -176,18 +174,18 @@ Values dict_parts(StructureCall& call) {
   return {AbstractValue::of_items(Kind::kList, std::move(parts))};
 }
 
-Values dict_get(StructureCall& call) {
+Results dict_get(StructureCall& call) {
   const int64_t at = call.find_key(call.items(0), call.arg(1));
   if (at >= 0) return {call.items(0)[static_cast<size_t>(at) + 1]};
   return {call.inputs.size() > 2 ? call.arg(2) : AbstractValue::none()};
 }
 
 // Is the element in the list: an Or over the elements that only a run can compare.
-Values contains(StructureCall& call) {
+Results contains(StructureCall& call) {
   if (call.arg(0).is(Kind::kString))
     return {AbstractValue::of_bool(call.arg(0).text.find(call.arg(1).text) != std::string::npos)};
   const bool dict = call.arg(0).is(Kind::kDict);
-  const Values& items = call.items(0);
+  const Results& items = call.items(0);
   AbstractValue found = AbstractValue::of_bool(false);
   AtenCall op = call.op();
   for (size_t i = 0; i < items.size(); i += dict ? 2 : 1)
@@ -195,7 +193,7 @@ Values contains(StructureCall& call) {
   return {std::move(found)};
 }
 
-Values length(StructureCall& call) {
+Results length(StructureCall& call) {
   if (call.arg(0).is(Kind::kString))
     return {AbstractValue::of_int(static_cast<int64_t>(call.arg(0).text.size()))};
   const auto count = static_cast<int64_t>(call.items(0).size());
@@ -203,7 +201,7 @@ Values length(StructureCall& call) {
 }
 
 // Python's list[start:end:step]; strings too.
-Values slice_list(StructureCall& call) {
+Results slice_list(StructureCall& call) {
   const AtenCall op = call.op();
   const bool text = call.arg(0).is(Kind::kString);
   const auto count = static_cast<int64_t>(text ? call.arg(0).text.size() : call.items(0).size());
@@ -218,7 +216,7 @@ Values slice_list(StructureCall& call) {
   };
   const int64_t end = place(2, step > 0 ? count : -1);
   const int64_t stride = std::clamp<int64_t>(step, -count - 1, count + 1);
-  Values items;
+  Results items;
   std::string letters;
   for (int64_t i = place(1, step > 0 ? 0 : count - 1); step > 0 ? i < end : i > end; i += stride) {
     if (text)
@@ -231,34 +229,34 @@ Values slice_list(StructureCall& call) {
                                   std::move(items))};
 }
 
-Values joined_lists(StructureCall& call) {
+Results joined_lists(StructureCall& call) {
   if (call.arg(0).is(Kind::kString))
     return {AbstractValue::of_string(call.arg(0).text + call.arg(1).text)};
-  Values items = call.items(0);
-  const Values& more = call.items(1);
+  Results items = call.items(0);
+  const Results& more = call.items(1);
   items.insert(items.end(), more.begin(), more.end());
   return {AbstractValue::of_items(call.arg(0).kind, std::move(items))};
 }
 
-Values repeated_list(StructureCall& call) {
+Results repeated_list(StructureCall& call) {
   const size_t which = call.arg(0).items ? 0 : 1;
   const int64_t times = std::max<int64_t>(call.op().int_of(1 - which), 0);
-  const Values& list = call.items(which);
+  const Results& list = call.items(which);
   if (!list.empty() && times > static_cast<int64_t>(kMaxElements / list.size()))
     throw over_limit("torchscript.list", "a list of more than a million elements");
-  Values items;
+  Results items;
   for (int64_t i = 0; i < times; ++i) items.insert(items.end(), list.begin(), list.end());
   return {AbstractValue::of_items(Kind::kList, std::move(items))};
 }
 
-Values compare_lists(StructureCall& call) {
+Results compare_lists(StructureCall& call) {
   AtenCall op = call.op();
   AbstractValue equal = equal_values(op, call.arg(0), call.arg(1));
   if (call.node.kind == "aten::ne") equal = negated(op, equal);
   return {std::move(equal)};
 }
 
-Values is_same(StructureCall& call) {
+Results is_same(StructureCall& call) {
   const AbstractValue& a = call.arg(0);
   const AbstractValue& b = call.arg(1);
   const bool none = a.is(Kind::kNone) || b.is(Kind::kNone);
@@ -269,7 +267,7 @@ Values is_same(StructureCall& call) {
 }
 
 // Only messages are formatted: what a run decides is written as "?".
-Values format(StructureCall& call) {
+Results format(StructureCall& call) {
   if (call.node.kind == "aten::str") return {AbstractValue::of_string(text_of(call.arg(0)))};
   const std::string& pattern = call.arg(0).text;
   std::string text;
@@ -285,25 +283,25 @@ Values format(StructureCall& call) {
   return {AbstractValue::of_string(std::move(text))};
 }
 
-Values first_argument(StructureCall& call) { return {call.arg(0)}; }
+Results first_argument(StructureCall& call) { return {call.arg(0)}; }
 
 // unchecked_cast and _unwrap_optional do not change the value; a None here is a bug of the code.
-Values unwrapped(StructureCall& call) {
+Results unwrapped(StructureCall& call) {
   if (call.node.kind == "aten::_unwrap_optional" && call.arg(0).is(Kind::kNone))
     throw CodeRaises{"Unwrapping null optional", call.node.source};
   return {call.arg(0)};
 }
 
-Values nothing(StructureCall&) { return {}; }
+Results nothing(StructureCall&) { return {}; }
 
-Values uninitialized(StructureCall&) {
+Results uninitialized(StructureCall&) {
   AbstractValue made;
   made.kind = Kind::kUninitialized;
   return {made};
 }
 
-Values sorted_list(StructureCall& call) {
-  Values items = call.items(0);
+Results sorted_list(StructureCall& call) {
+  Results items = call.items(0);
   const AtenCall op = call.op();
   const bool descending = call.inputs.size() > 1 && op.bool_of(1);
   for (const AbstractValue& item : items)
@@ -319,8 +317,8 @@ Values sorted_list(StructureCall& call) {
 }
 
 // min, max, sum, any, all of a list of numbers.
-Values reduced_list(StructureCall& call) {
-  const Values& items = call.items(0);
+Results reduced_list(StructureCall& call) {
+  const Results& items = call.items(0);
   AtenCall op = call.op();
   const std::string_view kind = call.node.kind;
   if (items.empty()) {
@@ -344,7 +342,7 @@ Values reduced_list(StructureCall& call) {
   return {std::move(total)};
 }
 
-using Convert = Values (*)(StructureCall&);
+using Convert = Results (*)(StructureCall&);
 struct Row {
   std::string_view kind;
   Convert convert;
@@ -410,7 +408,7 @@ constexpr Row kStructureRows[] = {
     {"aten::all", reduced_list, kItems},
 };
 
-bool applies(const Row& row, const Values& inputs) {
+bool applies(const Row& row, const Results& inputs) {
   const bool items = !inputs.empty() && inputs[0].items != nullptr;
   switch (row.when) {
     case Row::When::kAny: return true;
@@ -424,12 +422,13 @@ bool applies(const Row& row, const Values& inputs) {
 
 }  // namespace
 
-std::optional<Values> run_structure_op(Executor& executor, const TorchNode& node, Values& inputs) {
+std::optional<Results> run_structure_op(Executor& executor, const TorchNode& node,
+                                        Results& inputs) {
   StructureCall call{executor, node, inputs};
   for (const Row& row : kStructureRows) {
     if (row.kind != node.kind || !applies(row, inputs)) continue;
-    Values made = row.convert(call);
-    for (const Values* values : {&made, &inputs})
+    Results made = row.convert(call);
+    for (const Results* values : {&made, &inputs})
       for (const AbstractValue& value : *values)
         if (value.text.size() > kMaxElements ||
             (value.items && value.items->items.size() > kMaxElements))

@@ -116,15 +116,18 @@ class AtenCall {
 
 /// One AbstractValue per output of the node. A result that is its argument unchanged (aten::to of
 /// the same type, dropout in inference) returns that argument, so that the two stay one tensor.
-using ConvertAten = std::vector<AbstractValue> (*)(AtenCall&);
+using Results = std::vector<AbstractValue>;
+using ConvertAten = Results (*)(AtenCall&);
 
 struct AtenRow {
-  std::string_view kind;  // "aten::conv2d"; all overloads, told apart by the arguments
+  /// Kinds with this conversion, separated by spaces, without "aten::" ("lt less"). All overloads,
+  /// told apart by the arguments.
+  std::string_view kinds;
   ConvertAten convert;
 };
 
 /// The conversion of an op, nullptr when there is none. In-place forms ("aten::relu_") are looked
-/// up without the underscore and written back by the caller: families list only "aten::relu".
+/// up without the underscore and written back by the caller: families list only "relu".
 /// Views (select, slice, view, permute, …) need nothing special either.
 ConvertAten find_aten_op(std::string_view kind);
 

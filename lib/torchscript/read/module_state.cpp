@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ir/carry.h"
 #include "ir/error.h"
 #include "torchscript/read/merge.h"
 
@@ -48,15 +49,6 @@ Tensor tensor_of(const AbstractValue& known) {
 
 bool all_zero(const Tensor& tensor) {
   return std::ranges::all_of(tensor.bytes(), [](std::byte byte) { return byte == std::byte{0}; });
-}
-
-bool fits(const Tensor& tensor, const ValueType& type) {
-  if (tensor.dtype() != type.dtype) return false;
-  if (!type.dims) return true;
-  if (type.dims->size() != tensor.shape().size()) return false;
-  for (size_t i = 0; i < type.dims->size(); ++i)
-    if ((*type.dims)[i].known() && (*type.dims)[i].size != tensor.shape()[i]) return false;
-  return true;
 }
 
 }  // namespace
@@ -184,7 +176,7 @@ bool settle_initial(State& steady, const State& saved, const std::string& path,
   }
   if (saved.kind == steady.kind && !saved.has_items()) {
     const Tensor value = tensor_of(saved.known);
-    if (fits(value, steady.type)) {
+    if (fits_type(value, steady.type)) {
       const bool fixed = steady.type.dims && static_shape(*steady.type.dims);
       if (!fixed || !all_zero(value)) initial.insert_or_assign(path, value);
       return false;

@@ -1,5 +1,4 @@
 // Activations, softmax and dropout.
-#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -7,8 +6,6 @@
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 template <OpKind kind>
 Results unary(AtenCall& call) {
@@ -212,38 +209,33 @@ Results fixed_grid(AtenCall& call) {
                   tensor_params(call, 1.0 / scale_divisor, zero, dtype))};
 }
 
-constexpr std::array kActivationOps = {
-    AtenRow{"aten::relu", keeping_grid<relu>},
-    AtenRow{"aten::relu6", keeping_grid<relu6>},
-    AtenRow{"aten::hardtanh", keeping_grid<hardtanh>},
-    AtenRow{"aten::leaky_relu", keeping_grid<leaky_relu>},
-    AtenRow{"aten::rrelu", rrelu},
-    AtenRow{"aten::prelu", prelu},
-    AtenRow{"aten::elu", keeping_grid<elu>},
-    AtenRow{"aten::celu", celu},
-    AtenRow{"aten::selu", unary<OpKind::kSelu>},
-    AtenRow{"aten::hardswish", unary<OpKind::kHardSwish>},
-    AtenRow{"aten::silu", silu},
-    AtenRow{"aten::mish", mish},
-    AtenRow{"aten::gelu", gelu},
-    AtenRow{"aten::softplus", softplus},
-    AtenRow{"aten::softsign", unary<OpKind::kSoftsign>},
-    AtenRow{"aten::log_sigmoid", log_sigmoid},
-    AtenRow{"aten::glu", glu},
-    AtenRow{"aten::threshold", threshold},
-    AtenRow{"aten::hardshrink", hardshrink},
-    AtenRow{"aten::softshrink", softshrink},
-    AtenRow{"aten::softmax", softmax<OpKind::kSoftmax>},
-    AtenRow{"aten::_softmax", softmax<OpKind::kSoftmax>},
-    AtenRow{"aten::log_softmax", softmax<OpKind::kLogSoftmax>},
-    AtenRow{"aten::_log_softmax", softmax<OpKind::kLogSoftmax>},
-    AtenRow{"aten::dropout", dropout},
-    AtenRow{"aten::feature_dropout", dropout},
-    AtenRow{"aten::alpha_dropout", dropout},
-    AtenRow{"aten::feature_alpha_dropout", dropout},
-    AtenRow{"aten::hardsigmoid", fixed_grid<hardsigmoid, 256, 0>},
-    AtenRow{"aten::sigmoid", fixed_grid<unary<OpKind::kSigmoid>, 256, 0>},
-    AtenRow{"aten::tanh", fixed_grid<unary<OpKind::kTanh>, 128, 128>},
+constexpr AtenRow kActivationOps[] = {
+    {"relu", keeping_grid<relu>},
+    {"relu6", keeping_grid<relu6>},
+    {"hardtanh", keeping_grid<hardtanh>},
+    {"leaky_relu", keeping_grid<leaky_relu>},
+    {"rrelu", rrelu},
+    {"prelu", prelu},
+    {"elu", keeping_grid<elu>},
+    {"celu", celu},
+    {"selu", unary<OpKind::kSelu>},
+    {"hardswish", unary<OpKind::kHardSwish>},
+    {"silu", silu},
+    {"mish", mish},
+    {"gelu", gelu},
+    {"softplus", softplus},
+    {"softsign", unary<OpKind::kSoftsign>},
+    {"log_sigmoid", log_sigmoid},
+    {"glu", glu},
+    {"threshold", threshold},
+    {"hardshrink", hardshrink},
+    {"softshrink", softshrink},
+    {"softmax _softmax", softmax<OpKind::kSoftmax>},
+    {"log_softmax _log_softmax", softmax<OpKind::kLogSoftmax>},
+    {"dropout feature_dropout alpha_dropout feature_alpha_dropout", dropout},
+    {"hardsigmoid", fixed_grid<hardsigmoid, 256, 0>},
+    {"sigmoid", fixed_grid<unary<OpKind::kSigmoid>, 256, 0>},
+    {"tanh", fixed_grid<unary<OpKind::kTanh>, 128, 128>},
 };
 
 }  // namespace

@@ -1,13 +1,10 @@
 // Arithmetic with PyTorch's type promotion: add, mul, div, pow, clamp, …
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 // Arguments 0 and 1 in their common type.
 struct Pair {
@@ -221,36 +218,29 @@ Results frac(AtenCall& call) {
   return call.one(binary(call, OpKind::kSub, x, truncated(call, x)));
 }
 
-constexpr std::array kArithmeticOps = {
-    AtenRow{"aten::add", add},
-    AtenRow{"aten::sub", sub},
-    AtenRow{"aten::subtract", sub},
-    AtenRow{"aten::rsub", rsub},
-    AtenRow{"aten::mul", mul},
-    AtenRow{"aten::multiply", mul},
-    AtenRow{"aten::div", div},
-    AtenRow{"aten::divide", div},
-    AtenRow{"aten::true_divide", div},
-    AtenRow{"aten::floor_divide", floor_divide},
-    AtenRow{"aten::remainder", remainder},
-    AtenRow{"aten::fmod", fmod},
-    AtenRow{"aten::pow", pow},
-    AtenRow{"aten::atan2", atan2},
-    AtenRow{"aten::arctan2", atan2},
-    AtenRow{"aten::hypot", hypot},
-    AtenRow{"aten::maximum", extremum_of_pair<OpKind::kMax, OpKind::kOr>},
-    AtenRow{"aten::minimum", extremum_of_pair<OpKind::kMin, OpKind::kAnd>},
-    AtenRow{"aten::clamp", keeping_grid<clamp>},
-    AtenRow{"aten::clip", keeping_grid<clamp>},
-    AtenRow{"aten::clamp_min", clamp_min},
-    AtenRow{"aten::clamp_max", clamp_max},
-    AtenRow{"aten::addcmul", addc<OpKind::kMul>},
-    AtenRow{"aten::addcdiv", addc<OpKind::kDiv>},
-    AtenRow{"aten::lerp", lerp},
-    AtenRow{"aten::cumsum", cumsum},
-    AtenRow{"aten::trunc", trunc},
-    AtenRow{"aten::fix", trunc},
-    AtenRow{"aten::frac", frac},
+constexpr AtenRow kArithmeticOps[] = {
+    {"add", add},
+    {"sub subtract", sub},
+    {"rsub", rsub},
+    {"mul multiply", mul},
+    {"div divide true_divide", div},
+    {"floor_divide", floor_divide},
+    {"remainder", remainder},
+    {"fmod", fmod},
+    {"pow", pow},
+    {"atan2 arctan2", atan2},
+    {"hypot", hypot},
+    {"maximum", extremum_of_pair<OpKind::kMax, OpKind::kOr>},
+    {"minimum", extremum_of_pair<OpKind::kMin, OpKind::kAnd>},
+    {"clamp clip", keeping_grid<clamp>},
+    {"clamp_min", clamp_min},
+    {"clamp_max", clamp_max},
+    {"addcmul", addc<OpKind::kMul>},
+    {"addcdiv", addc<OpKind::kDiv>},
+    {"lerp", lerp},
+    {"cumsum", cumsum},
+    {"trunc fix", trunc},
+    {"frac", frac},
 };
 
 }  // namespace

@@ -1,14 +1,11 @@
 // The fused forms that torch.nn.MultiheadAttention and TransformerEncoderLayer take in inference.
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 ValueId linear(AtenCall& call, ValueId x, ValueId weight, ValueId bias) {
   const ValueId y = binary(call, OpKind::kMatMul, x, swap_last_two(call, weight));
@@ -135,11 +132,11 @@ Results find_text(AtenCall& call) {
   return {AbstractValue::of_int(found == std::string::npos ? -1 : static_cast<int64_t>(found))};
 }
 
-constexpr std::array kAttentionOps = {
-    AtenRow{"aten::_native_multi_head_attention", multi_head_attention},
-    AtenRow{"aten::_transformer_encoder_layer_fwd", encoder_layer},
-    AtenRow{"prim::is_nested", never},
-    AtenRow{"aten::find", find_text},
+constexpr AtenRow kAttentionOps[] = {
+    {"_native_multi_head_attention", multi_head_attention},
+    {"_transformer_encoder_layer_fwd", encoder_layer},
+    {"prim::is_nested", never},
+    {"find", find_text},
 };
 
 }  // namespace

@@ -1,13 +1,10 @@
 // aten::conv*, conv_transpose* and _convolution.
 #include <algorithm>
-#include <array>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 struct Convolution {
   std::vector<int64_t> strides, pads, dilations, output_padding;  // pads: begins, then ends
@@ -109,16 +106,10 @@ Results convolution(AtenCall& call) {
   return convolve(call, form);
 }
 
-constexpr std::array kConvolutionOps = {
-    AtenRow{"aten::conv1d", conv},
-    AtenRow{"aten::conv2d", conv},
-    AtenRow{"aten::conv3d", conv},
-    AtenRow{"aten::_convolution_mode", conv},
-    AtenRow{"aten::conv_transpose1d", conv_transpose},
-    AtenRow{"aten::conv_transpose2d", conv_transpose},
-    AtenRow{"aten::conv_transpose3d", conv_transpose},
-    AtenRow{"aten::_convolution", convolution},
-    AtenRow{"aten::convolution", convolution},
+constexpr AtenRow kConvolutionOps[] = {
+    {"conv1d conv2d conv3d _convolution_mode", conv},
+    {"conv_transpose1d conv_transpose2d conv_transpose3d", conv_transpose},
+    {"_convolution convolution", convolution},
 };
 
 }  // namespace

@@ -1,17 +1,14 @@
 // Tensors made from sizes and numbers, changes of type, and whole-tensor writes.
 
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/converter.h"
 #include "torchscript/read/ops_forms.h"
-#include "torchscript/read/scalar_math.h"
 
 namespace lathe {
 namespace {
 
 using Kind = AbstractValue::Kind;
-using Values = std::vector<AbstractValue>;
 
 // Larger ones stay a ConstantOfShape, which is small in the file.
 constexpr int64_t kMaxKnownElements = 1024;
@@ -31,7 +28,7 @@ Tensor filled(const Shape& shape, DType dtype, double number) {
 }
 
 // A tensor of `sizes` (an argument) whose elements are the number argument, or `number`.
-Values full_of(AtenCall& call, size_t sizes, const AbstractValue& number, DType dtype) {
+Results full_of(AtenCall& call, size_t sizes, const AbstractValue& number, DType dtype) {
   const auto known = call.known_ints(sizes);
   if (known && number.is_known_number()) {
     for (const int64_t size : *known) call.require(size >= 0, "a negative size");
@@ -45,7 +42,7 @@ Values full_of(AtenCall& call, size_t sizes, const AbstractValue& number, DType 
 
 // The dtype argument; without one, the default for tensors made of nothing.
 template <int number>
-Values sized(AtenCall& call) {
+Results sized(AtenCall& call) {
   return full_of(call, 0, AbstractValue::of_int(number), call.dtype_argument(1, DType::kFloat32));
 }
 
@@ -55,12 +52,12 @@ DType default_of(const AbstractValue& number) {
                                  : DType::kFloat32;
 }
 
-Values full(AtenCall& call) {
+Results full(AtenCall& call) {
   const DType dtype = call.dtype_argument(2, default_of(call.arg(1)));
   return full_of(call, 0, call.arg(1), dtype);
 }
 
-Values like(AtenCall& call, const AbstractValue& number, size_t dtype_at) {
+Results like(AtenCall& call, const AbstractValue& number, size_t dtype_at) {
   const ValueId from = call.tensor(0);
   const DType dtype = call.dtype_argument(dtype_at, call.dtype_of(from));
   AtenCall value(call.builder, call.node, {number}, call.notes);
@@ -72,21 +69,21 @@ Values like(AtenCall& call, const AbstractValue& number, size_t dtype_at) {
 }
 
 template <int number>
-Values sized_like(AtenCall& call) {
+Results sized_like(AtenCall& call) {
   return like(call, AbstractValue::of_int(number), 1);
 }
-Values full_like(AtenCall& call) { return like(call, call.arg(1), 2); }
+Results full_like(AtenCall& call) { return like(call, call.arg(1), 2); }
 
 template <int number>
-Values new_sized(AtenCall& call) {
+Results new_sized(AtenCall& call) {
   return full_of(call, 1, AbstractValue::of_int(number), call.dtype_argument(2, call.dtype(0)));
 }
-Values new_full(AtenCall& call) {
+Results new_full(AtenCall& call) {
   return full_of(call, 1, call.arg(2), call.dtype_argument(3, call.dtype(0)));
 }
 
 // arange(end), arange(start, end), arange(start, end, step), told apart by the overload.
-Values arange(AtenCall& call) {
+Results arange(AtenCall& call) {
   size_t count = call.node.overload == "start_step" ? 3 : call.node.overload == "start" ? 2 : 1;
   const AbstractValue start = count > 1 ? call.arg(0) : AbstractValue::of_int(0);
   const AbstractValue end = call.arg(count > 1 ? 1 : 0);
@@ -123,7 +120,7 @@ Values arange(AtenCall& call) {
   return call.one(call.cast(range, dtype));
 }
 
-Values linspace(AtenCall& call) {
+Results linspace(AtenCall& call) {
   const double start = call.float_of(0);
   const double end = call.float_of(1);
   const int64_t steps = call.int_of(2);
@@ -140,7 +137,7 @@ Values linspace(AtenCall& call) {
   return call.one(call.cast(made, call.dtype_argument(3, DType::kFloat32)));
 }
 
-Values eye(AtenCall& call) {
+Results eye(AtenCall& call) {
   const int64_t rows = call.int_of(0);
   const bool square = call.node.overload != "m";
   const int64_t columns = square ? rows : call.int_of(1);
@@ -171,7 +168,7 @@ void collect(AtenCall& call, const AbstractValue& value, size_t depth, Nested& f
   for (const AbstractValue& item : value.items->items) collect(call, item, depth + 1, found);
 }
 
-Values tensor_of(AtenCall& call) {
+Results tensor_of(AtenCall& call) {
   if (call.arg(0).is(Kind::kTensor)) {
     const ValueId same = call.tensor(0);
     return call.one(call.cast(same, call.dtype_argument(1, call.dtype_of(same))));
@@ -218,7 +215,7 @@ Values tensor_of(AtenCall& call) {
 }
 
 // to(device), to(dtype), to(other), …: where the dtype is, says the overload.
-Values to(AtenCall& call) {
+Results to(AtenCall& call) {
   const ValueId from = call.tensor(0);
   const DType before = call.dtype_of(from);
   const bool device_first = call.node.overload == "device" || call.node.overload == "prim_Device" ||
@@ -241,7 +238,7 @@ Values to(AtenCall& call) {
   return call.one(call.cast(from, dtype));
 }
 
-Values type_as(AtenCall& call) {
+Results type_as(AtenCall& call) {
   const ValueId from = call.tensor(0);
   const DType dtype = call.dtype(1);
   if (dtype == call.dtype_of(from)) return {call.arg(0)};
@@ -258,42 +255,39 @@ ValueId spread_over_self(AtenCall& call, ValueId content) {
   return call.emit(OpKind::kExpand, {content, shape_of(call, self)});
 }
 
-Values copy_into(AtenCall& call) { return call.one(spread_over_self(call, call.tensor(1))); }
+Results copy_into(AtenCall& call) { return call.one(spread_over_self(call, call.tensor(1))); }
 
-Values fill(AtenCall& call) {
+Results fill(AtenCall& call) {
   const DType dtype = call.dtype(0);
   return call.one(spread_over_self(call, call.scalar(1, dtype)));
 }
 
-Values zero(AtenCall& call) {
+Results zero(AtenCall& call) {
   const DType dtype = call.dtype(0);
   return call.one(spread_over_self(call, call.number_value(0, dtype)));
 }
 
-constexpr std::array kCreationOps = {
-    AtenRow{"aten::zeros", sized<0>},
-    AtenRow{"aten::ones", sized<1>},
+constexpr AtenRow kCreationOps[] = {
+    {"zeros", sized<0>},
+    {"ones", sized<1>},
     // Whatever memory held: zeros are as good.
-    AtenRow{"aten::empty", sized<0>},
-    AtenRow{"aten::full", full},
-    AtenRow{"aten::zeros_like", sized_like<0>},
-    AtenRow{"aten::ones_like", sized_like<1>},
-    AtenRow{"aten::empty_like", sized_like<0>},
-    AtenRow{"aten::full_like", full_like},
-    AtenRow{"aten::new_zeros", new_sized<0>},
-    AtenRow{"aten::new_ones", new_sized<1>},
-    AtenRow{"aten::new_empty", new_sized<0>},
-    AtenRow{"aten::new_full", new_full},
-    AtenRow{"aten::arange", arange},
-    AtenRow{"aten::linspace", linspace},
-    AtenRow{"aten::eye", eye},
-    AtenRow{"aten::tensor", tensor_of},
-    AtenRow{"aten::as_tensor", tensor_of},
-    AtenRow{"aten::to", to},
-    AtenRow{"aten::type_as", type_as},
-    AtenRow{"aten::copy", copy_into},
-    AtenRow{"aten::fill", fill},
-    AtenRow{"aten::zero", zero},
+    {"empty", sized<0>},
+    {"full", full},
+    {"zeros_like empty_like", sized_like<0>},
+    {"ones_like", sized_like<1>},
+    {"full_like", full_like},
+    {"new_zeros new_empty", new_sized<0>},
+    {"new_ones", new_sized<1>},
+    {"new_full", new_full},
+    {"arange", arange},
+    {"linspace", linspace},
+    {"eye", eye},
+    {"tensor as_tensor", tensor_of},
+    {"to", to},
+    {"type_as", type_as},
+    {"copy", copy_into},
+    {"fill", fill},
+    {"zero", zero},
 };
 
 }  // namespace

@@ -67,11 +67,11 @@ AbstractValue on_grid(AtenCall& call, ValueId value, const QuantParams& params);
 /// One scale and zero point.
 QuantParams tensor_params(AtenCall& call, double scale, int64_t zero_point, DType dtype);
 /// Results of an op whose output keeps the quantization of its first input.
-std::vector<AbstractValue> keep_grid(AtenCall& call, std::vector<AbstractValue> results);
+Results keep_grid(AtenCall& call, Results results);
 
 /// `convert` with the quantization of the first argument kept by its results.
 template <ConvertAten convert>
-std::vector<AbstractValue> keeping_grid(AtenCall& call) {
+Results keeping_grid(AtenCall& call) {
   return keep_grid(call, convert(call));
 }
 

@@ -1,12 +1,10 @@
 // Triangles, one-hot vectors and grids of coordinates.
-#include <array>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 // (self, diagonal)
@@ -59,10 +57,10 @@ Results meshgrid(AtenCall& call) {
   return {AbstractValue::of_items(Kind::kList, std::move(items))};
 }
 
-constexpr std::array kGenerateOps = {
-    AtenRow{"aten::triu", triangle<1>},  AtenRow{"aten::tril", triangle<0>},
-    AtenRow{"aten::one_hot", one_hot},   AtenRow{"aten::scalar_tensor", scalar_tensor},
-    AtenRow{"aten::meshgrid", meshgrid},
+constexpr AtenRow kGenerateOps[] = {
+    {"triu", triangle<1>},  {"tril", triangle<0>},
+    {"one_hot", one_hot},   {"scalar_tensor", scalar_tensor},
+    {"meshgrid", meshgrid},
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 // Reading and writing at given places: index, gather, scatter, embedding, masked_fill, …
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "torchscript/read/ops_forms.h"
@@ -8,7 +7,6 @@
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 // (weight, indices, …)
@@ -269,20 +267,18 @@ Results index_fill(AtenCall& call) {
   return call.one(call.emit(OpKind::kWhere, {mask, operand(call, 3, call.dtype_of(x)), x}));
 }
 
-constexpr std::array kIndexingOps = {
-    AtenRow{"aten::embedding", embedding},
-    AtenRow{"aten::index_select", index_select},
-    AtenRow{"aten::gather", gather},
-    AtenRow{"aten::scatter", scatter},
-    AtenRow{"aten::scatter_add", scatter_add},
-    AtenRow{"aten::masked_fill", masked_fill},
-    AtenRow{"aten::masked_select", masked_select},
-    AtenRow{"aten::nonzero", nonzero},
-    AtenRow{"aten::argwhere", nonzero},
-    AtenRow{"aten::index", keeping_grid<index>},
-    AtenRow{"aten::index_put", index_put},
-    AtenRow{"aten::_index_put_impl", index_put},
-    AtenRow{"aten::index_fill", index_fill},
+constexpr AtenRow kIndexingOps[] = {
+    {"embedding", embedding},
+    {"index_select", index_select},
+    {"gather", gather},
+    {"scatter", scatter},
+    {"scatter_add", scatter_add},
+    {"masked_fill", masked_fill},
+    {"masked_select", masked_select},
+    {"nonzero argwhere", nonzero},
+    {"index", keeping_grid<index>},
+    {"index_put _index_put_impl", index_put},
+    {"index_fill", index_fill},
 };
 
 }  // namespace

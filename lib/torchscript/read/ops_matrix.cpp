@@ -1,14 +1,11 @@
 // Products of matrices: linear, matmul, addmm, bmm, einsum, …
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 ValueId matmul_of(AtenCall& call, ValueId a, ValueId b) {
   return call.emit(OpKind::kMatMul, {a, b});
@@ -163,24 +160,15 @@ Results bilinear(AtenCall& call) {
   return call.one(y);
 }
 
-constexpr std::array kMatrixOps = {
-    AtenRow{"aten::linear", linear},
-    AtenRow{"aten::matmul", matmul},
-    AtenRow{"aten::mm", matmul},
-    AtenRow{"aten::bmm", matmul},
-    AtenRow{"aten::mv", matmul},
-    AtenRow{"aten::dot", matmul},
-    AtenRow{"aten::inner", linear},
-    AtenRow{"aten::addmm", addmm},
-    AtenRow{"aten::addmv", addmm},
-    AtenRow{"aten::baddbmm", addmm},
-    AtenRow{"aten::addbmm", addbmm},
-    AtenRow{"aten::outer", outer},
-    AtenRow{"aten::ger", outer},
-    AtenRow{"aten::einsum", einsum},
-    AtenRow{"aten::_scaled_dot_product_attention", attention},
-    AtenRow{"aten::scaled_dot_product_attention", attention},
-    AtenRow{"aten::bilinear", bilinear},
+constexpr AtenRow kMatrixOps[] = {
+    {"linear inner", linear},
+    {"matmul mm bmm mv dot", matmul},
+    {"addmm addmv baddbmm", addmm},
+    {"addbmm", addbmm},
+    {"outer ger", outer},
+    {"einsum", einsum},
+    {"_scaled_dot_product_attention scaled_dot_product_attention", attention},
+    {"bilinear", bilinear},
 };
 
 }  // namespace

@@ -1,14 +1,10 @@
 // Normalizations and norms.
-#include <array>
 #include <cmath>
-#include <limits>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 Attributes epsilon_of(double epsilon) {
   return attributes_of({{"epsilon", static_cast<float>(epsilon)}});
@@ -190,17 +186,17 @@ Results pairwise_distance(AtenCall& call) {
   return call.one(norm_over(call, moved, call.float_or(2, 2), {-1}, call.bool_or(4, false)));
 }
 
-constexpr std::array kNormalizationOps = {
-    AtenRow{"aten::batch_norm", batch_norm},
-    AtenRow{"aten::instance_norm", instance_norm},
-    AtenRow{"aten::layer_norm", layer_norm},
-    AtenRow{"aten::group_norm", group_norm},
-    AtenRow{"aten::norm", norm},
-    AtenRow{"aten::frobenius_norm", frobenius_norm},
-    AtenRow{"aten::linalg_vector_norm", vector_norm},
-    AtenRow{"aten::linalg_norm", linalg_norm},
-    AtenRow{"aten::cosine_similarity", cosine_similarity},
-    AtenRow{"aten::pairwise_distance", pairwise_distance},
+constexpr AtenRow kNormalizationOps[] = {
+    {"batch_norm", batch_norm},
+    {"instance_norm", instance_norm},
+    {"layer_norm", layer_norm},
+    {"group_norm", group_norm},
+    {"norm", norm},
+    {"frobenius_norm", frobenius_norm},
+    {"linalg_vector_norm", vector_norm},
+    {"linalg_norm", linalg_norm},
+    {"cosine_similarity", cosine_similarity},
+    {"pairwise_distance", pairwise_distance},
 };
 
 }  // namespace

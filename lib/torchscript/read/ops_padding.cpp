@@ -1,13 +1,10 @@
 // pad and its kin, im2col and col2im.
-#include <array>
 #include <limits>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 // PyTorch's pads: before and after the last axis, then the one before it, … As numbers by axis.
 struct Pads {
@@ -129,17 +126,13 @@ Results col2im(AtenCall& call) {
   return call.one(rank == 2 ? squeeze(call, y, {0}) : y);
 }
 
-constexpr std::array kPaddingOps = {
-    AtenRow{"aten::pad", pad},
-    AtenRow{"aten::constant_pad_nd", constant_pad},
-    AtenRow{"aten::reflection_pad1d", reflection_pad},
-    AtenRow{"aten::reflection_pad2d", reflection_pad},
-    AtenRow{"aten::reflection_pad3d", reflection_pad},
-    AtenRow{"aten::replication_pad1d", replication_pad},
-    AtenRow{"aten::replication_pad2d", replication_pad},
-    AtenRow{"aten::replication_pad3d", replication_pad},
-    AtenRow{"aten::im2col", im2col},
-    AtenRow{"aten::col2im", col2im},
+constexpr AtenRow kPaddingOps[] = {
+    {"pad", pad},
+    {"constant_pad_nd", constant_pad},
+    {"reflection_pad1d reflection_pad2d reflection_pad3d", reflection_pad},
+    {"replication_pad1d replication_pad2d replication_pad3d", replication_pad},
+    {"im2col", im2col},
+    {"col2im", col2im},
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 // Ops that put tensors together and take them apart: cat, split, select, slice, roll, pad, …
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "torchscript/read/ops_forms.h"
@@ -8,7 +7,6 @@
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 constexpr int64_t kToTheEnd = std::numeric_limits<int64_t>::max();
@@ -265,28 +263,21 @@ Results unfold(AtenCall& call) {
   return call.one(transpose(call, windows, order));
 }
 
-constexpr std::array kPartsOps = {
-    AtenRow{"aten::cat", cat},
-    AtenRow{"aten::concat", cat},
-    AtenRow{"aten::_cat", cat},
-    AtenRow{"aten::stack", stack},
-    AtenRow{"aten::hstack", hstack},
-    AtenRow{"aten::vstack", vstack},
-    AtenRow{"aten::row_stack", vstack},
-    AtenRow{"aten::split", keeping_grid<split_parts>},
-    AtenRow{"aten::split_with_sizes", keeping_grid<split_parts>},
-    AtenRow{"aten::unsafe_split", keeping_grid<split_parts>},
-    AtenRow{"aten::unsafe_split_with_sizes", keeping_grid<split_parts>},
-    AtenRow{"aten::chunk", keeping_grid<chunk>},
-    AtenRow{"aten::unsafe_chunk", keeping_grid<chunk>},
-    AtenRow{"aten::tensor_split", keeping_grid<tensor_split>},
-    AtenRow{"aten::unbind", keeping_grid<unbind>},
-    AtenRow{"aten::select", keeping_grid<select>},
-    AtenRow{"aten::slice", keeping_grid<slice_part>},
-    AtenRow{"aten::narrow", keeping_grid<narrow>},
-    AtenRow{"aten::roll", roll},
-    AtenRow{"aten::flip", keeping_grid<flip>},
-    AtenRow{"aten::unfold", unfold},
+constexpr AtenRow kPartsOps[] = {
+    {"cat concat _cat", cat},
+    {"stack", stack},
+    {"hstack", hstack},
+    {"vstack row_stack", vstack},
+    {"split split_with_sizes unsafe_split unsafe_split_with_sizes", keeping_grid<split_parts>},
+    {"chunk unsafe_chunk", keeping_grid<chunk>},
+    {"tensor_split", keeping_grid<tensor_split>},
+    {"unbind", keeping_grid<unbind>},
+    {"select", keeping_grid<select>},
+    {"slice", keeping_grid<slice_part>},
+    {"narrow", keeping_grid<narrow>},
+    {"roll", roll},
+    {"flip", keeping_grid<flip>},
+    {"unfold", unfold},
 };
 
 }  // namespace

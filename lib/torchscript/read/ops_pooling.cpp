@@ -1,14 +1,9 @@
 // Pooling by windows and to given sizes.
-#include <array>
-#include <functional>
-#include <numeric>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 struct Window {
   std::vector<int64_t> kernel, strides, pads, dilations;  // pads: begins, then ends
@@ -219,27 +214,22 @@ Results adaptive_max_pool(AtenCall& call) {
   return max_pool_results(call, image, sizes.window(), true);
 }
 
-constexpr std::array kPoolingOps = {
-    AtenRow{"aten::max_pool1d", keeping_grid<max_pool<1>>},
-    AtenRow{"aten::max_pool2d", keeping_grid<max_pool<2>>},
-    AtenRow{"aten::max_pool3d", keeping_grid<max_pool<3>>},
-    AtenRow{"aten::max_pool1d_with_indices", max_pool<1>},
-    AtenRow{"aten::max_pool2d_with_indices", max_pool<2>},
-    AtenRow{"aten::max_pool3d_with_indices", max_pool<3>},
-    AtenRow{"aten::quantized_max_pool1d", keeping_grid<max_pool<1>>},
-    AtenRow{"aten::quantized_max_pool2d", keeping_grid<max_pool<2>>},
-    AtenRow{"quantized::max_pool1d", keeping_grid<max_pool<1>>},
-    AtenRow{"quantized::max_pool2d", keeping_grid<max_pool<2>>},
-    AtenRow{"aten::avg_pool1d", keeping_grid<avg_pool<1>>},
-    AtenRow{"aten::avg_pool2d", keeping_grid<avg_pool<2>>},
-    AtenRow{"aten::avg_pool3d", keeping_grid<avg_pool<3>>},
-    AtenRow{"aten::adaptive_avg_pool1d", keeping_grid<adaptive_avg_pool<1>>},
-    AtenRow{"aten::adaptive_avg_pool2d", keeping_grid<adaptive_avg_pool<2>>},
-    AtenRow{"aten::_adaptive_avg_pool2d", keeping_grid<adaptive_avg_pool<2>>},
-    AtenRow{"aten::adaptive_avg_pool3d", keeping_grid<adaptive_avg_pool<3>>},
-    AtenRow{"aten::adaptive_max_pool1d", adaptive_max_pool<1>},
-    AtenRow{"aten::adaptive_max_pool2d", adaptive_max_pool<2>},
-    AtenRow{"aten::adaptive_max_pool3d", adaptive_max_pool<3>},
+constexpr AtenRow kPoolingOps[] = {
+    {"max_pool1d quantized_max_pool1d quantized::max_pool1d", keeping_grid<max_pool<1>>},
+    {"max_pool2d quantized_max_pool2d quantized::max_pool2d", keeping_grid<max_pool<2>>},
+    {"max_pool3d", keeping_grid<max_pool<3>>},
+    {"max_pool1d_with_indices", max_pool<1>},
+    {"max_pool2d_with_indices", max_pool<2>},
+    {"max_pool3d_with_indices", max_pool<3>},
+    {"avg_pool1d", keeping_grid<avg_pool<1>>},
+    {"avg_pool2d", keeping_grid<avg_pool<2>>},
+    {"avg_pool3d", keeping_grid<avg_pool<3>>},
+    {"adaptive_avg_pool1d", keeping_grid<adaptive_avg_pool<1>>},
+    {"adaptive_avg_pool2d _adaptive_avg_pool2d", keeping_grid<adaptive_avg_pool<2>>},
+    {"adaptive_avg_pool3d", keeping_grid<adaptive_avg_pool<3>>},
+    {"adaptive_max_pool1d", adaptive_max_pool<1>},
+    {"adaptive_max_pool2d", adaptive_max_pool<2>},
+    {"adaptive_max_pool3d", adaptive_max_pool<3>},
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Quantized TorchScript as QDQ: integer weights behind DequantizeLinear, every quantized result
 // through QuantizeLinear and DequantizeLinear.
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "torchscript/read/ops_forms.h"
@@ -9,7 +8,6 @@
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 // -- between real and quantized numbers ----------------------------------------------------------
@@ -319,31 +317,21 @@ Results quantized_batch_norm(AtenCall& call) {
   return {on_grid(call, with_relu(call, y, relu), output_params(call, 6, dtype))};
 }
 
-// The float op named `plain` of the arguments that are not the result's scale and zero point,
+// ATen's op of the same name on the arguments that are not the result's scale and zero point,
 // which stand at `first`.
-Results as_float(AtenCall& call, std::string_view plain, size_t first) {
+template <size_t first>
+Results as_float(AtenCall& call) {
   const DType dtype = grid_of(call, 0).dtype;
   const QuantParams params = output_params(call, first, dtype);
   std::vector<AbstractValue> arguments = call.inputs;
-  arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(first),
-                  arguments.begin() + static_cast<std::ptrdiff_t>(first) + 2);
+  arguments.erase(arguments.begin() + first, arguments.begin() + first + 2);
   arguments[0] = call.result(call.tensor(0));  // without its grid
   AtenCall inner(call.builder, call.node, std::move(arguments), call.notes);
+  std::string plain = "aten" + call.node.kind.substr(call.node.kind.find("::"));
+  if (plain.ends_with('_')) plain.pop_back();
   const Results results = find_aten_op(plain)(inner);
   return {on_grid(call, call.builder.use(*results[0].cell), params)};
 }
-
-Results quantized_hardswish(AtenCall& call) { return as_float(call, "aten::hardswish", 1); }
-Results quantized_sigmoid(AtenCall& call) { return as_float(call, "aten::sigmoid", 1); }
-Results quantized_elu(AtenCall& call) { return as_float(call, "aten::elu", 1); }
-Results quantized_celu(AtenCall& call) { return as_float(call, "aten::celu", 1); }
-Results quantized_prelu(AtenCall& call) { return as_float(call, "aten::prelu", 2); }
-Results quantized_softmax(AtenCall& call) { return as_float(call, "aten::softmax", 2); }
-// (qx, negative_slope, inplace, scale, zero_point)
-Results quantized_leaky_relu(AtenCall& call) { return as_float(call, "aten::leaky_relu", 3); }
-// (input, normalized_shape or num_groups, weight, bias, eps, scale, zero_point)
-Results quantized_layer_norm(AtenCall& call) { return as_float(call, "aten::layer_norm", 5); }
-Results quantized_group_norm(AtenCall& call) { return as_float(call, "aten::group_norm", 5); }
 
 Results quantized_relu6(AtenCall& call) {
   const QuantParams grid = grid_of(call, 0);
@@ -362,60 +350,44 @@ Results quantized_dropout(AtenCall& call) {
   return {call.arg(0)};
 }
 
-constexpr std::array kQuantizedOps = {
-    AtenRow{"aten::quantize_per_tensor", quantize_per_tensor},
-    AtenRow{"aten::quantize_per_tensor_dynamic", quantize_dynamic},
-    AtenRow{"aten::dequantize", dequantize},
-    AtenRow{"aten::q_scale", q_scale},
-    AtenRow{"aten::q_zero_point", q_zero_point},
-    AtenRow{"quantized::conv1d", quantized_conv<false>},
-    AtenRow{"quantized::conv1d_relu", quantized_conv<true>},
-    AtenRow{"quantized::conv2d", quantized_conv<false>},
-    AtenRow{"quantized::conv2d_relu", quantized_conv<true>},
-    AtenRow{"quantized::conv3d", quantized_conv<false>},
-    AtenRow{"quantized::conv3d_relu", quantized_conv<true>},
-    AtenRow{"quantized::conv_transpose1d", quantized_conv<false>},
-    AtenRow{"quantized::conv_transpose2d", quantized_conv<false>},
-    AtenRow{"quantized::conv_transpose3d", quantized_conv<false>},
-    AtenRow{"quantized::conv1d_dynamic", conv_dynamic},
-    AtenRow{"quantized::conv2d_dynamic", conv_dynamic},
-    AtenRow{"quantized::conv3d_dynamic", conv_dynamic},
-    AtenRow{"quantized::linear", quantized_linear<false>},
-    AtenRow{"quantized::linear_relu", quantized_linear<true>},
-    AtenRow{"quantized::linear_dynamic", linear_dynamic<false>},
-    AtenRow{"quantized::linear_relu_dynamic", linear_dynamic<true>},
-    AtenRow{"quantized::add", binary_op<OpKind::kAdd, false>},
-    AtenRow{"quantized::add_relu", binary_op<OpKind::kAdd, true>},
-    AtenRow{"quantized::add_scalar", binary_op<OpKind::kAdd, false>},
-    AtenRow{"quantized::add_scalar_relu", binary_op<OpKind::kAdd, true>},
-    AtenRow{"quantized::mul", binary_op<OpKind::kMul, false>},
-    AtenRow{"quantized::mul_relu", binary_op<OpKind::kMul, true>},
-    AtenRow{"quantized::mul_scalar", binary_op<OpKind::kMul, false>},
-    AtenRow{"quantized::mul_scalar_relu", binary_op<OpKind::kMul, true>},
-    AtenRow{"quantized::matmul", quantized_matmul},
-    AtenRow{"quantized::cat", quantized_cat<false>},
-    AtenRow{"quantized::cat_relu", quantized_cat<true>},
-    AtenRow{"quantized::batch_norm", quantized_batch_norm<false>},
-    AtenRow{"quantized::batch_norm1d", quantized_batch_norm<false>},
-    AtenRow{"quantized::batch_norm2d", quantized_batch_norm<false>},
-    AtenRow{"quantized::batch_norm3d", quantized_batch_norm<false>},
-    AtenRow{"quantized::batch_norm_relu", quantized_batch_norm<true>},
-    AtenRow{"quantized::batch_norm1d_relu", quantized_batch_norm<true>},
-    AtenRow{"quantized::batch_norm2d_relu", quantized_batch_norm<true>},
-    AtenRow{"quantized::batch_norm3d_relu", quantized_batch_norm<true>},
-    AtenRow{"quantized::hardswish", quantized_hardswish},
-    AtenRow{"quantized::sigmoid", quantized_sigmoid},
-    AtenRow{"quantized::elu", quantized_elu},
-    AtenRow{"quantized::celu", quantized_celu},
-    AtenRow{"quantized::prelu", quantized_prelu},
-    AtenRow{"quantized::softmax", quantized_softmax},
-    AtenRow{"quantized::leaky_relu", quantized_leaky_relu},
-    AtenRow{"quantized::layer_norm", quantized_layer_norm},
-    AtenRow{"quantized::group_norm", quantized_group_norm},
-    AtenRow{"quantized::relu6", quantized_relu6},
-    AtenRow{"quantized::clamp", quantized_clamp},
-    AtenRow{"quantized::threshold", quantized_threshold},
-    AtenRow{"quantized::dropout", quantized_dropout},
+constexpr AtenRow kQuantizedOps[] = {
+    {"quantize_per_tensor", quantize_per_tensor},
+    {"quantize_per_tensor_dynamic", quantize_dynamic},
+    {"dequantize", dequantize},
+    {"q_scale", q_scale},
+    {"q_zero_point", q_zero_point},
+    {"quantized::conv1d quantized::conv2d quantized::conv3d", quantized_conv<false>},
+    {"quantized::conv1d_relu quantized::conv2d_relu", quantized_conv<true>},
+    {"quantized::conv3d_relu", quantized_conv<true>},
+    {"quantized::conv_transpose1d quantized::conv_transpose2d", quantized_conv<false>},
+    {"quantized::conv_transpose3d", quantized_conv<false>},
+    {"quantized::conv1d_dynamic quantized::conv2d_dynamic", conv_dynamic},
+    {"quantized::conv3d_dynamic", conv_dynamic},
+    {"quantized::linear", quantized_linear<false>},
+    {"quantized::linear_relu", quantized_linear<true>},
+    {"quantized::linear_dynamic", linear_dynamic<false>},
+    {"quantized::linear_relu_dynamic", linear_dynamic<true>},
+    {"quantized::add quantized::add_scalar", binary_op<OpKind::kAdd, false>},
+    {"quantized::add_relu quantized::add_scalar_relu", binary_op<OpKind::kAdd, true>},
+    {"quantized::mul quantized::mul_scalar", binary_op<OpKind::kMul, false>},
+    {"quantized::mul_relu quantized::mul_scalar_relu", binary_op<OpKind::kMul, true>},
+    {"quantized::matmul", quantized_matmul},
+    {"quantized::cat", quantized_cat<false>},
+    {"quantized::cat_relu", quantized_cat<true>},
+    {"quantized::batch_norm quantized::batch_norm1d", quantized_batch_norm<false>},
+    {"quantized::batch_norm2d quantized::batch_norm3d", quantized_batch_norm<false>},
+    {"quantized::batch_norm_relu quantized::batch_norm1d_relu", quantized_batch_norm<true>},
+    {"quantized::batch_norm2d_relu quantized::batch_norm3d_relu", quantized_batch_norm<true>},
+    {"quantized::hardswish quantized::sigmoid quantized::elu quantized::celu", as_float<1>},
+    {"quantized::prelu quantized::softmax", as_float<2>},
+    // (qx, negative_slope, inplace, scale, zero_point)
+    {"quantized::leaky_relu", as_float<3>},
+    // (input, normalized_shape or num_groups, weight, bias, eps, scale, zero_point)
+    {"quantized::layer_norm quantized::group_norm", as_float<5>},
+    {"quantized::relu6", quantized_relu6},
+    {"quantized::clamp", quantized_clamp},
+    {"quantized::threshold", quantized_threshold},
+    {"quantized::dropout", quantized_dropout},
 };
 
 }  // namespace

@@ -1,13 +1,11 @@
 // lstm, gru, rnn_* and their cells as ONNX's LSTM, GRU and RNN.
 #include <algorithm>
-#include <array>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 /// ONNX's order of gates, as places in PyTorch's: LSTM i f g o -> i o f g; GRU r z n -> z r n.
@@ -212,15 +210,15 @@ Results gru_cell(AtenCall& call) { return cell_step(call, kGru); }
 Results rnn_tanh_cell(AtenCall& call) { return cell_step(call, kRnnTanh); }
 Results rnn_relu_cell(AtenCall& call) { return cell_step(call, kRnnRelu); }
 
-constexpr std::array kRecurrentOps = {
-    AtenRow{"aten::lstm", lstm},
-    AtenRow{"aten::gru", gru},
-    AtenRow{"aten::rnn_tanh", rnn_tanh},
-    AtenRow{"aten::rnn_relu", rnn_relu},
-    AtenRow{"aten::lstm_cell", lstm_cell},
-    AtenRow{"aten::gru_cell", gru_cell},
-    AtenRow{"aten::rnn_tanh_cell", rnn_tanh_cell},
-    AtenRow{"aten::rnn_relu_cell", rnn_relu_cell},
+constexpr AtenRow kRecurrentOps[] = {
+    {"lstm", lstm},
+    {"gru", gru},
+    {"rnn_tanh", rnn_tanh},
+    {"rnn_relu", rnn_relu},
+    {"lstm_cell", lstm_cell},
+    {"gru_cell", gru_cell},
+    {"rnn_tanh_cell", rnn_tanh_cell},
+    {"rnn_relu_cell", rnn_relu_cell},
 };
 
 }  // namespace

@@ -1,14 +1,9 @@
 // Reductions, arg-reductions, order statistics.
-#include <algorithm>
-#include <array>
-#include <cmath>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 // op(self, dtype) and op(self, dim, keepdim, dtype)
 struct Reduction {
@@ -66,9 +61,9 @@ Results any_all(AtenCall& call) {
 }
 
 // (self, dim, keepdim) with a list of dimensions
-template <OpKind kind>
-Results extremum_of(AtenCall& call) {
-  const ValueId x = call.tensor(0);
+template <OpKind kind, bool as_floating = false>
+Results over_dims(AtenCall& call) {
+  const ValueId x = as_floating ? floating(call, 0) : call.tensor(0);
   return call.one(
       reduced(call, kind, x, axes_argument(call, 1, call.rank_of(x)), call.bool_or(2, false)));
 }
@@ -171,13 +166,6 @@ Results spread(AtenCall& call) {
   return results;
 }
 
-// (self, dim, keepdim)
-Results logsumexp(AtenCall& call) {
-  const ValueId x = floating(call, 0);
-  return call.one(reduced(call, OpKind::kReduceLogSumExp, x,
-                          axes_argument(call, 1, call.rank_of(x)), call.bool_or(2, false)));
-}
-
 Results top_k_of(AtenCall& call, ValueId x, ValueId k, int64_t axis, bool largest) {
   const std::vector<ValueId> outputs = call.emit_many(
       OpKind::kTopK, {x, k}, 2,
@@ -223,27 +211,27 @@ Results count_nonzero(AtenCall& call) {
 constexpr auto kMax = extremum<OpKind::kReduceMax, OpKind::kMax, OpKind::kArgMax>;
 constexpr auto kMin = extremum<OpKind::kReduceMin, OpKind::kMin, OpKind::kArgMin>;
 
-constexpr std::array kReductionOps = {
-    AtenRow{"aten::mean", keeping_grid<reduction<OpKind::kReduceMean, floating_type>>},
-    AtenRow{"aten::sum", reduction<OpKind::kReduceSum, sum_type>},
-    AtenRow{"aten::prod", reduction<OpKind::kReduceProd, sum_type>},
-    AtenRow{"aten::any", any_all<OpKind::kReduceMax>},
-    AtenRow{"aten::all", any_all<OpKind::kReduceMin>},
-    AtenRow{"aten::amax", keeping_grid<extremum_of<OpKind::kReduceMax>>},
-    AtenRow{"aten::amin", keeping_grid<extremum_of<OpKind::kReduceMin>>},
-    AtenRow{"aten::max", kMax},
-    AtenRow{"aten::min", kMin},
-    AtenRow{"aten::argmax", arg_reduction<OpKind::kArgMax>},
-    AtenRow{"aten::argmin", arg_reduction<OpKind::kArgMin>},
-    AtenRow{"aten::var", spread<false, false>},
-    AtenRow{"aten::std", spread<true, false>},
-    AtenRow{"aten::var_mean", spread<false, true>},
-    AtenRow{"aten::std_mean", spread<true, true>},
-    AtenRow{"aten::logsumexp", logsumexp},
-    AtenRow{"aten::topk", topk},
-    AtenRow{"aten::sort", sort},
-    AtenRow{"aten::argsort", argsort},
-    AtenRow{"aten::count_nonzero", count_nonzero},
+constexpr AtenRow kReductionOps[] = {
+    {"mean", keeping_grid<reduction<OpKind::kReduceMean, floating_type>>},
+    {"sum", reduction<OpKind::kReduceSum, sum_type>},
+    {"prod", reduction<OpKind::kReduceProd, sum_type>},
+    {"any", any_all<OpKind::kReduceMax>},
+    {"all", any_all<OpKind::kReduceMin>},
+    {"amax", keeping_grid<over_dims<OpKind::kReduceMax>>},
+    {"amin", keeping_grid<over_dims<OpKind::kReduceMin>>},
+    {"max", kMax},
+    {"min", kMin},
+    {"argmax", arg_reduction<OpKind::kArgMax>},
+    {"argmin", arg_reduction<OpKind::kArgMin>},
+    {"var", spread<false, false>},
+    {"std", spread<true, false>},
+    {"var_mean", spread<false, true>},
+    {"std_mean", spread<true, true>},
+    {"logsumexp", over_dims<OpKind::kReduceLogSumExp, true>},
+    {"topk", topk},
+    {"sort", sort},
+    {"argsort", argsort},
+    {"count_nonzero", count_nonzero},
 };
 
 }  // namespace

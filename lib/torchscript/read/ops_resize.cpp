@@ -8,7 +8,6 @@
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 enum class Filter : uint8_t { kNearest, kNearestExact, kLinear, kCubic };
@@ -216,21 +215,13 @@ constexpr auto kNearest = keeping_grid<upsample<Filter::kNearest>>;
 constexpr auto kExact = keeping_grid<upsample<Filter::kNearestExact>>;
 constexpr auto kLinear = keeping_grid<upsample<Filter::kLinear>>;
 
-constexpr std::array kResizeOps = {
-    AtenRow{"aten::upsample_nearest1d", kNearest},
-    AtenRow{"aten::upsample_nearest2d", kNearest},
-    AtenRow{"aten::upsample_nearest3d", kNearest},
-    AtenRow{"aten::_upsample_nearest_exact1d", kExact},
-    AtenRow{"aten::_upsample_nearest_exact2d", kExact},
-    AtenRow{"aten::_upsample_nearest_exact3d", kExact},
-    AtenRow{"aten::upsample_linear1d", kLinear},
-    AtenRow{"aten::upsample_bilinear2d", kLinear},
-    AtenRow{"aten::upsample_trilinear3d", kLinear},
-    AtenRow{"aten::upsample_bicubic2d", upsample<Filter::kCubic>},
-    AtenRow{"aten::__interpolate", keeping_grid<interpolate>},
-    AtenRow{"aten::grid_sampler", grid_sampler},
-    AtenRow{"aten::grid_sampler_2d", grid_sampler},
-    AtenRow{"aten::grid_sampler_3d", grid_sampler},
+constexpr AtenRow kResizeOps[] = {
+    {"upsample_nearest1d upsample_nearest2d upsample_nearest3d", kNearest},
+    {"_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d", kExact},
+    {"upsample_linear1d upsample_bilinear2d upsample_trilinear3d", kLinear},
+    {"upsample_bicubic2d", upsample<Filter::kCubic>},
+    {"__interpolate", keeping_grid<interpolate>},
+    {"grid_sampler grid_sampler_2d grid_sampler_3d", grid_sampler},
 };
 
 }  // namespace

@@ -1,13 +1,11 @@
 // Ops that change the shape and keep the elements: view, permute, expand, repeat, …
 #include <algorithm>
-#include <array>
 
 #include "torchscript/read/ops_forms.h"
 
 namespace lathe {
 namespace {
 
-using Results = std::vector<AbstractValue>;
 using Kind = AbstractValue::Kind;
 
 bool has_zero(const std::vector<int64_t>& numbers) {
@@ -295,43 +293,29 @@ Results copy(AtenCall& call) {
   return call.one(x);
 }
 
-constexpr std::array kShapeOps = {
-    AtenRow{"aten::view", keeping_grid<view>},
-    AtenRow{"aten::reshape", keeping_grid<view>},
-    AtenRow{"aten::_unsafe_view", keeping_grid<view>},
-    AtenRow{"aten::_reshape_alias", keeping_grid<view>},
-    AtenRow{"aten::view_as", keeping_grid<view_as>},
-    AtenRow{"aten::reshape_as", keeping_grid<view_as>},
-    AtenRow{"aten::flatten", keeping_grid<flatten>},
-    AtenRow{"aten::unflatten", keeping_grid<unflatten>},
-    AtenRow{"aten::permute", keeping_grid<permute>},
-    AtenRow{"aten::transpose", keeping_grid<transpose_two>},
-    AtenRow{"aten::swapaxes", keeping_grid<transpose_two>},
-    AtenRow{"aten::swapdims", keeping_grid<transpose_two>},
-    AtenRow{"aten::t", keeping_grid<t>},
-    AtenRow{"aten::numpy_T", keeping_grid<numpy_t>},
-    AtenRow{"aten::mT", keeping_grid<matrix_t>},
-    AtenRow{"aten::adjoint", keeping_grid<matrix_t>},
-    AtenRow{"aten::movedim", keeping_grid<movedim>},
-    AtenRow{"aten::moveaxis", keeping_grid<movedim>},
-    AtenRow{"aten::squeeze", keeping_grid<squeeze_ones>},
-    AtenRow{"aten::unsqueeze", keeping_grid<unsqueeze_one>},
-    AtenRow{"aten::expand", keeping_grid<expand>},
-    AtenRow{"aten::expand_as", keeping_grid<expand_as>},
-    AtenRow{"aten::repeat", keeping_grid<repeat>},
-    AtenRow{"aten::tile", tile},
-    AtenRow{"aten::repeat_interleave", repeat_interleave},
-    AtenRow{"aten::pixel_shuffle", keeping_grid<pixel_shuffle>},
-    AtenRow{"aten::pixel_unshuffle", keeping_grid<pixel_unshuffle>},
-    AtenRow{"aten::channel_shuffle", keeping_grid<channel_shuffle>},
-    AtenRow{"aten::contiguous", same},
-    AtenRow{"aten::detach", same},
-    AtenRow{"aten::alias", same},
-    AtenRow{"aten::requires_grad", same},
-    AtenRow{"aten::clone", copy},
-    AtenRow{"aten::lift_fresh", same},
-    AtenRow{"aten::cpu", same},
-    AtenRow{"aten::positive", same},
+constexpr AtenRow kShapeOps[] = {
+    {"view reshape _unsafe_view _reshape_alias", keeping_grid<view>},
+    {"view_as reshape_as", keeping_grid<view_as>},
+    {"flatten", keeping_grid<flatten>},
+    {"unflatten", keeping_grid<unflatten>},
+    {"permute", keeping_grid<permute>},
+    {"transpose swapaxes swapdims", keeping_grid<transpose_two>},
+    {"t", keeping_grid<t>},
+    {"numpy_T", keeping_grid<numpy_t>},
+    {"mT adjoint", keeping_grid<matrix_t>},
+    {"movedim moveaxis", keeping_grid<movedim>},
+    {"squeeze", keeping_grid<squeeze_ones>},
+    {"unsqueeze", keeping_grid<unsqueeze_one>},
+    {"expand", keeping_grid<expand>},
+    {"expand_as", keeping_grid<expand_as>},
+    {"repeat", keeping_grid<repeat>},
+    {"tile", tile},
+    {"repeat_interleave", repeat_interleave},
+    {"pixel_shuffle", keeping_grid<pixel_shuffle>},
+    {"pixel_unshuffle", keeping_grid<pixel_unshuffle>},
+    {"channel_shuffle", keeping_grid<channel_shuffle>},
+    {"contiguous detach alias requires_grad lift_fresh cpu positive", same},
+    {"clone", copy},
 };
 
 }  // namespace

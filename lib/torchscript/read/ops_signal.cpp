@@ -1,5 +1,4 @@
 // stft as a convolution with the windowed Fourier basis.
-#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -7,8 +6,6 @@
 
 namespace lathe {
 namespace {
-
-using Results = std::vector<AbstractValue>;
 
 struct Stft {
   int64_t size = 0;  // n_fft
@@ -93,8 +90,8 @@ Results stft(AtenCall& call) {
   return call.one(rank == 1 ? squeeze(call, y, {0}) : y);
 }
 
-constexpr std::array kSignalOps = {
-    AtenRow{"aten::stft", stft},
+constexpr AtenRow kSignalOps[] = {
+    {"stft", stft},
 };
 
 }  // namespace
