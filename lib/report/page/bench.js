@@ -37,7 +37,7 @@ function beforeAfter() {
     table('Before and after', [['', 'l', ([name]) => name], column(before), column(after),
       ['change', 'n', ([, part, key]) =>
         change(get(part(before), key), get(part(after), key)) || '–']], rows, {seen: false}),
-    method ? note(`Peak memory: ${method}.`) : null];
+    noteIf(method, `Peak memory: ${method}.`)];
 }
 
 function stability(row) {
@@ -80,32 +80,34 @@ function comparison() {
   if (!compared.length) return null;
   const names = (key, words) => {
     const all = list(report, 'comparison', key).map(name => text(name)).join(', ');
-    return all ? note(words + all) : null;
+    return noteIf(all, words + all);
   };
   return [
     table('Time of the model divided by the baseline\'s', [
       ['case', 'w', row => nameOf(text(row, 'id'))],
       ['verdict', 'l', row => verdict(text(row, 'verdict'))],
       ['ratio', 'n', row => orDash(num(row, 'ratio'), plain)],
-      ['interval', 'n', row => orDash(interval(get(row, 'ratio')), ci => ci.map(plain).join(' – '))],
+      ['interval', 'n', row =>
+        orDash(interval(get(row, 'ratio')), ci => ci.map(plain).join(' – '))],
       ['threshold', 'n', row => orDash(num(row, 'effective_delta'), delta => share(delta, 2))],
       ['pairs', 'n', row => showNumber(row, 'pairs')]], compared, {stacks: true}),
     names('missing', 'Missing here: '), names('extra', 'Not in the baseline: '),
     note(text(report, 'comparison', 'mode') === 'interleaved'
       ? 'Both models ran in turns, in the same processes. Below 1 is faster.'
       : 'cross_run: the baseline was measured in another run. Below 1 is faster.'),
-    note('Threshold: the smallest change that counts, as asked or as fine as this machine can tell.')];
+    note('Threshold: the smallest change that counts, as asked or as fine as this machine can ' +
+      'tell.')];
 }
 
 function measurement() {
-  const stabilityOf = row => get(row, 'stability');
   const warmup = row => {
     const warm = get(row, 'phases', 'warmup');
     if (!isObject(warm)) return '–';
-    return [showNumber(warm, 'iterations'), get(warm, 'converged') === true ? '' : ', not converged'];
+    const converged = get(warm, 'converged') === true;
+    return [showNumber(warm, 'iterations'), converged ? '' : ', not converged'];
   };
   const outliers = row => {
-    const found = get(stabilityOf(row), 'outliers');
+    const found = get(row, 'stability', 'outliers');
     return isObject(found) ? [showNumber(found, 'mild'), ' + ', showNumber(found, 'severe')] : '–';
   };
   const signed = value => (value < 0 ? '' : '+') + general(value, 2) + ' %';
@@ -116,12 +118,13 @@ function measurement() {
       ['samples', 'n', row => showNumber(get(row, 'samples'), 'n')],
       ['stopped by', 'l', row => text(row, 'samples', 'stop_reason')],
       ['warm-up', 'n', warmup],
-      ['drift', 'n', row => orDash(num(stabilityOf(row), 'drift_pct'), signed)],
+      ['drift', 'n', row => orDash(num(row, 'stability', 'drift_pct'), signed)],
       ['outliers', 'n', outliers],
       ['spread (CV)', 'n', row => orDash(num(row, 'latency', 'cv'), cv => share(cv, 2))]],
     cases, {stacks: true}),
-    cases.length ? note('Outliers are counted (mild + severe), never dropped.') : null,
-    table('Inputs', [['name', 'w', row => text(row, 'name')], ['shape', 'l', row => text(row, 'shape')],
+    noteIf(cases.length, 'Outliers are counted (mild + severe), never dropped.'),
+    table('Inputs', [
+      ['name', 'w', row => text(row, 'name')], ['shape', 'l', row => text(row, 'shape')],
       ['type', 'l', row => text(row, 'dtype')], ['source', 'l', row => text(row, 'source')],
       ['samples', 'n', row => showNumber(row, 'count')]], list(report, 'inputs'))];
 }
@@ -181,18 +184,19 @@ function deltas(row) {
   const slower = op => num(op, 'delta_ns') > 0;
   const blame = list(row, 'blame').map(one => text(one, 'sentence')).filter(Boolean);
   return [
-    blame.length ? html('ul', {}, blame.map(words => html('li', {}, words))) : null,
+    blame.length ? bullets({}, blame) : null,
     table(`What changed against the baseline, ${text(row, 'id')}`, [
       ['operator', 'w', op => [opName(op), grey(changeOf(op))]],
       ['', 'l', op => bar(size(op) / size(ops[0]), 0, slower(op) ? 'b1' : '')],
       ['time a run', 'n', op => (slower(op) ? '+' : '−') + duration(size(op))]],
     ops.slice(0, MOST_DELTAS)),
-    ops.length > MOST_DELTAS
-      ? note(`${ops.length - MOST_DELTAS} smaller changes are in the JSON report.`) : null];
+    noteIf(ops.length > MOST_DELTAS,
+      `${ops.length - MOST_DELTAS} smaller changes are in the JSON report.`)];
 }
 
 function operators() {
   const profiles = cases.map(waterfall).filter(Boolean);
-  return [compared.map(deltas), profiles.slice(0, MOST_PROFILES), profiles.length > MOST_PROFILES
-    ? note(`${profiles.length - MOST_PROFILES} more profiles are in the JSON report.`) : null];
+  return [compared.map(deltas), profiles.slice(0, MOST_PROFILES),
+    noteIf(profiles.length > MOST_PROFILES,
+      `${profiles.length - MOST_PROFILES} more profiles are in the JSON report.`)];
 }

@@ -13,6 +13,8 @@ const svg = (tag, attributes, ...children) =>
   append(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, children);
 
 const note = words => html('p', {class: 'note'}, words);
+const noteIf = (condition, words) => condition ? note(words) : null;
+const bullets = (kind, items) => html('ul', kind, items.map(item => html('li', {}, item)));
 const grey = words => words ? [' ', html('span', {class: 'note'}, words)] : [];
 const code = words => html('code', {}, words);
 const more = (summary, ...content) =>
@@ -38,7 +40,7 @@ const nameAndType = (words, type, most) => [nameOf(words, most), grey(type)];
 function bar(part, from = 0, kind = '') {
   const left = Math.min(Math.max(from, 0), 1);
   const width = Math.min(Math.max(part, 0), 1 - left);
-  const style = `margin-left:${(100 * left).toFixed(2)}%;width:${(100 * width).toFixed(2)}%`;
+  const style = `margin-left:${fixed(100 * left, 2)}%;width:${fixed(100 * width, 2)}%`;
   return html('span', {class: 'track'}, html('span', {class: 'bar ' + kind, style}));
 }
 
@@ -82,13 +84,9 @@ function table(caption, columns, rows, {seen = true, stacks = false} = {}) {
       html('table', stacks ? {class: 'stack'} : {}, title,
         columns.some(([head]) => head) ? html('thead', {}, html('tr', {}, heads)) : null,
         html('tbody', {}, rows.slice(0, MOST_ROWS).map(row => html('tr', {}, cells(row)))))),
-    rows.length > MOST_ROWS
-      ? note(`${rows.length - MOST_ROWS} more rows are in the JSON report.`) : null];
+    noteIf(rows.length > MOST_ROWS,
+      `${rows.length - MOST_ROWS} more rows are in the JSON report.`)];
 }
-
-// Rows that are made of cells already.
-const cellTable = (caption, heads, rows, options) =>
-  table(caption, heads.map(([head, kind], i) => [head, kind, row => row[i]]), rows, options);
 
 // The first rows, the others folded away.
 function foldedTable(seen, what, caption, columns, rows, options) {

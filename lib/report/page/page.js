@@ -41,15 +41,18 @@ function pruneTiles() {
   const sizeTile = (name, key, show) => figureTile(name, show, sizeAfter, key,
     left(key) === undefined ? '' : [share(left(key)), ' of ', show(sizeBefore, key)]);
   // What is fastest after pruning stands for all; measured ones before simulated ones.
-  const rows = list(report, 'latency').filter(row => num(row, 'speedup') !== undefined);
   const time = row => num(row, 'after_ns') ?? Infinity;
-  const [main] = rows.sort((a, b) => isSimulated(a) - isSimulated(b) || time(a) - time(b));
+  const [main] = list(report, 'latency').filter(row => num(row, 'speedup') !== undefined)
+    .sort((a, b) => isSimulated(a) - isSimulated(b) || time(a) - time(b));
   return [sizeTile('file', 'file_bytes', showBytes), sizeTile('parameters', 'params', showCount),
     sizeTile('multiply-adds', 'macs', showCount),
     main && tile('speed-up', ratio(num(main, 'speedup')),
       joined([text(main, 'engine'), isSimulated(main) && 'simulated'])),
-    stages.map(row => figureTile(`${text(row, 'metric')}, ${text(row, 'stage')}`, showMetric, row,
-      'value', num(row, 'drop') ? `drop ${dropWords(text(row, 'metric'), num(row, 'drop'))}` : ''))];
+    stages.map(row => {
+      const [metric, drop] = [text(row, 'metric'), num(row, 'drop')];
+      return figureTile(`${metric}, ${text(row, 'stage')}`, showMetric, row, 'value',
+        drop ? `drop ${dropWords(metric, drop)}` : '');
+    })];
 }
 
 function qualityTile(row) {

@@ -69,7 +69,8 @@ const px = value => value.toFixed(1);
 const dot = (kind, x, y, r) => svg('circle', {class: kind, cx: px(x), cy: px(y), r});
 const rect = (kind, x, y, width, height) =>
   svg('rect', {class: kind, x: px(x), y: px(y), width: px(width), height: px(height)});
-const label = (x, y, anchor, words) => svg('text', {x: px(x), y: px(y), 'text-anchor': anchor}, words);
+const label = (x, y, anchor, words) =>
+  svg('text', {x: px(x), y: px(y), 'text-anchor': anchor}, words);
 const strong = (x, y, words) => svg('text', {class: 's', x, y}, words);
 
 function figure(title, description, height, ...body) {

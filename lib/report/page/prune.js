@@ -68,15 +68,15 @@ function latency() {
     ['before', 'n', row => showTime(row, 'before_ns')],
     ['after', 'n', row => showTime(row, 'after_ns')],
     ['speed-up', 'n', speedup], ['note', 'w', reason]], rows, {seen: false, stacks: true}),
-  paired ? note('Before and after are of undisturbed runs (the 15th percentile). The speed-up ' +
-    'with its 95 % interval is of runs in turns, which other work on the machine moves less.') : null,
-  rows.some(isSimulated)
-    ? note('Simulated: computed from the device profile\'s rates, not measured.') : null];
+  noteIf(paired, 'Before and after are of undisturbed runs (the 15th percentile). The speed-up ' +
+    'with its 95 % interval is of runs in turns, which other work on the machine moves less.'),
+  noteIf(rows.some(isSimulated),
+    'Simulated: computed from the device profile\'s rates, not measured.')];
 }
 
 function notes() {
   const items = list(report, 'notes').map(one => text(one)).filter(Boolean);
-  return items.length ? html('ul', {class: 'plain'}, items.map(words => html('li', {}, words))) : null;
+  return items.length ? bullets({class: 'plain'}, items) : null;
 }
 
 // "Structure channel, criterion l1, scope layer; asked for a sparsity of 30 %."
@@ -92,7 +92,7 @@ function planSentence() {
   const cost = num(report, 'plan', 'cost_share');
   const words = joined([joined([what, asked !== '–' && asked], '; '),
     cost < 1 && `${share(cost)} is left`]);
-  return words ? note(words + '.') : null;
+  return noteIf(words, words + '.');
 }
 
 // In grey: the group was not touched.

@@ -16,7 +16,7 @@ function errorTable(rows, caption, bars, most) {
       ['max |a−b| / max |a|', 'n', row =>
         orDash(num(row, 'relative_max_error'), value => general(value, 3))]],
     sorted.slice(0, most)),
-    sorted.length > most ? note(`${sorted.length - most} better ones are in the JSON report.`) : null];
+    noteIf(sorted.length > most, `${sorted.length - most} better ones are in the JSON report.`)];
 }
 
 function errorsByLayer() {
@@ -84,8 +84,9 @@ function noise() {
     return {layer, weights, inputs, both: weights + inputs};
   }).sort((a, b) => b.both - a.both);
   const level = (head, key) => [head, 'n', row => showDecibels(row.layer, key)];
+  const caption = 'Each layer with the float network\'s inputs, the worst first';
   return [figures(lossFigure()),
-    foldedTable(12, 'better layers', 'Each layer with the float network\'s inputs, the worst first', [
+    foldedTable(12, 'better layers', caption, [
       ['layer', 'w', row => layerName(row.layer)],
       ['error', 'n', row => share(Math.sqrt(row.both), 2)],
       ['', 'l', row => stackedBar(row.weights, row.inputs, rows[0].both)],
@@ -125,7 +126,8 @@ function rangePicture(row) {
   });
   const name = text(row, 'value');
   const seen = ['seen_min', 'seen_max'].map(key => orDash(num(row, key), grouped));
-  const words = `${name}: seen ${seen.join(' to ')}, integers reach from ${reach(row, 'min', 'max')}`;
+  const words = `${name}: seen ${seen.join(' to ')}, integers reach from ` +
+    reach(row, 'min', 'max');
   const level = num(row, 'sqnr_db');
   return html('figure', {},
     svg('svg', {viewBox: `0 0 ${BARS_WIDTH} ${BARS_HEIGHT}`, role: 'img', 'aria-label': words},
@@ -149,9 +151,8 @@ function valueRanges() {
         ? `The ${MOST_PICTURES} values with the least SQNR of ${rows.length}. ` : '') +
         'The shaded part is what the integers reach; bars are counts on a logarithmic scale, in ' +
         'the second colour where values are clipped.')] : null,
-    rows.some(row => get(row, 'behind_reader') === true)
-      ? note('Of values that only a Sigmoid or the like reads, the SQNR is behind it: what it ' +
-        'makes flat may be clipped.') : null,
+    noteIf(rows.some(row => get(row, 'behind_reader') === true), 'Of values that only a Sigmoid ' +
+      'or the like reads, the SQNR is behind it: what it makes flat may be clipped.'),
     more(`All ${rows.length} values`, table('Ranges', [
       ['value', 'w', row => nameOf(text(row, 'value'), 44)],
       ['made by', 'l', row => text(row, 'node_type')],

@@ -71,11 +71,11 @@ function gates() {
 }
 
 function warnings() {
-  const item = (warning, place = '') => html('li', {},
+  const item = (warning, place = '') => [
     html('span', {class: 'v open'}, html('span', {'aria-hidden': true}, '!'),
       ' ' + text(warning, 'code')), ` ${place}${text(warning, 'message')}`,
     text(warning, 'hint') &&
-      [html('br'), html('span', {class: 'sub'}, text(warning, 'hint'))]);
+      [html('br'), html('span', {class: 'sub'}, text(warning, 'hint'))]];
   const items = [
     ...list(report, 'warnings').map(warning => item(warning)),
     ...cases.flatMap(row =>
@@ -83,7 +83,7 @@ function warnings() {
     ...compared.filter(row => text(row, 'note')).map(row =>
       item({code: 'comparison', message: text(row, 'note')}, text(row, 'id') + ': '))];
   if (!items.length) return null;
-  const all = html('ul', {class: 'plain'}, items);
+  const all = bullets({class: 'plain'}, items);
   return items.length > 4 ? more(`${items.length} warnings`, all) : all;
 }
 
@@ -131,14 +131,14 @@ function opChanges() {
 }
 
 function plan() {
-  const observers = list(report, 'plan', 'values').map(row => text(row, 'observer')).filter(Boolean);
+  const observers = countBy(list(report, 'plan', 'values'), row => text(row, 'observer'));
+  observers.delete('');
   const coverage = text(report, 'quantize', 'coverage');
   return [coverage && html('p', {}, coverage),
     table('Left in float', [['node', 'w', row => text(row, 'node')],
       ['operator', 'l', row => text(row, 'node_type')],
       ['why', 'w', row => text(row, 'reason')]], list(report, 'plan', 'exceptions')),
-    observers.length
-      ? note(`Ranges by observer: ${countsInWords(countBy(observers, name => name))}.`) : null];
+    noteIf(observers.size, `Ranges by observer: ${countsInWords(observers)}.`)];
 }
 
 function verification() {
@@ -172,7 +172,7 @@ function passes() {
       ['changes', 'n', sum => whole(sum.changes)], ['runs', 'n', sum => String(sum.runs)],
       ['time', 'n', sum => duration(1e6 * sum.ms)]],
     [...sums.values()].filter(sum => sum.changes !== 0)),
-    idle.length ? note(`Nothing to do for: ${idle.join(', ')}.`) : null];
+    noteIf(idle.length, `Nothing to do for: ${idle.join(', ')}.`)];
 }
 
 function host() {

@@ -9,12 +9,14 @@ function sensitivityCurves(lossOf) {
     const [sparsity, value] = [num(row, 'sparsity'), num(row, 'value')];
     if (sparsity === undefined || value === undefined) continue;
     const name = text(row, 'group');
-    if (!groups.has(name)) groups.set(name, {name, size: showNumber(row, 'size'), values: new Map()});
+    if (!groups.has(name))
+      groups.set(name, {name, size: showNumber(row, 'size'), values: new Map()});
     groups.get(name).values.set(sparsity, value);
   }
   for (const group of groups.values()) {
     group.points = [...group.values].sort(([a], [b]) => a - b);
-    group.loss = group.points.reduce((sum, [, value]) => sum + lossOf(value), 0) / group.points.length;
+    const losses = group.points.map(([, value]) => lossOf(value));
+    group.loss = losses.reduce((a, b) => a + b) / losses.length;
   }
   return [...groups.values()].sort((a, b) => b.loss - a.loss);
 }
@@ -61,8 +63,8 @@ function sensitivity() {
         ['group', 'w', group => nameOf(group.name, 36)], ['size', 'n', group => group.size],
         ...all.slice(0, MOST_COLUMNS).map(sparsity => [share(sparsity), 'n', group =>
           orDash(group.values.get(sparsity), value => heat(words(value), part(value)))])], groups),
-    all.length > MOST_COLUMNS
-      ? note(`${all.length - MOST_COLUMNS} more sparsities are in the JSON report.`) : null,
+    noteIf(all.length > MOST_COLUMNS,
+      `${all.length - MOST_COLUMNS} more sparsities are in the JSON report.`),
     note('One group at a time, everything else whole, nothing repaired. The dotted line is the ' +
       'dense model.')];
 }
@@ -133,5 +135,5 @@ function training() {
         more: value === undefined ? '' : ` Dotted, ${teacher}: ${words(value)}.`,
         rules: value === undefined ? [] : [value]}),
       sparsityFigure()),
-    summary ? note(summary + '.') : null, all && more('All epochs', all)];
+    noteIf(summary, summary + '.'), all && more('All epochs', all)];
 }

@@ -41,9 +41,10 @@ function escaped(letter) {
 function text(object, ...keys) {
   const value = get(object, ...keys) ?? null;
   if (value === null) return '';
-  const whole = typeof value === 'string' ? value
-    : typeof value === 'number' && !Number.isInteger(value) ? general(value) : JSON.stringify(value);
-  const words = whole.replace(UNSAFE, escaped);
+  const isReal = typeof value === 'number' && !Number.isInteger(value);
+  const plainWords = typeof value === 'string' ? value
+    : isReal ? general(value) : JSON.stringify(value);
+  const words = plainWords.replace(UNSAFE, escaped);
   return words.length > 300 ? [...words].slice(0, 300).join('') + '…' : words;
 }
 
@@ -142,7 +143,8 @@ function caseModel(row) {
   const hash = get(row, 'model_sha256');
   const models = [get(report, 'model'), get(report, 'model_out'),
     ...Object.values(get(report, 'models') ?? {})];
-  const model = typeof hash === 'string' ? models.find(one => get(one, 'sha256') === hash) : modelAfter;
+  const model = typeof hash === 'string' ? models.find(one => get(one, 'sha256') === hash)
+    : modelAfter;
   return text(model ?? null, 'path_basename') || 'model';
 }
 
