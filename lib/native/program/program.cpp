@@ -98,7 +98,7 @@ void require_no_fallback(const NativePlan& plan) {
     if (std::holds_alternative<FallbackStep>(step.kind))
       names.push_back(step.nodes.empty() ? "" : escape_untrusted(step.nodes.front()));
   if (names.empty()) return;
-  throw bad_environment("native.island", "the plan has nodes that only lathe itself can run",
+  throw bad_environment("native.fallback", "the plan has nodes that only lathe itself can run",
                         listed(names, kMostNamed), "lathe bench --engine native runs it");
 }
 
