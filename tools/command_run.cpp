@@ -44,10 +44,18 @@ void publish_artifact(CommandRun& run, const std::string& kind, const std::strin
 
 void note_usage(CommandRun& run) { note_usage(run.report, run.clock.seconds()); }
 
-int finish_run(CommandRun& run, const std::string& text) {
+nlohmann::json finished_report(CommandRun& run) {
   if (!run.report.memory) note_usage(run);
+  return to_json(run.report);
+}
+
+int finish_run(CommandRun& run, const std::string& text) {
+  return finish_run(run, finished_report(run), text);
+}
+
+int finish_run(CommandRun& run, const nlohmann::json& document, const std::string& text) {
   run.console.print(text);
-  run.console.deliver(to_json(run.report), run.common);
+  run.console.deliver(document, run.common);
   return static_cast<int>(run.report.exit_code);
 }
 

@@ -1,6 +1,7 @@
 // The frame of a command: what every one begins with, and how every one ends.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,12 @@ void publish_artifact(CommandRun& run, const std::string& kind, const std::strin
 /// Notes the time so far and the peak of memory, for a text that speaks of them.
 void note_usage(CommandRun& run);
 
-/// Prints `text` and delivers the report: with time and memory, unless they were noted, and with
-/// all warnings. Returns the report's exit code.
+/// The report as JSON, with time and memory, unless they were noted.
+nlohmann::json finished_report(CommandRun& run);
+
+/// Prints `text` and delivers finished_report() or `document`, with all warnings. Returns the
+/// report's exit code.
 int finish_run(CommandRun& run, const std::string& text = {});
+int finish_run(CommandRun& run, const nlohmann::json& document, const std::string& text);
 
 }  // namespace lathe

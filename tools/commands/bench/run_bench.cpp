@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "command_run.h"
 #include "commands/bench/child.h"
 #include "commands/bench/profile.h"
 #include "commands/bench/report.h"
@@ -15,9 +16,7 @@
 #include "heavy/commands.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
-#include "model_facts.h"
 #include "os/signals.h"
-#include "profiles/profile.h"
 #include "run/denormals.h"
 
 namespace lathe {
@@ -60,7 +59,8 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   BenchOptions options = given;
   CommonOptions& common = options.common;
   common.threads = request.cases.front().threads;
-  const Profile profile = load_profile(common.profile);
+  CommandRun command = begin_run("bench", common, console);
+  Report& report = command.report;
   BenchRun run;
   run.threads_asked = common.threads;
   run.threads = use_threads(common);
@@ -68,9 +68,8 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   if (!flush_denormals(flush) && flush)
     throw Error(ExitCode::kEnvironment, "bench.denormals",
                 {"this processor cannot flush denormal numbers", "--denormals", {}});
-  Report report = start_report("bench", common);
   warn_of_build(report, run.threads, console);
-  load_case(request, options, profile, console, report, run);
+  load_case(request, options, command.profile, console, report, run);
   measure_case(request, options, console, run);
   if (!request.is_self_check) look_closer(request, options, console, report, run);
   fill_report(report, run, options);
@@ -80,8 +79,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
     set_error(report, error);
   }
   report.details = {{"child", child_section(run)}};
-  console.deliver(to_json(report), common);
-  return static_cast<int>(report.exit_code);
+  return finish_run(command);
 }
 
 }  // namespace

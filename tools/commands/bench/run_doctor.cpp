@@ -5,15 +5,13 @@
 
 #include <algorithm>
 
+#include "command_run.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
 #include "measure/doctor.h"
-#include "model_facts.h"
-#include "os/check_output.h"
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "peaks_report.h"
-#include "statistics/clock.h"
 
 namespace lathe {
 namespace {
@@ -119,18 +117,17 @@ json noise_json(const DoctorFacts& facts) {
 
 int run_doctor(const BenchOptions& options, Console& console) {
   const CommonOptions& common = options.common;
-  const int64_t start = now_ns();
   refuse_models(options);
   const double tolerance =
       parse_fraction(options.tolerance.empty() ? "2%" : options.tolerance, "--tolerance");
-  if (!common.report.empty()) check_output(common.report, common.force, {});
-  Report report = start_report("bench", common);
+  check_files(common, {}, {});
+  CommandRun run = begin_run("bench", common, console);
+  Report& report = run.report;
   CommonOptions effective = common;
   const std::vector<int64_t> threads = parse_list(options.threads, "--threads", 0, 4096);
   effective.threads = static_cast<int>(*std::max_element(threads.begin(), threads.end()));
   const DoctorFacts facts = examine(report, use_threads(effective), tolerance, console);
   const std::vector<DoctorRow> rows = diagnose(facts, tolerance);
-  console.print(doctor_text(facts, rows, tolerance, console));
   report.exit_code = can_resolve(facts, tolerance) ? ExitCode::kDone : ExitCode::kInconclusive;
   report.host = facts.host;
   report.host_noise = noise_json(facts);
@@ -138,9 +135,7 @@ int run_doctor(const BenchOptions& options, Console& console) {
   for (const DoctorRow& row : rows)
     if (row.health == Health::kWarn)
       report.warnings.push_back({"doctor." + row.id, row.fact, row.advice});
-  report.run.duration_ns = now_ns() - start;
-  console.deliver(to_json(report), common);
-  return static_cast<int>(report.exit_code);
+  return finish_run(run, doctor_text(facts, rows, tolerance, console));
 }
 
 }  // namespace lathe

@@ -5,13 +5,13 @@
 
 #include <algorithm>
 
+#include "command_run.h"
 #include "commands/bench/child.h"
 #include "commands/bench/request.h"
 #include "commands/bench/rows.h"
 #include "comparison/self_check.h"
 #include "ir/error.h"
 #include "os/signals.h"
-#include "statistics/clock.h"
 
 namespace lathe {
 namespace {
@@ -73,13 +73,13 @@ ExitCode exit_code_of(SelfCheckVerdict verdict) {
 }  // namespace
 
 int run_self_check(const BenchOptions& given, Console& console) {
-  const int64_t start = now_ns();
   BenchOptions options = given;
   options.processes = 1;
   if (options.tolerance.empty()) options.tolerance = "2%";
   BenchRequest request = read_request(options);
   refuse_more_than_one(options, request);
-  Report report = start_report("bench", options.common);
+  CommandRun run = begin_run("bench", options.common, console);
+  Report& report = run.report;
   SelfCheckOptions check;
   check.comparison.tolerance = request.tolerance;
   check.comparison.max_ns = request.max_ns;
@@ -119,10 +119,7 @@ int run_self_check(const BenchOptions& given, Console& console) {
   report.host_noise = json::object();
   put_or_reason(report.host_noise, "aa_half_width", found.itself.noise_floor, found.itself.note);
   report.exit_code = exit_code_of(found.verdict);
-  console.print(self_check_text(found, console));
-  report.run.duration_ns = now_ns() - start;
-  console.deliver(to_json(report), options.common);
-  return static_cast<int>(report.exit_code);
+  return finish_run(run, self_check_text(found, console));
 }
 
 }  // namespace lathe

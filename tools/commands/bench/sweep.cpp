@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "command_run.h"
 #include "commands/bench/gates.h"
 #include "commands/bench/profile.h"
 #include "commands/bench/report.h"
@@ -13,12 +14,9 @@
 #include "commands/bench/text.h"
 #include "comparison/baseline.h"
 #include "ir/error.h"
-#include "model_facts.h"
 #include "os/host.h"
 #include "os/signals.h"
-#include "profiles/profile.h"
 #include "report/fields.h"
-#include "statistics/clock.h"
 
 namespace lathe {
 namespace {
@@ -146,11 +144,11 @@ void complete_single(json& report, const SweepCase& one) {
 }
 
 int list_cases(const BenchOptions& options, const BenchRequest& request, Console& console) {
-  const int64_t start = now_ns();
   const ResumeFile resume(options.resume, ResumeUse::kRead);
   std::vector<std::vector<std::string>> rows{
       {"case", "scenario", "batch", "threads", "engine", ""}};
-  Report report = start_report("bench", options.common);
+  CommandRun run = begin_run("bench", options.common, console);
+  Report& report = run.report;
   report.cases = json::array();
   for (const BenchCase& one : request.cases) {
     std::string state;
@@ -167,14 +165,12 @@ int list_cases(const BenchOptions& options, const BenchRequest& request, Console
   }
   const double seconds =
       static_cast<double>(request.max_ns) / 1e9 * static_cast<double>(request.cases.size());
-  console.print(fmt::format("{} cases, {} process{} each, {:.0f} s of measuring at most; nothing "
-                            "was run\n",
-                            request.cases.size(), request.processes,
-                            request.processes == 1 ? "" : "es", seconds) +
-                table(rows));
-  report.run.duration_ns = now_ns() - start;
-  console.deliver(to_json(report), options.common);
-  return 0;
+  return finish_run(
+      run, fmt::format("{} cases, {} process{} each, {:.0f} s of measuring at most; nothing "
+                       "was run\n",
+                       request.cases.size(), request.processes, request.processes == 1 ? "" : "es",
+                       seconds) +
+               table(rows));
 }
 
 }  // namespace
@@ -189,15 +185,12 @@ std::vector<const SweepCase*> Sweep::done() const {
 int run_sweep(const BenchOptions& options, const BenchRequest& request, Console& console) {
   const CommonOptions& common = options.common;
   if (common.dry_run) return list_cases(options, request, console);
-  const int64_t start = now_ns();
-  const Profile profile = load_profile(common.profile);
-  Report report = start_report("bench", common);
+  CommandRun run = begin_run("bench", common, console);
+  Report& report = run.report;
   json baseline;
   if (request.cross_run)
     baseline = load_baseline(options.baseline, to_json(report), options.allow_host_mismatch);
   warn_of_few_processes(baseline, console);
-  report.device_profile = {
-      {"name", profile.name}, {"version", profile.version}, {"hash", profile.hash}};
   // Of one process the parent waits for what it measured so far.
   set_interrupt_grace(request.is_alone() ? 65 : 10);
   Sweep sweep = run_cases(options, request, console);
@@ -219,14 +212,11 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
     for (const json& warning : field(sweep.cases[0].row, "warnings"))
       console.warn(text_field(warning, "code"), text_field(warning, "message"),
                    text_field(warning, "hint"));
-  report.run.duration_ns = now_ns() - start;
-  json document = to_json(report);
+  json document = finished_report(run);
   const bool is_single =
       sweep.cases.size() == 1 && !sweep.cases[0].failure && !sweep.cases[0].processes.empty();
   if (is_single) complete_single(document, sweep.cases[0]);
-  console.print(bench_text(document, console) + details_text(document, console));
-  console.deliver(document, common);
-  return static_cast<int>(report.exit_code);
+  return finish_run(run, document, bench_text(document, console) + details_text(document, console));
 }
 
 }  // namespace lathe
