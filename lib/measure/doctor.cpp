@@ -1,6 +1,7 @@
 #include "measure/doctor.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdlib>
 

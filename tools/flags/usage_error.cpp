@@ -1,6 +1,7 @@
 #include "flags/usage_error.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "report/nearest_name.h"
 

@@ -1,6 +1,7 @@
 #include "statistics/stability.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 

@@ -1,6 +1,7 @@
 #include "commands/bench/load_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "ir/error.h"
 #include "os/quantity.h"

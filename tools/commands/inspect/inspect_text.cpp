@@ -1,6 +1,7 @@
 #include "commands/inspect/inspect_text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
