@@ -28,6 +28,8 @@ nlohmann::json profile_json(const std::string& name_or_file) {
   return std::move(resolved.document);
 }
 
+bool computes_on_cpu(const Profile& profile) { return profile.runtime.name != "tensorrt"; }
+
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind) {
   std::vector<const PrecisionConfig*> out;
   const auto it = profile.precision.ops.find(kind);

@@ -133,6 +133,9 @@ nlohmann::json profile_json(const std::string& name_or_file);
 /// The profile that resolved JSON describes; `file` is for messages.
 Profile read_profile(const nlohmann::json& document, const std::string& file);
 
+/// Whether inference runs on the device's CPU; an accelerator's speed is not its host's.
+bool computes_on_cpu(const Profile& profile);
+
 /// The configs that the device allows for an op, best first; empty: float only.
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind);
 

@@ -179,11 +179,12 @@ struct BenchOptions {
   std::vector<std::string> gates;
   std::string gates_file;
   std::optional<std::string> gate_profile;  // "": the profile of --profile
-  std::string tolerance;                    // empty: 2 %, with --baseline 10 %, and no gate
-  std::string max_time;                     // empty: 60 s, of several cases 10 s each
-  int64_t iterations = 0;                   // 0: until the result is stable
-  int64_t processes = 0;                    // 0: 1, with --against 5 or more, with --baseline 10
-  std::string denormals = "keep";           // keep | flush
+  bool allow_simulated = false;
+  std::string tolerance;           // empty: 2 %, with --baseline 10 %, and no gate
+  std::string max_time;            // empty: 60 s, of several cases 10 s each
+  int64_t iterations = 0;          // 0: until the result is stable
+  int64_t processes = 0;           // 0: 1, with --against 5 or more, with --baseline 10
+  std::string denormals = "keep";  // keep | flush
   bool profile_ops = false;
   std::string trace;  // file
   std::vector<std::string> recommend;

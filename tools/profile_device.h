@@ -10,6 +10,10 @@ namespace lathe {
 /// and inference on its CPU.
 bool runs_like_host(const Profile& profile);
 
+/// Why a time taken here is no time of the profile's device (profiles/host_profile.h), also where
+/// its rates were measured and this host's are another machine's; empty when it is.
+std::string why_not_timed_here(const Profile& profile);
+
 /// Of the profile's whole device; empty when it states none.
 DeviceRates profile_rates(const Profile& profile);
 

@@ -64,7 +64,12 @@ std::string gates_sentence(const json& gates) {
     return fmt::format("{} of {} {} undecided", n, gates.size(), noun);
   if (const auto n = count("skipped"); n > 0)
     return fmt::format("{} of {} {} skipped", n, gates.size(), noun);
-  return fmt::format("{} {} passed", gates.size(), noun);
+  std::string text = fmt::format("{} {} passed", gates.size(), noun);
+  const auto simulated = std::count_if(gates.begin(), gates.end(), [](const json& gate) {
+    return field(gate, "simulated") == true;
+  });
+  if (simulated > 0) text += fmt::format(" ({} simulated)", simulated);
+  return text;
 }
 
 // Of the ratios: a number, {"ratio": 0.9} or {"ratio": {"value": 0.9}}.
@@ -275,6 +280,13 @@ std::string gate_value_text(const json& gate, double value) {
   return fmt::format("{:.5g}", value);
 }
 
+std::string observed_text(const json& gate) {
+  const auto observed = number_field(gate, "observed");
+  if (!observed) return "-";
+  return gate_value_text(gate, *observed) +
+         (field(gate, "simulated") == true ? " (simulated)" : "");
+}
+
 std::string blame_of(const json& report, const json& id) {
   for (const json& row : list_field(field(report, "comparison"), "cases")) {
     if (!id.is_null() && field(row, "id") != id) continue;
@@ -304,7 +316,7 @@ std::string gate_sentence(const json& report, const json& gate) {
   const auto limit = number_field(gate, "limit");
   std::string text = metric;
   if (observed) {
-    text += " is " + gate_value_text(gate, *observed);
+    text += " is " + observed_text(gate);
     if (const auto ci = interval_field(gate))
       text += fmt::format(" (CI {}–{})", gate_value_text(gate, ci->first),
                           gate_value_text(gate, ci->second));

@@ -19,6 +19,9 @@ std::string report_headline(const nlohmann::json& report);
 /// "98.3 %", "31.2 dB"; for a latency relative to the --against model's "96.4 %".
 std::string gate_value_text(const nlohmann::json& gate, double value);
 
+/// A gate's observed figure, with "(simulated)" where it is; "-" without one.
+std::string observed_text(const nlohmann::json& gate);
+
 /// One line that says what a gate found: "speedup is 0.78x (CI 0.75x–0.81x), must be >= 0.9x:
 /// Conv_12 (Conv) +1.2 ms".
 std::string gate_sentence(const nlohmann::json& report, const nlohmann::json& gate);

@@ -34,6 +34,7 @@ std::string classname_of(const json& report, const json& gate) {
 
 TestCase gate_test(const json& report, const json& gate) {
   TestCase test{classname_of(report, gate), text_field(gate, "id"), {}, {}, {}};
+  if (field(gate, "simulated") == true) test.name += " (simulated)";
   const std::string verdict = text_field(gate, "verdict");
   if (verdict == "pass") return test;
   test.kind = verdict == "fail" ? "failure" : "skipped";

@@ -101,7 +101,7 @@ std::string gate_table(const json& gates) {
       return value.is_number() ? gate_value_text(gate, value.get<double>()) : cell_of(value);
     };
     table.add({cell_of(at(gate, "id")), cell_of(at(gate, "case")), cell_of(at(gate, "verdict")),
-               figure("observed"), cell_of(at(gate, "op")) + " " + figure("limit"),
+               observed_text(gate), cell_of(at(gate, "op")) + " " + figure("limit"),
                cell_of(at(gate, "reason"))});
   }
   return table.text();

@@ -113,9 +113,9 @@ std::string to_openmetrics(const json& report) {
   for (const json& gate : list_field(report, "gates")) {
     const std::string verdict = text_field(gate, "verdict");
     if (verdict != "pass" && verdict != "fail") continue;
-    out.add("lathe_gate_passed", "", "1: the gate holds.",
-            {{"gate", text_field(gate, "id")}, {"case", text_field(gate, "case")}},
-            verdict == "pass" ? 1 : 0);
+    Labels labels{{"gate", text_field(gate, "id")}, {"case", text_field(gate, "case")}};
+    if (field(gate, "simulated") == true) labels.emplace_back("simulated", "true");
+    out.add("lathe_gate_passed", "", "1: the gate holds.", labels, verdict == "pass" ? 1 : 0);
   }
   const Labels info{{"version", text_field(field(report, "tool"), "version")},
                     {"command", text_field(field(report, "run"), "command")},

@@ -94,6 +94,7 @@ json to_json(const GateRow& gate) {
   if (!gate.case_id.empty()) out["case"] = gate.case_id;
   if (gate.ci95) out["ci95"] = {gate.ci95->first, gate.ci95->second};
   if (!gate.reason.empty()) out["reason"] = gate.reason;
+  if (gate.simulated) out["simulated"] = true;
   return out;
 }
 

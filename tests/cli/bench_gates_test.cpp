@@ -5,6 +5,8 @@
 #include <set>
 
 #include "onnx/read_fixtures.h"
+#include "os/host.h"
+#include "profiles/host_profile.h"
 #include "run_lathe.h"
 
 namespace lathe {
@@ -199,6 +201,56 @@ TEST_CASE("accuracy is that of the engine that is measured") {
     if (row.contains("quality")) decibels.insert(row["quality"]["value"].get<double>());
   // The integer arithmetic of the two engines rounds differently.
   CHECK(decibels.size() == 2);
+}
+
+TEST_CASE("a device that this host is not is judged by simulation or not at all") {
+  const HostFacts host = host_facts();
+  for (const std::string& name : profile_names()) {
+    CAPTURE(name);
+    const bool is_here = why_not_host(load_profile(name), host).empty();
+    for (const bool simulated : {false, true}) {
+      std::vector<std::string> words{"--iterations", "3", "--gate-profile", name};
+      if (simulated) words.emplace_back("--allow-simulated");
+      const json report = report_of(measure(words));
+      for (const json& gate : report["gates"]) {
+        if (gate["unit"] != "ns" && gate["unit"] != "items/s") continue;
+        CAPTURE(gate.dump());
+        CHECK(gate.contains("simulated") == (!is_here && simulated));
+        if (is_here) continue;
+        CHECK((gate["verdict"] == "inconclusive") == !simulated);
+        if (!simulated) {
+          CHECK(contains(gate["reason"].get<std::string>(), "this host is"));
+          CHECK(report["exit_code"] == 5);
+        } else {
+          CHECK(report["cases"][0]["simulated"]["simulated"] == true);
+        }
+      }
+    }
+  }
+  check_refused(plan({"--allow-simulated"}), 2, {"--allow-simulated"});
+}
+
+TEST_CASE("a detected profile is this host's, until its measured rates are not") {
+  const ScratchDirectory folder;
+  const std::string file = folder.path("mine.json");
+  REQUIRE(run_lathe({"profiles", "detect", "-o", file}).exit_code == 0);
+  json mine = json::parse(folder.read("mine.json"));
+  mine["targets"] = {{"latency_ms", 10'000}};
+  const auto verdict = [&](const json& profile) {
+    const std::string changed = folder.write("changed.json", profile.dump());
+    const json report = report_of(measure({"--iterations", "300", "--gate-profile", changed}));
+    for (const json& gate : report["gates"])
+      if (gate["metric"] == "p95")
+        return gate["verdict"].get<std::string>() + gate.value("reason", "");
+    return std::string("no gate");
+  };
+  CHECK(verdict(mine) == "pass");
+  json faster = mine;
+  for (auto& [dtype, rate] : faster["rates"]["gops"].items()) rate = 50 * rate.get<double>();
+  CHECK(contains(verdict(faster), "was measured at"));
+  json larger = mine;
+  larger["cpu"]["cores"] = 4096;
+  CHECK(contains(verdict(larger), "has 4096"));
 }
 
 TEST_CASE("each device profile gives gates, or says why it has none") {

@@ -171,6 +171,30 @@ TEST_CASE("relative gates ask for --against before anything is measured") {
   CHECK(samples_for_gates(std::vector<Gate>{parse_gate("size < 1MB")}, 64) == 64);
 }
 
+TEST_CASE("what was not measured on its device is simulated or undecided") {
+  Gate gate = parse_gate("p95 <= 10ms");
+  GateInputs inputs;
+  inputs.candidate["p95"] = {1e6, Interval{0.9e6, 1.1e6}, {}};
+  gate.basis = GateBasis::kNothing;
+  gate.undecided = "not measured there";
+  GateResult result = evaluate_gate(gate, inputs);
+  CHECK(result.verdict == GateVerdict::kInconclusive);
+  CHECK(result.reason == "not measured there");
+  CHECK_FALSE(result.observed);
+  gate.basis = GateBasis::kSimulated;
+  CHECK(evaluate_gate(gate, inputs).verdict == GateVerdict::kInconclusive);
+  inputs.simulated["p95"] = {std::nullopt, std::nullopt, "no shape is known"};
+  CHECK(evaluate_gate(gate, inputs).reason == "no shape is known");
+  inputs.simulated["p95"] = {11e6, std::nullopt, {}};
+  result = evaluate_gate(gate, inputs);
+  CHECK(result.verdict == GateVerdict::kFail);
+  CHECK(result.observed == 11e6);
+  inputs.simulated["p95"].value = 9e6;
+  CHECK(evaluate_gate(gate, inputs).verdict == GateVerdict::kPass);
+  CHECK_FALSE(gates_need_timing(std::span(&gate, 1)));
+  CHECK(samples_for_gates(std::span(&gate, 1), 7) == 7);
+}
+
 TEST_CASE("exit codes") {
   GateResult pass, fail, open;
   pass.verdict = GateVerdict::kPass;

@@ -24,6 +24,8 @@ void add_gates(CLI::App& command, BenchOptions& options) {
           "The targets of a device profile as gates (default: of --profile)")
       ->type_name("NAME|FILE")
       ->expected(0, 1);
+  command.add_flag("--allow-simulated", options.allow_simulated,
+                   "Judge the times of a device that this host is not by its stated rates");
   command
       .add_option("--tolerance", options.tolerance,
                   "Slowdown that still passes (default 2%, with --baseline 10%); when given, more "

@@ -143,10 +143,14 @@ bool is_decibel_gate(const Gate& gate) {
   return gate.metric == "accuracy" && gate.text.ends_with("dB");
 }
 
+bool is_timed(const Gate& gate) {
+  return gate.unit == GateUnit::kNanoseconds || gate.unit == GateUnit::kPerSecond ||
+         gate.unit == GateUnit::kTimes;
+}
+
 bool gates_need_timing(std::span<const Gate> gates) {
   return std::any_of(gates.begin(), gates.end(), [](const Gate& gate) {
-    return gate.unit == GateUnit::kNanoseconds || gate.unit == GateUnit::kPerSecond ||
-           gate.unit == GateUnit::kTimes;
+    return is_timed(gate) && gate.basis == GateBasis::kMeasured;
   });
 }
 
@@ -154,7 +158,8 @@ size_t samples_for_gates(std::span<const Gate> gates, size_t otherwise) {
   size_t samples = otherwise;
   for (const Gate& gate : gates) {
     const GateMetric* metric = find_gate_metric(gate.metric);
-    if (metric != nullptr && metric->p > 0) samples = std::max(samples, samples_needed(metric->p));
+    if (metric != nullptr && metric->p > 0 && gate.basis == GateBasis::kMeasured)
+      samples = std::max(samples, samples_needed(metric->p));
   }
   return samples;
 }
@@ -165,6 +170,16 @@ GateResult evaluate_gate(const Gate& gate, const GateInputs& inputs) {
   GateResult result;
   result.gate = gate;
   result.limit = gate.limit;
+  if (gate.basis == GateBasis::kNothing) {
+    result.reason = gate.undecided;
+    return result;
+  }
+  if (gate.basis == GateBasis::kSimulated) {
+    const Observed* simulated = find(inputs.simulated, gate.metric);
+    if (simulated != nullptr && has_value(*simulated)) return judge(result, *simulated, false);
+    result.reason = simulated != nullptr ? simulated->reason : "this is not simulated";
+    return result;
+  }
   if (gate.metric == "speedup") {
     if (!inputs.time_ratio) return failed(result, "speedup was not measured: it needs --against");
     return judge(result, inverse(*inputs.time_ratio), true);

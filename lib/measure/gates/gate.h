@@ -25,6 +25,13 @@ enum class GateUnit {
 
 enum class GateComparison { kLess, kLessEqual, kGreater, kGreaterEqual };
 
+/// What a gate is judged by. A target of a device is not judged by the time of another machine.
+enum class GateBasis {
+  kMeasured,   // here
+  kSimulated,  // the stated rates of the device that the target is of
+  kNothing,    // Gate::undecided says why, and what would decide it
+};
+
 struct Gate {
   std::string text;  // as written; its identity in reports
   /// Glob on the ids of the cases that it speaks of; empty: every case.
@@ -35,6 +42,8 @@ struct Gate {
   /// In `unit`; when `relative`, a part of the --against model's value (0.5 for 50 %).
   double limit = 0;
   bool relative = false;
+  GateBasis basis = GateBasis::kMeasured;
+  std::string undecided;
 };
 
 /// "<", "<=", ">", ">=".
@@ -66,6 +75,8 @@ struct GateInputs {
   /// Candidate time / against time, measured in alternation. Serves speedup, and the relative
   /// gates on min, mean, median and p50; tails are compared by their own intervals.
   std::optional<Observed> time_ratio;
+  /// For gates that are judged by simulation.
+  Observations simulated;
 };
 
 enum class GateVerdict { kPass, kFail, kInconclusive };
@@ -92,8 +103,10 @@ void require_against(std::span<const Gate> gates, bool has_against);
 /// Whether it names a quality in decibels ("accuracy > 30 dB").
 bool is_decibel_gate(const Gate& gate);
 
-/// Whether one needs time to be measured: latencies, throughput, speedup. Without such a gate a
-/// short measurement will do.
+/// Whether a metric depends on the machine: latencies, throughput, speedup.
+bool is_timed(const Gate& gate);
+
+/// Whether one needs time to be measured here. Without such a gate a short measurement will do.
 bool gates_need_timing(std::span<const Gate> gates);
 
 /// Samples that the gates' percentiles need (samples_needed), at least `otherwise`.
@@ -102,7 +115,8 @@ size_t samples_for_gates(std::span<const Gate> gates, size_t otherwise);
 /// Sizes, accuracies, min and max pass or fail by their value (an accuracy in decibels may be
 /// infinite). Other times pass when their whole
 /// interval satisfies the gate, fail when none of it does, and are inconclusive otherwise, as when
-/// the value is withheld for want of samples. A metric that was not measured fails, and says so.
+/// the value is withheld for want of samples, or the gate's basis is no measurement. A metric that
+/// was not measured fails, and says so.
 GateResult evaluate_gate(const Gate& gate, const GateInputs& inputs);
 
 /// kGateMissed when one failed, else kInconclusive when one is inconclusive, else kDone.

@@ -66,7 +66,7 @@ std::vector<Gate> parse_gates(std::string_view text, const std::string& file) {
   return gates;
 }
 
-bool is_deterministic(const Gate& gate) { return !gates_need_timing(std::span(&gate, 1)); }
+bool is_deterministic(const Gate& gate) { return !is_timed(gate); }
 
 std::vector<GateResult> evaluate_gates(std::span<const Gate> gates,
                                        std::span<const GateCase> cases) {

@@ -52,7 +52,8 @@ function gates() {
   const columns = [
     ['gate', 'w', gate => [code(text(gate, 'id')), grey(text(gate, 'case'))]],
     ['verdict', 'l', gate => verdict(text(gate, 'verdict'))],
-    ['observed', 'n', gate => gateCell(gate, 'observed')],
+    ['observed', 'n', gate =>
+      [gateCell(gate, 'observed'), get(gate, 'simulated') === true ? ' (simulated)' : '']],
     ['interval', 'n', gate =>
       orDash(interval(gate), ci => ci.map(value => gateValue(gate, value)).join('–'))],
     ['limit', 'n', gate => [text(gate, 'op'), ' ', gateCell(gate, 'limit')]],

@@ -65,8 +65,9 @@ struct BenchRun {
   std::vector<StabilityFinding> findings;  // of the candidate's samples
   CaseDetails details;                     // of the candidate
   CaseDetails against_details;
-  MachinePeaks peaks;             // measured for --profile-ops
-  std::vector<PhaseTime> phases;  // of the timed part
+  std::optional<EstimatedLatency> simulated;  // of the candidate, for gates of another device
+  MachinePeaks peaks;                         // measured for --profile-ops
+  std::vector<PhaseTime> phases;              // of the timed part
   std::optional<BenchTrace> trace;
   bool interrupted = false;
 };

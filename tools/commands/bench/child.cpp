@@ -11,6 +11,7 @@
 
 #include "ir/error.h"
 #include "os/signals.h"
+#include "peaks_report.h"
 #include "report/strict_json.h"
 
 namespace lathe {
@@ -77,6 +78,7 @@ json child_section(const BenchRun& run) {
            {"against_ns", samples_json(run.session.against)},
            {"coverage", share_json(run.candidate.coverage)},
            {"against_coverage", share_json(run.against ? run.against->coverage : std::nullopt)}};
+  if (run.simulated) out["simulated"] = estimate_json(*run.simulated, false);
   if (const auto& comparison = run.session.comparison)
     out["pairs"] = ratios_json({comparison->log_ratios, comparison->order_effect,
                                 comparison->block_iterations, comparison->time_ns});

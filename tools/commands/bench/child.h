@@ -13,8 +13,8 @@
 namespace lathe {
 
 /// What a child adds to its report: candidate_ns and against_ns (samples in whole nanoseconds),
-/// `pairs` of the comparison, coverage, against_coverage; of --self-check `itself`, `slowed` and
-/// `injected`.
+/// `pairs` of the comparison, `simulated`, coverage, against_coverage; of --self-check `itself`,
+/// `slowed` and `injected`.
 nlohmann::json child_section(const BenchRun& run);
 
 /// Pairs of blocks as the child_section has them: log_ratios, order_effect, block_iterations and

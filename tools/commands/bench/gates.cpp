@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include "os/read_file.h"
+#include "profile_device.h"
 
 namespace lathe {
-std::vector<Gate> profile_gates(const Profile& profile) {
+std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   const TargetProfile& targets = profile.targets;
   std::vector<std::string> texts;
   if (targets.size_bytes) texts.push_back(fmt::format("size <= {}B", *targets.size_bytes));
@@ -15,43 +16,56 @@ std::vector<Gate> profile_gates(const Profile& profile) {
   if (targets.latency_ms) texts.push_back(fmt::format("p95 <= {}ms", *targets.latency_ms));
   if (targets.throughput_per_s)
     texts.push_back(fmt::format("throughput >= {}/s", *targets.throughput_per_s));
+  const std::string elsewhere = why_not_timed_here(profile);
   std::vector<Gate> gates;
-  for (const std::string& text : texts) gates.push_back(parse_gate(text));
+  for (const std::string& text : texts) {
+    Gate& gate = gates.emplace_back(parse_gate(text));
+    if (!is_timed(gate) || elsewhere.empty()) continue;
+    gate.basis = allow_simulated ? GateBasis::kSimulated : GateBasis::kNothing;
+    gate.undecided = elsewhere + "; measure there, or judge the simulation: --allow-simulated";
+  }
   return gates;
+}
+
+std::string gate_profile_name(const BenchOptions& options) {
+  if (!options.gate_profile) return {};
+  return options.gate_profile->empty() ? options.common.profile : *options.gate_profile;
 }
 
 bool has_other_side(const BenchOptions& options) {
   return !options.against.empty() || !options.baseline.empty();
 }
 
-BenchGates read_gates(const BenchOptions& options) {
+std::vector<Gate> read_gates(const BenchOptions& options) {
   constexpr int64_t kMaxGatesFile = 1 << 20;
-  BenchGates read;
-  for (const std::string& text : options.gates) read.gates.push_back(parse_gate(text));
+  std::vector<Gate> gates;
+  for (const std::string& text : options.gates) gates.push_back(parse_gate(text));
   if (!options.gates_file.empty()) {
     const std::string text = read_file(options.gates_file, kMaxGatesFile, ExitCode::kUsage);
-    for (Gate& gate : parse_gates(text, options.gates_file)) read.gates.push_back(std::move(gate));
-    if (read.gates.empty())
+    for (Gate& gate : parse_gates(text, options.gates_file)) gates.push_back(std::move(gate));
+    if (gates.empty())
       throw bad_usage("gate.none", "there is no gate in this file", options.gates_file);
   }
-  require_against(read.gates, has_other_side(options));
-  if (!options.gate_profile) return read;
-  const std::string& name =
-      options.gate_profile->empty() ? options.common.profile : *options.gate_profile;
-  const std::vector<Gate> targets = profile_gates(load_profile(name));
+  require_against(gates, has_other_side(options));
+  if (!options.gate_profile) {
+    if (options.allow_simulated)
+      throw bad_usage("usage.allow_simulated", "only a device's targets are judged by simulation",
+                      "--allow-simulated", "give --gate-profile");
+    return gates;
+  }
+  const std::string name = gate_profile_name(options);
+  std::vector<Gate> targets = profile_gates(load_profile(name), options.allow_simulated);
   if (targets.empty())
     throw bad_usage("gate.no_targets", "this profile sets no targets", "--gate-profile " + name,
                     "give a profile with \"targets\", or --gate");
-  for (const Gate& gate : targets)
-    if (gate.metric == "accuracy_drop" && !has_other_side(options))
-      read.skipped.emplace_back(gate, "needs --against MODEL or --baseline REPORT");
-    else
-      read.gates.push_back(gate);
-  if (read.gates.empty())
-    throw bad_usage("gate.needs_against",
-                    "every target of this profile compares with another model",
-                    "--gate-profile " + name, "give --against MODEL or --baseline REPORT");
-  return read;
+  for (Gate& gate : targets) {
+    if (gate.metric == "accuracy_drop" && !has_other_side(options)) {
+      gate.basis = GateBasis::kNothing;
+      gate.undecided = "needs --against MODEL or --baseline REPORT";
+    }
+    gates.push_back(std::move(gate));
+  }
+  return gates;
 }
 
 GateResult tolerance_gate(const std::string& case_id, double tolerance,

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "comparison/comparison.h"
@@ -12,22 +11,21 @@
 
 namespace lathe {
 
-struct BenchGates {
-  std::vector<Gate> gates;
-  /// Targets of the profile that cannot be judged in this run, with the reason.
-  std::vector<std::pair<Gate, std::string>> skipped;
-};
-
 /// Whether there is something to compare with: --against or --baseline.
 bool has_other_side(const BenchOptions& options);
 
+/// The name of --gate-profile; empty: none.
+std::string gate_profile_name(const BenchOptions& options);
+
 /// The gates of --gate, --gates and --gate-profile. Throws Error (exit 2) for mistakes in them and
 /// for those that need a model that was not given.
-BenchGates read_gates(const BenchOptions& options);
+std::vector<Gate> read_gates(const BenchOptions& options);
 
 /// A profile's targets as gates: latency_ms "p95 <=", throughput_per_s "throughput >=", size_bytes
-/// "size <=", ram_bytes "arena <=", accuracy_drop "accuracy_drop <=".
-std::vector<Gate> profile_gates(const Profile& profile);
+/// "size <=", ram_bytes "arena <=", accuracy_drop "accuracy_drop <=". Those that depend on the
+/// machine are judged here where this host is the profile's device, else by simulation where
+/// `allow_simulated`, else by nothing.
+std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated);
 
 /// What --tolerance asks of one compared case, as a gate on its speed-up: missed when the case
 /// regressed, undecided when the comparison is.

@@ -10,6 +10,7 @@
 #include "commands/bench/load_rows.h"
 #include "commands/bench/rows.h"
 #include "commands/bench/text_parts.h"
+#include "gates/gate_metric.h"
 #include "ir/error.h"
 #include "report/fields.h"
 #include "report/report.h"
@@ -66,6 +67,18 @@ void withhold_unfinished(size_t left_waiting, Observations& seen) {
     if (name != "min" && name != "throughput")
       observed = {std::nullopt, std::nullopt,
                   fmt::format("{} queries were left waiting when the time ran out", left_waiting)};
+}
+
+// One figure for all percentiles: a simulation has no spread.
+Observations simulated_observations(const json& estimate, const json& batch) {
+  const Observed latency = observed_at(estimate, "latency_ns", kNotMeasured);
+  Observations seen;
+  for (const std::string_view metric : gate_metrics())
+    if (find_gate_metric(metric)->unit == GateUnit::kNanoseconds)
+      seen[std::string(metric)] = latency;
+  Observed& rate = seen["throughput"] = latency;
+  if (latency.value && *latency.value > 0) rate.value = batch.get<double>() * 1e9 / *latency.value;
+  return seen;
 }
 
 struct Side {
@@ -217,6 +230,10 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
     one.items_per_s = candidate.items_per_s;
     one.pooled = std::move(candidate.pooled);
     one.gates.inputs.candidate = std::move(candidate.seen);
+    if (const json& estimate = field(first.at("child"), "simulated"); estimate.is_object()) {
+      one.row["simulated"] = estimate;
+      one.gates.inputs.simulated = simulated_observations(estimate, one.row.at("batch"));
+    }
     if (first.contains("comparison") && first.at("cases").size() > 1) {
       Side against = merged_side(one, 1, "against_ns", "against/" + one.plan.id);
       against.seen["coverage"] = observed_at(first, "child/against_coverage", kNotMeasured);

@@ -161,6 +161,7 @@ GateRow gate_row(const GateResult& result) {
   row.observed = finite(result.observed);
   if (result.ci95) row.ci95 = {result.ci95->low, result.ci95->high};
   row.verdict = std::string(gate_verdict_name(result.verdict));
+  row.simulated = result.gate.basis == GateBasis::kSimulated;
   return row;
 }
 

@@ -1,6 +1,7 @@
 #include "commands/bench/request.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -146,6 +147,7 @@ void read_child_spec(const std::string& text, uint64_t seed, BenchRequest& reque
   const auto process = static_cast<size_t>(reader.integer("process", 0, 1'000'000));
   request.looks = static_cast<size_t>(reader.integer("looks", 1, 100));
   request.is_self_check = reader.boolean("self_check");
+  request.simulated_profile = reader.string("simulate");
   const bool is_only = reader.boolean("only");
   reader.finish();
   request.is_child = true;
@@ -194,9 +196,9 @@ BenchRequest read_request(const BenchOptions& options) {
   request.load = read_load_plan(options);
   request.frames = read_frame_plan(options);
   if (options.child.empty()) {
-    BenchGates read = read_gates(options);
-    request.gates = std::move(read.gates);
-    request.skipped = std::move(read.skipped);
+    request.gates = read_gates(options);
+    if (std::ranges::count(request.gates, GateBasis::kSimulated, &Gate::basis) > 0)
+      request.simulated_profile = gate_profile_name(options);
     request.recommendation = read_recommendation(options);
   } else {
     read_child_spec(options.child, options.common.seed, request);
@@ -242,9 +244,11 @@ std::string child_spec(const BenchRequest& request, size_t process, bool wants_q
                       {"process", process},
                       {"looks", request.is_alone() ? kLooks : 1},
                       {"self_check", request.is_self_check},
+                      {"simulate", request.simulated_profile},
                       {"only", request.processes == 1}};
   const auto add = [&](const std::vector<Gate>& gates) {
     for (const Gate& gate : gates) {
+      if (gate.basis != GateBasis::kMeasured) continue;
       const bool is_quality = gate.metric == "accuracy" || gate.metric == "accuracy_drop";
       // A child does not know the baseline's accuracy.
       const bool is_ours = request.cross_run && gate.metric == "accuracy_drop";

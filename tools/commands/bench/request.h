@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "commands/bench/load_plan.h"
@@ -36,7 +35,8 @@ struct Recommendation {
 
 struct BenchRequest {
   std::vector<Gate> gates;
-  std::vector<std::pair<Gate, std::string>> skipped;  // with the reason
+  /// Of the device whose targets are judged by simulation; empty: none.
+  std::string simulated_profile;
   std::optional<Recommendation> recommendation;
   double tolerance = 0;
   bool cross_run = false;  // --baseline

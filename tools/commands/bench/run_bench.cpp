@@ -70,6 +70,8 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
                 {"this processor cannot flush denormal numbers", "--denormals", {}});
   warn_of_build(report, run.threads, console);
   load_case(request, options, command.profile, console, report, run);
+  if (!request.simulated_profile.empty())
+    run.simulated = simulate(run.candidate, load_profile(request.simulated_profile));
   measure_case(request, options, console, run);
   if (!request.is_self_check) look_closer(request, options, console, report, run);
   fill_report(report, run, options);

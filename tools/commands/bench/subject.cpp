@@ -9,6 +9,7 @@
 #include "ir/memory_plan.h"
 #include "model_facts.h"
 #include "ops/activation_buffers.h"
+#include "profile_device.h"
 #include "statistics/clock.h"
 #include "tracing/op_profile_cost.h"
 #include "tracing/trace.h"
@@ -72,6 +73,16 @@ void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Prof
     subject.arena_bytes.reset();
     subject.arena_reason = error.text().message;
   }
+}
+
+EstimatedLatency simulate(const BenchSubject& subject, const Profile& profile) {
+  EstimatedLatency unknown;
+  unknown.reason = "a compiled plan is not simulated; give the model that it was made of";
+  if (subject.plan) return unknown;
+  const Graph& graph = subject.graph();
+  const std::vector<Shape>& shapes = subject.input_shapes;
+  return estimate_latency(shapes.empty() ? graph : with_input_shapes(graph, shapes),
+                          profile_rates(profile));
 }
 
 BenchSubject load_subject(const std::string& path, const std::string& engine,

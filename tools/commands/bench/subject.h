@@ -15,6 +15,7 @@
 #include "os/host.h"
 #include "profiles/profile.h"
 #include "report/report.h"
+#include "roofline/estimate.h"
 #include "run/engine.h"
 
 namespace lathe {
@@ -72,6 +73,10 @@ void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Prof
 /// Share of the nodes that the profile computes on integers or passes through; Quantize and
 /// Dequantize nodes do not count. nullopt for a graph without other nodes.
 std::optional<double> integer_coverage(const Graph& graph, const Profile& profile);
+
+/// How long one execution of the shapes that it is timed on would take on the profile's device, by
+/// its stated rates.
+EstimatedLatency simulate(const BenchSubject& subject, const Profile& profile);
 
 /// Gives the engine its inputs and runs it once. `alone`: no other model was loaded before in this
 /// process, so that its peak is this model's even where the kernel does not reset the mark.

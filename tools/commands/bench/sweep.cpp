@@ -81,9 +81,6 @@ void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& reque
   if (sweep.interruption)
     for (const Gate& gate : request.gates)
       report.gates.push_back(skipped_gate(gate, only, "interrupted"));
-  for (const auto& [gate, reason] : request.skipped)
-    report.gates.push_back(skipped_gate(gate, only, reason));
-
   json summary{{"cases", request.cases.size()},
                {"processes", request.processes},
                {"optimal_batches", json::array()}};
@@ -204,8 +201,6 @@ int run_sweep(const BenchOptions& options, const BenchRequest& request, Console&
   report.exit_code = exit_code_of(sweep);
   if (sweep.interruption) set_error(report, *sweep.interruption);
   fill_verdicts(report, sweep, request);
-  for (const auto& [gate, reason] : request.skipped)
-    console.warn("gate.skipped", escape_untrusted(gate.text) + ": " + reason);
   for (const std::string& warning : sweep.baseline_warnings)
     console.warn("bench.baseline", warning, "the verdicts are worth little");
   if (sweep.cases.size() == 1)

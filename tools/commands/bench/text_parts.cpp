@@ -138,7 +138,12 @@ std::string verdict_text(const json& report, const Console& console) {
     return console.bad(fmt::format("FAIL {}/{} {} missed", failed, judged, noun));
   if (const auto undecided = count("inconclusive"); undecided > 0)
     return console.bad(fmt::format("INCONCLUSIVE {}/{} {} undecided", undecided, judged, noun));
-  return console.good(fmt::format("PASS {}/{} {}", judged, judged, noun));
+  std::string text = fmt::format("PASS {}/{} {}", judged, judged, noun);
+  const auto simulated = std::count_if(gates.begin(), gates.end(), [](const json& gate) {
+    return field(gate, "simulated") == true;
+  });
+  if (simulated > 0) text += fmt::format(", {} of them simulated", simulated);
+  return console.good(text);
 }
 
 std::string gates_table(const json& report, const Console& console) {
@@ -161,7 +166,7 @@ std::string gates_table(const json& report, const Console& console) {
                          [](const json& gate) {
                            const auto value = number_field(gate, "observed");
                            if (!value) return std::string("-");
-                           const std::string text = gate_value_text(gate, *value);
+                           const std::string text = observed_text(gate);
                            const auto ci = interval_field(gate);
                            return ci ? fmt::format("{} ({}–{})", text,
                                                    gate_value_text(gate, ci->first),

@@ -5,38 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
 #include "ir/error.h"
+#include "profiles/host_profile.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kInt8[] = {"amx", "vnni", "maddubs", "smmla", "sdot", "none"};
-
-// More is better.
-int int8_rank(const std::string& name) {
-  const auto* const at = std::find(std::begin(kInt8), std::end(kInt8), name);
-  return static_cast<int>(std::end(kInt8) - at);
-}
-
-bool fits(const Profile& profile, const HostFacts& host) {
-  const auto has = [&](const std::string& flag) {
-    return std::find(host.isa.begin(), host.isa.end(), flag) != host.isa.end();
-  };
-  return profile.cpu.arch == host.arch && profile.runtime.name != "tensorrt" &&
-         host_has_int8(host, profile.cpu.int8) &&
-         std::all_of(profile.cpu.isa.begin(), profile.cpu.isa.end(), has);
-}
-
-// 0 for equal memories.
-double memory_distance(const Profile& profile, const HostFacts& host) {
-  if (!profile.memory.ram_bytes || !host.mem_bytes || *host.mem_bytes <= 0) return 0;
-  return std::fabs(std::log(static_cast<double>(*profile.memory.ram_bytes) /
-                            static_cast<double>(*host.mem_bytes)));
-}
 
 // "AMD EPYC 9355" -> "amd-epyc-9355": a name that flags and file systems take.
 std::string slug(const std::string& text) {
@@ -81,28 +57,6 @@ json rates_json(const MeasuredPeaks& peaks, const Profile& base) {
 }
 
 }  // namespace
-
-std::string int8_instruction(const HostFacts& host) {
-  for (const char* name : kInt8)
-    if (host_has_int8(host, name)) return name;
-  return "none";
-}
-
-const Profile& nearest_profile(const std::vector<Profile>& profiles, const HostFacts& host) {
-  const Profile* best = nullptr;
-  const auto key = [&](const Profile& profile) {
-    return std::tuple(int8_rank(profile.cpu.int8), profile.cpu.isa.size(),
-                      -memory_distance(profile, host));
-  };
-  for (const Profile& profile : profiles)
-    if (fits(profile, host) && (best == nullptr || key(profile) > key(*best))) best = &profile;
-  if (best == nullptr)
-    throw bad_environment(
-        "profile.host",
-        "no shipped profile fits this processor (" + escape_untrusted(host.arch, 40) + ")",
-        "profiles detect", "write one by hand: lathe profiles show x86-64");
-  return *best;
-}
 
 json detected_profile(const HostFacts& host, const MeasuredPeaks& peaks, const Profile& base) {
   const int cores = std::clamp(host.cpus_usable, 1, 4096);

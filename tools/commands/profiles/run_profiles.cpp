@@ -1,5 +1,6 @@
 // lathe profiles: the shipped devices, one of them in full, or this host as one.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "peaks_report.h"
+#include "profiles/host_profile.h"
 #include "report/json_text.h"
 
 namespace lathe {
@@ -67,9 +69,7 @@ int detect_profile(const ProfilesOptions& options, CommandRun& run) {
                     "lathe profiles detect -o FILE.json");
   check_files(common, {common.output}, {});
   const HostFacts host = host_facts();
-  std::vector<Profile> shipped;
-  for (const std::string& name : profile_names()) shipped.push_back(load_profile(name));
-  const Profile& base = nearest_profile(shipped, host);
+  const Profile base = nearest_profile(host);
   PeakProbeOptions probe;
   probe.threads =
       common.threads > 0 ? std::min(common.threads, host.cpus_usable) : host.cpus_usable;
