@@ -7,7 +7,7 @@
 #include "artifact/open_plan.h"
 #include "artifact/plan_graph.h"
 #include "names/targets.h"
-#include "ops/activation_buffers.h"
+#include "qdq/activation_buffers.h"
 #include "ops/op_row.h"
 #include "os/limits.h"
 #include "os/quantity.h"
@@ -77,7 +77,7 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
 std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile) {
   // Planning is quadratic in the number of values.
   constexpr size_t kMaxPlannedValues = 16384;
-  const std::vector<BufferRequest> requests = activation_buffers(graph);
+  const std::vector<BufferRequest> requests = activation_buffers(graph).requests;
   if (requests.size() > kMaxPlannedValues) return std::nullopt;
   return plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
 }

@@ -23,7 +23,7 @@ ModelFacts model_facts(const std::string& path, const Model& model);
 /// Bytes of all constants.
 int64_t weights_bytes(const Graph& graph);
 
-/// Bytes of the planned arena for the values between the nodes (ops/activation_buffers.h), with the
+/// Bytes of the planned arena for the values between the nodes (qdq/activation_buffers.h), with the
 /// profile's alignment; nullopt for too many values. Throws Error as plan_memory does.
 std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile);
 

@@ -5,34 +5,17 @@
 
 #include "ir/error.h"
 #include "ops/op_row.h"
+#include "qdq/fused_layers.h"
 #include "qdq/qdq.h"
 
 namespace lathe {
 namespace {
-
-// Elements keep their order and stay where they are.
-bool is_view(OpKind kind) {
-  using enum OpKind;
-  constexpr OpKind kViews[] = {kReshape,  kFlatten, kSqueeze, kUnsqueeze,
-                               kIdentity, kDropout, kShape,   kConstant};
-  return std::ranges::find(kViews, kind) != std::end(kViews);
-}
 
 // They read about as much as they write, not the whole of what they select from.
 bool selects(OpKind kind) {
   using enum OpKind;
   constexpr OpKind kSelections[] = {kGather, kGatherElements, kGatherND, kSlice, kSplit};
   return std::ranges::find(kSelections, kind) != std::end(kSelections);
-}
-
-bool is_quantizer(OpKind kind) {
-  return kind == OpKind::kQuantizeLinear || kind == OpKind::kDequantizeLinear;
-}
-
-// The value that travels for `id`: what a DequantizeLinear widens stays narrow until it is used.
-ValueId stored(const Graph& graph, ValueId id) {
-  const Node* dq = dequantizer(graph, id);
-  return dq != nullptr && dq->input(0).valid() ? dq->input(0) : id;
 }
 
 std::optional<int64_t> bytes_of(const ValueType& type) {
@@ -69,7 +52,6 @@ class Estimator {
     for (const ValueId id : graph.value_ids())
       if (const Tensor* tensor = graph.constant(id))
         all_weights_ += static_cast<double>(tensor->bytes().size());
-    for (const ValueId id : graph.outputs()) outputs_.insert(id);
   }
 
   EstimatedLatency estimate() {
@@ -79,10 +61,8 @@ class Estimator {
       return out;
     }
     double sum = 0;
-    for (const NodeId id : graph_.order()) {
-      const Node& node = graph_.node(id);
-      if (merged_.contains(id) || is_view(node.kind) || is_quantizer(node.kind)) continue;
-      LayerEstimate layer = estimate_layer(id, out.unknown_nodes);
+    for (const FusedLayer& fused : fused_layers(graph_)) {
+      LayerEstimate layer = estimate_layer(fused, out.unknown_nodes);
       sum += layer.ns;
       if (layer.memory_bound) out.memory_bound_ns += layer.ns;
       out.layers.push_back(std::move(layer));
@@ -96,40 +76,24 @@ class Estimator {
   }
 
  private:
-  // The only user of a value that nobody else sees; invalid otherwise.
-  NodeId only_user(ValueId id) const {
-    const Value& value = graph_.value(id);
-    return value.users.size() == 1 && !outputs_.contains(id) ? value.users[0] : NodeId{};
-  }
-
-  // Follows the nodes that an engine would execute within this one; what leaves the last of them
-  // is what is written.
-  ValueId merge_followers(const Node& node, LayerEstimate& layer, Traffic& traffic) {
-    ValueId last = node.output(0);
-    while (last.valid()) {
-      const NodeId id = only_user(last);
-      if (!id.valid() || merged_.contains(id)) break;
+  // What the merged nodes read besides.
+  void add_merged(const FusedLayer& fused, LayerEstimate& layer, Traffic& traffic) const {
+    std::set<ValueId> inner{graph_.node(fused.node).outputs.begin(),
+                            graph_.node(fused.node).outputs.end()};
+    for (const NodeId id : fused.merged) {
       const Node& next = graph_.node(id);
-      const OpRow& row = op_row(next.kind);
-      const bool elementwise =
-          row.channels == ChannelFlow::kElementwise || row.channels == ChannelFlow::kPerChannel;
-      const bool quantizes = next.kind == OpKind::kQuantizeLinear;
-      if ((!quantizes && !elementwise) || row.macs != nullptr || next.outputs.size() != 1 ||
-          !next.subgraphs.empty() || next.kind == OpKind::kDequantizeLinear)
-        break;
-      if (!quantizes)
+      if (next.kind != OpKind::kQuantizeLinear)
         for (const ValueId input : next.inputs)
-          if (input.valid() && input != last) traffic.add(graph_, stored(graph_, input));
-      merged_.insert(id);
+          if (input.valid() && !inner.contains(input))
+            traffic.add(graph_, stored_value(graph_, input));
+      inner.insert(next.output(0));
       if (!is_view(next.kind)) layer.merged.push_back(next.name);
-      last = next.output(0);
     }
-    return last;
   }
 
   std::string compute_dtype(const Node& node) const {
     const auto type = [&](size_t i) {
-      return node.input(i).valid() ? graph_.value(stored(graph_, node.input(i))).type.dtype
+      return node.input(i).valid() ? graph_.value(stored_value(graph_, node.input(i))).type.dtype
                                    : DType::kUndefined;
     };
     const std::string_view name = node.type_name();
@@ -157,8 +121,8 @@ class Estimator {
     return 0;
   }
 
-  LayerEstimate estimate_layer(NodeId id, int64_t& unknown_nodes) {
-    const Node& node = graph_.node(id);
+  LayerEstimate estimate_layer(const FusedLayer& fused, int64_t& unknown_nodes) {
+    const Node& node = graph_.node(fused.node);
     LayerEstimate layer;
     layer.node = node.name;
     layer.type = std::string(node.type_name());
@@ -173,12 +137,11 @@ class Estimator {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId input = node.inputs[i];
       if (!input.valid() || !seen.insert(input).second) continue;
-      traffic.add(graph_, stored(graph_, input), i == 0 ? most : std::nullopt);
+      traffic.add(graph_, stored_value(graph_, input), i == 0 ? most : std::nullopt);
     }
-    const ValueId written = merge_followers(node, layer, traffic);
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      if (const ValueId output = i == 0 ? written : node.outputs[i]; output.valid())
-        traffic.add(graph_, output);
+    add_merged(fused, layer, traffic);
+    for (const ValueId output : fused.outputs)
+      if (output.valid()) traffic.add(graph_, output);
     if (!layer.macs || !traffic.known) ++unknown_nodes;
     layer.bytes = static_cast<int64_t>(traffic.weights + traffic.activations);
     if (const double rate = gops(layer.dtype); rate > 0)
@@ -193,8 +156,6 @@ class Estimator {
   const Graph& graph_;
   const DeviceRates& rates_;
   double all_weights_ = 0;
-  std::set<ValueId> outputs_;
-  std::set<NodeId> merged_;
 };
 
 }  // namespace

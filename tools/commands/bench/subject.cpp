@@ -8,7 +8,7 @@
 #include "ir/error.h"
 #include "ir/memory_plan.h"
 #include "model_facts.h"
-#include "ops/activation_buffers.h"
+#include "qdq/activation_buffers.h"
 #include "profile_device.h"
 #include "statistics/clock.h"
 #include "tracing/op_profile_cost.h"
@@ -65,7 +65,8 @@ void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Prof
   try {
     const Graph& graph = subject.graph();
     subject.arena_bytes =
-        plan_memory(activation_buffers(shapes.empty() ? graph : with_input_shapes(graph, shapes)),
+        plan_memory(activation_buffers(shapes.empty() ? graph : with_input_shapes(graph, shapes))
+                        .requests,
                     profile.memory.arena_alignment)
             .arena_bytes;
     subject.arena_reason.clear();

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "ops/activation_buffers.h"
+#include "qdq/activation_buffers.h"
 
 namespace lathe {
 
@@ -16,7 +16,7 @@ TEST_CASE("activation_buffers leaves dequantized weights out") {
   graph.edit_type(y) = tensor_type(DType::kFloat32, Dims{Dim::of(1), Dim::of(2)});
   graph.set_outputs({y});
   int64_t bytes = 0;
-  for (const BufferRequest& request : activation_buffers(graph)) bytes += request.bytes;
+  for (const BufferRequest& request : activation_buffers(graph).requests) bytes += request.bytes;
   CHECK(bytes == 16);  // x and y
 }
 
