@@ -6,6 +6,7 @@ include(GNUInstallDirs)
 install(TARGETS lathe_exe RUNTIME DESTINATION bin)
 install(TARGETS lathe_core lathe_heavy LIBRARY DESTINATION lib)
 install(TARGETS lathe_rt LIBRARY DESTINATION lib COMPONENT runtime)
+install(TARGETS lathe_runner RUNTIME DESTINATION bin COMPONENT runtime)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.h DESTINATION include COMPONENT runtime)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/report/schema/lathe.report.schema.json DESTINATION share/lathe)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
@@ -13,10 +14,10 @@ install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
 # The same run paths in the build tree: a path that CMake means to replace at installation ends with
 # an empty entry, which the loader takes for the working directory, and libraries would come from
 # there. A LibTorch from CMAKE_PREFIX_PATH is found where it was linked; the system's needs no path.
-set_target_properties(lathe_exe lathe_core lathe_heavy PROPERTIES
+set_target_properties(lathe_exe lathe_core lathe_heavy lathe_runner PROPERTIES
   BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH_USE_LINK_PATH ON)
 # Libraries lie beside the executable in the build tree, in lib after installation.
-set_target_properties(lathe_exe PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;$ORIGIN")
+set_target_properties(lathe_exe lathe_runner PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;$ORIGIN")
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME lathe)

@@ -11,12 +11,13 @@
 namespace lathe {
 namespace {
 
-constexpr const char* kInt8[] = {"amx", "vnni", "maddubs", "smmla", "sdot", "none"};
+constexpr const char* kInt8Instructions[] = {"amx", "vnni", "maddubs", "smmla", "sdot", "none"};
 
 // More is better.
 int int8_rank(const std::string& name) {
-  const auto* const at = std::find(std::begin(kInt8), std::end(kInt8), name);
-  return static_cast<int>(std::end(kInt8) - at);
+  const auto* const at =
+      std::find(std::begin(kInt8Instructions), std::end(kInt8Instructions), name);
+  return static_cast<int>(std::end(kInt8Instructions) - at);
 }
 
 bool fits(const Profile& profile, const HostFacts& host) {
@@ -52,7 +53,7 @@ std::optional<Profile> nearest_shipped(const HostFacts& host) {
 }  // namespace
 
 std::string int8_instruction(const HostFacts& host) {
-  for (const char* name : kInt8)
+  for (const char* name : kInt8Instructions)
     if (host_has_int8(host, name)) return name;
   return "none";
 }

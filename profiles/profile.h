@@ -59,21 +59,35 @@ struct RuntimeProfile {
   std::string name;        // "onnxruntime", "tensorrt", "native"
   int64_t max_opset = 21;  // every writer obeys both
   int64_t max_ir = 10;
+  /// What its own code and tables take of the flash, and its state and stack of the RAM.
+  std::optional<int64_t> flash_bytes;
+  std::optional<int64_t> ram_bytes;
 };
 
 struct MemoryProfile {
   std::optional<int64_t> ram_bytes;
+  /// Weights stay there while the network runs; absent: they are loaded into RAM.
   std::optional<int64_t> flash_bytes;
   int64_t arena_alignment = 64;
 };
 
+/// Networks of a size, and how fast they shall be.
+struct LatencyClass {
+  std::string name;      // after a network of it: "ResNet-50"
+  int64_t max_macs = 0;  // and more than the class before it
+  double latency_ms = 0;
+};
+
 /// Bounds that `--gate-profile` checks; absent: not asked.
 struct TargetProfile {
+  std::string source;  // who asks this
   std::optional<double> latency_ms;
+  std::vector<LatencyClass> latency_classes;  // instead of latency_ms, smallest first
   std::optional<double> throughput_per_s;
   std::optional<int64_t> size_bytes;
   std::optional<int64_t> ram_bytes;
   std::optional<double> cpu_percent;
+  std::optional<double> accuracy;       // share, 0.85 = 85 %
   std::optional<double> accuracy_drop;  // share, 0.01 = one point
 };
 

@@ -1,8 +1,10 @@
 // The strict reader: every key of a profile, its type, its range.
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 
+#include "ir/error.h"
 #include "os/sha256.h"
 #include "profiles/profile.h"
 #include "report/json_text.h"
@@ -99,6 +101,8 @@ RuntimeProfile read_runtime(JsonReader reader) {
   runtime.name = reader.string("name");
   runtime.max_opset = reader.integer("max_opset", 1, kMaxOpset);
   runtime.max_ir = reader.integer("max_ir", 3, kMaxOpset);
+  runtime.flash_bytes = reader.integer_if("flash_bytes", 0, kMaxBytes);
+  runtime.ram_bytes = reader.integer_if("ram_bytes", 0, kMaxBytes);
   reader.finish();
   return runtime;
 }
@@ -116,11 +120,25 @@ MemoryProfile read_memory(JsonReader reader) {
 
 TargetProfile read_targets(JsonReader reader) {
   TargetProfile targets;
+  targets.source = reader.string_or("source", "");
   targets.latency_ms = reader.number_if("latency_ms", 1e-6, 1e9);
+  if (reader.has("latency_classes")) {
+    int64_t before = 0;
+    for (JsonReader& row : reader.objects("latency_classes")) {
+      targets.latency_classes.push_back({row.string("name"),
+                                         row.integer("max_macs", before + 1, kMaxBytes),
+                                         row.number("latency_ms", 1e-6, 1e9)});
+      before = targets.latency_classes.back().max_macs;
+      row.finish();
+    }
+    if (targets.latency_ms)
+      throw reader.error("latency_classes", "there is a latency_ms for all networks already");
+  }
   targets.throughput_per_s = reader.number_if("throughput_per_s", 1e-6, 1e12);
   targets.size_bytes = reader.integer_if("size_bytes", 1, kMaxBytes);
   targets.ram_bytes = reader.integer_if("ram_bytes", 1, kMaxBytes);
   targets.cpu_percent = reader.number_if("cpu_percent", 0, 100);
+  targets.accuracy = reader.number_if("accuracy", 0, 1);
   targets.accuracy_drop = reader.number_if("accuracy_drop", 0, 1);
   reader.finish();
   return targets;
@@ -167,6 +185,37 @@ RateProfile read_rates(JsonReader reader) {
   return rates;
 }
 
+// What the device cannot hold it cannot be asked to keep below.
+void refuse_contradictions(const Profile& profile, const std::string& file) {
+  const auto refuse_above = [&](const char* part, const char* key, std::optional<int64_t> value,
+                                const char* of_part, const char* of_key,
+                                std::optional<int64_t> limit) {
+    if (!value || !limit || *value <= *limit) return;
+    throw bad_usage("profile.contradiction",
+                    fmt::format("{} is more than {}/{}, {}", *value, of_part, of_key, *limit),
+                    fmt::format("{}: /{}/{}", file, part, key));
+  };
+  const MemoryProfile& memory = profile.memory;
+  refuse_above("targets", "ram_bytes", profile.targets.ram_bytes, "memory", "ram_bytes",
+               memory.ram_bytes);
+  refuse_above("targets", "size_bytes", profile.targets.size_bytes, "memory", "flash_bytes",
+               memory.flash_bytes);
+  refuse_above("runtime", "ram_bytes", profile.runtime.ram_bytes, "memory", "ram_bytes",
+               memory.ram_bytes);
+  refuse_above("runtime", "flash_bytes", profile.runtime.flash_bytes, "memory", "flash_bytes",
+               memory.flash_bytes);
+  if (profile.targets.latency_ms && profile.targets.throughput_per_s &&
+      *profile.targets.throughput_per_s * *profile.targets.latency_ms >
+          1000.0 * static_cast<double>(std::max<int64_t>(1, profile.cpu.cores) *
+                                       profile.execution.batch_max))
+    throw bad_usage(
+        "profile.contradiction",
+        fmt::format("{} a second of {} ms each are more than {} cores and batches of {}",
+                    *profile.targets.throughput_per_s, *profile.targets.latency_ms,
+                    profile.cpu.cores, profile.execution.batch_max),
+        file + ": /targets/throughput_per_s");
+}
+
 }  // namespace
 
 Profile read_profile(const nlohmann::json& document, const std::string& file) {
@@ -184,6 +233,7 @@ Profile read_profile(const nlohmann::json& document, const std::string& file) {
   if (auto part = reader.object_if("power_modes")) profile.power_modes = read_power_modes(*part);
   if (auto part = reader.object_if("rates")) profile.rates = read_rates(*part);
   reader.finish();
+  refuse_contradictions(profile, file);
   profile.hash = sha256_hex(compact_json_text(document));
   return profile;
 }

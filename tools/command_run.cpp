@@ -8,12 +8,17 @@
 #include "os/check_output.h"
 #include "os/publish.h"
 #include "os/sha256.h"
+#include "profiles/fit.h"
 
 namespace lathe {
 
 CommandRun begin_run(const std::string& command, const CommonOptions& common, Console& console) {
-  CommandRun run{common, console, {}, {}, {}};
+  CommandRun run{common, console, {}, {}, {}, {}, {}};
   run.profile = load_profile(common.profile);
+  if (common.require_fit && !has_memory_limits(run.profile))
+    throw bad_usage("fit.no_limits", "this profile bounds neither flash nor RAM",
+                    "--require-fit with --profile " + escape_untrusted(common.profile, 60),
+                    "add memory/ram_bytes or memory/flash_bytes to it, or take another profile");
   run.report = start_report(command, common);
   run.report.device_profile = {{"name", run.profile.name},
                                {"version", run.profile.version},
@@ -46,6 +51,7 @@ void note_usage(CommandRun& run) { note_usage(run.report, run.clock.seconds()); 
 
 nlohmann::json finished_report(CommandRun& run) {
   if (!run.report.memory) note_usage(run);
+  if (run.fit_code) run.report.exit_code = worse(run.report.exit_code, *run.fit_code);
   return to_json(run.report);
 }
 
@@ -54,7 +60,7 @@ int finish_run(CommandRun& run, const std::string& text) {
 }
 
 int finish_run(CommandRun& run, const nlohmann::json& document, const std::string& text) {
-  run.console.print(text);
+  run.console.print(text + run.fit_text);
   run.console.deliver(document, run.common);
   return static_cast<int>(run.report.exit_code);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@ struct CommandRun {
   Stopwatch clock;
   Profile profile;  // --profile
   Report report;
+  std::string fit_text;              // said last; see fit_report.h
+  std::optional<ExitCode> fit_code;  // of --require-fit, when missed
 };
 
 /// Starts the clock, loads --profile and starts the report with it. Throws Error (exit 2, 3) for a

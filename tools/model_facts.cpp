@@ -7,7 +7,6 @@
 #include "artifact/open_plan.h"
 #include "artifact/plan_graph.h"
 #include "names/targets.h"
-#include "qdq/activation_buffers.h"
 #include "ops/op_row.h"
 #include "os/limits.h"
 #include "os/quantity.h"
@@ -72,14 +71,6 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
   const MacCount macs = count_macs(model.graph);
   if (macs.unknown_nodes == 0) facts.macs = macs.macs;
   return facts;
-}
-
-std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile) {
-  // Planning is quadratic in the number of values.
-  constexpr size_t kMaxPlannedValues = 16384;
-  const std::vector<BufferRequest> requests = activation_buffers(graph).requests;
-  if (requests.size() > kMaxPlannedValues) return std::nullopt;
-  return plan_memory(requests, profile.memory.arena_alignment).arena_bytes;
 }
 
 Report start_report(const std::string& command, const CommonOptions& common) {

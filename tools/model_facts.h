@@ -1,13 +1,11 @@
 // What reports and inspect say of a model file.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "ir/model.h"
 #include "onnx/read_options.h"
 #include "options.h"
-#include "profiles/profile.h"
 #include "report/report.h"
 
 namespace lathe {
@@ -22,10 +20,6 @@ ModelFacts model_facts(const std::string& path, const Model& model);
 
 /// Bytes of all constants.
 int64_t weights_bytes(const Graph& graph);
-
-/// Bytes of the planned arena for the values between the nodes (qdq/activation_buffers.h), with the
-/// profile's alignment; nullopt for too many values. Throws Error as plan_memory does.
-std::optional<int64_t> planned_arena_bytes(const Graph& graph, const Profile& profile);
 
 /// Report of a subcommand with everything that is known before the work starts.
 Report start_report(const std::string& command, const CommonOptions& common);

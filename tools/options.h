@@ -29,6 +29,7 @@ struct CommonOptions {
   std::string limits = "default";  // strict | default | off
   bool follow_links = false;
   bool trust = false;
+  bool require_fit = false;
   std::vector<std::string> input_shapes;  // "NAME=1x3x224x224"
   std::vector<std::string> input_types;   // "NAME=int64"
   std::vector<std::string> input_values;  // "NAME=16000"

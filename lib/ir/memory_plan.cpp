@@ -43,30 +43,6 @@ void check(const std::vector<BufferRequest>& requests, int64_t alignment) {
       throw InternalError("plan_memory: a buffer has a negative size or life");
 }
 
-int64_t most_live_bytes(const std::vector<BufferRequest>& requests, int64_t alignment) {
-  struct Change {
-    int64_t step;
-    int64_t bytes;
-  };
-  std::vector<Change> changes;
-  for (const BufferRequest& request : requests) {
-    const int64_t bytes = aligned(request.bytes, alignment);
-    changes.push_back({request.first_step, bytes});
-    changes.push_back({int64_t{request.last_step} + 1, -bytes});
-  }
-  // Frees come before allocations of the same step.
-  std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-    return a.step != b.step ? a.step < b.step : a.bytes < b.bytes;
-  });
-  int64_t live = 0;
-  int64_t most = 0;
-  for (const Change& change : changes) {
-    live = checked_sum(live, change.bytes);
-    most = std::max(most, live);
-  }
-  return most;
-}
-
 // Start of the smallest gap of `bytes` between placed buffers alive at the same time, which are
 // walked by offset; behind all of them when no gap fits.
 int64_t best_offset(const std::vector<Placed>& placed, const BufferRequest& request,
@@ -144,10 +120,34 @@ MemoryPlan placed_in_order(const std::vector<BufferRequest>& requests, const Ord
 
 }  // namespace
 
+LivePeak live_peak(const std::vector<BufferRequest>& requests, int64_t alignment) {
+  struct Change {
+    int64_t step;
+    int64_t bytes;
+  };
+  std::vector<Change> changes;
+  for (const BufferRequest& request : requests) {
+    const int64_t bytes = aligned(request.bytes, alignment);
+    changes.push_back({request.first_step, bytes});
+    changes.push_back({int64_t{request.last_step} + 1, -bytes});
+  }
+  // Frees come before allocations of the same step.
+  std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
+    return a.step != b.step ? a.step < b.step : a.bytes < b.bytes;
+  });
+  int64_t live = 0;
+  LivePeak peak;
+  for (const Change& change : changes) {
+    live = checked_sum(live, change.bytes);
+    if (live > peak.bytes) peak = {live, static_cast<int32_t>(change.step)};
+  }
+  return peak;
+}
+
 MemoryPlan plan_memory(const std::vector<BufferRequest>& requests, int64_t alignment) {
   check(requests, alignment);
   MemoryPlan plan = placed_in_order(requests, by_size(requests), alignment);
-  plan.lower_bound = most_live_bytes(requests, alignment);
+  plan.lower_bound = live_peak(requests, alignment).bytes;
   if (plan.arena_bytes == plan.lower_bound) return plan;
   Order order = by_breadth(requests);
   const auto tries = static_cast<size_t>(std::clamp<int64_t>(

@@ -24,6 +24,14 @@ struct MemoryPlan {
   int64_t lower_bound = 0;
 };
 
+/// The step in which most bytes are alive, each buffer rounded up to the alignment; the first of
+/// several.
+struct LivePeak {
+  int64_t bytes = 0;
+  int32_t step = 0;
+};
+LivePeak live_peak(const std::vector<BufferRequest>& requests, int64_t alignment);
+
 /// More buffers than this are refused: planning takes time quadratic in their number.
 constexpr int64_t kMaxPlannedBuffers = 65536;
 

@@ -47,9 +47,23 @@ std::optional<int64_t> whole_number(std::string_view text) {
   return value;
 }
 
+// Where the kernel would tell it.
+std::string_view file_of(std::string_view what) {
+  constexpr std::pair<std::string_view, std::string_view> kFiles[] = {
+      {"temperature", "/sys/class/thermal/thermal_zone*/temp"},
+      {"energy", "/sys/class/powercap/intel-rapl:*/energy_uj"}};
+  for (const auto& [name, file] : kFiles)
+    if (name == what) return file;
+  return {};
+}
+
 SensorValue no_value(SensorState state, std::string_view what) {
   std::string reason;
-  if (state == SensorState::kAbsent) reason = fmt::format("this machine tells no {}", what);
+  if (state == SensorState::kAbsent) {
+    reason = fmt::format("this machine tells no {}", what);
+    if (const std::string_view file = file_of(what); !file.empty())
+      reason += fmt::format(": there is no {}", file);
+  }
   if (state == SensorState::kForbidden)
     reason = fmt::format("{} may not be read by this user", what);
   if (state == SensorState::kUnreadable) reason = fmt::format("{} gave no number", what);

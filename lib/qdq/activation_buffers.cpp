@@ -34,7 +34,7 @@ class Buffers {
   }
 
   ActivationBuffers find() {
-    for (const ValueId input : graph_.inputs()) write(input, 0);
+    for (const ValueId input : graph_.inputs()) write(input, 0, {});
     std::vector<const FusedLayer*> layer_of(step_.size());
     const std::vector<FusedLayer> layers = fused_layers(graph_);
     std::vector<bool> merged(step_.size());
@@ -52,13 +52,9 @@ class Buffers {
       if (merged[index_of(id)]) continue;
       const FusedLayer* layer = layer_of[index_of(id)];
       const Node& node = graph_.node(id);
-      if (layer != nullptr) {
-        for (const ValueId output : layer->outputs)
-          if (output.valid()) write(output, step_[index_of(id)]);
-      } else if (!shares(node)) {
-        for (const ValueId output : node.outputs)
-          if (output.valid()) write(output, step_[index_of(id)]);
-      }
+      if (layer == nullptr && shares(node)) continue;
+      for (const ValueId output : layer != nullptr ? layer->outputs : node.outputs)
+        if (output.valid()) write(output, step_[index_of(id)], id);
     }
     for (const ValueId id : graph_.value_ids())
       for (const NodeId user : graph_.value(id).users) keep(id, step_[index_of(user)]);
@@ -68,12 +64,13 @@ class Buffers {
   }
 
  private:
-  void write(ValueId id, int32_t step) {
+  void write(ValueId id, int32_t step, NodeId node) {
     if (graph_.value(id).is_constant()) return;
     holder_[index_of(id)] = id;
     buffer_[index_of(id)] = static_cast<int>(found_.values.size());
     found_.requests.push_back({bytes_of(graph_.value(id).type), step, step});
     found_.values.push_back(id);
+    found_.nodes.push_back(node);
   }
 
   // A node that writes nothing: its output lies in its input's buffer.
@@ -111,5 +108,12 @@ class Buffers {
 }  // namespace
 
 ActivationBuffers activation_buffers(const Graph& graph) { return Buffers(graph).find(); }
+
+std::optional<int64_t> planned_arena_bytes(const ActivationBuffers& buffers, int64_t alignment) {
+  // Planning is quadratic in the number of values.
+  constexpr size_t kMaxPlannedValues = 16384;
+  if (buffers.requests.size() > kMaxPlannedValues) return std::nullopt;
+  return plan_memory(buffers.requests, alignment).arena_bytes;
+}
 
 }  // namespace lathe

@@ -21,7 +21,7 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> na
 
 bool is_latency(std::string_view metric) {
   return is_one_of(metric,
-                   {"min", "mean", "median", "max", "latency", "first_inference", "load"}) ||
+                   {"min", "mean", "median", "std", "max", "latency", "first_inference", "load"}) ||
          (metric.size() > 1 && metric[0] == 'p' && metric[1] >= '0' && metric[1] <= '9');
 }
 
@@ -270,12 +270,16 @@ std::string gate_value_text(const json& gate, double value) {
   const std::string unit = text_field(gate, "unit");
   if (unit == "of_against") return percent_text(value);
   if (unit == "dB") return fmt::format("{:.1f} dB", value);
+  if (unit == "J") return fmt::format("{:.4g} mJ", 1e3 * value);
+  if (unit == "C") return fmt::format("{:.1f} \u00b0C", value);
+  const bool counts_bytes =
+      unit == "bytes" || is_one_of(metric, {"size", "weights", "arena", "peak_memory"});
+  if (counts_bytes && std::fabs(value) < 4e18) return bytes_text(std::llround(value));
   if (is_latency(metric)) return duration_text(value);
-  if (is_one_of(metric, {"size", "weights", "arena", "peak_memory"}) && std::fabs(value) < 4e18)
-    return bytes_text(std::llround(value));
   if (metric == "speedup") return fmt::format("{:.3g}x", value);
   if (is_one_of(metric, {"throughput", "goodput"})) return fmt::format("{:.4g}/s", value);
-  if (is_one_of(metric, {"accuracy", "coverage"})) return fmt::format("{:.4g} %", 100 * value);
+  if (is_one_of(metric, {"accuracy", "coverage", "cpu"}))
+    return fmt::format("{:.4g} %", 100 * value);
   if (metric == "accuracy_drop") return fmt::format("{:.3g} points", 100 * value);
   return fmt::format("{:.5g}", value);
 }

@@ -95,6 +95,7 @@ json to_json(const GateRow& gate) {
   if (gate.ci95) out["ci95"] = {gate.ci95->first, gate.ci95->second};
   if (!gate.reason.empty()) out["reason"] = gate.reason;
   if (gate.simulated) out["simulated"] = true;
+  if (!gate.source.empty()) out["source"] = gate.source;
   return out;
 }
 

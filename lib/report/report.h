@@ -90,6 +90,7 @@ struct GateRow {
   std::optional<std::pair<double, double>> ci95;
   std::string verdict;  // pass, fail, inconclusive, skipped
   std::string reason;
+  std::string source;      // who asks for it; empty: the user
   bool simulated = false;  // observed comes from a device's stated rates
 };
 

@@ -14,6 +14,39 @@ for example in classify serve; do
     -Wl,-rpath,"$build"
 done
 "$folder"/classify "$folder"/glyphs.lathe
+# The memory that the kernel counts for the example, and what bench says of the model as deployed.
+cat > "$folder"/peak.c <<'C'
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char** argv) {
+  struct rusage use;
+  int status;
+  if (argc < 2 || fork() == 0) return execv(argv[1], argv + 1);
+  if (wait4(-1, &status, 0, &use) < 0 || status != 0) return 1;
+  fprintf(stderr, "%ld\n", use.ru_maxrss);
+  return 0;
+}
+C
+cc -O1 "$folder"/peak.c -o "$folder"/peak
+for network in glyphs mobilenet_v2 resnet18; do
+  model=$folder/$network.onnx
+  if [ $network = glyphs ]; then cp "$source"/scripts/glyphs.onnx "$model"
+  else "$build"/lathe zoo $network -o "$model" --quiet; fi
+  "$build"/lathe compile "$model" -o "$folder"/$network.lathe --target native --verify off --force \
+    --quiet
+  "$folder"/peak "$folder"/classify "$folder"/$network.lathe > /dev/null 2> "$folder"/kernel
+  "$build"/lathe bench "$model" --iterations 3 --threads 2 --json 2> /dev/null > "$folder"/bench.json
+  python3 - "$folder"/kernel "$folder"/bench.json $network <<'P'
+import json, sys
+kernel = 1024 * int(open(sys.argv[1]).read())
+said = json.load(open(sys.argv[2]))["cases"][0]["memory"]["hwm_bytes"]
+print(f"{sys.argv[3]}: kernel {kernel / 2**20:.2f} MiB, bench {said / 2**20:.2f} MiB")
+if not 0.95 < said / kernel < 1.05:
+    sys.exit("bench's peak memory is not what an application pays")
+P
+done
 # 64 requests come faster than one worker takes them: some run together.
 "$folder"/serve "$folder"/glyphs.lathe 64 1 16 20000 > "$folder"/served
 cat "$folder"/served

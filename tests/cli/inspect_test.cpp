@@ -76,8 +76,11 @@ TEST_CASE("inspect's report holds what the screen says") {
   CHECK(inspect["ops"][0]["configs"] == nlohmann::json::parse(R"(["s8s8"])"));
   CHECK(inspect["ops"][0]["macs_share"] == 1.0);
   CHECK(inspect["precision"][0]["precision"] == "float32");
-  // Conv's and Relu's output live together: 2 * 2*8*8*8 floats.
-  CHECK(inspect["memory"]["arena_bytes"] == 8192);
+  // The Relu runs with the Conv: 2*3*8*8 floats and 2*8*8*8 floats live together.
+  CHECK(inspect["memory"]["arena_bytes"] == 5632);
+  CHECK(inspect["memory"]["arena_bytes"] == report["fit"]["arena_bytes"]);
+  CHECK(report["fit"]["verdict"] == "fits");
+  CHECK(report["fit"]["peak"]["buffers"].size() == 2);
   CHECK(inspect["coverage"]["integer_nodes"] == 1);
   CHECK(inspect["nodes"].size() == 2);
   CHECK(inspect["batch_counts_as_one"] == false);
@@ -178,6 +181,50 @@ TEST_CASE("inspect of the real models") {
     CHECK(result.err.empty());
     CHECK(result.out.rfind(entry.path().filename().string() + ": ", 0) == 0);
   }
+}
+
+TEST_CASE("--require-fit ends with 4 where a model does not fit, with 2 where nothing is bounded") {
+  const ScratchDirectory folder;
+  const std::string model = folder.write("net.onnx", conv_model("1"));
+  const auto profile = [&](const char* memory) {
+    auto document = nlohmann::json::parse(run_lathe({"profiles", "show", "cortex-m4"}).out);
+    document["memory"] = nlohmann::json::parse(memory);
+    document["targets"] = nlohmann::json::object();
+    document["runtime"].erase("flash_bytes");
+    document["runtime"].erase("ram_bytes");
+    return folder.write("device.json", document.dump());
+  };
+  const auto inspect = [&](const std::string& device) {
+    return run_lathe({"inspect", model, "--profile", device, "--require-fit"});
+  };
+  CHECK(inspect("cortex-m4").exit_code == 0);
+  // 768 bytes of picture and 2048 of output; 864 of weights.
+  CHECK(inspect(profile(R"({"ram_bytes": 2816, "flash_bytes": 864, "arena_alignment": 1})"))
+            .exit_code == 0);
+  CHECK(inspect(profile(R"({"ram_bytes": 3679, "arena_alignment": 1})")).exit_code == 4);
+  CHECK(inspect(profile(R"({"ram_bytes": 3680, "arena_alignment": 1})")).exit_code == 0);
+  const CliResult large = inspect(profile(R"({"ram_bytes": 3679, "arena_alignment": 1})"));
+  CHECK(large.exit_code == 4);
+  CHECK(contains(large.out, "does not fit cortex-m4"));
+  CHECK(contains(large.out, "half the channels"));
+  check_refused(inspect(profile("{}")), 2, {"--require-fit", "device.json"});
+
+  const std::string small = profile(R"({"ram_bytes": 1000, "flash_bytes": 100000,
+                                        "arena_alignment": 1})");
+  const std::string out = folder.path("out.onnx");
+  const CliResult compiled =
+      run_lathe({"compile", model, "-o", out, "--target", "onnx", "--profile", small,
+                 "--require-fit", "--report", folder.path("r.json")});
+  CHECK(compiled.exit_code == 4);
+  CHECK(contains(compiled.out, "compiled and verified"));
+  CHECK(contains(compiled.out, "does not fit cortex-m4: RAM"));
+  CHECK(std::filesystem::exists(out));
+  const auto report = nlohmann::json::parse(folder.read("r.json"));
+  CHECK(report["exit_code"] == 4);
+  CHECK(report["fit"]["verdict"] == "does_not_fit");
+  // The same without the flag is a remark.
+  CHECK(run_lathe({"compile", model, "-o", out, "--target", "onnx", "--profile", small, "--force"})
+            .exit_code == 0);
 }
 
 }  // namespace lathe

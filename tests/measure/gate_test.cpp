@@ -1,4 +1,5 @@
 #include "gates/gate.h"
+#include "gates/gate_cases.h"
 
 #include <doctest/doctest.h>
 
@@ -42,7 +43,13 @@ TEST_CASE("gates are read with their units") {
   CHECK(drop.limit == 0.01);
   CHECK_FALSE(drop.relative);
   CHECK(parse_gate("accuracy_drop <= -0.5%").limit == -0.005);
-  CHECK(gate_metrics().size() == 18);
+  CHECK(parse_gate("energy < 5mJ").limit == 5e-3);
+  CHECK(parse_gate("energy < 2J").limit == 2);
+  CHECK(parse_gate("temperature <= 80C").limit == 80);
+  CHECK(parse_gate("temperature <= 80 \u00b0C").limit == 80);
+  CHECK(parse_gate("cpu <= 25%").limit == 0.25);
+  CHECK(parse_gate("load < 50ms").limit == 5e7);
+  CHECK(gate_metrics().size() == 26);
 }
 
 TEST_CASE("a caret shows where a gate is wrong") {
@@ -82,6 +89,10 @@ TEST_CASE("what is no gate is refused") {
                            "p99 < infms",
                            "P99 < 1ms",
                            "p99 < 1e999ms",
+                           "energy < 5",
+                           "energy < 5ms",
+                           "temperature < 80",
+                           "cpu < 25",
                            "coverage > 3dB"}) {
     CAPTURE(text);
     CHECK(message_of(text) != "accepted");
@@ -193,6 +204,37 @@ TEST_CASE("what was not measured on its device is simulated or undecided") {
   CHECK(evaluate_gate(gate, inputs).verdict == GateVerdict::kPass);
   CHECK_FALSE(gates_need_timing(std::span(&gate, 1)));
   CHECK(samples_for_gates(std::span(&gate, 1), 7) == 7);
+}
+
+TEST_CASE("what a machine has no sensor for is undecided") {
+  GateInputs inputs;
+  inputs.candidate["energy"] = {std::nullopt, std::nullopt, "there is no file"};
+  const GateResult result = evaluate_gate(parse_gate("energy < 5mJ"), inputs);
+  CHECK(result.verdict == GateVerdict::kInconclusive);
+  CHECK(result.reason == "there is no file");
+  inputs.candidate["energy"].value = 0.004;
+  CHECK(evaluate_gate(parse_gate("energy < 5mJ"), inputs).verdict == GateVerdict::kPass);
+}
+
+TEST_CASE("a gate of a class of networks is judged for that class only") {
+  std::vector<Gate> gates{parse_gate("size <= 10B"), parse_gate("size <= 20B")};
+  gates[0].macs = {0, 1000};
+  gates[1].macs = {1000, 5000};
+  GateCase one;
+  one.inputs.candidate["size"] = {15, std::nullopt, {}};
+  one.inputs.macs = 1000;
+  std::vector<GateResult> results = evaluate_gates(gates, std::span(&one, 1));
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].verdict == GateVerdict::kFail);
+  one.inputs.macs = 1001;
+  results = evaluate_gates(gates, std::span(&one, 1));
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].verdict == GateVerdict::kPass);
+  one.inputs.macs = 5001;
+  CHECK(evaluate_gates(gates, std::span(&one, 1)).empty());
+  one.inputs.macs.reset();
+  for (const GateResult& result : evaluate_gates(gates, std::span(&one, 1)))
+    CHECK(result.verdict == GateVerdict::kInconclusive);
 }
 
 TEST_CASE("exit codes") {

@@ -16,7 +16,7 @@ fail() {
 # Files, and where their libraries come from: run paths, and what the loader finds by them.
 check_files() {
   local prefix=$1 file path
-  for file in bin/lathe lib/liblathe_core.so lib/liblathe.so share/lathe/lathe.report.schema.json \
+  for file in bin/lathe bin/lathe-runner lib/liblathe_core.so lib/liblathe.so share/lathe/lathe.report.schema.json \
     share/doc/lathe/README.md share/doc/lathe/CHANGELOG.md share/doc/lathe/LICENSE; do
     [ -s "$prefix/$file" ] || fail "$prefix lacks $file"
   done

@@ -29,11 +29,11 @@ bool contains(const std::string& text, const std::string& part) {
   return found;
 }
 
-TEST_CASE("the eleven shipped profiles load and are complete") {
-  CHECK(profile_names() == std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7",
-                                                    "esp32", "jetson_nano", "raspberry_pi_4",
-                                                    "server-gpu", "x86-64", "x86-64-amx",
-                                                    "x86-64-vnni", "x86_64_low_power"});
+TEST_CASE("the twelve shipped profiles load and are complete") {
+  CHECK(profile_names() ==
+        std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7", "esp32", "jetson_nano",
+                                 "raspberry_pi_4", "server-gpu", "wearable", "x86-64", "x86-64-amx",
+                                 "x86-64-vnni", "x86_64_low_power"});
   for (const std::string& name : profile_names()) {
     CAPTURE(name);
     const Profile profile = load_profile(name);
@@ -45,6 +45,9 @@ TEST_CASE("the eleven shipped profiles load and are complete") {
     CHECK(profile.rates->gops.contains("float32"));
     CHECK(profile.rates->gops.contains("int8"));
     CHECK(profile.memory.ram_bytes);
+    const TargetProfile& targets = profile.targets;
+    CHECK(!targets.source.empty());
+    CHECK((targets.latency_ms || !targets.latency_classes.empty()));
     CHECK(profile.execution.batch_default <= profile.execution.batch_max);
     const auto conv = allowed_configs(profile, OpKind::kConv);
     REQUIRE(!conv.empty());
@@ -187,6 +190,28 @@ TEST_CASE("wrong values name file, pointer, range and nearest") {
   CHECK(contains(error_of(folder.write("cut.json", R"({"name":)")), "cut.json:1:"));
   CHECK(contains(error_of(folder.write("twice.json", R"({"name":"x","name":"y"})")), "twice"));
   CHECK(contains(error_of(folder.write("list.json", "[]")), "expected an object"));
+}
+
+TEST_CASE("limits that contradict each other are refused") {
+  const auto refused = [](const std::string& changes) {
+    try {
+      nlohmann::json document = profile_json("cortex-m4");
+      document.merge_patch(nlohmann::json::parse(changes));
+      read_profile(document, "p.json");
+    } catch (const Error& error) {
+      CHECK(error.code() == ExitCode::kUsage);
+      return error.text().where;
+    }
+    return std::string("taken");
+  };
+  CHECK(refused("{}") == "taken");
+  CHECK(refused(R"({"targets": {"ram_bytes": 196609}})") == "p.json: /targets/ram_bytes");
+  CHECK(refused(R"({"targets": {"size_bytes": 1048577}})") == "p.json: /targets/size_bytes");
+  CHECK(refused(R"({"runtime": {"flash_bytes": 1048577}})") == "p.json: /runtime/flash_bytes");
+  CHECK(refused(R"({"runtime": {"ram_bytes": 196609}})") == "p.json: /runtime/ram_bytes");
+  // 500 ms each on one core are two a second.
+  CHECK(refused(R"({"targets": {"throughput_per_s": 2}})") == "taken");
+  CHECK(refused(R"({"targets": {"throughput_per_s": 3}})") == "p.json: /targets/throughput_per_s");
 }
 
 TEST_CASE("batches shrink with memory") {

@@ -59,6 +59,11 @@ void add_opset_limit(CLI::App& command, std::optional<int64_t>& opset) {
       ->check(CLI::Range(int64_t{7}, int64_t{25}));
 }
 
+void add_fit_flag(CLI::App& command, CommonOptions& common) {
+  command.add_flag("--require-fit", common.require_fit,
+                   "End with code 4 unless the model fits into the profile's flash and RAM");
+}
+
 void add_model_flags(CLI::App& command, CommonOptions& common) {
   command
       .add_option("--input-shape", common.input_shapes,

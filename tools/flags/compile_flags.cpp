@@ -40,6 +40,7 @@ void add_compile(CLI::App& app, CompileOptions& options) {
       ->check(CLI::Range(0.0, 1e6));
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
+  add_fit_flag(*command, options.common);
   add_common(*command, options.common, true);
 }
 

@@ -115,6 +115,7 @@ void add_distill(CLI::App& app, DistillOptions& options) {
   add_opset_limit(*command, options.opset);
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
+  add_fit_flag(*command, options.common);
   add_common(*command, options.common, true);
 }
 

@@ -39,6 +39,9 @@ void add_node_flags(CLI::App& command, std::vector<std::string>& include,
                     const std::string& exclude_help);
 void add_opset_limit(CLI::App& command, std::optional<int64_t>& opset);
 
+/// --require-fit, of subcommands that say whether a model fits into the device.
+void add_fit_flag(CLI::App& command, CommonOptions& common);
+
 /// The flags of every subcommand that reads a model.
 void add_model_flags(CLI::App& command, CommonOptions& common);
 

@@ -85,6 +85,7 @@ void add_prune(CLI::App& app, PruneOptions& options) {
   add_opset_limit(*command, options.opset);
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
+  add_fit_flag(*command, options.common);
   add_common(*command, options.common, true);
 }
 

@@ -67,6 +67,7 @@ void add_quantize(CLI::App& app, QuantizeOptions& options) {
   add_opset_limit(*command, options.opset);
   add_html_flag(*command, options.common);
   add_model_flags(*command, options.common);
+  add_fit_flag(*command, options.common);
   add_common(*command, options.common, true);
 }
 

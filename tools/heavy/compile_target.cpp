@@ -15,6 +15,7 @@
 #include "heavy/specialize_graph.h"
 #include "ir/error.h"
 #include "os/sha256.h"
+#include "profiles/fit.h"
 #include "torchscript/emit/torchscript.h"
 
 namespace lathe {
@@ -65,12 +66,14 @@ CompiledArtifact emit_script(const Model& model, const Profile& profile,
   return artifact;
 }
 
-PlanExecution execution_of(const ExecutionProfile& profile) {
+PlanExecution execution_of(const Profile& device, const NativePlan& plan) {
+  const ExecutionProfile& profile = device.execution;
   PlanExecution execution;
   execution.threads = static_cast<int32_t>(std::min(profile.threads, kMostPlanThreads));
   if (profile.affinity == "compact") execution.affinity = CpuAffinity::kCompact;
   if (profile.affinity == "big") execution.affinity = CpuAffinity::kBig;
-  execution.batch_default = profile.batch_default;
+  execution.batch_default =
+      batch_that_fits(device, static_cast<int64_t>(plan.constants.size()), plan.arena_bytes);
   execution.batch_max = profile.batch_max;
   execution.queue_delay_us = std::llround(profile.queue_delay_ms * 1000);
   return execution;
@@ -114,7 +117,7 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
   made.file.metadata.producer = "lathe " LATHE_VERSION;
   made.file.metadata.source_sha256 = sha256_file(options.model);
   made.file.metadata.profile = profile.name;
-  made.file.metadata.execution = execution_of(profile.execution);
+  made.file.metadata.execution = execution_of(profile, made.file.plan);
   // Tuned plans are for this machine anyway; others stay the same bytes on every machine.
   if (tuning) add_packed_weights(made.file);
   CompiledArtifact artifact;

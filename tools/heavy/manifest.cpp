@@ -8,6 +8,7 @@
 #include "ir/error.h"
 #include "model_facts.h"
 #include "ops/activation_fusion.h"
+#include "qdq/activation_buffers.h"
 
 namespace lathe {
 namespace {
@@ -109,7 +110,8 @@ json manifest_json(const CommandRun& run, const Graph& before, const Graph& afte
                    {"activation_fusions", fusion_rows(after)},
                    {"expected_environment",
                     {{"engine", engine}, {"profile", profile.name}, {"isa", profile.cpu.isa}}}};
-  put_or_reason(manifest, "arena_bytes", planned_arena_bytes(after, profile),
+  put_or_reason(manifest, "arena_bytes",
+                planned_arena_bytes(activation_buffers(after), profile.memory.arena_alignment),
                 "too many values to plan");
   return manifest;
 }

@@ -84,11 +84,15 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
   list("manifest", output + ".manifest.json", sha256_hex(text), static_cast<int64_t>(text.size()));
 }
 
-void note_output(CommandRun& run, Model model, const WrittenModel& written) {
+void note_output(CommandRun& run, Model model, const WrittenModel& written,
+                 std::optional<FitFile> file) {
   model.opset = written.opset;
   model.ir_version = written.ir_version;
   run.report.model_out = model_facts(run.common.output, model);
   run.report.model_out->parent_sha256 = run.report.model->sha256;
+  if (!file) file = FitFile{written.opset, written.ir_version, {}, {}};
+  const Fit fit = note_fit(run, model.graph, *file);
+  run.fit_text = "\n" + fit_sentence(fit, run.profile, run.console) + "\n";
 }
 
 std::string size_left_text(int64_t before, int64_t after) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "command_run.h"
+#include "fit_report.h"
 #include "ir/model.h"
 #include "names/targets.h"
 #include "onnx/write_model.h"
@@ -32,8 +33,10 @@ Model read_back(const WrittenModel& written, const Model& model);
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
                    const std::string& output, bool replace, Report& report);
 
-/// The report's model_out: what `model` is as it was written.
-void note_output(CommandRun& run, Model model, const WrittenModel& written);
+/// The report's model_out: what `model` is as it was written, and whether that fits into the
+/// profile's device; `file` of what is no ONNX file.
+void note_output(CommandRun& run, Model model, const WrittenModel& written,
+                 std::optional<FitFile> file = std::nullopt);
 
 /// "43 %": what is left of a size.
 std::string size_left_text(int64_t before, int64_t after);

@@ -57,8 +57,7 @@ std::vector<bool> pareto_front(const std::vector<Costs>& rows) {
 bool is_smaller_better(const std::string& metric) {
   const GateMetric* row = find_gate_metric(metric);
   if (row == nullptr) throw InternalError("is_smaller_better: unknown metric " + metric);
-  return row->unit == GateUnit::kNanoseconds || row->unit == GateUnit::kBytes ||
-         metric == "accuracy_drop";
+  return row->smaller_is_better;
 }
 
 std::optional<size_t> recommend_case(std::span<const GateCase> cases, std::span<const Gate> gates,

@@ -111,6 +111,8 @@ Observations latency_observations(const Summary& summary) {
   Observations seen;
   seen["min"].value = summary.min;
   seen["max"].value = summary.max;
+  seen["std"].value = summary.stdev;
+  if (!summary.stdev) seen["std"].reason = "needs 2 samples";
   seen["median"] = {summary.median.value, summary.median.ci95, {}};
   Observed& mean = seen["mean"];
   mean.value = summary.mean;
@@ -144,8 +146,8 @@ bool is_decibel_gate(const Gate& gate) {
 }
 
 bool is_timed(const Gate& gate) {
-  return gate.unit == GateUnit::kNanoseconds || gate.unit == GateUnit::kPerSecond ||
-         gate.unit == GateUnit::kTimes;
+  const GateMetric* metric = find_gate_metric(gate.metric);
+  return metric != nullptr && metric->of_machine;
 }
 
 bool gates_need_timing(std::span<const Gate> gates) {
@@ -170,6 +172,10 @@ GateResult evaluate_gate(const Gate& gate, const GateInputs& inputs) {
   GateResult result;
   result.gate = gate;
   result.limit = gate.limit;
+  if (gate.macs && !inputs.macs) {
+    result.reason = "the network's multiply-accumulates are not known, so its class is not";
+    return result;
+  }
   if (gate.basis == GateBasis::kNothing) {
     result.reason = gate.undecided;
     return result;
@@ -190,6 +196,10 @@ GateResult evaluate_gate(const Gate& gate, const GateInputs& inputs) {
   }
   const Observed* candidate = find(inputs.candidate, gate.metric);
   if (candidate == nullptr) return failed(result, gate.metric + " was not measured");
+  if (metric->sensed && !has_value(*candidate)) {
+    result.reason = candidate->reason;
+    return result;
+  }
   if (!gate.relative) return judge(result, *candidate, metric->sampled);
 
   const Observed* against = inputs.against ? find(*inputs.against, gate.metric) : nullptr;

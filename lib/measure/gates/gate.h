@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ir/error.h"
@@ -16,11 +17,13 @@
 namespace lathe {
 
 enum class GateUnit {
-  kNanoseconds,  // min mean median p50 p90 p95 p99 p99.9 max
+  kNanoseconds,  // min mean median std p50 p90 p95 p99 p99.9 max load first_inference
   kPerSecond,    // throughput, in items
   kTimes,        // speedup: baseline time / candidate time
-  kBytes,        // size weights arena peak_memory
-  kFraction,     // accuracy accuracy_drop coverage; accuracy may also be in dB
+  kBytes,        // size weights arena flash ram peak_memory
+  kFraction,     // accuracy accuracy_drop coverage cpu; accuracy may also be in dB
+  kJoules,       // energy, of one inference
+  kCelsius,      // temperature
 };
 
 enum class GateComparison { kLess, kLessEqual, kGreater, kGreaterEqual };
@@ -42,8 +45,11 @@ struct Gate {
   /// In `unit`; when `relative`, a part of the --against model's value (0.5 for 50 %).
   double limit = 0;
   bool relative = false;
+  /// Holds for networks of more and at most so many multiply-accumulates; absent: for all.
+  std::optional<std::pair<int64_t, int64_t>> macs;
   GateBasis basis = GateBasis::kMeasured;
   std::string undecided;
+  std::string source;  // who asks for it: "cortex-m4: …"; empty: the user
 };
 
 /// "<", "<=", ">", ">=".
@@ -75,6 +81,7 @@ struct GateInputs {
   /// Candidate time / against time, measured in alternation. Serves speedup, and the relative
   /// gates on min, mean, median and p50; tails are compared by their own intervals.
   std::optional<Observed> time_ratio;
+  std::optional<int64_t> macs;  // of one item
   /// For gates that are judged by simulation.
   Observations simulated;
 };
@@ -103,7 +110,7 @@ void require_against(std::span<const Gate> gates, bool has_against);
 /// Whether it names a quality in decibels ("accuracy > 30 dB").
 bool is_decibel_gate(const Gate& gate);
 
-/// Whether a metric depends on the machine: latencies, throughput, speedup.
+/// Whether a metric depends on the machine: times, throughput, speedup, processor, energy.
 bool is_timed(const Gate& gate);
 
 /// Whether one needs time to be measured here. Without such a gate a short measurement will do.

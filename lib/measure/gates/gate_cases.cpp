@@ -26,6 +26,10 @@ void judge_cases(const Gate& gate, std::span<const GateCase> cases,
   for (const GateCase& one : cases) {
     if (!glob.matches(one.id)) continue;
     found = true;
+    // Of another class of networks.
+    if (gate.macs && one.inputs.macs &&
+        (*one.inputs.macs <= gate.macs->first || *one.inputs.macs > gate.macs->second))
+      continue;
     if (!one.failure.empty()) {
       results.push_back(failed(gate, one.id, "the case failed: " + one.failure));
       continue;

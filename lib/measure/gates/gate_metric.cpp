@@ -4,25 +4,48 @@ namespace lathe {
 
 namespace {
 
+using enum GateUnit;
+
+constexpr GateMetric latency(std::string_view name, bool sampled, bool paired, double p) {
+  return {name, kNanoseconds, sampled, paired, p, true};
+}
+
 constexpr GateMetric kMetrics[] = {
-    {"min", GateUnit::kNanoseconds, false, true, 0},
-    {"mean", GateUnit::kNanoseconds, true, true, 0},
-    {"median", GateUnit::kNanoseconds, true, true, 0},
-    {"p50", GateUnit::kNanoseconds, true, true, 0.5},
-    {"p90", GateUnit::kNanoseconds, true, false, 0.9},
-    {"p95", GateUnit::kNanoseconds, true, false, 0.95},
-    {"p99", GateUnit::kNanoseconds, true, false, 0.99},
-    {"p99.9", GateUnit::kNanoseconds, true, false, 0.999},
-    {"max", GateUnit::kNanoseconds, false, false, 0},
-    {"throughput", GateUnit::kPerSecond, true, false, 0},
-    {"speedup", GateUnit::kTimes, true, true, 0},
-    {"size", GateUnit::kBytes, false, false, 0},
-    {"weights", GateUnit::kBytes, false, false, 0},
-    {"arena", GateUnit::kBytes, false, false, 0},
-    {"peak_memory", GateUnit::kBytes, false, false, 0},
-    {"accuracy", GateUnit::kFraction, false, false, 0},
-    {"accuracy_drop", GateUnit::kFraction, false, false, 0},
-    {"coverage", GateUnit::kFraction, false, false, 0},
+    latency("min", false, true, 0),
+    latency("mean", true, true, 0),
+    latency("median", true, true, 0),
+    latency("std", false, false, 0),
+    latency("p50", true, true, 0.5),
+    latency("p90", true, false, 0.9),
+    latency("p95", true, false, 0.95),
+    latency("p99", true, false, 0.99),
+    latency("p99.9", true, false, 0.999),
+    latency("max", false, false, 0),
+    {.name = "throughput",
+     .unit = kPerSecond,
+     .sampled = true,
+     .of_machine = true,
+     .smaller_is_better = false},
+    {.name = "speedup",
+     .unit = kTimes,
+     .sampled = true,
+     .paired = true,
+     .of_machine = true,
+     .smaller_is_better = false},
+    latency("load", false, false, 0),
+    latency("first_inference", false, false, 0),
+    {.name = "cpu", .unit = kFraction, .of_machine = true, .sensed = true},
+    {.name = "energy", .unit = kJoules, .of_machine = true, .sensed = true},
+    {.name = "temperature", .unit = kCelsius, .of_machine = true, .sensed = true},
+    {.name = "size", .unit = kBytes},
+    {.name = "weights", .unit = kBytes},
+    {.name = "arena", .unit = kBytes},
+    {.name = "flash", .unit = kBytes},
+    {.name = "ram", .unit = kBytes},
+    {.name = "peak_memory", .unit = kBytes},
+    {.name = "accuracy", .unit = kFraction, .smaller_is_better = false},
+    {.name = "accuracy_drop", .unit = kFraction},
+    {.name = "coverage", .unit = kFraction, .smaller_is_better = false},
 };
 
 }  // namespace

@@ -11,11 +11,16 @@ struct GateMetric {
   std::string_view name;
   GateUnit unit;
   /// Judged by its interval; else by its value alone.
-  bool sampled;
+  bool sampled = false;
   /// The interleaved comparison measures its ratio.
-  bool paired;
+  bool paired = false;
   /// The percentile, for those that need a number of samples; else 0.
-  double p;
+  double p = 0;
+  /// It is another number on another machine.
+  bool of_machine = false;
+  /// From a sensor that a machine may lack: then nothing is decided.
+  bool sensed = false;
+  bool smaller_is_better = true;
 };
 
 /// nullptr when there is none of that name.

@@ -128,6 +128,8 @@ std::string expected_quantity(GateUnit unit) {
     case GateUnit::kTimes: return "expected a factor (1.5x)";
     case GateUnit::kBytes: return "expected a size (64MiB) or a percentage (50%)";
     case GateUnit::kFraction: return "expected a percentage (1%) or a part (0.01)";
+    case GateUnit::kJoules: return "expected an energy (5mJ)";
+    case GateUnit::kCelsius: return "expected a temperature (80C)";
   }
   throw InternalError("expected_quantity: unknown unit");
 }
@@ -140,6 +142,13 @@ bool read_limit(std::string_view text, Gate& gate) {
   if (gate.unit == GateUnit::kTimes) {
     if (const auto factor = number_before(text, "x")) return gate.limit = *factor, true;
   }
+  if (gate.unit == GateUnit::kJoules)
+    for (const auto& [suffix, joules] : {std::pair("uJ", 1e-6), {"mJ", 1e-3}, {"J", 1.0}})
+      if (const auto energy = number_before(text, suffix))
+        return gate.limit = *energy * joules, true;
+  if (gate.unit == GateUnit::kCelsius)
+    for (const char* suffix : {"\u00b0C", "C"})
+      if (const auto degrees = number_before(text, suffix)) return gate.limit = *degrees, true;
   if (gate.metric == "accuracy") {
     if (const auto decibels = number_before(text, "dB")) return gate.limit = *decibels, true;
   }
@@ -153,6 +162,8 @@ bool read_limit(std::string_view text, Gate& gate) {
              q.unit == (gate.unit == GateUnit::kBytes ? Unit::kBytes : Unit::kNanoseconds);
     case GateUnit::kPerSecond: return q.unit == Unit::kNone;
     case GateUnit::kTimes: return q.unit == Unit::kNone;
+    case GateUnit::kJoules:
+    case GateUnit::kCelsius: return false;
     case GateUnit::kFraction: {
       const auto part = fraction(text, q);
       if (part) gate.limit = *part;

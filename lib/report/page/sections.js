@@ -1,6 +1,6 @@
 // Sections of every subcommand; each gives nothing when the report has nothing to show in it.
 
-const TIME_METRICS = ['min', 'mean', 'median', 'max', 'latency', 'first_inference', 'load'];
+const TIME_METRICS = ['min', 'mean', 'median', 'std', 'max', 'latency', 'first_inference', 'load'];
 const isLatency = metric => TIME_METRICS.includes(metric) || /^p\d/.test(metric);
 
 function gateValue(gate, value) {
@@ -9,10 +9,13 @@ function gateValue(gate, value) {
   if (unit === 'of_against') return Number(fixed(100 * value, 2)) + ' %';
   if (unit === 'dB') return decibels(value);
   if (isLatency(metric)) return duration(value);
-  if (['size', 'weights', 'arena', 'peak_memory'].includes(metric)) return bytes(Math.round(value));
+  if (unit === 'bytes' || ['size', 'weights', 'arena', 'peak_memory'].includes(metric))
+    return bytes(Math.round(value));
+  if (unit === 'J') return general(1e3 * value, 4) + ' mJ';
+  if (unit === 'C') return fixed(value, 1) + ' °C';
   if (metric === 'speedup') return ratio(value);
   if (['throughput', 'goodput'].includes(metric)) return plain(value) + '/s';
-  if (['accuracy', 'coverage'].includes(metric)) return share(value, 4);
+  if (['accuracy', 'coverage', 'cpu'].includes(metric)) return share(value, 4);
   if (metric === 'accuracy_drop') return general(100 * value, 3) + ' points';
   return general(value, 5);
 }

@@ -8,18 +8,31 @@
 namespace lathe {
 std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   const TargetProfile& targets = profile.targets;
-  std::vector<std::string> texts;
-  if (targets.size_bytes) texts.push_back(fmt::format("size <= {}B", *targets.size_bytes));
-  if (targets.ram_bytes) texts.push_back(fmt::format("arena <= {}B", *targets.ram_bytes));
-  if (targets.accuracy_drop)
-    texts.push_back(fmt::format("accuracy_drop <= {}%", 100 * *targets.accuracy_drop));
-  if (targets.latency_ms) texts.push_back(fmt::format("p95 <= {}ms", *targets.latency_ms));
-  if (targets.throughput_per_s)
-    texts.push_back(fmt::format("throughput >= {}/s", *targets.throughput_per_s));
-  const std::string elsewhere = why_not_timed_here(profile);
   std::vector<Gate> gates;
-  for (const std::string& text : texts) {
-    Gate& gate = gates.emplace_back(parse_gate(text));
+  const auto add = [&gates](const char* text, const auto& limit) {
+    if (limit) gates.push_back(parse_gate(fmt::format(fmt::runtime(text), *limit)));
+  };
+  const auto percent = [](std::optional<double> share) {
+    return share ? std::optional(100 * *share) : std::nullopt;
+  };
+  add("size <= {}B", targets.size_bytes);
+  // A device without an operating system has no other memory than this.
+  add(profile.memory.flash_bytes ? "ram <= {}B" : "peak_memory <= {}B", targets.ram_bytes);
+  add("accuracy >= {}%", percent(targets.accuracy));
+  add("accuracy_drop <= {}%", percent(targets.accuracy_drop));
+  add("p95 <= {}ms", targets.latency_ms);
+  int64_t above = 0;
+  for (const LatencyClass& each : targets.latency_classes) {
+    add("p95 <= {}ms", std::optional(each.latency_ms));
+    gates.back().macs = {above, each.max_macs};
+    gates.back().source = each.name + "'s class, ";
+    above = each.max_macs;
+  }
+  add("throughput >= {}/s", targets.throughput_per_s);
+  add("cpu <= {}%", targets.cpu_percent);
+  const std::string elsewhere = why_not_timed_here(profile);
+  for (Gate& gate : gates) {
+    gate.source = escape_untrusted(profile.name + ": " + gate.source + targets.source);
     if (!is_timed(gate) || elsewhere.empty()) continue;
     gate.basis = allow_simulated ? GateBasis::kSimulated : GateBasis::kNothing;
     gate.undecided = elsewhere + "; measure there, or judge the simulation: --allow-simulated";
@@ -62,6 +75,10 @@ std::vector<Gate> read_gates(const BenchOptions& options) {
     if (gate.metric == "accuracy_drop" && !has_other_side(options)) {
       gate.basis = GateBasis::kNothing;
       gate.undecided = "needs --against MODEL or --baseline REPORT";
+    }
+    if (gate.metric == "accuracy" && options.data.empty()) {
+      gate.basis = GateBasis::kNothing;
+      gate.undecided = "needs --data with labels";
     }
     gates.push_back(std::move(gate));
   }

@@ -22,7 +22,8 @@ std::string gate_profile_name(const BenchOptions& options);
 std::vector<Gate> read_gates(const BenchOptions& options);
 
 /// A profile's targets as gates: latency_ms "p95 <=", throughput_per_s "throughput >=", size_bytes
-/// "size <=", ram_bytes "arena <=", accuracy_drop "accuracy_drop <=". Those that depend on the
+/// "size <=", ram_bytes "ram <=" (with an operating system "peak_memory <="), cpu_percent "cpu <=",
+/// accuracy, accuracy_drop. Those that depend on the
 /// machine are judged here where this host is the profile's device, else by simulation where
 /// `allow_simulated`, else by nothing.
 std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated);

@@ -31,8 +31,14 @@ json merged_memory(const std::vector<json>& processes, size_t row) {
     const json& other = process.at("cases").at(row).at("memory");
     // A process in which the other model was loaded before tells neither.
     for (const std::string key : {"hwm_bytes", "rss_bytes"}) {
-      if (number_field(other, key).value_or(0) <= number_field(memory, key).value_or(0)) continue;
-      memory[key] = other.at(key);
+      // Only the first process measured the model as it is deployed.
+      const bool is_other = key == "hwm_bytes" && memory.contains("with_libtorch_bytes");
+      const std::string into = is_other ? "with_libtorch_bytes" : key;
+      if (&process == &processes[0] ||
+          number_field(other, key).value_or(0) <= number_field(memory, into).value_or(0))
+        continue;
+      memory[into] = other.at(key);
+      if (is_other) continue;
       memory.erase(key + "_reason");
       if (other.contains("hwm_method")) memory["hwm_method"] = other.at("hwm_method");
     }
@@ -81,6 +87,26 @@ Observations simulated_observations(const json& estimate, const json& batch) {
   return seen;
 }
 
+// What stands in a section that may be missing as a whole, with its reason.
+Observed sensed(const json& row, const char* section, const char* key) {
+  if (const json& part = field(row, section); part.is_object())
+    return observed_at(part, key, kNotMeasured);
+  std::string reason = text_field(row, std::string(section) + "_reason");
+  return {std::nullopt, std::nullopt, reason.empty() ? kNotMeasured : reason};
+}
+
+// What a case tells of its process, each once.
+void add_process_figures(const json& row, Observations& seen) {
+  const char* start = field(row, "deployed").is_object() ? "deployed" : "phases";
+  seen["load"] = sensed(row, start, "load_ns");
+  seen["first_inference"] = sensed(row, start, "first_inference_ns");
+  seen["cpu"] = sensed(row, "cpu", "share");
+  seen["energy"] = sensed(row, "energy", "joules_per_inference");
+  seen["temperature"] = sensed(row, "thermal", "max_c");
+  seen["flash"] = sensed(row, "fit", "flash_bytes");
+  seen["ram"] = sensed(row, "fit", "ram_bytes");
+}
+
 struct Side {
   json row;
   std::optional<PooledSummary> pooled;  // absent: interrupted before the first sample
@@ -100,6 +126,7 @@ Side merged_side(const SweepCase& one, size_t row, const char* samples, const st
   for (const Figure& figure : figures())
     if (figure.compared)
       side.seen[std::string(figure.metric)] = observed_at(side.row, figure.path, kNotMeasured);
+  add_process_figures(side.row, side.seen);
   if (series[0].empty()) return side;
   side.pooled = summarize_processes(series);
   const Summary& summary = side.pooled->summary;
@@ -230,6 +257,8 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
     one.items_per_s = candidate.items_per_s;
     one.pooled = std::move(candidate.pooled);
     one.gates.inputs.candidate = std::move(candidate.seen);
+    if (const auto macs = number_field(first.at("model"), "macs"))
+      one.gates.inputs.macs = std::llround(*macs);
     if (const json& estimate = field(first.at("child"), "simulated"); estimate.is_object()) {
       one.row["simulated"] = estimate;
       one.gates.inputs.simulated = simulated_observations(estimate, one.row.at("batch"));

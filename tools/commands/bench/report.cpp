@@ -10,6 +10,8 @@
 #include "commands/bench/rows.h"
 #include "commands/bench/sensors.h"
 #include "commands/bench/trace.h"
+#include "fit_report.h"
+#include "os/host.h"
 #include "os/sha256.h"
 
 namespace lathe {
@@ -133,6 +135,8 @@ std::string unit_of(const Gate& gate) {
     case GateUnit::kPerSecond: return "items/s";
     case GateUnit::kTimes: return "x";
     case GateUnit::kBytes: return "bytes";
+    case GateUnit::kJoules: return "J";
+    case GateUnit::kCelsius: return "C";
     case GateUnit::kFraction: return is_decibel_gate(gate) ? "dB" : "fraction";
   }
   throw InternalError("unit_of: unknown unit");
@@ -161,6 +165,7 @@ GateRow gate_row(const GateResult& result) {
   row.observed = finite(result.observed);
   if (result.ci95) row.ci95 = {result.ci95->low, result.ci95->high};
   row.verdict = std::string(gate_verdict_name(result.verdict));
+  row.source = result.gate.source;
   row.simulated = result.gate.basis == GateBasis::kSimulated;
   return row;
 }
@@ -181,6 +186,18 @@ json input_rows(const Graph& graph, const std::vector<std::vector<Tensor>>& pool
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+void put_fit(json& row, const BenchSubject& subject, const Profile& device) {
+  FitFile file;
+  file.opset = subject.facts.opset;
+  if (file.opset) file.ir = subject.model.ir_version;
+  if (subject.plan) {
+    file.plan_arch = host_facts().arch;
+    file.plan_bytes = subject.facts.file_bytes;
+    file.plan_arena_bytes = subject.arena_bytes;
+  }
+  row["fit"] = fit_json(does_it_fit(subject.graph(), file, device), device);
 }
 
 void fill_report(Report& report, const BenchRun& run, const BenchOptions& options) {

@@ -14,6 +14,9 @@ GateRow gate_row(const GateResult& result);
 /// Of a gate that was not judged.
 GateRow skipped_gate(const Gate& gate, const std::string& case_id, const std::string& reason);
 
+/// Whether the model fits into the device, into its case's row.
+void put_fit(nlohmann::json& row, const BenchSubject& subject, const Profile& device);
+
 /// Writes what a child knows into its report: model, models, phases, quality, memory, cases and
 /// comparison, but for what the parent makes of the samples (merge.h). Unfinished parts are null
 /// with a reason.

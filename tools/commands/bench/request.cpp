@@ -147,7 +147,9 @@ void read_child_spec(const std::string& text, uint64_t seed, BenchRequest& reque
   const auto process = static_cast<size_t>(reader.integer("process", 0, 1'000'000));
   request.looks = static_cast<size_t>(reader.integer("looks", 1, 100));
   request.is_self_check = reader.boolean("self_check");
-  request.simulated_profile = reader.string("simulate");
+  request.device = reader.string("device");
+  request.simulates = reader.boolean("simulate");
+  request.measures_deployed = process == 0;
   const bool is_only = reader.boolean("only");
   reader.finish();
   request.is_child = true;
@@ -197,8 +199,8 @@ BenchRequest read_request(const BenchOptions& options) {
   request.frames = read_frame_plan(options);
   if (options.child.empty()) {
     request.gates = read_gates(options);
-    if (std::ranges::count(request.gates, GateBasis::kSimulated, &Gate::basis) > 0)
-      request.simulated_profile = gate_profile_name(options);
+    request.device = options.gate_profile ? gate_profile_name(options) : options.common.profile;
+    request.simulates = std::ranges::count(request.gates, GateBasis::kSimulated, &Gate::basis) > 0;
     request.recommendation = read_recommendation(options);
   } else {
     read_child_spec(options.child, options.common.seed, request);
@@ -244,7 +246,8 @@ std::string child_spec(const BenchRequest& request, size_t process, bool wants_q
                       {"process", process},
                       {"looks", request.is_alone() ? kLooks : 1},
                       {"self_check", request.is_self_check},
-                      {"simulate", request.simulated_profile},
+                      {"device", request.device},
+                      {"simulate", request.simulates},
                       {"only", request.processes == 1}};
   const auto add = [&](const std::vector<Gate>& gates) {
     for (const Gate& gate : gates) {

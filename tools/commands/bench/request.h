@@ -35,8 +35,12 @@ struct Recommendation {
 
 struct BenchRequest {
   std::vector<Gate> gates;
-  /// Of the device whose targets are judged by simulation; empty: none.
-  std::string simulated_profile;
+  /// The device that the case must fit into: of --gate-profile, else of --profile.
+  std::string device;
+  /// Its times are simulated, for gates.
+  bool simulates = false;
+  /// The child measures what the model costs an application, too.
+  bool measures_deployed = false;
   std::optional<Recommendation> recommendation;
   double tolerance = 0;
   bool cross_run = false;  // --baseline

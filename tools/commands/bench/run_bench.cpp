@@ -6,6 +6,7 @@
 
 #include "command_run.h"
 #include "commands/bench/child.h"
+#include "commands/bench/deployed.h"
 #include "commands/bench/profile.h"
 #include "commands/bench/report.h"
 #include "commands/bench/request.h"
@@ -70,11 +71,20 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
                 {"this processor cannot flush denormal numbers", "--denormals", {}});
   warn_of_build(report, run.threads, console);
   load_case(request, options, command.profile, console, report, run);
-  if (!request.simulated_profile.empty())
-    run.simulated = simulate(run.candidate, load_profile(request.simulated_profile));
+  const Profile device = load_profile(request.device);
+  if (request.simulates) run.simulated = simulate(run.candidate, device);
   measure_case(request, options, console, run);
   if (!request.is_self_check) look_closer(request, options, console, report, run);
+  std::vector<Deployed> deployed;
+  if (request.measures_deployed && !request.is_self_check && !run.interrupted) {
+    deployed.push_back(measure_deployed(run.candidate, command.profile, run.threads));
+    if (run.against)
+      deployed.push_back(measure_deployed(*run.against, command.profile, run.threads));
+  }
   fill_report(report, run, options);
+  for (size_t i = 0; i < deployed.size(); ++i) put_deployed(report.cases[i], deployed[i]);
+  put_fit(report.cases[0], run.candidate, device);
+  if (run.against) put_fit(report.cases[1], *run.against, device);
   try {
     if (run.interrupted) throw_if_interrupted();
   } catch (const Error& error) {

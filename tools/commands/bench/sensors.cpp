@@ -27,6 +27,9 @@ json cpu_json(const SensorUse& use) {
            {"ctx_switches_vol", use.voluntary_switches},
            {"ctx_switches_invol", use.involuntary_switches}};
   put_or_reason(cpu, "cpus_used", use.cpus_used, "no time passed");
+  put_or_reason(cpu, "share",
+                use.cpus_used ? std::optional(*use.cpus_used / usable_cpus()) : std::nullopt,
+                "no time passed");
   put_value(cpu, "pressure", use.pressure);
   for (const char* counter : {"instructions", "cycles"})
     put_or_reason(cpu, counter, std::optional<int64_t>(), "hardware counters are not read");
@@ -132,7 +135,9 @@ std::string machine_text(const json& row) {
     allocator += " in " + plural(memory, "alloc_count_per_iter", "allocation");
   const std::string parts[] = {with_bytes("arena_planned_bytes", "arena {} planned"),
                                std::move(allocator), with_bytes("rss_bytes", "resident {}"),
-                               with_bytes("hwm_bytes", "peak resident {}")};
+                               number_field(memory, "with_libtorch_bytes")
+                                   ? with_bytes("with_libtorch_bytes", "peak {} with LibTorch")
+                                   : with_bytes("hwm_bytes", "peak resident {}")};
   std::string text = joined(parts);
   if (!text.empty()) text = "  memory: " + text + "\n";
 

@@ -8,8 +8,8 @@
 #include "ir/error.h"
 #include "ir/memory_plan.h"
 #include "model_facts.h"
-#include "qdq/activation_buffers.h"
 #include "profile_device.h"
+#include "qdq/activation_buffers.h"
 #include "statistics/clock.h"
 #include "tracing/op_profile_cost.h"
 #include "tracing/trace.h"
@@ -65,9 +65,9 @@ void plan_arena(BenchSubject& subject, std::span<const Shape> shapes, const Prof
   try {
     const Graph& graph = subject.graph();
     subject.arena_bytes =
-        plan_memory(activation_buffers(shapes.empty() ? graph : with_input_shapes(graph, shapes))
-                        .requests,
-                    profile.memory.arena_alignment)
+        plan_memory(
+            activation_buffers(shapes.empty() ? graph : with_input_shapes(graph, shapes)).requests,
+            profile.memory.arena_alignment)
             .arena_bytes;
     subject.arena_reason.clear();
   } catch (const Error& error) {

@@ -29,6 +29,18 @@ bool has_integer_arithmetic(const json& model) {
          field(model, "ops").contains("DequantizeLinear");
 }
 
+std::string gate_sources(const json& report) {
+  std::vector<std::string> seen;
+  std::string text;
+  for (const json& gate : list_field(report, "gates")) {
+    const std::string source = text_field(gate, "source");
+    if (source.empty() || std::ranges::find(seen, source) != seen.end()) continue;
+    seen.push_back(source);
+    text += "  targets of " + source + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::span<const Figure> figures() {
@@ -149,31 +161,32 @@ std::string verdict_text(const json& report, const Console& console) {
 std::string gates_table(const json& report, const Console& console) {
   const json& gates = list_field(report, "gates");
   if (gates.empty()) return {};
-  return columns_table(rows_of(gates),
-                       {{"",
-                         [&](const json& gate) {
-                           const std::string verdict = text_field(gate, "verdict");
-                           return verdict == "pass" ? console.good(verdict) : console.bad(verdict);
-                         }},
-                        {"gate", cell("id")},
-                        {"case",
-                         [](const json& gate) {
-                           const std::string id = text_field(gate, "case");
-                           return id == "single" ? std::string() : id;
-                         },
-                         true},
-                        {"observed",
-                         [](const json& gate) {
-                           const auto value = number_field(gate, "observed");
-                           if (!value) return std::string("-");
-                           const std::string text = observed_text(gate);
-                           const auto ci = interval_field(gate);
-                           return ci ? fmt::format("{} ({}–{})", text,
-                                                   gate_value_text(gate, ci->first),
-                                                   gate_value_text(gate, ci->second))
-                                     : text;
-                         }},
-                        {"", cell("reason")}});
+  const std::string shown = columns_table(
+      rows_of(gates), {{"",
+                        [&](const json& gate) {
+                          const std::string verdict = text_field(gate, "verdict");
+                          return verdict == "pass" ? console.good(verdict) : console.bad(verdict);
+                        }},
+                       {"gate", cell("id")},
+                       {"case",
+                        [](const json& gate) {
+                          const std::string id = text_field(gate, "case");
+                          return id == "single" ? std::string() : id;
+                        },
+                        true},
+                       {"observed",
+                        [](const json& gate) {
+                          const auto value = number_field(gate, "observed");
+                          if (!value) return std::string("-");
+                          const std::string text = observed_text(gate);
+                          const auto ci = interval_field(gate);
+                          return ci ? fmt::format("{} ({}–{})", text,
+                                                  gate_value_text(gate, ci->first),
+                                                  gate_value_text(gate, ci->second))
+                                    : text;
+                        }},
+                       {"", cell("reason")}});
+  return shown + gate_sources(report);
 }
 
 std::string inputs_text(const json& report) {

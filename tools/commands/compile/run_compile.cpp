@@ -21,6 +21,7 @@
 #include "model_facts.h"
 #include "names/targets.h"
 #include "ops/op_row.h"
+#include "os/host.h"
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "report/nearest_name.h"
@@ -162,7 +163,14 @@ int run_compile(const CompileOptions& options, Console& console) {
         artifact.written,
         manifest_of(options, target, artifact, original.graph, emitted, run, facts, verification),
         common.output, common.force, report);
-    note_output(run, model, artifact.written);
+    std::optional<FitFile> file;
+    if (target.format != kOnnxFormat) file.emplace();
+    if (artifact.facts.contains("native")) {
+      file->plan_arch = host_facts().arch;
+      file->plan_bytes = static_cast<int64_t>(artifact.written.model_bytes.size());
+      file->plan_arena_bytes = artifact.facts["native"].at("arena_bytes").get<int64_t>();
+    }
+    note_output(run, model, artifact.written, file);
     report.model_out->format = target.format;
     if (target.format != kOnnxFormat) report.model_out->opset.reset();
   }

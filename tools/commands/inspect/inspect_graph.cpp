@@ -8,6 +8,7 @@
 #include "model_facts.h"
 #include "ops/op_row.h"
 #include "profile_device.h"
+#include "qdq/activation_buffers.h"
 
 namespace lathe {
 namespace {
@@ -146,7 +147,8 @@ void plan_arena(const Graph& graph, const Profile& profile, InspectFacts& facts)
     const ValueType& type = graph.value(id).type;
     if (type.dims && !type.dims->empty() && !type.dims->front().known()) facts.free_batch = true;
   }
-  facts.arena_bytes = planned_arena_bytes(graph, profile);
+  facts.arena_bytes =
+      planned_arena_bytes(activation_buffers(graph), profile.memory.arena_alignment);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "fit_report.h"
 #include "os/quantity.h"
 #include "peaks_report.h"
 
@@ -217,7 +218,7 @@ nlohmann::json type_json(const InspectOpType& type, int64_t all_macs) {
 }  // namespace
 
 std::string inspect_text(const Model& model, const ModelFacts& file, const InspectFacts& facts,
-                         const Profile& profile, bool all, const Console& console) {
+                         const Fit& fit, const Profile& profile, bool all, const Console& console) {
   const Graph& graph = model.graph;
   const std::string custom = custom_text(facts);
   std::string out = fmt::format(
@@ -245,6 +246,8 @@ std::string inspect_text(const Model& model, const ModelFacts& file, const Inspe
   rows.push_back({"profile", coverage});
   rows.push_back({"latency", estimate_text(facts, profile)});
   if (!custom.empty()) rows.push_back({"unknown", custom});
+  for (std::vector<std::string>& row : fit_rows(fit, profile, console))
+    rows.push_back(std::move(row));
   out += table(rows) + "\n" + types_text(facts, profile, all, console);
   if (all) out += nodes_text(facts, console);
   return out;
@@ -287,6 +290,7 @@ nlohmann::json inspect_json(const Model& model, const InspectFacts& facts, const
            {"memory", std::move(memory)},
            {"coverage", std::move(coverage)},
            {"estimated_latency", estimate_json(facts.estimate, all)}};
+  if (profile.rates) out["estimated_latency"]["rates_note"] = escape_untrusted(profile.rates->note);
   if (!all) return out;
   json nodes = json::array();
   for (const InspectNode& node : facts.nodes) {

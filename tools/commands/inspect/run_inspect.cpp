@@ -6,11 +6,20 @@
 #include "commands/inspect/inspect_plan.h"
 #include "commands/inspect/inspect_text.h"
 #include "commands/inspect/show_manifest.h"
+#include "fit_report.h"
 #include "model_facts.h"
 #include "open_model.h"
+#include "os/host.h"
 
 namespace lathe {
 namespace {
+
+FitFile fit_file(const Model& model, const ModelFacts& facts) {
+  FitFile file;
+  file.opset = facts.opset;
+  if (facts.opset) file.ir = model.ir_version;
+  return file;
+}
 
 void inspect_model(const InspectOptions& options, CommandRun& run) {
   Model model = open_unchecked_model(options.model, run.common, run.console);
@@ -22,7 +31,9 @@ void inspect_model(const InspectOptions& options, CommandRun& run) {
     throw error.within(options.model);
   }
   const bool all = run.common.verbosity > 0;
-  run.console.print(inspect_text(model, *run.report.model, facts, run.profile, all, run.console));
+  const Fit fit = note_fit(run, model.graph, fit_file(model, *run.report.model));
+  run.console.print(
+      inspect_text(model, *run.report.model, facts, fit, run.profile, all, run.console));
   run.report.details["inspect"] = inspect_json(model, facts, run.profile, all);
 }
 
@@ -34,6 +45,12 @@ void inspect_plan(const InspectOptions& options, CommandRun& run) {
   run.console.print(
       plan_text(*file, model.graph, *run.report.model, run.common.verbosity > 0, run.console));
   run.report.details["plan"] = plan_json(*file, model.graph);
+  FitFile sizes;
+  sizes.plan_arch = host_facts().arch;
+  sizes.plan_bytes = run.report.model->file_bytes;
+  sizes.plan_arena_bytes = file->plan.arena_bytes;
+  run.fit_text =
+      "\n" + table(fit_rows(note_fit(run, model.graph, sizes), run.profile, run.console));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "os/quantity.h"
 #include "os/read_file.h"
 #include "os/signals.h"
+#include "qdq/activation_buffers.h"
 
 namespace lathe {
 namespace {
@@ -101,7 +102,8 @@ SizeFigures size_figures(const std::string& path, const ModelFacts& facts, const
   figures.weights_bytes = facts.weights_bytes.value_or(0);
   const bool external = has_external_weights(facts);
   figures.file_bytes = facts.file_bytes + (external ? figures.weights_bytes : 0);
-  figures.arena_bytes = planned_arena_bytes(graph, profile);
+  figures.arena_bytes =
+      planned_arena_bytes(activation_buffers(graph), profile.memory.arena_alignment);
   if (figures.file_bytes > kMostCompressed)
     figures.compressed_reason = "more than 1 GiB: not compressed, to save time";
   else

@@ -1,0 +1,242 @@
+#include "profiles/fit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ir/error.h"
+#include "ops/op_row.h"
+#include "os/quantity.h"
+#include "profiles/fit_changes.h"
+#include "qdq/activation_buffers.h"
+#include "qdq/fused_layers.h"
+#include "qdq/qdq.h"
+
+namespace lathe {
+namespace {
+
+constexpr size_t kShownParts = 5;
+constexpr size_t kShownNames = 3;
+
+std::string name_of(const Graph& graph, NodeId id) {
+  return id.valid() ? escape_untrusted(graph.node(id).name, 60) : std::string();
+}
+
+void keep_largest(std::vector<FitPart>& parts) {
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const FitPart& a, const FitPart& b) { return a.bytes > b.bytes; });
+  parts.resize(std::min(parts.size(), kShownParts));
+}
+
+FitPart part_of(const Graph& graph, ValueId id, NodeId node, int64_t bytes) {
+  FitPart part{escape_untrusted(graph.value(id).name, 60), name_of(graph, node), {}, bytes};
+  if (node.valid()) part.type = escape_untrusted(graph.node(node).type_name(), 40);
+  return part;
+}
+
+void find_peak(const Graph& graph, const ActivationBuffers& buffers, int64_t alignment, Fit& fit) {
+  const LivePeak peak = live_peak(buffers.requests, alignment);
+  for (size_t i = 0; i < buffers.requests.size(); ++i) {
+    const BufferRequest& request = buffers.requests[i];
+    if (request.first_step > peak.step || request.last_step < peak.step || request.bytes == 0)
+      continue;
+    // What is written in that step is what makes the peak.
+    if (request.first_step == peak.step && fit.peak_node.empty())
+      fit.peak_node = name_of(graph, buffers.nodes[i]);
+    fit.peak.push_back(part_of(graph, buffers.values[i], buffers.nodes[i], request.bytes));
+  }
+  keep_largest(fit.peak);
+}
+
+// The node that computes with a constant, behind the DequantizeLinear of an integer one.
+NodeId reader_of(const Graph& graph, ValueId id) {
+  const std::vector<NodeId>& users = graph.value(id).users;
+  if (users.empty()) return {};
+  const Node& user = graph.node(users[0]);
+  if (user.kind != OpKind::kDequantizeLinear || !user.output(0).valid()) return users[0];
+  const std::vector<NodeId>& readers = graph.value(user.output(0)).users;
+  return readers.empty() ? users[0] : readers[0];
+}
+
+void find_weights(const Graph& graph, Fit& fit) {
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const ValueId id : inner.value_ids())
+      if (const Tensor* tensor = inner.constant(id)) {
+        const auto bytes = static_cast<int64_t>(tensor->bytes().size());
+        fit.weights_bytes += bytes;
+        fit.weights.push_back(part_of(inner, id, reader_of(inner, id), bytes));
+      }
+  });
+  keep_largest(fit.weights);
+}
+
+bool has_open_dimension(const ValueType& type) {
+  if (!type.is_tensor() || !type.dims) return true;
+  for (size_t i = 1; i < type.dims->size(); ++i)
+    if (!(*type.dims)[i].known()) return true;
+  return false;
+}
+
+FitLine bounded(std::string what, int64_t need, std::optional<int64_t> limit, bool is_least,
+                std::string text) {
+  FitLine line{std::move(what), FitVerdict::kFits, need, limit, std::move(text)};
+  if (limit && need > *limit)
+    line.verdict = FitVerdict::kDoesNotFit;
+  else if (is_least)
+    line.verdict = FitVerdict::kUnknown;
+  return line;
+}
+
+std::string with_run_time(std::string text, const std::optional<int64_t>& bytes) {
+  return text + (bytes ? " + run time " + bytes_text(*bytes) : ", without the run time");
+}
+
+FitLine ops_line(const Graph& graph, const Profile& profile) {
+  FitLine line{"ops", FitVerdict::kFits, {}, {}, {}};
+  std::vector<std::string> unknown;
+  std::vector<std::string> bodies;
+  int64_t computing = 0;
+  int64_t integer = 0;
+  for (const FusedLayer& layer : fused_layers(graph)) {
+    const Node& node = graph.node(layer.node);
+    const auto name = [&] {
+      return fmt::format("{} ({})", escape_untrusted(node.name, 60),
+                         escape_untrusted(node.type_name(), 40));
+    };
+    if (node.kind == OpKind::kOpaque) unknown.push_back(name());
+    if (!node.subgraphs.empty()) bodies.push_back(name());
+    if (op_row(node.kind).macs == nullptr) continue;
+    ++computing;
+    const ValueId data = stored_through_views(graph, node.input(0));
+    if (data.valid() && is_eight_bits(graph.value(data).type.dtype)) ++integer;
+  }
+  const auto listed = [](const std::vector<std::string>& names) {
+    std::string text;
+    for (size_t i = 0; i < std::min(names.size(), kShownNames); ++i)
+      text += (i == 0 ? "" : ", ") + names[i];
+    return text + (names.size() > kShownNames ? ", …" : "");
+  };
+  line.text = computing == 0 ? "nothing multiplies"
+                             : fmt::format("{} of {} products in integers", integer, computing);
+  if (!unknown.empty()) {
+    line.verdict = FitVerdict::kUnknown;
+    line.text = "lathe does not know " + listed(unknown);
+  }
+  // A device that runs from flash has no allocator for bodies of unknown length.
+  if (!bodies.empty() && profile.memory.flash_bytes) {
+    line.verdict = FitVerdict::kDoesNotFit;
+    line.text = "no control flow there: " + listed(bodies);
+  }
+  return line;
+}
+
+FitLine plan_line(const FitFile& file, const Profile& profile) {
+  const bool runs = file.plan_arch == profile.cpu.arch;
+  return {"ops",
+          runs ? FitVerdict::kFits : FitVerdict::kDoesNotFit,
+          {},
+          {},
+          fmt::format("a plan for {}", file.plan_arch) +
+              (runs ? "" : ", which " + escape_untrusted(profile.cpu.arch, 40) + " cannot run")};
+}
+
+FitLine shapes_line(const Graph& graph, const Profile& profile) {
+  FitLine line{"shapes", FitVerdict::kFits, {}, {}, "all known"};
+  for (const ValueId id : graph.inputs()) {
+    const Value& value = graph.value(id);
+    if (!has_open_dimension(value.type)) continue;
+    line.verdict = profile.memory.flash_bytes ? FitVerdict::kDoesNotFit : FitVerdict::kFits;
+    line.text = fmt::format("input {} has open dimensions: --input-shape {}=…",
+                            escape_untrusted(value.name, 60), escape_untrusted(value.name, 60));
+    break;
+  }
+  return line;
+}
+
+FitLine opset_line(const FitFile& file, const Profile& profile) {
+  const RuntimeProfile& runtime = profile.runtime;
+  FitLine line = bounded("opset", *file.opset, runtime.max_opset, false,
+                         fmt::format("of {}", escape_untrusted(runtime.name, 40)));
+  if (file.ir && *file.ir > runtime.max_ir) {
+    line.verdict = FitVerdict::kDoesNotFit;
+    line.text += fmt::format("; IR {} of at most {}", *file.ir, runtime.max_ir);
+  }
+  if (line.verdict == FitVerdict::kDoesNotFit)
+    line.text += fmt::format("; lathe compile --opset {}", runtime.max_opset);
+  return line;
+}
+
+}  // namespace
+
+std::string_view fit_verdict_name(FitVerdict verdict) {
+  static constexpr std::string_view kNames[] = {"fits", "unknown", "does not fit"};
+  return kNames[static_cast<size_t>(verdict)];
+}
+
+FitVerdict Fit::verdict() const {
+  FitVerdict worst = FitVerdict::kFits;
+  for (const FitLine& line : lines) worst = std::max(worst, line.verdict);
+  return worst;
+}
+
+bool has_memory_limits(const Profile& profile) {
+  return profile.memory.ram_bytes || profile.memory.flash_bytes;
+}
+
+int64_t batch_that_fits(const Profile& profile, int64_t fixed_bytes, int64_t arena_bytes) {
+  const ExecutionProfile& execution = profile.execution;
+  const std::optional<int64_t>& ram = profile.memory.ram_bytes;
+  if (!ram) return execution.batch_default;
+  const int64_t free = std::max<int64_t>(0, *ram - fixed_bytes);
+  int64_t batch = batch_within_memory(execution, execution.batch_default, free);
+  while (batch > 1 && arena_bytes > free / batch) batch /= 2;
+  return batch;
+}
+
+Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile) {
+  Fit fit;
+  const MemoryProfile& memory = profile.memory;
+  const RuntimeProfile& runtime = profile.runtime;
+  find_weights(graph, fit);
+  const ActivationBuffers buffers = activation_buffers(graph);
+  const int64_t alignment = memory.arena_alignment;
+  find_peak(graph, buffers, alignment, fit);
+  fit.arena_bytes = file.plan_arena_bytes;
+  if (!fit.arena_bytes) fit.arena_bytes = planned_arena_bytes(buffers, alignment);
+  const int64_t arena =
+      fit.arena_bytes ? *fit.arena_bytes : live_peak(buffers.requests, alignment).bytes;
+  bool is_least = !fit.arena_bytes;
+  for (const ValueId id : buffers.values)
+    is_least = is_least || has_open_dimension(graph.value(id).type);
+
+  const int64_t stored = file.plan_bytes.value_or(fit.weights_bytes);
+  const std::string stored_text = (file.plan_bytes ? "plan " : "weights ") + bytes_text(stored);
+  const int64_t fixed = runtime.ram_bytes.value_or(0) + (memory.flash_bytes ? 0 : stored);
+  fit.flash_bytes = stored + runtime.flash_bytes.value_or(0);
+  fit.ram_bytes = fixed + arena;
+  if (memory.flash_bytes)
+    fit.lines.push_back(bounded("flash", fit.flash_bytes, memory.flash_bytes, false,
+                                with_run_time(stored_text, runtime.flash_bytes)));
+  if (memory.ram_bytes) {
+    std::string text = (is_least ? "activations at least " : "activations ") + bytes_text(arena);
+    if (!memory.flash_bytes) text = stored_text + " + " + text;
+    fit.lines.push_back(bounded("RAM", fit.ram_bytes, memory.ram_bytes, is_least,
+                                with_run_time(std::move(text), runtime.ram_bytes)));
+  }
+  fit.batch = batch_that_fits(profile, fixed, arena);
+  if (file.plan_arch.empty())
+    fit.lines.push_back(ops_line(graph, profile));
+  else
+    fit.lines.push_back(plan_line(file, profile));
+  if (file.opset) fit.lines.push_back(opset_line(file, profile));
+  fit.lines.push_back(shapes_line(graph, profile));
+  const FitLimits limits{memory.flash_bytes, memory.ram_bytes, runtime.flash_bytes.value_or(0),
+                         runtime.ram_bytes.value_or(0), alignment};
+  if (std::ranges::any_of(fit.lines, [](const FitLine& line) {
+        return line.verdict == FitVerdict::kDoesNotFit && line.need && line.what != "opset";
+      }))
+    fit.changes = changes_that_help(graph, buffers, limits);
+  return fit;
+}
+
+}  // namespace lathe

@@ -1,0 +1,107 @@
+// lathe-runner: runs a plan as an application does that links the run time alone, and prints what
+// that costs as JSON: times of loading and of the first inference, resident memory after each, and
+// after some more runs. Inputs are zeros.
+#include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "lathe.h"
+
+namespace {
+
+using PlanPointer = std::unique_ptr<lathe_plan, decltype(&lathe_free)>;
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// A line of /proc/self/status in bytes; -1 where the kernel does not tell.
+int64_t status_bytes(const char* key) {
+  std::FILE* file = std::fopen("/proc/self/status", "r");
+  if (file == nullptr) return -1;
+  char line[256];
+  int64_t kib = -1;
+  while (std::fgets(line, sizeof line, file) != nullptr)
+    if (std::strncmp(line, key, std::strlen(key)) == 0)
+      kib = std::strtoll(line + std::strlen(key), nullptr, 10);
+  std::fclose(file);
+  return kib < 0 ? -1 : kib * 1024;
+}
+
+struct Arrays {
+  std::vector<std::vector<char>> memory;
+  std::vector<void*> addresses;
+  std::vector<size_t> bytes;
+
+  void add(size_t size) {
+    memory.emplace_back(size);
+    addresses.push_back(memory.back().data());
+    bytes.push_back(size);
+  }
+};
+
+int failed(const char* what, lathe_status status) {
+  std::fprintf(stderr, "lathe-runner: %s\n", what);
+  return static_cast<int>(status);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argc > 5) {
+    std::fprintf(stderr, "usage: lathe-runner PLAN [THREADS] [RUNS] [BATCH]\n");
+    return LATHE_USAGE;
+  }
+  lathe_options options{};
+  if (argc > 2) options.threads = std::atoi(argv[2]);
+  const int runs = argc > 3 ? std::atoi(argv[3]) : 20;
+  const int64_t start = now_ns();
+  lathe_plan* loaded = nullptr;
+  if (const lathe_status status = lathe_load_file(argv[1], &options, &loaded); status != LATHE_OK)
+    return failed(lathe_load_error(), status);
+  const PlanPointer plan(loaded, lathe_free);
+  if (argc > 4)
+    if (const lathe_status status = lathe_set_batch(loaded, std::atoi(argv[4])); status != LATHE_OK)
+      return failed(lathe_error(loaded), status);
+  const int64_t load_ns = now_ns() - start;
+  const int64_t load_bytes = status_bytes("VmRSS:");
+
+  Arrays inputs;
+  Arrays outputs;
+  lathe_tensor_info info;
+  for (size_t i = 0; i < lathe_input_count(plan.get()); ++i) {
+    if (lathe_input(plan.get(), i, &info) != LATHE_OK)
+      return failed(lathe_error(plan.get()), LATHE_INTERNAL);
+    inputs.add(info.bytes);
+  }
+  for (size_t i = 0; i < lathe_output_count(plan.get()); ++i) {
+    if (lathe_output(plan.get(), i, &info) != LATHE_OK)
+      return failed(lathe_error(plan.get()), LATHE_INTERNAL);
+    outputs.add(info.bytes);
+  }
+  int64_t first_ns = 0;
+  int64_t first_bytes = 0;
+  const int64_t before = now_ns();
+  for (int run = 0; run < runs || run == 0; ++run) {
+    const lathe_status status =
+        lathe_run(plan.get(), inputs.addresses.data(), inputs.bytes.data(), inputs.bytes.size(),
+                  outputs.addresses.data(), outputs.bytes.data(), outputs.bytes.size());
+    if (status != LATHE_OK) return failed(lathe_error(plan.get()), status);
+    if (run > 0) continue;
+    first_ns = now_ns() - before;
+    first_bytes = status_bytes("VmRSS:");
+  }
+  std::printf("{\"version\": \"%s\", \"threads\": %d, \"load_ns\": %" PRId64
+              ", \"first_inference_ns\": %" PRId64 ", \"load_bytes\": %" PRId64
+              ", \"first_bytes\": %" PRId64 ", \"steady_bytes\": %" PRId64
+              ", \"peak_bytes\": %" PRId64 "}\n",
+              lathe_version(), lathe_threads(plan.get()), load_ns, first_ns, load_bytes,
+              first_bytes, status_bytes("VmRSS:"), status_bytes("VmHWM:"));
+  return LATHE_OK;
+}
