@@ -183,6 +183,8 @@ struct BenchOptions {
   bool allow_simulated = false;
   std::string tolerance;           // empty: 2 %, with --baseline 10 %, and no gate
   std::string max_time;            // empty: 60 s, of several cases 10 s each
+  std::string duration;            // of a long run; empty: none
+  std::optional<int64_t> warmup;   // iterations; nullopt: until stable
   int64_t iterations = 0;          // 0: until the result is stable
   int64_t processes = 0;           // 0: 1, with --against 5 or more, with --baseline 10
   std::string denormals = "keep";  // keep | flush

@@ -7,11 +7,25 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
 
-WarmUpOptions warm_up_options(int64_t budget) {
+WarmUpOptions warm_up_options(int64_t budget, const SessionOptions& session) {
   WarmUpOptions options;
   options.min_ns = std::min(options.min_ns, budget / 10);
   options.max_ns = std::min(options.max_ns, budget / 4);
+  if (session.warm_up_iterations) {
+    options.min_iterations = options.max_iterations = *session.warm_up_iterations;
+    options.min_ns = 0;
+    // Only the number ends it.
+    options.agreement = -1;
+    options.max_ns = INT64_MAX;
+  }
   return options;
+}
+
+// None at all where the caller asks for none.
+WarmUp warm_up_for(const Runnable& run, int64_t budget, const SessionOptions& options,
+                   const Conduct& conduct) {
+  if (options.warm_up_iterations == 0) return {.stop_reason = StopReason::kIterations};
+  return warm_up(run, warm_up_options(budget, options), conduct);
 }
 
 // Both were warmed by their own loops; what remains is to learn how long an iteration takes.
@@ -29,7 +43,7 @@ std::optional<Timing> time_alone(const Runnable& run, double items, int64_t budg
   const int64_t start = conduct.clock();
   Timing timing;
   if (phase) phase("warming up");
-  timing.warm_up = warm_up(run, warm_up_options(budget), conduct);
+  timing.warm_up = warm_up_for(run, budget, options, conduct);
   if (timing.warm_up.stop_reason == StopReason::kInterrupted) return std::nullopt;
   if (phase) phase("measuring");
   SamplingOptions sampling;
@@ -62,6 +76,28 @@ bool was_interrupted(const std::optional<Timing>& timing) {
 }
 
 }  // namespace
+
+Session run_soak_session(const Runnable& candidate, double items, int64_t duration_ns,
+                         const std::function<std::optional<int64_t>()>& resident,
+                         const SessionOptions& options, const Conduct& conduct,
+                         const std::function<void(std::string_view)>& phase) {
+  Session session;
+  Timing timing;
+  if (phase) phase("warming up");
+  timing.warm_up = warm_up_for(candidate, duration_ns, options, conduct);
+  session.interrupted = timing.warm_up.stop_reason == StopReason::kInterrupted;
+  if (session.interrupted) return session;
+  if (phase) phase("measuring");
+  SoakRun soak = run_soak(candidate, duration_ns, resident, conduct);
+  session.interrupted = soak.interrupted;
+  timing.samples = {std::move(soak.latency_ns), soak.time_ns,
+                    soak.interrupted ? StopReason::kInterrupted : StopReason::kMaxTime};
+  timing.summary = summarize(timing.samples.latency_ns);
+  timing.throughput = throughput(timing.summary, items);
+  session.candidate = std::move(timing);
+  session.soak = std::move(soak);
+  return session;
+}
 
 Session run_session(const Runnable& candidate, const Runnable* against, double items,
                     const SessionOptions& options, const Conduct& conduct,

@@ -9,6 +9,7 @@
 
 #include "comparison/comparison.h"
 #include "statistics/sampling.h"
+#include "statistics/soak.h"
 #include "statistics/statistics.h"
 
 namespace lathe {
@@ -19,6 +20,8 @@ struct SessionOptions {
   size_t enough_samples = 64;       // samples_for_gates
   /// Exactly so many latencies of each model; the comparison then makes one look.
   std::optional<size_t> iterations;
+  /// Exactly so many before anything counts.
+  std::optional<size_t> warm_up_iterations;
   size_t looks = 3;  // of the comparison
   uint64_t seed = 0;
 };
@@ -35,6 +38,7 @@ struct Session {
   std::optional<Timing> candidate;  // absent when interrupted before its first sample
   std::optional<Timing> against;
   std::optional<Comparison> comparison;
+  std::optional<SoakRun> soak;
   bool interrupted = false;
 };
 
@@ -45,5 +49,11 @@ struct Session {
 Session run_session(const Runnable& candidate, const Runnable* against, double items,
                     const SessionOptions& options, const Conduct& conduct = {},
                     const std::function<void(std::string_view)>& phase = {});
+
+/// Warms up and runs the candidate for that long (statistics/soak.h); its latencies are thinned.
+Session run_soak_session(const Runnable& candidate, double items, int64_t duration_ns,
+                         const std::function<std::optional<int64_t>()>& resident,
+                         const SessionOptions& options, const Conduct& conduct = {},
+                         const std::function<void(std::string_view)>& phase = {});
 
 }  // namespace lathe

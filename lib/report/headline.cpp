@@ -278,7 +278,7 @@ std::string gate_value_text(const json& gate, double value) {
   if (is_latency(metric)) return duration_text(value);
   if (metric == "speedup") return fmt::format("{:.3g}x", value);
   if (is_one_of(metric, {"throughput", "goodput"})) return fmt::format("{:.4g}/s", value);
-  if (is_one_of(metric, {"accuracy", "coverage", "cpu"}))
+  if (is_one_of(metric, {"accuracy", "coverage", "cpu", "slowdown"}))
     return fmt::format("{:.4g} %", 100 * value);
   if (metric == "accuracy_drop") return fmt::format("{:.3g} points", 100 * value);
   return fmt::format("{:.5g}", value);

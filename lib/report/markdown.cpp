@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "ir/error.h"
 #include "os/quantity.h"
 #include "report/headline.h"
@@ -107,13 +109,39 @@ std::string gate_table(const json& gates) {
   return table.text();
 }
 
-std::string case_table(const json& cases) {
-  Table table("Cases", {"case", "median", "min", "max", "items/s"});
-  for (const json& row : cases) {
+// Sizes, speed, accuracy and verdict of every case side by side; columns that say nothing are left
+// out.
+std::string case_table(const json& report) {
+  std::vector<std::string> head{"case",        "median",   "min",      "max",     "items/s", "file",
+                                "peak memory", "accuracy", "speed-up", "verdict", "fits"};
+  std::vector<std::vector<std::string>> rows;
+  for (const json& row : at(report, "cases")) {
     const json& latency = at(row, "latency");
-    table.add({cell_of(at(row, "id")), time_of(at(latency, "median")), time_of(at(latency, "min")),
-               time_of(at(latency, "max")), cell_of(at(at(row, "throughput"), "items_per_s"))});
+    const json& quality = at(row, "quality");
+    std::string accuracy = cell_of(at(quality, "value"));
+    if (!at(quality, "metric").is_null()) accuracy += " " + cell_of(at(quality, "metric"));
+    std::string speedup = "–";
+    std::string verdict = "–";
+    for (const json& compared : at(at(report, "comparison"), "cases")) {
+      if (at(compared, "id") != at(row, "id")) continue;
+      const json& ratio = at(at(compared, "ratio"), "value");
+      if (ratio.is_number() && ratio.get<double>() > 0)
+        speedup = fmt::format("{:.3g}x", 1 / ratio.get<double>());
+      verdict = cell_of(at(compared, "verdict"));
+    }
+    rows.push_back({cell_of(at(row, "id")), time_of(at(latency, "median")),
+                    time_of(at(latency, "min")), time_of(at(latency, "max")),
+                    cell_of(at(at(row, "throughput"), "items_per_s")),
+                    bytes_of(at(row, "size_bytes")), bytes_of(at(at(row, "memory"), "hwm_bytes")),
+                    accuracy, speedup, verdict, cell_of(at(at(row, "fit"), "verdict"))});
   }
+  for (size_t column = head.size(); column-- > 5;) {
+    if (!std::ranges::all_of(rows, [&](const auto& row) { return row[column] == "–"; })) continue;
+    head.erase(head.begin() + static_cast<std::ptrdiff_t>(column));
+    for (auto& row : rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(column));
+  }
+  Table table("Cases", head);
+  for (const auto& row : rows) table.add(row);
   return table.text();
 }
 
@@ -205,7 +233,7 @@ std::string report_markdown(const json& report) {
   out += size_table(at(report, "sizes"));
   out += latency_table(at(report, "latency"));
   out += note_list(at(report, "notes"));
-  out += case_table(at(report, "cases"));
+  out += case_table(report);
   out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});
   out += table_of(at(report, "artifacts"), "Artifacts", {"kind", "path", "bytes", "sha256"});
   out += table_of(at(report, "warnings"), "Warnings", {"code", "message", "hint"});

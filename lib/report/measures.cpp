@@ -66,6 +66,17 @@ void add_case(const json& report, const json& row, std::vector<Measure>& all) {
   out.add("arena", "bytes", field(field(row, "memory"), "arena_planned_bytes"));
   out.add("peak_memory", "bytes", field(field(row, "memory"), "hwm_bytes"));
   out.add("energy", "J", field(field(row, "energy"), "joules"));
+  out.add("energy_per_inference", "J", field(field(row, "energy"), "joules_per_inference"));
+  out.add("cpu_share", "ratio", field(field(row, "cpu"), "share"));
+  out.add("temperature_max", "celsius", field(field(row, "thermal"), "max_c"));
+  const bool is_deployed = field(row, "deployed").is_object();
+  const json& start = field(row, is_deployed ? "deployed" : "phases");
+  out.add("load", "ns", field(start, "load_ns"));
+  out.add("first_inference", "ns", field(start, "first_inference_ns"));
+  out.add("flash", "bytes", field(field(row, "fit"), "flash_bytes"));
+  out.add("ram", "bytes", field(field(row, "fit"), "ram_bytes"));
+  out.add("slowdown", "ratio", field(field(row, "soak"), "slowdown"));
+  out.add("leak_per_run", "bytes", field(field(row, "soak"), "leak_bytes_per_run"));
   out.move_to(all);
 }
 

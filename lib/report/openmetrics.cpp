@@ -78,7 +78,10 @@ void add_measure(const Measure& measure, Exposition& out) {
     labels.emplace_back(name, value);
     return labels;
   };
-  if (measure.unit == "ns") {
+  if (measure.name == "load" || measure.name == "first_inference") {
+    out.add("lathe_start_seconds", "seconds", "Time to load and to the first answer.",
+            with("kind", measure.name), measure.value / 1e9);
+  } else if (measure.unit == "ns") {
     const std::string statistic = measure.name == "latency" ? "median" : measure.name;
     out.add("lathe_latency_seconds", "seconds", "Time of one inference.",
             with("statistic", statistic), measure.value / 1e9);
@@ -98,7 +101,13 @@ void add_measure(const Measure& measure, Exposition& out) {
     out.add("lathe_speedup_ratio", "ratio", "Time of the baseline divided by this one's.", series,
             measure.value);
   } else if (measure.unit == "J") {
-    out.add("lathe_energy_joules", "joules", "Energy of the case.", series, measure.value);
+    out.add("lathe_energy_joules", "joules", "Energy of the case, or of one inference.",
+            with("kind", measure.name), measure.value);
+  } else if (measure.name == "cpu_share" || measure.name == "slowdown") {
+    out.add("lathe_conduct_ratio", "ratio", "Share of the processors; slowdown over time.",
+            with("kind", measure.name), measure.value);
+  } else if (measure.unit == "celsius") {
+    out.add("lathe_temperature_celsius", "celsius", "Hottest moment.", series, measure.value);
   } else {
     out.add("lathe_quality", "", "A metric of the outputs.", with("metric", measure.name),
             measure.value);

@@ -189,5 +189,32 @@ TEST_CASE("--against in several processes: one merged comparison a case") {
   CHECK(comparison["cases"][0]["ratio"]["value"].get<double>() == doctest::Approx(1).epsilon(0.3));
 }
 
+TEST_CASE("a long run tells how latency and memory went, as gates too") {
+  const CliResult result =
+      run_lathe({"bench", kGlyphs, "--threads", "1", "--duration", "1s", "--json"});
+  const json report = report_of(result);
+  const json& soak = report["cases"][0]["soak"];
+  CHECK(soak["points"].size() > 20);
+  CHECK(soak["duration_s"] >= 1.0);
+  CHECK(soak["bytes_per_run"]["ci95"].size() == 2);
+  REQUIRE(report["gates"].size() == 2);
+  CHECK(report["gates"][0]["metric"] == "slowdown");
+  CHECK(report["gates"][1]["metric"] == "leak");
+  CHECK(report["gates"][1]["verdict"] == "pass");
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--duration", "0s"},
+                                                {"--duration", "10"},
+                                                {"--duration", "-5s"},
+                                                {"--duration", "2s", "--iterations", "3"},
+                                                {"--duration", "2s", "--against", kGlyphs},
+                                                {"--duration", "2s", "--batch", "1,2"},
+                                                {"--duration", "2s", "--max-time", "1s"}})
+    check_refused(run_lathe(joined({"bench", kGlyphs, "--dry-run"}, wrong)), 2, {"--duration"});
+  const json warmed = report_of(run_lathe(
+      {"bench", kGlyphs, "--warmup", "7", "--iterations", "3", "--threads", "1", "--json"}));
+  CHECK(warmed["phases"]["warmup"]["iterations"] == 7);
+  CHECK(report_of(run_lathe({"bench", kGlyphs, "--warmup", "0", "--iterations", "3",
+                             "--json"}))["phases"]["warmup"]["iterations"] == 0);
+}
+
 }  // namespace
 }  // namespace lathe

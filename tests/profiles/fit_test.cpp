@@ -13,14 +13,14 @@ namespace lathe {
 namespace {
 
 // x 1x8x32x32 -> Conv 3x3 to 16 channels -> Relu -> Conv 1x1 to 4 channels -> y, in float32.
-Graph two_convolutions() {
+Graph two_convolutions(int64_t batch = 1) {
   Graph graph;
   const auto weight = [&](const char* name, Shape shape) {
     const int64_t count = element_count(shape);
     return graph.add_constant(
         name, Tensor::of<float>(std::move(shape), std::vector<float>(static_cast<size_t>(count))));
   };
-  const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, dims_of({1, 8, 32, 32})));
+  const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, dims_of({batch, 8, 32, 32})));
   const auto conv = [&](ValueId input, ValueId w, int64_t pad, const char* name) {
     const ValueId out = graph.add_op(OpKind::kConv, {input, w}, name);
     graph.edit(graph.value(out).producer)
@@ -102,6 +102,27 @@ TEST_CASE("what would help is said with its size, the smallest set that fits las
   CHECK(fit.changes[3].ram_bytes == 12 * 1024 + 100);
   fit = does_it_fit(graph, {}, device(1 << 20, 1024));
   CHECK(std::ranges::none_of(fit.changes, &FitChange::fits));
+}
+
+TEST_CASE("each shipped profile has models that fit and models that do not") {
+  for (const std::string& name : profile_names()) {
+    CAPTURE(name);
+    const Profile profile = load_profile(name);
+    CHECK(has_memory_limits(profile));
+    const FitFile file{profile.runtime.max_opset, profile.runtime.max_ir, {}, {}, {}};
+    Fit fit = does_it_fit(two_convolutions(), file, profile);
+    CHECK(fit.verdict() == FitVerdict::kFits);
+    CHECK(fit.peak[0].type == "Conv");
+    CHECK(fit.batch <= profile.execution.batch_default);
+    // A batch that alone is more than the RAM.
+    const int64_t batch = *profile.memory.ram_bytes / kPeak + 1;
+    fit = does_it_fit(two_convolutions(batch), file, profile);
+    CHECK(line_of(fit, "RAM").verdict == FitVerdict::kDoesNotFit);
+    CHECK(fit.peak[0].bytes == batch * 64 * 1024);
+    REQUIRE_FALSE(fit.changes.empty());
+    CHECK(fit.changes[0].what == "batch 1");
+    CHECK(fit.changes[0].fits);
+  }
 }
 
 TEST_CASE("opset, open dimensions and control flow") {

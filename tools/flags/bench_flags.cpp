@@ -159,6 +159,15 @@ void add_bench(CLI::App& app, BenchOptions& options) {
       ->add_option("--max-time", options.max_time,
                    "Time for measuring at most (default: 60s; of several cases 10s each)")
       ->type_name("QUANTITY");
+  command
+      ->add_option("--duration", options.duration,
+                   "Run for so long and judge whether latency and memory keep their level")
+      ->type_name("TIME");
+  command
+      ->add_option("--warmup", options.warmup,
+                   "Exactly this many iterations before (default: "
+                   "until stable)")
+      ->check(CLI::Range(int64_t{0}, kMostIterations));
   command->add_option("--iterations", options.iterations, "Exactly this many; 0 = until stable")
       ->check(CLI::Range(int64_t{0}, kMostIterations))
       ->capture_default_str();

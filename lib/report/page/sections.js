@@ -15,7 +15,7 @@ function gateValue(gate, value) {
   if (unit === 'C') return fixed(value, 1) + ' °C';
   if (metric === 'speedup') return ratio(value);
   if (['throughput', 'goodput'].includes(metric)) return plain(value) + '/s';
-  if (['accuracy', 'coverage', 'cpu'].includes(metric)) return share(value, 4);
+  if (['accuracy', 'coverage', 'cpu', 'slowdown'].includes(metric)) return share(value, 4);
   if (metric === 'accuracy_drop') return general(100 * value, 3) + ' points';
   return general(value, 5);
 }

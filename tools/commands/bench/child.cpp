@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <span>
 
+#include "commands/bench/soak.h"
 #include "ir/error.h"
 #include "os/signals.h"
 #include "peaks_report.h"
@@ -78,6 +79,7 @@ json child_section(const BenchRun& run) {
            {"against_ns", samples_json(run.session.against)},
            {"coverage", share_json(run.candidate.coverage)},
            {"against_coverage", share_json(run.against ? run.against->coverage : std::nullopt)}};
+  if (run.session.soak) out["soak"] = soak_points_json(*run.session.soak);
   if (run.simulated) out["simulated"] = estimate_json(*run.simulated, false);
   if (const auto& comparison = run.session.comparison)
     out["pairs"] = ratios_json({comparison->log_ratios, comparison->order_effect,
@@ -125,6 +127,8 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   add("--samples", std::to_string(options.samples));
   add("--tolerance", fmt::format("{}%", 100 * request.tolerance));
   add("--max-time", fmt::format("{}ns", std::max<int64_t>(1, request.max_ns / request.processes)));
+  add("--duration", options.duration);
+  if (options.warmup) add("--warmup", std::to_string(*options.warmup));
   add("--iterations", std::to_string(options.iterations));
   add("--denormals", options.denormals);
   add("--seed", std::to_string(common.seed));

@@ -114,6 +114,7 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
   session.enough_samples = samples_for_gates(request.gates, session.enough_samples);
   session.seed = request.plan.seed;
   session.looks = request.looks;
+  if (options.warmup) session.warm_up_iterations = static_cast<size_t>(*options.warmup);
   if (options.iterations > 0) session.iterations = static_cast<size_t>(options.iterations);
   Progress& progress = console.progress();
   progress.start("measuring", 0, "iterations");
@@ -144,18 +145,22 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
   const double slowest = static_cast<double>(std::max(
       run.candidate.first_inference_ns, run.against ? run.against->first_inference_ns : 0));
   set_interrupt_grace(2 + static_cast<unsigned>(std::min(60.0, 12 * slowest / 1e9)));
+  const auto begin_phase = [&](std::string_view phase) {
+    console.detail(std::string(phase));
+    log.begin(phase);
+    progress.start(phase, 0, "iterations");
+  };
   if (request.load.is_load())
     measure_load(request, options, console, log, done, run);
   else if (request.is_self_check)
     run.self_check = measure_self_check(candidate, against, self_check_options(session), conduct);
+  else if (request.duration_ns)
+    run.session = run_soak_session(
+        candidate, static_cast<double>(run.inputs.items), *request.duration_ns,
+        [] { return resident_bytes().value; }, session, conduct, begin_phase);
   else
     run.session = run_session(candidate, run.against ? &against : nullptr,
-                              static_cast<double>(run.inputs.items), session, conduct,
-                              [&](std::string_view phase) {
-                                console.detail(std::string(phase));
-                                log.begin(phase);
-                                progress.start(phase, 0, "iterations");
-                              });
+                              static_cast<double>(run.inputs.items), session, conduct, begin_phase);
   log.end();
   progress.resume();
   progress.finish();

@@ -9,6 +9,7 @@
 #include "commands/bench/load.h"
 #include "commands/bench/load_rows.h"
 #include "commands/bench/rows.h"
+#include "commands/bench/soak.h"
 #include "commands/bench/text_parts.h"
 #include "gates/gate_metric.h"
 #include "ir/error.h"
@@ -259,6 +260,10 @@ void merge_case(SweepCase& one, const ComparisonOptions& options, const std::str
     one.gates.inputs.candidate = std::move(candidate.seen);
     if (const auto macs = number_field(first.at("model"), "macs"))
       one.gates.inputs.macs = std::llround(*macs);
+    if (const json& points = field(first.at("child"), "soak"); points.is_array()) {
+      one.soak = judge_soak(read_soak_points(points));
+      one.row["soak"] = soak_json(*one.soak, points);
+    }
     if (const json& estimate = field(first.at("child"), "simulated"); estimate.is_object()) {
       one.row["simulated"] = estimate;
       one.gates.inputs.simulated = simulated_observations(estimate, one.row.at("batch"));

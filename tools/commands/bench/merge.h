@@ -11,6 +11,7 @@
 #include "comparison/comparison_merge.h"
 #include "gates/gate_cases.h"
 #include "statistics/processes.h"
+#include "statistics/soak.h"
 
 namespace lathe {
 
@@ -31,6 +32,7 @@ struct SweepCase {
   std::vector<ProcessRatios> ratios;  // that it was made of
   nlohmann::json quality;             // rows; null where this case did not measure it
   GateCase gates;
+  std::optional<SoakVerdict> soak;
 };
 
 /// The parts of a child's report that merging needs: model, models, inputs, cases, comparison,

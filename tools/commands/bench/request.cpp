@@ -177,6 +177,30 @@ void plan_processes(const BenchOptions& options, BenchRequest& request) {
     request.processes = request.looks = 1;
 }
 
+std::optional<int64_t> read_duration(const BenchOptions& options, const BenchRequest& request) {
+  if (options.duration.empty()) return std::nullopt;
+  const int64_t duration = parse_nanoseconds(options.duration, "--duration");
+  constexpr int64_t kLeast = 1'000'000'000;
+  if (duration < kLeast)
+    throw bad_usage("usage.duration", "a long run takes a second at least", "--duration",
+                    "for example --duration 10m");
+  const std::pair<bool, const char*> others[] = {
+      {options.scenario != "single", "--scenario"},
+      {!options.against.empty(), "--against"},
+      {!options.baseline.empty(), "--baseline"},
+      {options.iterations > 0, "--iterations"},
+      {options.processes > 1, "--processes"},
+      {options.self_check, "--self-check"},
+      {!options.max_time.empty() && !request.is_child, "--max-time"},
+      {request.cases.size() > 1, "several cases"}};
+  for (const auto& [is_given, what] : others)
+    if (is_given)
+      throw bad_usage("usage.duration",
+                      fmt::format("a long run is of one case alone, without {}", what),
+                      "--duration", "leave one of them out");
+  return duration;
+}
+
 std::vector<std::string> files_read(const BenchOptions& options) {
   std::vector<std::string> files = options.models;
   for (const std::string& file : {options.against, options.baseline, options.gates_file})
@@ -221,13 +245,15 @@ BenchRequest read_request(const BenchOptions& options) {
     throw bad_usage("usage.tolerance", "--tolerance bounds a slowdown against another model",
                     "--tolerance", "give --against MODEL or --baseline REPORT");
   const char* otherwise = request.cases.size() > 1 ? "10s" : "60s";
+  request.duration_ns = read_duration(options, request);
   request.max_ns =
       parse_nanoseconds(options.max_time.empty() ? otherwise : options.max_time, "--max-time");
   if (request.max_ns <= 0)
     throw bad_usage("usage.max_time", "measuring needs some time", "--max-time",
                     "for example --max-time 10s");
-  if (!request.gates.empty() && !gates_need_timing(request.gates) && !request.recommendation &&
-      !request.tolerance_is_gate)
+  if (request.duration_ns) request.max_ns = *request.duration_ns;
+  if (!request.duration_ns && !request.gates.empty() && !gates_need_timing(request.gates) &&
+      !request.recommendation && !request.tolerance_is_gate)
     request.max_ns = std::min(request.max_ns, kShortTiming);
   const std::vector<std::string> inputs = files_read(options);
   if (!options.common.report.empty())

@@ -48,8 +48,9 @@ struct BenchRequest {
   bool searches_batch = false;
   /// --tolerance was given: every compared case has to keep it.
   bool tolerance_is_gate = false;
-  int64_t max_ns = 0;     // of one case, all its processes together
-  int64_t processes = 1;  // of each case, before the first look at them
+  std::optional<int64_t> duration_ns;  // of a long run
+  int64_t max_ns = 0;                  // of one case, all its processes together
+  int64_t processes = 1;               // of each case, before the first look at them
   /// How often a comparison may be looked at; between looks the processes double. 1 where their
   /// number was given.
   size_t looks = 1;

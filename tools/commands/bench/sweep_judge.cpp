@@ -8,6 +8,7 @@
 
 #include "commands/bench/gates.h"
 #include "commands/bench/rows.h"
+#include "commands/bench/soak.h"
 #include "commands/bench/text_parts.h"
 #include "comparison/baseline.h"
 #include "comparison/family.h"
@@ -322,6 +323,10 @@ void judge_gates(Sweep& sweep, const BenchOptions& options, const BenchRequest& 
     }
   if (!sweep.interruption) {
     sweep.gates = evaluate_gates(request.gates, cases);
+    for (const SweepCase& one : sweep.cases)
+      if (one.soak && !one.failure)
+        for (GateResult& result : soak_gates(one.plan.id, *one.soak))
+          sweep.gates.push_back(std::move(result));
     for (const SweepCase& one : sweep.cases) {
       if (!request.tolerance_is_gate || one.row.is_null()) continue;
       if (one.failure && one.failure->not_tried()) continue;

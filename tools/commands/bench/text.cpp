@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "commands/bench/deployed.h"
+#include "commands/bench/soak.h"
 #include "commands/bench/text_parts.h"
 #include "heavy/error_rows.h"
 #include "ir/error.h"
@@ -145,6 +146,7 @@ std::string conduct_text(const json& report) {
                         count_text(compared_of(report), "pairs"));
   else if (text_field(field(report, "comparison"), "mode") == "cross_run")
     text += "\n  compared with a stored run of another time";
+  text += soak_text(one);
   text += "\n  " + phases_text(one);
   if (const std::string deployed = deployed_text(one); !deployed.empty()) text += "\n  " + deployed;
   const auto add = [&](const char* key, std::string_view sentence) {
