@@ -34,10 +34,8 @@ const FitChange* change_that_fits(const Fit& fit) {
 }
 
 std::string part_text(const FitPart& part) {
-  std::string text = bytes_text(part.bytes) + " " + part.value;
-  if (!part.node.empty() && part.node != part.value)
-    text += " (" + part.type + " " + part.node + ")";
-  return text;
+  if (part.node.empty()) return bytes_text(part.bytes) + " " + part.value;
+  return bytes_text(part.bytes) + " of " + part.type + " " + part.node;
 }
 
 std::string verdict_text(FitVerdict verdict, const Console& console) {

@@ -93,6 +93,6 @@ depends=$(dpkg-deb -f "$package" Depends)
 ! grep -q torch <<< "$depends" || fail "the run-time library depends on $depends"
 dpkg-deb -x "$package" "$work/runtime"
 [ "$(cd "$work/runtime" && find . -type f | sort | xargs)" = \
-  './usr/include/lathe.h ./usr/lib/liblathe_rt.so' ] ||
+  './usr/bin/lathe-runner ./usr/include/lathe.h ./usr/lib/liblathe_rt.so' ] ||
   fail "the run-time library's package holds $(find "$work/runtime" -type f | xargs)"
 echo "$(basename "$package"): good; depends on $depends"

@@ -164,6 +164,20 @@ function byteTicks(low, high) {
   return Array.from({length}, (_, i) => 2 ** (first + i * step));
 }
 
+// A long run: does the latency keep its level, does the memory grow?
+function longRun() {
+  const points = cases.length === 1 ? list(cases[0], 'soak', 'points') : [];
+  const x = {label: 'seconds', words: plain};
+  const draw = (title, column, y) => plot({title, x, y,
+    series: [{mark: 'steps', points: points.map(point => [point[0], point[column]])
+      .filter(([, value]) => value !== null)}],
+    description: `From ${y.words(points[0][column])} to ${y.words(points.at(-1)[column])}.`});
+  return points.length < 2 ? [] : [
+    draw('Latency over time', 2, {label: '10th percentile', words: duration}),
+    points[0][3] !== null &&
+      draw('Memory over time', 3, {label: 'resident', words: value => bytes(Math.round(value))})];
+}
+
 function benchFigures() {
   if (!cases.length) return null;
   const lines = [sweep(true), sweep(false), cases.length > 2 ? [choice(true), choice(false)] : []]
@@ -171,5 +185,5 @@ function benchFigures() {
   const first = distribution() ?? (!lines.length || cases.length <= 6 ? spread() : null);
   const labels = comparedLabels();
   const pairs = compared.map((row, i) => blocks(row, new Set(labels).size > 1 ? labels[i] : ''));
-  return figures(first, forest(), pairs.filter(Boolean).slice(0, MOST_BLOCKS), lines);
+  return figures(first, longRun().filter(Boolean), forest(), pairs.filter(Boolean).slice(0, MOST_BLOCKS), lines);
 }

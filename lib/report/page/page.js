@@ -76,7 +76,7 @@ function tiles() {
 
 const SECTIONS = [
   ['gates', 'Gates', gates], ['warnings', 'Warnings', warnings],
-  ['stages', 'Stages', allStages], ['sizes', 'Size', sizes], ['latency', 'Speed', latency],
+  ['fit', 'Does it fit?', fit], ['stages', 'Stages', allStages], ['sizes', 'Size', sizes], ['latency', 'Speed', latency],
   ['notes', 'Notes', notes], ['kept', 'What stays', whatStays],
   ['repair', 'Repair without labels', repair], ['sensitivity', 'Sensitivity', sensitivity],
   ['training', 'Training', training], ['before-after', 'Before and after', beforeAfter],

@@ -91,6 +91,29 @@ function warnings() {
   return items.length > 4 ? more(`${items.length} warnings`, all) : all;
 }
 
+// Of a model, or of the only case of a benchmark.
+function fit() {
+  const found = get(report, 'fit') ?? (cases.length === 1 ? get(cases[0], 'fit') : undefined);
+  if (!isObject(found)) return null;
+  const kinds = {fits: 'pass', does_not_fit: 'fail', unknown: 'inconclusive'};
+  const needed = (line, key) =>
+    shown(line, key, text(line, 'unit') === 'bytes' ? bytes : grouped);
+  return [
+    html('p', {}, verdict(kinds[text(found, 'verdict')]), ` ${text(found, 'profile')}`),
+    table('What the device has', [['', 'l', line => text(line, 'what')],
+      ['', 'l', line => verdict(kinds[text(line, 'verdict')])],
+      ['needed', 'n', line => needed(line, 'need')], ['there', 'n', line => needed(line, 'limit')],
+      ['what it is made of', 'w', line => text(line, 'text')]], list(found, 'lines'),
+    {seen: false}),
+    table('Alive at the peak', [['node', 'w', part => nameAndType(
+      text(part, 'node') || text(part, 'value'), text(part, 'type'))],
+    ['size', 'n', part => showBytes(part, 'bytes')]], list(found, 'peak', 'buffers')),
+    table('What would help, estimated', [['change', 'l', row => text(row, 'what')],
+      ['RAM', 'n', row => showBytes(row, 'ram_bytes')],
+      ['flash', 'n', row => showBytes(row, 'flash_bytes')],
+      ['', 'l', row => get(row, 'fits') === true ? verdict('pass') : '']], list(found, 'changes'))];
+}
+
 // Every row of `quality` is the metric of a stage, too.
 const stages = list(report, 'stages');
 const stagesSayQuality = stages.length > 0 &&
