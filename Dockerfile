@@ -9,7 +9,7 @@ COPY scripts/install_packages.sh scripts/
 RUN scripts/install_packages.sh
 COPY . .
 RUN cmake --preset release -DBUILD_TESTING=OFF \
- && cmake --build --preset release --target lathe_exe lathe_heavy lathe_rt \
+ && cmake --build --preset release --target lathe_exe lathe_heavy lathe_rt lathe_runner \
  && mkdir packages \
  && cpack -G DEB --config build/release/CPackConfig.cmake -B packages \
  && cpack -G DEB --config build/release/CPackRuntime.cmake -B packages

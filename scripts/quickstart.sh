@@ -19,7 +19,7 @@ show() {
 export CCACHE_SLOPPINESS=pch_defines,time_macros
 show scripts/install_packages.sh
 show cmake --preset release -DBUILD_TESTING=OFF
-show cmake --build --preset release --target lathe_exe lathe_heavy lathe_rt lathe-glyphs
+show cmake --build --preset release --target lathe_exe lathe_heavy lathe_rt lathe_runner lathe-glyphs
 
 lathe=build/release/lathe
 made=build/quickstart

@@ -49,7 +49,7 @@ std::string npy_of_zeros(const std::string& shape, size_t count) {
 }
 
 std::vector<std::string> three_runs(const std::vector<std::string>& more) {
-  return joined({"bench", kGlyphs, "--iterations", "3", "--max-time", "2s"}, more);
+  return joined({"bench", kGlyphs, "--iterations", "3", "--warmup", "3", "--max-time", "2s"}, more);
 }
 
 TEST_CASE("an interrupt leaves a partial report, whatever was under way") {

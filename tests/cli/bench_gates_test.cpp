@@ -28,8 +28,8 @@ std::string refusal(const std::string& gate) {
 }
 
 CliResult measure(const std::vector<std::string>& more) {
-  return run_lathe(
-      joined({"bench", kGlyphs, "--threads", "1", "--max-time", "4s", "--json"}, more));
+  return run_lathe(joined(
+      {"bench", kGlyphs, "--threads", "1", "--max-time", "4s", "--warmup", "10", "--json"}, more));
 }
 
 TEST_CASE("a gate that is wrong is shown with a caret under the place") {

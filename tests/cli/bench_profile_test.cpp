@@ -15,7 +15,8 @@ namespace {
 using nlohmann::json;
 
 std::vector<std::string> twenty_runs(const std::vector<std::string>& more) {
-  return joined({"bench", kGlyphs, "--iterations", "20", "--max-time", "2s", "--threads", "1"},
+  return joined({"bench", kGlyphs, "--iterations", "20", "--warmup", "10", "--max-time", "2s",
+                 "--threads", "1"},
                 more);
 }
 

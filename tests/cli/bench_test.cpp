@@ -12,7 +12,8 @@ namespace {
 using nlohmann::json;
 
 std::vector<std::string> seventy_runs(const std::vector<std::string>& more) {
-  return joined({"bench", kGlyphs, "--iterations", "70", "--max-time", "4s"}, more);
+  return joined({"bench", kGlyphs, "--iterations", "70", "--warmup", "10", "--max-time", "4s"},
+                more);
 }
 
 // Runs enough for an interval of the median, however alike neighbouring samples of a busy machine

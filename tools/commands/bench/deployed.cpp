@@ -141,7 +141,11 @@ void put_deployed(json& row, const Deployed& deployed) {
 
 std::string deployed_text(const json& row) {
   const json& cost = field(row, "deployed");
-  if (!cost.is_object()) return {};
+  if (!cost.is_object()) {
+    const std::string reason = text_field(row, "deployed_reason");
+    const bool is_native = text_field(row, "engine") == kNativeEngine;
+    return is_native && !reason.empty() ? "not measured as deployed: " + reason : std::string();
+  }
   std::string text = fmt::format(
       "as deployed: load {}, first inference {}, resident {} then {}",
       cell("load_ns", duration_text)(cost), cell("first_inference_ns", duration_text)(cost),
