@@ -38,6 +38,12 @@ std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKi
   return out;
 }
 
+std::optional<double> latency_target_ms(const TargetProfile& targets, int64_t macs) {
+  for (const LatencyClass& each : targets.latency_classes)
+    if (macs <= each.max_macs) return each.latency_ms;
+  return targets.latency_ms;
+}
+
 int64_t batch_within_memory(const ExecutionProfile& execution, int64_t batch, int64_t free_bytes) {
   batch = std::clamp<int64_t>(batch, 1, execution.batch_max);
   if (!execution.memory_floor_bytes) return batch;

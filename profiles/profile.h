@@ -153,6 +153,9 @@ bool computes_on_cpu(const Profile& profile);
 /// The configs that the device allows for an op, best first; empty: float only.
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind);
 
+/// The latency that the device's targets ask of a network of so many multiply-accumulates.
+std::optional<double> latency_target_ms(const TargetProfile& targets, int64_t macs);
+
 /// What `free_bytes` of memory leave of a batch, at least 1:
 /// One halving for each halving of the free memory below the floor.
 int64_t batch_within_memory(const ExecutionProfile& execution, int64_t batch, int64_t free_bytes);

@@ -262,7 +262,10 @@ TEST_CASE("a detected profile is this host's, until its measured rates are not")
         return gate["verdict"].get<std::string>() + gate.value("reason", "");
     return std::string("no gate");
   };
-  CHECK(verdict(mine) == "pass");
+  // A busy machine may leave it open for its samples' sake, never for the device's.
+  const std::string judged = verdict(mine);
+  CAPTURE(judged);
+  CHECK((judged == "pass" || contains(judged, "samples")));
   json faster = mine;
   for (auto& [dtype, rate] : faster["rates"]["gops"].items()) rate = 50 * rate.get<double>();
   CHECK(contains(verdict(faster), "was measured at"));

@@ -76,7 +76,9 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   measure_case(request, options, console, run);
   if (!request.is_self_check) look_closer(request, options, console, report, run);
   std::vector<Deployed> deployed;
-  if (request.measures_deployed && !request.is_self_check && !run.interrupted) {
+  // Several workers are one process with a copy of the plan each: their peak stands.
+  if (request.measures_deployed && !request.is_self_check && !run.interrupted &&
+      request.load.streams == 1) {
     deployed.push_back(measure_deployed(run.candidate, command.profile, run.threads));
     if (run.against)
       deployed.push_back(measure_deployed(*run.against, command.profile, run.threads));

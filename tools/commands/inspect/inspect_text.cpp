@@ -86,6 +86,8 @@ std::string estimate_text(const InspectFacts& facts, const Profile& profile) {
   if (*estimate.ns > 0)
     out += fmt::format(", {:.0f} % of it bound by memory",
                        100 * estimate.memory_bound_ns / *estimate.ns);
+  if (const auto target = latency_target_ms(profile.targets, facts.macs))
+    out += fmt::format("; its target is {}", duration_text(1e6 * *target));
   return out;
 }
 
