@@ -274,6 +274,30 @@ TEST_CASE("a detected profile is this host's, until its measured rates are not")
   CHECK(contains(verdict(larger), "has 4096"));
 }
 
+TEST_CASE("a target on accuracy is open where the data have no labels") {
+  const ScratchDirectory folder;
+  const std::string profile = folder.write(
+      "mine.json",
+      R"({"name": "mine", "extends": "x86-64", "targets": {"source": "us", "accuracy": 0.5}})");
+  for (const bool compared : {false, true}) {
+    std::vector<std::string> words{"--iterations", "3", "--data",         "random",
+                                   "--samples",    "4", "--gate-profile", profile};
+    if (compared) words.insert(words.end(), {"--against", kGlyphs});
+    const CliResult result = measure(words);
+    INFO(result.err);
+    const json report = report_of(result);
+    int accuracies = 0;
+    for (const json& gate : report["gates"]) {
+      if (gate["metric"] != "accuracy") continue;
+      ++accuracies;
+      CHECK(gate["verdict"] == "inconclusive");
+      CHECK(contains(gate["reason"].get<std::string>(), "labels"));
+    }
+    CHECK(accuracies == 1);
+    CHECK(result.exit_code == 5);
+  }
+}
+
 TEST_CASE("each device profile gives gates, or says why it has none") {
   for (const auto& entry : std::filesystem::directory_iterator(LATHE_SOURCE_DIR "/profiles")) {
     if (entry.path().extension() != ".json") continue;

@@ -82,7 +82,8 @@ std::vector<Metric> bench_metrics(const std::string& name, std::span<const Gate>
                                   bool has_labels, bool has_against) {
   const bool in_decibels = std::any_of(gates.begin(), gates.end(), is_decibel_gate);
   const std::vector<Metric> metrics = choose(name, in_decibels, has_labels, has_against);
-  for (const Gate& gate : gates) check_gate(gate, metrics, has_against);
+  for (const Gate& gate : gates)
+    if (gate.source.empty()) check_gate(gate, metrics, has_against);
   return metrics;
 }
 

@@ -15,7 +15,8 @@ namespace lathe {
 /// The metrics to take, the one that gates speak of first: --metric, else sqnr when a gate is in
 /// decibels, else top1 with labels and agreement (then sqnr) with --against; none with neither.
 /// Throws Error (exit 2) when --metric needs labels or another model, or a gate on accuracy
-/// cannot be judged by what is measured. To be called before anything is measured.
+/// cannot be judged by what is measured; targets of a profile never throw. To be called before
+/// anything is measured.
 std::vector<Metric> bench_metrics(const std::string& name, std::span<const Gate> gates,
                                   bool has_labels, bool has_against);
 

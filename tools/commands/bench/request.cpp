@@ -281,6 +281,7 @@ std::string child_spec(const BenchRequest& request, size_t process, bool wants_q
       const bool is_quality = gate.metric == "accuracy" || gate.metric == "accuracy_drop";
       // A child does not know the baseline's accuracy.
       const bool is_ours = request.cross_run && gate.metric == "accuracy_drop";
+      if (is_quality && !gate.source.empty()) continue;  // judged in the end, never refused
       if ((wants_quality || !is_quality) && !is_ours) spec["gates"].push_back(gate.text);
     }
   };

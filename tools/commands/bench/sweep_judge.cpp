@@ -152,6 +152,20 @@ void compare_accuracy(const json& stored, SweepCase& one) {
   one.gates.inputs.candidate["accuracy_drop"] = drop;
 }
 
+// A profile's targets on accuracy stay undecided without labels: a distance from another model is
+// another thing.
+void leave_open_without_labels(std::vector<Gate>& gates, const json& row) {
+  const auto metric = metric_from_name(text_field(field(row, "quality"), "metric"));
+  for (Gate& gate : gates) {
+    if (gate.source.empty() || gate.basis != GateBasis::kMeasured) continue;
+    const bool is_drop = gate.metric == "accuracy_drop";
+    if (gate.metric != "accuracy" && !is_drop) continue;
+    if (metric && (needs_labels(*metric) || (is_drop && *metric == Metric::kAgreement))) continue;
+    gate.basis = GateBasis::kNothing;
+    gate.undecided = "needs --data with labels";
+  }
+}
+
 void fail(GateResult& result, std::string reason) {
   result.verdict = GateVerdict::kFail;
   result.reason = std::move(reason);
@@ -322,7 +336,9 @@ void judge_gates(Sweep& sweep, const BenchOptions& options, const BenchRequest& 
       positions.push_back(i);
     }
   if (!sweep.interruption) {
-    sweep.gates = evaluate_gates(request.gates, cases);
+    std::vector<Gate> gates = request.gates;
+    for (const size_t i : positions) leave_open_without_labels(gates, sweep.cases[i].row);
+    sweep.gates = evaluate_gates(gates, cases);
     for (const SweepCase& one : sweep.cases)
       if (one.soak && !one.failure)
         for (GateResult& result : soak_gates(one.plan.id, *one.soak))
