@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "commands/bench/deployed.h"
 #include "commands/bench/text_parts.h"
 #include "os/quantity.h"
 #include "report/fields.h"
@@ -175,7 +176,9 @@ std::string conduct_text(const json& report, const json& row) {
                       text_field(samples, "stop_reason"));
   if (number(samples, "n_processes") > 1)
     text += fmt::format(" of {} processes", count_text(samples, "n_processes"));
-  return text + "\n  " + phases_text(row) + "\n";
+  text += "\n  " + phases_text(row);
+  if (const std::string deployed = deployed_text(row); !deployed.empty()) text += "\n  " + deployed;
+  return text + "\n";
 }
 
 }  // namespace
