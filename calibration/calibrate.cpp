@@ -53,14 +53,17 @@ void refuse_non_finite(const Graph& graph, ValueId id, const Histogram& histogra
       producer, "mend the data or the model, or --exclude what computes it");
 }
 
-}  // namespace
-
-Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& targets,
-                     const SampleSource& source, const SampleRunOptions& options) {
+// Runs all samples; every thread's share of those that `part`(sample) puts into each of `parts`.
+std::vector<std::vector<Local>> collect_parts(const Interpreter& interpreter,
+                                              const CalibrationTargets& targets,
+                                              const SampleSource& source,
+                                              const SampleRunOptions& options, size_t parts,
+                                              const std::function<size_t(size_t)>& part) {
   const Graph& graph = interpreter.graph();
-  std::vector<Local> locals(static_cast<size_t>(std::max(1, options.threads)));
-  const auto work = [&](size_t, size_t worker, const std::vector<RuntimeValue>& inputs) {
-    Local& local = locals[worker];
+  const auto threads = static_cast<size_t>(std::max(1, options.threads));
+  std::vector<std::vector<Local>> locals(parts, std::vector<Local>(threads));
+  const auto work = [&](size_t sample, size_t worker, const std::vector<RuntimeValue>& inputs) {
+    Local& local = locals.at(part(sample))[worker];
     for (size_t i = 0; i < inputs.size(); ++i)
       collect(targets, graph.inputs()[i], inputs[i], local);
     RunOptions run;
@@ -69,24 +72,58 @@ Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& t
     return interpreter.run(inputs, run);
   };
   for_each_sample(graph, source, options, work);
+  return locals;
+}
 
-  Statistics statistics;
-  statistics.samples = static_cast<int64_t>(source.count);
-  std::map<ValueId, ChannelMeans> means;
-  std::map<ValueId, ChannelSums> channels;
+void merge(const std::vector<Local>& locals, Local& into) {
   for (const Local& local : locals) {
-    for (const auto& [id, histogram] : local.histograms)
-      statistics.values[graph.value(id).name].merge(histogram);
-    for (const auto& [id, sums] : local.means) means[id].merge(sums);
-    for (const auto& [id, sums] : local.channels) channels[id].merge(sums);
+    for (const auto& [id, histogram] : local.histograms) into.histograms[id].merge(histogram);
+    for (const auto& [id, sums] : local.means) into.means[id].merge(sums);
+    for (const auto& [id, sums] : local.channels) into.channels[id].merge(sums);
   }
-  for (const ValueId id : targets.ranges)
-    refuse_non_finite(graph, id, statistics.values[graph.value(id).name]);
-  for (const auto& [id, sums] : means)
+}
+
+Statistics statistics_of(const Graph& graph, const Local& merged, size_t samples) {
+  Statistics statistics;
+  statistics.samples = static_cast<int64_t>(samples);
+  for (const auto& [id, histogram] : merged.histograms)
+    statistics.values[graph.value(id).name] = histogram;
+  for (const auto& [id, sums] : merged.means)
     statistics.channel_means[graph.value(id).name] = sums.means();
-  for (const auto& [id, sums] : channels)
+  for (const auto& [id, sums] : merged.channels)
     statistics.channels[graph.value(id).name] = sums.statistics();
   return statistics;
+}
+
+void refuse_non_finite(const Graph& graph, const CalibrationTargets& targets,
+                       Statistics& statistics) {
+  for (const ValueId id : targets.ranges)
+    refuse_non_finite(graph, id, statistics.values[graph.value(id).name]);
+}
+
+}  // namespace
+
+Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& targets,
+                     const SampleSource& source, const SampleRunOptions& options) {
+  return calibrate_split(interpreter, targets, source, options, [](size_t) { return false; }).all;
+}
+
+SplitStatistics calibrate_split(const Interpreter& interpreter, const CalibrationTargets& targets,
+                                const SampleSource& source, const SampleRunOptions& options,
+                                const std::function<bool(size_t sample)>& held) {
+  const Graph& graph = interpreter.graph();
+  const auto parts = collect_parts(interpreter, targets, source, options, 2,
+                                   [&](size_t sample) { return held(sample) ? 1 : 0; });
+  size_t held_samples = 0;
+  for (size_t i = 0; i < source.count; ++i) held_samples += held(i) ? 1 : 0;
+  Local merged;
+  merge(parts[0], merged);
+  SplitStatistics split;
+  split.fitted = statistics_of(graph, merged, source.count - held_samples);
+  merge(parts[1], merged);
+  split.all = statistics_of(graph, merged, source.count);
+  refuse_non_finite(graph, targets, split.all);
+  return split;
 }
 
 }  // namespace lathe

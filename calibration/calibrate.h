@@ -1,6 +1,7 @@
 // One streaming pass over the calibration data that serves every observer at once.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -42,6 +43,17 @@ struct CalibrationTargets {
 /// Throws Error (exit 3) when a value is NaN or infinite, naming it and its producer.
 Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& targets,
                      const SampleSource& source, const SampleRunOptions& options);
+
+/// What one pass knows of all samples, and of those alone that are not held out.
+struct SplitStatistics {
+  Statistics all;
+  Statistics fitted;
+};
+
+/// calibrate() of both; `held`(sample): it is held out. Errors and memory as above, twice.
+SplitStatistics calibrate_split(const Interpreter& interpreter, const CalibrationTargets& targets,
+                                const SampleSource& source, const SampleRunOptions& options,
+                                const std::function<bool(size_t sample)>& held);
 
 /// A value's histogram and channels take about 12 KB.
 constexpr size_t kMaxStatisticsBytes = size_t{1} << 30;

@@ -4,18 +4,29 @@
 #include <vector>
 
 namespace lathe {
+namespace {
+
+SampleSource part_of(const SampleSource& all, bool held, size_t most) {
+  std::vector<size_t> chosen;
+  for (size_t i = 0; i < all.count && chosen.size() < most; ++i)
+    if (is_held_out(i, all.count) == held) chosen.push_back(i);
+  SampleSource part = all;
+  part.count = chosen.size();
+  part.sample = [chosen = std::move(chosen), sample = all.sample](size_t i) {
+    return sample(chosen.at(i));
+  };
+  return part;
+}
+
+}  // namespace
+
+SampleSource fitted_samples(const SampleSource& all) { return part_of(all, false, all.count); }
 
 SampleSource judged_samples(const SampleSource& all, size_t most) {
-  SampleSource judged = all;
-  std::vector<size_t> held;
-  for (size_t i = 0; i < all.count && held.size() < most; ++i)
-    if (is_held_out(i)) held.push_back(i);
-  if (!all.carry.empty() || held.empty()) {
-    judged.count = std::min(all.count, 4 * most);
-    return judged;
-  }
-  judged.count = held.size();
-  judged.sample = [held, sample = all.sample](size_t i) { return sample(held[i]); };
+  SampleSource judged = part_of(all, true, most);
+  if (all.carry.empty() && judged.count > 0) return judged;
+  judged = all;
+  judged.count = std::min(all.count, 4 * most);
   return judged;
 }
 

@@ -122,16 +122,6 @@ at::Tensor NormalEquations::input_mean() const {
   return rows_ == 0 ? at::zeros_like(x_sum_) : x_sum_ / static_cast<double>(rows_);
 }
 
-void NormalEquations::merge(const NormalEquations& other) {
-  const c10::InferenceMode inference;
-  gram_ += other.gram_;
-  cross_ += other.cross_;
-  x_sum_ += other.x_sum_;
-  r_sum_ += other.r_sum_;
-  square_ += other.square_;
-  rows_ += other.rows_;
-}
-
 double NormalEquations::squared_error(const Solution& solution) const {
   const SerialBlas serial;
   const SingleThreaded single;

@@ -35,8 +35,6 @@ class NormalEquations {
   at::Tensor gram(bool intercept) const;
   /// Mean of X: [groups, inputs]; zeros without rows.
   at::Tensor input_mean() const;
-  /// Adds the rows of `other`, of the same sizes; both with the same known weights subtracted.
-  void merge(const NormalEquations& other);
 
   /// ||R - X D^T - d||^2; never negative.
   double squared_error(const Solution& solution) const;

@@ -19,10 +19,12 @@ constexpr int64_t kPortionBytes = int64_t{1} << 27;
 // Samples: enough to keep threads busy. Sums depend on it, so it does not depend on the threads.
 constexpr int64_t kLeastPortion = 16;
 
-std::vector<at::Tensor> part_of(const std::vector<at::Tensor>& rows, size_t begin, bool held) {
+// Of rows of all `count` samples from `begin` on.
+std::vector<at::Tensor> part_of(const std::vector<at::Tensor>& rows, size_t begin, size_t count,
+                                bool held) {
   std::vector<at::Tensor> part;
   for (size_t i = 0; i < rows.size(); ++i)
-    if (is_held_out(begin + i) == held) part.push_back(rows[i]);
+    if (is_held_out(begin + i, count) == held) part.push_back(rows[i]);
   return part;
 }
 
@@ -91,8 +93,8 @@ void LayerRepair::walk(const RepairTarget& target, const std::vector<ValueId>& w
     const SingleThreaded single;
     const std::vector<at::Tensor> wanted = targets_.outputs(target, begin, end);
     for (const bool held : {false, true}) {
-      const at::Tensor x = to_doubles(part_of(rows, begin, held));
-      const at::Tensor y = to_doubles(part_of(wanted, begin, held));
+      const at::Tensor x = to_doubles(part_of(rows, begin, targets_.samples(), held));
+      const at::Tensor y = to_doubles(part_of(wanted, begin, targets_.samples(), held));
       if (x.size(0) != y.size(0))
         throw bad_input("layers.shapes", "the pruned layer computes another shape");
       if (x.size(0) > 0) take(x, y, held);

@@ -119,7 +119,10 @@ def file_types(context):
     picked = [paths[i] for i in rng.permutation(len(paths))[:310]]
     picked += sorted(glob.glob(os.path.join(context.data, "*", "*.*")))[:50]
     picked += sorted(glob.glob(os.path.join(context.models, "*.*")))
-    arrays = [zoo.byte_features(picked[i]) for i in rng.permutation(len(picked))]
+    arrays = []
+    for i in rng.permutation(len(picked)):
+        with open(picked[i], "rb") as file:
+            arrays.append(zoo.byte_features(file.read()))
     return classifier("bytes", arrays[:128], arrays[128:])
 
 

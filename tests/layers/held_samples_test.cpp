@@ -27,11 +27,18 @@ std::vector<int64_t> indices(const SampleSource& source) {
 }  // namespace
 
 TEST_CASE("a fit is judged by the samples that it has not seen") {
-  CHECK(indices(judged_samples(numbered(40), 24)) == std::vector<int64_t>{7, 15, 23, 31, 39});
-  CHECK(indices(judged_samples(numbered(40), 2)) == std::vector<int64_t>{7, 15});
-  CHECK(indices(judged_samples(numbered(39), 24)).size() == 4);
-  for (const int64_t index : indices(judged_samples(numbered(40), 24)))
-    CHECK(is_held_out(static_cast<size_t>(index)));
+  CHECK(indices(judged_samples(numbered(72), 24)) ==
+        std::vector<int64_t>{7, 15, 23, 31, 39, 47, 55, 63, 71});
+  CHECK(indices(judged_samples(numbered(72), 2)) == std::vector<int64_t>{7, 15});
+  // Of few samples more judge.
+  CHECK(indices(judged_samples(numbered(17), 24)) == std::vector<int64_t>{3, 7, 11, 15});
+  for (const size_t count : {0, 1, 3, 4, 17, 63, 64, 100}) {
+    CAPTURE(count);
+    const std::vector<int64_t> fitted = indices(fitted_samples(numbered(count)));
+    for (const int64_t index : fitted) CHECK(!is_held_out(static_cast<size_t>(index), count));
+    const size_t held = count < 4 ? 0 : judged_samples(numbered(count), count).count;
+    CHECK(fitted.size() + held == count);
+  }
 }
 
 TEST_CASE("with few samples, or carried values, the first ones judge") {

@@ -122,8 +122,10 @@ double direct_error(const OneLayer& c, const SampleSource& source, bool intercep
     const int64_t axis = channel_axis(c.dense.node(layer->node).kind, y.dim());
     std::vector<int64_t> all;
     for (int64_t p = 0; p < position_count(y, axis); ++p) all.push_back(p);
-    (is_held_out(i) ? held_xs : xs).push_back(input_rows(c.pruned, *layer, x, all).to(at::kDouble));
-    (is_held_out(i) ? held_ys : ys).push_back(channel_rows(y, axis, all, {}).to(at::kDouble));
+    (is_held_out(i, source.count) ? held_xs : xs)
+        .push_back(input_rows(c.pruned, *layer, x, all).to(at::kDouble));
+    (is_held_out(i, source.count) ? held_ys : ys)
+        .push_back(channel_rows(y, axis, all, {}).to(at::kDouble));
   }
   const at::Tensor x = at::cat(xs);
   const at::Tensor y = at::cat(ys);
@@ -297,7 +299,7 @@ TEST_CASE("an LSTM that lost inputs and units is fitted to the dense one's gates
     double error = 0;
     double square = 0;
     for (size_t i = 0; i < source.count; ++i) {
-      if (!is_held_out(i)) continue;
+      if (!is_held_out(i, source.count)) continue;
       const std::vector<double> wanted = a.run_tensors(source.sample(i))[0].to_double();
       const std::vector<double> got = b.run_tensors(source.sample(i))[0].to_double();
       for (size_t k = 0; k < got.size(); ++k) {

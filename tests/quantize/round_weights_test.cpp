@@ -41,7 +41,7 @@ Rounded round_network(const std::string& body, const RoundingOptions& options, b
   result.reference = network(body);
   result.rounded = result.reference;
   PrecisionPlan plan = select_nodes(result.reference, coarse_rules());
-  const SampleSource data = normal_data(result.reference, 48);
+  const SampleSource data = normal_data(result.reference, 96);
   const Statistics statistics = calibrate(Interpreter(result.reference),
                                           calibration_targets(result.reference, plan), data, {});
   plan = plan_precision(result.reference, coarse_rules(), plan, statistics, Observer::kMinMax);

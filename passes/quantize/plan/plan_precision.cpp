@@ -39,32 +39,6 @@ QuantParams activation_params(const IntegerRules& rules, const Range& range,
   return params;
 }
 
-void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan,
-                 const Statistics& statistics, Observer observer) {
-  const IntegerGrid grid{static_cast<int32_t>(integer_min(rules.activation_dtype)),
-                         static_cast<int32_t>(integer_max(rules.activation_dtype)),
-                         rules.activation_symmetric};
-  for (const ValueId id : calibration_targets(graph, plan).ranges) {
-    const std::string& name = graph.value(id).name;
-    const auto it = statistics.values.find(name);
-    if (it == statistics.values.end())
-      throw bad_input("statistics.missing",
-                      fmt::format("the statistics do not hold value '{}'", escape_untrusted(name)),
-                      {}, "calibrate again without --statistics");
-    const ChosenRange chosen = choose_range(observer, it->second, grid, response_behind(graph, id));
-    plan.values[id] = activation_params(rules, chosen.range, it->second);
-    if (!rules.power_of_two) fit_inside_bounds(graph, id, plan.values[id]);
-    plan.ranges[id] = chosen;
-  }
-  for (const NodeId id : graph.order()) {
-    const auto it = plan.nodes.find(id);
-    if (it == plan.nodes.end() || it->second != QuantRole::kMove) continue;
-    const Node& node = graph.node(id);
-    for (const ValueId output : node.outputs)
-      if (plan.values.contains(output)) plan.values[output] = plan.values.at(node.inputs[0]);
-  }
-}
-
 // Factors that keep the pair sums of all channels within 16 bits; empty: they are already.
 std::vector<float> fitting_factors(const Graph& graph, const IntegerRules& rules,
                                    const WeightPlan& planned) {
@@ -140,9 +114,36 @@ void fit_inside_bounds(const Graph& graph, ValueId value, QuantParams& params, f
   while (steps * scale > limit) scale = std::nextafter(scale, 0.0f);
 }
 
+void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan,
+                 const Statistics& statistics, const Observers& observers) {
+  const IntegerGrid grid{static_cast<int32_t>(integer_min(rules.activation_dtype)),
+                         static_cast<int32_t>(integer_max(rules.activation_dtype)),
+                         rules.activation_symmetric};
+  for (const ValueId id : calibration_targets(graph, plan).ranges) {
+    const std::string& name = graph.value(id).name;
+    const auto it = statistics.values.find(name);
+    if (it == statistics.values.end())
+      throw bad_input("statistics.missing",
+                      fmt::format("the statistics do not hold value '{}'", escape_untrusted(name)),
+                      {}, "calibrate again without --statistics");
+    const ChosenRange chosen =
+        choose_range(observers.at(id), it->second, grid, response_behind(graph, id));
+    plan.values[id] = activation_params(rules, chosen.range, it->second);
+    if (!rules.power_of_two) fit_inside_bounds(graph, id, plan.values[id]);
+    plan.ranges[id] = chosen;
+  }
+  for (const NodeId id : graph.order()) {
+    const auto it = plan.nodes.find(id);
+    if (it == plan.nodes.end() || it->second != QuantRole::kMove) continue;
+    const Node& node = graph.node(id);
+    for (const ValueId output : node.outputs)
+      if (plan.values.contains(output)) plan.values[output] = plan.values.at(node.inputs[0]);
+  }
+}
+
 PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules, PrecisionPlan selection,
-                             const Statistics& statistics, Observer observer) {
-  plan_values(graph, rules, selection, statistics, observer);
+                             const Statistics& statistics, const Observers& observers) {
+  plan_values(graph, rules, selection, statistics, observers);
   plan_weights(graph, rules, selection);
   return selection;
 }

@@ -87,7 +87,8 @@ void collect(std::vector<at::Tensor>& leaves, int probes, std::vector<SeenError>
 
 }  // namespace
 
-WatchedRun::WatchedRun(const Graph& reference, const Graph& rounded, const PrecisionPlan& plan) {
+WatchedRun::WatchedRun(const Graph& reference, const Graph& rounded, const PrecisionPlan& plan,
+                       const std::vector<OtherParams>& others) {
   Graph watched = reference;
   for (const auto& [id, params] : plan.values) {
     const auto maker = plan.nodes.find(reference.value(id).producer);
@@ -95,6 +96,12 @@ WatchedRun::WatchedRun(const Graph& reference, const Graph& rounded, const Preci
     if (!moved && !params.scales.empty())
       watch_value(plan, id, is_dequantized_for_all(reference, plan, id), watched);
   }
+  params_.resize(1 + others.size());
+  for (const ValueId id : values_) {
+    params_[0].push_back(plan.values.at(id));
+    for (size_t k = 0; k < others.size(); ++k) params_[1 + k].push_back(others[k].at(id));
+  }
+  places_ = values_.size() * params_.size();
   for (const WeightPlan& row : plan.weights) {
     weights_.emplace_back();
     const Tensor& stored = *rounded.constant(rounded.node(row.node).inputs.at(row.input));
@@ -127,10 +134,27 @@ WatchedRun::WatchedRun(const Graph& reference, const std::vector<NodeAlone>& qua
   interpreter_ = std::make_unique<Interpreter>(reference);
 }
 
-at::Tensor WatchedRun::error_of(ValueId id, size_t place, const at::Tensor& value,
-                                const WatchOptions& options, Seen& seen) const {
-  const at::NoGradGuard no_gradient;
-  if (alone_.empty()) return rounding_error(value, params_[place]);
+std::map<size_t, WatchedRun::MakeError> WatchedRun::errors_of(ValueId id, const at::Tensor& value,
+                                                              const WatchOptions& options,
+                                                              Seen& seen) const {
+  std::map<size_t, MakeError> errors;
+  const auto it = watch_.find(id);
+  if (it == watch_.end()) return errors;
+  const size_t first = it->second;
+  if (!alone_.empty()) {
+    const at::Tensor error = error_alone(id, first, value, options, seen);
+    errors[first] = [error] { return error; };
+    return errors;
+  }
+  for (size_t k = 0; k < params_.size(); ++k)
+    errors[first + k * values_.size()] = [value, &params = params_[k][first]] {
+      return rounding_error(value, params);
+    };
+  return errors;
+}
+
+at::Tensor WatchedRun::error_alone(ValueId id, size_t place, const at::Tensor& value,
+                                   const WatchOptions& options, Seen& seen) const {
   const Alone& alone = alone_[place];
   std::vector<RuntimeValue>& made = seen.made[place];
   if (made.empty()) {
@@ -169,9 +193,8 @@ void WatchedRun::watch_value(const PrecisionPlan& plan, ValueId id, bool read_by
         if (watched.node(user).inputs[i] == id) watched.replace_input(user, i, place);
     }
   }
-  watch_.emplace(place, places_++);
+  watch_.emplace(place, values_.size());
   values_.push_back(id);
-  params_.push_back(plan.values.at(id));
 }
 
 void WatchedRun::watch_constant(Graph& watched, NodeId node, size_t input,
@@ -222,7 +245,6 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
   // The caller may be in inference mode, whose tensors autograd refuses.
   const c10::InferenceMode no_inference(!differentiated);
   const at::AutoGradMode gradients(differentiated);
-  std::vector<at::Tensor> value_leaves = make_leaves(places_, differentiated);
   std::vector<at::Tensor> weight_leaves = make_leaves(weights_.size(), differentiated);
   errors.values.resize(places_);
   Seen seen_alone;
@@ -245,6 +267,26 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
       errors.weights[i].power += squared_sum(constant.value);
     }
 
+  std::vector<double> products(places_);  // g . e of this probe
+  const auto watch = [&](RuntimeValue& value, const std::map<size_t, MakeError>& made) {
+    const double power = squared_sum(value.tensor->detach());
+    for (const auto& [place, make] : made) {
+      const at::NoGradGuard no_gradient;
+      errors.values[place].error += squared_sum(make());
+      errors.values[place].power += power;
+    }
+    if (!differentiated) return;
+    at::Tensor x = value.tensor;
+    if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
+    x.register_hook([&errors, &products, made](const at::Tensor& gradient) {
+      const at::NoGradGuard no_gradient;
+      for (const auto& [place, make] : made) {
+        products[place] += (gradient * make()).sum().item<float>();
+        errors.values[place].reached = true;
+      }
+    });
+    value.tensor = x;
+  };
   const auto keep_read = [&](ValueId id, const RuntimeValue& value) {
     if (!read_alone_.contains(id)) return;
     RuntimeValue& kept = seen_alone.read[id] = value;
@@ -269,13 +311,8 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
         (!value.tensor->requires_grad() || is_step(node.kind)))
       errors.stops.insert(producer);
     keep_read(id, value);
-    const auto it = watch_.find(id);
-    if (it == watch_.end() || !is_float_tensor(value)) return;
-    const size_t index = it->second;
-    const at::Tensor error = error_of(id, index, value.tensor->detach(), options, seen_alone);
-    errors.values[index].error += squared_sum(error);
-    errors.values[index].power += squared_sum(value.tensor->detach());
-    value.tensor = disturbed(value.tensor, error, value_leaves, index);
+    if (!watch_.contains(id) || !is_float_tensor(value)) return;
+    watch(value, errors_of(id, value.tensor->detach(), options, seen_alone));
   };
   std::vector<RuntimeValue> given = inputs;
   if (differentiated)
@@ -303,7 +340,9 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     if (!seen.defined()) break;
     if (options.check) options.check();
     seen.backward({}, probe + 1 < options.probes);
-    collect(value_leaves, options.probes, errors.values);
+    for (size_t i = 0; i < places_; ++i)
+      errors.values[i].gradient_squared += products[i] * products[i] / options.probes;
+    std::fill(products.begin(), products.end(), 0.0);
     collect(weight_leaves, options.probes, errors.weights);
   }
   for (RuntimeValue& output : outputs)

@@ -1,5 +1,5 @@
-// A float network run with autograd from every place that is rounded: at each place t . e is added,
-// e the error that rounding makes there and t = 0, so that the derivative by t is g . e.
+// A float network run with autograd from every place that is rounded: g . e of each, e the error
+// that rounding makes there and g the gradient of the outputs by what is there.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct SeenError {
 };
 
 struct SampleErrors {
-  std::vector<SeenError> values;   // as WatchedRun::values(), or as its nodes
+  /// As WatchedRun::values(), and again for each of the other parameters; or as its nodes.
+  std::vector<SeenError> values;
   std::vector<SeenError> weights;  // as PrecisionPlan::weights
   double output_power = 0;         // of the float outputs, each times its squared weight
   std::set<NodeId> stops;          // nodes without derivative that depend on a watched place
@@ -41,8 +42,13 @@ struct WatchOptions {
 
 class WatchedRun {
  public:
+  /// Parameters of values, in place of a plan's.
+  using OtherParams = std::map<ValueId, QuantParams>;
+
   /// Runs `reference`; errors of weights and biases are those of `rounded` behind insert_qdq().
-  WatchedRun(const Graph& reference, const Graph& rounded, const PrecisionPlan& plan);
+  /// Values are seen with each of `others`, too.
+  WatchedRun(const Graph& reference, const Graph& rounded, const PrecisionPlan& plan,
+             const std::vector<OtherParams>& others = {});
 
   /// Runs `reference`. The error of a node is that of its float outputs (of all of them together)
   /// when its quantized form, each in the list, is given what the node reads in `reference`:
@@ -85,15 +91,19 @@ class WatchedRun {
     std::vector<std::vector<RuntimeValue>> made;  // as alone_; empty: not run yet
     std::vector<std::vector<RuntimeValue>> against;
   };
-  at::Tensor error_of(ValueId id, size_t place, const at::Tensor& value,
-                      const WatchOptions& options, Seen& seen) const;
+  /// Errors of the places of one value, each made when it is asked for.
+  using MakeError = std::function<at::Tensor()>;
+  std::map<size_t, MakeError> errors_of(ValueId id, const at::Tensor& value,
+                                        const WatchOptions& options, Seen& seen) const;
+  at::Tensor error_alone(ValueId id, size_t place, const at::Tensor& value,
+                         const WatchOptions& options, Seen& seen) const;
   void watch_value(const PrecisionPlan& plan, ValueId id, bool read_by_all, Graph& watched);
   void watch_constant(Graph& watched, NodeId node, size_t input, const at::Tensor& rounded);
 
   std::vector<ValueId> values_;
-  std::map<ValueId, size_t> watch_;  // value of the interpreter's graph -> place
-  size_t places_ = 0;                // values_ of a plan, else alone_
-  std::vector<QuantParams> params_;  // as values_
+  std::map<ValueId, size_t> watch_;  // value of the interpreter's graph -> its first place
+  size_t places_ = 0;                // values_ times params_, else alone_
+  std::vector<std::vector<QuantParams>> params_;  // the plan's and the others, each as values_
   std::vector<Alone> alone_;
   std::set<ValueId> read_alone_;
   std::vector<std::vector<Constant>> weights_;  // of a node: weight, and bias where it has one

@@ -48,7 +48,7 @@ class LayerRounding {
     const auto consider = [&](const Candidate& candidate, double least_gain) {
       const at::Tensor weight = round(candidate);
       for (const BiasShift bias : shifts()) {
-        const at::Tensor shift = shift_for(weight, bias, {&samples_.rows});
+        const at::Tensor shift = shift_for(weight, bias);
         const double error = error_of(weight, shift);
         if (!(error < least_gain * best.error_after)) continue;
         best.weight = weight;
@@ -71,12 +71,6 @@ class LayerRounding {
     best.method = chosen.method;
     best.scale = chosen.grid->scale;
     best.clipped = chosen.grid == &clipped;
-    if (!samples_.held.inputs.defined()) return best;
-    // What was chosen on some rows is made anew of all.
-    samples_.equations.merge(samples_.held_equations);
-    prepare();
-    best.weight = round(chosen);
-    best.shift = shift_for(best.weight, best.bias, {&samples_.rows, &samples_.held});
     return best;
   }
 
@@ -121,45 +115,37 @@ class LayerRounding {
     learning.seed = options_.seed;
     learning.threads = options_.threads;
     learning.check = options_.check;
-    const at::Tensor shift = shift_for(rounded, BiasShift::kOwn, {&samples_.rows});
+    const at::Tensor shift = shift_for(rounded, BiasShift::kOwn);
     return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, *candidate.grid,
                           learning);
   }
 
-  at::Tensor shift_for(const at::Tensor& weight, BiasShift bias,
-                       const std::vector<const LayerRows*>& rows) const {
+  at::Tensor shift_for(const at::Tensor& weight, BiasShift bias) const {
     if (bias == BiasShift::kNone || !old_.may_shift) return at::zeros_like(old_.bias);
     const at::Tensor change = as_stored(weight) - old_.weight;
     const at::Tensor own =
         -at::matmul(change, samples_.equations.input_mean().unsqueeze(2)).squeeze(2);
-    return bias == BiasShift::kOwn ? own : shift_outputs(weight, own, rows);
+    return bias == BiasShift::kOwn ? own : shift_outputs(weight, own);
   }
 
   // Newton's steps on ||clamp(x Q^T + b + d) - clamp(y)||^2 from d = `shift`.
-  at::Tensor shift_outputs(const at::Tensor& weight, const at::Tensor& shift,
-                           const std::vector<const LayerRows*>& all) const {
+  at::Tensor shift_outputs(const at::Tensor& weight, const at::Tensor& shift) const {
     const SerialBlas serial;
     const SingleThreaded single;
-    const at::Tensor turned = weight.to(at::kFloat).transpose(1, 2);
+    const auto by_group = [&](const at::Tensor& flat, int64_t width) {
+      return flat.view({flat.size(0), weight.size(0), width}).transpose(0, 1);
+    };
+    const at::Tensor products = at::matmul(by_group(samples_.rows.inputs, weight.size(2)),
+                                           weight.to(at::kFloat).transpose(1, 2));
+    const at::Tensor wanted = by_group(samples_.rows.wanted, weight.size(1))
+                                  .clamp(options_.bounds.min, options_.bounds.max);
     at::Tensor moved = shift.clone();
     for (int step = 0; step < kShiftSteps; ++step) {
-      at::Tensor pull = at::zeros_like(moved);
-      at::Tensor open = at::zeros_like(moved);
-      for (const LayerRows* rows : all) {
-        const int64_t count = rows->inputs.size(0);
-        const auto by_group = [&](const at::Tensor& flat, int64_t width) {
-          return flat.view({count, weight.size(0), width}).transpose(0, 1);
-        };
-        const at::Tensor out = at::matmul(by_group(rows->inputs, weight.size(2)), turned) +
-                               (old_.bias + moved).to(at::kFloat).unsqueeze(1);
-        const at::Tensor clamped = out.clamp(options_.bounds.min, options_.bounds.max);
-        const at::Tensor inside = clamped.eq(out).to(at::kFloat);
-        const at::Tensor wanted =
-            by_group(rows->wanted, weight.size(1)).clamp(options_.bounds.min, options_.bounds.max);
-        pull += ((wanted - clamped) * inside).to(at::kDouble).sum(1);
-        open += inside.to(at::kDouble).sum(1);
-      }
-      moved += pull / (open + kShyRows);
+      const at::Tensor out = products + (old_.bias + moved).to(at::kFloat).unsqueeze(1);
+      const at::Tensor clamped = out.clamp(options_.bounds.min, options_.bounds.max);
+      const at::Tensor inside = clamped.eq(out).to(at::kFloat);
+      const at::Tensor pull = ((wanted - clamped) * inside).to(at::kDouble).sum(1);
+      moved += pull / (inside.to(at::kDouble).sum(1) + kShyRows);
     }
     return moved;
   }

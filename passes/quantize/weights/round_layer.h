@@ -15,8 +15,7 @@ namespace lathe {
 struct LayerSamples {
   NormalEquations equations;  // of `rows`
   LayerRows rows;             // what is fitted to
-  NormalEquations held_equations;
-  LayerRows held;  // what candidates are compared on; no rows: `rows`
+  LayerRows held;             // what candidates are compared on; no rows: `rows`
 };
 
 struct LayerWeights {
@@ -56,8 +55,9 @@ struct RoundedLayer {
   double error_after = 0;
 };
 
-/// The candidate of least error on the held rows, made anew of all rows. Bias correction after
-/// Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019.
+/// The candidate of least error on the held rows, which nothing is fitted to: they may judge the
+/// network, too. Bias correction after Nagel et al., "Data-Free Quantization Through Weight
+/// Equalization and Bias Correction", 2019.
 RoundedLayer round_layer(LayerSamples& samples, const LayerWeights& old, const WeightGrid& grid,
                          const RoundLayerOptions& options);
 

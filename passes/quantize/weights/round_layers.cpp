@@ -112,10 +112,8 @@ class Rounder {
   LayerSamples read(const PlannedLayer& planned, const LayerOutputs& outputs,
                     StagedRun& staged) const {
     const LinearLayer& layer = planned.layer;
-    const auto equations = [&] {
-      return NormalEquations(layer.groups, layer.inputs, layer.outputs);
-    };
-    LayerSamples samples{equations(), {}, equations(), {}};
+    LayerSamples samples{
+        NormalEquations(layer.groups, layer.inputs, layer.outputs), {}, {}};
     std::vector<at::Tensor> rows(source_.count);
     // Of the fitted samples, and of those held out.
     std::array<std::vector<at::Tensor>, 2> xs;
@@ -126,16 +124,15 @@ class Rounder {
     };
     const auto after = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
-        xs[is_held_out(i)].push_back(std::move(rows[i]));
-        ys[is_held_out(i)].push_back(outputs.rows(planned.output, i));
+        const bool held = is_held_out(i, source_.count);
+        xs[held].push_back(std::move(rows[i]));
+        ys[held].push_back(outputs.rows(planned.output, i));
       }
     };
     staged.visit_all(planned.position, {layer.input}, kPortion, visit, after);
     samples.rows = {at::cat(xs[0]), at::cat(ys[0])};
     add(samples.equations, samples.rows);
-    if (xs[1].empty()) return samples;
-    samples.held = {at::cat(xs[1]), at::cat(ys[1])};
-    add(samples.held_equations, samples.held);
+    if (!xs[1].empty()) samples.held = {at::cat(xs[1]), at::cat(ys[1])};
     return samples;
   }
 
@@ -157,11 +154,10 @@ class Rounder {
       LayerSamples samples = read(planned, outputs, staged);
       const LayerWeights old{layer_weights(working_, layer), layer_bias(working_, layer),
                              layer.bias_node.valid()};
-      if (!std::isfinite(samples.equations.squared_sum() + samples.held_equations.squared_sum()))
+      if (!std::isfinite(samples.equations.squared_sum()))
         throw bad_input("calibration.non_finite", "activations are NaN or infinite on the data", {},
                         "fix the data or the model");
       samples.equations.subtract({old.weight, old.bias});
-      if (samples.held.inputs.defined()) samples.held_equations.subtract({old.weight, old.bias});
       RoundLayerOptions options;
       options.threads = options_.threads;
       options.seed = options_.seed + planned.wish->stream;

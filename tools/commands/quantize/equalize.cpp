@@ -7,6 +7,9 @@
 
 #include "heavy/model_data.h"
 #include "ir/error.h"
+#include "layers/held_samples.h"
+#include "layers/layer_outputs.h"
+#include "os/signals.h"
 #include "quantize/diagnose/output_sqnr.h"
 #include "quantize/equalize/absorb_high_biases.h"
 #include "quantize/equalize/equalize_channels.h"
@@ -15,7 +18,7 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kPlanningSamples = 64;
+constexpr int64_t kMostSamples = 80;
 constexpr size_t kTrialSamples = 16;
 // Channels scaled to one height are clipped by inputs that reach higher than the samples do, and
 // absorbed biases change the network there: faces in a detector calibrated without them cost 3 dB.
@@ -31,20 +34,15 @@ class Equalizer {
     if ((!scalable && absorption_targets(graph_).empty()) ||
         select_nodes(graph_, rules_).nodes.empty())
       return std::move(result_);
-    constexpr int64_t kWanted = kPlanningSamples + static_cast<int64_t>(kTrialSamples);
-    const int64_t wanted = job_.options.data == "random" ? 16 : kWanted;
     const DataSet data =
-        job_data(job_, job_.options.data, std::min(wanted, job_.options.samples.value_or(kWanted)));
-    source_ = sample_source(data);
-    trial_ = source_;
-    trial_.count = std::min(source_.count, kTrialSamples);
-    if (source_.count >= 2 * kTrialSamples) {
-      // What was not planned on: a channel may reach a bound there.
-      source_.count -= kTrialSamples;
-      trial_.sample = [all = source_.sample, first = source_.count](size_t i) {
-        return all(first + i);
-      };
-    }
+        job_data(job_, job_.options.data,
+                 std::min(kMostSamples, job_.options.samples.value_or(kMostSamples)));
+    const SampleSource given = sample_source(data);
+    const CarriedInputs carried = record_carried(graph_, given, throw_if_interrupted);
+    const SampleSource all = without_carry(given, carried);
+    source_ = fitted_samples(all);
+    // What was not planned on: a channel may reach a bound there.
+    trial_ = judged_samples(all, kTrialSamples);
     reference_ = std::make_unique<Interpreter>(graph_);
     if (scalable) scale();
     absorb();

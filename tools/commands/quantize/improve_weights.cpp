@@ -6,6 +6,8 @@
 
 #include "commands/quantize/rounding_trial.h"
 #include "heavy/model_data.h"
+#include "layers/layer_outputs.h"
+#include "os/signals.h"
 #include "passes/passes.h"
 #include "quantize/diagnose/output_sqnr.h"
 #include "quantize/weights/round_stored_weights.h"
@@ -26,16 +28,18 @@ struct Candidate {
 // Leaves the best of `start` and what the efforts make of the job's graph in `start`.
 // `round`(candidate, effort) edits one; `finished`(candidate) is the graph as it will run.
 template <class Plan, class Round, class Finished>
-json best_rounding(const QuantizeJob& job, const SampleSource& source, Candidate<Plan>& start,
+json best_rounding(const QuantizeJob& job, const SampleSource& given, Candidate<Plan>& start,
                    Plan plan, const Round& round, const Finished& finished) {
   const Graph reference = job.model.graph;
+  const CarriedInputs carried = record_carried(reference, given, throw_if_interrupted);
+  const SampleSource source = without_carry(given, carried);
   const Interpreter judge(reference);
   CompareResult best = judge_rounding(job, judge, finished(start), source);
   json result = {{"kept", false}, {"output_sqnr_before_db", output_sqnr(best)}};
   json tried = json::array();
   for (const std::string& effort : efforts_to_try(job)) {
     Candidate<Plan> candidate{reference, plan};
-    const std::vector<RoundingRow> rows = round(candidate, effort);
+    const std::vector<RoundingRow> rows = round(candidate, source, effort);
     const CompareResult errors = judge_rounding(job, judge, finished(candidate), source);
     const bool kept = improves_outputs(best, errors);
     tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
@@ -63,10 +67,11 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules, Precisio
   if (rounds_by_data(job)) {
     const DataSet data = job_data(job, job.options.data, std::max<int64_t>(1, statistics.samples));
     const SampleSource source = sample_source(data);
-    const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
+    const auto round = [&](Candidate<PrecisionPlan>& candidate, const SampleSource& samples,
+                           const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
       options.clip = !rules.power_of_two && !rules.pair_sums_saturate;
-      return round_weights(graph, candidate.graph, candidate.plan, source, options);
+      return round_weights(graph, candidate.graph, candidate.plan, samples, options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {
       Graph inserted = candidate.graph;
@@ -94,8 +99,9 @@ json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
       job_data(job, job.options.data, calibration_samples(job.options.samples, job.options.data));
   const SampleSource source = sample_source(data);
   Candidate<WeightStoragePlan> chosen{graph, plan};
-  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {
-    return round_stored_weights(graph, candidate.graph, candidate.plan, source,
+  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const SampleSource& samples,
+                         const std::string& effort) {
+    return round_stored_weights(graph, candidate.graph, candidate.plan, samples,
                                 rounding_options(job, effort));
   };
   const auto finished = [](const Candidate<WeightStoragePlan>& candidate) {
