@@ -25,6 +25,8 @@ struct Statistics {
   /// Factors that equalize_channels() had scaled the network with before it was calibrated: name of
   /// a class's first value -> one factor a channel. The other members describe the scaled network.
   std::map<std::string, std::vector<double>> scales;
+  /// By which observer (choose_range.h) each value's range was chosen; empty: not chosen yet.
+  std::map<std::string, std::string> observers;
   /// What all this was taken from, in the words of who took it; empty in files of earlier versions.
   std::map<std::string, std::string> source;
 };

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "calibration/calibrate.h"
+#include "calibration/choose_range.h"
 #include "ir/error.h"
 #include "report/strict_json.h"
 
@@ -72,6 +73,11 @@ ChannelStatistics restore_channels(const json& row) {
 void load_later_members(const json& root, Statistics& statistics) {
   if (const auto told = root.find("source"); told != root.end())
     statistics.source = told->get<std::map<std::string, std::string>>();
+  if (const auto names = root.find("observers"); names != root.end())
+    statistics.observers = names->get<std::map<std::string, std::string>>();
+  for (const auto& [value, observer] : statistics.observers)
+    if (!observer_from_name(observer))
+      throw bad_input("statistics.observers", "an observer has no name that is known");
   if (const auto rows = root.find("channels"); rows != root.end())
     for (const auto& [name, row] : rows->items()) statistics.channels[name] = restore_channels(row);
   if (const auto rows = root.find("scales"); rows != root.end())
@@ -132,6 +138,7 @@ std::string save_statistics(const Statistics& statistics) {
                {"values", std::move(values)}};
   if (!statistics.channels.empty()) file["channels"] = channel_rows(statistics.channels);
   if (!statistics.scales.empty()) file["scales"] = statistics.scales;
+  if (!statistics.observers.empty()) file["observers"] = statistics.observers;
   if (!statistics.source.empty()) file["source"] = statistics.source;
   return file.dump() + "\n";
 }

@@ -140,6 +140,23 @@ ErrorSums error_sums(const at::Tensor& a, const at::Tensor& b) {
   return sums;
 }
 
+std::vector<ErrorSums> output_sums(const std::vector<RuntimeValue>& wanted,
+                                   const std::vector<RuntimeValue>& got) {
+  std::vector<ErrorSums> sums;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!wanted[i].is_tensor() || !got.at(i).is_tensor())
+      throw bad_input("compare.not_a_tensor", "an output is no tensor of numbers");
+    sums.push_back(error_sums(wanted[i].tensor, got[i].tensor));
+  }
+  return sums;
+}
+
+std::vector<ValueError> output_errors(const Graph& graph) {
+  std::vector<ValueError> errors;
+  for (const ValueId id : graph.outputs()) errors.push_back(named(graph, id));
+  return errors;
+}
+
 ComparedModel compared(const Interpreter& interpreter) {
   return {interpreter.graph(),
           [&interpreter](std::vector<RuntimeValue> inputs, const RunOptions& options) {
@@ -193,18 +210,16 @@ CompareResult compare_models(const ComparedModel& reference, const ComparedModel
     for (const size_t position : input_of) ordered.push_back(inputs[position]);
     if (!before_it.empty())
       for (const auto& [output, input] : carried) ordered[input] = before_it[output];
-    const std::vector<RuntimeValue> got = candidate.run(std::move(ordered), run);
-    if (!carried.empty()) before_it = got;
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      if (!wanted[i].is_tensor() || !got[output_of[i]].is_tensor())
-        throw bad_input("compare.not_a_tensor", "an output is no tensor of numbers");
-      result.outputs.push_back(error_sums(wanted[i].tensor, got[output_of[i]].tensor));
-    }
+    const std::vector<RuntimeValue> made = candidate.run(std::move(ordered), run);
+    if (!carried.empty()) before_it = made;
+    std::vector<RuntimeValue> got;  // in the reference's order
+    for (const size_t position : output_of) got.push_back(made[position]);
+    result.outputs = output_sums(wanted, got);
     const std::vector<int64_t> labels =
         options.labels ? options.labels(sample) : std::vector<int64_t>{};
     for (size_t m = 0; m < options.metrics.size(); ++m) {
       before[m].add(sample, wanted[0].tensor, labels, wanted[0].tensor);
-      after[m].add(sample, got[output_of[0]].tensor, labels, wanted[0].tensor);
+      after[m].add(sample, got[0].tensor, labels, wanted[0].tensor);
     }
     return wanted;
   };
@@ -212,7 +227,7 @@ CompareResult compare_models(const ComparedModel& reference, const ComparedModel
 
   CompareResult total;
   total.samples = source.count;
-  for (const ValueId id : a.outputs()) total.outputs.push_back(named(a, id));
+  total.outputs = output_errors(a);
   std::map<std::string, ErrorSums> layer_sums;
   for (const SampleResult& result : results) {
     for (size_t i = 0; i < result.outputs.size(); ++i)

@@ -33,12 +33,20 @@ struct ErrorSums {
 
 ErrorSums error_sums(const at::Tensor& a, const at::Tensor& b);
 
+/// Of each of a run's outputs. Throws Error (exit 3) for one that is no tensor of numbers, or of
+/// another shape.
+std::vector<ErrorSums> output_sums(const std::vector<RuntimeValue>& wanted,
+                                   const std::vector<RuntimeValue>& got);
+
 struct ValueError {
   std::string value;  // name in the reference graph
   std::string node;   // its producer there
   std::string node_type;
   ErrorSums sums;
 };
+
+/// The graph's outputs, without errors yet.
+std::vector<ValueError> output_errors(const Graph& graph);
 
 struct CompareOptions {
   SampleRunOptions run;

@@ -28,12 +28,19 @@ SerialBlas::SerialBlas() : previous_(openblas_threads()) { set_openblas_threads(
 SerialBlas::~SerialBlas() { set_openblas_threads(previous_); }
 
 void set_thread_count(int threads) {
+  at::set_num_threads(1);
+  at::get_num_threads();  // sets OpenMP's count on a thread's first use: before ours
+  omp_set_num_threads(threads);
+  set_openblas_threads(threads);
+}
+
+void set_thread_count_everywhere(int threads) {
   // ATen gives its pool for QNNPACK as many workers, which spin while they wait: hundreds of them
   // on a few CPUs take minutes to start. OpenMP's sleep, so only those become as many as asked.
   const int cpus = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(std::min(threads, cpus));
   if (threads > cpus) {
-    at::get_num_threads();  // sets OpenMP's count on a thread's first use: before ours
+    at::get_num_threads();
     omp_set_num_threads(threads);
   }
   set_openblas_threads(threads);

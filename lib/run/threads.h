@@ -4,8 +4,13 @@
 namespace lathe {
 
 /// Threads of ATen, OpenMP and OpenBLAS (which LibTorch leaves at its own count) for work started
-/// by the calling thread.
+/// by the calling thread. Of threads that are started later each has one.
 void set_thread_count(int threads);
+
+/// The same for threads that are started later, and for QNNPACK, as a program with LibTorch has it.
+/// QNNPACK's workers are started anew, and spin for a while, whenever a thread meets ATen for the
+/// first time: a third of the processor's time where many short threads do.
+void set_thread_count_everywhere(int threads);
 
 /// While it lives, OpenBLAS uses one thread for everybody: how it divides a product among threads
 /// shows in the last bits of the result.

@@ -11,7 +11,7 @@ namespace lathe {
 /// few samples would seem better than it is, in its own layer and in all that follow. With fewer
 /// than four samples none is held out.
 constexpr bool is_held_out(size_t sample, size_t count) {
-  const size_t share = count < 64 ? 4 : 8;
+  const size_t share = count < 24 ? 4 : 8;
   return sample % share == share - 1;
 }
 

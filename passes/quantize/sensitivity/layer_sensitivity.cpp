@@ -223,6 +223,27 @@ LayerSensitivity measure_sensitivity(const Graph& reference,
   return result;
 }
 
+std::vector<std::map<ValueId, double>> measure_values(const Graph& reference,
+                                                      const std::vector<PrecisionPlan>& plans,
+                                                      const SampleSource& source,
+                                                      const SensitivityOptions& options) {
+  std::vector<std::map<ValueId, double>> noise(plans.size());
+  if (plans.empty()) return noise;
+  PrecisionPlan first = plans.front();
+  first.weights.clear();
+  std::vector<WatchedRun::OtherParams> others;
+  for (size_t k = 1; k < plans.size(); ++k) others.push_back(plans[k].values);
+  WatchedRun watched(reference, reference, first, others);
+  const auto [totals, blocked] = measured_errors(watched, source, options);
+  const size_t values = watched.values().size();
+  for (size_t i = 0; i < totals.values.size(); ++i) {
+    const ValueId id = watched.values()[i % values];
+    noise[i / values][id] =
+        noise_of(totals.values[i], totals.output_power, blocked.contains(id)).share;
+  }
+  return noise;
+}
+
 std::vector<NodeId> rank_for_float(const LayerSensitivity& sensitivity, const PrecisionPlan& plan) {
   std::vector<NodeId> ranking;
   for (const NodeNoise& row : sensitivity.nodes) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -83,6 +84,14 @@ LayerSensitivity measure_sensitivity(const Graph& reference, const Graph& rounde
 LayerSensitivity measure_sensitivity(const Graph& reference,
                                      const std::vector<NodeAlone>& quantized,
                                      const SampleSource& source, const SensitivityOptions& options);
+
+/// What the values of plans cost at the outputs, without weights and biases: for each of `plans`,
+/// which are of the same nodes and values, its rounded values -> their noise, as ValueNoise::noise.
+/// One run over the samples serves all plans. Errors as above.
+std::vector<std::map<ValueId, double>> measure_values(const Graph& reference,
+                                                      const std::vector<PrecisionPlan>& plans,
+                                                      const SampleSource& source,
+                                                      const SensitivityOptions& options);
 
 /// Nodes that may be given back to float, the one that takes most noise along first. Nodes that
 /// only move integers are left out: they follow their neighbours. The last one computes, so that

@@ -26,8 +26,8 @@ constexpr int64_t kUsualStreamsNs = 10'000'000'000;
 // over, as they do the mode for denormal numbers.
 class ThreadsEach {
  public:
-  ThreadsEach(int threads, int after) : after_(after) { set_thread_count(threads); }
-  ~ThreadsEach() { set_thread_count(after_); }
+  ThreadsEach(int threads, int after) : after_(after) { set_thread_count_everywhere(threads); }
+  ~ThreadsEach() { set_thread_count_everywhere(after_); }
   ThreadsEach(const ThreadsEach&) = delete;
   ThreadsEach& operator=(const ThreadsEach&) = delete;
 

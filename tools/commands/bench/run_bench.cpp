@@ -19,6 +19,7 @@
 #include "ir/error.h"
 #include "os/signals.h"
 #include "run/denormals.h"
+#include "run/threads.h"
 
 namespace lathe {
 namespace {
@@ -65,6 +66,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   BenchRun run;
   run.threads_asked = common.threads;
   run.threads = use_threads(common);
+  set_thread_count_everywhere(run.threads);  // as LibTorch has it in other programs
   const bool flush = options.denormals == "flush";
   if (!flush_denormals(flush) && flush)
     throw Error(ExitCode::kEnvironment, "bench.denormals",

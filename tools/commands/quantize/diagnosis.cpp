@@ -17,17 +17,13 @@
 #include "quantize/diagnose/value_figures.h"
 #include "quantize/diagnose/value_response.h"
 #include "quantize/plan/plan_saturation.h"
+#include "quantize/sensitivity/sensitivity_samples.h"
 
 namespace lathe {
 namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kManySamples = 16;
-constexpr int64_t kFewSamples = 4;  // of networks that take more than this:
-constexpr int64_t kManyMacs = 50'000'000;
-constexpr int64_t kVeryManyMacs = 5'000'000'000;  // one sample
-constexpr int64_t kMaxGradientBytes = int64_t{512} << 20;
 constexpr size_t kGatheredRows = 2;
 constexpr size_t kBars = 64;
 constexpr size_t kScreenRows = 5;
@@ -117,26 +113,6 @@ json value_rows(const StaticParts& parts) {
   return rows;
 }
 
-int64_t sample_count(const Graph& graph) {
-  const int64_t macs = count_macs(graph).macs;
-  if (macs > kVeryManyMacs) return 1;
-  return macs > kManyMacs ? kFewSamples : kManySamples;
-}
-
-// Of all float values of one sample, as far as their shapes are known.
-int64_t sample_bytes(const Graph& graph) {
-  double bytes = 0;
-  for (const ValueId id : graph.value_ids()) {
-    const Value& value = graph.value(id);
-    if (!value.producer.valid() || !value.type.dims) continue;
-    double count = 4;
-    for (const Dim& dim : *value.type.dims)
-      count *= static_cast<double>(std::max<int64_t>(dim.size, 1));
-    bytes += count;
-  }
-  return static_cast<int64_t>(std::min(bytes, 1e18));
-}
-
 bool scales_channels(const Profile& profile) {
   for (const OpKind kind : {OpKind::kConv, OpKind::kMatMul, OpKind::kGemm})
     for (const PrecisionConfig* config : allowed_configs(profile, kind))
@@ -212,7 +188,7 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
   const QuantizeOptions& options = job.options;
   result.details["values"] = value_rows(parts);
   if (options.data.empty()) return;
-  const DataSet data = job_data(job, options.data, sample_count(parts.reference));
+  const DataSet data = job_data(job, options.data, static_cast<int64_t>(sensitivity_samples(parts.reference)));
   const SampleSource source = sample_source(data);
   const SampleRunOptions run =
       sample_run(job.threads, job.console, "looking at layers", data.size());
@@ -220,7 +196,7 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
       local_errors(parts.reference, job.model.graph, source, run);
   DiagnosisRequest request = request_of(job);
   count_here(job, parts, source, run, request);
-  if (any_bad(errors) && sample_bytes(parts.reference) <= kMaxGradientBytes) {
+  if (any_bad(errors) && can_be_differentiated(parts.reference)) {
     SensitivityOptions sensitivity;
     // One at a time: each holds a network's activations and their gradients.
     sensitivity.run = sample_run(1, job.console, "looking for the cause", data.size());

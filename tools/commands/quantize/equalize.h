@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "commands/quantize/calibrator.h"
 #include "commands/quantize/quantize_job.h"
 
 namespace lathe {
@@ -17,11 +18,17 @@ struct Equalized {
   std::map<std::string, ChannelStatistics> absorbed;
 };
 
-/// Edits the job's graph by equalize_channels() and absorb_high_biases(). Each is planned on at
-/// most 64 samples and judged by the output SQNR of a quantization to nearest with and without it,
-/// on 16 others (where there are fewer than 32 in all, on at most 16 of the same). Does nothing
-/// with --effort fast, --dry-run, or where nothing can be scaled.
-Equalized equalize(const QuantizeJob& job, const IntegerRules& rules);
+/// Whether effort and data call for it.
+bool equalizes(const QuantizeJob& job);
+
+/// Channels of the graph's values that equalize() is to be told.
+std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph);
+
+/// Edits the job's graph by equalize_channels() and absorb_high_biases(), and `calibrated`, which is
+/// of it, with channels_to_equalize(). Each is planned on the samples that are fitted to and judged
+/// on the others, quantized to nearest. Does nothing where nothing can be scaled.
+Equalized equalize(const QuantizeJob& job, const IntegerRules& rules,
+                   const CalibrationSamples& samples, Calibrated& calibrated);
 
 /// Does again what the network of these statistics had been through, with any --effort. The result
 /// has rows alone.

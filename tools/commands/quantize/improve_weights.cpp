@@ -5,9 +5,6 @@
 #include <utility>
 
 #include "commands/quantize/rounding_trial.h"
-#include "heavy/model_data.h"
-#include "layers/layer_outputs.h"
-#include "os/signals.h"
 #include "passes/passes.h"
 #include "quantize/diagnose/output_sqnr.h"
 #include "quantize/weights/round_stored_weights.h"
@@ -28,19 +25,16 @@ struct Candidate {
 // Leaves the best of `start` and what the efforts make of the job's graph in `start`.
 // `round`(candidate, effort) edits one; `finished`(candidate) is the graph as it will run.
 template <class Plan, class Round, class Finished>
-json best_rounding(const QuantizeJob& job, const SampleSource& given, Candidate<Plan>& start,
+json best_rounding(const QuantizeJob& job, const OutputJudge& judge, Candidate<Plan>& start,
                    Plan plan, const Round& round, const Finished& finished) {
   const Graph reference = job.model.graph;
-  const CarriedInputs carried = record_carried(reference, given, throw_if_interrupted);
-  const SampleSource source = without_carry(given, carried);
-  const Interpreter judge(reference);
-  CompareResult best = judge_rounding(job, judge, finished(start), source);
+  CompareResult best = judge.judge(finished(start));
   json result = {{"kept", false}, {"output_sqnr_before_db", output_sqnr(best)}};
   json tried = json::array();
   for (const std::string& effort : efforts_to_try(job)) {
     Candidate<Plan> candidate{reference, plan};
-    const std::vector<RoundingRow> rows = round(candidate, source, effort);
-    const CompareResult errors = judge_rounding(job, judge, finished(candidate), source);
+    const std::vector<RoundingRow> rows = round(candidate, effort);
+    const CompareResult errors = judge.judge(finished(candidate));
     const bool kept = improves_outputs(best, errors);
     tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
     result["output_sqnr_after_db"] = output_sqnr(errors);
@@ -58,27 +52,25 @@ json best_rounding(const QuantizeJob& job, const SampleSource& given, Candidate<
 
 }  // namespace
 
-json improve_weights(const QuantizeJob& job, const IntegerRules& rules, PrecisionPlan& plan,
+json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
+                     const CalibrationSamples* samples, PrecisionPlan& plan,
                      const Statistics& statistics) {
   Graph& graph = job.model.graph;
   Candidate<PrecisionPlan> chosen{graph, plan};
   const int corrected = correct_bias(chosen.graph, chosen.plan, statistics);
   json result = json::object();
-  if (rounds_by_data(job)) {
-    const DataSet data = job_data(job, job.options.data, std::max<int64_t>(1, statistics.samples));
-    const SampleSource source = sample_source(data);
-    const auto round = [&](Candidate<PrecisionPlan>& candidate, const SampleSource& samples,
-                           const std::string& effort) {
+  if (samples != nullptr && rounds_by_data(job)) {
+    const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
       options.clip = !rules.power_of_two && !rules.pair_sums_saturate;
-      return round_weights(graph, candidate.graph, candidate.plan, samples, options);
+      return round_weights(graph, candidate.graph, candidate.plan, samples->all(), options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {
       Graph inserted = candidate.graph;
       insert_qdq(inserted, candidate.plan);
       return inserted;
     };
-    result = best_rounding(job, source, chosen, plan, round, finished);
+    result = best_rounding(job, samples->judge(), chosen, plan, round, finished);
   } else if (job.options.effort != "fast" && job.options.data.empty()) {
     job.console.warn("quantize.effort", "without --data weights are rounded to nearest",
                      "give --data beside --statistics, or --effort fast");
@@ -95,13 +87,11 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules, Precisio
 json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
   if (!rounds_by_data(job)) return json::object();
   Graph& graph = job.model.graph;
-  const DataSet data =
-      job_data(job, job.options.data, calibration_samples(job.options.samples, job.options.data));
-  const SampleSource source = sample_source(data);
+  const CalibrationSamples samples(
+      job, calibration_samples(job.options.samples, job.options.data));
   Candidate<WeightStoragePlan> chosen{graph, plan};
-  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const SampleSource& samples,
-                         const std::string& effort) {
-    return round_stored_weights(graph, candidate.graph, candidate.plan, samples,
+  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {
+    return round_stored_weights(graph, candidate.graph, candidate.plan, samples.all(),
                                 rounding_options(job, effort));
   };
   const auto finished = [](const Candidate<WeightStoragePlan>& candidate) {
@@ -110,7 +100,7 @@ json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
     store_integer_weights(stored, candidate.plan, noise);
     return stored;
   };
-  json result = best_rounding(job, source, chosen, plan, round, finished);
+  json result = best_rounding(job, samples.judge(), chosen, plan, round, finished);
   if (!result["kept"]) return result;
   job.pipeline.run("round_stored_weights", [&] {
     graph = std::move(chosen.graph);

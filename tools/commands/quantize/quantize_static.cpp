@@ -1,8 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "calibration/calibrate.h"
+#include "commands/quantize/calibration_samples.h"
+#include "commands/quantize/calibrator.h"
 #include "commands/quantize/count_saturation.h"
 #include "commands/quantize/equalize.h"
 #include "commands/quantize/improve_weights.h"
@@ -10,7 +14,6 @@
 #include "commands/quantize/quantize_job.h"
 #include "commands/quantize/quantize_report.h"
 #include "commands/quantize/statistics_source.h"
-#include "heavy/model_data.h"
 #include "ir/error.h"
 #include "os/publish.h"
 #include "passes/passes.h"
@@ -20,20 +23,69 @@
 namespace lathe {
 namespace {
 
-Statistics take_statistics(const QuantizeJob& job, const PrecisionPlan& selection) {
-  const QuantizeOptions& options = job.options;
-  const Model& model = job.model;
-  const DataSet data =
-      job_data(job, options.data, calibration_samples(options.samples, options.data));
-  return calibrate(Interpreter(model.graph), calibration_targets(model.graph, selection),
-                   sample_source(data),
-                   sample_run(job.threads, job.console, "calibrating", data.size()));
+using nlohmann::json;
+
+// What the network's values are planned from.
+struct StaticCalibration {
+  Statistics statistics;
+  Observers observers = Observer::kAuto;
+  json equalization;
+  json ranges;
+};
+
+json range_rows(const ChosenObservers& chosen) {
+  json tried = json::array();
+  for (const TriedObservers& row : chosen.tried)
+    tried.push_back({{"ranges", row.name}, {"output_sqnr_db", row.output_sqnr_db}});
+  return {{"chosen", chosen.name}, {"tried", tried}, {"samples", chosen.errors.samples}};
 }
 
-void save(const QuantizeJob& job, const Statistics& statistics) {
+// Edits the job's graph where equalization pays.
+StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& rules,
+                                  const CalibrationSamples& samples, const std::string& given) {
+  const Graph& graph = job.model.graph;
+  const bool scaled = equalizes(job);
+  Calibrated calibrated = calibrate_form(
+      job, rules, samples, graph,
+      scaled ? channels_to_equalize(graph) : std::map<ValueId, int64_t>(), "calibrating");
+  StaticCalibration result;
+  Equalized equalized;
+  if (scaled) equalized = equalize(job, rules, samples, calibrated);
+  if (scaled) choose_by_outputs(job, rules, samples, graph, calibrated);
+  result.statistics = std::move(calibrated.statistics.all);
+  note_equalization(equalized, result.statistics);
+  result.statistics.source = statistics_source(job, given, graph_identity(job));
+  result.observers = calibrated.chosen.observers;
+  result.equalization = equalized.rows;
+  result.ranges = range_rows(calibrated.chosen);
+  return result;
+}
+
+StaticCalibration read_again(const QuantizeJob& job, const IntegerRules& rules,
+                             const Statistics& saved) {
+  StaticCalibration result;
+  result.equalization = equalize_again(job, saved).rows;
+  check_equalized(job, saved, graph_identity(job));
+  check_complete(job, saved, select_nodes(job.model.graph, rules));
+  job.console.detail("statistics read from " + job.options.statistics);
+  result.statistics = saved;
+  result.observers =
+      observers_of(job.model.graph, saved, *observer_from_name(job.options.observer));
+  return result;
+}
+
+void save(const QuantizeJob& job, const Graph& graph, const PrecisionPlan& plan,
+          Statistics& statistics) {
   const std::string& file = job.options.statistics;
   if (file.empty() || job.options.common.dry_run) return;
+  if (job.options.observer == observer_name(Observer::kAuto))
+    statistics.observers = observer_names(graph, plan);
   publish_file(file, save_statistics(statistics), false);
+}
+
+int64_t sample_count(const QuantizeJob& job, const std::optional<Statistics>& saved) {
+  return saved ? std::max<int64_t>(1, saved->samples)
+               : calibration_samples(job.options.samples, job.options.data);
 }
 
 // Before the data run: there NaN would be found far behind.
@@ -55,44 +107,41 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
   const bool plan_only = job.options.common.dry_run;
   const IntegerRules rules = integer_rules(job.profile, job.options, graph);
   const Stopwatch start;
-  check_weights(graph, select_nodes(graph, rules));
+  PrecisionPlan plan = select_nodes(graph, rules);
+  check_weights(graph, plan);
   const std::optional<Statistics> saved = saved_statistics(job);
   const std::string given = graph_identity(job);
   if (saved) check_network(job, *saved, given);
-  const Equalized equalized = saved ? equalize_again(job, *saved) : equalize(job, rules);
-  PrecisionPlan plan = select_nodes(graph, rules);
   QuantizedModel result;
   result.changed = !plan.nodes.empty();
+  result.details["equalization"] = json::array();
   if (result.changed) {
+    std::unique_ptr<CalibrationSamples> samples;
+    if (!job.options.data.empty())
+      samples = std::make_unique<CalibrationSamples>(job, sample_count(job, saved));
     auto parts = std::make_shared<StaticParts>();
-    const std::string calibrated = graph_identity(job);
-    if (saved) {
-      check_equalized(job, *saved, calibrated);
-      check_complete(job, *saved, plan);
-      job.console.detail("statistics read from " + job.options.statistics);
-      parts->statistics = *saved;
-    } else {
-      parts->statistics = take_statistics(job, plan);
-      note_equalization(equalized, parts->statistics);
-      parts->statistics.source = statistics_source(job, given, calibrated);
-      save(job, parts->statistics);
-    }
-    plan = plan_precision(graph, rules, std::move(plan), parts->statistics,
-                          *observer_from_name(job.options.observer));
+    const StaticCalibration calibration =
+        saved ? read_again(job, rules, *saved) : take_statistics(job, rules, *samples, given);
+    plan = select_nodes(graph, rules);
+    parts->statistics = calibration.statistics;
+    plan = plan_precision(graph, rules, std::move(plan), parts->statistics, calibration.observers);
+    if (!saved) save(job, graph, plan, parts->statistics);
     count_saturation(job, rules, plan, result);
     parts->reference = graph;
     if (!plan_only)
-      result.details["rounding"] = improve_weights(job, rules, plan, parts->statistics);
+      result.details["rounding"] =
+          improve_weights(job, rules, samples.get(), plan, parts->statistics);
     parts->rounded = graph;
     parts->plan = plan;
     result.parts = std::move(parts);
+    result.details["equalization"] = calibration.equalization;
+    result.details["ranges"] = calibration.ranges;
   }
   result.coverage = coverage_text(graph, plan);
   result.plan = plan_section(graph, plan);
   result.exceptions = plan.exceptions;
   result.details["calibration_s"] = start.seconds();
   result.details["observer"] = job.options.observer;
-  result.details["equalization"] = equalized.rows;
   result.rows = {{"calibration", fmt::format("{:.1f} s", start.seconds())}};
   if (!plan_only) job.pipeline.run("insert_qdq", [&] { return insert_qdq(graph, plan); });
   return result;

@@ -2,10 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "heavy/model_data.h"
 #include "heavy/step_progress.h"
 #include "ir/error.h"
-#include "layers/held_samples.h"
 #include "os/signals.h"
 
 namespace lathe {
@@ -13,7 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kJudgedSamples = 24;
 constexpr int kIterations = 600;  // of learned rounding
 
 const char* method_name(RoundingMethod method) {
@@ -55,15 +52,6 @@ RoundingOptions rounding_options(const QuantizeJob& job, const std::string& effo
   options.progress = step_progress(job.console, "rounding", "layers");
   if (effort == "best") options.iterations = kIterations;
   return options;
-}
-
-CompareResult judge_rounding(const QuantizeJob& job, const Interpreter& reference,
-                             const Graph& graph, const SampleSource& all) {
-  const SampleSource judged = judged_samples(all, kJudgedSamples);
-  CompareOptions compare;
-  compare.layers = false;
-  compare.run = sample_run(job.threads, job.console, "comparing roundings", judged.count);
-  return compare_graphs(reference, Interpreter(graph), judged, compare);
 }
 
 json rounding_rows(const Graph& graph, const std::vector<RoundingRow>& rows) {

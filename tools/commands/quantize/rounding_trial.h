@@ -5,7 +5,6 @@
 
 #include "commands/quantize/quantize_job.h"
 #include "quantize/weights/rounding_options.h"
-#include "run/compare.h"
 
 namespace lathe {
 
@@ -17,10 +16,6 @@ bool rounds_by_data(const QuantizeJob& job);
 std::vector<std::string> efforts_to_try(const QuantizeJob& job);
 
 RoundingOptions rounding_options(const QuantizeJob& job, const std::string& effort);
-
-/// Errors of `graph` at the outputs on samples that nothing was fitted to.
-CompareResult judge_rounding(const QuantizeJob& job, const Interpreter& reference,
-                             const Graph& graph, const SampleSource& all);
 
 /// {node, method, bias_correction, clipped, rows, error_nearest, error_after}
 nlohmann::json rounding_rows(const Graph& graph, const std::vector<RoundingRow>& rows);
