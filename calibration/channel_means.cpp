@@ -1,6 +1,8 @@
 #include "calibration/channel_means.h"
 
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #include "ir/error.h"
 
@@ -8,6 +10,16 @@ namespace lathe {
 namespace {
 
 constexpr double kLargestMean = 1ull << 40;
+
+// In lanes, for the vector units.
+double sum_of(const float* values, int64_t count) {
+  std::array<double, 8> lanes{};
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    for (size_t lane = 0; lane < 8; ++lane) lanes[lane] += values[static_cast<size_t>(i) + lane];
+  for (size_t lane = 0; i < count; ++i, ++lane) lanes[lane] += values[i];
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
+}
 
 }  // namespace
 
@@ -21,9 +33,8 @@ void ChannelMeans::add(std::span<const float> values, int64_t channels, int64_t 
   const int64_t outer = static_cast<int64_t>(values.size()) / (channels * inner);
   for (int64_t o = 0; o < outer; ++o)
     for (int64_t c = 0; c < channels; ++c) {
-      double sum = 0;
-      for (int64_t i = 0; i < inner; ++i) sum += *at++;
-      totals[static_cast<size_t>(c)] += sum;
+      totals[static_cast<size_t>(c)] += sum_of(at, inner);
+      at += inner;
     }
   for (size_t c = 0; c < totals.size(); ++c) {
     const double mean = totals[c] / static_cast<double>(outer * inner);

@@ -1,7 +1,9 @@
 #include "calibration/channel_statistics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #include "ir/error.h"
 
@@ -18,12 +20,37 @@ double deviation_square(double mean, double mean_square) {
   return std::max(0.0, mean_square - mean * mean);
 }
 
+// Of one channel, side by side for the vector units.
 struct Run {
-  double sum = 0;
-  double squares = 0;
-  float min = 0;
-  float max = 0;
+  static constexpr size_t kLanes = 8;
+  std::array<double, kLanes> sums{};
+  std::array<double, kLanes> squares{};
+  std::array<float, kLanes> min;
+  std::array<float, kLanes> max;
+
+  explicit Run(float first) {
+    min.fill(first);
+    max.fill(first);
+  }
+
+  void add(const float* values, size_t count) {
+    for (; count > kLanes; values += kLanes, count -= kLanes) add_few(values, kLanes);
+    add_few(values, count);
+  }
+  void add_few(const float* values, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      const float value = values[i];
+      sums[i] += value;
+      squares[i] += static_cast<double>(value) * value;
+      min[i] = value < min[i] ? value : min[i];
+      max[i] = value > max[i] ? value : max[i];
+    }
+  }
 };
+
+double total(const std::array<double, Run::kLanes>& lanes) {
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
+}
 
 }  // namespace
 
@@ -39,32 +66,29 @@ void ChannelSums::add(std::span<const float> values, int64_t channels, int64_t i
   if (channels <= 0 || inner <= 0 || values.empty()) return;
   if (channels_.empty()) channels_.resize(static_cast<size_t>(channels));
   if (channels_.size() != static_cast<size_t>(channels)) throw differing_channels();
-  std::vector<Run> runs(static_cast<size_t>(channels));
-  for (size_t c = 0; c < runs.size(); ++c)
-    runs[c].min = runs[c].max = values[c * static_cast<size_t>(inner)];
+  std::vector<Run> runs;
+  for (int64_t c = 0; c < channels; ++c) runs.emplace_back(values[static_cast<size_t>(c * inner)]);
   const float* at = values.data();
   const int64_t outer = static_cast<int64_t>(values.size()) / (channels * inner);
   for (int64_t o = 0; o < outer; ++o)
-    for (Run& run : runs)
-      for (int64_t i = 0; i < inner; ++i) {
-        const float value = *at++;
-        run.sum += value;
-        run.squares += static_cast<double>(value) * value;
-        run.min = std::min(run.min, value);
-        run.max = std::max(run.max, value);
-      }
+    for (Run& run : runs) {
+      run.add(at, static_cast<size_t>(inner));
+      at += inner;
+    }
   const double count = static_cast<double>(outer * inner);
   for (size_t c = 0; c < runs.size(); ++c) {
-    const Run& run = runs[c];
+    const double sum = total(runs[c].sums);
+    const float min = *std::min_element(runs[c].min.begin(), runs[c].min.end());
+    const float max = *std::max_element(runs[c].max.begin(), runs[c].max.end());
     // A sum that is finite has seen neither NaN nor infinity.
-    if (!std::isfinite(run.sum) || run.min < -kLargestValue || run.max > kLargestValue) continue;
+    if (!std::isfinite(sum) || min < -kLargestValue || max > kLargestValue) continue;
     Channel& channel = channels_[c];
-    channel.min = channel.samples == 0 ? run.min : std::min(channel.min, run.min);
-    channel.max = channel.samples == 0 ? run.max : std::max(channel.max, run.max);
-    channel.sum.add(run.sum / count);
-    channel.squares.add(run.squares / count);
-    channel.peaks.add(run.max);
-    channel.peak_squares.add(static_cast<double>(run.max) * run.max);
+    channel.min = channel.samples == 0 ? min : std::min(channel.min, min);
+    channel.max = channel.samples == 0 ? max : std::max(channel.max, max);
+    channel.sum.add(sum / count);
+    channel.squares.add(total(runs[c].squares) / count);
+    channel.peaks.add(max);
+    channel.peak_squares.add(static_cast<double>(max) * max);
     ++channel.samples;
   }
 }

@@ -1,8 +1,11 @@
 #include "calibration/histogram.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "ir/error.h"
 
@@ -28,17 +31,105 @@ struct Extremes {
   int64_t finite = 0;
 };
 
+// Side by side for the vector units, which compare but do not take NaN for an extreme.
+constexpr size_t kLanes = 16;
+
 Extremes extremes_of(std::span<const float> values) {
-  Extremes found;
   constexpr float kLargest = std::numeric_limits<float>::max();
-  for (const float value : values) {
-    const bool finite = std::fabs(value) <= kLargest;  // false for NaN
-    found.finite += finite ? 1 : 0;
-    found.min = finite && value < found.min ? value : found.min;
-    found.max = finite && value > found.max ? value : found.max;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::array<float, kLanes> min;
+  std::array<float, kLanes> max;
+  std::array<int32_t, kLanes> finite{};
+  min.fill(kInfinity);
+  max.fill(-kInfinity);
+  Extremes found;
+  const auto take = [&](const float* from, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      const float value = from[i];
+      const bool is_finite = std::fabs(value) <= kLargest;  // false for NaN
+      const float low = is_finite ? value : kInfinity;
+      const float high = is_finite ? value : -kInfinity;
+      finite[i] += is_finite ? 1 : 0;
+      min[i] = low < min[i] ? low : min[i];
+      max[i] = high > max[i] ? high : max[i];
+    }
+  };
+  constexpr size_t kMost = kLanes << 30;  // that a lane can count
+  for (size_t begin = 0; begin < values.size(); begin += kMost) {
+    const auto part = values.subspan(begin, std::min(kMost, values.size() - begin));
+    size_t i = 0;
+    for (; i + kLanes <= part.size(); i += kLanes) take(part.data() + i, kLanes);
+    take(part.data() + i, part.size() - i);
+    for (int32_t& count : finite) found.finite += std::exchange(count, 0);
   }
+  found.min = *std::min_element(min.begin(), min.end());
+  found.max = *std::max_element(max.begin(), max.end());
   return found;
 }
+
+constexpr size_t kChunk = 1024;
+
+// Bins of finite values, none of them beyond the bins. Without comparisons of floats, which would
+// keep the compiler from the vector units.
+void place(std::span<const float> values, float inverse, std::array<int32_t, kChunk>& places) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float scaled = values[i] * inverse;
+    const auto whole = static_cast<int32_t>(scaled);
+    const auto bits = std::bit_cast<uint32_t>(values[i]);
+    const bool exact =
+        std::bit_cast<uint32_t>(static_cast<float>(whole)) == std::bit_cast<uint32_t>(scaled);
+    // Rounded down; a tiny negative value belongs below zero even where its product is zero.
+    const uint32_t below = (bits >> 31) & static_cast<uint32_t>(!exact) &
+                           static_cast<uint32_t>((bits << 1) != 0);
+    places[i] = whole - static_cast<int32_t>(below) + Histogram::kSideBins;
+  }
+}
+
+// Counts many places in four copies: equal values, such as a Relu's zeros, would wait for each
+// other in one.
+class BinCounts {
+ public:
+  BinCounts(std::vector<int64_t>& bins, size_t expected)
+      : bins_(bins), counts_(expected < kMany ? 0 : 4 * bins.size()) {}
+  BinCounts(const BinCounts&) = delete;
+  BinCounts& operator=(const BinCounts&) = delete;
+  ~BinCounts() { flush(); }
+
+  void add(std::span<const int32_t> places) {
+    if (counts_.empty()) {
+      for (const int32_t place : places) ++bins_[static_cast<size_t>(place)];
+      return;
+    }
+    if (added_ + places.size() > kMost) flush();
+    added_ += places.size();
+    const size_t bins = bins_.size();
+    uint32_t* const counts = counts_.data();
+    size_t i = 0;
+    for (; i + 4 <= places.size(); i += 4) {
+      ++counts[places[i]];
+      ++counts[bins + static_cast<size_t>(places[i + 1])];
+      ++counts[2 * bins + static_cast<size_t>(places[i + 2])];
+      ++counts[3 * bins + static_cast<size_t>(places[i + 3])];
+    }
+    for (; i < places.size(); ++i) ++counts[places[i]];
+  }
+
+ private:
+  static constexpr size_t kMany = 1 << 16;  // pay for the copies
+  static constexpr size_t kMost = size_t{1} << 31;
+
+  void flush() {
+    if (counts_.empty()) return;
+    for (size_t copy = 0; copy < 4; ++copy)
+      for (size_t i = 0; i < bins_.size(); ++i) bins_[i] += counts_[copy * bins_.size() + i];
+    std::fill(counts_.begin(), counts_.end(), 0U);
+    added_ = 0;
+  }
+
+  std::vector<int64_t>& bins_;
+  std::vector<uint32_t> counts_;
+  size_t added_ = 0;
+};
 
 }  // namespace
 
@@ -70,19 +161,19 @@ void Histogram::add(std::span<const float> values) {
   count_ += found.finite;
   widen_to(exponent_for(std::max(std::fabs(min_), std::fabs(max_))));
 
-  // Exact: a product with a power of two does not round, and in double it cannot underflow (a tiny
-  // negative value must reach the bin below zero at every width).
-  const double inverse = std::ldexp(1.0, -exponent_);
-  int64_t* const bins = bins_.data();
-  const auto put = [&](float value) {
-    const auto bin = static_cast<int>(std::floor(static_cast<double>(value) * inverse)) + kSideBins;
-    ++bins[std::clamp(bin, 0, 2 * kSideBins - 1)];
-  };
-  if (found.finite == static_cast<int64_t>(values.size())) {
-    for (const float value : values) put(value);
-  } else {
-    for (const float value : values)
-      if (std::isfinite(value)) put(value);
+  // Exact but where it underflows to zero: a product with a power of two does not round.
+  const auto inverse = static_cast<float>(std::ldexp(1.0, -exponent_));
+  BinCounts counts(bins_, values.size());
+  std::array<int32_t, kChunk> places;
+  std::array<float, kChunk> finite;
+  const bool all_finite = found.finite == static_cast<int64_t>(values.size());
+  for (size_t begin = 0; begin < values.size(); begin += kChunk) {
+    std::span<const float> chunk = values.subspan(begin, std::min(kChunk, values.size() - begin));
+    if (!all_finite)
+      chunk = {finite.data(), std::copy_if(chunk.begin(), chunk.end(), finite.data(),
+                                           [](float value) { return std::isfinite(value); })};
+    place(chunk, inverse, places);
+    counts.add({places.data(), chunk.size()});
   }
 }
 
