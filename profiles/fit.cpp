@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ir/error.h"
+#include "names/engines.h"
 #include "ops/op_row.h"
 #include "os/quantity.h"
 #include "profiles/fit_changes.h"
@@ -91,6 +92,16 @@ std::string with_run_time(std::string text, const std::optional<int64_t>& bytes)
   return text + (bytes ? " + run time " + bytes_text(*bytes) : ", without the run time");
 }
 
+// Empty: none.
+std::string first_float16(const Graph& graph) {
+  for (const ValueId id : graph.value_ids()) {
+    const DType dtype = graph.value(id).type.dtype;
+    if (dtype == DType::kFloat16 || dtype == DType::kBFloat16)
+      return fmt::format("{} '{}'", dtype_name(dtype), escape_untrusted(graph.value(id).name, 60));
+  }
+  return {};
+}
+
 FitLine ops_line(const Graph& graph, const Profile& profile) {
   FitLine line{"ops", FitVerdict::kFits, {}, {}, {}};
   std::vector<std::string> unknown;
@@ -116,11 +127,19 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
       text += (i == 0 ? "" : ", ") + names[i];
     return text + (names.size() > kShownNames ? ", …" : "");
   };
-  line.text = computing == 0 ? "nothing multiplies"
-                             : fmt::format("{} of {} products in integers", integer, computing);
+  line.text = computing > 0    ? fmt::format("{} of {} products in integers", integer, computing)
+              : bodies.empty() ? "nothing multiplies"
+                               : "what multiplies is in bodies of " + listed(bodies);
   if (!unknown.empty()) {
     line.verdict = FitVerdict::kUnknown;
     line.text = "lathe does not know " + listed(unknown);
+  }
+  // Other run times widen what the device does not compute.
+  if (profile.runtime.name == kNativeEngine && !profile.precision.float16) {
+    if (const std::string narrow = first_float16(graph); !narrow.empty()) {
+      line.verdict = FitVerdict::kDoesNotFit;
+      line.text = "no 16-bit floats there: " + narrow;
+    }
   }
   // A device that runs from flash has no allocator for bodies of unknown length.
   if (!bodies.empty() && profile.memory.flash_bytes) {
@@ -131,17 +150,29 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
 }
 
 FitLine plan_line(const FitFile& file, const Profile& profile) {
-  const bool runs = file.plan_arch == profile.cpu.arch;
-  return {"ops",
-          runs ? FitVerdict::kFits : FitVerdict::kDoesNotFit,
-          {},
-          {},
-          fmt::format("a plan for {}", file.plan_arch) +
-              (runs ? "" : ", which " + escape_untrusted(profile.cpu.arch, 40) + " cannot run")};
+  FitLine line{"ops", FitVerdict::kFits, {}, {}, fmt::format("a plan for {}", file.plan_arch)};
+  if (!file.plan_refused.empty()) {
+    line.verdict = FitVerdict::kDoesNotFit;
+    line.text = "the run time has no kernel for " + file.plan_refused;
+  }
+  if (file.plan_arch != profile.cpu.arch) {
+    line.verdict = FitVerdict::kDoesNotFit;
+    line.text = fmt::format("lathe makes plans for {} only; for {}: --target onnx", file.plan_arch,
+                            escape_untrusted(profile.cpu.arch, 40));
+  }
+  return line;
 }
 
-FitLine shapes_line(const Graph& graph, const Profile& profile) {
+FitLine shapes_line(const Graph& graph, const ActivationBuffers& buffers, const Profile& profile) {
   FitLine line{"shapes", FitVerdict::kFits, {}, {}, "all known"};
+  for (const ValueId id : buffers.values) {
+    const Value& value = graph.value(id);
+    if (!has_open_dimension(value.type) || graph.is_input(id)) continue;
+    line.text = fmt::format("the size of {} is not known, so RAM is the least there can be; fix "
+                            "the inputs' sizes: --input-shape NAME=…, batch included",
+                            escape_untrusted(value.name, 60));
+    break;
+  }
   for (const ValueId id : graph.inputs()) {
     const Value& value = graph.value(id);
     if (!has_open_dimension(value.type)) continue;
@@ -211,7 +242,9 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
 
   const int64_t stored = file.plan_bytes.value_or(fit.weights_bytes);
   const std::string stored_text = (file.plan_bytes ? "plan " : "weights ") + bytes_text(stored);
-  const int64_t fixed = runtime.ram_bytes.value_or(0) + (memory.flash_bytes ? 0 : stored);
+  // A plan that is loaded is packed for the processor, beside what the file holds.
+  const int64_t loaded = file.plan_bytes ? 2 * stored : stored;
+  const int64_t fixed = runtime.ram_bytes.value_or(0) + (memory.flash_bytes ? 0 : loaded);
   fit.flash_bytes = stored + runtime.flash_bytes.value_or(0);
   fit.ram_bytes = fixed + arena;
   if (memory.flash_bytes)
@@ -219,23 +252,29 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
                                 with_run_time(stored_text, runtime.flash_bytes)));
   if (memory.ram_bytes) {
     std::string text = (is_least ? "activations at least " : "activations ") + bytes_text(arena);
-    if (!memory.flash_bytes) text = stored_text + " + " + text;
+    if (!memory.flash_bytes)
+      text = stored_text + (file.plan_bytes ? ", once more packed + " : " + ") + text;
     fit.lines.push_back(bounded("RAM", fit.ram_bytes, memory.ram_bytes, is_least,
                                 with_run_time(std::move(text), runtime.ram_bytes)));
   }
-  fit.batch = batch_that_fits(profile, fixed, arena);
+  fit.batch = file.plan_batch_fixed ? 1 : batch_that_fits(profile, fixed, arena);
   if (file.plan_arch.empty())
     fit.lines.push_back(ops_line(graph, profile));
   else
     fit.lines.push_back(plan_line(file, profile));
   if (file.opset) fit.lines.push_back(opset_line(file, profile));
-  fit.lines.push_back(shapes_line(graph, profile));
+  fit.lines.push_back(shapes_line(graph, buffers, profile));
   const FitLimits limits{memory.flash_bytes, memory.ram_bytes, runtime.flash_bytes.value_or(0),
                          runtime.ram_bytes.value_or(0), alignment};
   if (std::ranges::any_of(fit.lines, [](const FitLine& line) {
         return line.verdict == FitVerdict::kDoesNotFit && line.need && line.what != "opset";
       }))
-    fit.changes = changes_that_help(graph, buffers, limits);
+    fit.changes =
+        changes_that_help(graph, buffers, becomes_integer(graph, profile.precision), limits);
+  const bool only_memory = std::ranges::all_of(fit.lines, [](const FitLine& line) {
+    return line.verdict == FitVerdict::kFits || line.what == "flash" || line.what == "RAM";
+  });
+  for (FitChange& change : fit.changes) change.fits = change.fits && only_memory;
   return fit;
 }
 

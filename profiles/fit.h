@@ -37,7 +37,7 @@ struct FitChange {
   std::string what;  // "int8 + half the resolution"
   int64_t flash_bytes = 0;
   int64_t ram_bytes = 0;
-  bool fits = false;
+  bool fits = false;  // all of the model, where nothing but memory stands in its way
 };
 
 struct Fit {
@@ -66,6 +66,8 @@ struct FitFile {
   /// Bytes of a plan, and of its arena, where the device loads one; otherwise the constants are
   /// counted and the arena is planned (qdq/activation_buffers.h).
   std::string plan_arch;  // of the processors that run the plan; empty: there is none
+  bool plan_batch_fixed = false;
+  std::string plan_refused;  // nodes of it that the run time refuses, as "2 ScatterND"
   std::optional<int64_t> plan_bytes;
   std::optional<int64_t> plan_arena_bytes;
 };

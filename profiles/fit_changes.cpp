@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <bit>
 
+#include "ops/op_row.h"
+#include "qdq/fused_layers.h"
+#include "qdq/qdq.h"
+
 namespace lathe {
 namespace {
 
@@ -24,13 +28,16 @@ bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::
 struct Model {
   const Graph& graph;
   const ActivationBuffers& buffers;
+  const BecomesInteger& integers;
   std::vector<bool> is_border;         // of each buffer: a graph input or output
   int64_t batch = 1;                   // that the inputs state
   unsigned possible = kInt8 | kWidth;  // changes that may do something
 };
 
-Model read_model(const Graph& graph, const ActivationBuffers& buffers) {
-  Model model{graph, buffers, {}};
+Model read_model(const Graph& graph, const ActivationBuffers& buffers,
+                 const BecomesInteger& integers) {
+  Model model{graph, buffers, integers, {}};
+  if (integers.weights.empty()) model.possible &= ~kInt8;
   for (const ValueId id : buffers.values)
     model.is_border.push_back(graph.is_input(id) ||
                               std::ranges::find(graph.outputs(), id) != graph.outputs().end());
@@ -60,22 +67,24 @@ int64_t activation_bytes(const Model& model, unsigned changes, const FitLimits& 
     }
     if (!model.is_border[i]) {
       if ((changes & kWidth) != 0) parts *= 2;
-      if ((changes & kInt8) != 0 && is_float(type.dtype)) parts *= dtype_bits(type.dtype) / 8;
+      if ((changes & kInt8) != 0 && model.integers.values.contains(model.buffers.values[i]))
+        parts *= dtype_bits(type.dtype) / 8;
     }
     requests[i].bytes = (requests[i].bytes + parts - 1) / parts;
   }
   return live_peak(requests, limits.alignment).bytes;
 }
 
-int64_t weight_bytes(const Graph& graph, unsigned changes) {
+int64_t weight_bytes(const Model& model, unsigned changes) {
   int64_t total = 0;
-  for_each_graph(graph, [&](const Graph& inner) {
+  for_each_graph(model.graph, [&](const Graph& inner) {
+    const bool is_whole = &inner == &model.graph;
     for (const ValueId id : inner.value_ids())
       if (const Tensor* tensor = inner.constant(id)) {
         int64_t parts = 1;
         if (tensor->rank() > 1) {
           if ((changes & kWidth) != 0) parts *= 4;
-          if ((changes & kInt8) != 0 && is_float(tensor->dtype()))
+          if ((changes & kInt8) != 0 && is_whole && model.integers.weights.contains(id))
             parts *= dtype_bits(tensor->dtype()) / 8;
         }
         total += static_cast<int64_t>(tensor->bytes().size()) / parts;
@@ -86,7 +95,7 @@ int64_t weight_bytes(const Graph& graph, unsigned changes) {
 
 FitChange change_of(const Model& model, unsigned changes, const FitLimits& limits) {
   FitChange change{name_of(changes), 0, 0, false};
-  const int64_t weights = weight_bytes(model.graph, changes);
+  const int64_t weights = weight_bytes(model, changes);
   const int64_t activations = activation_bytes(model, changes, limits);
   change.ram_bytes = limits.run_time_ram + activations + (limits.flash_bytes ? 0 : weights);
   change.flash_bytes = limits.run_time_flash + weights;
@@ -106,9 +115,44 @@ bool helps(const FitChange& change, const FitChange& now, const FitLimits& limit
 
 }  // namespace
 
+BecomesInteger becomes_integer(const Graph& graph, const PrecisionRules& rules) {
+  BecomesInteger found;
+  const auto computes = [&](const Node& node) {
+    const auto it = rules.ops.find(node.kind);
+    return it != rules.ops.end() && !it->second.empty();
+  };
+  for (const FusedLayer& layer : fused_layers(graph)) {
+    const Node& node = graph.node(layer.node);
+    const bool multiplies = op_row(node.kind).macs != nullptr;
+    if (!computes(node) && !rules.pass_through.contains(node.kind)) continue;
+    bool follows = true;
+    for (const ValueId input : node.inputs) {
+      if (!input.valid() || !is_float(graph.value(input).type.dtype)) continue;
+      const ValueId read = stored_through_views(graph, input);
+      if (is_eight_bits(graph.value(read).type.dtype)) return {};
+      if (multiplies)
+        (graph.constant(read) != nullptr ? found.weights : found.values).insert(read);
+      else
+        follows = follows && (graph.constant(read) != nullptr || found.values.contains(read));
+    }
+    if (!follows) continue;
+    for (const ValueId output : layer.outputs)
+      if (output.valid() && is_float(graph.value(output).type.dtype)) found.values.insert(output);
+  }
+  if (found.weights.empty()) return {};
+  return found;
+}
+
+Graph typed_as_integers(const Graph& graph, const BecomesInteger& integers) {
+  Graph typed = graph;
+  for (const std::set<ValueId>* ids : {&integers.values, &integers.weights})
+    for (const ValueId id : *ids) typed.edit_type(id).dtype = DType::kInt8;
+  return typed;
+}
+
 std::vector<FitChange> changes_that_help(const Graph& graph, const ActivationBuffers& buffers,
-                                         const FitLimits& limits) {
-  Model model = read_model(graph, buffers);
+                                         const BecomesInteger& integers, const FitLimits& limits) {
+  Model model = read_model(graph, buffers, integers);
   const FitChange now = change_of(model, 0, limits);
   for (unsigned one = 1; one < kAll; one *= 2)
     if (!helps(change_of(model, one, limits), now, limits)) model.possible &= ~one;

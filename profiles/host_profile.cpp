@@ -77,7 +77,10 @@ std::string why_not_host(const Profile& profile, const HostFacts& host) {
   if (!fits(profile, host)) return fmt::format("this host lacks instructions of {}", name);
   const std::optional<Profile> nearest = nearest_shipped(host);
   if (!nearest || nearness(*nearest, host) <= nearness(profile, host)) return {};
-  return fmt::format("this host is {} ('lathe profiles detect'), not {}", nearest->name, name);
+  if (nearest->name == profile.name)
+    return fmt::format("this profile is called {} but describes another machine than it does", name);
+  return fmt::format("of the shipped profiles {} is nearer to this host than {}", nearest->name,
+                     name);
 }
 
 }  // namespace lathe

@@ -137,7 +137,7 @@ TargetProfile read_targets(JsonReader reader) {
   targets.throughput_per_s = reader.number_if("throughput_per_s", 1e-6, 1e12);
   targets.size_bytes = reader.integer_if("size_bytes", 1, kMaxBytes);
   targets.ram_bytes = reader.integer_if("ram_bytes", 1, kMaxBytes);
-  targets.cpu_percent = reader.number_if("cpu_percent", 0, 100);
+  targets.cpu_percent = reader.number_if("cpu_percent", 1e-3, 100);
   targets.accuracy = reader.number_if("accuracy", 0, 1);
   targets.accuracy_drop = reader.number_if("accuracy_drop", 0, 1);
   reader.finish();
@@ -204,6 +204,14 @@ void refuse_contradictions(const Profile& profile, const std::string& file) {
                memory.ram_bytes);
   refuse_above("runtime", "flash_bytes", profile.runtime.flash_bytes, "memory", "flash_bytes",
                memory.flash_bytes);
+  refuse_above("execution", "threads", profile.execution.threads, "cpu", "cores",
+               profile.cpu.cores);
+  for (const auto& [name, mode] : profile.power_modes) {
+    const std::string place = "power_modes/" + name;
+    refuse_above(place.c_str(), "threads", mode.threads, "cpu", "cores", profile.cpu.cores);
+    refuse_above(place.c_str(), "batch", mode.batch, "execution", "batch_max",
+                 profile.execution.batch_max);
+  }
   if (profile.targets.latency_ms && profile.targets.throughput_per_s &&
       *profile.targets.throughput_per_s * *profile.targets.latency_ms >
           1000.0 * static_cast<double>(std::max<int64_t>(1, profile.cpu.cores) *

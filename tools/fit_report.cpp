@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ir/error.h"
+#include "os/host.h"
 #include "os/quantity.h"
 
 namespace lathe {
@@ -132,6 +133,17 @@ std::vector<std::vector<std::string>> fit_rows(const Fit& fit, const Profile& pr
     rows.push_back({"  with", fmt::format("{}: {}{}", change.what, sizes_text(change, profile),
                                           change.fits ? ", fits" : "")});
   return rows;
+}
+
+FitFile fit_file_of(const PlanFile& plan, int64_t bytes) {
+  FitFile file;
+  file.plan_arch = host_facts().arch;
+  file.plan_bytes = bytes;
+  file.plan_arena_bytes = plan.plan.arena_bytes;
+  file.plan_batch_fixed = plan.batch_two.empty();
+  if (!plan.partitions.empty())
+    file.plan_refused = fmt::format("{} of its parts", plan.partitions.size());
+  return file;
 }
 
 Fit note_fit(CommandRun& run, const Graph& graph, const FitFile& file) {

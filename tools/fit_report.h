@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/plan_file.h"
 #include "command_run.h"
 #include "profiles/fit.h"
 
@@ -19,6 +20,9 @@ std::string fit_sentence(const Fit& fit, const Profile& profile, const Console& 
 /// Rows for a table: a row each line, what is largest, and what would help.
 std::vector<std::vector<std::string>> fit_rows(const Fit& fit, const Profile& profile,
                                                const Console& console);
+
+/// Of a plan whose file has so many bytes.
+FitFile fit_file_of(const PlanFile& plan, int64_t bytes);
 
 /// Puts the section into the report; with --require-fit the run ends with 4 (5 where it cannot be
 /// told) if the model does not fit.

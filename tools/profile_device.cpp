@@ -22,8 +22,9 @@ std::string why_rates_differ(const Profile& profile, const HostFacts& host) {
     if (here == nullptr || here->all_cores_gops <= 0) continue;
     const double ratio = gops / here->all_cores_gops;
     if (ratio < kMostRatio && ratio > 1 / kMostRatio) continue;
-    return fmt::format("this host computes {:.3g} GOP/s in {}, {} was measured at {:.3g}",
-                       here->all_cores_gops, dtype, escape_untrusted(profile.name, 60), gops);
+    return fmt::format("this host computes {:.3g} GOP/s in {}, {} has {:.3g} ({})",
+                       here->all_cores_gops, dtype, escape_untrusted(profile.name, 60), gops,
+                       escape_untrusted(profile.rates->source));
   }
   return {};
 }
@@ -33,10 +34,12 @@ std::string why_rates_differ(const Profile& profile, const HostFacts& host) {
 std::string why_not_timed_here(const Profile& profile) {
   const HostFacts host = host_facts();
   if (std::string reason = why_not_host(profile, host); !reason.empty()) return reason;
-  if (!profile.rates || profile.rates->source != "measured") return {};
-  if (profile.cpu.cores != host.cpus_usable)
+  // What the profile says otherwise than its kind, it says of one machine.
+  const Profile kind = nearest_profile(host);
+  if (profile.cpu.cores != kind.cpu.cores && profile.cpu.cores != host.cpus_usable)
     return fmt::format("this host has {} usable CPUs, {} has {}", host.cpus_usable,
                        escape_untrusted(profile.name, 60), profile.cpu.cores);
+  if (!profile.rates || (kind.rates && profile.rates->gops == kind.rates->gops)) return {};
   return why_rates_differ(profile, host);
 }
 

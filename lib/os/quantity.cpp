@@ -72,10 +72,10 @@ bool take_integer(std::string_view& text, int64_t& value) {
   return true;
 }
 
-int64_t checked_integer(double value, std::string_view text, std::string_view what,
-                        std::string_view expected) {
+int64_t checked_integer(double value, std::string_view text, std::string_view what) {
   constexpr double kMost = 4611686018427387904.0;  // 2^62
-  if (!(value >= 0 && value <= kMost)) throw refused(text, what, expected);
+  if (value < 0) throw refused(text, what, "nothing below zero");
+  if (!(value <= kMost)) throw refused(text, what, "something smaller");
   return static_cast<int64_t>(std::llround(value));
 }
 
@@ -149,7 +149,7 @@ int64_t parse_bytes(std::string_view text, std::string_view what) {
   if (quantity.unit == Unit::kNone)
     throw refused(text, what, kExpected, fmt::format("write {0}MiB or {0}B", text));
   if (quantity.unit != Unit::kBytes) throw refused(text, what, kExpected, "such as 64MiB");
-  return checked_integer(quantity.value, text, what, kExpected);
+  return checked_integer(quantity.value, text, what);
 }
 
 int64_t parse_nanoseconds(std::string_view text, std::string_view what) {
@@ -159,7 +159,7 @@ int64_t parse_nanoseconds(std::string_view text, std::string_view what) {
   if (quantity.unit == Unit::kNone)
     throw refused(text, what, kExpected, fmt::format("write {0}ms or {0}s", text));
   if (quantity.unit != Unit::kNanoseconds) throw refused(text, what, kExpected, "such as 10ms");
-  return checked_integer(quantity.value, text, what, kExpected);
+  return checked_integer(quantity.value, text, what);
 }
 
 int64_t parse_integer(std::string_view text, std::string_view what, int64_t min, int64_t max) {

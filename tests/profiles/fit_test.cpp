@@ -7,6 +7,7 @@
 
 #include "onnx/read_model.h"
 #include "ops/op_row.h"
+#include "profiles/fit_changes.h"
 #include "qdq/activation_buffers.h"
 
 namespace lathe {
@@ -104,12 +105,47 @@ TEST_CASE("what would help is said with its size, the smallest set that fits las
   CHECK(std::ranges::none_of(fit.changes, &FitChange::fits));
 }
 
+TEST_CASE("int8 counts where the device computes in integers, and nothing fits past another obstacle") {
+  Graph graph = two_convolutions();
+  Profile plain = device(1 << 20, 60 * 1024);
+  plain.precision.ops.clear();
+  Fit fit = does_it_fit(graph, {}, plain);
+  REQUIRE(fit.changes.size() == 2);
+  CHECK(fit.changes[0].what == "half the resolution");
+  // A model that has integers already is not helped by them.
+  const BecomesInteger all = becomes_integer(graph, device({}, {}).precision);
+  CHECK(all.weights.size() == 2);
+  CHECK(all.values.size() == 3);
+  CHECK(becomes_integer(typed_as_integers(graph, all), device({}, {}).precision).weights.empty());
+  FitFile file;
+  file.opset = plain.runtime.max_opset + 1;
+  fit = does_it_fit(graph, file, device(1 << 20, 60 * 1024));
+  REQUIRE_FALSE(fit.changes.empty());
+  CHECK(std::ranges::none_of(fit.changes, &FitChange::fits));
+}
+
+TEST_CASE("a plan is packed beside its file, and fits no other processor nor past its run time") {
+  Profile host = device(std::nullopt, 1 << 20);
+  host.cpu.arch = "x86_64";
+  FitFile plan{{}, {}, "x86_64", false, {}, 1000, 500};
+  const Graph graph = two_convolutions();
+  CHECK(line_of(does_it_fit(graph, plan, host), "RAM").need == 2 * 1000 + 500 + 100);
+  CHECK(does_it_fit(graph, plan, host).verdict() == FitVerdict::kFits);
+  plan.plan_refused = "2 of its parts";
+  CHECK(line_of(does_it_fit(graph, plan, host), "ops").verdict == FitVerdict::kDoesNotFit);
+  plan.plan_refused.clear();
+  CHECK(line_of(does_it_fit(graph, plan, device({}, 1 << 20)), "ops").verdict ==
+        FitVerdict::kDoesNotFit);
+}
+
 TEST_CASE("each shipped profile has models that fit and models that do not") {
   for (const std::string& name : profile_names()) {
     CAPTURE(name);
     const Profile profile = load_profile(name);
     CHECK(has_memory_limits(profile));
-    const FitFile file{profile.runtime.max_opset, profile.runtime.max_ir, {}, {}, {}};
+    FitFile file;
+    file.opset = profile.runtime.max_opset;
+    file.ir = profile.runtime.max_ir;
     Fit fit = does_it_fit(two_convolutions(), file, profile);
     CHECK(fit.verdict() == FitVerdict::kFits);
     CHECK(fit.peak[0].type == "Conv");

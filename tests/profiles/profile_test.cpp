@@ -212,6 +212,11 @@ TEST_CASE("limits that contradict each other are refused") {
   // 500 ms each on one core are two a second.
   CHECK(refused(R"({"targets": {"throughput_per_s": 2}})") == "taken");
   CHECK(refused(R"({"targets": {"throughput_per_s": 3}})") == "p.json: /targets/throughput_per_s");
+  CHECK(refused(R"({"execution": {"threads": 2}})") == "p.json: /execution/threads");
+  CHECK(refused(R"({"power_modes": {"balanced": {"threads": 2}}})") ==
+        "p.json: /power_modes/balanced/threads");
+  CHECK(refused(R"({"power_modes": {"balanced": {"batch": 2}}})") ==
+        "p.json: /power_modes/balanced/batch");
 }
 
 TEST_CASE("batches shrink with memory") {

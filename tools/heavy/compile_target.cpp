@@ -153,6 +153,7 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
   const std::string& bytes = artifact.written.model_bytes;
   const auto file = std::make_shared<const PlanFile>(
       read_plan_file({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}));
+  artifact.plan = file;
   const auto engine = std::make_shared<NativeEngine>(plan_graph(file), plans_of(file));
   artifact.run = [engine, file](const std::vector<at::Tensor>& inputs) {
     std::vector<RuntimeValue> values;

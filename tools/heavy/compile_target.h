@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "artifact/plan_file.h"
 #include "console.h"
 #include "ir/model.h"
 #include "lower/lower_graph.h"
@@ -35,6 +37,7 @@ struct CompiledArtifact {
   std::optional<double> min_sqnr_db;
   /// `run` takes the shapes of its first call only.
   bool one_shape = false;
+  std::shared_ptr<const PlanFile> plan;  // of target native
   /// What the manifest says besides: batch_fixed, quantized ops, ….
   nlohmann::json facts = nlohmann::json::object();
   /// What the screen says besides.

@@ -90,7 +90,11 @@ void note_output(CommandRun& run, Model model, const WrittenModel& written,
   model.ir_version = written.ir_version;
   run.report.model_out = model_facts(run.common.output, model);
   run.report.model_out->parent_sha256 = run.report.model->sha256;
-  if (!file) file = FitFile{written.opset, written.ir_version, {}, {}};
+  if (!file) {
+    file.emplace();
+    file->opset = written.opset;
+    file->ir = written.ir_version;
+  }
   const Fit fit = note_fit(run, model.graph, *file);
   run.fit_text = "\n" + fit_sentence(fit, run.profile, run.console) + "\n";
 }

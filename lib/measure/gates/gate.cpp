@@ -150,6 +150,11 @@ bool is_timed(const Gate& gate) {
   return metric != nullptr && metric->of_machine;
 }
 
+bool is_simulated(const Gate& gate) {
+  const GateMetric* metric = find_gate_metric(gate.metric);
+  return metric != nullptr && metric->of_machine && !metric->sensed;
+}
+
 bool gates_need_timing(std::span<const Gate> gates) {
   return std::any_of(gates.begin(), gates.end(), [](const Gate& gate) {
     return is_timed(gate) && gate.basis == GateBasis::kMeasured;

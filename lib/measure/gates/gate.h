@@ -112,6 +112,8 @@ bool is_decibel_gate(const Gate& gate);
 
 /// Whether a metric depends on the machine: times, throughput, speedup, processor, energy.
 bool is_timed(const Gate& gate);
+/// Whether a simulation can stand for that, too: of latencies and throughput.
+bool is_simulated(const Gate& gate);
 
 /// Whether one needs time to be measured here. Without such a gate a short measurement will do.
 bool gates_need_timing(std::span<const Gate> gates);

@@ -193,8 +193,7 @@ void put_fit(json& row, const BenchSubject& subject, const Profile& device) {
   file.opset = subject.facts.opset;
   if (file.opset) file.ir = subject.model.ir_version;
   if (subject.plan) {
-    file.plan_arch = host_facts().arch;
-    file.plan_bytes = subject.facts.file_bytes;
+    file = fit_file_of(*subject.plan, subject.facts.file_bytes);
     file.plan_arena_bytes = subject.arena_bytes;
   }
   row["fit"] = fit_json(does_it_fit(subject.graph(), file, device), device);

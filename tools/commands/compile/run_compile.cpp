@@ -165,11 +165,8 @@ int run_compile(const CompileOptions& options, Console& console) {
         common.output, common.force, report);
     std::optional<FitFile> file;
     if (target.format != kOnnxFormat) file.emplace();
-    if (artifact.facts.contains("native")) {
-      file->plan_arch = host_facts().arch;
-      file->plan_bytes = static_cast<int64_t>(artifact.written.model_bytes.size());
-      file->plan_arena_bytes = artifact.facts["native"].at("arena_bytes").get<int64_t>();
-    }
+    if (artifact.plan)
+      file = fit_file_of(*artifact.plan, static_cast<int64_t>(artifact.written.model_bytes.size()));
     note_output(run, model, artifact.written, file);
     report.model_out->format = target.format;
     if (target.format != kOnnxFormat) report.model_out->opset.reset();

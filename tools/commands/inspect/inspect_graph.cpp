@@ -8,6 +8,7 @@
 #include "model_facts.h"
 #include "ops/op_row.h"
 #include "profile_device.h"
+#include "profiles/fit_changes.h"
 #include "qdq/activation_buffers.h"
 
 namespace lathe {
@@ -203,6 +204,10 @@ InspectFacts inspect_graph(const Graph& graph, const Profile& profile) {
   });
   plan_arena(graph, profile, facts);
   facts.estimate = estimate_latency(graph, profile_rates(profile));
+  if (const BecomesInteger integers = becomes_integer(graph, profile.precision);
+      !integers.weights.empty())
+    facts.int8_ns =
+        estimate_latency(typed_as_integers(graph, integers), profile_rates(profile)).ns;
   return facts;
 }
 

@@ -64,6 +64,8 @@ struct InspectFacts {
   bool has_subgraphs = false;          // whose values the arena leaves out
   bool free_batch = false;             // some input's first dimension is open and counts as 1
   EstimatedLatency estimate;           // on the profile's device: simulated
+  /// The same of the int8 form, where the profile has integers for some of it.
+  std::optional<double> int8_ns;
 };
 
 /// `graph` after infer_shapes. Linear but for the memory plan, which is left out for large graphs.

@@ -86,9 +86,47 @@ std::string estimate_text(const InspectFacts& facts, const Profile& profile) {
   if (*estimate.ns > 0)
     out += fmt::format(", {:.0f} % of it bound by memory",
                        100 * estimate.memory_bound_ns / *estimate.ns);
-  if (const auto target = latency_target_ms(profile.targets, facts.macs))
-    out += fmt::format("; its target is {}", duration_text(1e6 * *target));
   return out;
+}
+
+// Whether the profile's targets are met, as far as a simulation and the file tell, and what would
+// help; {} without targets.
+Rows target_rows(const InspectFacts& facts, int64_t file_bytes, const Profile& profile,
+                 const Console& console) {
+  const TargetProfile& targets = profile.targets;
+  Rows rows;
+  const auto verdict = [&](bool met) { return met ? console.good("met") : console.bad("missed"); };
+  const auto add = [&](std::string text) {
+    rows.push_back({rows.empty() ? "targets" : "", std::move(text)});
+  };
+  const auto most = latency_target_ms(targets, facts.macs);
+  if (most && facts.estimate.ns && facts.estimate.unknown_nodes == 0) {
+    const double limit = 1e6 * *most;
+    std::string text =
+        fmt::format("latency {} of {}, simulated: {}", duration_text(*facts.estimate.ns),
+                    duration_text(limit), verdict(*facts.estimate.ns <= limit));
+    if (*facts.estimate.ns > limit && facts.int8_ns)
+      text += fmt::format("; with int8 {}{}", duration_text(*facts.int8_ns),
+                          *facts.int8_ns <= limit ? ", met" : "");
+    add(std::move(text));
+    if (targets.throughput_per_s) {
+      const double rate = 1e9 / *facts.estimate.ns;
+      add(fmt::format("throughput {:.3g}/s of {:.3g}/s, simulated: {}", rate,
+                      *targets.throughput_per_s, verdict(rate >= *targets.throughput_per_s)));
+    }
+  } else if (most) {
+    add(fmt::format("latency at most {}: not simulated, shapes are not known",
+                    duration_text(1e6 * *most)));
+  } else if (!targets.latency_classes.empty()) {
+    add(fmt::format("latency: there is none for networks of more than {} MACs",
+                    count_text(targets.latency_classes.back().max_macs)));
+  }
+  if (targets.size_bytes)
+    add(fmt::format("file {} of {}: {}", bytes_text(file_bytes), bytes_text(*targets.size_bytes),
+                    verdict(file_bytes <= *targets.size_bytes)));
+  if (!rows.empty())
+    add("more of them: lathe bench MODEL --gate-profile " + escape_untrusted(profile.name, 60));
+  return rows;
 }
 
 std::string precision_text(const InspectFacts& facts) {
@@ -249,6 +287,8 @@ std::string inspect_text(const Model& model, const ModelFacts& file, const Inspe
   rows.push_back({"latency", estimate_text(facts, profile)});
   if (!custom.empty()) rows.push_back({"unknown", custom});
   for (std::vector<std::string>& row : fit_rows(fit, profile, console))
+    rows.push_back(std::move(row));
+  for (std::vector<std::string>& row : target_rows(facts, file.file_bytes, profile, console))
     rows.push_back(std::move(row));
   out += table(rows) + "\n" + types_text(facts, profile, all, console);
   if (all) out += nodes_text(facts, console);

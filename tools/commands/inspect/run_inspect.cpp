@@ -9,7 +9,6 @@
 #include "fit_report.h"
 #include "model_facts.h"
 #include "open_model.h"
-#include "os/host.h"
 
 namespace lathe {
 namespace {
@@ -45,10 +44,7 @@ void inspect_plan(const InspectOptions& options, CommandRun& run) {
   run.console.print(
       plan_text(*file, model.graph, *run.report.model, run.common.verbosity > 0, run.console));
   run.report.details["plan"] = plan_json(*file, model.graph);
-  FitFile sizes;
-  sizes.plan_arch = host_facts().arch;
-  sizes.plan_bytes = run.report.model->file_bytes;
-  sizes.plan_arena_bytes = file->plan.arena_bytes;
+  const FitFile sizes = fit_file_of(*file, run.report.model->file_bytes);
   run.fit_text =
       "\n" + table(fit_rows(note_fit(run, model.graph, sizes), run.profile, run.console));
 }
