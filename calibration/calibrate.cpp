@@ -58,7 +58,8 @@ std::vector<std::vector<Local>> collect_parts(const Interpreter& interpreter,
                                               const CalibrationTargets& targets,
                                               const SampleSource& source,
                                               const SampleRunOptions& options, size_t parts,
-                                              const std::function<size_t(size_t)>& part) {
+                                              const std::function<size_t(size_t)>& part,
+                                              const OnCalibrated& on_calibrated) {
   const Graph& graph = interpreter.graph();
   const auto threads = static_cast<size_t>(std::max(1, options.threads));
   std::vector<std::vector<Local>> locals(parts, std::vector<Local>(threads));
@@ -69,7 +70,9 @@ std::vector<std::vector<Local>> collect_parts(const Interpreter& interpreter,
     RunOptions run;
     run.check = options.check;
     run.on_value = [&](ValueId id, RuntimeValue& value) { collect(targets, id, value, local); };
-    return interpreter.run(inputs, run);
+    std::vector<RuntimeValue> outputs = interpreter.run(inputs, run);
+    if (on_calibrated) on_calibrated(sample, inputs, outputs);
+    return outputs;
   };
   for_each_sample(graph, source, options, work);
   return locals;
@@ -110,10 +113,12 @@ Statistics calibrate(const Interpreter& interpreter, const CalibrationTargets& t
 
 SplitStatistics calibrate_split(const Interpreter& interpreter, const CalibrationTargets& targets,
                                 const SampleSource& source, const SampleRunOptions& options,
-                                const std::function<bool(size_t sample)>& held) {
+                                const std::function<bool(size_t sample)>& held,
+                                const OnCalibrated& on_calibrated) {
   const Graph& graph = interpreter.graph();
   const auto parts = collect_parts(interpreter, targets, source, options, 2,
-                                   [&](size_t sample) { return held(sample) ? 1 : 0; });
+                                   [&](size_t sample) { return held(sample) ? 1 : 0; },
+                                   on_calibrated);
   size_t held_samples = 0;
   for (size_t i = 0; i < source.count; ++i) held_samples += held(i) ? 1 : 0;
   Local merged;

@@ -25,8 +25,8 @@ struct Statistics {
   /// Factors that equalize_channels() had scaled the network with before it was calibrated: name of
   /// a class's first value -> one factor a channel. The other members describe the scaled network.
   std::map<std::string, std::vector<double>> scales;
-  /// By which observer (choose_range.h) each value's range was chosen; empty: not chosen yet.
-  std::map<std::string, std::string> observers;
+  /// By which RangeRule (choose_range.h), as text, each value's range was chosen; empty: by none.
+  std::map<std::string, std::string> ranges;
   /// What all this was taken from, in the words of who took it; empty in files of earlier versions.
   std::map<std::string, std::string> source;
 };
@@ -52,10 +52,15 @@ struct SplitStatistics {
   Statistics fitted;
 };
 
+/// Told of every sample's run; called from several threads at once.
+using OnCalibrated = std::function<void(size_t sample, const std::vector<RuntimeValue>& inputs,
+                                        const std::vector<RuntimeValue>& outputs)>;
+
 /// calibrate() of both; `held`(sample): it is held out. Errors and memory as above, twice.
 SplitStatistics calibrate_split(const Interpreter& interpreter, const CalibrationTargets& targets,
                                 const SampleSource& source, const SampleRunOptions& options,
-                                const std::function<bool(size_t sample)>& held);
+                                const std::function<bool(size_t sample)>& held,
+                                const OnCalibrated& on_calibrated = {});
 
 /// A value's histogram and channels take about 12 KB.
 constexpr size_t kMaxStatisticsBytes = size_t{1} << 30;

@@ -1,7 +1,10 @@
 #include "calibration/choose_range.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <vector>
 
@@ -114,7 +117,28 @@ Range mse_range(const Histogram& histogram, const IntegerGrid& grid, const Respo
   return mse_range(histogram, grid, RangeError(histogram, grid, response));
 }
 
-ChosenRange choose_range(Observer observer, const Histogram& histogram, const IntegerGrid& grid,
+std::string range_rule_text(const RangeRule& rule) {
+  std::string text(observer_name(rule.observer));
+  return rule.reach < 1 ? fmt::format("{}*{}", text, rule.reach) : text;
+}
+
+std::optional<RangeRule> range_rule_from_text(std::string_view text) {
+  const size_t star = std::min(text.find('*'), text.size());
+  RangeRule rule;
+  const std::optional<Observer> observer = observer_from_name(text.substr(0, star));
+  if (!observer) return std::nullopt;
+  rule.observer = *observer;
+  if (star == text.size()) return rule;
+  const std::string_view reach = text.substr(star + 1);
+  const auto [end, problem] =
+      std::from_chars(reach.data(), reach.data() + reach.size(), rule.reach);
+  if (problem != std::errc() || end != reach.data() + reach.size() ||
+      !(rule.reach > 0 && rule.reach <= 1))
+    return std::nullopt;
+  return rule;
+}
+
+ChosenRange choose_range(const RangeRule& rule, const Histogram& histogram, const IntegerGrid& grid,
                          const Response& response) {
   const RangeError error(histogram, grid, response);
   const auto candidate = [&](Observer which) {
@@ -126,10 +150,15 @@ ChosenRange choose_range(Observer observer, const Histogram& histogram, const In
       case Observer::kMse: chosen.range = mse_range(histogram, grid, error); break;
       default: chosen.range = min_max_range(histogram); break;
     }
+    if (rule.reach < 1) {
+      const double end =
+          rule.reach * std::max(std::fabs(chosen.range.min), std::fabs(chosen.range.max));
+      chosen.range = {std::max(chosen.range.min, -end), std::min(chosen.range.max, end)};
+    }
     chosen.error = error.of(chosen.range);
     return chosen;
   };
-  if (observer != Observer::kAuto) return candidate(observer);
+  if (rule.observer != Observer::kAuto) return candidate(rule.observer);
   ChosenRange best = candidate(Observer::kMinMax);
   for (const Observer which : {Observer::kPercentile, Observer::kEntropy, Observer::kMse}) {
     const ChosenRange other = candidate(which);

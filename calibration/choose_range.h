@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "calibration/histogram.h"
@@ -51,14 +52,27 @@ Range mse_range(const Histogram& histogram, const IntegerGrid& grid, const Respo
 double quantization_error(const Histogram& histogram, const Range& range, const IntegerGrid& grid,
                           const Response& response = {});
 
+/// How the range of a value is chosen.
+struct RangeRule {
+  RangeRule(Observer by = Observer::kMinMax, double part = 1) : observer(by), reach(part) {}
+
+  Observer observer;
+  /// What is left of the larger of the range's ends in magnitude, both ends cut off there.
+  double reach;
+};
+
+/// "minmax", "entropy", "minmax*0.35", and back; nullopt for another text.
+std::string range_rule_text(const RangeRule& rule);
+std::optional<RangeRule> range_rule_from_text(std::string_view text);
+
 struct ChosenRange {
   Range range;
   Observer observer = Observer::kMinMax;  // which candidate it is; never kAuto
   double error = 0;                       // quantization_error of it
 };
 
-/// The range by `observer`. An empty histogram gives {0, 0}.
-ChosenRange choose_range(Observer observer, const Histogram& histogram, const IntegerGrid& grid,
+/// The range by `rule`. An empty histogram gives {0, 0}.
+ChosenRange choose_range(const RangeRule& rule, const Histogram& histogram, const IntegerGrid& grid,
                          const Response& response = {});
 
 }  // namespace lathe

@@ -73,11 +73,11 @@ ChannelStatistics restore_channels(const json& row) {
 void load_later_members(const json& root, Statistics& statistics) {
   if (const auto told = root.find("source"); told != root.end())
     statistics.source = told->get<std::map<std::string, std::string>>();
-  if (const auto names = root.find("observers"); names != root.end())
-    statistics.observers = names->get<std::map<std::string, std::string>>();
-  for (const auto& [value, observer] : statistics.observers)
-    if (!observer_from_name(observer))
-      throw bad_input("statistics.observers", "an observer has no name that is known");
+  if (const auto names = root.find("ranges"); names != root.end())
+    statistics.ranges = names->get<std::map<std::string, std::string>>();
+  for (const auto& [value, rule] : statistics.ranges)
+    if (!range_rule_from_text(rule))
+      throw bad_input("statistics.ranges", "a value's range is chosen by no rule that is known");
   if (const auto rows = root.find("channels"); rows != root.end())
     for (const auto& [name, row] : rows->items()) statistics.channels[name] = restore_channels(row);
   if (const auto rows = root.find("scales"); rows != root.end())
@@ -138,7 +138,7 @@ std::string save_statistics(const Statistics& statistics) {
                {"values", std::move(values)}};
   if (!statistics.channels.empty()) file["channels"] = channel_rows(statistics.channels);
   if (!statistics.scales.empty()) file["scales"] = statistics.scales;
-  if (!statistics.observers.empty()) file["observers"] = statistics.observers;
+  if (!statistics.ranges.empty()) file["ranges"] = statistics.ranges;
   if (!statistics.source.empty()) file["source"] = statistics.source;
   return file.dump() + "\n";
 }

@@ -20,7 +20,14 @@ SampleSource part_of(const SampleSource& all, bool held, size_t most) {
 
 }  // namespace
 
-SampleSource fitted_samples(const SampleSource& all) { return part_of(all, false, all.count); }
+std::vector<size_t> judging_samples(size_t count, size_t most) {
+  std::vector<size_t> chosen;
+  for (const bool held : {true, false})
+    for (size_t i = 0; i < count && chosen.size() < most; ++i)
+      if (judges_ranges(i) && is_held_out(i, count) == held) chosen.push_back(i);
+  for (size_t i = 0; chosen.empty() && i < std::min<size_t>(count, 1); ++i) chosen.push_back(i);
+  return chosen;
+}
 
 SampleSource judged_samples(const SampleSource& all, size_t most) {
   SampleSource judged = part_of(all, true, most);

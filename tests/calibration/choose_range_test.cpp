@@ -195,6 +195,23 @@ TEST_CASE("auto is never worse than a candidate") {
   CHECK(choose_range(Observer::kAuto, Histogram(), kUnsigned).range == Range{0, 0});
 }
 
+TEST_CASE("a rule may cut the extremes off, and goes both ways as text") {
+  const Histogram histogram = histogram_of({-1, 0, 0.5f, 8});
+  CHECK(choose_range(RangeRule(Observer::kMinMax, 0.5), histogram, kUnsigned).range ==
+        Range{-1, 4});
+  CHECK(choose_range(RangeRule(Observer::kMinMax, 0.0625), histogram, kUnsigned).range ==
+        Range{-0.5, 0.5});
+  for (const char* text : {"minmax", "mse", "entropy*0.35", "minmax*0.5"}) {
+    CAPTURE(text);
+    const auto rule = range_rule_from_text(text);
+    REQUIRE(rule);
+    CHECK(range_rule_text(*rule) == text);
+  }
+  for (const char* text : {"", "best", "minmax*", "minmax*2", "minmax*0", "minmax*-1", "minmax*0.5x",
+                           "minmax*nan", "*0.5"})
+    CHECK_FALSE(range_rule_from_text(text));
+}
+
 TEST_CASE("observer names go both ways") {
   for (const Observer observer : {Observer::kAuto, Observer::kMinMax, Observer::kPercentile,
                                   Observer::kEntropy, Observer::kMse})

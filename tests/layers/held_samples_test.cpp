@@ -1,5 +1,7 @@
 #include "layers/held_samples.h"
 
+#include <algorithm>
+
 #include <vector>
 
 #include "doctest_after_torch.h"
@@ -32,12 +34,19 @@ TEST_CASE("a fit is judged by the samples that it has not seen") {
   CHECK(indices(judged_samples(numbered(72), 2)) == std::vector<int64_t>{7, 15});
   // Of few samples more judge.
   CHECK(indices(judged_samples(numbered(17), 24)) == std::vector<int64_t>{3, 7, 11, 15});
-  for (const size_t count : {0, 1, 3, 4, 17, 63, 64, 100}) {
+}
+
+TEST_CASE("half of the samples judge ranges, those first that nothing is fitted to") {
+  CHECK(judging_samples(8, 3) == std::vector<size_t>{3, 7, 1});
+  CHECK(judging_samples(1, 3) == std::vector<size_t>{0});
+  CHECK(judging_samples(0, 3).empty());
+  for (const size_t count : {2, 3, 4, 17, 63, 64, 100}) {
     CAPTURE(count);
-    const std::vector<int64_t> fitted = indices(fitted_samples(numbered(count)));
-    for (const int64_t index : fitted) CHECK(!is_held_out(static_cast<size_t>(index), count));
-    const size_t held = count < 4 ? 0 : judged_samples(numbered(count), count).count;
-    CHECK(fitted.size() + held == count);
+    const std::vector<size_t> judges = judging_samples(count, count);
+    CHECK(judges.size() == count / 2);
+    for (const size_t sample : judges) CHECK(judges_ranges(sample));
+    for (size_t i = 0; i < count; ++i)
+      if (is_held_out(i, count)) CHECK(std::ranges::count(judges, i) == 1);
   }
 }
 

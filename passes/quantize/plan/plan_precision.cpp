@@ -115,7 +115,7 @@ void fit_inside_bounds(const Graph& graph, ValueId value, QuantParams& params, f
 }
 
 void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan,
-                 const Statistics& statistics, const Observers& observers) {
+                 const Statistics& statistics, const RangeRules& ranges) {
   const IntegerGrid grid{static_cast<int32_t>(integer_min(rules.activation_dtype)),
                          static_cast<int32_t>(integer_max(rules.activation_dtype)),
                          rules.activation_symmetric};
@@ -127,7 +127,7 @@ void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& p
                       fmt::format("the statistics do not hold value '{}'", escape_untrusted(name)),
                       {}, "calibrate again without --statistics");
     const ChosenRange chosen =
-        choose_range(observers.at(id), it->second, grid, response_behind(graph, id));
+        choose_range(ranges.at(id), it->second, grid, response_behind(graph, id));
     plan.values[id] = activation_params(rules, chosen.range, it->second);
     if (!rules.power_of_two) fit_inside_bounds(graph, id, plan.values[id]);
     plan.ranges[id] = chosen;
@@ -142,8 +142,8 @@ void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& p
 }
 
 PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules, PrecisionPlan selection,
-                             const Statistics& statistics, const Observers& observers) {
-  plan_values(graph, rules, selection, statistics, observers);
+                             const Statistics& statistics, const RangeRules& ranges) {
+  plan_values(graph, rules, selection, statistics, ranges);
   plan_weights(graph, rules, selection);
   return selection;
 }

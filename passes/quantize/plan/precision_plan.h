@@ -80,14 +80,14 @@ PrecisionPlan select_nodes(const Graph& graph, const IntegerRules& rules);
 /// channel means of what integer convolutions and products with constant weights read.
 CalibrationTargets calibration_targets(const Graph& graph, const PrecisionPlan& selection);
 
-/// Which observer chooses the range of which value.
-struct Observers {
-  Observers(Observer observer) : usual(observer) {}
+/// How the ranges of all values are chosen.
+struct RangeRules {
+  RangeRules(Observer observer) : usual{observer} {}
 
-  Observer usual;                      // of all but
-  std::map<ValueId, Observer> others;  // these
+  RangeRule usual;                      // of all values but
+  std::map<ValueId, RangeRule> others;  // these
 
-  Observer at(ValueId value) const {
+  const RangeRule& at(ValueId value) const {
     const auto it = others.find(value);
     return it == others.end() ? usual : it->second;
   }
@@ -96,12 +96,12 @@ struct Observers {
 /// Fills the activations' parameters of a selection, and how they came about. Throws Error (exit 3)
 /// for values that the statistics do not hold.
 void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan,
-                 const Statistics& statistics, const Observers& observers);
+                 const Statistics& statistics, const RangeRules& ranges);
 
 /// plan_values(), and the parameters of weights and biases. Throws Error (exit 3) besides for NaN
 /// or infinite weights.
 PrecisionPlan plan_precision(const Graph& graph, const IntegerRules& rules, PrecisionPlan selection,
-                             const Statistics& statistics, const Observers& observers);
+                             const Statistics& statistics, const RangeRules& ranges);
 
 /// Given:  Conv | Gemm (W, b) whose W will be rounded to W8 by the plan
 /// Result: b - (W8 - W) E[x]: rounding shifts every output channel's mean, and the bias takes it

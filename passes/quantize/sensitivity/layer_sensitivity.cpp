@@ -13,7 +13,8 @@ namespace {
 
 // What was seen of one rounded thing, summed in sample order.
 struct Sums {
-  double gradient = 0;  // of (g . e)^2, mean of the probes
+  double gradient = 0;     // of (g . e)^2, mean of the probes
+  double independent = 0;  // the same, with the elements' rounding taken as independent
   double error = 0;     // of e^2
   double power = 0;     // of x^2
   bool reached = false;
@@ -31,6 +32,7 @@ Totals add_up(const std::vector<SampleErrors>& samples) {
     sums.resize(std::max(sums.size(), rows.size()));
     for (size_t i = 0; i < rows.size(); ++i) {
       sums[i].gradient += rows[i].gradient_squared;
+      sums[i].independent += rows[i].independent_squared;
       sums[i].error += rows[i].error;
       sums[i].power += rows[i].power;
       sums[i].reached = sums[i].reached || rows[i].reached;
@@ -238,8 +240,9 @@ std::vector<std::map<ValueId, double>> measure_values(const Graph& reference,
   const size_t values = watched.values().size();
   for (size_t i = 0; i < totals.values.size(); ++i) {
     const ValueId id = watched.values()[i % values];
-    noise[i / values][id] =
-        noise_of(totals.values[i], totals.output_power, blocked.contains(id)).share;
+    Sums sums = totals.values[i];
+    sums.gradient = sums.independent;
+    noise[i / values][id] = noise_of(sums, totals.output_power, blocked.contains(id)).share;
   }
   return noise;
 }

@@ -87,7 +87,8 @@ LayerSensitivity measure_sensitivity(const Graph& reference,
 
 /// What the values of plans cost at the outputs, without weights and biases: for each of `plans`,
 /// which are of the same nodes and values, its rounded values -> their noise, as ValueNoise::noise.
-/// One run over the samples serves all plans. Errors as above.
+/// One run over the samples serves all plans. Where no gradient tells them apart, all cost what the
+/// first does. Errors as above.
 std::vector<std::map<ValueId, double>> measure_values(const Graph& reference,
                                                       const std::vector<PrecisionPlan>& plans,
                                                       const SampleSource& source,

@@ -22,6 +22,14 @@ size_t sensitivity_samples(const Graph& graph) {
   return macs > kManyMacs ? kReducedSamples : kUsualSamples;
 }
 
+size_t gradient_samples(const Graph& graph) {
+  constexpr int64_t kMacs = 4'000'000'000;  // of forward runs
+  constexpr int64_t kMost = 64;
+  constexpr int64_t kLeast = 4;
+  const int64_t macs = std::max<int64_t>(1, count_macs(graph).macs);
+  return static_cast<size_t>(std::clamp(kMacs / macs, kLeast, kMost));
+}
+
 bool can_be_differentiated(const Graph& graph) {
   double bytes = 0;
   for (const ValueId id : graph.value_ids()) {

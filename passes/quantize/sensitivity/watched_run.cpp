@@ -8,6 +8,7 @@
 
 #include "layers/linear_layer.h"
 #include "quantize/plan/weight_params.h"
+#include "quantize/sensitivity/rounding_sums.h"
 
 namespace lathe {
 namespace {
@@ -15,15 +16,8 @@ namespace {
 constexpr size_t kWeighingSamples = 16;
 constexpr double kLargestError = 65504;  // of quantized nodes: infinity has no derivative
 
-// What rounding adds to x: (clamp(round(x / scale) + zero) - zero) * scale - x.
-at::Tensor rounding_error(const at::Tensor& x, const QuantParams& params) {
-  const double zero = params.zero_points[0];
-  return at::div(x, params.scales[0])
-      .round_()
-      .clamp_(static_cast<double>(integer_min(params.dtype)) - zero,
-              static_cast<double>(integer_max(params.dtype)) - zero)
-      .mul_(params.scales[0])
-      .sub_(x);
+std::span<const float> elements_of(const at::Tensor& x) {
+  return {x.data_ptr<float>(), static_cast<size_t>(x.numel())};
 }
 
 at::Tensor dequantized(const Tensor& integers, const QuantParams& params) {
@@ -134,21 +128,32 @@ WatchedRun::WatchedRun(const Graph& reference, const std::vector<NodeAlone>& qua
   interpreter_ = std::make_unique<Interpreter>(reference);
 }
 
-std::map<size_t, WatchedRun::MakeError> WatchedRun::errors_of(ValueId id, const at::Tensor& value,
-                                                              const WatchOptions& options,
-                                                              Seen& seen) const {
-  std::map<size_t, MakeError> errors;
+std::map<size_t, WatchedRun::SumError> WatchedRun::errors_of(ValueId id, const at::Tensor& value,
+                                                             const WatchOptions& options,
+                                                             Seen& seen) const {
+  std::map<size_t, SumError> errors;
   const auto it = watch_.find(id);
   if (it == watch_.end()) return errors;
   const size_t first = it->second;
   if (!alone_.empty()) {
-    const at::Tensor error = error_alone(id, first, value, options, seen);
-    errors[first] = [error] { return error; };
+    errors[first] = [error = error_alone(id, first, value, options, seen)](
+                        const at::Tensor* gradient) {
+      RoundingSums sums;
+      if (gradient == nullptr)
+        sums.squares = squared_sum(error);
+      else
+        sums.outside = sums.product = (*gradient * error).sum().item<float>();
+      return sums;
+    };
     return errors;
   }
+  const at::Tensor floats = value.to(at::kFloat).contiguous();
   for (size_t k = 0; k < params_.size(); ++k)
-    errors[first + k * values_.size()] = [value, &params = params_[k][first]] {
-      return rounding_error(value, params);
+    errors[first + k * values_.size()] = [floats, &params = params_[k][first]](
+                                             const at::Tensor* gradient) {
+      if (gradient == nullptr) return rounding_sums(elements_of(floats), {}, params);
+      const at::Tensor held = gradient->to(at::kFloat).contiguous();
+      return rounding_sums(elements_of(floats), elements_of(held), params);
     };
   return errors;
 }
@@ -268,20 +273,26 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     }
 
   std::vector<double> products(places_);  // g . e of this probe
-  const auto watch = [&](RuntimeValue& value, const std::map<size_t, MakeError>& made) {
+  std::vector<double> inside(places_);
+  std::vector<double> outside(places_);
+  const auto watch = [&](RuntimeValue& value, const std::map<size_t, SumError>& sums) {
     const double power = squared_sum(value.tensor->detach());
-    for (const auto& [place, make] : made) {
-      const at::NoGradGuard no_gradient;
-      errors.values[place].error += squared_sum(make());
+    // The plan's own stands for that of other parameters: only gradients tell these apart.
+    const double squares = sums.begin()->second(nullptr).squares;
+    for (const auto& [place, sum] : sums) {
+      errors.values[place].error += squares;
       errors.values[place].power += power;
     }
     if (!differentiated) return;
     at::Tensor x = value.tensor;
     if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
-    x.register_hook([&errors, &products, made](const at::Tensor& gradient) {
+    x.register_hook([&errors, &products, &inside, &outside, sums](const at::Tensor& gradient) {
       const at::NoGradGuard no_gradient;
-      for (const auto& [place, make] : made) {
-        products[place] += (gradient * make()).sum().item<float>();
+      for (const auto& [place, sum] : sums) {
+        const RoundingSums found = sum(&gradient);
+        products[place] += found.product;
+        inside[place] += found.inside;
+        outside[place] += found.outside;
         errors.values[place].reached = true;
       }
     });
@@ -340,9 +351,13 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     if (!seen.defined()) break;
     if (options.check) options.check();
     seen.backward({}, probe + 1 < options.probes);
-    for (size_t i = 0; i < places_; ++i)
-      errors.values[i].gradient_squared += products[i] * products[i] / options.probes;
-    std::fill(products.begin(), products.end(), 0.0);
+    for (size_t i = 0; i < places_; ++i) {
+      SeenError& seen_here = errors.values[i];
+      seen_here.gradient_squared += products[i] * products[i] / options.probes;
+      seen_here.independent_squared += (inside[i] + outside[i] * outside[i]) / options.probes;
+    }
+    for (std::vector<double>* sums : {&products, &inside, &outside})
+      std::fill(sums->begin(), sums->end(), 0.0);
     collect(weight_leaves, options.probes, errors.weights);
   }
   for (RuntimeValue& output : outputs)

@@ -13,6 +13,7 @@
 #include "ir/graph.h"
 #include "quantize/plan/precision_plan.h"
 #include "quantize/sensitivity/node_alone.h"
+#include "quantize/sensitivity/rounding_sums.h"
 #include "run/interpreter.h"
 #include "run/sample_runner.h"
 
@@ -20,6 +21,8 @@ namespace lathe {
 
 struct SeenError {
   double gradient_squared = 0;  // (g . e)^2, mean of the probes
+  /// The same of rounded elements as if their errors were independent: far less left to chance.
+  double independent_squared = 0;
   double error = 0;             // sum of e^2
   double power = 0;             // sum of x^2
   bool reached = false;         // the outputs depend on it differentiably
@@ -91,9 +94,9 @@ class WatchedRun {
     std::vector<std::vector<RuntimeValue>> made;  // as alone_; empty: not run yet
     std::vector<std::vector<RuntimeValue>> against;
   };
-  /// Errors of the places of one value, each made when it is asked for.
-  using MakeError = std::function<at::Tensor()>;
-  std::map<size_t, MakeError> errors_of(ValueId id, const at::Tensor& value,
+  /// Of each of a value's places; `gradient`: of the value, null where there is none.
+  using SumError = std::function<RoundingSums(const at::Tensor* gradient)>;
+  std::map<size_t, SumError> errors_of(ValueId id, const at::Tensor& value,
                                         const WatchOptions& options, Seen& seen) const;
   at::Tensor error_alone(ValueId id, size_t place, const at::Tensor& value,
                          const WatchOptions& options, Seen& seen) const;

@@ -1,5 +1,7 @@
 #include "commands/quantize/calibration_samples.h"
 
+#include <algorithm>
+
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "layers/held_samples.h"
@@ -9,23 +11,33 @@
 namespace lathe {
 namespace {
 
-constexpr size_t kJudged = 24;
-constexpr size_t kJudgedOfLarge = 8;
+constexpr size_t kJudged = 48;
+constexpr size_t kJudgedOfLarge = 12;
 constexpr int64_t kLargeMacs = 5'000'000'000;
+constexpr int64_t kMostBytes = int64_t{256} << 20;  // of what the judge keeps
+
+int64_t bytes_of(const Graph& graph, const std::vector<ValueId>& ids) {
+  int64_t bytes = 0;
+  for (const ValueId id : ids)
+    if (const auto shape = static_shape(graph.value(id).type.dims.value_or(Dims())))
+      bytes += element_count(*shape) * dtype_bits(graph.value(id).type.dtype) / 8;
+  return bytes;
+}
 
 size_t judged_count(const Graph& graph) {
-  return count_macs(graph).macs > kLargeMacs ? kJudgedOfLarge : kJudged;
+  const size_t count = count_macs(graph).macs > kLargeMacs ? kJudgedOfLarge : kJudged;
+  const int64_t bytes = bytes_of(graph, graph.inputs()) + bytes_of(graph, graph.outputs());
+  return std::min<size_t>(count, static_cast<size_t>(std::max<int64_t>(
+                                     4, kMostBytes / std::max<int64_t>(1, bytes))));
 }
 
 // lathe's own engine: integers are many times faster there than in the interpreter.
-ReadyGraph ready_native(const Graph& graph, const std::vector<Tensor>& sample) {
+ReadyGraph ready_native(const Graph& graph, const std::vector<RuntimeValue>& inputs) {
   const std::shared_ptr<Engine> engine = make_native_engine(graph, Profile());
-  engine->prepare({sample});
-  return {[engine](const std::vector<RuntimeValue>& inputs) {
-            throw_if_interrupted();
-            return engine->run(inputs);
-          },
-          1};
+  std::vector<Tensor> sample;
+  for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
+  engine->prepare({sample});  // by all threads
+  return {[engine](const std::vector<RuntimeValue>& values) { return engine->run(values); }, 1};
 }
 
 }  // namespace
@@ -36,12 +48,21 @@ CalibrationSamples::CalibrationSamples(const QuantizeJob& job, int64_t count)
       carried_(record_carried(job.model.graph, given_, throw_if_interrupted)),
       all_(without_carry(given_, carried_)) {
   const Graph& graph = job.model.graph;
-  const SampleSource judged = judged_samples(all_, judged_count(graph));
-  const SampleRunOptions run =
-      sample_run(job.threads, job.console, "running what judges", judged.count);
-  judge_ = std::make_unique<OutputJudge>(
-      graph, judged, run,
-      [first = judged.sample(0)](const Graph& candidate) { return ready_native(candidate, first); });
+  const SampleRunOptions run = sample_run(job.threads, job.console, "judging", all_.count);
+  judge_ = std::make_unique<OutputJudge>(graph, judging_samples(all_.count, judged_count(graph)),
+                                         all_, run, ready_native);
+}
+
+SampleSource CalibrationSamples::rounded() const {
+  SampleSource first = all_;
+  first.count = std::min(all_.count, kManySamples);
+  return first;
+}
+
+CompareResult CalibrationSamples::judge_rounding(const Graph& graph) const {
+  const size_t count = all_.count;
+  if (!is_any_held_out(count)) return judge_->judge(graph);
+  return judge_->judge(graph, [count](size_t sample) { return is_held_out(sample, count); });
 }
 
 }  // namespace lathe

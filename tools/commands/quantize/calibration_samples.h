@@ -11,16 +11,20 @@ namespace lathe {
 
 class CalibrationSamples {
  public:
-  /// At most `count` of --data, or "random". What the job's graph carries on is recorded, and it is
-  /// run on what judges. Throws Error as job_data() and Interpreter::run.
+  /// At most `count` of --data, or "random". What the job's graph carries on is recorded. Throws
+  /// Error as job_data() and Interpreter::run.
   CalibrationSamples(const QuantizeJob& job, int64_t count);
   CalibrationSamples(const CalibrationSamples&) = delete;
   CalibrationSamples& operator=(const CalibrationSamples&) = delete;
 
-  /// All of them; is_held_out() says which judge.
   const SampleSource& all() const { return all_; }
-  /// By forms of the job's graph, on samples that are held out.
+  /// What rounding is fitted to, as many as bring a layer enough rows; held out as in all().
+  SampleSource rounded() const;
+  /// Of forms of the job's graph, by some of judging_samples().
   const OutputJudge& judge() const { return *judge_; }
+  OutputJudge& judge() { return *judge_; }
+  /// By those of them alone that no layer's rounding is fitted to.
+  CompareResult judge_rounding(const Graph& graph) const;
 
  private:
   DataSet data_;

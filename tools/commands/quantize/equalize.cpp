@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <optional>
 #include <utility>
 
 #include "ir/error.h"
@@ -18,7 +19,7 @@ constexpr double kLeastGain = 3;  // dB
 
 class Equalizer {
  public:
-  Equalizer(const QuantizeJob& job, const IntegerRules& rules, const CalibrationSamples& samples,
+  Equalizer(const QuantizeJob& job, const IntegerRules& rules, CalibrationSamples& samples,
             Calibrated& calibrated)
       : job_(job),
         rules_(rules),
@@ -43,15 +44,17 @@ class Equalizer {
   bool judge(const char* pass, Graph changed, nlohmann::json row, int changes) {
     Calibrated after = calibrate_form(job_, rules_, samples_, changed, absorption_targets(changed),
                                       "trying equalization");
-    const CompareResult& before = calibrated_.chosen.errors;
-    const double gain = output_sqnr(after.chosen.errors) - output_sqnr(before);
-    const bool kept = improves_outputs(before, after.chosen.errors) && gain >= kLeastGain;
-    row["output_sqnr_before_db"] = output_sqnr(before);
-    row["output_sqnr_after_db"] = output_sqnr(after.chosen.errors);
-    row["samples"] = before.samples;
+    if (!best_) best_ = errors_unseen(job_, rules_, samples_, graph_, calibrated_);
+    const CompareResult errors = errors_unseen(job_, rules_, samples_, changed, after);
+    const bool kept =
+        improves_outputs(*best_, errors) && output_sqnr(errors) >= output_sqnr(*best_) + kLeastGain;
+    row["output_sqnr_before_db"] = output_sqnr(*best_);
+    row["output_sqnr_after_db"] = output_sqnr(errors);
+    row["samples"] = errors.samples;
     row["kept"] = kept;
     note(pass, std::move(row));
     if (!kept) return false;
+    best_ = errors;
     calibrated_ = std::move(after);
     job_.pipeline.run(pass, [&] {
       graph_ = std::move(changed);
@@ -90,9 +93,10 @@ class Equalizer {
 
   const QuantizeJob& job_;
   const IntegerRules& rules_;
-  const CalibrationSamples& samples_;
+  CalibrationSamples& samples_;
   Graph& graph_;
   Calibrated& calibrated_;
+  std::optional<CompareResult> best_;
   Equalized result_;
 };
 
@@ -110,7 +114,7 @@ std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph) {
 }
 
 Equalized equalize(const QuantizeJob& job, const IntegerRules& rules,
-                   const CalibrationSamples& samples, Calibrated& calibrated) {
+                   CalibrationSamples& samples, Calibrated& calibrated) {
   return Equalizer(job, rules, samples, calibrated).run();
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "commands/quantize/calibrator.h"
+#include "commands/quantize/calibrate_form.h"
 #include "commands/quantize/quantize_job.h"
 
 namespace lathe {
@@ -28,7 +28,7 @@ std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph);
 /// of it, with channels_to_equalize(). Each is planned on the samples that are fitted to and judged
 /// on the others, quantized to nearest. Does nothing where nothing can be scaled.
 Equalized equalize(const QuantizeJob& job, const IntegerRules& rules,
-                   const CalibrationSamples& samples, Calibrated& calibrated);
+                   CalibrationSamples& samples, Calibrated& calibrated);
 
 /// Does again what the network of these statistics had been through, with any --effort. The result
 /// has rows alone.

@@ -25,16 +25,16 @@ struct Candidate {
 // Leaves the best of `start` and what the efforts make of the job's graph in `start`.
 // `round`(candidate, effort) edits one; `finished`(candidate) is the graph as it will run.
 template <class Plan, class Round, class Finished>
-json best_rounding(const QuantizeJob& job, const OutputJudge& judge, Candidate<Plan>& start,
+json best_rounding(const QuantizeJob& job, const CalibrationSamples& samples, Candidate<Plan>& start,
                    Plan plan, const Round& round, const Finished& finished) {
   const Graph reference = job.model.graph;
-  CompareResult best = judge.judge(finished(start));
+  CompareResult best = samples.judge_rounding(finished(start));
   json result = {{"kept", false}, {"output_sqnr_before_db", output_sqnr(best)}};
   json tried = json::array();
   for (const std::string& effort : efforts_to_try(job)) {
     Candidate<Plan> candidate{reference, plan};
     const std::vector<RoundingRow> rows = round(candidate, effort);
-    const CompareResult errors = judge.judge(finished(candidate));
+    const CompareResult errors = samples.judge_rounding(finished(candidate));
     const bool kept = improves_outputs(best, errors);
     tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
     result["output_sqnr_after_db"] = output_sqnr(errors);
@@ -63,14 +63,14 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
       options.clip = !rules.power_of_two && !rules.pair_sums_saturate;
-      return round_weights(graph, candidate.graph, candidate.plan, samples->all(), options);
+      return round_weights(graph, candidate.graph, candidate.plan, samples->rounded(), options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {
       Graph inserted = candidate.graph;
       insert_qdq(inserted, candidate.plan);
       return inserted;
     };
-    result = best_rounding(job, samples->judge(), chosen, plan, round, finished);
+    result = best_rounding(job, *samples, chosen, plan, round, finished);
   } else if (job.options.effort != "fast" && job.options.data.empty()) {
     job.console.warn("quantize.effort", "without --data weights are rounded to nearest",
                      "give --data beside --statistics, or --effort fast");
@@ -91,7 +91,7 @@ json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
       job, calibration_samples(job.options.samples, job.options.data));
   Candidate<WeightStoragePlan> chosen{graph, plan};
   const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {
-    return round_stored_weights(graph, candidate.graph, candidate.plan, samples.all(),
+    return round_stored_weights(graph, candidate.graph, candidate.plan, samples.rounded(),
                                 rounding_options(job, effort));
   };
   const auto finished = [](const Candidate<WeightStoragePlan>& candidate) {
@@ -100,7 +100,7 @@ json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
     store_integer_weights(stored, candidate.plan, noise);
     return stored;
   };
-  json result = best_rounding(job, samples.judge(), chosen, plan, round, finished);
+  json result = best_rounding(job, samples, chosen, plan, round, finished);
   if (!result["kept"]) return result;
   job.pipeline.run("round_stored_weights", [&] {
     graph = std::move(chosen.graph);

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "commands/quantize/calibration_samples.h"
-#include "commands/quantize/calibrator.h"
+#include "commands/quantize/calibrate_form.h"
 #include "commands/quantize/count_saturation.h"
 #include "commands/quantize/equalize.h"
 #include "commands/quantize/improve_weights.h"
@@ -28,21 +28,21 @@ using nlohmann::json;
 // What the network's values are planned from.
 struct StaticCalibration {
   Statistics statistics;
-  Observers observers = Observer::kAuto;
+  RangeRules rules = Observer::kAuto;
   json equalization;
   json ranges;
 };
 
-json range_rows(const ChosenObservers& chosen) {
+json range_rows(const ChosenRanges& chosen) {
   json tried = json::array();
-  for (const TriedObservers& row : chosen.tried)
+  for (const TriedRanges& row : chosen.tried)
     tried.push_back({{"ranges", row.name}, {"output_sqnr_db", row.output_sqnr_db}});
   return {{"chosen", chosen.name}, {"tried", tried}, {"samples", chosen.errors.samples}};
 }
 
 // Edits the job's graph where equalization pays.
 StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& rules,
-                                  const CalibrationSamples& samples, const std::string& given) {
+                                  CalibrationSamples& samples, const std::string& given) {
   const Graph& graph = job.model.graph;
   const bool scaled = equalizes(job);
   Calibrated calibrated = calibrate_form(
@@ -55,7 +55,7 @@ StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& ru
   result.statistics = std::move(calibrated.statistics.all);
   note_equalization(equalized, result.statistics);
   result.statistics.source = statistics_source(job, given, graph_identity(job));
-  result.observers = calibrated.chosen.observers;
+  result.rules = calibrated.chosen.rules;
   result.equalization = equalized.rows;
   result.ranges = range_rows(calibrated.chosen);
   return result;
@@ -69,17 +69,16 @@ StaticCalibration read_again(const QuantizeJob& job, const IntegerRules& rules,
   check_complete(job, saved, select_nodes(job.model.graph, rules));
   job.console.detail("statistics read from " + job.options.statistics);
   result.statistics = saved;
-  result.observers =
-      observers_of(job.model.graph, saved, *observer_from_name(job.options.observer));
+  result.rules = rules_of(job.model.graph, saved, *observer_from_name(job.options.observer));
   return result;
 }
 
-void save(const QuantizeJob& job, const Graph& graph, const PrecisionPlan& plan,
+void save(const QuantizeJob& job, const PrecisionPlan& plan, const RangeRules& rules,
           Statistics& statistics) {
   const std::string& file = job.options.statistics;
   if (file.empty() || job.options.common.dry_run) return;
   if (job.options.observer == observer_name(Observer::kAuto))
-    statistics.observers = observer_names(graph, plan);
+    statistics.ranges = range_texts(job.model.graph, plan, rules);
   publish_file(file, save_statistics(statistics), false);
 }
 
@@ -124,8 +123,8 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
         saved ? read_again(job, rules, *saved) : take_statistics(job, rules, *samples, given);
     plan = select_nodes(graph, rules);
     parts->statistics = calibration.statistics;
-    plan = plan_precision(graph, rules, std::move(plan), parts->statistics, calibration.observers);
-    if (!saved) save(job, graph, plan, parts->statistics);
+    plan = plan_precision(graph, rules, std::move(plan), parts->statistics, calibration.rules);
+    if (!saved) save(job, plan, calibration.rules, parts->statistics);
     count_saturation(job, rules, plan, result);
     parts->reference = graph;
     if (!plan_only)

@@ -16,33 +16,35 @@ struct RangeTrial {
   const Graph& graph;
   const IntegerRules& rules;
   const PrecisionPlan& selection;  // select_nodes() of the graph
-  const Statistics& statistics;    // of samples that the judge does not have
+  /// Of all samples, as they will be used: extremes grow with their number, and a range that fits
+  /// half of them says little of one that fits all.
+  const Statistics& statistics;
   const OutputJudge& judge;
 };
 
-struct TriedObservers {
+struct TriedRanges {
   std::string name;
   double output_sqnr_db = 0;
 };
 
-struct ChosenObservers {
-  Observers observers = Observer::kMinMax;
+struct ChosenRanges {
+  RangeRules rules = Observer::kMinMax;
   std::string name;
   CompareResult errors;  // of the network that these make
-  std::vector<TriedObservers> tried;
+  std::vector<TriedRanges> tried;
 };
 
 /// Quantizes the network with these ranges and its biases corrected, and takes them where nothing
 /// was tried before or where the outputs are clearly better.
-void try_observers(const RangeTrial& trial, const std::string& name, const Observers& observers,
-                   ChosenObservers& chosen);
+void try_ranges(const RangeTrial& trial, const std::string& name, const RangeRules& rules,
+                ChosenRanges& chosen);
 
 /// All values by their extremes ("minmax"), all by the range that is best for themselves ("auto").
-ChosenObservers choose_observers(const RangeTrial& trial);
+ChosenRanges choose_ranges(const RangeTrial& trial);
 
-/// Of each value the observer whose range costs least at the outputs, to first order, with all
-/// other values in float. Errors as measure_sensitivity().
-Observers observers_by_outputs(const RangeTrial& trial, const SampleSource& source,
-                               const SensitivityOptions& options);
+/// `base`, but for values whose noise tells at the outputs and is clearly less there, to first
+/// order, by another observer or with the extremes cut off. Errors as measure_sensitivity().
+RangeRules ranges_by_outputs(const RangeTrial& trial, const RangeRules& base,
+                             const SampleSource& source, const SensitivityOptions& options);
 
 }  // namespace lathe
