@@ -34,4 +34,8 @@ MappedFile map_file(int descriptor, std::string_view where);
 /// Opens without waiting (a FIFO does not block) and maps. Throws Error (exit 3).
 MappedFile map_file(const std::filesystem::path& path);
 
+/// Takes the pages of a part of a mapped file, whole pages of it, out of this process; they come
+/// back when they are read. Not for memory that is no file's.
+void drop_pages(std::span<const std::byte> mapped);
+
 }  // namespace lathe

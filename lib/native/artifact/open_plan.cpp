@@ -19,7 +19,10 @@ bool is_plan_file(const std::string& path) {
 PlanFile open_plan_file(const std::string& path) {
   const MappedFile file = map_file(std::filesystem::path(path));
   try {
-    return read_plan_file(file.bytes, file.owner);
+    PlanFile plan = read_plan_file(file.bytes, file.owner);
+    plan.plan.constants.on_give_back(drop_pages);
+    plan.plan.constants.give_back();  // the checksum has read them
+    return plan;
   } catch (const Error& error) {
     throw error.within(escape_untrusted(path));
   }

@@ -18,6 +18,14 @@ class PlanConstants {
   PlanConstants(std::span<const std::byte> bytes, std::shared_ptr<const void> keeper)
       : shared_(bytes), keeper_(std::move(keeper)) {}
 
+  /// How memory of the bytes is given back that comes back when it is read; they are shared.
+  using GiveBack = void (*)(std::span<const std::byte>);
+  void on_give_back(GiveBack how) { give_back_ = how; }
+  /// The bytes were read and are hardly read again: packed copies serve.
+  void give_back() const {
+    if (keeper_ && give_back_ != nullptr) give_back_(shared_);
+  }
+
   std::span<const std::byte> bytes() const { return keeper_ ? shared_ : std::span(own_); }
   const std::byte* data() const { return bytes().data(); }
   size_t size() const { return bytes().size(); }
@@ -26,6 +34,7 @@ class PlanConstants {
   std::vector<std::byte>& own() {
     if (keeper_) own_.assign(shared_.begin(), shared_.end());
     keeper_.reset();
+    give_back_ = nullptr;
     return own_;
   }
 
@@ -46,6 +55,7 @@ class PlanConstants {
   std::vector<std::byte> own_;
   std::span<const std::byte> shared_;
   std::shared_ptr<const void> keeper_;  // null: own_
+  GiveBack give_back_ = nullptr;
 };
 
 }  // namespace lathe

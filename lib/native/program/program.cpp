@@ -154,6 +154,8 @@ Program::Program(NativePlan plan, const ProgramOptions& options, const BindFallb
   for (const PlanStep& step : plan_.steps) {
     steps_.push_back(bound(step, step.choice));
     all.push_back(steps_.back().get());
+    // One step's weights are there twice, not all.
+    plan_.constants.give_back();
   }
   // What LibTorch computes may depend on the number of its threads.
   const bool may_leave_pool =
