@@ -10,16 +10,10 @@
 #include <numeric>
 #include <string>
 
+#include "os/host.h"
+
 namespace lathe {
 namespace {
-
-int64_t resident_bytes() {
-  std::ifstream in("/proc/self/statm");
-  int64_t all = 0;
-  int64_t resident = 0;
-  in >> all >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
-}
 
 int64_t sum_of(std::span<const std::byte> bytes) {
   return std::accumulate(bytes.begin(), bytes.end(), int64_t{0}, [](int64_t sum, std::byte byte) {
@@ -39,9 +33,9 @@ TEST_CASE("drop_pages: a mapped file's pages go and come back") {
   const MappedFile file = map_file(std::filesystem::path(path));
   std::remove(path.c_str());
   const int64_t sum = sum_of(file.bytes);
-  const int64_t read = resident_bytes();
+  const int64_t read = *resident_bytes().value;
   drop_pages(file.bytes.subspan(5, kBytes - 10));  // not the first and last page
-  CHECK(resident_bytes() < read - static_cast<int64_t>(kBytes) / 2);
+  CHECK(*resident_bytes().value < read - static_cast<int64_t>(kBytes) / 2);
   CHECK(sum_of(file.bytes) == sum);
   drop_pages(file.bytes.subspan(100, 50));  // no whole page
   drop_pages({});
