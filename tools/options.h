@@ -47,6 +47,8 @@ struct QuantizeOptions {
   std::string effort = "balanced";  // fast | balanced | best
   std::optional<int64_t> samples;   // nullopt: 256, of random data 16
   std::string statistics;
+  std::string import_encodings;  // FILE
+  std::string export_encodings;  // "aimet=FILE", "onnxruntime=FILE", FILE
   std::string eval;
   std::string metric;          // empty: top1 with labels, agreement without
   std::string max_drop;        // quantity: "1%"

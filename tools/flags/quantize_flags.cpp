@@ -33,6 +33,15 @@ void add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->add_option("--statistics", options.statistics,
                    "Read the calibration's statistics there, or write them there when absent")
       ->type_name("FILE");
+  command
+      ->add_option("--import-encodings", options.import_encodings,
+                   "Ranges of these tensors as they stand there: AIMET's encodings or ONNX "
+                   "Runtime's tensor overrides")
+      ->type_name("FILE");
+  command
+      ->add_option("--export-encodings", options.export_encodings,
+                   "Write the ranges of all tensors, for AIMET (the default) or ONNX Runtime")
+      ->type_name("[aimet|onnxruntime=]FILE");
   command->add_option("--eval", options.eval, "Evaluate float and int8 model on this data")
       ->type_name("DATA");
   add_metric_flag(*command, options.metric,

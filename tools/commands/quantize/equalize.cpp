@@ -104,7 +104,8 @@ class Equalizer {
 
 bool equalizes(const QuantizeJob& job) {
   return !job.options.common.dry_run && job.options.effort != "fast" &&
-         job.options.data != "random";
+         job.options.data != "random" &&
+         job.options.import_encodings.empty();  // they are of the network as it is
 }
 
 std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph) {

@@ -62,7 +62,8 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
   if (samples != nullptr && rounds_by_data(job)) {
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
-      options.clip = !rules.power_of_two && !rules.pair_sums_saturate;
+      options.clip = !rules.power_of_two && !rules.pair_sums_saturate &&
+                     job.options.import_encodings.empty();
       return round_weights(graph, candidate.graph, candidate.plan, samples->rounded(), options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {

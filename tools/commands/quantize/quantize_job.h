@@ -33,6 +33,7 @@ struct QuantizeJob {
   int threads = 1;
   Console& console;
   std::map<std::string, DataSet>& opened;  // what job_data() has read
+  const std::vector<std::string>& given_names;  // of the tensors as they were given, sorted
 };
 
 /// At most `samples` (0: all) of --data, --eval or "random", which is opened once.

@@ -8,6 +8,7 @@
 #include "commands/quantize/calibration_samples.h"
 #include "commands/quantize/calibrate_form.h"
 #include "commands/quantize/count_saturation.h"
+#include "commands/quantize/encodings_file.h"
 #include "commands/quantize/equalize.h"
 #include "commands/quantize/improve_weights.h"
 #include "commands/quantize/integer_rules.h"
@@ -125,6 +126,8 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
     parts->statistics = calibration.statistics;
     plan = plan_precision(graph, rules, std::move(plan), parts->statistics, calibration.rules);
     if (!saved) save(job, plan, calibration.rules, parts->statistics);
+    if (json imported = import_encodings(job, plan); !imported.is_null())
+      result.details["imported_encodings"] = std::move(imported);
     count_saturation(job, rules, plan, result);
     parts->reference = graph;
     if (!plan_only)

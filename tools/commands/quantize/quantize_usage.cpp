@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "commands/quantize/encodings_file.h"
 #include "heavy/model_artifact.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
@@ -44,6 +45,8 @@ std::string unread_flags(const QuantizeOptions& options, const std::string& mode
   add("--observer", options.observer != "auto");
   add("--effort", options.effort == "best" && mode != "weight-only");
   add("--statistics", !options.statistics.empty());
+  add("--import-encodings", !options.import_encodings.empty());
+  add("--export-encodings", !options.export_encodings.empty());
   add("--format", options.format == "qoperator");
   return flags;
 }
@@ -66,7 +69,10 @@ void check_usage(const QuantizeOptions& options) {
   std::vector<std::string> outputs = planned_files(common);
   if (!options.statistics.empty() && !has_statistics(options) && !common.dry_run)
     outputs.push_back(options.statistics);
-  check_files(common, outputs, {options.model, options.data, options.eval});
+  if (const std::string path = encodings_path(options); !path.empty() && !common.dry_run)
+    outputs.push_back(path);
+  check_files(common, outputs,
+              {options.model, options.data, options.eval, options.import_encodings});
 }
 
 void require_calibration_data(const QuantizeOptions& options, const ModeChoice& choice) {

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "command_run.h"
 #include "commands/quantize/diagnosis.h"
+#include "commands/quantize/encodings_file.h"
 #include "commands/quantize/evaluation.h"
 #include "commands/quantize/judge_calibration.h"
 #include "commands/quantize/quantize_job.h"
@@ -38,6 +40,13 @@ nlohmann::json manifest_of(const CommandRun& run, const Graph& before, const Gra
   manifest["precision"] = quantized.coverage;
   add_verification(run.report, manifest);
   return manifest;
+}
+
+std::vector<std::string> names_of_tensors(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const ValueId id : graph.value_ids()) names.push_back(graph.value(id).name);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 QuantizedModel quantize_in_mode(const std::string& mode, const QuantizeJob& job) {
@@ -107,7 +116,9 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   const Graph simplified = graph;
 
   std::map<std::string, DataSet> opened;
-  const QuantizeJob job{options, profile, model, pipeline, threads, console, opened};
+  const std::vector<std::string> given_names = names_of_tensors(original);
+  const QuantizeJob job{options, profile, model,  pipeline,
+                        threads, console, opened, given_names};
   const ModeChoice choice =
       options.mode == "auto" ? choose_mode(graph, profile) : ModeChoice{options.mode, "asked for"};
   require_calibration_data(options, choice);
@@ -176,6 +187,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
   if (writing_best)
     throw failed_after_writing(*target->stopped_by, quantized.details.contains("mixed_precision"),
                                common.output);
+  export_encodings(job, quantized, run);
   note_output(run, model, written);
   report.details["quantize"] = quantized.details;
   report.details["quantize"]["coverage"] = quantized.coverage;

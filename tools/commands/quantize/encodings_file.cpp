@@ -1,0 +1,70 @@
+#include "commands/quantize/encodings_file.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "ir/error.h"
+#include "os/read_file.h"
+#include "quantize/encodings/encodings.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kMostEncodingsBytes = int64_t{256} << 20;
+
+struct ExportRequest {
+  EncodingsFormat format = EncodingsFormat::kAimet;
+  std::string path;
+};
+
+ExportRequest export_request(const QuantizeOptions& options) {
+  const std::string& text = options.export_encodings;
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) return {EncodingsFormat::kAimet, text};
+  const auto format = encodings_format(std::string_view(text).substr(0, equals));
+  if (!format)
+    throw bad_usage("usage.encodings",
+                    "no such format: '" + escape_untrusted(text.substr(0, equals), 40) + "'",
+                    "--export-encodings", "aimet=FILE or onnxruntime=FILE");
+  return {*format, text.substr(equals + 1)};
+}
+
+}  // namespace
+
+nlohmann::json import_encodings(const QuantizeJob& job, PrecisionPlan& plan) {
+  const std::string& file = job.options.import_encodings;
+  if (file.empty()) return nullptr;
+  const Encodings encodings = read_encodings(read_file(file, kMostEncodingsBytes), file);
+  const AppliedEncodings applied =
+      apply_encodings(job.model.graph, encodings, file, job.given_names, plan);
+  if (!applied.unused.empty())
+    job.console.warn("encodings.unused",
+                     fmt::format("{} of {} tensors in {} are not quantized, such as '{}'",
+                                 applied.unused.size(), encodings.size(), escape_untrusted(file),
+                                 escape_untrusted(applied.unused.front(), 60)));
+  return {{"file", file}, {"values", applied.values}, {"weights", applied.weights},
+          {"unused", applied.unused.size()}};
+}
+
+std::string encodings_path(const QuantizeOptions& options) {
+  return options.export_encodings.empty() ? std::string() : export_request(options).path;
+}
+
+void export_encodings(const QuantizeJob& job, const QuantizedModel& quantized, CommandRun& run) {
+  if (job.options.export_encodings.empty() || quantized.parts == nullptr) return;
+  const StaticParts& parts = *quantized.parts;
+  std::vector<std::string> weights;
+  Encodings encodings = encodings_of(parts.rounded, parts.plan, weights);
+  // Layers that went back to float have none.
+  std::erase_if(encodings, [&](const auto& named) {
+    return !job.model.graph.find_value(named.first + "_quantized").valid();
+  });
+  const ExportRequest request = export_request(job.options);
+  publish_artifact(run, "encodings", request.path,
+                   write_encodings(encodings, weights, request.format),
+                   job.options.common.force);
+}
+
+}  // namespace lathe
