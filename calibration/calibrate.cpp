@@ -116,9 +116,9 @@ SplitStatistics calibrate_split(const Interpreter& interpreter, const Calibratio
                                 const std::function<bool(size_t sample)>& held,
                                 const OnCalibrated& on_calibrated) {
   const Graph& graph = interpreter.graph();
-  const auto parts = collect_parts(interpreter, targets, source, options, 2,
-                                   [&](size_t sample) { return held(sample) ? 1 : 0; },
-                                   on_calibrated);
+  const auto parts = collect_parts(
+      interpreter, targets, source, options, 2, [&](size_t sample) { return held(sample) ? 1 : 0; },
+      on_calibrated);
   size_t held_samples = 0;
   for (size_t i = 0; i < source.count; ++i) held_samples += held(i) ? 1 : 0;
   Local merged;

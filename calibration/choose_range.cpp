@@ -52,18 +52,21 @@ Range mse_range(const Histogram& histogram, const IntegerGrid& grid, const Range
   if (histogram.count() == 0) return {};
   const Range full = min_max_range(histogram);
   // Both ends together first, then each end alone around the best found.
-  const double both = least_fraction(
-      [&](double share) { return error.of({full.min * share, full.max * share}); });
+  const double both = least_fraction([&](double share) {
+    return error.of({full.min * share, full.max * share});
+  });
   Range best{full.min * both, full.max * both};
   if (grid.symmetric) return best;
   const auto better = [&](const Range& range) {
     if (error.of(range) < error.of(best)) best = range;
   };
-  const double above =
-      least_fraction([&](double share) { return error.of({best.min, full.max * share}); });
+  const double above = least_fraction([&](double share) {
+    return error.of({best.min, full.max * share});
+  });
   better({best.min, full.max * above});
-  const double below =
-      least_fraction([&](double share) { return error.of({full.min * share, best.max}); });
+  const double below = least_fraction([&](double share) {
+    return error.of({full.min * share, best.max});
+  });
   better({full.min * below, best.max});
   return best;
 }

@@ -79,8 +79,8 @@ void place(std::span<const float> values, float inverse, std::array<int32_t, kCh
     const bool exact =
         std::bit_cast<uint32_t>(static_cast<float>(whole)) == std::bit_cast<uint32_t>(scaled);
     // Rounded down; a tiny negative value belongs below zero even where its product is zero.
-    const uint32_t below = (bits >> 31) & static_cast<uint32_t>(!exact) &
-                           static_cast<uint32_t>((bits << 1) != 0);
+    const uint32_t below =
+        (bits >> 31) & static_cast<uint32_t>(!exact) & static_cast<uint32_t>((bits << 1) != 0);
     places[i] = whole - static_cast<int32_t>(below) + Histogram::kSideBins;
   }
 }

@@ -50,8 +50,8 @@ double RangeError::of_values(const ScaleZeroPoint& chosen) const {
   const double high = (grid_.qmax - chosen.zero_point) * step;
   const auto from = std::lower_bound(centers_.begin(), centers_.end(), low);
   const auto first = static_cast<size_t>(from - centers_.begin());
-  const auto end = static_cast<size_t>(std::upper_bound(from, centers_.end(), high) -
-                                       centers_.begin());
+  const auto end =
+      static_cast<size_t>(std::upper_bound(from, centers_.end(), high) - centers_.begin());
   double sum = 0;
   const auto add_beyond = [&](size_t begin, size_t until, double bound) {
     for (size_t i = begin; i < until; ++i)

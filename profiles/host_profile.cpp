@@ -78,7 +78,8 @@ std::string why_not_host(const Profile& profile, const HostFacts& host) {
   const std::optional<Profile> nearest = nearest_shipped(host);
   if (!nearest || nearness(*nearest, host) <= nearness(profile, host)) return {};
   if (nearest->name == profile.name)
-    return fmt::format("this profile is called {} but describes another machine than it does", name);
+    return fmt::format("this profile is called {} but describes another machine than it does",
+                       name);
   return fmt::format("of the shipped profiles {} is nearer to this host than {}", nearest->name,
                      name);
 }

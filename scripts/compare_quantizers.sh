@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # lathe quantize, ONNX Runtime's quantize_static and NNCF on every real model any of them reads,
 # in one environment: the same calibration samples for all, others to judge by, and ONNX Runtime
-# executes every file. Prints quality, cost and latency side by side; writes table.md, results.json
-# and results.csv to build/compare_quantizers/results.
+# executes every file; besides, networks that are made to be hard (hard_cases.py), and with
+# --calibration 8,16,24,48,0 each with so few samples. Prints quality, cost and latency side by side;
+# writes table.md, results.json and results.csv to build/compare_quantizers/results.
 # usage: scripts/compare_quantizers.sh [SHARED=../shared] [--models GLOB] [--tools LIST]
-#        [--efforts LIST=balanced] [--again] ...; --help tells all      (LATHE=build/release/lathe)
+#        [--efforts LIST=balanced] [--calibration LIST] [--again] ...; --help tells all
+#        (LATHE=build/release/lathe)
 #
 # Everybody is given what its own documentation advises for int8 on an x86 CPU:
 # - lathe: `lathe quantize MODEL --data SPEC -o OUT --effort X`, the model file as it is.

@@ -45,6 +45,7 @@ struct QuantizeOptions {
   std::string mode = "static";
   std::string observer = "auto";
   std::string effort = "balanced";  // fast | balanced | best
+  std::string time;                 // quantity: "10min"; empty: as long as it takes
   std::optional<int64_t> samples;   // nullopt: 256, of random data 16
   std::string statistics;
   std::string import_encodings;  // FILE

@@ -18,6 +18,7 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests",
                                 "interop"))
 import execute
+import hard_cases
 import subjects
 import tables
 import zoo
@@ -36,6 +37,8 @@ def options():
                         help="of lathe, " + ", ".join(OTHERS))
     parser.add_argument("--efforts", default="balanced", metavar="LIST",
                         help="lathe quantize --effort; 'default' gives no flag")
+    parser.add_argument("--calibration", default="0", metavar="LIST",
+                        help="samples to calibrate on; 0: all that there are (default)")
     parser.add_argument("--lathe-flags", default="", metavar="FLAGS", help="more flags for lathe")
     parser.add_argument("--again", action="store_true", help="take nothing from earlier runs")
     parser.add_argument("--latency-seconds", type=float, default=1.5, metavar="S",
@@ -66,6 +69,39 @@ def reading_check(comparison, lathe):
     return None
 
 
+def whole_cases(chosen, models, data, folder, warnings):
+    """(name, path of the model, subject): the real models, then those that are made to be hard."""
+    def wanted(name):
+        return any(fnmatch.fnmatch(name, item) for item in chosen.models.split(","))
+    for path in sorted(glob.glob(os.path.join(models, "*.onnx"))):
+        name = os.path.basename(path)[:-5]
+        if not wanted(name):
+            continue
+        if name in subjects.LEFT_OUT or name not in subjects.SUBJECTS:
+            warnings.append(f"{name}: not compared: "
+                            f"{subjects.LEFT_OUT.get(name, 'no samples are known for it')}")
+            continue
+        context = subjects.Context(chosen.root, models, data, path)
+        yield name, path, subjects.SUBJECTS[name](context)
+    made = os.path.join(folder, "models")
+    os.makedirs(made, exist_ok=True)
+    for name, make in hard_cases.MADE.items():
+        if wanted(name):
+            path = os.path.join(made, name + ".onnx")
+            yield name, path, make(path)
+
+
+def cases(chosen, models, data, folder, warnings):
+    """The same with as many samples to calibrate on as asked for, "@8" behind the name."""
+    for name, path, subject in whole_cases(chosen, models, data, folder, warnings):
+        for count in map(int, chosen.calibration.split(",")):
+            if count == 0:
+                yield name, path, subject
+            elif count < len(subject.calibration):
+                few = dataclasses.replace(subject, calibration=subject.calibration[:count])
+                yield f"{name}@{count}", path, few
+
+
 def compare_all(chosen):
     models, data = (os.path.join(chosen.shared, part) for part in ("models", "data"))
     if not os.path.isdir(models) or not os.path.isdir(data):
@@ -73,16 +109,8 @@ def compare_all(chosen):
         sys.exit(0)
     folder = os.path.join(chosen.root, "build", "compare_quantizers")
     rows, warnings = [], []
-    for path in sorted(glob.glob(os.path.join(models, "*.onnx"))):
-        name = os.path.basename(path)[:-5]
-        if not any(fnmatch.fnmatch(name, item) for item in chosen.models.split(",")):
-            continue
-        if name in subjects.LEFT_OUT or name not in subjects.SUBJECTS:
-            warnings.append(f"{name}: not compared: "
-                            f"{subjects.LEFT_OUT.get(name, 'no samples are known for it')}")
-            continue
-        context = subjects.Context(chosen.root, models, data, path)
-        comparison = Comparison(chosen, folder, name, path, subjects.SUBJECTS[name](context))
+    for name, path, subject in cases(chosen, models, data, folder, warnings):
+        comparison = Comparison(chosen, folder, name, path, subject)
         if "lathe" in chosen.tools.split(","):
             differs = reading_check(comparison, chosen.lathe)
             warnings += [f"{name}: {differs}"] if differs else []

@@ -207,8 +207,8 @@ TEST_CASE("a rule may cut the extremes off, and goes both ways as text") {
     REQUIRE(rule);
     CHECK(range_rule_text(*rule) == text);
   }
-  for (const char* text : {"", "best", "minmax*", "minmax*2", "minmax*0", "minmax*-1", "minmax*0.5x",
-                           "minmax*nan", "*0.5"})
+  for (const char* text : {"", "best", "minmax*", "minmax*2", "minmax*0", "minmax*-1",
+                           "minmax*0.5x", "minmax*nan", "*0.5"})
     CHECK_FALSE(range_rule_from_text(text));
 }
 

@@ -22,13 +22,14 @@ struct Encoded {
 
 TEST_CASE("encodings are written beside the model, listed, and read again") {
   const Encoded run;
-  const CliResult first =
-      run.quantize("a.onnx", {"--export-encodings", run.at("e.json"), "--report", run.at("r.json")});
+  const CliResult first = run.quantize(
+      "a.onnx", {"--export-encodings", run.at("e.json"), "--report", run.at("r.json")});
   INFO(first.err);
   REQUIRE(first.exit_code == 0);
   const nlohmann::json report = nlohmann::json::parse(content_of(run.at("r.json")));
   bool listed = false;
-  for (const auto& artifact : report["artifacts"]) listed = listed || artifact["kind"] == "encodings";
+  for (const auto& artifact : report["artifacts"])
+    listed = listed || artifact["kind"] == "encodings";
   CHECK(listed);
   const CliResult again = run.quantize(
       "b.onnx", {"--import-encodings", run.at("e.json"), "--observer", "entropy", "--json"});
@@ -44,10 +45,12 @@ TEST_CASE("encodings are written beside the model, listed, and read again") {
 
 TEST_CASE("encodings of another model, and other files, are refused before anything is written") {
   const Encoded run;
-  run.files.folder.write("e.json", R"({"imagee": [{"quant_type": "QUInt8", "rmin": 0, "rmax": 1}]})");
+  run.files.folder.write("e.json",
+                         R"({"imagee": [{"quant_type": "QUInt8", "rmin": 0, "rmax": 1}]})");
   const std::vector<std::string> import{"--import-encodings", run.at("e.json")};
   check_refused(run.quantize("a.onnx", import), 3, {"imagee"});
-  run.files.folder.write("e.json", R"({"image": [{"quant_type": "QUInt8", "rmin": 1, "rmax": 0}]})");
+  run.files.folder.write("e.json",
+                         R"({"image": [{"quant_type": "QUInt8", "rmin": 1, "rmax": 0}]})");
   check_refused(run.quantize("a.onnx", import), 3, {"image", "rmin"});
   run.files.folder.write("e.json", "{");
   check_refused(run.quantize("a.onnx", import), 3, {"e.json"});
@@ -55,12 +58,13 @@ TEST_CASE("encodings of another model, and other files, are refused before anyth
                 {"none.json"});
   check_refused(run.quantize("a.onnx", {"--export-encodings", "qnn=" + run.at("e2.json")}), 2,
                 {"qnn"});
-  check_refused(run.quantize("a.onnx", {"--mode", "dynamic", "--export-encodings",
-                                        run.at("e2.json")}),
-                2, {"--export-encodings"});
+  check_refused(
+      run.quantize("a.onnx", {"--mode", "dynamic", "--export-encodings", run.at("e2.json")}), 2,
+      {"--export-encodings"});
   CHECK_FALSE(std::filesystem::exists(run.at("a.onnx")));
   // What is not quantized is a warning.
-  run.files.folder.write("e.json", R"({"image": [{"quant_type": "QUInt8", "rmin": 0, "rmax": 2}]})");
+  run.files.folder.write("e.json",
+                         R"({"image": [{"quant_type": "QUInt8", "rmin": 0, "rmax": 2}]})");
   const CliResult unused = run.quantize(
       "a.onnx", {"--import-encodings", run.at("e.json"), "--exclude", "/features/features.0/*"});
   CHECK(unused.exit_code == 0);

@@ -163,6 +163,33 @@ TEST_CASE("what is wrong with --eval shows before the work starts") {
   }
 }
 
+TEST_CASE("--time leaves out what would improve the network, and says what") {
+  const PruneFiles files;
+  const std::string data = draw_glyphs(files.folder, "train", 12, 5, false);
+  const auto quantize = [&](const std::string& out, const std::vector<std::string>& more) {
+    return run_lathe(
+        joined({"quantize", kGlyphs, "-o", files.at(out), "--data", data, "--json"}, more));
+  };
+  const CliResult none = quantize("a.onnx", {"--time", "1us"});
+  INFO(none.err);
+  REQUIRE(none.exit_code == 0);
+  const nlohmann::json left = nlohmann::json::parse(none.out)["quantize"]["left_out"];
+  CHECK(left == nlohmann::json::parse(
+                    R"(["equalization", "ranges by outputs", "balanced rounding", "diagnosis"])"));
+  CHECK(none.err.find("without equalization, ranges by outputs, balanced rounding") !=
+        std::string::npos);
+  // What is left is what --effort fast makes.
+  REQUIRE(quantize("b.onnx", {"--effort", "fast"}).exit_code == 0);
+  CHECK(content_of(files.at("a.onnx")) == content_of(files.at("b.onnx")));
+  const CliResult all = quantize("c.onnx", {"--time", "1h"});
+  REQUIRE(all.exit_code == 0);
+  CHECK_FALSE(nlohmann::json::parse(all.out)["quantize"].contains("left_out"));
+  for (const char* wrong : {"0s", "-1s", "soon", "5"})
+    check_refused(run_lathe({"quantize", kGlyphs, "-o", files.at("d.onnx"), "--data", data,
+                             std::string("--time=") + wrong}),
+                  2, {"--time"});
+}
+
 TEST_CASE("a dry run writes no file at all") {
   const FlowFiles files;
   const std::string model = files.picture("1");

@@ -105,7 +105,8 @@ TEST_CASE("what would help is said with its size, the smallest set that fits las
   CHECK(std::ranges::none_of(fit.changes, &FitChange::fits));
 }
 
-TEST_CASE("int8 counts where the device computes in integers, and nothing fits past another obstacle") {
+TEST_CASE(
+    "int8 counts where the device computes in integers, and nothing fits past another obstacle") {
   Graph graph = two_convolutions();
   Profile plain = device(1 << 20, 60 * 1024);
   plain.precision.ops.clear();
@@ -124,13 +125,16 @@ TEST_CASE("int8 counts where the device computes in integers, and nothing fits p
   CHECK(std::ranges::none_of(fit.changes, &FitChange::fits));
 }
 
-TEST_CASE("a plan is packed beside its file, and fits no other processor nor past its run time") {
-  Profile host = device(std::nullopt, 1 << 20);
+TEST_CASE("a plan comes with its run time, fits no other processor, nor what that refuses") {
+  Profile host = device(std::nullopt, 1 << 30);
   host.cpu.arch = "x86_64";
   FitFile plan{{}, {}, "x86_64", false, {}, 1000, 500};
   const Graph graph = two_convolutions();
-  CHECK(line_of(does_it_fit(graph, plan, host), "RAM").need == 2 * 1000 + 500 + 100);
+  CHECK(line_of(does_it_fit(graph, plan, host), "RAM").need == 1000 + 500 + 100);
   CHECK(does_it_fit(graph, plan, host).verdict() == FitVerdict::kFits);
+  Profile plain = host;
+  plain.runtime.ram_bytes.reset();
+  CHECK(*line_of(does_it_fit(graph, plan, plain), "RAM").need > (10 << 20));
   plan.plan_refused = "2 of its parts";
   CHECK(line_of(does_it_fit(graph, plan, host), "ops").verdict == FitVerdict::kDoesNotFit);
   plan.plan_refused.clear();

@@ -24,7 +24,8 @@ const std::string kSparse = R"(agraph (float[1,1,256,256] x) => (float[1,1,256,2
 <float[1,1,1,1] w = {1.0}, float[1] t = {20.0}>
 { c = Conv(x, w)  d = Sub(c, t)  y = Relu(d) })";
 
-SampleSource changed(const Graph& graph, size_t count, void (*change)(size_t, std::vector<float>&)) {
+SampleSource changed(const Graph& graph, size_t count,
+                     void (*change)(size_t, std::vector<float>&)) {
   SampleSource source = normal_data(graph, count);
   source.sample = [inner = source.sample, change](size_t i) {
     std::vector<Tensor> tensors = inner(i);
@@ -119,8 +120,8 @@ TEST_CASE("rounding_sums: equal to their definition") {
 TEST_CASE("OutputJudge: the errors of compare_graphs, of all samples or some, kept or run") {
   const Trial t(kSparse, with_peaks, 9);
   Graph quantized = t.graph;
-  insert_qdq(quantized, plan_precision(t.graph, t.rules, t.selection, t.statistics,
-                                       Observer::kMinMax));
+  insert_qdq(quantized,
+             plan_precision(t.graph, t.rules, t.selection, t.statistics, Observer::kMinMax));
   SampleSource odd = t.source;
   odd.count = 4;
   odd.sample = [&](size_t i) { return t.source.sample(2 * i + 1); };
@@ -151,8 +152,9 @@ TEST_CASE("choose_ranges: extremes where they reach the outputs, and never worse
   CHECK(chosen.name == "minmax");
   CHECK(tried(chosen, "minmax") > tried(chosen, "auto") + 1);
   // Behind nothing that looks at extremes, what is best for the value itself.
-  const std::string plain = "agraph (float[1,4,8,8] x) => (float[1,4,8,8] y)\n<float[4,4,1,1] w = " +
-                            values_text(16, 3, -0.5f, 0.5f) + R"(>
+  const std::string plain =
+      "agraph (float[1,4,8,8] x) => (float[1,4,8,8] y)\n<float[4,4,1,1] w = " +
+      values_text(16, 3, -0.5f, 0.5f) + R"(>
 { s = Tanh(x)  c = Conv(s, w)  r = Relu(c)  y = Conv(r, w) })";
   const Trial other(plain, normal_data, 24);
   const ChosenRanges best = choose_ranges(other.trial());
@@ -164,7 +166,8 @@ TEST_CASE("choose_ranges: extremes where they reach the outputs, and never worse
 TEST_CASE("ranges_by_outputs: what nobody behind looks at is cut off") {
   // c is cut at 1 by the Clip behind the addition: its extremes are worth nothing.
   const std::string body = "agraph (float[1,4,8,8] x) => (float[1,4,8,8] y)\n<float[4,4,1,1] w = " +
-                           values_text(16, 3, -0.5f, 0.5f) + R"(, float low = {-1.0}, float high = {1.0}>
+                           values_text(16, 3, -0.5f, 0.5f) +
+                           R"(, float low = {-1.0}, float high = {1.0}>
 { c = Conv(x, w)  a = Add(c, c)  p = Clip(a, low, high)  y = Conv(p, w) })";
   const Trial t(body, spiked, 24);
   ChosenRanges chosen = choose_ranges(t.trial());

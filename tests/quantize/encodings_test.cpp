@@ -25,8 +25,8 @@ struct Planned {
   Planned() : graph(network(body())) {
     const IntegerRules rules = usual_rules();
     plan = select_nodes(graph, rules);
-    const Statistics statistics = calibrate(
-        Interpreter(graph), calibration_targets(graph, plan), normal_data(graph, 4), {});
+    const Statistics statistics =
+        calibrate(Interpreter(graph), calibration_targets(graph, plan), normal_data(graph, 4), {});
     plan = plan_precision(graph, rules, plan, statistics, Observer::kMinMax);
     for (const ValueId id : graph.value_ids()) names.push_back(graph.value(id).name);
     std::sort(names.begin(), names.end());
@@ -102,8 +102,8 @@ TEST_CASE("AIMET's offsets and ONNX Runtime's ranges are read by their definitio
     if (p.graph.value(p.graph.node(weight.node).inputs[1]).name == "w")
       CHECK(weight.params.scales == std::vector<float>{0.01f, 0.02f, 0.03f, 0.04f});
   const float x = p.of("x").scales[0];
-  CHECK(p.plan.biases.at(0).params.scales == std::vector<float>{0.01f * x, 0.02f * x, 0.03f * x,
-                                                                0.04f * x});
+  CHECK(p.plan.biases.at(0).params.scales ==
+        std::vector<float>{0.01f * x, 0.02f * x, 0.03f * x, 0.04f * x});
   Planned q;
   q.apply(R"({"r": [{"quant_type": "QUInt8", "rmin": -1.0, "rmax": 254.0}],
               "x": [{"quant_type": "QInt16", "scale": 0.5, "zero_point": -4}],
@@ -128,7 +128,9 @@ TEST_CASE("AIMET's offsets and ONNX Runtime's ranges are read by their definitio
 
 TEST_CASE("encodings that cannot be meant are refused with their place") {
   Planned p;
-  const auto row = [](const std::string& members) { return aimet(R"("r": [{)" + members + "}]", ""); };
+  const auto row = [](const std::string& members) {
+    return aimet(R"("r": [{)" + members + "}]", "");
+  };
   CHECK(p.refused(aimet(R"("rr": [{"bitwidth": 8, "scale": 1, "offset": 0}])", "")) ==
         "encodings.unknown");
   CHECK(p.refused(row(R"("bitwidth": 8, "scale": 0, "offset": 0)")) == "encodings.range");
@@ -150,8 +152,8 @@ TEST_CASE("encodings that cannot be meant are refused with their place") {
   CHECK(p.refused("{}") == "encodings.malformed");
   CHECK(p.refused("[]") == "encodings.malformed");
   CHECK(p.refused(aimet(R"("r": [{"bitwidth": 8, "scale": 1, "offset": 0},
-                                 {"bitwidth": 8, "scale": 1, "offset": 0}])", "")) ==
-        "encodings.channels");
+                                 {"bitwidth": 8, "scale": 1, "offset": 0}])",
+                        "")) == "encodings.channels");
   CHECK(p.refused(aimet("", R"("w": [{"bitwidth": 8, "scale": 1, "offset": -128},
                                      {"bitwidth": 8, "scale": 1, "offset": -128}])")) ==
         "encodings.channels");

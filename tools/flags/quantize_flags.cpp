@@ -26,6 +26,11 @@ void add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->check(CLI::IsMember({"fast", "balanced", "best"}))
       ->capture_default_str();
   command
+      ->add_option("--time", options.time,
+                   "Leave out what would improve the network after that (equalization, rounding, "
+                   "search for ranges)")
+      ->type_name("QUANTITY");
+  command
       ->add_option("--samples", options.samples,
                    "Calibration samples at most (default 256; of random data 16)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));

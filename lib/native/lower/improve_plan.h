@@ -22,4 +22,8 @@ int write_in_place(NativePlan& plan);
 /// Other arrays that are copied into a part of another, made by steps that take any strides.
 int place_copies(NativePlan& plan);
 
+/// Constants lie by size, the smallest first: what runs read of a mapped file are few pages then,
+/// apart from the weights that are packed when it is loaded.
+int order_constants(NativePlan& plan);
+
 }  // namespace lathe

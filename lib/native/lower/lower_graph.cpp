@@ -132,6 +132,7 @@ LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
   write_in_place(plan);
   place_copies(plan);
   place_blocks(plan);
+  order_constants(plan);  // after the tables have joined them
   plan.constants.share();
   return {std::move(lowering.build.plan()), std::move(lowering.partitions)};
 }

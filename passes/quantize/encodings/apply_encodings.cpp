@@ -46,18 +46,12 @@ class Applier {
 
   // What passes integers on has its input's, and biases the product of both scales.
   void follow() {
-    for (const NodeId id : graph_.order()) {
-      const auto it = plan_.nodes.find(id);
-      if (it == plan_.nodes.end() || it->second != QuantRole::kMove) continue;
-      const Node& node = graph_.node(id);
-      for (const ValueId output : node.outputs)
-        if (plan_.values.contains(output)) plan_.values[output] = plan_.values.at(node.inputs[0]);
-    }
+    pass_on_params(graph_, plan_);
     for (WeightPlan& bias : plan_.biases)
       for (const WeightPlan& weight : plan_.weights)
         if (weight.node == bias.node)
-          bias.params = bias_params(
-              weight.params, plan_.values.at(graph_.node(bias.node).inputs[0]).scales[0]);
+          bias.params = bias_params(weight.params,
+                                    plan_.values.at(graph_.node(bias.node).inputs[0]).scales[0]);
   }
 
  private:
@@ -75,8 +69,7 @@ class Applier {
       const auto scale = static_cast<float>(channel.scale);
       if (!(scale >= 1e-38f)) refuse(name, "encodings.range", "a scale is too small for float32");
       params.scales.push_back(scale);
-      params.zero_points.push_back(
-          static_cast<int32_t>(channel.zero + integer_min(params.dtype)));
+      params.zero_points.push_back(static_cast<int32_t>(channel.zero + integer_min(params.dtype)));
     }
     return params;
   }
@@ -97,11 +90,11 @@ AppliedEncodings apply_encodings(const Graph& graph, const Encodings& encodings,
     const ValueId id = graph.find_value(name);
     if (!id.valid() && !std::ranges::binary_search(known, name)) {
       const std::string nearest = nearest_name(name, known);
-      throw bad_input(
-          "encodings.unknown",
-          fmt::format("the model has no tensor '{}'", escape_untrusted(name, 60)),
-          escape_untrusted(file),
-          nearest.empty() ? std::string() : "did you mean '" + escape_untrusted(nearest, 60) + "'?");
+      throw bad_input("encodings.unknown",
+                      fmt::format("the model has no tensor '{}'", escape_untrusted(name, 60)),
+                      escape_untrusted(file),
+                      nearest.empty() ? std::string()
+                                      : "did you mean '" + escape_untrusted(nearest, 60) + "'?");
     }
     const int weights = id.valid() ? applier.apply_weight(id, name, tensor) : 0;
     const bool is_value = id.valid() && applier.apply_value(id, name, tensor);

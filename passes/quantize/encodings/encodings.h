@@ -60,7 +60,7 @@ struct AppliedEncodings {
 /// in the form in which it was given. Throws Error (exit 3) for unknown tensors (with the nearest
 /// name), per-channel activations, other numbers of channels, and asymmetric weights.
 AppliedEncodings apply_encodings(const Graph& graph, const Encodings& encodings,
-                                 const std::string& file,
-                                 const std::vector<std::string>& known, PrecisionPlan& plan);
+                                 const std::string& file, const std::vector<std::string>& known,
+                                 PrecisionPlan& plan);
 
 }  // namespace lathe

@@ -61,7 +61,8 @@ class Place {
 
   Encoding checked(double scale, double zero, int bits) const {
     if (!(scale > 0) || !(scale <= kLargest))
-      refuse("encodings.range", fmt::format("a scale of {}: its range is empty or inverted", scale));
+      refuse("encodings.range",
+             fmt::format("a scale of {}: its range is empty or inverted", scale));
     if (zero != std::nearbyint(zero) || zero < 0 || zero > std::ldexp(1.0, bits) - 1)
       refuse("encodings.zero", fmt::format("zero lies at {}, outside of {} bits", zero, bits));
     return {scale, static_cast<int64_t>(zero)};
@@ -153,9 +154,8 @@ void read_overrides(const json& tensors, const std::string& file, Encodings& out
       tensor.is_signed = integer->is_signed;
       const double least = integer->is_signed ? -std::ldexp(1.0, integer->bits - 1) : 0;
       if (row.contains("scale")) {
-        tensor.channels.push_back(place.checked(place.number(row, "scale"),
-                                                place.number(row, "zero_point") - least,
-                                                tensor.bits));
+        tensor.channels.push_back(place.checked(
+            place.number(row, "scale"), place.number(row, "zero_point") - least, tensor.bits));
         continue;
       }
       const double low = place.number(row, "rmin");

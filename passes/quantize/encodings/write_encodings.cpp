@@ -37,10 +37,10 @@ json override_rows(const TensorEncoding& tensor, bool is_weight) {
   const int64_t least = is_signed ? -(int64_t{1} << (tensor.bits - 1)) : 0;
   json rows = json::array();
   for (const Encoding& channel : tensor.channels)
-    rows.push_back({{"quant_type", std::string(is_signed ? "QInt" : "QUInt") +
-                                       std::to_string(tensor.bits)},
-                    {"scale", channel.scale},
-                    {"zero_point", channel.zero + least}});
+    rows.push_back(
+        {{"quant_type", std::string(is_signed ? "QInt" : "QUInt") + std::to_string(tensor.bits)},
+         {"scale", channel.scale},
+         {"zero_point", channel.zero + least}});
   return rows;
 }
 

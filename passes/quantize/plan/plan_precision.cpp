@@ -132,6 +132,10 @@ void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& p
     if (!rules.power_of_two) fit_inside_bounds(graph, id, plan.values[id]);
     plan.ranges[id] = chosen;
   }
+  pass_on_params(graph, plan);
+}
+
+void pass_on_params(const Graph& graph, PrecisionPlan& plan) {
   for (const NodeId id : graph.order()) {
     const auto it = plan.nodes.find(id);
     if (it == plan.nodes.end() || it->second != QuantRole::kMove) continue;

@@ -93,6 +93,9 @@ struct RangeRules {
   }
 };
 
+/// Gives what nodes that only move integers put out their input's parameters.
+void pass_on_params(const Graph& graph, PrecisionPlan& plan);
+
 /// Fills the activations' parameters of a selection, and how they came about. Throws Error (exit 3)
 /// for values that the statistics do not hold.
 void plan_values(const Graph& graph, const IntegerRules& rules, PrecisionPlan& plan,

@@ -15,8 +15,8 @@ namespace {
 struct Sums {
   double gradient = 0;     // of (g . e)^2, mean of the probes
   double independent = 0;  // the same, with the elements' rounding taken as independent
-  double error = 0;     // of e^2
-  double power = 0;     // of x^2
+  double error = 0;        // of e^2
+  double power = 0;        // of x^2
   bool reached = false;
 };
 

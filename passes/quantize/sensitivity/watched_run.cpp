@@ -136,8 +136,8 @@ std::map<size_t, WatchedRun::SumError> WatchedRun::errors_of(ValueId id, const a
   if (it == watch_.end()) return errors;
   const size_t first = it->second;
   if (!alone_.empty()) {
-    errors[first] = [error = error_alone(id, first, value, options, seen)](
-                        const at::Tensor* gradient) {
+    errors[first] = [error =
+                         error_alone(id, first, value, options, seen)](const at::Tensor* gradient) {
       RoundingSums sums;
       if (gradient == nullptr)
         sums.squares = squared_sum(error);
@@ -149,8 +149,8 @@ std::map<size_t, WatchedRun::SumError> WatchedRun::errors_of(ValueId id, const a
   }
   const at::Tensor floats = value.to(at::kFloat).contiguous();
   for (size_t k = 0; k < params_.size(); ++k)
-    errors[first + k * values_.size()] = [floats, &params = params_[k][first]](
-                                             const at::Tensor* gradient) {
+    errors[first + k * values_.size()] = [floats,
+                                          &params = params_[k][first]](const at::Tensor* gradient) {
       if (gradient == nullptr) return rounding_sums(elements_of(floats), {}, params);
       const at::Tensor held = gradient->to(at::kFloat).contiguous();
       return rounding_sums(elements_of(floats), elements_of(held), params);

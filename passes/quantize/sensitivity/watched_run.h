@@ -23,9 +23,9 @@ struct SeenError {
   double gradient_squared = 0;  // (g . e)^2, mean of the probes
   /// The same of rounded elements as if their errors were independent: far less left to chance.
   double independent_squared = 0;
-  double error = 0;             // sum of e^2
-  double power = 0;             // sum of x^2
-  bool reached = false;         // the outputs depend on it differentiably
+  double error = 0;      // sum of e^2
+  double power = 0;      // sum of x^2
+  bool reached = false;  // the outputs depend on it differentiably
 };
 
 struct SampleErrors {
@@ -97,7 +97,7 @@ class WatchedRun {
   /// Of each of a value's places; `gradient`: of the value, null where there is none.
   using SumError = std::function<RoundingSums(const at::Tensor* gradient)>;
   std::map<size_t, SumError> errors_of(ValueId id, const at::Tensor& value,
-                                        const WatchOptions& options, Seen& seen) const;
+                                       const WatchOptions& options, Seen& seen) const;
   at::Tensor error_alone(ValueId id, size_t place, const at::Tensor& value,
                          const WatchOptions& options, Seen& seen) const;
   void watch_value(const PrecisionPlan& plan, ValueId id, bool read_by_all, Graph& watched);

@@ -112,8 +112,7 @@ class Rounder {
   LayerSamples read(const PlannedLayer& planned, const LayerOutputs& outputs,
                     StagedRun& staged) const {
     const LinearLayer& layer = planned.layer;
-    LayerSamples samples{
-        NormalEquations(layer.groups, layer.inputs, layer.outputs), {}, {}};
+    LayerSamples samples{NormalEquations(layer.groups, layer.inputs, layer.outputs), {}, {}};
     std::vector<at::Tensor> rows(source_.count);
     // Of the fitted samples, and of those held out.
     std::array<std::vector<at::Tensor>, 2> xs;

@@ -41,9 +41,9 @@ std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   const std::string elsewhere = why_not_timed_here(profile);
   if (above_all) {
     gates[*above_all].basis = GateBasis::kNothing;
-    gates[*above_all].undecided = fmt::format(
-        "the profile asks nothing of networks of more than {:.3g} G MACs",
-        static_cast<double>(above) / 1e9);
+    gates[*above_all].undecided =
+        fmt::format("the profile asks nothing of networks of more than {:.3g} G MACs",
+                    static_cast<double>(above) / 1e9);
   }
   for (Gate& gate : gates) {
     gate.source = escape_untrusted(profile.name + ": " + gate.source + targets.source);

@@ -206,8 +206,7 @@ InspectFacts inspect_graph(const Graph& graph, const Profile& profile) {
   facts.estimate = estimate_latency(graph, profile_rates(profile));
   if (const BecomesInteger integers = becomes_integer(graph, profile.precision);
       !integers.weights.empty())
-    facts.int8_ns =
-        estimate_latency(typed_as_integers(graph, integers), profile_rates(profile)).ns;
+    facts.int8_ns = estimate_latency(typed_as_integers(graph, integers), profile_rates(profile)).ns;
   return facts;
 }
 

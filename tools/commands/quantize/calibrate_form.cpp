@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "commands/quantize/stage_time.h"
 #include "heavy/model_data.h"
 #include "layers/held_samples.h"
 #include "quantize/sensitivity/sensitivity_samples.h"
@@ -22,7 +23,8 @@ ChosenRanges ranges_of(const QuantizeJob& job, const RangeTrial& trial) {
 
 Calibrated calibrate_form(const QuantizeJob& job, const IntegerRules& rules,
                           CalibrationSamples& samples, const Graph& graph,
-                          const std::map<ValueId, int64_t>& channels, const std::string& label) {
+                          const std::map<ValueId, int64_t>& channels, const std::string& label,
+                          const std::function<void()>& check) {
   const PrecisionPlan selection = select_nodes(graph, rules);
   CalibrationTargets targets = calibration_targets(graph, selection);
   targets.channels = channels;
@@ -31,11 +33,12 @@ Calibrated calibrate_form(const QuantizeJob& job, const IntegerRules& rules,
                         const std::vector<RuntimeValue>& outputs) {
     if (is_reference) samples.judge().keep(sample, inputs, outputs);
   };
+  SampleRunOptions run = sample_run(job.threads, job.console, label, samples.all().count);
+  run.check = check;
   Calibrated result;
-  result.statistics =
-      calibrate_split(Interpreter(graph), targets, samples.all(),
-                      sample_run(job.threads, job.console, label, samples.all().count),
-                      [](size_t sample) { return judges_ranges(sample); }, keep);
+  result.statistics = calibrate_split(
+      Interpreter(graph), targets, samples.all(), run,
+      [](size_t sample) { return judges_ranges(sample); }, keep);
   result.chosen = ranges_of(job, {graph, rules, selection, result.statistics.all, samples.judge()});
   return result;
 }
@@ -60,11 +63,11 @@ void choose_by_outputs(const QuantizeJob& job, const IntegerRules& rules,
   SensitivityOptions options;
   options.probes = 1;  // many samples say more
   options.run = sample_run(job.threads, job.console, "judging ranges", source.count);
+  options.run.check = stage_check(job);
   options.seed = job.options.common.seed;
   const PrecisionPlan selection = select_nodes(graph, rules);
   const RangeTrial trial{graph, rules, selection, calibrated.statistics.all, samples.judge()};
-  try_ranges(trial, "outputs",
-             ranges_by_outputs(trial, calibrated.chosen.rules, source, options),
+  try_ranges(trial, "outputs", ranges_by_outputs(trial, calibrated.chosen.rules, source, options),
              calibrated.chosen);
 }
 
@@ -72,8 +75,7 @@ std::map<std::string, std::string> range_texts(const Graph& graph, const Precisi
                                                const RangeRules& rules) {
   std::map<std::string, std::string> texts;
   for (const auto& [id, chosen] : plan.ranges)
-    texts[graph.value(id).name] =
-        range_rule_text(RangeRule(chosen.observer, rules.at(id).reach));
+    texts[graph.value(id).name] = range_rule_text(RangeRule(chosen.observer, rules.at(id).reach));
   return texts;
 }
 

@@ -2,6 +2,7 @@
 // chosen.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -17,10 +18,11 @@ struct Calibrated {
 
 /// Measures what the plan of `graph`, a form of the job's graph, needs, and the channels of these
 /// values besides; then chooses --observer's ranges, or whole networks' best. Throws Error as
-/// calibrate().
+/// calibrate(), and what `check` throws, which long loops call.
 Calibrated calibrate_form(const QuantizeJob& job, const IntegerRules& rules,
                           CalibrationSamples& samples, const Graph& graph,
-                          const std::map<ValueId, int64_t>& channels, const std::string& label);
+                          const std::map<ValueId, int64_t>& channels, const std::string& label,
+                          const std::function<void()>& check);
 
 /// Errors with ranges of the samples that do not judge: what is clipped elsewhere shows.
 CompareResult errors_unseen(const QuantizeJob& job, const IntegerRules& rules,

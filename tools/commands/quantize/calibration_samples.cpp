@@ -27,8 +27,8 @@ int64_t bytes_of(const Graph& graph, const std::vector<ValueId>& ids) {
 size_t judged_count(const Graph& graph) {
   const size_t count = count_macs(graph).macs > kLargeMacs ? kJudgedOfLarge : kJudged;
   const int64_t bytes = bytes_of(graph, graph.inputs()) + bytes_of(graph, graph.outputs());
-  return std::min<size_t>(count, static_cast<size_t>(std::max<int64_t>(
-                                     4, kMostBytes / std::max<int64_t>(1, bytes))));
+  return std::min<size_t>(
+      count, static_cast<size_t>(std::max<int64_t>(4, kMostBytes / std::max<int64_t>(1, bytes))));
 }
 
 // lathe's own engine: integers are many times faster there than in the interpreter.
@@ -48,7 +48,9 @@ CalibrationSamples::CalibrationSamples(const QuantizeJob& job, int64_t count)
       carried_(record_carried(job.model.graph, given_, throw_if_interrupted)),
       all_(without_carry(given_, carried_)) {
   const Graph& graph = job.model.graph;
-  const SampleRunOptions run = sample_run(job.threads, job.console, "judging", all_.count);
+  SampleRunOptions run;
+  run.threads = job.threads;
+  run.check = throw_if_interrupted;
   judge_ = std::make_unique<OutputJudge>(graph, judging_samples(all_.count, judged_count(graph)),
                                          all_, run, ready_native);
 }

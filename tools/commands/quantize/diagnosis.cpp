@@ -188,7 +188,8 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
   const QuantizeOptions& options = job.options;
   result.details["values"] = value_rows(parts);
   if (options.data.empty()) return;
-  const DataSet data = job_data(job, options.data, static_cast<int64_t>(sensitivity_samples(parts.reference)));
+  const DataSet data =
+      job_data(job, options.data, static_cast<int64_t>(sensitivity_samples(parts.reference)));
   const SampleSource source = sample_source(data);
   const SampleRunOptions run =
       sample_run(job.threads, job.console, "looking at layers", data.size());

@@ -44,7 +44,9 @@ nlohmann::json import_encodings(const QuantizeJob& job, PrecisionPlan& plan) {
                      fmt::format("{} of {} tensors in {} are not quantized, such as '{}'",
                                  applied.unused.size(), encodings.size(), escape_untrusted(file),
                                  escape_untrusted(applied.unused.front(), 60)));
-  return {{"file", file}, {"values", applied.values}, {"weights", applied.weights},
+  return {{"file", file},
+          {"values", applied.values},
+          {"weights", applied.weights},
           {"unused", applied.unused.size()}};
 }
 
@@ -63,8 +65,7 @@ void export_encodings(const QuantizeJob& job, const QuantizedModel& quantized, C
   });
   const ExportRequest request = export_request(job.options);
   publish_artifact(run, "encodings", request.path,
-                   write_encodings(encodings, weights, request.format),
-                   job.options.common.force);
+                   write_encodings(encodings, weights, request.format), job.options.common.force);
 }
 
 }  // namespace lathe

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "commands/quantize/stage_time.h"
 #include "ir/error.h"
 #include "quantize/diagnose/output_sqnr.h"
 #include "quantize/equalize/absorb_high_biases.h"
@@ -20,18 +21,18 @@ constexpr double kLeastGain = 3;  // dB
 class Equalizer {
  public:
   Equalizer(const QuantizeJob& job, const IntegerRules& rules, CalibrationSamples& samples,
-            Calibrated& calibrated)
+            Calibrated& calibrated, Equalized& result)
       : job_(job),
         rules_(rules),
         samples_(samples),
         graph_(job.model.graph),
-        calibrated_(calibrated) {}
+        calibrated_(calibrated),
+        result_(result) {}
 
-  Equalized run() {
-    if (select_nodes(graph_, rules_).nodes.empty()) return std::move(result_);
+  void run() {
+    if (select_nodes(graph_, rules_).nodes.empty()) return;
     if (!find_scale_classes(graph_).empty()) scale();
     absorb();
-    return std::move(result_);
   }
 
  private:
@@ -43,7 +44,7 @@ class Equalizer {
   // Keeps `changed` where it is better by much.
   bool judge(const char* pass, Graph changed, nlohmann::json row, int changes) {
     Calibrated after = calibrate_form(job_, rules_, samples_, changed, absorption_targets(changed),
-                                      "trying equalization");
+                                      "trying equalization", stage_check(job_));
     if (!best_) best_ = errors_unseen(job_, rules_, samples_, graph_, calibrated_);
     const CompareResult errors = errors_unseen(job_, rules_, samples_, changed, after);
     const bool kept =
@@ -97,7 +98,7 @@ class Equalizer {
   Graph& graph_;
   Calibrated& calibrated_;
   std::optional<CompareResult> best_;
-  Equalized result_;
+  Equalized& result_;
 };
 
 }  // namespace
@@ -114,9 +115,9 @@ std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph) {
   return channels;
 }
 
-Equalized equalize(const QuantizeJob& job, const IntegerRules& rules,
-                   CalibrationSamples& samples, Calibrated& calibrated) {
-  return Equalizer(job, rules, samples, calibrated).run();
+void equalize(const QuantizeJob& job, const IntegerRules& rules, CalibrationSamples& samples,
+              Calibrated& calibrated, Equalized& equalized) {
+  Equalizer(job, rules, samples, calibrated, equalized).run();
 }
 
 Equalized equalize_again(const QuantizeJob& job, const Statistics& saved) {

@@ -24,11 +24,12 @@ bool equalizes(const QuantizeJob& job);
 /// Channels of the graph's values that equalize() is to be told.
 std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph);
 
-/// Edits the job's graph by equalize_channels() and absorb_high_biases(), and `calibrated`, which is
-/// of it, with channels_to_equalize(). Each is planned on the samples that are fitted to and judged
-/// on the others, quantized to nearest. Does nothing where nothing can be scaled.
-Equalized equalize(const QuantizeJob& job, const IntegerRules& rules,
-                   CalibrationSamples& samples, Calibrated& calibrated);
+/// Edits the job's graph by equalize_channels() and absorb_high_biases(), and `calibrated`, which
+/// is of it, with channels_to_equalize(). Each is planned on the samples that are fitted to and
+/// judged on the others, quantized to nearest. Does nothing where nothing can be scaled. An
+/// optional stage (stage_time.h).
+void equalize(const QuantizeJob& job, const IntegerRules& rules, CalibrationSamples& samples,
+              Calibrated& calibrated, Equalized& equalized);
 
 /// Does again what the network of these statistics had been through, with any --effort. The result
 /// has rows alone.

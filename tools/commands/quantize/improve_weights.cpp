@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "commands/quantize/rounding_trial.h"
+#include "commands/quantize/stage_time.h"
 #include "passes/passes.h"
 #include "quantize/diagnose/output_sqnr.h"
 #include "quantize/weights/round_stored_weights.h"
@@ -25,15 +26,19 @@ struct Candidate {
 // Leaves the best of `start` and what the efforts make of the job's graph in `start`.
 // `round`(candidate, effort) edits one; `finished`(candidate) is the graph as it will run.
 template <class Plan, class Round, class Finished>
-json best_rounding(const QuantizeJob& job, const CalibrationSamples& samples, Candidate<Plan>& start,
-                   Plan plan, const Round& round, const Finished& finished) {
+json best_rounding(const QuantizeJob& job, const CalibrationSamples& samples,
+                   Candidate<Plan>& start, Plan plan, const Round& round,
+                   const Finished& finished) {
   const Graph reference = job.model.graph;
   CompareResult best = samples.judge_rounding(finished(start));
-  json result = {{"kept", false}, {"output_sqnr_before_db", output_sqnr(best)}};
+  json result = {{"kept", false},
+                 {"output_sqnr_before_db", output_sqnr(best)},
+                 {"output_sqnr_after_db", output_sqnr(best)}};
   json tried = json::array();
   for (const std::string& effort : efforts_to_try(job)) {
     Candidate<Plan> candidate{reference, plan};
-    const std::vector<RoundingRow> rows = round(candidate, effort);
+    std::vector<RoundingRow> rows;
+    if (!within_time(job, effort + " rounding", [&] { rows = round(candidate, effort); })) break;
     const CompareResult errors = samples.judge_rounding(finished(candidate));
     const bool kept = improves_outputs(best, errors);
     tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
@@ -62,8 +67,8 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
   if (samples != nullptr && rounds_by_data(job)) {
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
-      options.clip = !rules.power_of_two && !rules.pair_sums_saturate &&
-                     job.options.import_encodings.empty();
+      options.clip =
+          !rules.power_of_two && !rules.pair_sums_saturate && job.options.import_encodings.empty();
       return round_weights(graph, candidate.graph, candidate.plan, samples->rounded(), options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {
@@ -88,8 +93,7 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
 json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
   if (!rounds_by_data(job)) return json::object();
   Graph& graph = job.model.graph;
-  const CalibrationSamples samples(
-      job, calibration_samples(job.options.samples, job.options.data));
+  const CalibrationSamples samples(job, calibration_samples(job.options.samples, job.options.data));
   Candidate<WeightStoragePlan> chosen{graph, plan};
   const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {
     return round_stored_weights(graph, candidate.graph, candidate.plan, samples.rounded(),

@@ -19,11 +19,20 @@
 #include "passes/pipeline.h"
 #include "profiles/profile.h"
 #include "quantize/plan/precision_plan.h"
+#include "stopwatch.h"
 
 namespace lathe {
 
 /// Samples that mode float16 looks at where --samples does not say.
 constexpr int64_t kFloat16Samples = 16;
+
+/// --time, and what became of the stages that it may leave out.
+struct StageTimes {
+  Stopwatch clock;
+  double allowed_seconds = 0;
+  std::map<std::string, double> seconds;
+  std::vector<std::string> left_out;
+};
 
 struct QuantizeJob {
   const QuantizeOptions& options;
@@ -32,8 +41,9 @@ struct QuantizeJob {
   Pipeline& pipeline;  // of that graph
   int threads = 1;
   Console& console;
-  std::map<std::string, DataSet>& opened;  // what job_data() has read
+  std::map<std::string, DataSet>& opened;       // what job_data() has read
   const std::vector<std::string>& given_names;  // of the tensors as they were given, sorted
+  StageTimes& times;
 };
 
 /// At most `samples` (0: all) of --data, --eval or "random", which is opened once.

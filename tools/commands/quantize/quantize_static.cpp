@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "commands/quantize/calibration_samples.h"
 #include "commands/quantize/calibrate_form.h"
+#include "commands/quantize/calibration_samples.h"
 #include "commands/quantize/count_saturation.h"
 #include "commands/quantize/encodings_file.h"
 #include "commands/quantize/equalize.h"
@@ -14,9 +14,11 @@
 #include "commands/quantize/integer_rules.h"
 #include "commands/quantize/quantize_job.h"
 #include "commands/quantize/quantize_report.h"
+#include "commands/quantize/stage_time.h"
 #include "commands/quantize/statistics_source.h"
 #include "ir/error.h"
 #include "os/publish.h"
+#include "os/signals.h"
 #include "passes/passes.h"
 #include "quantize/plan/weight_params.h"
 #include "stopwatch.h"
@@ -46,13 +48,17 @@ StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& ru
                                   CalibrationSamples& samples, const std::string& given) {
   const Graph& graph = job.model.graph;
   const bool scaled = equalizes(job);
-  Calibrated calibrated = calibrate_form(
-      job, rules, samples, graph,
-      scaled ? channels_to_equalize(graph) : std::map<ValueId, int64_t>(), "calibrating");
+  Calibrated calibrated =
+      calibrate_form(job, rules, samples, graph,
+                     scaled ? channels_to_equalize(graph) : std::map<ValueId, int64_t>(),
+                     "calibrating", throw_if_interrupted);
   StaticCalibration result;
   Equalized equalized;
-  if (scaled) equalized = equalize(job, rules, samples, calibrated);
-  if (scaled) choose_by_outputs(job, rules, samples, graph, calibrated);
+  if (scaled) {
+    within_time(job, "equalization", [&] { equalize(job, rules, samples, calibrated, equalized); });
+    within_time(job, "ranges by outputs",
+                [&] { choose_by_outputs(job, rules, samples, graph, calibrated); });
+  }
   result.statistics = std::move(calibrated.statistics.all);
   note_equalization(equalized, result.statistics);
   result.statistics.source = statistics_source(job, given, graph_identity(job));

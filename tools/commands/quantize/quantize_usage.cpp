@@ -44,6 +44,7 @@ std::string unread_flags(const QuantizeOptions& options, const std::string& mode
   };
   add("--observer", options.observer != "auto");
   add("--effort", options.effort == "best" && mode != "weight-only");
+  add("--time", !options.time.empty() && mode != "weight-only");
   add("--statistics", !options.statistics.empty());
   add("--import-encodings", !options.import_encodings.empty());
   add("--export-encodings", !options.export_encodings.empty());

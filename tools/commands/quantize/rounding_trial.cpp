@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "commands/quantize/stage_time.h"
 #include "heavy/step_progress.h"
 #include "ir/error.h"
-#include "os/signals.h"
 
 namespace lathe {
 namespace {
@@ -48,7 +48,7 @@ RoundingOptions rounding_options(const QuantizeJob& job, const std::string& effo
   RoundingOptions options;
   options.threads = job.threads;
   options.seed = job.options.common.seed;
-  options.check = throw_if_interrupted;
+  options.check = stage_check(job);
   options.progress = step_progress(job.console, "rounding", "layers");
   if (effort == "best") options.iterations = kIterations;
   return options;

@@ -14,6 +14,7 @@
 #include "commands/quantize/quantize_report.h"
 #include "commands/quantize/quantize_text.h"
 #include "commands/quantize/quantize_usage.h"
+#include "commands/quantize/stage_time.h"
 #include "graph/simplify.h"
 #include "heavy/commands.h"
 #include "heavy/manifest.h"
@@ -92,7 +93,9 @@ Error failed_after_writing(const Error& error, bool searching, const std::string
 
 int run_quantize(const QuantizeOptions& options, Console& console) {
   const CommonOptions& common = options.common;
+  StageTimes times;
   check_usage(options);
+  times.allowed_seconds = allowed_seconds(options);
   CommandRun run = begin_run("quantize", common, console);
   const Profile& profile = run.profile;
   Report& report = run.report;
@@ -117,8 +120,8 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
 
   std::map<std::string, DataSet> opened;
   const std::vector<std::string> given_names = names_of_tensors(original);
-  const QuantizeJob job{options, profile, model,  pipeline,
-                        threads, console, opened, given_names};
+  const QuantizeJob job{options, profile, model,       pipeline, threads,
+                        console, opened,  given_names, times};
   const ModeChoice choice =
       options.mode == "auto" ? choose_mode(graph, profile) : ModeChoice{options.mode, "asked for"};
   require_calibration_data(options, choice);
@@ -162,7 +165,10 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     writing_best = target->stopped_by.has_value();
   }
   // Of what is written; the layers' forms are known before they are fused.
-  if (!writing_best) diagnose_quantized(job, quantized);
+  if (!writing_best) within_time(job, "diagnosis", [&] { diagnose_quantized(job, quantized); });
+  if (!times.seconds.empty()) quantized.details["stage_s"] = times.seconds;
+  warn_left_out(job);
+  if (!times.left_out.empty()) quantized.details["left_out"] = times.left_out;
   if (options.format == "qoperator" && choice.mode == "static") {
     pipeline.run("fuse_qoperators", [&] { return fuse_qoperators(graph); });
     note_unfused(graph, quantized);
