@@ -44,8 +44,9 @@ RoundingSums rounding_sums(std::span<const float> x, std::span<const float> g,
       const float product = gradients[i] * error;
       squares[i] += error * error;
       products[i] += product;
-      inside[i] += within == scaled ? product * product : 0.0f;
-      outside[i] += within == scaled ? 0.0f : product;
+      const float is_inside = within == scaled ? 1.0f : 0.0f;
+      inside[i] += product * product * is_inside;
+      outside[i] += product * (1 - is_inside);
     }
   };
   static constexpr std::array<float, kLanes> kNone{};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "layers/float_elements.h"
 #include "layers/linear_layer.h"
 #include "quantize/plan/weight_params.h"
 #include "quantize/sensitivity/rounding_sums.h"
@@ -15,10 +16,6 @@ namespace {
 
 constexpr size_t kWeighingSamples = 16;
 constexpr double kLargestError = 65504;  // of quantized nodes: infinity has no derivative
-
-std::span<const float> elements_of(const at::Tensor& x) {
-  return {x.data_ptr<float>(), static_cast<size_t>(x.numel())};
-}
 
 at::Tensor dequantized(const Tensor& integers, const QuantParams& params) {
   const at::Tensor floats = to_runtime(integers).tensor->to(at::kFloat);
@@ -151,9 +148,9 @@ std::map<size_t, WatchedRun::SumError> WatchedRun::errors_of(ValueId id, const a
   for (size_t k = 0; k < params_.size(); ++k)
     errors[first + k * values_.size()] = [floats,
                                           &params = params_[k][first]](const at::Tensor* gradient) {
-      if (gradient == nullptr) return rounding_sums(elements_of(floats), {}, params);
+      if (gradient == nullptr) return rounding_sums(float_elements(floats), {}, params);
       const at::Tensor held = gradient->to(at::kFloat).contiguous();
-      return rounding_sums(elements_of(floats), elements_of(held), params);
+      return rounding_sums(float_elements(floats), float_elements(held), params);
     };
   return errors;
 }

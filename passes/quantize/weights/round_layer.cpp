@@ -5,6 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include "layers/float_elements.h"
+#include "quantize/weights/clamped_pull.h"
 #include "run/threads.h"
 
 namespace lathe {
@@ -132,20 +134,24 @@ class LayerRounding {
   at::Tensor shift_outputs(const at::Tensor& weight, const at::Tensor& shift) const {
     const SerialBlas serial;
     const SingleThreaded single;
-    const auto by_group = [&](const at::Tensor& flat, int64_t width) {
-      return flat.view({flat.size(0), weight.size(0), width}).transpose(0, 1);
-    };
-    const at::Tensor products = at::matmul(by_group(samples_.rows.inputs, weight.size(2)),
-                                           weight.to(at::kFloat).transpose(1, 2));
-    const at::Tensor wanted = by_group(samples_.rows.wanted, weight.size(1))
-                                  .clamp(options_.bounds.min, options_.bounds.max);
-    at::Tensor moved = shift.clone();
+    const int64_t groups = weight.size(0);
+    const int64_t rows = samples_.rows.inputs.size(0);
+    const at::Tensor inputs =
+        samples_.rows.inputs.view({rows, groups, weight.size(2)}).transpose(0, 1);
+    const at::Tensor products = at::matmul(inputs, weight.to(at::kFloat).transpose(1, 2))
+                                    .transpose(0, 1)
+                                    .reshape({rows, groups * weight.size(1)})
+                                    .contiguous();
+    const at::Tensor wanted = samples_.rows.wanted.contiguous();
+    at::Tensor moved = shift.contiguous().clone();
     for (int step = 0; step < kShiftSteps; ++step) {
-      const at::Tensor out = products + (old_.bias + moved).to(at::kFloat).unsqueeze(1);
-      const at::Tensor clamped = out.clamp(options_.bounds.min, options_.bounds.max);
-      const at::Tensor inside = clamped.eq(out).to(at::kFloat);
-      const at::Tensor pull = ((wanted - clamped) * inside).to(at::kDouble).sum(1);
-      moved += pull / (inside.to(at::kDouble).sum(1) + kShyRows);
+      const at::Tensor bias = (old_.bias + moved).to(at::kFloat).contiguous();
+      const ClampedPull sums = clamped_pull(
+          float_elements(products), float_elements(wanted), float_elements(bias),
+          {static_cast<float>(options_.bounds.min), static_cast<float>(options_.bounds.max)});
+      auto* const channels = moved.data_ptr<double>();
+      for (size_t i = 0; i < sums.pull.size(); ++i)
+        channels[i] += sums.pull[i] / (sums.open[i] + kShyRows);
     }
     return moved;
   }

@@ -1,5 +1,6 @@
 #include "commands/quantize/equalize.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include <optional>
@@ -17,6 +18,8 @@ namespace {
 // Channels scaled to one height are clipped by inputs that reach higher than the samples do, and
 // absorbed biases change the network there: faces in a detector calibrated without them cost 3 dB.
 constexpr double kLeastGain = 3;  // dB
+// A forecast below that, in dB, has never become so much.
+constexpr double kLeastForecast = 2;
 
 class Equalizer {
  public:
@@ -72,7 +75,11 @@ class Equalizer {
                           {"scaled", plan.classes.size()},
                           {"predicted_noise_before", plan.noise_before},
                           {"predicted_noise_after", plan.noise_after}};
-    if (plan.classes.empty()) return note("equalize_channels", std::move(row));
+    row["forecast_db"] = 10 * std::log10(plan.noise_before / plan.noise_after);
+    if (plan.classes.empty() || !(row["forecast_db"] >= kLeastForecast)) {
+      row["kept"] = false;
+      return note("equalize_channels", std::move(row));
+    }
     Graph changed = graph_;
     const int changes = equalize_channels(changed, plan);
     const auto scales = scales_of(graph_, plan);
