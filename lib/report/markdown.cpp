@@ -109,6 +109,13 @@ std::string gate_table(const json& gates) {
   return table.text();
 }
 
+// "does not fit esp32"
+std::string fit_of(const json& fit) {
+  std::string verdict = cell_of(at(fit, "verdict"));
+  if (at(fit, "verdict") == "does_not_fit") verdict = "does not fit";
+  return verdict == "–" ? verdict : verdict + " " + cell_of(at(fit, "profile"));
+}
+
 // Sizes, speed, accuracy and verdict of every case side by side; columns that say nothing are left
 // out.
 std::string case_table(const json& report) {
@@ -133,7 +140,7 @@ std::string case_table(const json& report) {
                     time_of(at(latency, "min")), time_of(at(latency, "max")),
                     cell_of(at(at(row, "throughput"), "items_per_s")),
                     bytes_of(at(row, "size_bytes")), bytes_of(at(at(row, "memory"), "hwm_bytes")),
-                    accuracy, speedup, verdict, cell_of(at(at(row, "fit"), "verdict"))});
+                    accuracy, speedup, verdict, fit_of(at(row, "fit"))});
   }
   for (size_t column = head.size(); column-- > 5;) {
     if (!std::ranges::all_of(rows, [&](const auto& row) { return row[column] == "–"; })) continue;

@@ -68,6 +68,7 @@ void add_case(const json& report, const json& row, std::vector<Measure>& all) {
   out.add("energy", "J", field(field(row, "energy"), "joules"));
   out.add("energy_per_inference", "J", field(field(row, "energy"), "joules_per_inference"));
   out.add("cpu_share", "ratio", field(field(row, "cpu"), "share"));
+  out.add("cpus_used", "cpus", field(field(row, "cpu"), "cpus_used"));
   out.add("temperature_max", "celsius", field(field(row, "thermal"), "max_c"));
   const bool is_deployed = field(row, "deployed").is_object();
   const json& start = field(row, is_deployed ? "deployed" : "phases");

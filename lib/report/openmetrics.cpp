@@ -106,6 +106,8 @@ void add_measure(const Measure& measure, Exposition& out) {
   } else if (measure.name == "cpu_share" || measure.name == "slowdown") {
     out.add("lathe_conduct_ratio", "ratio", "Share of the processors; slowdown over time.",
             with("kind", measure.name), measure.value);
+  } else if (measure.name == "cpus_used") {
+    out.add("lathe_cpus_used", "", "Processors that were busy on average.", series, measure.value);
   } else if (measure.unit == "celsius") {
     out.add("lathe_temperature_celsius", "celsius", "Hottest moment.", series, measure.value);
   } else {
@@ -125,6 +127,14 @@ std::string to_openmetrics(const json& report) {
     Labels labels{{"gate", text_field(gate, "id")}, {"case", text_field(gate, "case")}};
     if (field(gate, "simulated") == true) labels.emplace_back("simulated", "true");
     out.add("lathe_gate_passed", "", "1: the gate holds.", labels, verdict == "pass" ? 1 : 0);
+  }
+  for (const json& row : list_field(report, "cases")) {
+    const std::string verdict = text_field(field(row, "fit"), "verdict");
+    if (verdict != "fits" && verdict != "does_not_fit") continue;
+    out.add(
+        "lathe_fits", "", "1: the model fits into the device.",
+        {{"case", case_name(report, row)}, {"device", text_field(field(row, "fit"), "profile")}},
+        verdict == "fits" ? 1 : 0);
   }
   const Labels info{{"version", text_field(field(report, "tool"), "version")},
                     {"command", text_field(field(report, "run"), "command")},

@@ -75,11 +75,9 @@ class Equalizer {
                           {"scaled", plan.classes.size()},
                           {"predicted_noise_before", plan.noise_before},
                           {"predicted_noise_after", plan.noise_after}};
-    row["forecast_db"] = 10 * std::log10(plan.noise_before / plan.noise_after);
-    if (plan.classes.empty() || !(row["forecast_db"] >= kLeastForecast)) {
-      row["kept"] = false;
+    const double forecast = 10 * std::log10(plan.noise_before / plan.noise_after);
+    if (plan.classes.empty() || forecast < kLeastForecast)
       return note("equalize_channels", std::move(row));
-    }
     Graph changed = graph_;
     const int changes = equalize_channels(changed, plan);
     const auto scales = scales_of(graph_, plan);
