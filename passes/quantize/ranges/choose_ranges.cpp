@@ -10,8 +10,8 @@ namespace {
 // What more than good luck is, in dB: a range that clips has more ways to be wrong on other samples
 // than those that judge.
 constexpr double kClearGain = 0.25;
-constexpr double kClearGainOfFew = 0.5;
-constexpr size_t kFewSamples = 8;
+constexpr double kClearGainOfFew = 1;
+constexpr size_t kFewSamples = 16;
 
 // A value's own range must save a share of the noise of all values, and of its own noise.
 constexpr double kLeastOfAll = 0.002;
