@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/error.h"
 #include "os/host.h"
 #include "profiles/host_profile.h"
 #include "roofline/measured_peaks.h"
