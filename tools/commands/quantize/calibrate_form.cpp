@@ -1,6 +1,7 @@
 #include "commands/quantize/calibrate_form.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "commands/quantize/stage_time.h"
 #include "heavy/model_data.h"
@@ -21,10 +22,10 @@ ChosenRanges ranges_of(const QuantizeJob& job, const RangeTrial& trial) {
 
 }  // namespace
 
-Calibrated calibrate_form(const QuantizeJob& job, const IntegerRules& rules,
-                          CalibrationSamples& samples, const Graph& graph,
-                          const std::map<ValueId, int64_t>& channels, const std::string& label,
-                          const std::function<void()>& check) {
+SplitStatistics measure_form(const QuantizeJob& job, const IntegerRules& rules,
+                             CalibrationSamples& samples, const Graph& graph,
+                             const std::map<ValueId, int64_t>& channels, const std::string& label,
+                             const std::function<void()>& check) {
   const PrecisionPlan selection = select_nodes(graph, rules);
   CalibrationTargets targets = calibration_targets(graph, selection);
   targets.channels = channels;
@@ -35,19 +36,24 @@ Calibrated calibrate_form(const QuantizeJob& job, const IntegerRules& rules,
   };
   SampleRunOptions run = sample_run(job.threads, job.console, label, samples.all().count);
   run.check = check;
-  Calibrated result;
-  result.statistics = calibrate_split(
+  return calibrate_split(
       Interpreter(graph), targets, samples.all(), run,
       [](size_t sample) { return judges_ranges(sample); }, keep);
-  result.chosen = ranges_of(job, {graph, rules, selection, result.statistics.all, samples.judge()});
-  return result;
+}
+
+Calibrated with_ranges(const QuantizeJob& job, const IntegerRules& rules,
+                       const CalibrationSamples& samples, const Graph& graph,
+                       SplitStatistics statistics) {
+  ChosenRanges chosen = ranges_of(
+      job, {graph, rules, select_nodes(graph, rules), statistics.all, samples.judge()});
+  return {std::move(statistics), std::move(chosen)};
 }
 
 CompareResult errors_unseen(const QuantizeJob& job, const IntegerRules& rules,
                             const CalibrationSamples& samples, const Graph& graph,
-                            const Calibrated& calibrated) {
-  const PrecisionPlan selection = select_nodes(graph, rules);
-  return ranges_of(job, {graph, rules, selection, calibrated.statistics.fitted, samples.judge()})
+                            const SplitStatistics& statistics) {
+  return ranges_of(job,
+                   {graph, rules, select_nodes(graph, rules), statistics.fitted, samples.judge()})
       .errors;
 }
 

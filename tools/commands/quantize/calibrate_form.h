@@ -16,18 +16,22 @@ struct Calibrated {
   ChosenRanges chosen;  // by the ids of the graph
 };
 
-/// Measures what the plan of `graph`, a form of the job's graph, needs, and the channels of these
-/// values besides; then chooses --observer's ranges, or whole networks' best. Throws Error as
-/// calibrate(), and what `check` throws, which long loops call.
-Calibrated calibrate_form(const QuantizeJob& job, const IntegerRules& rules,
-                          CalibrationSamples& samples, const Graph& graph,
-                          const std::map<ValueId, int64_t>& channels, const std::string& label,
-                          const std::function<void()>& check);
+/// What the plan of `graph`, a form of the job's graph, needs, and the channels of these values
+/// besides. Throws Error as calibrate(), and what `check` throws, which long loops call.
+SplitStatistics measure_form(const QuantizeJob& job, const IntegerRules& rules,
+                             CalibrationSamples& samples, const Graph& graph,
+                             const std::map<ValueId, int64_t>& channels, const std::string& label,
+                             const std::function<void()>& check);
+
+/// measure_form()'s of the graph, with --observer's ranges, or whole networks' best.
+Calibrated with_ranges(const QuantizeJob& job, const IntegerRules& rules,
+                       const CalibrationSamples& samples, const Graph& graph,
+                       SplitStatistics statistics);
 
 /// Errors with ranges of the samples that do not judge: what is clipped elsewhere shows.
 CompareResult errors_unseen(const QuantizeJob& job, const IntegerRules& rules,
                             const CalibrationSamples& samples, const Graph& graph,
-                            const Calibrated& calibrated);
+                            const SplitStatistics& statistics);
 
 /// Tries ranges_by_outputs(), where --observer does not ask for others.
 void choose_by_outputs(const QuantizeJob& job, const IntegerRules& rules,

@@ -46,9 +46,10 @@ class Equalizer {
 
   // Keeps `changed` where it is better by much.
   bool judge(const char* pass, Graph changed, nlohmann::json row, int changes) {
-    Calibrated after = calibrate_form(job_, rules_, samples_, changed, absorption_targets(changed),
-                                      "trying equalization", stage_check(job_));
-    if (!best_) best_ = errors_unseen(job_, rules_, samples_, graph_, calibrated_);
+    SplitStatistics after = measure_form(job_, rules_, samples_, changed,
+                                         absorption_targets(changed), "trying equalization",
+                                         stage_check(job_));
+    if (!best_) best_ = errors_unseen(job_, rules_, samples_, graph_, calibrated_.statistics);
     const CompareResult errors = errors_unseen(job_, rules_, samples_, changed, after);
     const bool kept =
         improves_outputs(*best_, errors) && output_sqnr(errors) >= output_sqnr(*best_) + kLeastGain;
@@ -59,7 +60,7 @@ class Equalizer {
     note(pass, std::move(row));
     if (!kept) return false;
     best_ = errors;
-    calibrated_ = std::move(after);
+    calibrated_ = with_ranges(job_, rules_, samples_, changed, std::move(after));
     job_.pipeline.run(pass, [&] {
       graph_ = std::move(changed);
       return changes;

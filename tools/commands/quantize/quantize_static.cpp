@@ -48,10 +48,11 @@ StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& ru
                                   CalibrationSamples& samples, const std::string& given) {
   const Graph& graph = job.model.graph;
   const bool scaled = equalizes(job);
-  Calibrated calibrated =
-      calibrate_form(job, rules, samples, graph,
-                     scaled ? channels_to_equalize(graph) : std::map<ValueId, int64_t>(),
-                     "calibrating", throw_if_interrupted);
+  Calibrated calibrated = with_ranges(
+      job, rules, samples, graph,
+      measure_form(job, rules, samples, graph,
+                   scaled ? channels_to_equalize(graph) : std::map<ValueId, int64_t>(),
+                   "calibrating", throw_if_interrupted));
   StaticCalibration result;
   Equalized equalized;
   if (scaled) {
