@@ -38,6 +38,9 @@ struct TensorEncoding {
 /// By tensor name.
 using Encodings = std::map<std::string, TensorEncoding>;
 
+/// Of a larger file nothing is read.
+constexpr size_t kMostEncodingsBytes = size_t{256} << 20;
+
 /// Of any of the formats. Throws Error (exit 3) with file and place for what is damaged, a range
 /// that is inverted or no number, a width that is neither 8 nor 16 bits, and floats.
 Encodings read_encodings(std::string_view text, const std::string& file);

@@ -13,7 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostBytes = size_t{256} << 20;
 constexpr double kLargest = 1e30;
 constexpr const char* kForms =
     "expected AIMET's encodings (0.6.1, 1.0.0) or ONNX Runtime's tensor overrides";
@@ -185,7 +184,7 @@ std::optional<EncodingsFormat> encodings_format(std::string_view name) {
 
 Encodings read_encodings(std::string_view text, const std::string& file) {
   const std::string place = escape_untrusted(file);
-  const json root = parse_json_strict(text, file, ExitCode::kBadInput, kMostBytes);
+  const json root = parse_json_strict(text, file, ExitCode::kBadInput, kMostEncodingsBytes);
   if (!root.is_object() || root.empty())
     throw bad_input("encodings.malformed", std::string("no encodings: ") + kForms, place);
   Encodings encodings;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "layers/float_elements.h"
 #include "layers/linear_layer.h"
@@ -269,9 +270,7 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
       errors.weights[i].power += squared_sum(constant.value);
     }
 
-  std::vector<double> products(places_);  // g . e of this probe
-  std::vector<double> inside(places_);
-  std::vector<double> outside(places_);
+  std::vector<RoundingSums> probed(places_);  // by this probe's gradient
   const auto watch = [&](RuntimeValue& value, const std::map<size_t, SumError>& sums) {
     const double power = squared_sum(value.tensor->detach());
     // The plan's own stands for that of other parameters: only gradients tell these apart.
@@ -283,13 +282,13 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     if (!differentiated) return;
     at::Tensor x = value.tensor;
     if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
-    x.register_hook([&errors, &products, &inside, &outside, sums](const at::Tensor& gradient) {
+    x.register_hook([&errors, &probed, sums](const at::Tensor& gradient) {
       const at::NoGradGuard no_gradient;
       for (const auto& [place, sum] : sums) {
         const RoundingSums found = sum(&gradient);
-        products[place] += found.product;
-        inside[place] += found.inside;
-        outside[place] += found.outside;
+        probed[place].product += found.product;
+        probed[place].inside += found.inside;
+        probed[place].outside += found.outside;
         errors.values[place].reached = true;
       }
     });
@@ -349,12 +348,11 @@ std::vector<RuntimeValue> WatchedRun::run(const std::vector<RuntimeValue>& input
     if (options.check) options.check();
     seen.backward({}, probe + 1 < options.probes);
     for (size_t i = 0; i < places_; ++i) {
+      const RoundingSums sums = std::exchange(probed[i], {});
       SeenError& seen_here = errors.values[i];
-      seen_here.gradient_squared += products[i] * products[i] / options.probes;
-      seen_here.independent_squared += (inside[i] + outside[i] * outside[i]) / options.probes;
+      seen_here.gradient_squared += sums.product * sums.product / options.probes;
+      seen_here.independent_squared += (sums.inside + sums.outside * sums.outside) / options.probes;
     }
-    for (std::vector<double>* sums : {&products, &inside, &outside})
-      std::fill(sums->begin(), sums->end(), 0.0);
     collect(weight_leaves, options.probes, errors.weights);
   }
   for (RuntimeValue& output : outputs)

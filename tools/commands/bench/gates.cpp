@@ -30,21 +30,17 @@ std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
     gates.back().source = each.name + "'s class, ";
     above = each.max_macs;
   }
-  std::optional<size_t> above_all;  // its gate
   if (above > 0) {
-    above_all = gates.size();
     add("p95 <= {}ms", std::optional(targets.latency_classes.back().latency_ms));
     gates.back().macs = {above, std::numeric_limits<int64_t>::max()};
+    gates.back().basis = GateBasis::kNothing;
+    gates.back().undecided =
+        fmt::format("the profile asks nothing of networks of more than {:.3g} G MACs",
+                    static_cast<double>(above) / 1e9);
   }
   add("throughput >= {}/s", targets.throughput_per_s);
   add("cpu <= {}%", targets.cpu_percent);
   const std::string elsewhere = why_not_timed_here(profile);
-  if (above_all) {
-    gates[*above_all].basis = GateBasis::kNothing;
-    gates[*above_all].undecided =
-        fmt::format("the profile asks nothing of networks of more than {:.3g} G MACs",
-                    static_cast<double>(above) / 1e9);
-  }
   for (Gate& gate : gates) {
     gate.source = escape_untrusted(profile.name + ": " + gate.source + targets.source);
     if (!is_timed(gate) || elsewhere.empty() || gate.basis == GateBasis::kNothing) continue;

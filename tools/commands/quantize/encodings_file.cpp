@@ -12,8 +12,6 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kMostEncodingsBytes = int64_t{256} << 20;
-
 struct ExportRequest {
   EncodingsFormat format = EncodingsFormat::kAimet;
   std::string path;
