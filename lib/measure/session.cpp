@@ -78,8 +78,8 @@ bool was_interrupted(const std::optional<Timing>& timing) {
 }  // namespace
 
 Session run_soak_session(const Runnable& candidate, double items, int64_t duration_ns,
-                         const std::function<std::optional<int64_t>()>& resident,
-                         const SessionOptions& options, const Conduct& conduct,
+                         const SoakSide& side, const SessionOptions& options,
+                         const Conduct& conduct,
                          const std::function<void(std::string_view)>& phase) {
   Session session;
   Timing timing;
@@ -88,7 +88,7 @@ Session run_soak_session(const Runnable& candidate, double items, int64_t durati
   session.interrupted = timing.warm_up.stop_reason == StopReason::kInterrupted;
   if (session.interrupted) return session;
   if (phase) phase("measuring");
-  SoakRun soak = run_soak(candidate, duration_ns, resident, conduct);
+  SoakRun soak = run_soak(candidate, duration_ns, side, conduct);
   session.interrupted = soak.interrupted;
   timing.samples = {std::move(soak.latency_ns), soak.time_ns,
                     soak.interrupted ? StopReason::kInterrupted : StopReason::kMaxTime};

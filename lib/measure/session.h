@@ -52,8 +52,8 @@ Session run_session(const Runnable& candidate, const Runnable* against, double i
 
 /// Warms up and runs the candidate for that long (statistics/soak.h); its latencies are thinned.
 Session run_soak_session(const Runnable& candidate, double items, int64_t duration_ns,
-                         const std::function<std::optional<int64_t>()>& resident,
-                         const SessionOptions& options, const Conduct& conduct = {},
+                         const SoakSide& side, const SessionOptions& options,
+                         const Conduct& conduct = {},
                          const std::function<void(std::string_view)>& phase = {});
 
 }  // namespace lathe

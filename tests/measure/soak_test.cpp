@@ -19,11 +19,15 @@ struct FakeEngine {
   double slower_by = 0;
   double drift_per_second = 0;
   int64_t leak = 0;  // bytes a run
+  double machine_slower_after_seconds = 1e9;
+  double machine_slower_by = 0;
+  double loop_slower_by = 0;  // than that
 
   explicit FakeEngine(uint64_t seed) : random(seed) {}
   void run() {
     const double seconds = static_cast<double>(now) / 1e9;
     double ns = 1e6 * (1 + drift_per_second * seconds);
+    if (seconds > machine_slower_after_seconds) ns *= 1 + machine_slower_by;
     if (seconds > slower_after_seconds) ns *= 1 + slower_by;
     ns *= 1 + 0.02 * random.unit();
     if (random.unit() < 0.05) ns *= 1.5;  // a neighbour
@@ -33,12 +37,20 @@ struct FakeEngine {
     if (++runs < 1000) resident += 4096;
     if (random.unit() < 0.001) resident += random.unit() < 0.5 ? 4096 : -4096;
   }
+  void fixed_loop() {
+    double ns = 1e4 * (1 + 0.01 * random.unit());
+    if (static_cast<double>(now) / 1e9 > machine_slower_after_seconds)
+      ns *= 1 + machine_slower_by + loop_slower_by;
+    now += static_cast<int64_t>(ns);
+  }
   SoakVerdict soak(double seconds) {
     Conduct conduct;
     conduct.clock = [this] { return now; };
     const SoakRun done =
         run_soak([this](size_t) { run(); }, static_cast<int64_t>(seconds * 1e9),
-                 [this] { return std::optional(resident / 4096 * 4096); }, conduct);
+                 {[this] { return std::optional(resident / 4096 * 4096); },
+                  [this] { fixed_loop(); }},
+                 conduct);
     CHECK(done.runs == runs);
     CHECK(done.points.size() > 100);
     CHECK(done.points.size() <= kSoakStretches + 1);
@@ -75,6 +87,36 @@ TEST_CASE("an engine that slows by 5 % after a minute is found, with time and si
   CHECK(verdict.slowdown == 0);
   REQUIRE(verdict.change);
   CHECK(verdict.change->ratio < 0.96);
+}
+
+TEST_CASE("a processor that slows down is told apart from the engine") {
+  FakeEngine engine(13);
+  engine.machine_slower_after_seconds = 30;
+  engine.machine_slower_by = 0.04;
+  SoakVerdict verdict = engine.soak(60);
+  CHECK(verdict.slowdown <= kMostSlowdown);
+  REQUIRE(verdict.change);
+  CHECK(verdict.change->ratio == doctest::Approx(1.04).epsilon(0.005));
+  REQUIRE(verdict.machine_slowdown);
+  CHECK(*verdict.machine_slowdown == doctest::Approx(0.04).epsilon(0.1));
+  CHECK(verdict.machine_seconds == doctest::Approx(30).epsilon(0.03));
+
+  // Both: the engine's own part remains.
+  FakeEngine both(17);
+  both.machine_slower_after_seconds = both.slower_after_seconds = 30;
+  both.machine_slower_by = 0.2;
+  both.slower_by = 0.05;
+  verdict = both.soak(60);
+  CHECK(verdict.slowdown == doctest::Approx(0.05).epsilon(0.1));
+  CHECK(*verdict.machine_slowdown > kMostMachineSlowdown);
+
+  // A loop that gets faster by itself makes no engine slower.
+  FakeEngine loop(19);
+  loop.machine_slower_after_seconds = 30;
+  loop.loop_slower_by = -0.1;
+  verdict = loop.soak(60);
+  CHECK(verdict.slowdown == 0);
+  CHECK(*verdict.machine_slowdown == 0);
 }
 
 TEST_CASE("a latency that rises slowly is found, too") {

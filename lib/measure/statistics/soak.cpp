@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kFewestPoints = 20;
 constexpr size_t kMostKept = 100'000;
 constexpr size_t kMostInStretch = 1 << 16;
+constexpr size_t kFewestReferences = 5;
+constexpr int64_t kReferencePart = 20;
 // What pages and allocators do by themselves.
 constexpr double kLeastGrowth = 256.0 * 1024;
 // Neighbouring stretches resemble each other: stricter than the usual 5 %.
@@ -57,6 +59,33 @@ double noise_of(std::span<const double> values) {
   return median(steps);
 }
 
+// nullopt: none that is significant, larger than the noise and a hundredth.
+std::optional<LevelChange> believed_change(std::span<const double> values) {
+  const double noise = noise_of(values) / median_of(values);
+  auto change = level_change(values);
+  if (!change || change->p >= kSurely ||
+      std::fabs(change->ratio - 1) <= std::max(kLeastChange, 3 * noise))
+    return std::nullopt;
+  return change;
+}
+
+// It has to last: a slow moment in between is not a lower clock.
+double lasting_slowdown(std::span<const double> values, const std::optional<LevelChange>& change) {
+  if (!change) return 0;
+  const double before = median_of(values.first(change->at));
+  const double end = median_of(values.last(values.size() / 5));
+  return std::max(0.0, std::min(change->ratio, end / before) - 1);
+}
+
+// Empty unless every stretch has one.
+std::vector<double> references_of(std::span<const SoakPoint> points) {
+  std::vector<double> references;
+  for (const SoakPoint& point : points)
+    if (point.reference_ns && *point.reference_ns > 0) references.push_back(*point.reference_ns);
+  if (references.size() != points.size()) references.clear();
+  return references;
+}
+
 void judge_latency(std::span<const SoakPoint> points, SoakVerdict& verdict) {
   std::vector<double> minutes;
   std::vector<double> latency;
@@ -65,23 +94,24 @@ void judge_latency(std::span<const SoakPoint> points, SoakVerdict& verdict) {
     latency.push_back(point.latency_ns);
   }
   const double level = median_of(latency);
-  const double noise = noise_of(latency) / level;
   if (auto slope = sen_slope(minutes, latency)) {
     slope->value /= level;
     slope->ci95 = {slope->ci95.low / level, slope->ci95.high / level};
     verdict.latency_per_minute = slope;
   }
-  const auto change = level_change(latency);
-  const bool is_change = change && change->p < kSurely &&
-                         std::fabs(change->ratio - 1) > std::max(kLeastChange, 3 * noise);
-  if (is_change) {
-    verdict.change = change;
-    verdict.change_seconds = points[change->at - 1].seconds;
-    // It has to last: a slow moment in between is not a lower clock.
-    const std::span<const double> end = std::span(latency).last(latency.size() / 5);
-    const double before = median_of(std::span(latency).first(change->at));
-    verdict.slowdown = std::max(0.0, std::min(change->ratio, median_of(end) / before) - 1);
-  }
+  verdict.change = believed_change(latency);
+  if (verdict.change) verdict.change_seconds = points[verdict.change->at - 1].seconds;
+  verdict.slowdown = lasting_slowdown(latency, verdict.change);
+  const std::vector<double> reference = references_of(points);
+  if (reference.empty()) return;
+  const auto machine_change = believed_change(reference);
+  verdict.machine_slowdown = lasting_slowdown(reference, machine_change);
+  if (machine_change) verdict.machine_seconds = points[machine_change->at - 1].seconds;
+  // Both ways of reading have to agree: the loop's own jumps are no news about the engine.
+  std::vector<double> relative;
+  for (size_t i = 0; i < latency.size(); ++i) relative.push_back(latency[i] / reference[i]);
+  verdict.slowdown =
+      std::min(verdict.slowdown, lasting_slowdown(relative, believed_change(relative)));
 }
 
 void judge_memory(std::span<const SoakPoint> points, SoakVerdict& verdict) {
@@ -104,8 +134,8 @@ void judge_memory(std::span<const SoakPoint> points, SoakVerdict& verdict) {
 
 }  // namespace
 
-SoakRun run_soak(const Runnable& run, int64_t duration_ns,
-                 const std::function<std::optional<int64_t>()>& resident, const Conduct& conduct) {
+SoakRun run_soak(const Runnable& run, int64_t duration_ns, const SoakSide& side,
+                 const Conduct& conduct) {
   SoakRun soak;
   soak.points.reserve(2 * kSoakStretches);
   ThinnedValues kept(kMostKept);
@@ -126,9 +156,20 @@ SoakRun run_soak(const Runnable& run, int64_t duration_ns,
       point.seconds = static_cast<double>(now - start) / 1e9;
       point.runs = static_cast<double>(soak.runs);
       point.latency_ns = tenth_percentile(stretch.values());
-      if (const auto bytes = resident()) point.resident_bytes = static_cast<double>(*bytes);
-      soak.points.push_back(point);
       stretch.clear();
+      if (side.reference) {
+        const int64_t begin = conduct.clock();
+        for (size_t i = 0; i < kFewestReferences || now - begin < length / kReferencePart; ++i) {
+          const int64_t at = conduct.clock();
+          side.reference();
+          now = conduct.clock();
+          stretch.add(static_cast<double>(now - at));
+        }
+        point.reference_ns = tenth_percentile(stretch.values());
+        stretch.clear();
+      }
+      if (const auto bytes = side.resident()) point.resident_bytes = static_cast<double>(*bytes);
+      soak.points.push_back(point);
       stretch_start = conduct.clock();
     }
     soak.interrupted = conduct.interrupted();

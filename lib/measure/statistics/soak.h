@@ -1,5 +1,6 @@
 // What a long run tells that a short one does not: latency that rises or changes its level
-// (throttling), and memory that grows (leaks).
+// (throttling), and memory that grows (leaks). A fixed loop, timed beside the engine, tells what the
+// processor did by itself.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,7 @@ struct SoakPoint {
   double runs = 0;        // so many until then
   double latency_ns = 0;  // its tenth percentile: what disturbs only slows down
   std::optional<double> resident_bytes;
+  std::optional<double> reference_ns;  // of the fixed loop, likewise
 };
 
 struct SoakRun {
@@ -34,10 +36,16 @@ struct SoakRun {
 
 constexpr size_t kSoakStretches = 120;
 
-/// Runs for that long, at least once. `resident` is asked at the end of each stretch, outside of
-/// what is timed. Takes no memory while it runs, so that what grows is not its own.
-SoakRun run_soak(const Runnable& run, int64_t duration_ns,
-                 const std::function<std::optional<int64_t>()>& resident,
+/// What stands beside the runs, outside of what is timed.
+struct SoakSide {
+  std::function<std::optional<int64_t>()> resident;  // asked at the end of each stretch
+  /// A fixed piece of work, some microseconds; timed for a twentieth of each stretch. May be empty.
+  std::function<void()> reference;
+};
+
+/// Runs for that long, at least once. Takes no memory while it runs, so that what grows is not its
+/// own.
+SoakRun run_soak(const Runnable& run, int64_t duration_ns, const SoakSide& side,
                  const Conduct& conduct = {});
 
 struct Slope {
@@ -66,7 +74,11 @@ struct SoakVerdict {
   std::optional<LevelChange> change;        // significant, larger than noise and a hundredth
   double change_seconds = 0;                // when
   /// How much slower the end is than the beginning by step or trend; 0 when neither is believed.
+  /// With a reference: as far as the latency grew more than the fixed loop's time.
   double slowdown = 0;
+  /// The same of the fixed loop: the processor's own. nullopt without one.
+  std::optional<double> machine_slowdown;
+  double machine_seconds = 0;  // since when
   std::optional<Slope> bytes_per_run;
   /// Bytes that it surely loses a run; 0 when the interval holds 0 or the growth is too small.
   double leak = 0;
@@ -74,6 +86,9 @@ struct SoakVerdict {
 
 /// From this slowdown on a latency has not kept its level.
 constexpr double kMostSlowdown = 0.03;
+/// The processor of a virtual machine wavers by some percent for seconds, whatever runs on it
+/// (4 % seen); one that throttles loses more.
+constexpr double kMostMachineSlowdown = 0.1;
 
 SoakVerdict judge_soak(std::span<const SoakPoint> points);
 

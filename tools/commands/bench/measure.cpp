@@ -9,6 +9,7 @@
 #include "os/pressure.h"
 #include "os/signals.h"
 #include "profiles/profile.h"
+#include "roofline/reference_loop.h"
 #include "statistics/clock.h"
 
 namespace lathe {
@@ -157,7 +158,7 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
   else if (request.duration_ns)
     run.session = run_soak_session(
         candidate, static_cast<double>(run.inputs.items), *request.duration_ns,
-        [] { return resident_bytes().value; }, session, conduct, begin_phase);
+        {[] { return resident_bytes().value; }, reference_loop()}, session, conduct, begin_phase);
   else
     run.session = run_session(candidate, run.against ? &against : nullptr,
                               static_cast<double>(run.inputs.items), session, conduct, begin_phase);

@@ -44,7 +44,8 @@ json soak_points_json(const SoakRun& soak) {
   json points = json::array();
   for (const SoakPoint& point : soak.points)
     points.push_back({point.seconds, point.runs, point.latency_ns,
-                      point.resident_bytes ? json(*point.resident_bytes) : json(nullptr)});
+                      point.resident_bytes ? json(*point.resident_bytes) : json(nullptr),
+                      point.reference_ns ? json(*point.reference_ns) : json(nullptr)});
   return points;
 }
 
@@ -52,7 +53,7 @@ std::vector<SoakPoint> read_soak_points(const json& points) {
   std::vector<SoakPoint> read;
   for (const json& point : points)
     read.push_back({point.at(0).get<double>(), point.at(1).get<double>(), point.at(2).get<double>(),
-                    number_of(point.at(3))});
+                    number_of(point.at(3)), number_of(point.at(4))});
   return read;
 }
 
@@ -62,7 +63,10 @@ json soak_json(const SoakVerdict& verdict, const json& points) {
            {"slowdown", verdict.slowdown},
            {"leak_bytes_per_run", verdict.leak},
            {"points", points},
-           {"columns", {"seconds", "runs", "latency_ns (10th percentile)", "resident_bytes"}}};
+           {"columns",
+            {"seconds", "runs", "latency_ns (10th percentile)", "resident_bytes",
+             "reference_ns (10th percentile)"}}};
+  put_or_reason(out, "machine_slowdown", verdict.machine_slowdown, none);
   put_or_reason(out, "latency_per_minute", slope_json(verdict.latency_per_minute), none);
   put_or_reason(out, "bytes_per_run", slope_json(verdict.bytes_per_run), none);
   std::optional<json> change;
@@ -81,8 +85,14 @@ std::vector<GateResult> soak_gates(const std::string& case_id, const SoakVerdict
                               GateUnit::kBytes, 0, verdict);
   if (!verdict.reason.empty()) return {latency, memory};
   decide(latency, verdict.slowdown);
-  if (latency.verdict == GateVerdict::kFail)
+  if (latency.verdict == GateVerdict::kFail) {
     latency.reason = fmt::format("slower since {:.0f} s", verdict.change_seconds);
+  } else if (verdict.machine_slowdown.value_or(0) > kMostMachineSlowdown) {
+    latency.verdict = GateVerdict::kFail;
+    latency.observed = *verdict.machine_slowdown;
+    latency.reason = fmt::format("the processor is slower since {:.0f} s, for a fixed loop, too",
+                                 verdict.machine_seconds);
+  }
   if (!verdict.bytes_per_run) {
     memory.reason = "the system does not tell resident memory";
     return {latency, memory};
@@ -106,6 +116,8 @@ std::string soak_text(const json& row) {
   if (const auto ratio = number_of(at_path(soak, "level_change/ratio")))
     text += fmt::format(", {} from second {} on", percent(*ratio - 1),
                         cell("level_change/seconds", count_cell)(soak));
+  const double machine = number_of(field(soak, "machine_slowdown")).value_or(0);
+  if (machine > 0) text += fmt::format(" (the processor itself {})", percent(machine));
   if (const auto slope = number_of(at_path(soak, "bytes_per_run/value")))
     text += fmt::format("; memory {:+.3g} B a run", *slope);
   if (field(row, "thermal").is_object() && field(field(row, "thermal"), "throttled") == true)
