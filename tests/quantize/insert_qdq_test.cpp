@@ -117,6 +117,37 @@ TEST_CASE("a value captured by a subgraph is read dequantized") {
   CHECK(sqnr_between(result.before, result.after) > 30);
 }
 
+TEST_CASE("what an Add behind a MatMul adds to each channel is int32 in the product's steps") {
+  const std::string head = "agraph (float[1,3,2] x) => (float[1,3,2] y) <float[2,2] w = {1,-2,3,4}, ";
+  const QuantizeCase result =
+      quantize_case(head + "float[1,1,2] b = {1, -4}> { m = MatMul(x, w)  y = Add(b, m) }");
+  const Node& add = only(result.after, OpKind::kAdd);
+  CHECK(maker(result.after, add.inputs[1]) == "MatMul");
+  REQUIRE(maker(result.after, add.inputs[0]) == "DequantizeLinear");
+  const Node& bias = result.after.node(result.after.value(add.inputs[0]).producer);
+  const Tensor& steps = *result.after.constant(bias.inputs[0]);
+  CHECK(steps.dtype() == DType::kInt32);
+  CHECK(steps.shape() == Shape{2});
+  const auto scales = result.after.constant(bias.inputs[1])->values<float>();
+  CHECK(scales[0] * static_cast<float>(steps.values<int32_t>()[0]) ==
+        doctest::Approx(1).epsilon(1e-3));
+  CHECK(scales[1] * static_cast<float>(steps.values<int32_t>()[1]) ==
+        doctest::Approx(-4).epsilon(1e-3));
+  CHECK(sqnr_between(result.before, result.after) > 30);
+
+  // Not where the sum has more dimensions, or others read the product, or numbers are too large.
+  const auto stays_float = [&](const std::string& body) {
+    const QuantizeCase other = quantize_case(body);
+    const Node& sum = only(other.after, OpKind::kAdd);
+    return maker(other.after, sum.inputs[1]) != "DequantizeLinear";
+  };
+  CHECK(stays_float("agraph (float[3,2] x) => (float[1,3,2] y) <float[2,2] w = {1,-2,3,4}, "
+                    "float[1,1,2] b = {1, -4}> { m = MatMul(x, w)  y = Add(m, b) }"));
+  CHECK(stays_float("agraph (float[3,2] x) => (float[3,2] y, float[3,2] m) <float[2,2] w = "
+                    "{1,-2,3,4}, float[2] b = {1, -4}> { m = MatMul(x, w)  y = Add(m, b) }"));
+  CHECK(stays_float(head + "float[2] b = {1e12, -4}> { m = MatMul(x, w)  y = Add(m, b) }"));
+}
+
 TEST_CASE("the result is the same text every time") {
   const std::string body =
       kInsertHead + "c = Conv(x, w, b)  r = Relu(c)  d = Conv(r, w, b)  y = Add(d, x) }";

@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 
 #include "ir/error.h"
+#include "layers/linear_layer.h"
 #include "ops/activation_fusion.h"
 #include "quantize/plan/precision_plan.h"
 #include "quantize/plan/weight_params.h"
@@ -73,7 +76,10 @@ void insert_for_value(Graph& graph, const PrecisionPlan& plan, const Insertion& 
 void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   const ValueId id = graph.node(weight.node).inputs.at(weight.input);
   const std::string name = graph.value(id).name;
-  const Tensor integers = quantize_tensor(*graph.constant(id), weight.params, weight.reduce_range);
+  Tensor constant = *graph.constant(id);
+  // Of a bias only the channels count.
+  if (weight.params.dtype == DType::kInt32) constant = constant.reshaped({constant.numel()});
+  const Tensor integers = quantize_tensor(constant, weight.params, weight.reduce_range);
   const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
   const ScaleAndZero shared = add_parameters(graph, name, weight.params);
   // Of a weight that several layers read the names are numbered: ONNX Runtime takes no two nodes
@@ -85,6 +91,29 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
       axis_attribute(weight.params), name + "_DequantizeLinear" + output.substr(base.size()));
   graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
   graph.replace_input(weight.node, weight.input, dequantized);
+}
+
+// What an Add behind a MatMul adds to each channel. ONNX Runtime makes one Gemm of the two before it
+// looks for integers, and computes that in integers only where all of its inputs are.
+std::optional<WeightPlan> added_bias(const Graph& graph, const PrecisionPlan& plan,
+                                     const WeightPlan& weight) {
+  const auto input = plan.values.find(graph.node(weight.node).inputs[0]);
+  const auto layer = linear_layer(graph, weight.node);
+  if (input == plan.values.end() || !layer || !layer->bias_node.valid() ||
+      layer->bias_node == layer->node)
+    return std::nullopt;
+  const ValueId product = graph.node(layer->node).outputs[0];
+  const Tensor& bias = *graph.constant(graph.node(layer->bias_node).inputs[layer->bias_input]);
+  const auto& dims = graph.value(product).type.dims;
+  if (plan.values.contains(product) || !dims || std::ssize(*dims) < bias.rank()) return std::nullopt;
+  WeightPlan planned{layer->bias_node, layer->bias_input,
+                     bias_params(weight.params, input->second.scales[0])};
+  const auto values = bias.values<float>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float scale = planned.params.scales[planned.params.scales.size() == 1 ? 0 : i];
+    if (!(std::fabs(values[i]) < scale * kLargestBias)) return std::nullopt;
+  }
+  return planned;
 }
 
 }  // namespace
@@ -101,6 +130,10 @@ bool is_dequantized_for_all(const Graph& graph, const PrecisionPlan& plan, Value
 
 int insert_qdq(Graph& graph, const PrecisionPlan& plan) {
   // Decided on the untouched graph: insertions change who reads what.
+  std::vector<WeightPlan> constants = plan.weights;
+  constants.insert(constants.end(), plan.biases.begin(), plan.biases.end());
+  for (const WeightPlan& weight : plan.weights)
+    if (auto bias = added_bias(graph, plan, weight)) constants.push_back(std::move(*bias));
   std::vector<Insertion> insertions;
   for (const auto& [id, params] : plan.values)
     insertions.push_back({id, is_dequantized_for_all(graph, plan, id)});
@@ -109,11 +142,10 @@ int insert_qdq(Graph& graph, const PrecisionPlan& plan) {
     insert_for_value(graph, plan, insertion, plan.values.at(insertion.value));
     inserted += 2;
   }
-  for (const auto* group : {&plan.weights, &plan.biases})
-    for (const WeightPlan& weight : *group) {
-      insert_for_constant(graph, weight);
-      ++inserted;
-    }
+  for (const WeightPlan& constant : constants) {
+    insert_for_constant(graph, constant);
+    ++inserted;
+  }
   return inserted;
 }
 

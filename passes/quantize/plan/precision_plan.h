@@ -114,6 +114,8 @@ int correct_bias(Graph& graph, PrecisionPlan& plan, const Statistics& statistics
 
 /// Given:  x -> Conv(W, b) -> Relu -> y, all of it in the plan
 /// Result: x -> Q -> DQ -> Conv(DQ(W8), DQ(b32)) -> Relu -> Q -> DQ -> y
+/// Given:  x -> MatMul(W) -> Add(b), b one number a channel, the product read by nothing else
+/// Result: x -> Q -> DQ -> MatMul(DQ(W8)) -> Add(DQ(b32))
 /// A plan without activations: x -> Conv(DQ(W8), b) -> Relu -> y. Returns the number of inserted
 /// nodes.
 int insert_qdq(Graph& graph, const PrecisionPlan& plan);

@@ -51,11 +51,10 @@ QuantParams bias_params(const QuantParams& weight, float input_scale) {
 }
 
 void widen_for_bias(QuantParams& weight, const Tensor& bias, float input_scale) {
-  constexpr double kLargest = 1 << 30;
   const auto values = bias.values<float>();
   for (size_t i = 0; i < values.size(); ++i) {
     float& scale = weight.scales.at(weight.scales.size() == 1 ? 0 : i);
-    const double needed = std::fabs(static_cast<double>(values[i])) / (input_scale * kLargest);
+    const double needed = std::fabs(static_cast<double>(values[i])) / (input_scale * kLargestBias);
     scale = std::max(scale, static_cast<float>(needed));
   }
 }

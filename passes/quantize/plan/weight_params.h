@@ -19,6 +19,9 @@ QuantParams weight_params(const Tensor& weight, DType dtype, int64_t axis,
 /// Scale input_scale * weight scale, zero point 0, int32, along axis 0.
 QuantParams bias_params(const QuantParams& weight, float input_scale);
 
+/// Biases stay below this many steps: sums of products have room besides.
+constexpr double kLargestBias = 1 << 30;
+
 /// Raises weight scales so far that every bias fits into 30 bits at the scale of bias_params():
 /// channels whose weights are (nearly) zero would otherwise saturate their bias. `bias` has one
 /// element per scale, or any number with one scale for all.
