@@ -43,6 +43,8 @@ struct PrecisionRules {
   std::map<OpKind, std::vector<std::string>> ops;
   /// Ops that the device executes on integers without new parameters (MaxPool, Reshape, …).
   std::set<OpKind> pass_through;
+  /// Ops whose integer form can give floats: a result that only float ops read is not rounded.
+  std::set<OpKind> float_outputs{OpKind::kGemm, OpKind::kMatMul};
   bool float16 = false;                   // computes or at least stores float16
   bool bfloat16 = false;                  // the native engine may round float products' inputs
   std::vector<int64_t> weight_only_bits;  // of 8, 4

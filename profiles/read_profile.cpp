@@ -73,8 +73,13 @@ PrecisionRules read_precision(JsonReader reader) {
       }
       rules.ops[read_op(*ops, op, op)] = std::move(allowed);
     }
-  for (const std::string& op : reader.strings_or("pass_through", {}))
-    rules.pass_through.insert(read_op(reader, "pass_through", op));
+  const auto op_set = [&](const char* key, std::set<OpKind>& ops) {
+    if (!reader.has(key)) return;
+    ops.clear();
+    for (const std::string& op : reader.strings(key)) ops.insert(read_op(reader, key, op));
+  };
+  op_set("pass_through", rules.pass_through);
+  op_set("float_outputs", rules.float_outputs);
   rules.float16 = reader.boolean_or("float16", false);
   rules.bfloat16 = reader.boolean_or("bfloat16", false);
   if (reader.has("weight_only_bits"))

@@ -3,7 +3,10 @@
 # engine is a process of its own with the same number of threads, and they take turns in rounds of
 # random order, so that a slow moment of the machine meets all. Median and least latency, time to
 # load, peak memory, and the share of what this machine's arithmetic can do.
-# usage: scripts/compare_engines.sh [--models LIST] [--threads 1,2] [--batch 1,8] [--rounds N]
+# With --files: lathe's files of every mode (static, dynamic, weight-only, float16) in ONNX Runtime
+# and OpenVINO beside those of their own quantizers; code 1 where one takes more than 1.05 of their
+# time.
+# usage: scripts/compare_engines.sh [--files] [--models LIST] [--threads 1,2] [--batch 1,8] [--rounds N]
 #        [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...; --help tells all
 #        (LATHE=build/release/lathe)
 #
@@ -26,9 +29,9 @@ if [ ! -x "$lathe" ]; then
   exit 6
 fi
 venv=build/compare_engines/venv
-if ! "$venv"/bin/python -c 'import onnxruntime, openvino, onnx, sympy' 2>/dev/null; then
+if ! "$venv"/bin/python -c 'import onnxruntime, openvino, onnx, onnx_ir, sympy' 2>/dev/null; then
   /usr/bin/python3 -m venv "$venv"
-  "$venv"/bin/pip install -q onnxruntime openvino onnx==1.20.1 numpy sympy
+  "$venv"/bin/pip install -q onnxruntime openvino onnx==1.20.1 onnx-ir numpy sympy
 fi
 # Without NNCF its files are left out; it needs much that the others do not.
 "$venv"/bin/python -c 'import nncf' 2>/dev/null || "$venv"/bin/pip install -q 'nncf>=3' ||

@@ -50,6 +50,7 @@ struct QuantizeOptions {
   std::string statistics;
   std::string import_encodings;  // FILE
   std::string export_encodings;  // "aimet=FILE", "onnxruntime=FILE", FILE
+  std::vector<std::string> tensors;  // "GLOB=uint16,symmetric,-1..6"
   std::string eval;
   std::string metric;          // empty: top1 with labels, agreement without
   std::string max_drop;        // quantity: "1%"

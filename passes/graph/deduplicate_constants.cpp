@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <string_view>
 
@@ -14,6 +15,15 @@ size_t content_hash(const Tensor& tensor) {
   return hash * 1000003 + std::hash<std::string_view>{}(text);
 }
 
+// OpenVINO (2026.4) multiplies in floats where the integers of several weights have one zero point.
+bool is_zero_of_weight(const Graph& graph, ValueId id) {
+  return std::ranges::any_of(graph.value(id).users, [&](NodeId user) {
+    const Node& node = graph.node(user);
+    return node.kind == OpKind::kDequantizeLinear && node.input(2) == id &&
+           graph.constant(node.input(0)) != nullptr;
+  });
+}
+
 }  // namespace
 
 int deduplicate_constants(Graph& graph) {
@@ -23,6 +33,7 @@ int deduplicate_constants(Graph& graph) {
     const Tensor* tensor = graph.constant(id);
     // A constant that is a graph output must keep its own name.
     if (tensor == nullptr || tensor->dtype() == DType::kString || graph.is_output(id)) continue;
+    if (is_zero_of_weight(graph, id)) continue;
     auto& bucket = seen[content_hash(*tensor)];
     bool merged = false;
     for (const ValueId first : bucket) {

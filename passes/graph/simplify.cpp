@@ -2,6 +2,7 @@
 
 #include "ops/op_row.h"
 #include "passes/passes.h"
+#include "recognize/recognition_passes.h"
 
 namespace lathe {
 
@@ -13,6 +14,9 @@ void simplify(Graph& graph, Pipeline& pipeline) {
     int changes = 0;
     changes += pipeline.run("eliminate_identities", [&] { return eliminate_identities(graph); });
     changes += pipeline.run("fold_constants", [&] { return fold_constants(graph); });
+    // After shapes: the reader of old opsets writes a Softmax between Flatten and Reshape.
+    changes += pipeline.run("recognize_flattened_softmax",
+                            [&] { return recognize_flattened_softmax(graph); });
     // After folding: exporters hide pads and scales behind constant expressions.
     changes += pipeline.run("fuse_pad", [&] { return fuse_pad(graph); });
     changes += pipeline.run("fuse_batch_norm", [&] { return fuse_batch_norm(graph); });

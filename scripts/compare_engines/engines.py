@@ -24,26 +24,45 @@ class Engine:
     precision: str
     file: str  # kind of file, see files.Model.file
     settings: tuple = ()
+    # Files of one mode are compared in each other runtime: lathe's with those of its own quantizer.
+    mode: str = ""
 
     def suits(self, model):
         """ONNX Runtime advises its dynamic quantization for transformers and recurrent networks."""
-        return self.file != "ort-dynamic" or "Conv" not in model.ops
+        return self.mode != "dynamic" or "Conv" not in model.ops
+
+
+def other_ways(runtime, short, mode, precision, theirs):
+    """lathe's file of a mode in another runtime, and that of its own quantizer."""
+    return [Engine(f"{short}-lathe-{mode}", runtime, precision, f"lathe-{mode}", mode=mode),
+            Engine(theirs if theirs.startswith(short) else f"{short}-{theirs}", runtime, precision,
+                   theirs, mode=mode)]
 
 
 ENGINES = [Engine("lathe", "lathe", "int8", "lathe"),
-           Engine("ort-qdq", "onnxruntime", "int8", "ort-qdq"),
-           Engine("ort-qoperator", "onnxruntime", "int8", "ort-qoperator"),
-           Engine("ort-dynamic", "onnxruntime", "int8", "ort-dynamic"),
-           Engine("ort-lathe", "onnxruntime", "int8", "lathe"),
-           Engine("openvino-nncf", "openvino", "int8", "nncf"),
-           Engine("openvino-ort", "openvino", "int8", "ort-qdq"),
-           Engine("openvino-lathe", "openvino", "int8", "lathe"),
+           Engine("ort-qdq", "onnxruntime", "int8", "ort-qdq", mode="static"),
+           Engine("ort-qoperator", "onnxruntime", "int8", "ort-qoperator", mode="qoperator"),
+           Engine("ort-dynamic", "onnxruntime", "int8", "ort-dynamic", mode="dynamic"),
+           Engine("ort-lathe", "onnxruntime", "int8", "lathe", mode="static"),
+           Engine("openvino-nncf", "openvino", "int8", "nncf", mode="static"),
+           Engine("openvino-ort", "openvino", "int8", "ort-qdq", mode="static"),
+           Engine("openvino-lathe", "openvino", "int8", "lathe", mode="static"),
            Engine("lathe-float", "lathe", "float", "float"),
            Engine("ort-float", "onnxruntime", "float", "float"),
            Engine("openvino-float", "openvino", "float", "float", ("f32",)),
            Engine("libtorch-float", "libtorch", "float", "torchscript"),
            Engine("lathe-bfloat16", "lathe", "reduced", "float", ("--profile", "x86-64-amx")),
            Engine("openvino-default", "openvino", "reduced", "float")]
+# Only with --files: whether lathe's files are as fast elsewhere as the others' own.
+FILES = [engine for engine in ENGINES if engine.mode] + [
+    Engine("ort-lathe-qoperator", "onnxruntime", "int8", "lathe-qoperator", mode="qoperator"),
+    Engine("ort-lathe-dynamic", "onnxruntime", "int8", "lathe-dynamic", mode="dynamic"),
+    *other_ways("openvino", "openvino", "dynamic", "int8", "ort-dynamic"),
+    *other_ways("onnxruntime", "ort", "weights", "weights", "ort-weights"),
+    *other_ways("openvino", "openvino", "weights", "weights", "nncf-weights"),
+    *other_ways("onnxruntime", "ort", "weights4", "weights", "ort-weights4"),
+    *other_ways("onnxruntime", "ort", "float16", "float16", "ort-float16"),
+    *other_ways("openvino", "openvino", "float16", "float16", "ort-float16")]
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "libtorch": "LibTorch"}
 
 

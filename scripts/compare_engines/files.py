@@ -26,8 +26,15 @@ SAMPLES = 8
 OTHERS = {"ort-qdq": ("onnxruntime", os.path.join(QUANTIZERS, "quantize_with_onnxruntime.py"),
                       "MinMax"),
           "ort-qoperator": ("onnxruntime", os.path.join(HERE, "quantize_more.py"), "qoperator"),
-          "ort-dynamic": ("onnxruntime", os.path.join(HERE, "quantize_more.py"), "dynamic"),
-          "nncf": ("nncf", os.path.join(QUANTIZERS, "quantize_with_nncf.py"), "default")}
+          **{f"ort-{kind}": ("onnxruntime", os.path.join(HERE, "quantize_more.py"), kind)
+             for kind in ("dynamic", "weights", "weights4", "float16")},
+          "nncf": ("nncf", os.path.join(QUANTIZERS, "quantize_with_nncf.py"), "default"),
+          "nncf-weights": ("nncf", os.path.join(QUANTIZERS, "quantize_with_nncf.py"), "weights")}
+# What `lathe quantize` is told for each of its modes.
+MODES = {"lathe": "--data random --effort fast",
+         "lathe-qoperator": "--data random --effort fast --format qoperator",
+         "lathe-dynamic": "--mode dynamic", "lathe-weights": "--mode weight-only",
+         "lathe-weights4": "--mode weight-only --weight-bits 4", "lathe-float16": "--mode float16"}
 
 
 def sha256(*paths):
@@ -98,12 +105,12 @@ class Model:
         return path
 
     def file(self, kind):
-        """(path, remarks) of "float", "lathe", "torchscript" or one of OTHERS."""
+        """(path, remarks) of "float", "torchscript", one of MODES or of OTHERS."""
         if kind == "float":
             return self.path, ""
         commands = {
-            "lathe": ["quantize", self.path, "--data", "random", "--effort", "fast"],
-            "torchscript": ["compile", self.path, "--target", "torchscript", "--verify", "off"]}
+            "torchscript": ["compile", self.path, "--target", "torchscript", "--verify", "off"],
+            **{mode: ["quantize", self.path, *flags.split()] for mode, flags in MODES.items()}}
         if kind in commands:
             return self.made(kind, self.lathe.seal + " ".join(commands[kind][2:]), "OUT.pt" if
                              kind == "torchscript" else "OUT.onnx",

@@ -36,8 +36,13 @@ def options():
     parser.add_argument("--seconds", type=float, default=0.5, metavar="S",
                         help="of each engine in each round (default %(default)s)")
     parser.add_argument("--only", default="*", metavar="LIST",
-                        help="of " + ", ".join(engine.name for engine in engines.ENGINES) +
+                        help="of " + ", ".join(engine.name for engine in engines.FILES +
+                                                  [other for other in engines.ENGINES
+                                                   if not other.mode]) +
                         "; patterns such as ort-*")
+    parser.add_argument("--files", action="store_true",
+                        help="lathe's files of every mode in other runtimes, beside those of their "
+                        "own quantizers; code 1 where one takes more than 1.05 of their time")
     parser.add_argument("--lathe-engine", default="native", metavar="NAME",
                         help="of lathe bench --engine (default %(default)s)")
     parser.add_argument("--busy", type=int, default=0, metavar="N",
@@ -53,7 +58,8 @@ def options():
         parser.error("--threads, --batch, --rounds and --seconds are above 0")
     if chosen.busy < 0:
         parser.error("--busy is a number of processes")
-    chosen.engines = [engine for engine in engines.ENGINES if any(
+    offered = engines.FILES if chosen.files else engines.ENGINES
+    chosen.engines = [engine for engine in offered if any(
         fnmatch.fnmatch(engine.name, item) for item in chosen.only.split(","))]
     if not chosen.engines:
         parser.error("--only names none of the engines")
@@ -129,13 +135,16 @@ def main():
     print(f"measured peaks, 10^9 operations a second: {peaks.text()}")
     tables.print_means(cases)
     lines, values = tables.verdicts(cases)
+    slow = []
+    if chosen.files:
+        lines, values, slow = tables.file_verdicts(cases)
     print("\n".join(lines))
     if chosen.json:
         with open(chosen.json, "w") as file:
             json.dump({"rounds": chosen.rounds, "seconds": chosen.seconds, "peaks_gops": peaks.best,
                        "rows": [row for rows in cases for row in rows], "verdicts": values,
                        "problems": problems}, file, indent=1)
-    return 1 if problems else 0
+    return 1 if problems or slow else 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""One process: ONNX Runtime's other ways to int8, beside those of compare_quantizers.
+"""One process: ONNX Runtime's other ways to small files, beside those of compare_quantizers.
 
-usage: quantize_more.py qoperator|dynamic MODEL CALIBRATION.npz OUT.onnx NOTE
+usage: quantize_more.py qoperator|dynamic|weights|weights4|float16 MODEL CALIBRATION.npz OUT NOTE
+
+weights, weights4: MatMulNBits, in blocks of 32 as its default; it has nothing for convolutions.
+float16: its own converter, inputs and outputs staying float32.
 """
 
 import os
 import sys
 
+import onnx
 import onnxruntime
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -17,7 +21,16 @@ from quantize_with_onnxruntime import Reader
 
 
 def quantize(kind, prepared, calibration, out, per_channel):
-    if kind == "dynamic":
+    if kind == "float16":
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+        onnx.save(convert_float_to_float16(onnx.load(prepared), keep_io_types=True), out)
+    elif kind.startswith("weights"):
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+        made = MatMulNBitsQuantizer(onnx.load(prepared), bits=4 if kind == "weights4" else 8,
+                                    block_size=32)
+        made.process()
+        made.model.save_model_to_file(out, False)
+    elif kind == "dynamic":
         quantize_dynamic(prepared, out, per_channel=per_channel, weight_type=QuantType.QInt8)
     else:
         quantize_static(prepared, out, Reader(calibration), quant_format=QuantFormat.QOperator,

@@ -6,6 +6,8 @@ import engines
 
 COLUMNS = ("engine", "median", "of lathe", "least", "of lathe", "of peak", "load", "memory", "busy", "")
 
+MOST_OF_OWN = 1.05  # of the time that a file of the runtime's own quantizer takes
+
 
 def milliseconds(ns):
     return f"{ns / 1e6:.3f}" if ns < 1e6 else f"{ns / 1e6:.2f}" if ns < 1e8 else f"{ns / 1e6:.0f}"
@@ -87,6 +89,39 @@ def print_means(cases):
         if texts:
             print(f"  {engine.name:17} {', '.join(texts)} ({len(found)} cases)")
     print()
+
+
+def file_verdicts(cases):
+    """Lines, the same as values, and the lathe files that are slower than the runtime's own.
+
+    Own: the fastest of its quantizers' files of the same mode. By least latencies: some of these
+    networks take so little time that medians hold what else the machine did.
+    """
+    of_engine = {engine.name: engine for engine in engines.FILES}
+    lines, values, slow = [], [], []
+    for runtime, mode in dict.fromkeys((engine.runtime, engine.mode) for engine in engines.FILES):
+        ratios = []
+        for rows in cases:
+            ours, theirs = [], []
+            for row in rows:
+                engine = of_engine.get(row["engine"])
+                if engine and (engine.runtime, engine.mode) == (runtime, mode) and not row["failure"]:
+                    own = not engine.file.startswith("lathe")
+                    (theirs if own else ours).append(row["min_ns"])
+            if ours and theirs:
+                ratios.append((case_name(rows[0]), min(ours) / min(theirs)))
+        if not ratios:
+            continue
+        above = [item for item in ratios if item[1] > MOST_OF_OWN]
+        slow += above
+        mean = geometric_mean([ratio for _, ratio in ratios])
+        lines.append(f"{mode} files in {engines.RUNTIMES[runtime]}: lathe's takes {mean:.2f} of its "
+                     f"own quantizer's time (geometric mean of {len(ratios)}), at most "
+                     f"{MOST_OF_OWN} in {len(ratios) - len(above)}" + "".join(
+                         f"; {place} {ratio:.2f}" for place, ratio in above))
+        values.append({"runtime": runtime, "mode": mode, "geometric_mean": mean,
+                       "ratios": dict(ratios)})
+    return lines, values, slow
 
 
 def verdicts(cases):

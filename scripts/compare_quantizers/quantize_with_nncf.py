@@ -1,6 +1,6 @@
-"""One process: nncf.quantize on an ONNX file with its defaults.
+"""One process: nncf.quantize on an ONNX file with its defaults, or nncf.compress_weights.
 
-usage: quantize_with_nncf.py default|transformer MODEL CALIBRATION.npz OUT.onnx NOTE
+usage: quantize_with_nncf.py default|transformer|weights MODEL CALIBRATION.npz OUT.onnx NOTE
 """
 
 import sys
@@ -20,7 +20,8 @@ def main(kind, path, calibration, out, note):
     feeds = [{name: array[i] for name, array in arrays.items()} for i in range(count)]
     chosen = {"model_type": nncf.ModelType.TRANSFORMER} if kind == "transformer" else {}
     try:
-        model = nncf.quantize(onnx.load(path), nncf.Dataset(feeds), subset_size=count, **chosen)
+        model = (nncf.compress_weights(onnx.load(path)) if kind == "weights" else
+                 nncf.quantize(onnx.load(path), nncf.Dataset(feeds), subset_size=count, **chosen))
     except Exception as error:
         told = " ".join(str(error).split())[:160]
         sys.exit(f"{conversion + ': ' if conversion else ''}{type(error).__name__}: {told}")

@@ -71,4 +71,22 @@ TEST_CASE("encodings of another model, and other files, are refused before anyth
   CHECK(unused.err.find("not quantized") != std::string::npos);
 }
 
+TEST_CASE("tensors by pattern, from the command line or a config, which a report repeats") {
+  const Encoded run;
+  const CliResult first = run.quantize("a.onnx", {"--tensor", "image=uint16", "--tensor",
+                                                  "image=0..2", "--report", run.at("r.json")});
+  REQUIRE(first.exit_code == 0);
+  const nlohmann::json report = nlohmann::json::parse(content_of(run.at("r.json")));
+  CHECK(report["quantize"]["tensor_overrides"]["values"] == 1);
+  run.files.folder.write("c.json", R"({"tensor": ["image=uint16", "image=0..2"]})");
+  CHECK(run.quantize("b.onnx", {"--config", run.at("c.json")}).exit_code == 0);
+  CHECK(content_of(run.at("a.onnx")) == content_of(run.at("b.onnx")));
+  CHECK(run.quantize("d.onnx", {"--config", run.at("r.json"), "--report", run.at("r2.json")}).exit_code == 0);
+  CHECK(content_of(run.at("a.onnx")) == content_of(run.at("d.onnx")));
+  check_refused(run.quantize("c.onnx", {"--tensor", "imag=uint8"}), 2, {"'imag'"});
+  check_refused(run.quantize("c.onnx", {"--tensor", "image=float"}), 2, {"float", "uint16"});
+  check_refused(run.quantize("c.onnx", {"--tensor", "image=uint8", "--mode", "dynamic"}), 2,
+                {"--tensor"});
+}
+
 }  // namespace lathe

@@ -111,6 +111,18 @@ agraph (float[2] x, float[2] unused) => (float[2] y) <float[2] k = {1, 2}, float
   CHECK(after.inputs().size() == 2);
 }
 
+TEST_CASE("deduplicate_constants: each weight keeps its own zero point") {
+  const Graph after = check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
+agraph (int8[2,2] x) => (float[2,2] y)
+<int8[2,2] a = {1, 2, 3, 4}, int8[2,2] b = {4, 3, 2, 1}, float s = {0.5}, float t = {0.5},
+ int8 zero_a = {0}, int8 zero_b = {0}, int8 zero_x = {0}>
+{ da = DequantizeLinear(a, s, zero_a)  db = DequantizeLinear(b, t, zero_b)
+  dx = DequantizeLinear(x, t, zero_x)  m = MatMul(da, db)  y = Add(m, dx) })",
+                                 deduplicate_constants, 1);
+  CHECK(after.find_value("zero_b").valid());
+  CHECK_FALSE(after.find_value("t").valid());
+}
+
 TEST_CASE("deduplicate_constants: equal bytes, equal shape, equal type") {
   const Graph after = check_pass(R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[2] x) => (float[2] y)
@@ -128,6 +140,15 @@ agraph (float16[1,2] x) => (float16[1,2] y)
   CHECK(count_of(after, OpKind::kCast) == 2);
 }
 
+// 1 when anything changed.
+int simplified(Graph& graph) {
+  Pipeline pipeline(graph);
+  simplify(graph, pipeline);
+  int changes = 0;
+  for (const PipelineStep& step : pipeline.steps()) changes += step.changes;
+  return changes == 0 ? 0 : 1;
+}
+
 TEST_CASE("simplify reaches a fixed point and is idempotent") {
   const std::string text = R"(<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[1,2,4,4] x) => (float[1,3,4,4] y)
@@ -138,15 +159,20 @@ agraph (float[1,2,4,4] x) => (float[1,3,4,4] y)
   m = Mul(n, k)  y = Relu(m) })";
   const Graph after = check_pass(
       text,
-      [](Graph& graph) {
-        Pipeline pipeline(graph);
-        simplify(graph, pipeline);
-        int changes = 0;
-        for (const PipelineStep& step : pipeline.steps()) changes += step.changes;
-        return changes == 0 ? 0 : 1;
-      },
-      1);
+      simplified, 1);
   CHECK(after.node_count() == 2);
+}
+
+TEST_CASE("simplify writes an old Softmax of the last axis as one node once shapes are known") {
+  const Graph after = check_pass(R"(<ir_version: 7, opset_import: ["" : 11]>
+agraph (float[24] x) => (float[2,3,4] y)
+<int64[1] two = {2}, int64[2] rest = {3, 4}>
+{ target = Concat<axis = 0>(two, rest)  r = Reshape(x, target)
+  s = Softmax<axis = 2>(r)  y = Relu(s) })",
+                                 simplified, 1);
+  CHECK(after.node_count() == 3);
+  CHECK(count_of(after, OpKind::kSoftmax) == 1);
+  CHECK(count_of(after, OpKind::kFlatten) == 0);
 }
 
 TEST_CASE("Pipeline skips passes by name and records every step") {

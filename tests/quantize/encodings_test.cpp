@@ -4,6 +4,7 @@
 
 #include "ir/error.h"
 #include "pass_check.h"
+#include "quantize/encodings/tensor_overrides.h"
 #include "quantize_case.h"
 
 #include "doctest_after_torch.h"
@@ -159,6 +160,77 @@ TEST_CASE("encodings that cannot be meant are refused with their place") {
         "encodings.channels");
   CHECK(p.refused(aimet("", R"("w": [{"bitwidth": 8, "scale": 1, "offset": -3}])")) ==
         "encodings.zero");
+}
+
+namespace {
+
+void override_tensors(Planned& p, const std::vector<std::string>& texts) {
+  std::vector<TensorOverride> overrides;
+  for (const std::string& text : texts) overrides.push_back(parse_override(text));
+  apply_encodings(p.graph, overridden_encodings(p.graph, p.plan, overrides), "--tensor", {},
+                  p.plan);
+}
+
+std::string refused_override(const std::string& text) {
+  Planned p;
+  try {
+    override_tensors(p, {text});
+  } catch (const Error& error) {
+    CHECK(error.code() == ExitCode::kUsage);
+    CHECK(error.text().where == "--tensor");
+    return error.text().message;
+  }
+  return "taken";
+}
+
+}  // namespace
+
+TEST_CASE("single tensors by the pattern of their names") {
+  Planned p;
+  const QuantParams before = p.of("r");
+  const float weight = p.plan.weights[0].params.scales[1];
+  override_tensors(p, {"r=uint16", "x=-2..4", "y=int8,symmetric,-1..0.5", "w=int16"});
+  // The same range in finer steps.
+  CHECK(p.of("r").dtype == DType::kUInt16);
+  CHECK(p.of("r").scales[0] * 65535 == doctest::Approx(before.scales[0] * 255).epsilon(1e-4));
+  CHECK(p.of("m") == p.of("r"));
+  CHECK(p.of("x").scales[0] == doctest::Approx(6.0 / 255));
+  CHECK(p.of("x").zero_points == std::vector<int32_t>{85});
+  CHECK(p.of("y").dtype == DType::kInt8);
+  CHECK(p.of("y").scales[0] == doctest::Approx(1.0 / 127));
+  CHECK(p.of("y").zero_points == std::vector<int32_t>{0});
+  CHECK(p.plan.weights[0].params.dtype == DType::kInt16);
+  CHECK(p.plan.weights[0].params.scales[1] * 32767 == doctest::Approx(weight * 127));
+  CHECK(p.plan.biases[0].params.scales[1] ==
+        doctest::Approx(p.of("x").scales[0] * p.plan.weights[0].params.scales[1]));
+
+  // Later words win; zero is in the middle of an unsigned type's integers.
+  Planned q;
+  override_tensors(q, {"*=uint16", "?=symmetric", "r=uint8,0..2", "v=-0.25..0.1"});
+  CHECK(q.of("x").dtype == DType::kUInt16);
+  CHECK(q.of("x").zero_points == std::vector<int32_t>{32768});
+  CHECK(q.of("r").dtype == DType::kUInt8);
+  CHECK(q.of("r").zero_points == std::vector<int32_t>{128});
+  CHECK(q.of("r").scales[0] == doctest::Approx(2.0 / 127));
+  CHECK(q.plan.weights[0].params.dtype == DType::kInt8);
+  for (const float scale : q.plan.weights[1].params.scales)
+    CHECK(scale == doctest::Approx(0.25 / 127));
+}
+
+TEST_CASE("overrides that cannot be meant are refused") {
+  CHECK(refused_override("rr=uint8").find("'rr'") != std::string::npos);
+  CHECK(refused_override("w=uint8").find("activation") != std::string::npos);
+  // What is moved has the range of where it comes from.
+  CHECK(refused_override("m=uint8").find("'m'") != std::string::npos);
+  CHECK(refused_override("r=uint4").find("'uint4'") != std::string::npos);
+  CHECK(refused_override("r=").find("''") != std::string::npos);
+  CHECK(refused_override("r=uint8,").find("''") != std::string::npos);
+  CHECK(refused_override("r").find("GLOB=WORDS") != std::string::npos);
+  CHECK(refused_override("=uint8").find("GLOB=WORDS") != std::string::npos);
+  CHECK(refused_override("r=3..3").find("empty") != std::string::npos);
+  CHECK(refused_override("r=4..3").find("empty") != std::string::npos);
+  for (const char* range : {"r=..1", "r=0..", "r=0..nan", "r=0..inf", "r=0..1..2", "r=a..b"})
+    CHECK(refused_override(range).find("two numbers") != std::string::npos);
 }
 
 }  // namespace lathe

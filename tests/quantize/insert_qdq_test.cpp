@@ -40,6 +40,8 @@ TEST_CASE("Conv and Relu: Q and DQ around the pair, DQ on weight and bias") {
   CHECK(graph.value(producer_input(graph, conv.inputs[1])).constant->dtype() == DType::kInt8);
   CHECK(graph.value(producer_input(graph, conv.inputs[2])).constant->dtype() == DType::kInt32);
   CHECK(maker(graph, producer_input(graph, conv.inputs[0])) == "QuantizeLinear");
+  // int32 has no zero but 0.
+  CHECK(graph.node(graph.value(conv.inputs[2]).producer).inputs.size() == 2);
   // Nothing between Conv and Relu, and the Relu feeds one QuantizeLinear only.
   const Node& relu = only(graph, OpKind::kRelu);
   CHECK(maker(graph, relu.inputs[0]) == "Conv");

@@ -47,6 +47,13 @@ void add_quantize(CLI::App& app, QuantizeOptions& options) {
       ->add_option("--export-encodings", options.export_encodings,
                    "Write the ranges of all tensors, for AIMET (the default) or ONNX Runtime")
       ->type_name("[aimet|onnxruntime=]FILE");
+  command
+      ->add_option("--tensor", options.tensors,
+                   "What these tensors become: uint8, int8, uint16, int16, symmetric, a range such "
+                   "as -1..6, or several with commas")
+      ->type_name("GLOB=WORDS")
+      ->expected(1)
+      ->take_all();
   command->add_option("--eval", options.eval, "Evaluate float and int8 model on this data")
       ->type_name("DATA");
   add_metric_flag(*command, options.metric,

@@ -16,11 +16,18 @@ struct ScaleAndZero {
   ValueId zero_point;
 };
 
+Shape shape_of(const QuantParams& params) {
+  return params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
+}
+
+ValueId add_scale(Graph& graph, const std::string& stem, const QuantParams& params) {
+  return graph.add_constant(stem + "_scale", Tensor::of<float>(shape_of(params), params.scales));
+}
+
 ScaleAndZero add_parameters(Graph& graph, const std::string& stem, const QuantParams& params) {
-  const Shape shape = params.axis < 0 ? Shape{} : Shape{static_cast<int64_t>(params.scales.size())};
-  return {graph.add_constant(stem + "_scale", Tensor::of<float>(shape, params.scales)),
+  return {add_scale(graph, stem, params),
           graph.add_constant(stem + "_zero_point",
-                             integer_tensor(params.dtype, shape, params.zero_points))};
+                             integer_tensor(params.dtype, shape_of(params), params.zero_points))};
 }
 
 Attributes axis_attribute(const QuantParams& params) {
@@ -81,13 +88,20 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   if (weight.params.dtype == DType::kInt32) constant = constant.reshaped({constant.numel()});
   const Tensor integers = quantize_tensor(constant, weight.params, weight.reduce_range);
   const ValueId quantized = graph.add_constant(graph.fresh_name(name + "_quantized"), integers);
-  const ScaleAndZero shared = add_parameters(graph, name, weight.params);
+  std::vector<ValueId> inputs{quantized};
+  if (weight.params.dtype == DType::kInt32) {
+    // int32 has no zero point but 0: it need not be stored.
+    inputs.push_back(add_scale(graph, name, weight.params));
+  } else {
+    const ScaleAndZero shared = add_parameters(graph, name, weight.params);
+    inputs.insert(inputs.end(), {shared.scale, shared.zero_point});
+  }
   // Of a weight that several layers read the names are numbered: ONNX Runtime takes no two nodes
   // of one name.
   const std::string base = name + "_dequantized";
   const std::string output = graph.fresh_name(base);
   const ValueId dequantized = graph.add_op(
-      OpKind::kDequantizeLinear, {quantized, shared.scale, shared.zero_point}, output,
+      OpKind::kDequantizeLinear, inputs, output,
       axis_attribute(weight.params), name + "_DequantizeLinear" + output.substr(base.size()));
   graph.edit_type(dequantized) = tensor_type(DType::kFloat32, dims_of(integers.shape()));
   graph.replace_input(weight.node, weight.input, dequantized);

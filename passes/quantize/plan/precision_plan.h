@@ -32,6 +32,8 @@ struct IntegerRules {
   std::set<OpKind> ops;
   /// Data movement ops that the device executes on integers as they are.
   std::set<OpKind> moves;
+  /// Integer products whose results may stay float, where only float nodes read them.
+  std::set<OpKind> float_outputs{OpKind::kGemm, OpKind::kMatMul};
   /// nullopt-like: empty = every node. False: the node stays float ("excluded by name").
   std::function<bool(const Node&)> selected;
   /// Products of neighbours are added in saturating 16 bits (quantize/plan/saturation.h): where
@@ -63,6 +65,7 @@ struct PlanException {
 
 struct PrecisionPlan {
   std::map<NodeId, QuantRole> nodes;
+  std::set<OpKind> float_outputs;  // of the rules
   /// Activation values that get QuantizeLinear and DequantizeLinear.
   std::map<ValueId, QuantParams> values;
   std::map<ValueId, ChosenRange>

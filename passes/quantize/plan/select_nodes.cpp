@@ -30,6 +30,7 @@ class Selector {
       : graph_(graph), rules_(rules), order_(graph.order()) {}
 
   PrecisionPlan run() {
+    plan_.float_outputs = rules_.float_outputs;
     for (const NodeId id : order_)
       if (is_compute(graph_.node(id).kind)) consider_compute(id);
     if (rules_.weight_only) return std::move(plan_);
@@ -157,10 +158,9 @@ class Selector {
           if (output.valid() && is_float32(graph_, output)) plan_.values[output];
         continue;
       }
-      // Runtimes have integer Gemm and MatMul with float output: an output that only float nodes
-      // read keeps its precision.
+      // An output that only float nodes read keeps its precision where the runtime can give floats.
       const ValueId output = fused_output(graph_, id);
-      const bool float_output = node.kind == OpKind::kGemm || node.kind == OpKind::kMatMul;
+      const bool float_output = rules_.float_outputs.contains(node.kind);
       if (!float_output || read_by_integer_node(output)) plan_.values[output];
     }
   }

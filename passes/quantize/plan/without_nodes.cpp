@@ -93,9 +93,7 @@ class Narrowing {
     std::set<ValueId> needed;
     for (const auto& [id, role] : kept_) {
       for (const ValueId value : integer_inputs(graph_, id, role, full_)) needed.insert(value);
-      const OpKind kind = graph_.node(id).kind;
-      // Integer Gemm and MatMul with float output exist: see select_nodes().
-      const bool float_output = kind == OpKind::kGemm || kind == OpKind::kMatMul;
+      const bool float_output = full_.float_outputs.contains(graph_.node(id).kind);
       for (const ValueId value : integer_outputs(graph_, id, role))
         if (value.valid() && (!float_output || read_by_integer_node(value))) needed.insert(value);
     }

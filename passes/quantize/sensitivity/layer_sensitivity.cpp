@@ -176,9 +176,8 @@ LayerSensitivity measure_sensitivity(const Graph& reference, const Graph& rounde
       NodeNoise& row = nodes.at(node);
       row.part += noise.share / static_cast<double>(all.size());
       row.estimate = worse_of(row.estimate, noise.estimate);
-      // Alone, an integer product gives floats: see select_nodes().
-      const OpKind kind = graph.node(node).kind;
-      const bool float_output = kind == OpKind::kGemm || kind == OpKind::kMatMul;
+      // Alone, such a product gives floats.
+      const bool float_output = plan.float_outputs.contains(graph.node(node).kind);
       if (!float_output || node != needs.maker) row.values += noise.share;
     }
   }

@@ -48,6 +48,24 @@ nlohmann::json import_encodings(const QuantizeJob& job, PrecisionPlan& plan) {
           {"unused", applied.unused.size()}};
 }
 
+std::vector<TensorOverride> tensor_overrides(const QuantizeOptions& options) {
+  std::vector<TensorOverride> overrides;
+  for (const std::string& text : options.tensors) overrides.push_back(parse_override(text));
+  return overrides;
+}
+
+nlohmann::json override_tensors(const QuantizeJob& job, PrecisionPlan& plan) {
+  if (job.options.tensors.empty()) return nullptr;
+  const Graph& graph = job.model.graph;
+  const Encodings encodings = overridden_encodings(graph, plan, tensor_overrides(job.options));
+  const AppliedEncodings applied = apply_encodings(graph, encodings, "--tensor", {}, plan);
+  return {{"values", applied.values}, {"weights", applied.weights}};
+}
+
+bool gives_ranges(const QuantizeOptions& options) {
+  return !options.import_encodings.empty() || !options.tensors.empty();
+}
+
 std::string encodings_path(const QuantizeOptions& options) {
   return options.export_encodings.empty() ? std::string() : export_request(options).path;
 }

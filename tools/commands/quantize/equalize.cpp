@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "commands/quantize/encodings_file.h"
 #include "commands/quantize/stage_time.h"
 #include "ir/error.h"
 #include "quantize/diagnose/output_sqnr.h"
@@ -112,7 +113,7 @@ class Equalizer {
 bool equalizes(const QuantizeJob& job) {
   return !job.options.common.dry_run && job.options.effort != "fast" &&
          job.options.data != "random" &&
-         job.options.import_encodings.empty();  // they are of the network as it is
+         !gives_ranges(job.options);
 }
 
 std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph) {

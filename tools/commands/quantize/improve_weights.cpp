@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "commands/quantize/encodings_file.h"
 #include "commands/quantize/rounding_trial.h"
 #include "commands/quantize/stage_time.h"
 #include "passes/passes.h"
@@ -68,7 +69,7 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
       options.clip =
-          !rules.power_of_two && !rules.pair_sums_saturate && job.options.import_encodings.empty();
+          !rules.power_of_two && !rules.pair_sums_saturate && !gives_ranges(job.options);
       return round_weights(graph, candidate.graph, candidate.plan, samples->rounded(), options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {

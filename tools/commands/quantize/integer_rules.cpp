@@ -31,6 +31,7 @@ IntegerRules integer_rules(const Profile& profile, const QuantizeOptions& option
   for (const auto& [kind, configs] : profile.precision.ops)
     if (!configs.empty()) rules.ops.insert(kind);
   rules.moves = profile.precision.pass_through;
+  rules.float_outputs = profile.precision.float_outputs;
 
   const NodeSelection nodes = selected_nodes(options, graph);
   rules.selected = [nodes](const Node& node) { return nodes.selects(node); };

@@ -135,6 +135,8 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
     if (!saved) save(job, plan, calibration.rules, parts->statistics);
     if (json imported = import_encodings(job, plan); !imported.is_null())
       result.details["imported_encodings"] = std::move(imported);
+    if (json overridden = override_tensors(job, plan); !overridden.is_null())
+      result.details["tensor_overrides"] = std::move(overridden);
     count_saturation(job, rules, plan, result);
     parts->reference = graph;
     if (!plan_only)

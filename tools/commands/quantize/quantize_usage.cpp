@@ -48,6 +48,7 @@ std::string unread_flags(const QuantizeOptions& options, const std::string& mode
   add("--statistics", !options.statistics.empty());
   add("--import-encodings", !options.import_encodings.empty());
   add("--export-encodings", !options.export_encodings.empty());
+  add("--tensor", !options.tensors.empty());
   add("--format", options.format == "qoperator");
   return flags;
 }
@@ -65,6 +66,7 @@ void check_usage(const QuantizeOptions& options) {
   if (!unread.empty())
     throw bad_usage("usage.mode", fmt::format("--mode {} does not read {}", options.mode, unread),
                     "--mode", "leave it out, or use --mode static");
+  tensor_overrides(options);  // what cannot be read is told before the work
   require_output(common, "model", "OUT.onnx");
   check_target(options);
   std::vector<std::string> outputs = planned_files(common);
