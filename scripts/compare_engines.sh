@@ -6,8 +6,8 @@
 # With --files: lathe's files of every mode (static, dynamic, weight-only, float16) in ONNX Runtime
 # and OpenVINO beside those of their own quantizers; code 1 where one takes more than 1.05 of their
 # time.
-# usage: scripts/compare_engines.sh [--files] [--models LIST] [--threads 1,2] [--batch 1,8] [--rounds N]
-#        [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...; --help tells all
+# usage: scripts/compare_engines.sh [--files] [--models LIST] [--threads 1,2] [--batch 1,8]
+#        [--rounds N] [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...; --help tells all
 #        (LATHE=build/release/lathe)
 #
 # Everybody gets the file that suits it best, and int8 engines lathe's file too:
@@ -15,8 +15,9 @@
 # - ONNX Runtime: its own quantize_static (as in compare_quantizers.sh: Q/DQ, uint8 activations,
 #   int8 weights with one scale a channel) and the same as QLinear ops; for networks without Conv
 #   its quantize_dynamic; lathe's file; the float file. All optimizations; inputs, outputs bound.
-# - OpenVINO: NNCF's file, ONNX Runtime's, lathe's; the float file, computed in float32 and as it is
-#   by default (bfloat16 where the processor has it). Latency hint, one stream, not pinned.
+# - OpenVINO: NNCF's file, ONNX Runtime's, lathe's (--profile openvino); the float file, computed in
+#   float32 and as it is by default (bfloat16 where the processor has it). Latency hint, one stream,
+#   not pinned.
 # - LibTorch: `lathe compile --target torchscript`, optimize_for_inference (Debian's python3-torch).
 # Weights are random but scaled as in trained networks; latency does not depend on them.
 # What is made is kept in build/compare_engines by tool, version and model.

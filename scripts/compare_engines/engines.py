@@ -46,7 +46,7 @@ ENGINES = [Engine("lathe", "lathe", "int8", "lathe"),
            Engine("ort-lathe", "onnxruntime", "int8", "lathe", mode="static"),
            Engine("openvino-nncf", "openvino", "int8", "nncf", mode="static"),
            Engine("openvino-ort", "openvino", "int8", "ort-qdq", mode="static"),
-           Engine("openvino-lathe", "openvino", "int8", "lathe", mode="static"),
+           Engine("openvino-lathe", "openvino", "int8", "lathe-openvino", mode="static"),
            Engine("lathe-float", "lathe", "float", "float"),
            Engine("ort-float", "onnxruntime", "float", "float"),
            Engine("openvino-float", "openvino", "float", "float", ("f32",)),
@@ -100,7 +100,9 @@ class Served:
             raise
         self.about = "; ".join(text for text in (ready["about"], self.about) if text)
         self.figures = {"load_ns": ready["load_ns"], "first_ns": ready["first_ns"],
-                        "bytes_before": ready["bytes_before"]}
+                        "bytes_before": ready["bytes_before"],
+                        "file_bytes": os.path.getsize(path),
+                        "float_bytes": os.path.getsize(model.path)}
         self.count = self.warm = 1
 
     def answer(self, seconds):

@@ -32,6 +32,7 @@ OTHERS = {"ort-qdq": ("onnxruntime", os.path.join(QUANTIZERS, "quantize_with_onn
           "nncf-weights": ("nncf", os.path.join(QUANTIZERS, "quantize_with_nncf.py"), "weights")}
 # What `lathe quantize` is told for each of its modes.
 MODES = {"lathe": "--data random --effort fast",
+         "lathe-openvino": "--data random --effort fast --profile openvino",
          "lathe-qoperator": "--data random --effort fast --format qoperator",
          "lathe-dynamic": "--mode dynamic", "lathe-weights": "--mode weight-only",
          "lathe-weights4": "--mode weight-only --weight-bits 4", "lathe-float16": "--mode float16"}

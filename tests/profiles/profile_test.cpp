@@ -29,11 +29,11 @@ bool contains(const std::string& text, const std::string& part) {
   return found;
 }
 
-TEST_CASE("the twelve shipped profiles load and are complete") {
+TEST_CASE("the thirteen shipped profiles load and are complete") {
   CHECK(profile_names() ==
         std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7", "esp32", "jetson_nano",
-                                 "raspberry_pi_4", "server-gpu", "wearable", "x86-64", "x86-64-amx",
-                                 "x86-64-vnni", "x86_64_low_power"});
+                                 "openvino", "raspberry_pi_4", "server-gpu", "wearable", "x86-64",
+                                 "x86-64-amx", "x86-64-vnni", "x86_64_low_power"});
   for (const std::string& name : profile_names()) {
     CAPTURE(name);
     const Profile profile = load_profile(name);

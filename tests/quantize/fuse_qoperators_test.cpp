@@ -78,6 +78,15 @@ TEST_CASE("Gemm and MatMul: integers out where integers are read, else float") {
   CHECK(count_of(gemm.after, OpKind::kDequantizeLinear) == 0);
   CHECK(agreement(gemm) > 35);
 
+  // A row that is added is the product's own input.
+  const Fused row =
+      fused("agraph (float[1,2,8] x) => (float[1,2,3] y) <float[8,3] w = " +
+            values_text(24, 3, -1, 1) + ", float[3] b = {1,-2,3}> { m = MatMul(x, w)  y = Add(b, m) }");
+  CHECK(count_of(row.after, OpKind::kMatMulIntegerToFloat) == 1);
+  CHECK(count_of(row.after, OpKind::kAdd) == 0);
+  CHECK(count_of(row.after, OpKind::kDequantizeLinear) == 0);
+  CHECK(agreement(row) > 35);
+
   const Fused chain = fused(
       "agraph (float[2,8] x) => (float[2,3] y) <float[8,4] w = " + values_text(32, 3, -1, 1) +
       ", float[4,3] v = " + values_text(12, 4, -1, 1) + "> { m = MatMul(x, w)  y = MatMul(m, v) }");

@@ -8,6 +8,7 @@
 
 #include "qdq/qdq.h"
 #include "quantize/plan/weight_params.h"
+#include "run/constant_value.h"
 
 namespace lathe {
 namespace {
@@ -225,8 +226,29 @@ class Fuser {
     }
     if (held == nullptr) return false;
     inputs = {a->integers, b->integers, a->scale, b->scale, zero_point_of(*a), zero_point_of(*b)};
-    replace_float(id, OpKind::kMatMulIntegerToFloat, std::move(inputs), {});
+    const auto add = row_added(id, held->shape().back());
+    if (add) inputs.push_back(add->row);
+    replace_float(add ? add->node : id, OpKind::kMatMulIntegerToFloat, std::move(inputs), {});
+    if (add) graph_.erase_node(id);
     return true;
+  }
+
+  struct AddedRow {
+    NodeId node;
+    ValueId row;  // floats
+  };
+
+  // The Add behind a product that adds one number to each column.
+  std::optional<AddedRow> row_added(NodeId product, int64_t columns) {
+    const ValueId value = graph_.node(product).outputs[0];
+    const auto user = graph_.single_user(value);
+    if (!user || graph_.node(*user).kind != OpKind::kAdd) return std::nullopt;
+    const Node& add = graph_.node(*user);
+    const ValueId other = add.inputs[add.inputs[0] == value ? 1 : 0];
+    const Tensor row = constant_floats(graph_, other);
+    if (!row.defined() || row.shape() != Shape{columns}) return std::nullopt;
+    if (graph_.constant(other) != nullptr) return AddedRow{*user, other};
+    return AddedRow{*user, graph_.add_constant(graph_.value(other).name + "_row", row)};
   }
 
   bool fuse_gemm(NodeId id) {
