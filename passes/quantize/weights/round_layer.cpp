@@ -2,10 +2,13 @@
 
 #include <c10/core/InferenceMode.h>
 
+#include <functional>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "layers/float_elements.h"
+#include "layers/run_tasks.h"
 #include "quantize/weights/clamped_pull.h"
 #include "run/threads.h"
 
@@ -30,50 +33,35 @@ class LayerRounding {
       : samples_(samples), old_(old), grid_(grid), options_(options) {}
 
   RoundedLayer run() {
-    const LayerRows& judge = samples_.held.inputs.defined() ? samples_.held : samples_.rows;
-    const double wanted = judge.wanted.clamp(options_.bounds.min, options_.bounds.max)
+    const SerialBlas serial;
+    const double wanted = judge()
+                              .wanted.clamp(options_.bounds.min, options_.bounds.max)
                               .to(at::kDouble)
                               .square()
                               .sum()
                               .item<double>();
-    const double unit = wanted > 0 ? wanted : 1;
-    const auto error_of = [&](const at::Tensor& weight, const at::Tensor& shift) {
-      return clamped_errors(as_stored(weight), old_.bias + shift, judge, options_.bounds)
-                 .sum()
-                 .item<double>() /
-             unit;
+    unit_ = wanted > 0 ? wanted : 1;
+    Trial best;
+    const auto consider = [&](const Trial& trial, double least_gain) {
+      if (!best.weight.defined() || trial.error < least_gain * best.error) best = trial;
     };
-    RoundedLayer best;
-    best.error_after = std::numeric_limits<double>::infinity();
-    best.error_nearest = error_of(round_to_nearest(old_.weight, grid_), at::zeros_like(old_.bias));
-    Candidate chosen;
-    const auto consider = [&](const Candidate& candidate, double least_gain) {
-      const at::Tensor weight = round(candidate);
-      for (const BiasShift bias : shifts()) {
-        const at::Tensor shift = shift_for(weight, bias);
-        const double error = error_of(weight, shift);
-        if (!(error < least_gain * best.error_after)) continue;
-        best.weight = weight;
-        best.shift = shift;
-        best.bias = bias;
-        best.error_after = error;
-        chosen = candidate;
-      }
-    };
-    prepare();
-    consider({RoundingMethod::kNearest, 0, &grid_}, 1);
-    for (const double ridge : options_.ridges)
-      consider({ridge > 0 ? RoundingMethod::kFitted : RoundingMethod::kCompensated, ridge, &grid_},
-               1);
+    for (const Trial& trial : simple_trials()) consider(trial, 1);
     const WeightGrid clipped = options_.clip ? clipped_weights() : grid_;
     if (options_.clip && !at::equal(clipped.scale, grid_.scale))
-      consider({chosen.method, chosen.ridge, &clipped}, kClearGain);
+      consider(tried({best.candidate.method, best.candidate.ridge, &clipped}, options_.threads),
+               kClearGain);
     if (options_.iterations > 0)
-      consider({RoundingMethod::kLearned, chosen.ridge, chosen.grid}, kClearGain);
-    best.method = chosen.method;
-    best.scale = chosen.grid->scale;
-    best.clipped = chosen.grid == &clipped;
-    return best;
+      consider(tried({RoundingMethod::kLearned, best.candidate.ridge, best.candidate.grid},
+                     options_.threads),
+               kClearGain);
+    return {best.weight,
+            best.candidate.grid->scale,
+            best.shift,
+            best.candidate.grid == &clipped,
+            best.candidate.method,
+            best.bias,
+            error_of(round_to_nearest(old_.weight, grid_), at::zeros_like(old_.bias)),
+            best.error};
   }
 
  private:
@@ -82,6 +70,64 @@ class LayerRounding {
     double ridge = 0;
     const WeightGrid* grid = nullptr;
   };
+
+  // A candidate with the shift that suits it best.
+  struct Trial {
+    Candidate candidate;
+    at::Tensor weight;
+    at::Tensor shift;
+    BiasShift bias = BiasShift::kNone;
+    double error = std::numeric_limits<double>::infinity();
+  };
+
+  const LayerRows& judge() const {
+    return samples_.held.inputs.defined() ? samples_.held : samples_.rows;
+  }
+
+  double error_of(const at::Tensor& weight, const at::Tensor& shift) const {
+    return clamped_errors(as_stored(weight), old_.bias + shift, judge(), options_.bounds)
+               .sum()
+               .item<double>() /
+           unit_;
+  }
+
+  Trial tried(const Candidate& candidate, int threads) const {
+    Trial trial{candidate, round(candidate, threads), at::zeros_like(old_.bias)};
+    for (const BiasShift bias : shifts()) {
+      const at::Tensor shift = shift_for(trial.weight, bias);
+      const double error = error_of(trial.weight, shift);
+      if (!(error < trial.error)) continue;
+      trial.shift = shift;
+      trial.bias = bias;
+      trial.error = error;
+    }
+    return trial;
+  }
+
+  // Those that do not depend on each other, side by side: to the nearest, then by ridge.
+  std::vector<Trial> simple_trials() {
+    std::vector<Trial> trials(1 + options_.ridges.size());
+    std::vector<std::function<void()>> first{
+        [&] { prepare(); },
+        [&] { trials[0] = tried({RoundingMethod::kNearest, 0, &grid_}, 1); }};
+    std::vector<std::function<void()>> then;
+    for (const double ridge : options_.ridges) {
+      at::Tensor& target = targets_[ridge] = old_.weight;
+      if (ridge > 0)
+        first.emplace_back([this, &target, ridge] {
+          target = old_.weight + samples_.equations.solve(ridge, old_.may_shift).weight;
+        });
+    }
+    for (size_t i = 0; i < options_.ridges.size(); ++i)
+      then.emplace_back([&, i] {
+        const double ridge = options_.ridges[i];
+        trials[i + 1] = tried(
+            {ridge > 0 ? RoundingMethod::kFitted : RoundingMethod::kCompensated, ridge, &grid_}, 1);
+      });
+    run_tasks(first, options_.threads);
+    run_tasks(then, options_.threads);
+    return trials;
+  }
 
   // What all compensated candidates share.
   void prepare() {
@@ -98,24 +144,21 @@ class LayerRounding {
   }
 
   // Exact zeros are masks of pruning and stay.
-  at::Tensor round(const Candidate& candidate) const {
-    return at::where(old_.weight.eq(0), at::zeros_like(old_.weight), rounded(candidate));
+  at::Tensor round(const Candidate& candidate, int threads) const {
+    return at::where(old_.weight.eq(0), at::zeros_like(old_.weight), rounded(candidate, threads));
   }
 
-  at::Tensor rounded(const Candidate& candidate) const {
+  at::Tensor rounded(const Candidate& candidate, int threads) const {
     if (candidate.method == RoundingMethod::kNearest)
       return round_to_nearest(old_.weight, *candidate.grid);
-    at::Tensor target = old_.weight;
-    if (candidate.ridge > 0)
-      target = target + samples_.equations.solve(candidate.ridge, old_.may_shift).weight;
-    const at::Tensor rounded =
-        round_compensated(target, factor_, *candidate.grid, options_.threads);
+    const at::Tensor& target = targets_.at(candidate.ridge);
+    const at::Tensor rounded = round_compensated(target, factor_, *candidate.grid, threads);
     if (candidate.method != RoundingMethod::kLearned) return rounded;
     LearnRoundingOptions learning;
     learning.iterations = options_.iterations;
     learning.bounds = options_.bounds;
     learning.seed = options_.seed;
-    learning.threads = options_.threads;
+    learning.threads = threads;
     learning.check = options_.check;
     const at::Tensor shift = shift_for(rounded, BiasShift::kOwn);
     return learn_rounding(target, rounded, old_.bias + shift, samples_.rows, *candidate.grid,
@@ -160,8 +203,10 @@ class LayerRounding {
   const LayerWeights& old_;
   const WeightGrid& grid_;
   const RoundLayerOptions& options_;
+  double unit_ = 1;
   at::Tensor importance_;  // of the inputs
   at::Tensor factor_;
+  std::map<double, at::Tensor> targets_;  // what is rounded, by ridge
 };
 
 }  // namespace

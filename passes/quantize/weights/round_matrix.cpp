@@ -8,13 +8,12 @@
 
 #include "ir/error.h"
 #include "layers/run_tasks.h"
+#include "quantize/weights/compensate_outputs.h"
 #include "run/threads.h"
 
 namespace lathe {
 namespace {
 
-// Inputs whose errors are carried on together.
-constexpr int64_t kBlock = 64;
 constexpr int kRaises = 12;
 constexpr int kClips = 30;
 
@@ -50,27 +49,26 @@ struct Part {
 };
 
 void compensate(const Part& part, const WeightGrid& grid) {
-  at::Tensor left = part.weights.clone();
-  const int64_t inputs = left.size(2);
-  for (int64_t begin = 0; begin < inputs; begin += kBlock) {
-    const int64_t end = std::min(inputs, begin + kBlock);
-    const at::Tensor errors = at::empty({left.size(0), left.size(1), end - begin}, left.options());
-    for (int64_t i = begin; i < end; ++i) {
-      const at::Tensor weight = left.select(2, i);
-      const at::Tensor rounded = on_grid(weight, part.scale.select(2, i), grid);
-      part.result.select(2, i).copy_(rounded);
-      const at::Tensor row = part.matrix.select(1, i);
-      const at::Tensor error = (weight - rounded) / row.select(1, i).unsqueeze(1);
-      errors.select(2, i - begin).copy_(error);
-      if (i + 1 < end)
-        left.narrow(2, i + 1, end - i - 1)
-            .sub_(error.unsqueeze(2) * row.narrow(1, i + 1, end - i - 1).unsqueeze(1));
+  const int64_t outputs = part.weights.size(1);
+  const int64_t inputs = part.weights.size(2);
+  const at::Tensor matrix = part.matrix.contiguous();
+  // Of lanes that hold no output: zeros, on any grid.
+  const at::Tensor lanes = at::zeros({inputs, kCompensatedOutputs}, matrix.options());
+  const at::Tensor scales = at::ones_like(lanes);
+  for (int64_t g = 0; g < part.weights.size(0); ++g)
+    for (int64_t begin = 0; begin < outputs; begin += kCompensatedOutputs) {
+      const int64_t count = std::min(kCompensatedOutputs, outputs - begin);
+      const auto turned = [&](const at::Tensor& all) {
+        return all.select(0, g).narrow(0, begin, count).transpose(0, 1);
+      };
+      lanes.narrow(1, 0, count).copy_(turned(part.weights));
+      scales.narrow(1, 0, count).copy_(turned(part.scale));
+      compensate_outputs(matrix.select(0, g).data_ptr<double>(), inputs,
+                         scales.data_ptr<double>(), grid.qmin, grid.qmax,
+                         lanes.data_ptr<double>());
+      turned(part.result).copy_(lanes.narrow(1, 0, count));
+      if (count < kCompensatedOutputs) lanes.zero_();
     }
-    if (end < inputs)
-      left.narrow(2, end, inputs - end)
-          .sub_(at::matmul(errors,
-                           part.matrix.narrow(1, begin, end - begin).narrow(2, end, inputs - end)));
-  }
 }
 
 }  // namespace
