@@ -8,7 +8,9 @@
 namespace lathe {
 
 /// `groups` independent problems (the groups of a Conv) of `inputs` unknowns for each of `outputs`
-/// right-hand sides. All arithmetic in double; which thread computes what does not show.
+/// right-hand sides. All arithmetic in double; which thread computes what does not show. Of a single
+/// group the rows themselves are kept while they are few beside the unknowns (the last layers of
+/// classifiers), and solved as the dual problem: min over A of ||R - X X^T A||, D = A^T X.
 class NormalEquations {
  public:
   NormalEquations(int64_t groups, int64_t inputs, int64_t outputs);
@@ -33,6 +35,10 @@ class NormalEquations {
 
   /// X^T X by group: [groups, inputs, inputs]; with intercept of X less its mean.
   at::Tensor gram(bool intercept) const;
+  /// Its diagonal alone: [groups, inputs].
+  at::Tensor gram_diagonal(bool intercept) const;
+  /// X, with intercept less its mean, [rows, inputs], where the rows were kept; else undefined.
+  at::Tensor kept_rows(bool intercept) const;
   /// Mean of X: [groups, inputs]; zeros without rows.
   at::Tensor input_mean() const;
 
@@ -43,11 +49,15 @@ class NormalEquations {
   int64_t rows() const { return rows_; }
 
  private:
+  void sum_up(const at::Tensor& x, const at::Tensor& r, int threads);
+  Solution solve_rows(double ridge, bool intercept) const;
+
   int64_t groups_;
   int64_t inputs_;
   int64_t outputs_;
   int64_t rows_ = 0;
   double square_ = 0;
+  at::Tensor x_, r_;  // while there are few; then undefined, and instead:
   at::Tensor gram_;   // [groups, inputs, inputs], upper triangle of blocks
   at::Tensor cross_;  // [groups, inputs, outputs]
   at::Tensor x_sum_;  // [groups, inputs]

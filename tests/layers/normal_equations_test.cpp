@@ -75,6 +75,44 @@ TEST_CASE("subtracting known weights leaves the equations of the rest") {
   CHECK(largest(a.shift - b.shift) < 1e-12);
 }
 
+TEST_CASE("few rows beside the unknowns give what the equations of all unknowns give") {
+  const c10::InferenceMode inference;
+  const int64_t inputs = 250;
+  const at::Tensor x = random_doubles({60, inputs}, 11) + 0.5;
+  const at::Tensor y = random_doubles({60, 5}, 12) - 2;
+  for (const bool intercept : {false, true}) {
+    CAPTURE(intercept);
+    NormalEquations few = in_portions(x, y, 1);
+    REQUIRE(few.kept_rows(intercept).defined());
+    const auto centred = [&](const at::Tensor& all) {
+      return intercept ? all - all.mean(0, true) : all;
+    };
+    const at::Tensor gram = centred(x).t().matmul(centred(x));
+    CHECK(largest(few.gram(intercept)[0] - gram) < 1e-9);
+    CHECK(largest(few.gram_diagonal(intercept)[0] - gram.diagonal()) < 1e-9);
+    const at::Tensor ridge = 0.1 * gram.diagonal().mean() * at::eye(inputs, x.options());
+    const at::Tensor direct =
+        at::linalg_solve(gram + ridge, centred(x).t().matmul(centred(y))).t();
+    const NormalEquations::Solution solution = few.solve(0.1, intercept);
+    CHECK(largest(solution.weight[0] - direct) < 1e-9);
+    const at::Tensor rest = y - x.matmul(direct.t()) - solution.shift[0];
+    CHECK(few.squared_error(solution) ==
+          doctest::Approx(rest.square().sum().item<double>()).epsilon(1e-9));
+    if (intercept) CHECK(largest(rest.mean(0)) < 1e-9);
+    few.subtract(solution);
+    CHECK(few.squared_sum() == doctest::Approx(rest.square().sum().item<double>()));
+    CHECK(few.solve(0, intercept).weight.isfinite().all().item<bool>());
+  }
+  // More rows: the equations again, those kept before included.
+  const at::Tensor more = random_doubles({400, inputs}, 13);
+  const at::Tensor wanted = random_doubles({400, 5}, 14);
+  const NormalEquations all = in_portions(at::cat({x, more}), at::cat({y, wanted}), 1);
+  CHECK_FALSE(all.kept_rows(true).defined());
+  const at::Tensor both = at::cat({x, more});
+  CHECK(largest(all.gram(false)[0] - both.t().matmul(both)) < 1e-9);
+  CHECK(all.rows() == 460);
+}
+
 TEST_CASE("dead inputs and no rows are no obstacle; threads do not show") {
   const c10::InferenceMode inference;
   at::Tensor x = random_doubles({500, 230}, 9);

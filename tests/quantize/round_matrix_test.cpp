@@ -67,6 +67,19 @@ bool is_on_grid(const at::Tensor& rounded, const WeightGrid& grid) {
 
 }  // namespace
 
+TEST_CASE("the factor of few rows is that of their Gram matrix") {
+  const at::Tensor x = correlated_rows(30, 140, 5);
+  const at::Tensor gram = at::matmul(x.t(), x).unsqueeze(0);
+  for (const double damping : {0.01, 1.0}) {
+    CAPTURE(damping);
+    const at::Tensor wanted = compensation_factor(gram, damping);
+    const at::Tensor got = compensation_factor_of_rows(x, damping);
+    CHECK(((got - wanted).abs().max() / wanted.abs().max()).item<double>() < 1e-8);
+  }
+  const at::Tensor none = compensation_factor_of_rows(at::zeros_like(x), 0.01);
+  CHECK(none.isfinite().all().item<bool>());
+}
+
 TEST_CASE("round_compensated loses less at the outputs than rounding to nearest") {
   using Sizes = std::array<int64_t, 3>;
   for (const auto& [groups, outputs, inputs] :

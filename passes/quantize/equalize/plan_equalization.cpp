@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kLeastGain = 0.02;
 // Weights times evaluations: about a second for each billion.
-constexpr double kWorkLimit = 1e9;
+constexpr double kWorkLimit = 3e8;
 
 // Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015) on the logarithms,
 // projected into their bounds: the terms differ by orders of magnitude, and its steps do not.

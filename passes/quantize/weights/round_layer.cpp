@@ -131,9 +131,12 @@ class LayerRounding {
 
   // What all compensated candidates share.
   void prepare() {
-    const at::Tensor gram = samples_.equations.gram(old_.may_shift);
-    importance_ = gram.diagonal(0, -2, -1).clone();
-    factor_ = compensation_factor(gram, options_.damping);
+    const NormalEquations& equations = samples_.equations;
+    importance_ = equations.gram_diagonal(old_.may_shift);
+    const at::Tensor rows = equations.kept_rows(old_.may_shift);
+    factor_ = rows.defined() && rows.size(0) > 0
+                  ? compensation_factor_of_rows(rows, options_.damping)
+                  : compensation_factor(equations.gram(old_.may_shift), options_.damping);
   }
 
   WeightGrid clipped_weights() const { return clipped_grid(old_.weight, importance_, grid_); }

@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <vector>
 
@@ -82,6 +83,33 @@ at::Tensor compensation_factor(const at::Tensor& gram, double damping) {
   const SerialBlas serial;
   const SingleThreaded single;
   return inverse_factor(gram, damping);
+}
+
+at::Tensor compensation_factor_of_rows(const at::Tensor& x, double damping) {
+  const c10::InferenceMode inference;
+  const SerialBlas serial;
+  const SingleThreaded single;
+  const int64_t rows = x.size(0);
+  const int64_t inputs = x.size(1);
+  const double mean = x.square().sum().item<double>() / static_cast<double>(inputs);
+  const double added = std::max(damping, 1e-10) * (mean > 0 ? mean : 1);
+  const at::Tensor columns = x.t().contiguous();
+  const at::Tensor inverse = at::eye(rows, x.options()).div_(added);
+  const at::Tensor factor = at::zeros({1, inputs, inputs}, x.options());
+  for (int64_t i = inputs - 1; i >= 0; --i) {
+    const at::Tensor column = columns.select(0, i);
+    const at::Tensor step = at::mv(inverse, column);
+    const double grown = 1 + at::dot(column, step).item<double>();
+    inverse.addr_(step, step, 1, -1 / grown);
+    const double diagonal = std::sqrt(1 / (added * grown));
+    const at::Tensor row = factor.select(0, 0).select(0, i);
+    row.select(0, i).fill_(diagonal);
+    if (i + 1 < inputs)
+      row.narrow(0, i + 1, inputs - i - 1)
+          .copy_(at::mv(columns.narrow(0, i + 1, inputs - i - 1), step)
+                     .mul_(-1 / (added * grown * diagonal)));
+  }
+  return factor;
 }
 
 at::Tensor round_compensated(const at::Tensor& weights, const at::Tensor& factor,
