@@ -1,18 +1,21 @@
 #include "commands/quantize/calibration_samples.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "layers/held_samples.h"
 #include "ops/op_row.h"
 #include "os/signals.h"
+#include "quantize/weights/round_layers.h"
 
 namespace lathe {
 namespace {
 
 constexpr size_t kJudged = 48;
 constexpr size_t kJudgedOfLarge = 12;
+constexpr int64_t kRoundedOfLarge = 16;
 constexpr int64_t kLargeMacs = 5'000'000'000;
 constexpr int64_t kMostBytes = int64_t{256} << 20;  // of what the judge keeps
 
@@ -29,6 +32,24 @@ size_t judged_count(const Graph& graph) {
   const int64_t bytes = bytes_of(graph, graph.inputs()) + bytes_of(graph, graph.outputs());
   return std::min<size_t>(
       count, static_cast<size_t>(std::max<int64_t>(4, kMostBytes / std::max<int64_t>(1, bytes))));
+}
+
+// Rounding runs its samples through the network a dozen times. In a large one each of them can bring
+// every layer many rows.
+size_t rounded_count(const Graph& graph, size_t count) {
+  count = std::min(count, kManySamples);
+  if (count_macs(graph).macs <= kLargeMacs) return count;
+  int64_t needed = kRoundedOfLarge;
+  for (const NodeId id : graph.node_ids()) {
+    const auto layer = roundable_layer(graph, id);
+    if (!layer) continue;
+    double rows = 1.0 / static_cast<double>(layer->channels());
+    for (const Dim& dim : *graph.value(graph.node(id).output(0)).type.dims)
+      if (dim.known()) rows *= static_cast<double>(dim.size);  // a free one is the batch
+    const double samples = static_cast<double>(RoundingOptions().rows) / std::max(rows, 1.0);
+    needed = std::max(needed, static_cast<int64_t>(std::ceil(samples)));
+  }
+  return std::min(count, static_cast<size_t>(needed));
 }
 
 // lathe's own engine: integers are many times faster there than in the interpreter.
@@ -48,6 +69,7 @@ CalibrationSamples::CalibrationSamples(const QuantizeJob& job, int64_t count)
       carried_(record_carried(job.model.graph, given_, throw_if_interrupted)),
       all_(without_carry(given_, carried_)) {
   const Graph& graph = job.model.graph;
+  rounded_count_ = rounded_count(graph, all_.count);
   SampleRunOptions run;
   run.threads = job.threads;
   run.check = throw_if_interrupted;
@@ -57,7 +79,7 @@ CalibrationSamples::CalibrationSamples(const QuantizeJob& job, int64_t count)
 
 SampleSource CalibrationSamples::rounded() const {
   SampleSource first = all_;
-  first.count = std::min(all_.count, kManySamples);
+  first.count = rounded_count_;
   return first;
 }
 

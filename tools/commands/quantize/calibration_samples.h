@@ -31,6 +31,7 @@ class CalibrationSamples {
   SampleSource given_;
   CarriedInputs carried_;
   SampleSource all_;
+  size_t rounded_count_ = 0;
   std::unique_ptr<OutputJudge> judge_;
 };
 
