@@ -30,8 +30,9 @@ size_t gradient_samples(const Graph& graph) {
   return static_cast<size_t>(std::clamp(kMacs / macs, kLeast, kMost));
 }
 
-bool can_be_differentiated(const Graph& graph) {
-  double bytes = 0;
+int gradient_runs(const Graph& graph) {
+  constexpr double kMost = 1024;
+  double bytes = 1;
   for (const ValueId id : graph.value_ids()) {
     const Value& value = graph.value(id);
     if (!value.producer.valid() || !value.type.dims) continue;
@@ -40,7 +41,7 @@ bool can_be_differentiated(const Graph& graph) {
       count *= static_cast<double>(std::max<int64_t>(dim.size, 1));
     bytes += count;
   }
-  return bytes <= kMaxGradientBytes;
+  return static_cast<int>(std::min(kMost, kMaxGradientBytes / bytes));
 }
 
 }  // namespace lathe

@@ -13,7 +13,8 @@ size_t sensitivity_samples(const Graph& graph);
 /// Of a measurement that takes as many as it can: what a range cuts off is in few of them.
 size_t gradient_samples(const Graph& graph);
 
-/// Whether one sample's activations, as far as their shapes are known, leave room for gradients.
-bool can_be_differentiated(const Graph& graph);
+/// How many samples can be differentiated side by side, by the activations of one as far as their
+/// shapes are known; 0: not even one.
+int gradient_runs(const Graph& graph);
 
 }  // namespace lathe

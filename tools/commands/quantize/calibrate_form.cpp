@@ -60,7 +60,7 @@ CompareResult errors_unseen(const QuantizeJob& job, const IntegerRules& rules,
 void choose_by_outputs(const QuantizeJob& job, const IntegerRules& rules,
                        const CalibrationSamples& samples, const Graph& graph,
                        Calibrated& calibrated) {
-  if (job.options.observer != observer_name(Observer::kAuto) || !can_be_differentiated(graph))
+  if (job.options.observer != observer_name(Observer::kAuto) || gradient_runs(graph) == 0)
     return;
   SampleSource source = samples.all();
   source.count = std::min((source.count + 1) / 2, gradient_samples(graph));

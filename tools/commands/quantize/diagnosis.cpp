@@ -27,6 +27,7 @@ using nlohmann::json;
 constexpr size_t kGatheredRows = 2;
 constexpr size_t kBars = 64;
 constexpr size_t kScreenRows = 5;
+constexpr size_t kFewGradients = 2;  // of --effort fast
 
 void put_db(json& row, const std::string& name, double db) {
   put_finite(row, name, db, db > 0 ? "nothing is lost" : "the float value is all zero");
@@ -197,13 +198,15 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
       local_errors(parts.reference, job.model.graph, source, run);
   DiagnosisRequest request = request_of(job);
   count_here(job, parts, source, run, request);
-  if (any_bad(errors) && can_be_differentiated(parts.reference)) {
+  const int side_by_side = std::min(job.threads, gradient_runs(parts.reference));
+  if (any_bad(errors) && side_by_side > 0) {
+    SampleSource few = source;
+    if (options.effort == "fast") few.count = std::min(few.count, kFewGradients);
     SensitivityOptions sensitivity;
-    // One at a time: each holds a network's activations and their gradients.
-    sensitivity.run = sample_run(1, job.console, "looking for the cause", data.size());
+    sensitivity.run = sample_run(side_by_side, job.console, "looking for the cause", few.count);
     sensitivity.seed = options.common.seed;
     request.sensitivity =
-        measure_sensitivity(parts.reference, parts.rounded, parts.plan, source, sensitivity);
+        measure_sensitivity(parts.reference, parts.rounded, parts.plan, few, sensitivity);
   }
   const std::vector<Diagnosis> found =
       diagnose_layers(parts.reference, parts.plan, parts.statistics, errors, request);
