@@ -5,8 +5,8 @@
 # load, peak memory, and the share of what this machine's arithmetic can do.
 # With --files: lathe's files of every mode (static, dynamic, weight-only, float16) in ONNX Runtime
 # and OpenVINO beside those of their own quantizers; code 1 where one takes more than 1.05 of their
-# time.
-# usage: scripts/compare_engines.sh [--files] [--models LIST] [--threads 1,2] [--batch 1,8]
+# time. With --loading: what it costs to load lathe's plans and ONNX Runtime's sessions.
+# usage: scripts/compare_engines.sh [--files | --loading] [--models LIST] [--threads 1,2] [--batch 1,8]
 #        [--rounds N] [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...; --help tells all
 #        (LATHE=build/release/lathe)
 #

@@ -16,6 +16,7 @@ import sys
 import bench_lathe
 import engines
 import files
+import loading
 import rounds
 import tables
 
@@ -43,6 +44,9 @@ def options():
     parser.add_argument("--files", action="store_true",
                         help="lathe's files of every mode in other runtimes, beside those of their "
                         "own quantizers; code 1 where one takes more than 1.05 of their time")
+    parser.add_argument("--loading", action="store_true",
+                        help="what loading costs instead: time and memory of lathe's plans and of "
+                        "ONNX Runtime's sessions, float and int8")
     parser.add_argument("--lathe-engine", default="native", metavar="NAME",
                         help="of lathe bench --engine (default %(default)s)")
     parser.add_argument("--busy", type=int, default=0, metavar="N",
@@ -102,6 +106,22 @@ def load_text():
     return f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
 
 
+def compare_loading(chosen, lathe, folder):
+    models, problems = [], []
+    for name in chosen.models.split(","):
+        try:
+            models.append(model_of(name, lathe, folder))
+        except (files.Failed, OSError, ValueError) as error:
+            problems.append(f"{name}: {error}")
+    rows, more = loading.compare(models, chosen.threads[0], chosen.rounds, folder)
+    problems += more
+    print("\n".join(problems))
+    if chosen.json:
+        with open(chosen.json, "w") as file:
+            json.dump({"rows": rows, "problems": problems}, file, indent=1)
+    return 1 if problems else 0
+
+
 def compare(chosen, lathe, folder, peaks):
     cases, problems = [], []
     for name in chosen.models.split(","):
@@ -128,10 +148,12 @@ def compare(chosen, lathe, folder, peaks):
 def main():
     chosen = options()
     lathe = files.Lathe(os.path.abspath(chosen.lathe))
+    folder = os.path.join(chosen.root, "build", "compare_engines")
+    if chosen.loading:
+        return compare_loading(chosen, lathe, folder)
     peaks = Peaks(lathe, chosen.threads)
     print(f"{chosen.rounds} rounds of {chosen.seconds:g} s an engine\n", flush=True)
-    cases, problems = compare(chosen, lathe, os.path.join(chosen.root, "build", "compare_engines"),
-                              peaks)
+    cases, problems = compare(chosen, lathe, folder, peaks)
     print(f"measured peaks, 10^9 operations a second: {peaks.text()}")
     tables.print_means(cases)
     lines, values = tables.verdicts(cases)
