@@ -53,7 +53,10 @@ FarPlan far_plan(const std::function<LoweredGraph(int64_t)>& lowered) {
 bool free_batch(const Graph& graph, const SpecializeGraph& specialize, const LowerOptions& options,
                 PlanFile& file) {
   const auto lowered = [&](int64_t batch) {
-    return lower_graph(specialize(shapes_at_batch(graph, batch)), options);
+    LoweredGraph made = lower_graph(specialize(shapes_at_batch(graph, batch)), options);
+    // Once in memory for all.
+    if (made.plan.constants == file.plan.constants) made.plan.constants = file.plan.constants;
+    return made;
   };
   LoweredGraph two = lowered(2);
   // Shapes that are known for batch 1 only: the model itself goes wrong with more.

@@ -110,10 +110,20 @@ void lower_outputs(Lowering& lowering) {
   }
 }
 
+// A vector that grows is there twice while it does.
+void make_room_for_constants(Lowering& lowering) {
+  size_t bytes = 0;
+  for (const ValueId id : lowering.graph.value_ids())
+    if (const Tensor* constant = lowering.graph.constant(id))
+      bytes += constant->bytes().size() + kBlockAlignment;
+  lowering.build.plan().constants.own().reserve(bytes);
+}
+
 }  // namespace
 
 LoweredGraph lower_graph(const Graph& graph, const LowerOptions& options) {
   Lowering lowering(graph, options);
+  make_room_for_constants(lowering);
   lower_inputs(lowering);
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);

@@ -1,6 +1,7 @@
 #include "lower/plan_builder.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "ir/error.h"
@@ -72,17 +73,24 @@ ViewId PlanBuilder::add_external(std::string name, BlockPlace place, int64_t ind
 
 ViewId PlanBuilder::add_constant(std::string name, const Tensor& tensor) {
   const auto bytes = tensor.bytes();
-  std::string key = std::string(dtype_name(tensor.dtype())) + shape_text(tensor.shape()) + ":";
-  key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (const auto found = constants_.find(key); found != constants_.end()) return found->second;
+  const size_t hash = std::hash<std::string_view>{}(
+      {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   std::vector<std::byte>& all = plan_.constants.own();
+  const auto [first, last] = constants_.equal_range(hash);
+  for (auto it = first; it != last; ++it) {
+    const PlanView& other = view(it->second);
+    const PlanBlock& block = block_of(it->second);
+    if (other.dtype == tensor.dtype() && other.shape == tensor.shape() &&
+        std::equal(bytes.begin(), bytes.end(), all.begin() + block.offset))
+      return it->second;
+  }
   all.resize(static_cast<size_t>(round_up(static_cast<int64_t>(all.size()), kBlockAlignment)));
   PlanView view{std::move(name), -1, tensor.dtype(), tensor.shape(), dense_strides(tensor.shape())};
   view.block = add_block({BlockPlace::kConstant, static_cast<int64_t>(bytes.size()),
                           static_cast<int64_t>(all.size())});
   all.insert(all.end(), bytes.begin(), bytes.end());
   const ViewId id = add_view(std::move(view));
-  constants_.emplace(std::move(key), id);
+  constants_.emplace(hash, id);
   return id;
 }
 

@@ -1,9 +1,9 @@
 // Adds blocks, views and steps to a plan. Views of views (transposed, sliced, …) cost nothing.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "ir/quantization.h"
@@ -51,7 +51,7 @@ class PlanBuilder {
   int32_t add_block(PlanBlock block);
 
   NativePlan plan_;
-  std::map<std::string, ViewId, std::less<>> constants_;  // by type, shape and bytes
+  std::unordered_multimap<size_t, ViewId> constants_;  // by a hash of their bytes
 };
 
 inline ScaleZeroPoint params_of(const PlanView& view) { return {view.scale, view.zero_point}; }
