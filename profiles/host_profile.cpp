@@ -43,10 +43,14 @@ auto nearness(const Profile& profile, const HostFacts& host) {
 
 std::optional<Profile> nearest_shipped(const HostFacts& host) {
   std::optional<Profile> best;
-  for (const std::string& name : profile_names())
+  const auto consider = [&](const std::string& name) {
     if (Profile profile = load_profile(name);
         fits(profile, host) && (!best || nearness(profile, host) > nearness(*best, host)))
       best = std::move(profile);
+  };
+  // First, so that of several runtimes on one device it is the usual one.
+  consider(std::string(kDefaultProfile));
+  for (const std::string& name : profile_names()) consider(name);
   return best;
 }
 

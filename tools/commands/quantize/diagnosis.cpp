@@ -27,7 +27,8 @@ using nlohmann::json;
 constexpr size_t kGatheredRows = 2;
 constexpr size_t kBars = 64;
 constexpr size_t kScreenRows = 5;
-constexpr size_t kFewGradients = 2;  // of --effort fast
+constexpr size_t kFewGradients = 2;     // of --effort fast, where
+constexpr size_t kOfLargeNetworks = 4;  // samples are looked at
 
 void put_db(json& row, const std::string& name, double db) {
   put_finite(row, name, db, db > 0 ? "nothing is lost" : "the float value is all zero");
@@ -201,7 +202,9 @@ void diagnose_quantized(const QuantizeJob& job, QuantizedModel& result) {
   const int side_by_side = std::min(job.threads, gradient_runs(parts.reference));
   if (any_bad(errors) && side_by_side > 0) {
     SampleSource few = source;
-    if (options.effort == "fast") few.count = std::min(few.count, kFewGradients);
+    // Small networks show more samples in no time.
+    if (options.effort == "fast" && few.count <= kOfLargeNetworks)
+      few.count = std::min(few.count, kFewGradients);
     SensitivityOptions sensitivity;
     sensitivity.run = sample_run(side_by_side, job.console, "looking for the cause", few.count);
     sensitivity.seed = options.common.seed;
