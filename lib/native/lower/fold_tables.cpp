@@ -28,9 +28,8 @@ ViewId composed(NativePlan& plan, ViewId first, ViewId second) {
   std::vector<std::byte> table(256);
   for (size_t q = 0; q < table.size(); ++q)
     table[q] = static_cast<std::byte>(bytes_of(plan, second)[bytes_of(plan, first)[q]]);
-  constexpr size_t kAlignment = kBlockAlignment;
   std::vector<std::byte>& constants = plan.constants.own();
-  constants.resize((constants.size() + kAlignment - 1) / kAlignment * kAlignment);
+  constants.resize(block_aligned(constants.size()));
   PlanBlock block{BlockPlace::kConstant, 256, static_cast<int64_t>(constants.size())};
   constants.insert(constants.end(), table.begin(), table.end());
   plan.blocks.push_back(block);

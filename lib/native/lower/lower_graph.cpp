@@ -115,7 +115,7 @@ void make_room_for_constants(Lowering& lowering) {
   size_t bytes = 0;
   for (const ValueId id : lowering.graph.value_ids())
     if (const Tensor* constant = lowering.graph.constant(id))
-      bytes += constant->bytes().size() + kBlockAlignment;
+      bytes += block_aligned(constant->bytes().size());
   lowering.build.plan().constants.own().reserve(bytes);
 }
 

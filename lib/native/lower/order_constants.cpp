@@ -17,7 +17,7 @@ int order_constants(NativePlan& plan) {
   ordered.reserve(old.size());
   int moved = 0;
   for (PlanBlock* block : blocks) {
-    ordered.resize((ordered.size() + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment);
+    ordered.resize(block_aligned(ordered.size()));
     const auto from = old.begin() + block->offset;
     const auto offset = static_cast<int64_t>(ordered.size());
     ordered.insert(ordered.end(), from, from + block->bytes);

@@ -14,10 +14,6 @@ constexpr int64_t kSlackBytes = 8;
 
 int64_t element_size(DType dtype) { return dtype_bits(dtype) / 8; }
 
-int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
 }  // namespace
 
 std::vector<int64_t> channels_last_order(size_t rank) {
@@ -84,7 +80,7 @@ ViewId PlanBuilder::add_constant(std::string name, const Tensor& tensor) {
         std::equal(bytes.begin(), bytes.end(), all.begin() + block.offset))
       return it->second;
   }
-  all.resize(static_cast<size_t>(round_up(static_cast<int64_t>(all.size()), kBlockAlignment)));
+  all.resize(block_aligned(all.size()));
   PlanView view{std::move(name), -1, tensor.dtype(), tensor.shape(), dense_strides(tensor.shape())};
   view.block = add_block({BlockPlace::kConstant, static_cast<int64_t>(bytes.size()),
                           static_cast<int64_t>(all.size())});

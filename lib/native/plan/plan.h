@@ -91,6 +91,10 @@ inline int64_t element_bytes(const PlanView& view) { return dtype_bits(view.dtyp
 
 /// Alignment of blocks in the arena and among the constants.
 constexpr int64_t kBlockAlignment = 64;
+/// Up to where the next block may begin.
+constexpr size_t block_aligned(size_t bytes) {
+  return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+}
 
 /// Strides of an array without gaps whose dimensions lie in memory in `order`, outermost first.
 std::vector<int64_t> dense_strides(const Shape& shape, const std::vector<int64_t>& order);

@@ -22,7 +22,7 @@ RoundedInputStep::RoundedInputStep(std::unique_ptr<BoundStep> product, GiveInput
 }
 
 size_t RoundedInputStep::rounded_bytes() const {
-  return (to_.get_size() + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+  return block_aligned(to_.get_size());
 }
 
 size_t RoundedInputStep::scratch_bytes() const {
