@@ -24,7 +24,7 @@ bool fits(const Profile& profile, const HostFacts& host) {
   const auto has = [&](const std::string& flag) {
     return std::find(host.isa.begin(), host.isa.end(), flag) != host.isa.end();
   };
-  return profile.cpu.arch == host.arch && computes_on_cpu(profile) &&
+  return profile.cpu.arch == host.arch && is_measured_by_lathe(profile) &&
          host_has_int8(host, profile.cpu.int8) &&
          std::all_of(profile.cpu.isa.begin(), profile.cpu.isa.end(), has);
 }
@@ -43,14 +43,10 @@ auto nearness(const Profile& profile, const HostFacts& host) {
 
 std::optional<Profile> nearest_shipped(const HostFacts& host) {
   std::optional<Profile> best;
-  const auto consider = [&](const std::string& name) {
+  for (const std::string& name : profile_names())
     if (Profile profile = load_profile(name);
         fits(profile, host) && (!best || nearness(profile, host) > nearness(*best, host)))
       best = std::move(profile);
-  };
-  // First, so that of several runtimes on one device it is the usual one.
-  consider(std::string(kDefaultProfile));
-  for (const std::string& name : profile_names()) consider(name);
   return best;
 }
 
@@ -77,6 +73,9 @@ std::string why_not_host(const Profile& profile, const HostFacts& host) {
                        escape_untrusted(profile.cpu.arch, 40));
   if (!computes_on_cpu(profile))
     return fmt::format("this host computes on its CPU, {} with {}", name,
+                       escape_untrusted(profile.runtime.name, 40));
+  if (!is_measured_by_lathe(profile))
+    return fmt::format("this host computes with lathe's engine, {} with {}", name,
                        escape_untrusted(profile.runtime.name, 40));
   if (!fits(profile, host)) return fmt::format("this host lacks instructions of {}", name);
   const std::optional<Profile> nearest = nearest_shipped(host);

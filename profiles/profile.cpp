@@ -30,6 +30,10 @@ nlohmann::json profile_json(const std::string& name_or_file) {
 
 bool computes_on_cpu(const Profile& profile) { return profile.runtime.name != "tensorrt"; }
 
+bool is_measured_by_lathe(const Profile& profile) {
+  return computes_on_cpu(profile) && profile.runtime.name != "openvino";
+}
+
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind) {
   std::vector<const PrecisionConfig*> out;
   const auto it = profile.precision.ops.find(kind);

@@ -151,6 +151,8 @@ Profile read_profile(const nlohmann::json& document, const std::string& file);
 
 /// Whether inference runs on the device's CPU; an accelerator's speed is not its host's.
 bool computes_on_cpu(const Profile& profile);
+/// Whether lathe's engine may stand for the device's runtime where times are measured.
+bool is_measured_by_lathe(const Profile& profile);
 
 /// The configs that the device allows for an op, best first; empty: float only.
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind);

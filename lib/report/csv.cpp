@@ -108,7 +108,7 @@ CsvRow case_row(const json& report, const json& row) {
           {"slowdown", number(field(row, "soak"), "slowdown")},
           {"leak_bytes_per_run", number(field(row, "soak"), "leak_bytes_per_run")},
           {"fits", csv_text(text_field(field(row, "fit"), "verdict"))},
-          {"device", csv_text(text_field(field(row, "fit"), "profile"))},
+          {"fits_device", csv_text(text_field(field(row, "fit"), "profile"))},
           {"quality_metric", csv_text(text_field(field(row, "quality"), "metric"))},
           {"quality", csv_number(number_of(field(row, "quality")))},
           {"ratio", csv_number(number_of(ratio))},

@@ -107,6 +107,9 @@ TEST_CASE("calibration data of no use are named") {
     const auto messages = warned(report, "quantize.calibration_data");
     REQUIRE(messages.size() == (one.said.empty() ? 0 : 1));
     if (!one.said.empty()) CHECK(messages[0].find(one.said) != std::string::npos);
+    // Nothing is fitted to what cannot judge it.
+    CHECK(report["quantize"]["rounding"].empty() == !one.said.empty());
+    CHECK(report["quantize"]["equalization"].empty());
     // What looks at no activations does not mind.
     const json weights = files.quantized(
         files.picture(one.batch), {"--data", data, "--mode", "weight-only", "--effort", "fast"});

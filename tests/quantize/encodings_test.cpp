@@ -127,6 +127,21 @@ TEST_CASE("AIMET's offsets and ONNX Runtime's ranges are read by their definitio
   CHECK(r.of("r").zero_points == std::vector<int32_t>{7});
 }
 
+TEST_CASE("a value that is moved has the range of where it comes from") {
+  Planned p;
+  const auto ask = [&](const std::string& scale) {
+    return p.apply(R"({"m": [{"quant_type": "QUInt8", "scale": )" + scale +
+                   R"(, "zero_point": 0}], "r": [{"quant_type": "QUInt8", "scale": 0.5,
+                   "zero_point": 0}]})");
+  };
+  AppliedEncodings applied = ask("0.25");
+  CHECK(applied.unused == std::vector<std::string>{"m"});
+  CHECK(applied.values == 1);
+  CHECK(p.of("m").scales[0] == 0.5f);
+  applied = ask("0.5");
+  CHECK(applied.unused.empty());
+}
+
 TEST_CASE("encodings that cannot be meant are refused with their place") {
   Planned p;
   const auto row = [](const std::string& members) {
@@ -219,7 +234,10 @@ TEST_CASE("single tensors by the pattern of their names") {
 
 TEST_CASE("overrides that cannot be meant are refused") {
   CHECK(refused_override("rr=uint8").find("'rr'") != std::string::npos);
-  CHECK(refused_override("w=uint8").find("activation") != std::string::npos);
+  CHECK(refused_override("w=uint8").find("int8 or int16") != std::string::npos);
+  CHECK(refused_override("r=uint8,int8").find("one type") != std::string::npos);
+  CHECK(refused_override("r=0..1,0..2").find("one range") != std::string::npos);
+  CHECK(refused_override("r=0..1e39").find("float32") != std::string::npos);
   // What is moved has the range of where it comes from.
   CHECK(refused_override("m=uint8").find("'m'") != std::string::npos);
   CHECK(refused_override("r=uint4").find("'uint4'") != std::string::npos);

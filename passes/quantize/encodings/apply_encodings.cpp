@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ir/error.h"
 #include "quantize/encodings/encodings.h"
@@ -21,7 +22,16 @@ class Applier {
     if (tensor.channels.size() != 1)
       refuse(name, "encodings.channels", "an activation has one scale for all of its channels");
     it->second = params_of(name, tensor, it->second.dtype);
+    asked_.emplace_back(id, it->second);
     return true;
+  }
+
+  // Of values that have another's range, and asked for their own.
+  std::vector<std::string> overruled() const {
+    std::vector<std::string> names;
+    for (const auto& [id, params] : asked_)
+      if (!(plan_.values.at(id) == params)) names.push_back(graph_.value(id).name);
+    return names;
   }
 
   int apply_weight(ValueId id, const std::string& name, const TensorEncoding& tensor) {
@@ -77,6 +87,7 @@ class Applier {
   const Graph& graph_;
   std::string file_;
   PrecisionPlan& plan_;
+  std::vector<std::pair<ValueId, QuantParams>> asked_;
 };
 
 }  // namespace
@@ -103,6 +114,10 @@ AppliedEncodings apply_encodings(const Graph& graph, const Encodings& encodings,
     if (weights == 0 && !is_value) applied.unused.push_back(name);
   }
   applier.follow();
+  for (std::string& name : applier.overruled()) {
+    applied.unused.push_back(std::move(name));
+    --applied.values;
+  }
   return applied;
 }
 

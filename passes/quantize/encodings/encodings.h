@@ -56,7 +56,8 @@ Encodings encodings_of(const Graph& graph, const PrecisionPlan& plan,
 struct AppliedEncodings {
   int values = 0;
   int weights = 0;
-  std::vector<std::string> unused;  // tensors of the model that are not quantized
+  /// Tensors of the model that are not quantized, or have the range of where they come from.
+  std::vector<std::string> unused;
 };
 
 /// Puts them into the plan, biases following. `known`: whether the model has a tensor of a name,

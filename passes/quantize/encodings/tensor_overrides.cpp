@@ -39,17 +39,24 @@ Range parse_range(const std::string& word) {
   const auto high = number(std::string_view(word).substr(dots + 2));
   if (!low || !high) refuse(fmt::format("'{}' is no range of two numbers", escape_untrusted(word)));
   if (!(*low < *high)) refuse(fmt::format("the range {} is empty", word));
+  constexpr double kMostReal = 1e38;
+  constexpr double kNarrowest = 1e-30;
+  if (std::fabs(*low) > kMostReal || std::fabs(*high) > kMostReal || *high - *low < kNarrowest)
+    refuse(fmt::format("the range {} does not fit float32", word));
   return {*low, *high};
 }
 
 void parse_word(const std::string& word, TensorOverride& made) {
   for (const auto& [name, dtype] : kTypes)
     if (word == name) {
+      if (made.dtype) refuse("one type is enough");
       made.dtype = dtype;
       return;
     }
   if (word == "symmetric")
     made.symmetric = true;
+  else if (word.find("..") != std::string::npos && made.range)
+    refuse("one range is enough");
   else if (word.find("..") != std::string::npos)
     made.range = parse_range(word);
   else
@@ -151,6 +158,11 @@ Encodings overridden_encodings(const Graph& graph, const PrecisionPlan& plan,
   if (idle != used.end()) {
     const TensorOverride& one = overrides[static_cast<size_t>(idle - used.begin())];
     const std::string& glob = one.glob.pattern();
+    if (is_unsigned(one) && std::ranges::any_of(plan.weights, [&](const WeightPlan& weight) {
+          const ValueId id = graph.node(weight.node).inputs.at(weight.input);
+          return one.glob.matches(graph.value(id).name);
+        }))
+      refuse(fmt::format("'{}' is of weights, which are int8 or int16", escape_untrusted(glob)));
     throw bad_usage("usage.tensor",
                     fmt::format("no {} with a range of its own matches '{}'",
                                 is_unsigned(one) ? "activation" : "tensor", escape_untrusted(glob)),

@@ -146,16 +146,18 @@ std::string verdict_text(const json& report, const Console& console) {
   const auto judged = static_cast<std::ptrdiff_t>(gates.size()) - count("skipped");
   if (judged == 0) return {};
   const char* noun = judged == 1 ? "gate" : "gates";
+  const auto simulated_of = [&gates](const char* verdict) {
+    const auto simulated = std::count_if(gates.begin(), gates.end(), [&](const json& gate) {
+      return field(gate, "verdict") == verdict && field(gate, "simulated") == true;
+    });
+    return simulated > 0 ? fmt::format(", {} of them simulated", simulated) : std::string();
+  };
   if (const auto failed = count("fail"); failed > 0)
-    return console.bad(fmt::format("FAIL {}/{} {} missed", failed, judged, noun));
+    return console.bad(
+        fmt::format("FAIL {}/{} {} missed{}", failed, judged, noun, simulated_of("fail")));
   if (const auto undecided = count("inconclusive"); undecided > 0)
     return console.bad(fmt::format("INCONCLUSIVE {}/{} {} undecided", undecided, judged, noun));
-  std::string text = fmt::format("PASS {}/{} {}", judged, judged, noun);
-  const auto simulated = std::count_if(gates.begin(), gates.end(), [](const json& gate) {
-    return field(gate, "simulated") == true;
-  });
-  if (simulated > 0) text += fmt::format(", {} of them simulated", simulated);
-  return console.good(text);
+  return console.good(fmt::format("PASS {}/{} {}{}", judged, judged, noun, simulated_of("pass")));
 }
 
 std::string gates_table(const json& report, const Console& console) {

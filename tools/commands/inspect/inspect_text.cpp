@@ -111,8 +111,13 @@ Rows target_rows(const InspectFacts& facts, int64_t file_bytes, const Profile& p
     add(std::move(text));
     if (targets.throughput_per_s) {
       const double rate = 1e9 / *facts.estimate.ns;
-      add(fmt::format("throughput {:.3g}/s of {:.3g}/s, simulated: {}", rate,
-                      *targets.throughput_per_s, verdict(rate >= *targets.throughput_per_s)));
+      std::string per_second =
+          fmt::format("throughput {:.3g}/s of {:.3g}/s, simulated: {}", rate,
+                      *targets.throughput_per_s, verdict(rate >= *targets.throughput_per_s));
+      if (rate < *targets.throughput_per_s && facts.int8_ns)
+        per_second += fmt::format("; with int8 {:.3g}/s{}", 1e9 / *facts.int8_ns,
+                                  1e9 / *facts.int8_ns >= *targets.throughput_per_s ? ", met" : "");
+      add(std::move(per_second));
     }
   } else if (most) {
     add(fmt::format("latency at most {}: not simulated, shapes are not known",

@@ -52,6 +52,21 @@ size_t rounded_count(const Graph& graph, size_t count) {
   return std::min(count, static_cast<size_t>(needed));
 }
 
+// Reads samples until one differs from the first: the second, as a rule.
+bool all_alike(const SampleSource& source) {
+  if (source.count == 0) return true;
+  const std::vector<Tensor> first = source.sample(0);
+  for (size_t i = 1; i < source.count; ++i) {
+    throw_if_interrupted();
+    const std::vector<Tensor> next = source.sample(i);
+    if (!std::ranges::equal(first, next, [](const Tensor& a, const Tensor& b) {
+          return a.identical(b);
+        }))
+      return false;
+  }
+  return true;
+}
+
 // lathe's own engine: integers are many times faster there than in the interpreter.
 ReadyGraph ready_native(const Graph& graph, const std::vector<RuntimeValue>& inputs) {
   const std::shared_ptr<Engine> engine = make_native_engine(graph, Profile());
@@ -70,6 +85,7 @@ CalibrationSamples::CalibrationSamples(const QuantizeJob& job, int64_t count)
       all_(without_carry(given_, carried_)) {
   const Graph& graph = job.model.graph;
   rounded_count_ = rounded_count(graph, all_.count);
+  are_alike_ = all_alike(all_);
   SampleRunOptions run;
   run.threads = job.threads;
   run.check = throw_if_interrupted;

@@ -18,6 +18,8 @@ class CalibrationSamples {
   CalibrationSamples& operator=(const CalibrationSamples&) = delete;
 
   const SampleSource& all() const { return all_; }
+  /// There is one sample, or all are the same: nothing that is fitted to it can be judged.
+  bool are_alike() const { return are_alike_; }
   /// What rounding is fitted to, as many as bring a layer enough rows; held out as in all().
   SampleSource rounded() const;
   /// Of forms of the job's graph, by some of judging_samples().
@@ -32,6 +34,7 @@ class CalibrationSamples {
   CarriedInputs carried_;
   SampleSource all_;
   size_t rounded_count_ = 0;
+  bool are_alike_ = false;
   std::unique_ptr<OutputJudge> judge_;
 };
 

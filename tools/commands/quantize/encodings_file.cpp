@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -29,6 +30,24 @@ ExportRequest export_request(const QuantizeOptions& options) {
   return {*format, text.substr(equals + 1)};
 }
 
+// What the device does not have is asked for.
+void warn_of_types(const QuantizeJob& job) {
+  for (const TensorOverride& one : tensor_overrides(job.options)) {
+    if (!one.dtype || std::ranges::any_of(job.profile.precision.configs, [&](const auto& named) {
+          const PrecisionConfig& config = named.second;
+          return config.activations.dtype == *one.dtype ||
+                 (config.weights && config.weights->dtype == *one.dtype);
+        }))
+      continue;
+    job.console.warn("quantize.tensor_type",
+                     fmt::format("{} is no type that profile {} multiplies: what reads '{}' may be "
+                                 "computed in floats there",
+                                 dtype_name(*one.dtype), escape_untrusted(job.profile.name, 60),
+                                 escape_untrusted(one.glob.pattern(), 60)),
+                     "choose a --profile whose device has it");
+  }
+}
+
 }  // namespace
 
 nlohmann::json import_encodings(const QuantizeJob& job, PrecisionPlan& plan) {
@@ -39,7 +58,8 @@ nlohmann::json import_encodings(const QuantizeJob& job, PrecisionPlan& plan) {
       apply_encodings(job.model.graph, encodings, file, job.given_names, plan);
   if (!applied.unused.empty())
     job.console.warn("encodings.unused",
-                     fmt::format("{} of {} tensors in {} are not quantized, such as '{}'",
+                     fmt::format("{} of {} tensors in {} are not quantized or have another's range, "
+                                 "such as '{}'",
                                  applied.unused.size(), encodings.size(), escape_untrusted(file),
                                  escape_untrusted(applied.unused.front(), 60)));
   return {{"file", file},
@@ -57,6 +77,7 @@ std::vector<TensorOverride> tensor_overrides(const QuantizeOptions& options) {
 nlohmann::json override_tensors(const QuantizeJob& job, PrecisionPlan& plan) {
   if (job.options.tensors.empty()) return nullptr;
   const Graph& graph = job.model.graph;
+  warn_of_types(job);
   const Encodings encodings = overridden_encodings(graph, plan, tensor_overrides(job.options));
   const AppliedEncodings applied = apply_encodings(graph, encodings, "--tensor", {}, plan);
   return {{"values", applied.values}, {"weights", applied.weights}};

@@ -65,7 +65,7 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
   Candidate<PrecisionPlan> chosen{graph, plan};
   const int corrected = correct_bias(chosen.graph, chosen.plan, statistics);
   json result = json::object();
-  if (samples != nullptr && rounds_by_data(job)) {
+  if (samples != nullptr && rounds_by_data(job) && !samples->are_alike()) {
     const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
       RoundingOptions options = rounding_options(job, effort);
       options.clip =

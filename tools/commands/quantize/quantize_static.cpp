@@ -47,7 +47,7 @@ json range_rows(const ChosenRanges& chosen) {
 StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& rules,
                                   CalibrationSamples& samples, const std::string& given) {
   const Graph& graph = job.model.graph;
-  const bool scaled = equalizes(job);
+  const bool scaled = equalizes(job) && !samples.are_alike();
   Calibrated calibrated = with_ranges(
       job, rules, samples, graph,
       measure_form(job, rules, samples, graph,
