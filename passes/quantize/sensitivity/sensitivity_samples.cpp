@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kUsualSamples = 16;
 constexpr size_t kReducedSamples = 4;  // of networks that take more than this:
 constexpr int64_t kManyMacs = 50'000'000;
+constexpr int64_t kManyMoreMacs = 1'000'000'000;  // two
 constexpr int64_t kVeryManyMacs = 5'000'000'000;  // one sample
 constexpr double kMaxGradientBytes = 512.0 * (1 << 20);
 
@@ -19,6 +20,7 @@ constexpr double kMaxGradientBytes = 512.0 * (1 << 20);
 size_t sensitivity_samples(const Graph& graph) {
   const int64_t macs = count_macs(graph).macs;
   if (macs > kVeryManyMacs) return 1;
+  if (macs > kManyMoreMacs) return 2;
   return macs > kManyMacs ? kReducedSamples : kUsualSamples;
 }
 

@@ -23,6 +23,9 @@ namespace {
 constexpr double kEquationBytes = 160e6;
 constexpr int64_t kMostRows = 32768;
 constexpr int64_t kLeastRows = 1024;
+// Of fewer rows (a last layer and few samples) a fit learns what they have in common by chance: the
+// weights go to the nearest integers.
+constexpr int64_t kLeastFittedRows = 32;
 // Of a layer's rows in float32.
 constexpr int64_t kRowBytes = int64_t{96} << 20;
 // Samples that run side by side, and rows that are summed up at once: fixed, so that the sums do
@@ -165,6 +168,11 @@ class Rounder {
       options.iterations = options_.iterations;
       options.bounds = bounds_behind(layer.node);
       options.clip = options_.clip;
+      if (samples.rows.inputs.size(0) < kLeastFittedRows) {
+        options.ridges.clear();
+        options.iterations = 0;
+        options.clip = false;
+      }
       options.check = options_.check;
       const RoundedLayer rounded = round_layer(samples, old, planned.wish->grid, options);
       store(planned, rounded);
