@@ -8,7 +8,7 @@
 namespace lathe {
 
 /// `groups` independent problems (the groups of a Conv) of `inputs` unknowns for each of `outputs`
-/// right-hand sides. All arithmetic in double; which thread computes what does not show. Of a single
+/// right-hand sides. All arithmetic in double; which thread computes what does not show. Of one
 /// group the rows themselves are kept while they are few beside the unknowns (the last layers of
 /// classifiers), and solved as the dual problem: min over A of ||R - X X^T A||, D = A^T X.
 class NormalEquations {

@@ -81,7 +81,9 @@ TEST_CASE("tensors by pattern, from the command line or a config, which a report
   run.files.folder.write("c.json", R"({"tensor": ["image=uint16", "image=0..2"]})");
   CHECK(run.quantize("b.onnx", {"--config", run.at("c.json")}).exit_code == 0);
   CHECK(content_of(run.at("a.onnx")) == content_of(run.at("b.onnx")));
-  CHECK(run.quantize("d.onnx", {"--config", run.at("r.json"), "--report", run.at("r2.json")}).exit_code == 0);
+  const std::vector<std::string> repeated{"--config", run.at("r.json"), "--report",
+                                          run.at("r2.json")};
+  CHECK(run.quantize("d.onnx", repeated).exit_code == 0);
   CHECK(content_of(run.at("a.onnx")) == content_of(run.at("d.onnx")));
   check_refused(run.quantize("c.onnx", {"--tensor", "imag=uint8"}), 2, {"'imag'"});
   check_refused(run.quantize("c.onnx", {"--tensor", "image=float"}), 2, {"float", "uint16"});

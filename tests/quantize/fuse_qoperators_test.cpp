@@ -81,7 +81,8 @@ TEST_CASE("Gemm and MatMul: integers out where integers are read, else float") {
   // A row that is added is the product's own input.
   const Fused row =
       fused("agraph (float[1,2,8] x) => (float[1,2,3] y) <float[8,3] w = " +
-            values_text(24, 3, -1, 1) + ", float[3] b = {1,-2,3}> { m = MatMul(x, w)  y = Add(b, m) }");
+            values_text(24, 3, -1, 1) +
+            ", float[3] b = {1,-2,3}> { m = MatMul(x, w)  y = Add(b, m) }");
   CHECK(count_of(row.after, OpKind::kMatMulIntegerToFloat) == 1);
   CHECK(count_of(row.after, OpKind::kAdd) == 0);
   CHECK(count_of(row.after, OpKind::kDequantizeLinear) == 0);

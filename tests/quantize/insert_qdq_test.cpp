@@ -120,7 +120,8 @@ TEST_CASE("a value captured by a subgraph is read dequantized") {
 }
 
 TEST_CASE("what an Add behind a MatMul adds to each channel is int32 in the product's steps") {
-  const std::string head = "agraph (float[1,3,2] x) => (float[1,3,2] y) <float[2,2] w = {1,-2,3,4}, ";
+  const std::string head =
+      "agraph (float[1,3,2] x) => (float[1,3,2] y) <float[2,2] w = {1,-2,3,4}, ";
   const QuantizeCase result =
       quantize_case(head + "float[1,1,2] b = {1, -4}> { m = MatMul(x, w)  y = Add(b, m) }");
   const Node& add = only(result.after, OpKind::kAdd);

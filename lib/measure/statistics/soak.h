@@ -1,6 +1,6 @@
 // What a long run tells that a short one does not: latency that rises or changes its level
-// (throttling), and memory that grows (leaks). A fixed loop, timed beside the engine, tells what the
-// processor did by itself.
+// (throttling), and memory that grows (leaks). A fixed loop, timed beside the engine, tells what
+// the processor did by itself.
 #pragma once
 
 #include <cstddef>

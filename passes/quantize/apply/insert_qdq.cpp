@@ -107,8 +107,8 @@ void insert_for_constant(Graph& graph, const WeightPlan& weight) {
   graph.replace_input(weight.node, weight.input, dequantized);
 }
 
-// What an Add behind a MatMul adds to each channel. ONNX Runtime makes one Gemm of the two before it
-// looks for integers, and computes that in integers only where all of its inputs are.
+// What an Add behind a MatMul adds to each channel. ONNX Runtime makes one Gemm of the two before
+// it looks for integers, and computes that in integers only where all of its inputs are.
 std::optional<WeightPlan> added_bias(const Graph& graph, const PrecisionPlan& plan,
                                      const WeightPlan& weight) {
   const auto input = plan.values.find(graph.node(weight.node).inputs[0]);
@@ -119,7 +119,8 @@ std::optional<WeightPlan> added_bias(const Graph& graph, const PrecisionPlan& pl
   const ValueId product = graph.node(layer->node).outputs[0];
   const Tensor& bias = *graph.constant(graph.node(layer->bias_node).inputs[layer->bias_input]);
   const auto& dims = graph.value(product).type.dims;
-  if (plan.values.contains(product) || !dims || std::ssize(*dims) < bias.rank()) return std::nullopt;
+  if (plan.values.contains(product) || !dims || std::ssize(*dims) < bias.rank())
+    return std::nullopt;
   WeightPlan planned{layer->bias_node, layer->bias_input,
                      bias_params(weight.params, input->second.scales[0])};
   const auto values = bias.values<float>();

@@ -24,8 +24,8 @@ struct TensorOverride {
 TensorOverride parse_override(const std::string& text);
 
 /// What becomes of the plan's activations and weights that a pattern matches; of several patterns a
-/// later one's words win. Ranges that nothing gives are the plan's. Unsigned types are for activations
-/// alone; a weight's range is that of all of its channels. Throws Error (exit 2) where a pattern
+/// later one's words win. Ranges that nothing gives are the plan's. Unsigned types are for
+/// activations alone; a weight's range is that of all of its channels. Throws Error (exit 2) where a pattern
 /// matches no tensor that gets parameters of its own.
 Encodings overridden_encodings(const Graph& graph, const PrecisionPlan& plan,
                                std::span<const TensorOverride> overrides);

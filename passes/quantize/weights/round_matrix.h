@@ -30,7 +30,7 @@ at::Tensor round_to_nearest(const at::Tensor& weights, const WeightGrid& grid);
 /// singular.
 at::Tensor compensation_factor(const at::Tensor& gram, double damping);
 
-/// The same of G = X^T X for few rows X [rows, inputs] beside the inputs, from the rows: H = d + X^T X
+/// The same of G = X^T X for few rows X [rows, inputs] beside the inputs, from the rows: d + X^T X
 /// of the inputs from i on has the inverse (1 - X^T (d + X X^T)^-1 X) / d (Woodbury), whose matrix
 /// of rows grows by one input at a time (Sherman and Morrison). [1, inputs, inputs].
 at::Tensor compensation_factor_of_rows(const at::Tensor& x, double damping);

@@ -34,8 +34,8 @@ size_t judged_count(const Graph& graph) {
       count, static_cast<size_t>(std::max<int64_t>(4, kMostBytes / std::max<int64_t>(1, bytes))));
 }
 
-// Rounding runs its samples through the network a dozen times. In a large one each of them can bring
-// every layer many rows.
+// Rounding runs its samples through the network a dozen times. In a large one each of them can
+// bring every layer many rows.
 size_t rounded_count(const Graph& graph, size_t count) {
   count = std::min(count, kManySamples);
   if (count_macs(graph).macs <= kLargeMacs) return count;

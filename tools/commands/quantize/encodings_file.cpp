@@ -58,8 +58,8 @@ nlohmann::json import_encodings(const QuantizeJob& job, PrecisionPlan& plan) {
       apply_encodings(job.model.graph, encodings, file, job.given_names, plan);
   if (!applied.unused.empty())
     job.console.warn("encodings.unused",
-                     fmt::format("{} of {} tensors in {} are not quantized or have another's range, "
-                                 "such as '{}'",
+                     fmt::format("{} of {} tensors in {} are not quantized or have another's "
+                                 "range, such as '{}'",
                                  applied.unused.size(), encodings.size(), escape_untrusted(file),
                                  escape_untrusted(applied.unused.front(), 60)));
   return {{"file", file},
