@@ -7,8 +7,8 @@
 # and OpenVINO beside those of their own quantizers; code 1 where one takes more than 1.05 of their
 # time. With --loading: what it costs to load lathe's plans and ONNX Runtime's sessions.
 # usage: scripts/compare_engines.sh [--files | --loading] [--models LIST] [--threads 1,2]
-#        [--batch 1,8] [--rounds N] [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...; --help tells all
-#        (LATHE=build/release/lathe)
+#        [--batch 1,8] [--rounds N] [--seconds S] [--only ENGINES] [--busy N] [--json FILE] ...;
+#        --help tells all (LATHE=build/release/lathe)
 #
 # Everybody gets the file that suits it best, and int8 engines lathe's file too:
 # - lathe: `lathe quantize MODEL --data random`, and the float file.

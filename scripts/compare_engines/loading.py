@@ -56,15 +56,16 @@ def middle(rows, key):
     return statistics.median(row[key] for row in rows)
 
 
-def measure(model, kind, threads, rounds, place):
+def measure(model, shown, threads, rounds, place):
     """One row of figures."""
+    kind = KINDS[shown]
     plan, made = compiled(model, kind, place)
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(lathe_load(model, plan, threads))
         theirs.append(onnxruntime_load(model, kind, threads))
     os.remove(plan)
-    row = {"model": model.name, "kind": kind, "threads": threads,
+    row = {"model": model.name, "kind": shown, "threads": threads,
            "compile_seconds": made["seconds"], "compile_bytes": made["peak_bytes"]}
     for name, rows in (("lathe", ours), ("onnxruntime", theirs)):
         row[name] = {key: middle(rows, key) for key in rows[0]}
@@ -87,9 +88,9 @@ def compare(models, threads, rounds, place):
     print(COLUMNS.format("ms, MiB, s", "load", "ORT", "first", "ORT", "memory", "ORT", "compile",
                          "took"))
     for model in models:
-        for shown, kind in KINDS.items():
+        for shown in KINDS:
             try:
-                row = {**measure(model, kind, threads, rounds, place), "kind": shown}
+                row = measure(model, shown, threads, rounds, place)
             except (files.Failed, OSError, ValueError, KeyError) as error:
                 problems.append(f"{model.name} {shown}: {error}")
                 continue

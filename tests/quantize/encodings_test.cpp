@@ -1,6 +1,7 @@
 #include "quantize/encodings/encodings.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ir/error.h"
 #include "pass_check.h"
@@ -233,20 +234,24 @@ TEST_CASE("single tensors by the pattern of their names") {
 }
 
 TEST_CASE("overrides that cannot be meant are refused") {
-  CHECK(refused_override("rr=uint8").find("'rr'") != std::string::npos);
-  CHECK(refused_override("w=uint8").find("int8 or int16") != std::string::npos);
-  CHECK(refused_override("r=uint8,int8").find("one type") != std::string::npos);
-  CHECK(refused_override("r=0..1,0..2").find("one range") != std::string::npos);
-  CHECK(refused_override("r=0..1e39").find("float32") != std::string::npos);
-  // What is moved has the range of where it comes from.
-  CHECK(refused_override("m=uint8").find("'m'") != std::string::npos);
-  CHECK(refused_override("r=uint4").find("'uint4'") != std::string::npos);
-  CHECK(refused_override("r=").find("''") != std::string::npos);
-  CHECK(refused_override("r=uint8,").find("''") != std::string::npos);
-  CHECK(refused_override("r").find("GLOB=WORDS") != std::string::npos);
-  CHECK(refused_override("=uint8").find("GLOB=WORDS") != std::string::npos);
-  CHECK(refused_override("r=3..3").find("empty") != std::string::npos);
-  CHECK(refused_override("r=4..3").find("empty") != std::string::npos);
+  const std::pair<const char*, const char*> refused[] = {
+      {"rr=uint8", "'rr'"},
+      {"w=uint8", "int8 or int16"},
+      {"r=uint8,int8", "one type"},
+      {"r=0..1,0..2", "one range"},
+      {"r=0..1e39", "float32"},
+      {"m=uint8", "'m'"},  // what is moved has the range of where it comes from
+      {"r=uint4", "'uint4'"},
+      {"r=", "''"},
+      {"r=uint8,", "''"},
+      {"r", "GLOB=WORDS"},
+      {"=uint8", "GLOB=WORDS"},
+      {"r=3..3", "empty"},
+      {"r=4..3", "empty"}};
+  for (const auto& [text, said] : refused) {
+    CAPTURE(text);
+    CHECK(refused_override(text).find(said) != std::string::npos);
+  }
   for (const char* range : {"r=..1", "r=0..", "r=0..nan", "r=0..inf", "r=0..1..2", "r=a..b"})
     CHECK(refused_override(range).find("two numbers") != std::string::npos);
 }

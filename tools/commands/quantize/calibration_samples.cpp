@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "commands/quantize/judge_calibration.h"
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "layers/held_samples.h"
@@ -50,21 +51,6 @@ size_t rounded_count(const Graph& graph, size_t count) {
     needed = std::max(needed, static_cast<int64_t>(std::ceil(samples)));
   }
   return std::min(count, static_cast<size_t>(needed));
-}
-
-// Reads samples until one differs from the first: the second, as a rule.
-bool all_alike(const SampleSource& source) {
-  if (source.count == 0) return true;
-  const std::vector<Tensor> first = source.sample(0);
-  for (size_t i = 1; i < source.count; ++i) {
-    throw_if_interrupted();
-    const std::vector<Tensor> next = source.sample(i);
-    if (!std::ranges::equal(first, next, [](const Tensor& a, const Tensor& b) {
-          return a.identical(b);
-        }))
-      return false;
-  }
-  return true;
 }
 
 // lathe's own engine: integers are many times faster there than in the interpreter.

@@ -31,8 +31,8 @@ ExportRequest export_request(const QuantizeOptions& options) {
 }
 
 // What the device does not have is asked for.
-void warn_of_types(const QuantizeJob& job) {
-  for (const TensorOverride& one : tensor_overrides(job.options)) {
+void warn_of_types(const QuantizeJob& job, const std::vector<TensorOverride>& overrides) {
+  for (const TensorOverride& one : overrides) {
     if (!one.dtype || std::ranges::any_of(job.profile.precision.configs, [&](const auto& named) {
           const PrecisionConfig& config = named.second;
           return config.activations.dtype == *one.dtype ||
@@ -77,8 +77,9 @@ std::vector<TensorOverride> tensor_overrides(const QuantizeOptions& options) {
 nlohmann::json override_tensors(const QuantizeJob& job, PrecisionPlan& plan) {
   if (job.options.tensors.empty()) return nullptr;
   const Graph& graph = job.model.graph;
-  warn_of_types(job);
-  const Encodings encodings = overridden_encodings(graph, plan, tensor_overrides(job.options));
+  const std::vector<TensorOverride> overrides = tensor_overrides(job.options);
+  warn_of_types(job, overrides);
+  const Encodings encodings = overridden_encodings(graph, plan, overrides);
   const AppliedEncodings applied = apply_encodings(graph, encodings, "--tensor", {}, plan);
   return {{"values", applied.values}, {"weights", applied.weights}};
 }

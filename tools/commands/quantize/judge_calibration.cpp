@@ -47,15 +47,6 @@ std::string value_text(const std::vector<Tensor>& sample) {
   return fmt::format(" ({:.6g})", sample[0].values<float>()[0] + 0.0F);
 }
 
-bool all_same(const DataSet& data, const std::vector<Tensor>& first) {
-  for (size_t i = 1; i < data.size(); ++i) {
-    throw_if_interrupted();
-    const std::vector<Tensor> next = data.sample(i);
-    if (!std::equal(next.begin(), next.end(), first.begin(), first.end(), is_same)) return false;
-  }
-  return true;
-}
-
 // Pictures, as far as the rank tells, that a network of any batch takes all at once.
 std::optional<int64_t> fed_at_once(const Graph& graph, const std::vector<Tensor>& sample) {
   for (size_t i = 0; i < sample.size(); ++i) {
@@ -67,6 +58,17 @@ std::optional<int64_t> fed_at_once(const Graph& graph, const std::vector<Tensor>
 }
 
 }  // namespace
+
+bool all_alike(const SampleSource& source) {
+  if (source.count < 2) return true;
+  const std::vector<Tensor> first = source.sample(0);
+  for (size_t i = 1; i < source.count; ++i) {
+    throw_if_interrupted();
+    const std::vector<Tensor> next = source.sample(i);
+    if (!std::equal(next.begin(), next.end(), first.begin(), first.end(), is_same)) return false;
+  }
+  return true;
+}
 
 void judge_calibration(const QuantizeJob& job, const std::string& mode) {
   const QuantizeOptions& options = job.options;
@@ -81,7 +83,7 @@ void judge_calibration(const QuantizeJob& job, const std::string& mode) {
   if (elements_of(first) < 2) return;
   const bool constant = std::all_of(first.begin(), first.end(), is_constant);
   const bool single = data.size() == 1;
-  if ((constant || !single) && all_same(data, first)) {
+  if ((constant || !single) && all_alike(sample_source(data))) {
     if (constant)
       job.console.warn(kCode,
                        "the calibration data hold one value throughout" + value_text(first) +

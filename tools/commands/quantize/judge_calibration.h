@@ -4,8 +4,13 @@
 #include <string>
 
 #include "commands/quantize/quantize_job.h"
+#include "run/sample_runner.h"
 
 namespace lathe {
+
+/// There is one sample, or all hold the same values. Reads samples until one differs from the first:
+/// the second, as a rule.
+bool all_alike(const SampleSource& source);
 
 /// Warns (quantize.calibration_data) where --data are certain to be of little use: they hold one
 /// value throughout, all samples are the same, or, for `mode` "static", there is one sample only,
