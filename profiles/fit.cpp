@@ -1,6 +1,7 @@
 #include "profiles/fit.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -110,6 +111,7 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
   std::vector<std::string> bodies;
   int64_t computing = 0;
   int64_t integer = 0;
+  std::set<std::string_view> foreign;  // types that no config of the profile has
   for (const FusedLayer& layer : fused_layers(graph)) {
     const Node& node = graph.node(layer.node);
     const auto name = [&] {
@@ -121,7 +123,10 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
     if (op_row(node.kind).macs == nullptr) continue;
     ++computing;
     const ValueId data = stored_through_views(graph, node.input(0));
-    if (data.valid() && is_eight_bits(graph.value(data).type.dtype)) ++integer;
+    const DType dtype = data.valid() ? graph.value(data).type.dtype : DType::kUndefined;
+    if (!is_eight_bits(dtype)) continue;
+    ++integer;
+    if (!computes_on(profile.precision, dtype)) foreign.insert(dtype_name(dtype));
   }
   const auto listed = [](const std::vector<std::string>& names) {
     std::string text;
@@ -132,6 +137,8 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
   line.text = computing > 0    ? fmt::format("{} of {} products in integers", integer, computing)
               : bodies.empty() ? "nothing multiplies"
                                : "what multiplies is in bodies of " + listed(bodies);
+  if (!foreign.empty())
+    line.text += fmt::format(", of {}, which the profile does not list", fmt::join(foreign, ", "));
   if (!unknown.empty()) {
     line.verdict = FitVerdict::kUnknown;
     line.text = "lathe does not know " + listed(unknown);
@@ -152,14 +159,14 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
 }
 
 FitLine plan_line(const FitFile& file, const Profile& profile) {
-  FitLine line{"ops", FitVerdict::kFits, {}, {}, fmt::format("a plan for {}", file.plan_arch)};
+  FitLine line{"ops", FitVerdict::kFits, {}, {}, fmt::format("a plan for {}", kNativeArch)};
   if (!file.plan_refused.empty()) {
     line.verdict = FitVerdict::kDoesNotFit;
     line.text = "the run time has no kernel for " + file.plan_refused;
   }
-  if (file.plan_arch != profile.cpu.arch) {
+  if (profile.cpu.arch != kNativeArch) {
     line.verdict = FitVerdict::kDoesNotFit;
-    line.text = fmt::format("lathe makes plans for {} only; for {}: --target onnx", file.plan_arch,
+    line.text = fmt::format("lathe makes plans for {} only; for {}: --target onnx", kNativeArch,
                             escape_untrusted(profile.cpu.arch, 40));
   }
   return line;
@@ -260,10 +267,11 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
                                 with_run_time(std::move(text), run_time)));
   }
   fit.batch = file.plan_batch_fixed ? 1 : batch_that_fits(profile, fixed, arena);
-  if (file.plan_arch.empty())
-    fit.lines.push_back(ops_line(graph, profile));
-  else
-    fit.lines.push_back(plan_line(file, profile));
+  fit.lines.push_back(file.is_plan ? plan_line(file, profile) : ops_line(graph, profile));
+  if (!file.is_plan && profile.runtime.name == kNativeEngine && profile.cpu.arch != kNativeArch)
+    fit.lines.push_back(
+        {kRunTimeLine, FitVerdict::kFits, {}, {},
+         fmt::format("needs one of yours there: lathe's is for {} only", kNativeArch)});
   if (file.opset) fit.lines.push_back(opset_line(file, profile));
   fit.lines.push_back(shapes_line(graph, buffers, profile));
   const FitLimits limits{memory.flash_bytes, memory.ram_bytes, runtime.flash_bytes.value_or(0),

@@ -16,8 +16,11 @@ enum class FitVerdict : uint8_t { kFits, kUnknown, kDoesNotFit };
 /// "fits", "unknown", "does not fit".
 std::string_view fit_verdict_name(FitVerdict verdict);
 
+/// The line that says who has to bring the run time, where lathe has none.
+inline constexpr const char* kRunTimeLine = "run time";
+
 struct FitLine {
-  std::string what;  // "flash", "RAM", "ops", "opset", "shapes"
+  std::string what;  // "flash", "RAM", "ops", "run time", "opset", "shapes"
   FitVerdict verdict = FitVerdict::kFits;
   std::optional<int64_t> need;   // of what has a limit; bytes, or opset
   std::optional<int64_t> limit;  // of the profile
@@ -63,9 +66,8 @@ struct Fit {
 struct FitFile {
   std::optional<int64_t> opset;  // of an ONNX file
   std::optional<int64_t> ir;
-  /// Bytes of a plan, and of its arena, where the device loads one; otherwise the constants are
-  /// counted and the arena is planned (qdq/activation_buffers.h).
-  std::string plan_arch;  // of the processors that run the plan; empty: there is none
+  bool is_plan = false;  // of the native engine; otherwise the constants are counted and the arena
+                         // is planned (qdq/activation_buffers.h)
   bool plan_batch_fixed = false;
   std::string plan_refused;  // nodes of it that the run time refuses, as "2 ScatterND"
   std::optional<int64_t> plan_bytes;

@@ -34,6 +34,13 @@ bool is_measured_by_lathe(const Profile& profile) {
   return computes_on_cpu(profile) && profile.runtime.name != "openvino";
 }
 
+bool computes_on(const PrecisionRules& rules, DType dtype) {
+  return std::ranges::any_of(rules.configs, [dtype](const auto& named) {
+    const PrecisionConfig& config = named.second;
+    return config.activations.dtype == dtype || (config.weights && config.weights->dtype == dtype);
+  });
+}
+
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind) {
   std::vector<const PrecisionConfig*> out;
   const auto it = profile.precision.ops.find(kind);

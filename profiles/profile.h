@@ -154,6 +154,9 @@ bool computes_on_cpu(const Profile& profile);
 /// Whether lathe's engine may stand for the device's runtime where times are measured.
 bool is_measured_by_lathe(const Profile& profile);
 
+/// Whether a config of the device computes on tensors of this integer type, or with such weights.
+bool computes_on(const PrecisionRules& rules, DType dtype);
+
 /// The configs that the device allows for an op, best first; empty: float only.
 std::vector<const PrecisionConfig*> allowed_configs(const Profile& profile, OpKind kind);
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "ir/error.h"
-#include "os/host.h"
 #include "os/quantity.h"
 
 namespace lathe {
@@ -97,7 +96,9 @@ std::string fit_sentence(const Fit& fit, const Profile& profile, const Console& 
   std::string text = verdict_text(verdict, console) + " " + escape_untrusted(profile.name, 60);
   std::string why;
   for (const FitLine& line : fit.lines) {
-    const bool told = verdict == FitVerdict::kFits ? counts_bytes(line) : line.verdict == verdict;
+    const bool told = verdict == FitVerdict::kFits
+                          ? counts_bytes(line) || line.what == kRunTimeLine
+                          : line.verdict == verdict;
     if (!told) continue;
     const std::string need = need_text(line);
     why += (why.empty() ? ": " : ", ") + line.what + " " + (need.empty() ? line.text : need);
@@ -137,7 +138,7 @@ std::vector<std::vector<std::string>> fit_rows(const Fit& fit, const Profile& pr
 
 FitFile fit_file_of(const PlanFile& plan, int64_t bytes) {
   FitFile file;
-  file.plan_arch = host_facts().arch;
+  file.is_plan = true;
   file.plan_bytes = bytes;
   file.plan_arena_bytes = plan.plan.arena_bytes;
   file.plan_batch_fixed = plan.batch_two.empty();

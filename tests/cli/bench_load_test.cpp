@@ -258,6 +258,8 @@ TEST_CASE("--frames simulates each power mode of the profile under each policy")
   for (const json& one : row["frames"]) {
     policies.insert(one["policy"].get<std::string>());
     CHECK(one["simulated"] == true);
+    CHECK(one["device"] == "raspberry_pi_4");
+    CHECK(one["not_timed_there"].get<std::string>().find("aarch64") != std::string::npos);
     CHECK(one["frames"] == 1800);
     CHECK(one["frames"] == one["skipped"].get<int64_t>() + one["dropped"].get<int64_t>() +
                                one["processed"].get<int64_t>());

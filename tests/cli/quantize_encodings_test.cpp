@@ -78,6 +78,8 @@ TEST_CASE("tensors by pattern, from the command line or a config, which a report
   REQUIRE(first.exit_code == 0);
   const nlohmann::json report = nlohmann::json::parse(content_of(run.at("r.json")));
   CHECK(report["quantize"]["tensor_overrides"]["values"] == 1);
+  CHECK(report["quantize"]["coverage"].get<std::string>().ends_with(
+      ", 1 of them with 16-bit activations"));
   run.files.folder.write("c.json", R"({"tensor": ["image=uint16", "image=0..2"]})");
   CHECK(run.quantize("b.onnx", {"--config", run.at("c.json")}).exit_code == 0);
   CHECK(content_of(run.at("a.onnx")) == content_of(run.at("b.onnx")));

@@ -125,10 +125,32 @@ TEST_CASE(
   CHECK(std::ranges::none_of(fit.changes, &FitChange::fits));
 }
 
+TEST_CASE("a file that lathe's run time cannot run there says so, as integers of other types do") {
+  Graph graph = two_convolutions();
+  const Profile m4 = device(1 << 20, 1 << 20);
+  const Fit fit = does_it_fit(graph, {}, m4);
+  CHECK(fit.verdict() == FitVerdict::kFits);
+  CHECK(line_of(fit, kRunTimeLine).text.find("x86_64 only") != std::string::npos);
+  const auto has_line = [](const Fit& of) {
+    return std::ranges::count(of.lines, kRunTimeLine, &FitLine::what) > 0;
+  };
+  CHECK_FALSE(has_line(does_it_fit(graph, {}, load_profile("x86-64-vnni"))));
+  CHECK_FALSE(has_line(does_it_fit(graph, {}, load_profile("raspberry_pi_4"))));
+
+  const auto ops = [&](DType dtype) {
+    for (const ValueId id : {graph.inputs()[0], graph.node(graph.order().back()).input(0)})
+      graph.edit_type(id).dtype = dtype;
+    return line_of(does_it_fit(graph, {}, m4), "ops").text;
+  };
+  CHECK(ops(DType::kInt8) == "2 of 2 products in integers");
+  CHECK(ops(DType::kUInt8) ==
+        "2 of 2 products in integers, of uint8, which the profile does not list");
+}
+
 TEST_CASE("a plan comes with its run time, fits no other processor, nor what that refuses") {
   Profile host = device(std::nullopt, 1 << 30);
   host.cpu.arch = "x86_64";
-  FitFile plan{{}, {}, "x86_64", false, {}, 1000, 500};
+  FitFile plan{{}, {}, true, false, {}, 1000, 500};
   const Graph graph = two_convolutions();
   CHECK(line_of(does_it_fit(graph, plan, host), "RAM").need == 1000 + 500 + 100);
   CHECK(does_it_fit(graph, plan, host).verdict() == FitVerdict::kFits);

@@ -11,6 +11,7 @@
 #include "commands/bench/text_parts.h"
 #include "ir/error.h"
 #include "os/quantity.h"
+#include "profile_device.h"
 #include "report/fields.h"
 
 namespace lathe {
@@ -45,6 +46,8 @@ BenchFrames simulate_camera(std::span<const double> service_ns, const FramePlan&
                             uint64_t seed) {
   BenchFrames result;
   result.plan = plan;
+  result.device = profile.name;
+  result.elsewhere = why_not_timed_here(profile);
   std::map<std::string, PowerMode> modes = profile.power_modes;
   if (modes.empty()) modes["none"] = {measured.threads, 0, static_cast<int64_t>(measured.batch)};
   for (const auto& [name, mode] : modes) {
@@ -80,6 +83,8 @@ json frames_json(const BenchFrames& frames) {
     const FrameReport& r = row.report;
     rows.push_back(
         {{"simulated", true},
+         {"device", escape_untrusted(frames.device)},
+         {"not_timed_there", frames.elsewhere.empty() ? json() : json(frames.elsewhere)},
          {"power_mode", escape_untrusted(row.power_mode)},
          {"policy", frame_choice_name(row.choice)},
          {"fps", frames.plan.fps},
@@ -116,6 +121,9 @@ std::string frames_text(const json& row) {
     text += fmt::format("; {} leave early at {} of the cost", percent("early_exit/share"),
                         percent("early_exit/cost"));
   text += "\n";
+  if (const std::string why = text_field(first, "not_timed_there"); !why.empty())
+    text += fmt::format("  with the modes of {}, on times of this host, not of it: {}\n",
+                        text_field(first, "device"), why);
   text += columns_table(
       rows_of(simulated),
       {{"power mode", cell("power_mode")},

@@ -27,6 +27,8 @@ struct FrameRow {
 
 struct BenchFrames {
   FramePlan plan;
+  std::string device;     // the profile's name
+  std::string elsewhere;  // why the latencies are not the device's; empty: they are
   std::vector<FrameRow> rows;  // modes by name, each under every, drop-late, latest-only
 };
 

@@ -53,9 +53,9 @@ std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   return gates;
 }
 
-std::string gate_profile_name(const BenchOptions& options) {
-  if (!options.gate_profile) return {};
-  return options.gate_profile->empty() ? options.common.profile : *options.gate_profile;
+std::string device_name(const BenchOptions& options) {
+  const std::string named = options.gate_profile.value_or("");
+  return named.empty() ? options.common.profile : named;
 }
 
 bool has_other_side(const BenchOptions& options) {
@@ -79,7 +79,7 @@ std::vector<Gate> read_gates(const BenchOptions& options) {
                       "--allow-simulated", "give --gate-profile");
     return gates;
   }
-  const std::string name = gate_profile_name(options);
+  const std::string name = device_name(options);
   std::vector<Gate> targets = profile_gates(load_profile(name), options.allow_simulated);
   if (targets.empty())
     throw bad_usage("gate.no_targets", "this profile sets no targets", "--gate-profile " + name,

@@ -14,8 +14,8 @@ namespace lathe {
 /// Whether there is something to compare with: --against or --baseline.
 bool has_other_side(const BenchOptions& options);
 
-/// The name of --gate-profile; empty: none.
-std::string gate_profile_name(const BenchOptions& options);
+/// The profile of --gate-profile, else of --profile: whose device is meant.
+std::string device_name(const BenchOptions& options);
 
 /// The gates of --gate, --gates and --gate-profile. Throws Error (exit 2) for mistakes in them and
 /// for those that need a model that was not given.

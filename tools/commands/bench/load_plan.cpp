@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "commands/bench/gates.h"
 #include "ir/error.h"
 #include "os/quantity.h"
 #include "profiles/profile.h"
@@ -89,7 +90,7 @@ std::optional<FramePlan> read_frame_plan(const BenchOptions& options) {
   plan.fps = parse_number(options.frames, "--frames", 1e-3, 1e6);
   plan.power_mode = options.power_mode;
   if (!plan.power_mode.empty()) {
-    const Profile profile = load_profile(options.common.profile);
+    const Profile profile = load_profile(device_name(options));
     std::vector<std::string> names;
     for (const auto& [name, mode] : profile.power_modes) names.push_back(name);
     if (!profile.power_modes.contains(plan.power_mode))

@@ -91,8 +91,8 @@ void simulate_frames_of(const BenchRequest& request, const BenchOptions& options
   measured.threads = run.load ? run.load->threads_each : run.threads;
   measured.workers = request.load.streams;
   measured.cores = usable_cpus();
-  run.frames = simulate_camera(service_ns, *request.frames, load_profile(options.common.profile),
-                               measured, options.common.seed);
+  run.frames = simulate_camera(service_ns, *request.frames, load_profile(request.device), measured,
+                               options.common.seed);
 }
 
 SelfCheckOptions self_check_options(const SessionOptions& session) {

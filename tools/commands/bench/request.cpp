@@ -223,7 +223,7 @@ BenchRequest read_request(const BenchOptions& options) {
   request.frames = read_frame_plan(options);
   if (options.child.empty()) {
     request.gates = read_gates(options);
-    request.device = options.gate_profile ? gate_profile_name(options) : options.common.profile;
+    request.device = device_name(options);
     request.simulates = std::ranges::count(request.gates, GateBasis::kSimulated, &Gate::basis) > 0;
     request.recommendation = read_recommendation(options);
   } else {

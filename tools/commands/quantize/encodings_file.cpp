@@ -33,12 +33,7 @@ ExportRequest export_request(const QuantizeOptions& options) {
 // What the device does not have is asked for.
 void warn_of_types(const QuantizeJob& job, const std::vector<TensorOverride>& overrides) {
   for (const TensorOverride& one : overrides) {
-    if (!one.dtype || std::ranges::any_of(job.profile.precision.configs, [&](const auto& named) {
-          const PrecisionConfig& config = named.second;
-          return config.activations.dtype == *one.dtype ||
-                 (config.weights && config.weights->dtype == *one.dtype);
-        }))
-      continue;
+    if (!one.dtype || computes_on(job.profile.precision, *one.dtype)) continue;
     job.console.warn("quantize.tensor_type",
                      fmt::format("{} is no type that profile {} multiplies: what reads '{}' may be "
                                  "computed in floats there",

@@ -42,6 +42,7 @@ const char* role_name(QuantRole role) {
 struct ComputeNodes {
   size_t total = 0;
   size_t integer = 0;  // in the plan
+  size_t wide = 0;     // of these, that read 16-bit activations
 };
 
 ComputeNodes count_compute(const Graph& graph, const PrecisionPlan& plan) {
@@ -49,7 +50,13 @@ ComputeNodes count_compute(const Graph& graph, const PrecisionPlan& plan) {
   for (const NodeId id : graph.node_ids()) {
     if (!is_compute(graph.node(id).kind)) continue;
     ++count.total;
-    count.integer += plan.nodes.contains(id) ? 1 : 0;
+    if (!plan.nodes.contains(id)) continue;
+    ++count.integer;
+    const bool is_wide = std::ranges::any_of(graph.node(id).inputs, [&](ValueId input) {
+      const auto at = plan.values.find(input);
+      return at != plan.values.end() && dtype_bits(at->second.dtype) == 16;
+    });
+    count.wide += is_wide ? 1 : 0;
   }
   return count;
 }
@@ -88,13 +95,15 @@ json plan_section(const Graph& graph, const PrecisionPlan& plan) {
 }
 
 std::string coverage_text(const Graph& graph, const PrecisionPlan& plan) {
-  const auto [total, integer] = count_compute(graph, plan);
+  const auto [total, integer, wide] = count_compute(graph, plan);
   const bool int4 = !plan.weights.empty() && plan.weights.front().params.dtype == DType::kInt4;
-  const char* bits = int4 ? "int4" : "int8";
-  return plan.values.empty() && integer > 0
-             ? fmt::format("{} of {} compute nodes with {} weights", integer, total, bits)
-             : fmt::format("{} of {} compute nodes {}", integer, total,
-                           int4 ? "int8 with int4 weights" : "int8");
+  if (plan.values.empty() && integer > 0)
+    return fmt::format("{} of {} compute nodes with {} weights", integer, total,
+                       int4 ? "int4" : "int8");
+  std::string text = fmt::format("{} of {} compute nodes {}", integer, total,
+                                 int4 ? "int8 with int4 weights" : "int8");
+  if (wide > 0) text += fmt::format(", {} of them with 16-bit activations", wide);
+  return text;
 }
 
 void note_unfused(const Graph& fused, QuantizedModel& quantized) {
@@ -108,10 +117,10 @@ void note_unfused(const Graph& fused, QuantizedModel& quantized) {
                       "no integer operator fits: float between DequantizeLinear and "
                       "QuantizeLinear"});
   if (left.empty()) return;
-  const auto [total, planned] = count_compute(reference, plan);
+  const ComputeNodes count = count_compute(reference, plan);
   quantized.coverage =
       fmt::format("{} of {} compute nodes int8 operators, {} with int8 inputs only",
-                  planned - std::min(planned, left.size()), total, left.size());
+                  count.integer - std::min(count.integer, left.size()), count.total, left.size());
   quantized.exceptions.insert(quantized.exceptions.end(), left.begin(), left.end());
   json rows = exception_rows(left);
   for (json& row : rows) quantized.plan["exceptions"].push_back(std::move(row));
