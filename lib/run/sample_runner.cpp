@@ -18,6 +18,7 @@ namespace {
 struct Failure {
   size_t sample = SIZE_MAX;
   std::exception_ptr error;
+  bool is_read = false;  // a sample that cannot be read is named by the data, where it may be another
 };
 
 // Positions of carried values: (graph output, graph input).
@@ -47,6 +48,7 @@ std::vector<RuntimeValue> to_runtime_all(const std::vector<Tensor>& tensors) {
   try {
     std::rethrow_exception(failure.error);
   } catch (const Error& error) {
+    if (!failure.is_read) throw;
     throw error.within(fmt::format("sample {}", failure.sample));
   }
 }
@@ -57,13 +59,15 @@ void run_in_order(const SampleSource& source, const SampleRunOptions& options,
   const c10::InferenceMode inference;
   std::map<size_t, RuntimeValue> state;
   for (size_t i = 0; i < source.count; ++i) {
+    bool is_read = false;
     try {
       std::vector<RuntimeValue> inputs = to_runtime_all(source.sample(i));
+      is_read = true;
       for (const auto& [position, value] : state) inputs[position] = value;
       const std::vector<RuntimeValue> outputs = work(i, 0, inputs);
       for (const auto& [output, input] : carried) state[input] = outputs.at(output);
     } catch (...) {
-      rethrow({i, std::current_exception()});
+      rethrow({i, std::current_exception(), is_read});
     }
     if (options.progress) options.progress(i + 1);
   }
@@ -87,11 +91,14 @@ void for_each_sample(const Graph& graph, const SampleSource& source,
     for (;;) {
       const size_t i = next++;
       if (i >= source.count) return;
+      bool is_read = false;
       try {
-        work(i, worker, to_runtime_all(source.sample(i)));
+        const std::vector<RuntimeValue> inputs = to_runtime_all(source.sample(i));
+        is_read = true;
+        work(i, worker, inputs);
       } catch (...) {
         const std::lock_guard lock(mutex);
-        if (i < failure.sample) failure = {i, std::current_exception()};
+        if (i < failure.sample) failure = {i, std::current_exception(), is_read};
         next = source.count;
         return;
       }

@@ -155,6 +155,10 @@ TEST_CASE("encodings that cannot be meant are refused with their place") {
   CHECK(p.refused(row(R"("bitwidth": 8, "scale": 1e-60, "offset": 0)")) == "encodings.range");
   CHECK(p.refused(row(R"("bitwidth": 8, "scale": 1, "offset": 0, "min": 2, "max": 1)")) ==
         "encodings.range");
+  CHECK(p.refused(row(R"("bitwidth": 8, "scale": 1, "offset": -8, "min": -4, "max": 123)")) ==
+        "encodings.range");
+  CHECK(p.refused(R"({"r": [{"quant_type": "QInt8", "scale": 1, "zero_point": 0, "rmin": -128,
+                             "rmax": 512}]})") == "encodings.range");
   CHECK(p.refused(row(R"("bitwidth": 8, "scale": 1, "offset": 5)")) == "encodings.zero");
   CHECK(p.refused(row(R"("bitwidth": 8, "scale": 1, "offset": -256)")) == "encodings.zero");
   CHECK(p.refused(row(R"("bitwidth": 8, "scale": 1, "offset": -0.5)")) == "encodings.zero");

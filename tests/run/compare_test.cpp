@@ -217,11 +217,11 @@ TEST_CASE("of several failures the first sample's is told") {
   }
 }
 
-TEST_CASE("a source that fails is told with its sample") {
+TEST_CASE("a source that fails names the sample itself: it may be a part of the data") {
   const Interpreter interpreter(graph_from(kTwice));
   SampleSource source = source_of({{floats({1, 2})}, {floats({1, 2})}});
   source.sample = [](size_t i) -> std::vector<Tensor> {
-    if (i == 1) throw bad_input("data.broken", "broken");
+    if (i == 1) throw bad_input("data.broken", "broken", "sample 7");
     return {floats({1, 2})};
   };
   CHECK(contains(error_of([&] {
@@ -230,7 +230,7 @@ TEST_CASE("a source that fails is told with its sample") {
                                      return interpreter.run(inputs);
                                    });
                  }),
-                 "3 data.broken: sample 1"));
+                 "3 data.broken: sample 7"));
 }
 
 TEST_CASE("carried state: the given start, then each sample's output") {

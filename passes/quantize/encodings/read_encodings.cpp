@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -58,6 +59,24 @@ class Place {
     return static_cast<int>(bits);
   }
 
+  // A file that says a range twice has to mean the same; symmetric grids may leave out an end.
+  void require_same(const json& row, const char* low_key, const char* high_key,
+                    const Encoding& encoding, int bits) const {
+    constexpr double kMostSteps = 2;
+    if (!row.contains(low_key) || !row.contains(high_key)) return;
+    const double low = number(row, low_key);
+    const double high = number(row, high_key);
+    if (!(low <= high)) refuse("encodings.range", fmt::format("{} is above {}", low_key, high_key));
+    const auto zero = static_cast<double>(encoding.zero);
+    const double least = -zero * encoding.scale;
+    const double most = (std::ldexp(1.0, bits) - 1 - zero) * encoding.scale;
+    if (std::max(std::fabs(low - least), std::fabs(high - most)) > kMostSteps * encoding.scale)
+      refuse("encodings.range",
+             fmt::format("{} and {} say {:.6g} to {:.6g}, the scale gives {:.6g} to {:.6g}", low_key,
+                         high_key, low, high, least, most),
+             "leave out what is old");
+  }
+
   Encoding checked(double scale, double zero, int bits) const {
     if (!(scale > 0) || !(scale <= kLargest))
       refuse("encodings.range",
@@ -92,11 +111,9 @@ void read_old_aimet(const json& tensors, const std::string& file, Encodings& out
       if (!row.is_object()) place.refuse("encodings.malformed", "expected an object");
       require_integers(row, place);
       tensor.bits = place.bits(row, "bitwidth");
-      if (row.contains("min") && row.contains("max") &&
-          !(place.number(row, "min") <= place.number(row, "max")))
-        place.refuse("encodings.range", "min is larger than max");
       tensor.channels.push_back(
           place.checked(place.number(row, "scale"), -place.number(row, "offset"), tensor.bits));
+      place.require_same(row, "min", "max", tensor.channels.back(), tensor.bits);
     }
     out.insert_or_assign(name, std::move(tensor));
   }
@@ -155,6 +172,7 @@ void read_overrides(const json& tensors, const std::string& file, Encodings& out
       if (row.contains("scale")) {
         tensor.channels.push_back(place.checked(
             place.number(row, "scale"), place.number(row, "zero_point") - least, tensor.bits));
+        place.require_same(row, "rmin", "rmax", tensor.channels.back(), tensor.bits);
         continue;
       }
       const double low = place.number(row, "rmin");
