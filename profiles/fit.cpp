@@ -172,6 +172,14 @@ FitLine plan_line(const FitFile& file, const Profile& profile) {
   return line;
 }
 
+FitLine native_line(const Profile& profile) {
+  if (profile.cpu.arch != kNativeArch)
+    return {kRunTimeLine, FitVerdict::kFits, {}, {},
+            fmt::format("needs one of yours there: lathe's is for {} only", kNativeArch)};
+  return {kRunTimeLine, FitVerdict::kUnknown, {}, {},
+          "lathe compile --target native tells whether it has kernels for all"};
+}
+
 FitLine shapes_line(const Graph& graph, const ActivationBuffers& buffers, const Profile& profile) {
   FitLine line{"shapes", FitVerdict::kFits, {}, {}, "all known"};
   for (const ValueId id : buffers.values) {
@@ -257,6 +265,9 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
   const int64_t fixed = run_time.value_or(0) + (memory.flash_bytes ? 0 : stored);
   fit.flash_bytes = stored + runtime.flash_bytes.value_or(0);
   fit.ram_bytes = fixed + arena;
+  if (!has_memory_limits(profile))
+    fit.lines.push_back({"limits", FitVerdict::kUnknown, {}, {},
+                         "the profile bounds neither flash nor RAM"});
   if (memory.flash_bytes)
     fit.lines.push_back(bounded("flash", fit.flash_bytes, memory.flash_bytes, false,
                                 with_run_time(stored_text, runtime.flash_bytes)));
@@ -268,10 +279,8 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
   }
   fit.batch = file.plan_batch_fixed ? 1 : batch_that_fits(profile, fixed, arena);
   fit.lines.push_back(file.is_plan ? plan_line(file, profile) : ops_line(graph, profile));
-  if (!file.is_plan && profile.runtime.name == kNativeEngine && profile.cpu.arch != kNativeArch)
-    fit.lines.push_back(
-        {kRunTimeLine, FitVerdict::kFits, {}, {},
-         fmt::format("needs one of yours there: lathe's is for {} only", kNativeArch)});
+  if (!file.is_plan && profile.runtime.name == kNativeEngine)
+    fit.lines.push_back(native_line(profile));
   if (file.opset) fit.lines.push_back(opset_line(file, profile));
   fit.lines.push_back(shapes_line(graph, buffers, profile));
   const FitLimits limits{memory.flash_bytes, memory.ram_bytes, runtime.flash_bytes.value_or(0),

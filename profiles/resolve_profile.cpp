@@ -72,7 +72,7 @@ void merge_over(json& base, const json& over) {
 ResolvedProfile resolve_profile(const std::string& name_or_file) {
   std::vector<Source> chain;
   chain.push_back(is_file_name(name_or_file) ? from_file(name_or_file)
-                                             : shipped(name_or_file, "--profile"));
+                                             : shipped(name_or_file, "profile"));
   for (;;) {
     Source& child = chain.back();
     JsonReader reader(child.document, child.shown);

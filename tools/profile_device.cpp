@@ -4,6 +4,7 @@
 
 #include "ir/error.h"
 #include "os/host.h"
+#include "os/quantity.h"
 #include "profiles/host_profile.h"
 #include "roofline/measured_peaks.h"
 
@@ -12,6 +13,16 @@ namespace {
 
 // Of two probes of one machine: a busy neighbour may halve what one of them sees.
 constexpr double kMostRatio = 3;
+
+// Of an ordinary machine of this size: more or less memory is another one.
+std::string why_memory_differs(const Profile& profile, const HostFacts& host) {
+  if (!profile.memory.ram_bytes || !host.mem_bytes || *host.mem_bytes <= 0) return {};
+  const double ratio =
+      static_cast<double>(*profile.memory.ram_bytes) / static_cast<double>(*host.mem_bytes);
+  if (ratio < kMostRatio && ratio > 1 / kMostRatio) return {};
+  return fmt::format("this host has {} of memory, {} has {}", bytes_text(*host.mem_bytes),
+                     escape_untrusted(profile.name, 60), bytes_text(*profile.memory.ram_bytes));
+}
 
 std::string why_rates_differ(const Profile& profile, const HostFacts& host) {
   PeakProbeOptions probe;
@@ -27,7 +38,13 @@ std::string why_rates_differ(const Profile& profile, const HostFacts& host) {
                        here->all_cores_gops, dtype, escape_untrusted(profile.name, 60), gops,
                        escape_untrusted(profile.rates->source));
   }
-  return {};
+  const BandwidthPeak* dram = bandwidth_of(peaks, "DRAM");
+  if (!profile.rates->bandwidth_gb_per_s || dram == nullptr || dram->all_cores_read <= 0) return {};
+  const double ratio = *profile.rates->bandwidth_gb_per_s / dram->all_cores_read;
+  if (ratio < kMostRatio && ratio > 1 / kMostRatio) return {};
+  return fmt::format("this host reads {:.3g} GB/s of memory, {} has {:.3g} ({})",
+                     dram->all_cores_read, escape_untrusted(profile.name, 60),
+                     *profile.rates->bandwidth_gb_per_s, escape_untrusted(profile.rates->source));
 }
 
 }  // namespace
@@ -40,8 +57,11 @@ std::string why_not_timed_here(const Profile& profile) {
   if (profile.cpu.cores != kind.cpu.cores && profile.cpu.cores != host.cpus_usable)
     return fmt::format("this host has {} usable CPUs, {} has {}", host.cpus_usable,
                        escape_untrusted(profile.name, 60), profile.cpu.cores);
-  if (!profile.rates || (kind.rates && profile.rates->gops == kind.rates->gops)) return {};
-  return why_rates_differ(profile, host);
+  if (profile.memory.ram_bytes != kind.memory.ram_bytes)
+    if (std::string reason = why_memory_differs(profile, host); !reason.empty()) return reason;
+  const bool same_rates = kind.rates && profile.rates && profile.rates->gops == kind.rates->gops &&
+                          profile.rates->bandwidth_gb_per_s == kind.rates->bandwidth_gb_per_s;
+  return !profile.rates || same_rates ? std::string() : why_rates_differ(profile, host);
 }
 
 bool runs_like_host(const Profile& profile) {

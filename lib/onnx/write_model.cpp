@@ -46,7 +46,10 @@ int64_t choose_opset(const Model& model, const WriteOptions& options) {
         need.opset == opset && !need.node.empty()
             ? std::string("node ").append(escape_untrusted(need.node))
             : std::string(),
-        "allow a newer opset (--opset, or the profile's), or keep what needs it out of the model");
+        need.opset <= options.max_opset
+            ? fmt::format("the file's own is {}: give --opset {}", model.opset, options.max_opset)
+            : "allow a newer opset (--opset, or the profile's), or keep what needs it out of the "
+              "model");
   for_each_graph(model.graph, [&](const Graph& graph) {
     for (const NodeId id : graph.node_ids()) {
       const Node& node = graph.node(id);

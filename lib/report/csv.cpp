@@ -49,6 +49,16 @@ const json& comparison_of(const json& report, const json& id) {
   return nothing;
 }
 
+// How many gates of a case ended so; empty without gates.
+std::string gates_of(const json& report, const json& row, const char* verdict) {
+  const json& gates = list_field(report, "gates");
+  if (gates.empty()) return {};
+  int64_t count = 0;
+  for (const json& gate : gates)
+    if (field(gate, "case") == field(row, "id") && field(gate, "verdict") == verdict) ++count;
+  return std::to_string(count);
+}
+
 std::string low(const json& object) {
   const auto ci = interval_field(object);
   return csv_number(ci ? std::optional(ci->first) : std::nullopt);
@@ -68,6 +78,7 @@ CsvRow case_row(const json& report, const json& row) {
   const json& latency = field(row, "latency");
   const json& memory = field(row, "memory");
   const json& phases = field(row, "phases");
+  const json& soak = field(row, "soak");
   const json& ratio = field(comparison_of(report, field(row, "id")), "ratio");
   return {{"model", csv_text(case_model(report, row))},
           {"case", csv_text(text_field(row, "id"))},
@@ -105,12 +116,21 @@ CsvRow case_row(const json& report, const json& row) {
           {"joules", number(field(row, "energy"), "joules")},
           {"joules_per_inference", number(field(row, "energy"), "joules_per_inference")},
           {"max_c", number(field(row, "thermal"), "max_c")},
-          {"slowdown", number(field(row, "soak"), "slowdown")},
-          {"leak_bytes_per_run", number(field(row, "soak"), "leak_bytes_per_run")},
+          {"slowdown", number(soak, "slowdown")},
+          {"leak_bytes_per_run", number(soak, "leak_bytes_per_run")},
+          {"latency_per_minute", csv_number(number_of(field(soak, "latency_per_minute")))},
+          {"latency_per_minute_low", low(field(soak, "latency_per_minute"))},
+          {"latency_per_minute_high", high(field(soak, "latency_per_minute"))},
+          {"bytes_per_run", csv_number(number_of(field(soak, "bytes_per_run")))},
+          {"simulated_ns", number(field(row, "simulated"), "latency_ns")},
+          {"gates_passed", gates_of(report, row, "pass")},
+          {"gates_failed", gates_of(report, row, "fail")},
+          {"gates_undecided", gates_of(report, row, "inconclusive")},
           {"fits", csv_text(text_field(field(row, "fit"), "verdict"))},
           {"fits_device", csv_text(text_field(field(row, "fit"), "profile"))},
           {"quality_metric", csv_text(text_field(field(row, "quality"), "metric"))},
           {"quality", csv_number(number_of(field(row, "quality")))},
+          {"quality_drop", number(field(row, "quality"), "drop")},
           {"ratio", csv_number(number_of(ratio))},
           {"ratio_low", low(ratio)},
           {"ratio_high", high(ratio)},

@@ -58,18 +58,19 @@ std::string gates_sentence(const json& gates) {
                          [verdict](const json& gate) { return field(gate, "verdict") == verdict; });
   };
   const char* noun = gates.size() == 1 ? "gate" : "gates";
+  const auto simulated = [&gates](const char* verdict) {
+    const auto n = std::count_if(gates.begin(), gates.end(), [verdict](const json& gate) {
+      return field(gate, "verdict") == verdict && field(gate, "simulated") == true;
+    });
+    return n > 0 ? fmt::format(" ({} simulated)", n) : std::string();
+  };
   if (const auto n = count("fail"); n > 0)
-    return fmt::format("{} of {} {} missed", n, gates.size(), noun);
+    return fmt::format("{} of {} {} missed{}", n, gates.size(), noun, simulated("fail"));
   if (const auto n = count("inconclusive"); n > 0)
     return fmt::format("{} of {} {} undecided", n, gates.size(), noun);
   if (const auto n = count("skipped"); n > 0)
     return fmt::format("{} of {} {} skipped", n, gates.size(), noun);
-  std::string text = fmt::format("{} {} passed", gates.size(), noun);
-  const auto simulated = std::count_if(gates.begin(), gates.end(), [](const json& gate) {
-    return field(gate, "simulated") == true;
-  });
-  if (simulated > 0) text += fmt::format(" ({} simulated)", simulated);
-  return text;
+  return fmt::format("{} {} passed{}", gates.size(), noun, simulated("pass"));
 }
 
 // Of the ratios: a number, {"ratio": 0.9} or {"ratio": {"value": 0.9}}.

@@ -92,6 +92,12 @@ std::string properties(const json& report) {
   add("headline", report_headline(report));
   add("host.fingerprint", text_field(field(report, "host"), "fingerprint"));
   add("report.id", text_field(field(report, "run"), "id"));
+  for (const json& gate : list_field(report, "gates"))
+    if (number_field(gate, "observed"))
+      out += fmt::format("      <property name=\"{}\" value=\"{}\"/>\n",
+                         xml_escape("observed: " + classname_of(report, gate) + " " +
+                                    text_field(gate, "id")),
+                         xml_escape(observed_text(gate)));
   return out + "    </properties>\n";
 }
 

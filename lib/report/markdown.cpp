@@ -73,7 +73,8 @@ class Table {
 };
 
 std::string model_table(const json& before, const json& after) {
-  if (before.is_null() && after.is_null()) return {};
+  // Of several models the cases tell.
+  if (after.is_null()) return {};
   Table table("Model", {"", "before", "after", "change"});
   for (const char* key : {"file_bytes", "weights_bytes"})
     table.add({key, bytes_of(at(before, key)), bytes_of(at(after, key)),
@@ -116,15 +117,47 @@ std::string fit_of(const json& fit) {
   return verdict == "–" ? verdict : verdict + " " + cell_of(at(fit, "profile"));
 }
 
+const json& row_named(const json& report, const std::string& id) {
+  static const json nothing;
+  for (const json& row : at(report, "cases"))
+    if (cell_of(at(row, "id")) == id) return row;
+  return nothing;
+}
+
+// How latency and memory went over a long run.
+std::string soak_table(const json& cases) {
+  Table table("Long runs", {"case", "seconds", "slowdown", "latency a minute", "leak a run",
+                            "memory a run"});
+  const auto slope = [](const json& row, const char* format, double scale) {
+    const json& ends = at(row, "ci95");
+    if (!at(row, "value").is_number() || !ends.is_array() || ends.size() != 2)
+      return std::string("–");
+    return fmt::format(fmt::runtime(format), scale * at(row, "value").get<double>(),
+                       scale * ends[0].get<double>(), scale * ends[1].get<double>());
+  };
+  for (const json& row : cases) {
+    const json& soak = at(row, "soak");
+    if (!soak.is_object()) continue;
+    table.add({cell_of(at(row, "id")), cell_of(at(soak, "duration_s")),
+               cell_of(at(soak, "slowdown")),
+               slope(at(soak, "latency_per_minute"), "{:+.2f} % ({:+.2f} to {:+.2f})", 100),
+               bytes_of(at(soak, "leak_bytes_per_run")),
+               slope(at(soak, "bytes_per_run"), "{:+.3g} B ({:+.3g} to {:+.3g})", 1)});
+  }
+  return table.text();
+}
+
 // Sizes, speed, accuracy and verdict of every case side by side; columns that say nothing are left
 // out.
 std::string case_table(const json& report) {
-  std::vector<std::string> head{"case",        "median",   "min",      "max",     "items/s", "file",
-                                "peak memory", "accuracy", "speed-up", "verdict", "fits"};
+  std::vector<std::string> head{"case",        "median",      "min",      "max",  "items/s",
+                                "file",        "file change", "weights",  "arena", "peak memory",
+                                "accuracy",    "drop",        "speed-up", "verdict", "fits"};
   std::vector<std::vector<std::string>> rows;
   for (const json& row : at(report, "cases")) {
     const json& latency = at(row, "latency");
     const json& quality = at(row, "quality");
+    const json& other = row_named(report, "against/" + cell_of(at(row, "id")));
     std::string accuracy = cell_of(at(quality, "value"));
     if (!at(quality, "metric").is_null()) accuracy += " " + cell_of(at(quality, "metric"));
     std::string speedup = "–";
@@ -139,8 +172,12 @@ std::string case_table(const json& report) {
     rows.push_back({cell_of(at(row, "id")), time_of(at(latency, "median")),
                     time_of(at(latency, "min")), time_of(at(latency, "max")),
                     cell_of(at(at(row, "throughput"), "items_per_s")),
-                    bytes_of(at(row, "size_bytes")), bytes_of(at(at(row, "memory"), "hwm_bytes")),
-                    accuracy, speedup, verdict, fit_of(at(row, "fit"))});
+                    bytes_of(at(row, "size_bytes")),
+                    change_of(at(other, "size_bytes"), at(row, "size_bytes")),
+                    bytes_of(at(row, "weights_bytes")),
+                    bytes_of(at(at(row, "memory"), "arena_planned_bytes")),
+                    bytes_of(at(at(row, "memory"), "hwm_bytes")), accuracy,
+                    cell_of(at(quality, "drop")), speedup, verdict, fit_of(at(row, "fit"))});
   }
   for (size_t column = head.size(); column-- > 5;) {
     if (!std::ranges::all_of(rows, [&](const auto& row) { return row[column] == "–"; })) continue;
@@ -241,6 +278,7 @@ std::string report_markdown(const json& report) {
   out += latency_table(at(report, "latency"));
   out += note_list(at(report, "notes"));
   out += case_table(report);
+  out += soak_table(at(report, "cases"));
   out += table_of(at(report, "steps"), "Steps", {"pass", "changes", "ms"});
   out += table_of(at(report, "artifacts"), "Artifacts", {"kind", "path", "bytes", "sha256"});
   out += table_of(at(report, "warnings"), "Warnings", {"code", "message", "hint"});

@@ -123,9 +123,17 @@ std::string to_openmetrics(const json& report) {
   for (const Measure& measure : report_measures(report)) add_measure(measure, out);
   for (const json& gate : list_field(report, "gates")) {
     const std::string verdict = text_field(gate, "verdict");
-    if (verdict != "pass" && verdict != "fail") continue;
     Labels labels{{"gate", text_field(gate, "id")}, {"case", text_field(gate, "case")}};
     if (field(gate, "simulated") == true) labels.emplace_back("simulated", "true");
+    if (const auto observed = number_field(gate, "observed")) {
+      Labels with_unit = labels;
+      with_unit.emplace_back("in", text_field(gate, "unit"));
+      out.add("lathe_gate_observed", "", "What the gate judged.", with_unit, *observed);
+    }
+    const bool is_decided = verdict == "pass" || verdict == "fail";
+    out.add("lathe_gate_undecided", "", "1: nothing decides whether the gate holds.", labels,
+            is_decided ? 0 : 1);
+    if (!is_decided) continue;
     out.add("lathe_gate_passed", "", "1: the gate holds.", labels, verdict == "pass" ? 1 : 0);
   }
   for (const json& row : list_field(report, "cases")) {

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "onnx/read_fixtures.h"
@@ -272,6 +273,63 @@ TEST_CASE("a detected profile is this host's, until its measured rates are not")
   json larger = mine;
   larger["cpu"]["cores"] = 4096;
   CHECK(contains(verdict(larger), "has 4096"));
+  if (mine["rates"].contains("bandwidth_gb_per_s")) {
+    json wider = mine;
+    wider["rates"]["bandwidth_gb_per_s"] =
+        100 * mine["rates"]["bandwidth_gb_per_s"].get<double>();
+    CHECK(contains(verdict(wider), "GB/s of memory"));
+  }
+  json richer = mine;
+  richer["memory"]["ram_bytes"] = 100 * mine["memory"]["ram_bytes"].get<int64_t>();
+  CHECK_FALSE(contains(verdict(richer), "samples"));
+  CHECK(verdict(richer).starts_with("inconclusive"));
+}
+
+// The gates by metric, "inconclusive: why" where nothing decides.
+std::map<std::string, std::string> verdicts(const std::vector<std::string>& words) {
+  std::map<std::string, std::string> found;
+  const json report = report_of(measure(words));
+  for (const json& gate : report["gates"])
+    found[gate["metric"]] = gate["verdict"].get<std::string>() +
+                            (gate["verdict"] == "inconclusive"
+                                 ? ": " + gate["reason"].get<std::string>()
+                                 : std::string());
+  return found;
+}
+
+TEST_CASE("what was not measured as it is deployed, or on a few random inputs, decides nothing") {
+  const std::vector<std::string> costs{"--gate", "peak_memory <= 1GB", "--gate", "load <= 100s",
+                                       "--gate", "first_inference <= 100s"};
+  const auto several =
+      verdicts(joined({"--scenario", "multi", "--streams", "2", "--iterations", "20"}, costs));
+  CHECK(several.size() == 3);
+  for (const auto& [metric, verdict] : several)
+    CHECK(contains(verdict, "inconclusive: not measured as deployed"));
+  // Of an engine that is LibTorch its memory is a part.
+  for (const auto& [metric, verdict] :
+       verdicts(joined({"--engine", "interpreter", "--iterations", "3"}, costs)))
+    CHECK(verdict == "pass");
+  const std::vector<std::string> drop{"--against",    kGlyphs, "--processes", "1",
+                                      "--iterations", "3",     "--gate",      "accuracy_drop < 1%"};
+  CHECK(verdicts(drop).at("accuracy_drop") == "inconclusive: needs --data");
+  CHECK(verdicts(joined(drop, {"--data", "random", "--samples", "4"})).at("accuracy_drop") ==
+        "pass");
+}
+
+TEST_CASE("simulated are single queries of the native engine, by as many cores as were asked for") {
+  const std::vector<std::string> pi{"--gate-profile", "raspberry_pi_4", "--allow-simulated"};
+  const auto served = verdicts(
+      joined({"--scenario", "server", "--rate", "100", "--iterations", "20"}, pi));
+  CHECK(contains(served.at("p95"), "inconclusive: only single queries"));
+  CHECK(contains(verdicts(joined({"--engine", "interpreter", "--iterations", "3"}, pi)).at("p95"),
+                 "inconclusive: the simulation is not of the engine"));
+  const auto latency = [&](const char* threads) {
+    const json report = report_of(
+        run_lathe(joined({"bench", kGlyphs, "--threads", threads, "--iterations", "3", "--json"},
+                         pi)));
+    return report["cases"][0]["simulated"]["latency_ns"].get<double>();
+  };
+  CHECK(latency("1") > 1.5 * latency("4"));
 }
 
 TEST_CASE("a target on accuracy is open where the data have no labels") {

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "onnx/read_fixtures.h"
@@ -225,6 +226,34 @@ TEST_CASE("--require-fit ends with 4 where a model does not fit, with 2 where no
   // The same without the flag is a remark.
   CHECK(run_lathe({"compile", model, "-o", out, "--target", "onnx", "--profile", small, "--force"})
             .exit_code == 0);
+}
+
+TEST_CASE("targets count items and say, in the report too, what would meet them") {
+  const auto targets = [](const std::vector<std::string>& more) {
+    const CliResult result =
+        run_lathe(joined({"inspect", LATHE_SOURCE_DIR "/scripts/glyphs.onnx", "--json"}, more));
+    REQUIRE(result.exit_code == 0);
+    std::map<std::string, nlohmann::json> found;
+    const nlohmann::json report = nlohmann::json::parse(result.out);
+    for (const nlohmann::json& row : report["inspect"]["targets"])
+      found[row["what"]] = row;
+    return found;
+  };
+  auto pi = targets({"--profile", "raspberry_pi_4"});
+  CHECK(pi.at("latency")["met"] == true);
+  CHECK(pi.at("latency")["simulated"] == true);
+  const double one = pi.at("throughput")["value"].get<double>();
+  CHECK(one == doctest::Approx(1e9 / pi.at("latency")["value"].get<double>()));
+  const auto eight = targets({"--profile", "raspberry_pi_4", "--input-shape", "image=8x1x28x28"});
+  CHECK(eight.at("throughput")["value"].get<double>() > 0.5 * one);
+  const ScratchDirectory folder;
+  const std::string profile = folder.write(
+      "small.json",
+      R"({"extends": "esp32", "name": "small", "targets": {"size_bytes": 100000, "latency_ms": 10}})");
+  const auto small = targets({"--profile", profile});
+  CHECK(small.at("file")["met"] == false);
+  CHECK(small.at("file")["estimated"]["value"].get<double>() < 100000);
+  CHECK(small.at("latency")["estimated"]["change"].get<std::string>().starts_with("int8"));
 }
 
 }  // namespace lathe

@@ -225,7 +225,10 @@ TEST_CASE("openmetrics: families together, labels escaped, an end") {
   CHECK(text.find("statistic=\"median\"} 0.005\n") != std::string::npos);
   CHECK(text.find("lathe_gate_passed{gate=\"size <= 50%\",case=\"single\"} 1\n") !=
         std::string::npos);
-  CHECK(text.find("p99 < 9ms") == std::string::npos);
+  // Undecided: neither passed nor missed.
+  CHECK(text.find("lathe_gate_undecided{gate=\"p99 < 9ms\",case=\"single\"} 1\n") !=
+        std::string::npos);
+  CHECK(text.find("lathe_gate_passed{gate=\"p99 < 9ms\"") == std::string::npos);
   std::string family;
   std::vector<std::string> seen;
   for (const std::string& line : lines_of(text)) {

@@ -32,8 +32,8 @@ constexpr GateMetric kMetrics[] = {
      .paired = true,
      .of_machine = true,
      .smaller_is_better = false},
-    latency("load", false, false, 0),
-    latency("first_inference", false, false, 0),
+    {.name = "load", .unit = kNanoseconds, .of_machine = true, .sensed = true},
+    {.name = "first_inference", .unit = kNanoseconds, .of_machine = true, .sensed = true},
     {.name = "cpu", .unit = kFraction, .of_machine = true, .sensed = true},
     {.name = "energy", .unit = kJoules, .of_machine = true, .sensed = true},
     {.name = "temperature", .unit = kCelsius, .of_machine = true, .sensed = true},
@@ -42,9 +42,9 @@ constexpr GateMetric kMetrics[] = {
     {.name = "arena", .unit = kBytes},
     {.name = "flash", .unit = kBytes},
     {.name = "ram", .unit = kBytes},
-    {.name = "peak_memory", .unit = kBytes},
+    {.name = "peak_memory", .unit = kBytes, .sensed = true},
     {.name = "accuracy", .unit = kFraction, .smaller_is_better = false},
-    {.name = "accuracy_drop", .unit = kFraction},
+    {.name = "accuracy_drop", .unit = kFraction, .sensed = true},
     {.name = "coverage", .unit = kFraction, .smaller_is_better = false},
 };
 

@@ -18,7 +18,8 @@ struct GateMetric {
   double p = 0;
   /// It is another number on another machine.
   bool of_machine = false;
-  /// From a sensor that a machine may lack: then nothing is decided.
+  /// What cannot be measured everywhere (a sensor that a machine may lack, a model that does not run
+  /// as it is deployed) or with all inputs: without a value nothing is decided.
   bool sensed = false;
   bool smaller_is_better = true;
 };

@@ -56,6 +56,10 @@ std::string runner_path() {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "lathe-runner").string();
 }
 
+std::string first_line(const std::string& text) {
+  return escape_untrusted(text.substr(0, text.find('\n')), 200);
+}
+
 DeployedCost run_plan(const std::string& bytes, int threads, int64_t batch) {
   const PlanBytes plan(bytes);
   ChildCommand command;
@@ -70,7 +74,7 @@ DeployedCost run_plan(const std::string& bytes, int threads, int64_t batch) {
     throw bad_environment("bench.deployed",
                           result.error_output.empty()
                               ? fmt::format("lathe-runner ended with {}", result.exit_code)
-                              : escape_untrusted(result.error_output, 200));
+                              : first_line(result.error_output));
   const json document = parse_json_strict(result.output, "lathe-runner");
   JsonReader reader(document, "lathe-runner");
   const auto number = [&](const char* key) { return reader.integer(key, -1, INT64_MAX); };

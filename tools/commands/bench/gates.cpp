@@ -4,10 +4,20 @@
 
 #include <limits>
 
+#include "os/host.h"
 #include "os/read_file.h"
 #include "profile_device.h"
 
 namespace lathe {
+namespace {
+
+void leave_undecided(Gate& gate, std::string why) {
+  gate.basis = GateBasis::kNothing;
+  gate.undecided = std::move(why);
+}
+
+}  // namespace
+
 std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   const TargetProfile& targets = profile.targets;
   std::vector<Gate> gates;
@@ -33,19 +43,23 @@ std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   if (above > 0) {
     add("p95 <= {}ms", std::optional(targets.latency_classes.back().latency_ms));
     gates.back().macs = {above, std::numeric_limits<int64_t>::max()};
-    gates.back().basis = GateBasis::kNothing;
-    gates.back().undecided =
-        fmt::format("the profile asks nothing of networks of more than {:.3g} G MACs",
-                    static_cast<double>(above) / 1e9);
+    leave_undecided(gates.back(),
+                    fmt::format("the profile asks nothing of networks of more than {:.3g} G MACs",
+                                static_cast<double>(above) / 1e9));
   }
   add("throughput >= {}/s", targets.throughput_per_s);
   add("cpu <= {}%", targets.cpu_percent);
   const std::string elsewhere = why_not_timed_here(profile);
+  const int64_t cpus = host_facts().cpus_usable;
   for (Gate& gate : gates) {
     gate.source = escape_untrusted(profile.name + ": " + gate.source + targets.source);
-    if (!is_timed(gate) || elsewhere.empty() || gate.basis == GateBasis::kNothing) continue;
-    gate.undecided = elsewhere + "; measure there";
-    gate.basis = GateBasis::kNothing;
+    if (!is_timed(gate) || gate.basis == GateBasis::kNothing) continue;
+    // A share of all processors is another one of so many.
+    if (elsewhere.empty() && gate.metric == "cpu" && profile.cpu.cores != cpus)
+      leave_undecided(gate, fmt::format("this host has {} usable CPUs, {} has {}", cpus,
+                                        escape_untrusted(profile.name, 60), profile.cpu.cores));
+    if (elsewhere.empty()) continue;
+    leave_undecided(gate, elsewhere + "; measure there");
     if (!is_simulated(gate)) continue;
     if (allow_simulated) gate.basis = GateBasis::kSimulated;
     gate.undecided += ", or judge the simulation: --allow-simulated";
@@ -73,6 +87,10 @@ std::vector<Gate> read_gates(const BenchOptions& options) {
       throw bad_usage("gate.none", "there is no gate in this file", options.gates_file);
   }
   require_against(gates, has_other_side(options));
+  // Of a few random inputs one that changes its class is chance.
+  for (Gate& gate : gates)
+    if (gate.metric == "accuracy_drop" && has_other_side(options) && options.data.empty())
+      leave_undecided(gate, "needs --data");
   if (!options.gate_profile) {
     if (options.allow_simulated)
       throw bad_usage("usage.allow_simulated", "only a device's targets are judged by simulation",
@@ -85,14 +103,12 @@ std::vector<Gate> read_gates(const BenchOptions& options) {
     throw bad_usage("gate.no_targets", "this profile sets no targets", "--gate-profile " + name,
                     "give a profile with \"targets\", or --gate");
   for (Gate& gate : targets) {
-    if (gate.metric == "accuracy_drop" && !has_other_side(options)) {
-      gate.basis = GateBasis::kNothing;
-      gate.undecided = "needs --against MODEL or --baseline REPORT";
-    }
-    if (gate.metric == "accuracy" && options.data.empty()) {
-      gate.basis = GateBasis::kNothing;
-      gate.undecided = "needs --data with labels";
-    }
+    if (gate.metric == "accuracy_drop" && !has_other_side(options))
+      leave_undecided(gate, "needs --against MODEL or --baseline REPORT");
+    else if (gate.metric == "accuracy_drop" && options.data.empty())
+      leave_undecided(gate, "needs --data");
+    if (gate.metric == "accuracy" && options.data.empty())
+      leave_undecided(gate, "needs --data with labels");
     gates.push_back(std::move(gate));
   }
   return gates;

@@ -13,6 +13,7 @@
 #include "commands/bench/text_parts.h"
 #include "gates/gate_metric.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "report/fields.h"
 #include "report/report.h"
 
@@ -96,11 +97,21 @@ Observed sensed(const json& row, const char* section, const char* key) {
   return {std::nullopt, std::nullopt, reason.empty() ? kNotMeasured : reason};
 }
 
-// What a case tells of its process, each once.
+// What a case tells of its process, each once. A process that measures the native engine has
+// LibTorch in it, an application that links the run time has not: only what was measured as
+// deployed is judged.
 void add_process_figures(const json& row, Observations& seen) {
-  const char* start = field(row, "deployed").is_object() ? "deployed" : "phases";
+  const bool is_deployed = field(row, "deployed").is_object();
+  const char* start = is_deployed ? "deployed" : "phases";
   seen["load"] = sensed(row, start, "load_ns");
   seen["first_inference"] = sensed(row, start, "first_inference_ns");
+  if (!is_deployed && text_field(row, "engine") == kNativeEngine) {
+    const std::string why = text_field(row, "deployed_reason");
+    for (const char* metric : {"load", "first_inference", "peak_memory"})
+      seen[metric] = {std::nullopt, std::nullopt,
+                      "not measured as deployed: " +
+                          (why.empty() ? "several workers are one process here" : why)};
+  }
   seen["cpu"] = sensed(row, "cpu", "share");
   seen["energy"] = sensed(row, "energy", "joules_per_inference");
   seen["temperature"] = sensed(row, "thermal", "max_c");
@@ -236,6 +247,12 @@ void share_quality(SweepCase& one, const json& quality) {
   Observed after = observed_at(row, "after", kNotMeasured);
   json& shown = one.row["quality"] = {{"metric", row.at("metric")}, {"n", row.at("samples")}};
   put_or_reason(shown, "value", after.value, after.reason);
+  const auto before = number_field(row, "before");
+  if (before && !one.against_row.is_null()) {
+    if (const auto drop = number_field(row, "drop")) shown["drop"] = *drop;
+    one.against_row["quality"] = {
+        {"metric", row.at("metric")}, {"n", row.at("samples")}, {"value", *before}};
+  }
   if (!after.value && after.reason.starts_with("infinite")) after.value = INFINITY;
   if (!after.value && after.reason.starts_with("not finite")) after.value = NAN;
   if (after.value && row.at("metric") == "sqnr") after.reason.clear();

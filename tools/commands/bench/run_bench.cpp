@@ -17,6 +17,7 @@
 #include "heavy/commands.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/signals.h"
 #include "run/denormals.h"
 #include "run/threads.h"
@@ -56,6 +57,24 @@ void look_closer(const BenchRequest& request, const BenchOptions& options, Conso
   run.interrupted = interrupted();
 }
 
+// The rates are those of the whole device, and of queries one behind the other.
+EstimatedLatency simulate_case(const BenchRequest& request, const BenchRun& run, Profile device) {
+  EstimatedLatency unknown;
+  if (request.load.scenario != Scenario::kSingle) {
+    unknown.reason = "only single queries are simulated, no queues";
+    return unknown;
+  }
+  if (run.candidate.engine->name() != kNativeEngine) {
+    unknown.reason = fmt::format("the simulation is not of the engine {}",
+                                 run.candidate.engine->name());
+    return unknown;
+  }
+  if (run.threads_asked > 0 && run.threads_asked < device.cpu.cores && device.rates)
+    for (auto& [dtype, gops] : device.rates->gops)
+      gops *= static_cast<double>(run.threads_asked) / static_cast<double>(device.cpu.cores);
+  return simulate(run.candidate, device);
+}
+
 // A child of run_sweep or run_self_check: its report is for the parent.
 int measure_child(const BenchRequest& request, const BenchOptions& given, Console& console) {
   BenchOptions options = given;
@@ -74,7 +93,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   warn_of_build(report, run.threads, console);
   load_case(request, options, command.profile, console, report, run);
   const Profile device = load_profile(request.device);
-  if (request.simulates) run.simulated = simulate(run.candidate, device);
+  if (request.simulates) run.simulated = simulate_case(request, run, device);
   measure_case(request, options, console, run);
   if (!request.is_self_check) look_closer(request, options, console, report, run);
   std::vector<Deployed> deployed;

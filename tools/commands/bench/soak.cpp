@@ -104,6 +104,15 @@ std::vector<GateResult> soak_gates(const std::string& case_id, const SoakVerdict
   return {latency, memory};
 }
 
+// " (95 %: +5.4 % to +11.8 %)"; of what a minute would bring in a shorter run it is said.
+std::string interval_text(const json& soak) {
+  const auto ends = interval_field(field(soak, "latency_per_minute"));
+  if (!ends) return {};
+  const bool is_short = number_field(soak, "duration_s").value_or(0) < 60;
+  return fmt::format(" (95 %: {:+.2f} % to {:+.2f} %{})", 100 * ends->first, 100 * ends->second,
+                     is_short ? ", extrapolated: less than a minute says little" : "");
+}
+
 std::string soak_text(const json& row) {
   const json& soak = field(row, "soak");
   if (!soak.is_object()) return {};
@@ -112,7 +121,7 @@ std::string soak_text(const json& row) {
                                    return duration_text(1e9 * seconds);
                                  })(soak));
   if (const auto slope = number_of(at_path(soak, "latency_per_minute/value")))
-    text += fmt::format("latency {} a minute", percent(*slope));
+    text += fmt::format("latency {} a minute{}", percent(*slope), interval_text(soak));
   if (const auto ratio = number_of(at_path(soak, "level_change/ratio")))
     text += fmt::format(", {} from second {} on", percent(*ratio - 1),
                         cell("level_change/seconds", count_cell)(soak));

@@ -56,7 +56,7 @@ std::string plan_text(const PlanFile& file, const Graph& graph, const ModelFacts
                                 console.bold(escape_untrusted(facts.path_basename)),
                                 plan.steps.size(), count_text(facts.macs.value_or(0)),
                                 file.partitions.empty()
-                                    ? "runs anywhere with liblathe_rt"
+                                    ? "runs anywhere on x86_64 with liblathe_rt"
                                     : console.bad("needs lathe: nodes without a native kernel"));
   Rows rows{{"file", fmt::format("{}, by {}", bytes_text(facts.file_bytes),
                                  escape_untrusted(metadata.producer, 60))}};

@@ -89,48 +89,41 @@ std::string estimate_text(const InspectFacts& facts, const Profile& profile) {
   return out;
 }
 
+std::string figure_text(const TargetFigure& figure, double value) {
+  if (figure.unit == "ns") return duration_text(value);
+  if (figure.unit == "bytes") return bytes_text(static_cast<int64_t>(value));
+  return value < 1000 ? fmt::format("{:.3g}/s", value)
+                      : count_text(static_cast<int64_t>(value)) + "/s";
+}
+
 // Whether the profile's targets are met, as far as a simulation and the file tell, and what would
 // help; {} without targets.
-Rows target_rows(const InspectFacts& facts, int64_t file_bytes, const Profile& profile,
+Rows target_rows(const std::vector<TargetFigure>& figures, const Profile& profile,
                  const Console& console) {
-  const TargetProfile& targets = profile.targets;
   Rows rows;
-  const auto verdict = [&](bool met) { return met ? console.good("met") : console.bad("missed"); };
-  const auto add = [&](std::string text) {
-    rows.push_back({rows.empty() ? "targets" : "", std::move(text)});
-  };
-  const auto most = latency_target_ms(targets, facts.macs);
-  if (most && facts.estimate.ns && facts.estimate.unknown_nodes == 0) {
-    const double limit = 1e6 * *most;
-    std::string text =
-        fmt::format("latency {} of {}, simulated: {}", duration_text(*facts.estimate.ns),
-                    duration_text(limit), verdict(*facts.estimate.ns <= limit));
-    if (*facts.estimate.ns > limit && facts.int8_ns)
-      text += fmt::format("; with int8 {}{}", duration_text(*facts.int8_ns),
-                          *facts.int8_ns <= limit ? ", met" : "");
-    add(std::move(text));
-    if (targets.throughput_per_s) {
-      const double rate = 1e9 / *facts.estimate.ns;
-      std::string per_second =
-          fmt::format("throughput {:.3g}/s of {:.3g}/s, simulated: {}", rate,
-                      *targets.throughput_per_s, verdict(rate >= *targets.throughput_per_s));
-      if (rate < *targets.throughput_per_s && facts.int8_ns)
-        per_second += fmt::format("; with int8 {:.3g}/s{}", 1e9 / *facts.int8_ns,
-                                  1e9 / *facts.int8_ns >= *targets.throughput_per_s ? ", met" : "");
-      add(std::move(per_second));
+  for (const TargetFigure& figure : figures) {
+    std::string text = figure.what;
+    if (!figure.met) {
+      if (figure.limit) text += " of " + figure_text(figure, *figure.limit);
+      text += ": " + figure.reason;
+    } else {
+      text += fmt::format(" {} of {}{}: {}", figure_text(figure, *figure.value),
+                          figure_text(figure, *figure.limit),
+                          figure.simulated ? ", simulated" : "",
+                          *figure.met ? console.good("met") : console.bad("missed"));
+      if (figure.changed) {
+        const bool is_rate = figure.unit == "items/s";
+        const bool holds =
+            is_rate ? *figure.changed >= *figure.limit : *figure.changed <= *figure.limit;
+        text += fmt::format("; with {} about {}{}", figure.change,
+                            figure_text(figure, *figure.changed), holds ? ", met" : "");
+      }
     }
-  } else if (most) {
-    add(fmt::format("latency at most {}: not simulated, shapes are not known",
-                    duration_text(1e6 * *most)));
-  } else if (!targets.latency_classes.empty()) {
-    add(fmt::format("latency: there is none for networks of more than {} MACs",
-                    count_text(targets.latency_classes.back().max_macs)));
+    rows.push_back({rows.empty() ? "targets" : "", std::move(text)});
   }
-  if (targets.size_bytes)
-    add(fmt::format("file {} of {}: {}", bytes_text(file_bytes), bytes_text(*targets.size_bytes),
-                    verdict(file_bytes <= *targets.size_bytes)));
   if (!rows.empty())
-    add("more of them: lathe bench MODEL --gate-profile " + escape_untrusted(profile.name, 60));
+    rows.push_back({"", "more of them: lathe bench MODEL --gate-profile " +
+                            escape_untrusted(profile.name, 60)});
   return rows;
 }
 
@@ -263,7 +256,8 @@ nlohmann::json type_json(const InspectOpType& type, int64_t all_macs) {
 }  // namespace
 
 std::string inspect_text(const Model& model, const ModelFacts& file, const InspectFacts& facts,
-                         const Fit& fit, const Profile& profile, bool all, const Console& console) {
+                         const Fit& fit, const std::vector<TargetFigure>& targets,
+                         const Profile& profile, bool all, const Console& console) {
   const Graph& graph = model.graph;
   const std::string custom = custom_text(facts);
   std::string out = fmt::format(
@@ -293,7 +287,7 @@ std::string inspect_text(const Model& model, const ModelFacts& file, const Inspe
   if (!custom.empty()) rows.push_back({"unknown", custom});
   for (std::vector<std::string>& row : fit_rows(fit, profile, console))
     rows.push_back(std::move(row));
-  for (std::vector<std::string>& row : target_rows(facts, file.file_bytes, profile, console))
+  for (std::vector<std::string>& row : target_rows(targets, profile, console))
     rows.push_back(std::move(row));
   out += table(rows) + "\n" + types_text(facts, profile, all, console);
   if (all) out += nodes_text(facts, console);

@@ -31,9 +31,12 @@ void inspect_model(const InspectOptions& options, CommandRun& run) {
   }
   const bool all = run.common.verbosity > 0;
   const Fit fit = note_fit(run, model.graph, fit_file(model, *run.report.model));
+  const std::vector<TargetFigure> targets =
+      target_figures(model.graph, facts, run.report.model->file_bytes, fit, run.profile);
   run.console.print(
-      inspect_text(model, *run.report.model, facts, fit, run.profile, all, run.console));
+      inspect_text(model, *run.report.model, facts, fit, targets, run.profile, all, run.console));
   run.report.details["inspect"] = inspect_json(model, facts, run.profile, all);
+  run.report.details["inspect"]["targets"] = target_json(targets);
 }
 
 void inspect_plan(const InspectOptions& options, CommandRun& run) {
