@@ -175,7 +175,7 @@ FitLine plan_line(const FitFile& file, const Profile& profile) {
 FitLine native_line(const Profile& profile) {
   if (profile.cpu.arch != kNativeArch)
     return {kRunTimeLine, FitVerdict::kFits, {}, {},
-            fmt::format("needs one of yours there: lathe's is for {} only", kNativeArch)};
+            "one of yours there, or what lathe compile --target c99 makes of the model"};
   return {kRunTimeLine, FitVerdict::kUnknown, {}, {},
           "lathe compile --target native tells whether it has kernels for all"};
 }
@@ -259,18 +259,24 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
     is_least = is_least || has_open_dimension(graph.value(id).type);
 
   const int64_t stored = file.plan_bytes.value_or(fit.weights_bytes);
-  const std::string stored_text = (file.plan_bytes ? "plan " : "weights ") + bytes_text(stored);
+  const std::string stored_text = (file.is_source   ? "constants "
+                                   : file.plan_bytes ? "plan "
+                                                     : "weights ") +
+                                  bytes_text(stored);
   std::optional<int64_t> run_time = runtime.ram_bytes;
   if (file.plan_bytes && !run_time) run_time = kPlanRunTimeBytes;
+  std::optional<int64_t> run_time_flash = runtime.flash_bytes;
+  // Of its code only a compiler for the device knows the size: some KiB.
+  if (file.is_source) run_time = run_time_flash = std::nullopt;
   const int64_t fixed = run_time.value_or(0) + (memory.flash_bytes ? 0 : stored);
-  fit.flash_bytes = stored + runtime.flash_bytes.value_or(0);
+  fit.flash_bytes = stored + run_time_flash.value_or(0);
   fit.ram_bytes = fixed + arena;
   if (!has_memory_limits(profile))
     fit.lines.push_back({"limits", FitVerdict::kUnknown, {}, {},
                          "the profile bounds neither flash nor RAM"});
   if (memory.flash_bytes)
     fit.lines.push_back(bounded("flash", fit.flash_bytes, memory.flash_bytes, false,
-                                with_run_time(stored_text, runtime.flash_bytes)));
+                                with_run_time(stored_text, run_time_flash)));
   if (memory.ram_bytes) {
     std::string text = (is_least ? "activations at least " : "activations ") + bytes_text(arena);
     if (!memory.flash_bytes) text = stored_text + " + " + text;
@@ -279,7 +285,7 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
   }
   fit.batch = file.plan_batch_fixed ? 1 : batch_that_fits(profile, fixed, arena);
   fit.lines.push_back(file.is_plan ? plan_line(file, profile) : ops_line(graph, profile));
-  if (!file.is_plan && profile.runtime.name == kNativeEngine)
+  if (!file.is_plan && !file.is_source && profile.runtime.name == kNativeEngine)
     fit.lines.push_back(native_line(profile));
   if (file.opset) fit.lines.push_back(opset_line(file, profile));
   fit.lines.push_back(shapes_line(graph, buffers, profile));

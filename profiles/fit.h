@@ -68,9 +68,10 @@ struct FitFile {
   std::optional<int64_t> ir;
   bool is_plan = false;  // of the native engine; otherwise the constants are counted and the arena
                          // is planned (qdq/activation_buffers.h)
+  bool is_source = false;  // C code: it is its own run time
   bool plan_batch_fixed = false;
   std::string plan_refused;  // nodes of it that the run time refuses, as "2 ScatterND"
-  std::optional<int64_t> plan_bytes;
+  std::optional<int64_t> plan_bytes;  // of C code: its constants
   std::optional<int64_t> plan_arena_bytes;
 };
 

@@ -12,6 +12,7 @@ constexpr std::string_view kOnnxExtensions[] = {".onnx"};
 constexpr std::string_view kTorchScriptExtensions[] = {".pt", ".pth", ".jit"};
 constexpr std::string_view kMobileExtensions[] = {".ptl"};
 constexpr std::string_view kNativeExtensions[] = {".lathe"};
+constexpr std::string_view kC99Extensions[] = {".c"};
 
 constexpr Target kTargets[] = {
     {TargetKind::kOnnx, "onnx", kOnnxFormat, "onnxruntime", kOnnxExtensions},
@@ -20,6 +21,7 @@ constexpr Target kTargets[] = {
     {TargetKind::kTorchScriptMobile, "torchscript-mobile", kTorchScriptFormat, "libtorch-mobile",
      kMobileExtensions},
     {TargetKind::kNative, "native", kNativeFormat, "lathe", kNativeExtensions},
+    {TargetKind::kC99, "c99", kC99Format, "a C compiler", kC99Extensions},
 };
 
 // "" : no target's.

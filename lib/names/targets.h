@@ -13,8 +13,9 @@ namespace lathe {
 inline constexpr std::string_view kOnnxFormat = "onnx";
 inline constexpr std::string_view kTorchScriptFormat = "torchscript";
 inline constexpr std::string_view kNativeFormat = "native";
+inline constexpr std::string_view kC99Format = "c99";
 
-enum class TargetKind : uint8_t { kOnnx, kTorchScript, kTorchScriptMobile, kNative };
+enum class TargetKind : uint8_t { kOnnx, kTorchScript, kTorchScriptMobile, kNative, kC99 };
 
 struct Target {
   TargetKind kind;

@@ -130,12 +130,21 @@ TEST_CASE("a file that lathe's run time cannot run there says so, as integers of
   const Profile m4 = device(1 << 20, 1 << 20);
   const Fit fit = does_it_fit(graph, {}, m4);
   CHECK(fit.verdict() == FitVerdict::kFits);
-  CHECK(line_of(fit, kRunTimeLine).text.find("x86_64 only") != std::string::npos);
+  CHECK(line_of(fit, kRunTimeLine).text.find("--target c99") != std::string::npos);
   const auto has_line = [](const Fit& of) {
     return std::ranges::count(of.lines, kRunTimeLine, &FitLine::what) > 0;
   };
   CHECK_FALSE(has_line(does_it_fit(graph, {}, load_profile("x86-64-vnni"))));
   CHECK_FALSE(has_line(does_it_fit(graph, {}, load_profile("raspberry_pi_4"))));
+
+  FitFile source;
+  source.is_source = true;
+  source.plan_bytes = 1000;
+  source.plan_arena_bytes = 500;
+  const Fit code = does_it_fit(graph, source, m4);
+  CHECK_FALSE(has_line(code));
+  CHECK(line_of(code, "flash").need == 1000);
+  CHECK(line_of(code, "RAM").need == 500);
 
   const auto ops = [&](DType dtype) {
     for (const ValueId id : {graph.inputs()[0], graph.node(graph.order().back()).input(0)})
@@ -150,7 +159,7 @@ TEST_CASE("a file that lathe's run time cannot run there says so, as integers of
 TEST_CASE("a plan comes with its run time, fits no other processor, nor what that refuses") {
   Profile host = device(std::nullopt, 1 << 30);
   host.cpu.arch = "x86_64";
-  FitFile plan{{}, {}, true, false, {}, 1000, 500};
+  FitFile plan{{}, {}, true, false, false, {}, 1000, 500};
   const Graph graph = two_convolutions();
   CHECK(line_of(does_it_fit(graph, plan, host), "RAM").need == 1000 + 500 + 100);
   CHECK(does_it_fit(graph, plan, host).verdict() == FitVerdict::kFits);

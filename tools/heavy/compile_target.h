@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "artifact/plan_file.h"
+#include "c99/c99.h"
 #include "console.h"
+#include "heavy/model_artifact.h"
 #include "ir/model.h"
 #include "lower/lower_graph.h"
 #include "names/targets.h"
@@ -38,6 +40,8 @@ struct CompiledArtifact {
   /// `run` takes the shapes of its first call only.
   bool one_shape = false;
   std::shared_ptr<const PlanFile> plan;  // of target native
+  std::vector<SideFile> beside;
+  std::optional<C99Code> c_code;  // of target c99
   /// What the manifest says besides: batch_fixed, quantized ops, ….
   nlohmann::json facts = nlohmann::json::object();
   /// What the screen says besides.

@@ -17,7 +17,13 @@ namespace lathe {
 std::vector<std::string> planned_files(const CommonOptions& common, const Target& target) {
   check_output_name(common.output, target);
   if (common.output.empty() || common.dry_run) return {};
-  return {common.output, common.output + ".manifest.json"};
+  std::vector<std::string> files{common.output, common.output + ".manifest.json"};
+  if (target.kind == TargetKind::kC99) files.push_back(header_of(common.output));
+  return files;
+}
+
+std::string header_of(const std::string& source) {
+  return std::filesystem::path(source).replace_extension(".h").string();
 }
 
 WrittenModel write_model_for(const Model& model, const Profile& profile,
@@ -46,7 +52,8 @@ Model read_back(const WrittenModel& written, const Model& model) {
 }
 
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
-                   const std::string& output, bool replace, Report& report) {
+                   const std::string& output, bool replace, Report& report,
+                   const std::vector<SideFile>& beside) {
   std::vector<StagedFile> files;
   nlohmann::json artifacts = nlohmann::json::array();
   const auto list = [&](const std::string& kind, const std::string& path, const std::string& hash,
@@ -68,6 +75,12 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
     const std::string hash = sha256_file(data.temporary());
     list("external_data", data.path(), hash, written.external_bytes);
     files.push_back(std::move(data));
+  }
+  for (const SideFile& side : beside) {
+    StagedFile file(side.path);
+    file.write(side.bytes);
+    list(side.kind, side.path, sha256_hex(side.bytes), static_cast<int64_t>(side.bytes.size()));
+    files.push_back(std::move(file));
   }
   const std::string model_hash = sha256_hex(written.model_bytes);
   list("model", output, model_hash, static_cast<int64_t>(written.model_bytes.size()));

@@ -27,11 +27,22 @@ WrittenModel write_model_for(const Model& model, const Profile& profile,
 /// The model as a reader of those bytes sees it (without external data files: the model itself).
 Model read_back(const WrittenModel& written, const Model& model);
 
-/// Publishes data file, model and manifest together as `output` (`replace`: over older ones) and
-/// lists them in the report. The manifest gets "artifacts": name, sha256 and bytes of model and
-/// data file.
+/// A file that belongs to a model's.
+struct SideFile {
+  std::string kind;  // as reports name it: "header"
+  std::string path;
+  std::string bytes;
+};
+
+/// Publishes side files, data file, model and manifest together as `output` (`replace`: over older
+/// ones) and lists them in the report. The manifest gets "artifacts": name, sha256 and bytes of all
+/// but itself.
 void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
-                   const std::string& output, bool replace, Report& report);
+                   const std::string& output, bool replace, Report& report,
+                   const std::vector<SideFile>& beside = {});
+
+/// The header of a C source file: "net.h" of "net.c".
+std::string header_of(const std::string& source);
 
 /// The report's model_out: what `model` is as it was written, and whether that fits into the
 /// profile's device; `file` of what is no ONNX file.

@@ -50,7 +50,7 @@ struct PackedProduct {
 /// What the sums become: y = sum * scale[c] + bias[c], and then
 ///   float output: activation(y);
 ///   uint8 output: q = clamp(round(y), low, high) where scale and bias lead into output units and
-///   the zero point is part of the bias; with an activation y is real and q = round(activation(y) *
+///   the zero point is part of the bias, too; with an activation y is real and q = round(activation(y) *
 ///   inverse_scale + zero_point).
 /// Then, where asked, q2 = clamp(round(q * own_factor + residual * residual_factor + offset),
 /// sum_low, sum_high) and table[q]. Rounding is half to even.

@@ -1,6 +1,7 @@
 #include "lower/integer_product_step.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "ir/enumerator_name.h"
@@ -19,6 +20,15 @@ ActivationBounds bounds_of(const ActivationForm& form) {
   if (form.kind == OpKind::kRelu) return {0, kInfinity};
   if (form.kind == OpKind::kClip) return {form.alpha, form.beta};
   return {-kInfinity, kInfinity};
+}
+
+// Saturated, so that who reads them sees that they are too large.
+Tensor integers_of(const std::vector<double>& numbers) {
+  std::vector<int32_t> integers;
+  for (const double number : numbers)
+    integers.push_back(static_cast<int32_t>(
+        std::clamp(number, double{INT32_MIN}, double{std::numeric_limits<int32_t>::max()})));
+  return Tensor::vector(integers);
 }
 
 }  // namespace
@@ -111,14 +121,19 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   const int64_t row = weights.taps * weights.depth;
   std::vector<float> scales(weights.scales.size());
   std::vector<float> terms(scales.size());
+  std::vector<double> counts(scales.size());  // the terms in units of the sums
   for (size_t c = 0; c < scales.size(); ++c) {
     const int8_t* w = weights.values.data() + static_cast<int64_t>(c) * row;
     int64_t sum = 0;
     for (int64_t k = 0; k < row; ++k) sum += w[k];
     const double scale = double{input.scale} * weights.scales[c];
     const double term = product.bias[c] - scale * input.zero_point * static_cast<double>(sum);
-    scales[c] = static_cast<float>(scale / unit);
+    // In the order of ONNX Runtime's QLinearConv.
+    scales[c] = input.scale * weights.scales[c] / unit;
     terms[c] = static_cast<float>(term / unit + base);
+    counts[c] = scale > 0 ? std::nearbyint(product.bias[c] / scale) -
+                                static_cast<double>(input.zero_point) * static_cast<double>(sum)
+                          : 0;
   }
   const std::string& name = lowering.graph.node(id).name;
   std::optional<ScaleZeroPoint> params;
@@ -126,8 +141,8 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     params = tail.quantized->params;
     if (is_real) {
       epilogue.inverse_scale = static_cast<float>(1.0 / params->scale);
-      epilogue.zero_point = static_cast<float>(params->zero_point);
     }
+    epilogue.zero_point = static_cast<float>(params->zero_point);
     if (tail.activation) {
       const ActivationBounds bounds = bounds_of(*tail.activation);
       epilogue.low = static_cast<uint8_t>(uint8_bound(bounds.low, *params));
@@ -174,7 +189,9 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
       Tensor::from_bytes(DType::kInt8, {weights.columns, weights.taps, weights.depth},
                          std::move(bytes)));
   const ViewId scale = build.add_constant(name + ".scale", scales);
-  const ViewId bias = build.add_constant(name + ".bias", terms);
+  const ViewId bias = lowering.options.compact
+                          ? build.add_constant(name + ".bias", integers_of(counts))
+                          : build.add_constant(name + ".bias", terms);
   std::vector<NodeId> nodes{id};
   nodes.insert(nodes.end(), also.begin(), also.end());
   nodes.insert(nodes.end(), tail.nodes.begin(), tail.nodes.end());

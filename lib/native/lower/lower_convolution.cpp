@@ -52,14 +52,16 @@ bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   if (!bias) return false;
   IntegerProduct product;
   const bool depthwise = weights->depth == 1 && weights->columns == geometry.groups;
-  product.input = depthwise ? lowering.pixel_rows_of(input) : lowering.pixels_of(input);
+  product.input = depthwise                  ? lowering.pixel_rows_of(input)
+                  : lowering.options.compact ? input
+                                             : lowering.pixels_of(input);
   product.axis = ChannelAxis::kSecond;
   product.window = plan_window(geometry.window);
   product.groups = geometry.groups;
   product.bias = *bias;
   weights->move_channels_last();
   product.weights = std::move(*weights);
-  if (!depthwise) widen_taps(lowering, product, *lowering.shape(node.outputs[0]));
+  if (!depthwise && !lowering.options.compact) widen_taps(lowering, product, *lowering.shape(node.outputs[0]));
   return add_integer_product(lowering, id, node.outputs[0], std::move(product), depthwise);
 }
 

@@ -30,6 +30,10 @@ struct LowerOptions {
   std::set<std::string> float_nodes;
   /// Float convolutions and matrix products may round what they multiply to bfloat16.
   bool bfloat16 = false;
+  /// For kernels that read no byte beyond an array, the caller's arrays where they lie, and images
+  /// in any layout: of generated code, where memory is scarce. The biases of integer products are
+  /// int32 then, in the unit of the sums. The native engine does not run such plans.
+  bool compact = false;
 };
 
 /// Throws Error: exit 3 for a graph that cannot be valid, exit 8 for more memory than can be

@@ -33,7 +33,10 @@ bool has_array_form(DType dtype) {
 }  // namespace
 
 Lowering::Lowering(const Graph& the_graph, LowerOptions the_options)
-    : graph(the_graph), options(std::move(the_options)), roots(the_graph) {
+    : graph(the_graph),
+      options(std::move(the_options)),
+      build(!options.compact),
+      roots(the_graph) {
   int32_t values = 0;
   for (const ValueId id : graph.value_ids()) values = std::max(values, id.index + 1);
   forms_.resize(static_cast<size_t>(values));
@@ -157,7 +160,8 @@ ViewId Lowering::dense_of(ViewId id) {
 
 ViewId Lowering::pixels_of(ViewId id) {
   const PlanView from = build.view(id);
-  if (is_pixels(from) && build.block_of(id).place == BlockPlace::kArena) return id;
+  if (is_pixels(from) && (options.compact || build.block_of(id).place == BlockPlace::kArena))
+    return id;
   return copied_pixels(id);
 }
 

@@ -50,8 +50,8 @@ ViewId PlanBuilder::add_array(std::string name, DType dtype, Shape shape,
                               const std::vector<int64_t>& order) {
   PlanView view{std::move(name), -1, dtype, shape, dense_strides(shape, order)};
   const int64_t bytes = element_count(shape) * element_size(dtype);
-  view.block =
-      add_block({BlockPlace::kArena, element_size(dtype) == 1 ? bytes + kSlackBytes : bytes, 0});
+  const int64_t slack = slack_ && element_size(dtype) == 1 ? kSlackBytes : 0;
+  view.block = add_block({BlockPlace::kArena, bytes + slack, 0});
   return add_view(std::move(view));
 }
 

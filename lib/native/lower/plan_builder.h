@@ -14,6 +14,9 @@ namespace lathe {
 
 class PlanBuilder {
  public:
+  /// `slack`: whether kernels may read some bytes beyond arrays of bytes in the arena.
+  explicit PlanBuilder(bool slack) : slack_(slack) {}
+
   const PlanView& view(ViewId id) const { return plan_.views.at(static_cast<size_t>(id.index)); }
   PlanView& edit(ViewId id) { return plan_.views.at(static_cast<size_t>(id.index)); }
   const PlanBlock& block_of(ViewId id) const {
@@ -50,6 +53,7 @@ class PlanBuilder {
  private:
   int32_t add_block(PlanBlock block);
 
+  bool slack_;
   NativePlan plan_;
   std::unordered_multimap<size_t, ViewId> constants_;  // by a hash of their bytes
 };

@@ -162,16 +162,22 @@ int run_compile(const CompileOptions& options, Console& console) {
     publish_model(
         artifact.written,
         manifest_of(options, target, artifact, original.graph, emitted, run, facts, verification),
-        common.output, common.force, report);
+        common.output, common.force, report, artifact.beside);
     std::optional<FitFile> file;
     if (target.format != kOnnxFormat) file.emplace();
+    if (artifact.c_code) {
+      file->is_source = true;
+      file->plan_bytes = artifact.c_code->constant_bytes;
+      file->plan_arena_bytes = artifact.c_code->arena_bytes;
+    }
     if (artifact.plan)
       file = fit_file_of(*artifact.plan, static_cast<int64_t>(artifact.written.model_bytes.size()));
     note_output(run, model, artifact.written, file);
     report.model_out->format = target.format;
     if (target.format != kOnnxFormat) report.model_out->opset.reset();
   }
-  if (artifact.facts.contains("native")) report.details["native"] = artifact.facts["native"];
+  for (const char* section : {"native", "c99"})
+    if (artifact.facts.contains(section)) report.details[section] = artifact.facts[section];
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;
   if (failed)
     return finish_run(run, console.bad("FAIL not verified, nothing was written") + ": " +

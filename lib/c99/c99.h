@@ -1,0 +1,37 @@
+// A native plan (native/lower, LowerOptions::compact) as C99 source: one unit and its header, which
+// need a C compiler and nothing else. No allocation: the caller gives one region of memory, and calls
+// are reentrant as long as each has its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "plan/plan.h"
+
+namespace lathe {
+
+struct C99Options {
+  std::string prefix;  // of all names with external linkage; an identifier
+  std::string header;  // name of the header's file
+  std::string source_sha256;
+  int64_t alignment = 8;  // of the arena, a power of two of at least 4
+};
+
+struct C99Code {
+  std::string source;
+  std::string header;
+  int64_t arena_bytes = 0;
+  int64_t arena_lower_bound = 0;
+  int64_t constant_bytes = 0;
+};
+
+/// `graph`: what the plan was made of; it tells the parameters of quantized inputs and outputs.
+/// Results: sums of 8-bit products are exact, what becomes of them is computed in float32 without
+/// fused operations, half to even, as ONNX Runtime's QLinear ops do; the same bytes on every
+/// processor, but for expf and the like of the C library. Throws Error (exit 3) naming the node for a
+/// step without C code, 64-bit inputs and outputs, and sums that may exceed 32 bits.
+C99Code emit_c99(const Graph& graph, const NativePlan& plan, const C99Options& options);
+
+}  // namespace lathe

@@ -1,0 +1,26 @@
+// Pieces of C source text.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lathe {
+
+/// A C (and C++) identifier that resembles `name`: other characters become '_'; what begins with a
+/// digit, is empty or a keyword gets a '_' in front.
+std::string c_identifier(std::string_view name);
+/// What may stand in a comment: printable ASCII in which no comment ends or begins.
+std::string c_comment(std::string_view text);
+/// A literal that reads back as the same float: "0.5f". Throws Error (exit 3) for NaN; infinities
+/// become the greatest floats.
+std::string c_float(float value);
+
+/// "static const int8_t NAME[3] = {1, 2, 3};", several lines where one is too long.
+std::string c_array(std::string_view type, std::string_view name, std::span<const int8_t> values);
+std::string c_array(std::string_view type, std::string_view name, std::span<const uint8_t> values);
+std::string c_array(std::string_view type, std::string_view name, std::span<const int32_t> values);
+std::string c_array(std::string_view type, std::string_view name, std::span<const float> values);
+
+}  // namespace lathe

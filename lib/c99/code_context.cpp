@@ -1,0 +1,169 @@
+#include "c99/code_context.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "c99/c_text.h"
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+template <class T>
+std::vector<T> read_values(const NativePlan& plan, const PlanView& view) {
+  const PlanBlock& block = plan.blocks[static_cast<size_t>(view.block)];
+  if (block.place != BlockPlace::kConstant || !is_dense(view))
+    throw InternalError("c99: no array of constants");
+  std::vector<T> values(static_cast<size_t>(element_count(view.shape)));
+  if (!values.empty())
+    std::memcpy(values.data(),
+                plan.constants.data() + block.offset +
+                    view.offset * static_cast<int64_t>(sizeof(T)),
+                values.size() * sizeof(T));
+  return values;
+}
+
+template <class T>
+std::string_view type_name();
+template <>
+std::string_view type_name<int8_t>() { return "int8_t"; }
+template <>
+std::string_view type_name<uint8_t>() { return "uint8_t"; }
+template <>
+std::string_view type_name<int32_t>() { return "int32_t"; }
+template <>
+std::string_view type_name<float>() { return "float"; }
+
+}  // namespace
+
+std::string_view c_type(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return "float";
+    case DType::kUInt8:
+    case DType::kBool: return "uint8_t";
+    case DType::kInt8: return "int8_t";
+    case DType::kInt32: return "int32_t";
+    case DType::kInt64: return "int64_t";
+    default:
+      throw bad_input("c99.type", fmt::format("{} has no form in the C code", dtype_name(dtype)));
+  }
+}
+
+template <class T>
+std::vector<T> CodeContext::values(ViewId id) const {
+  return read_values<T>(plan, view(id));
+}
+template std::vector<int8_t> CodeContext::values(ViewId) const;
+template std::vector<uint8_t> CodeContext::values(ViewId) const;
+template std::vector<int32_t> CodeContext::values(ViewId) const;
+template std::vector<float> CodeContext::values(ViewId) const;
+
+template <class T>
+std::string CodeContext::add_array(std::string_view name, size_t step,
+                                   const std::vector<T>& values) {
+  const std::string full = fmt::format("{}_{}", name, step);
+  constants += c_array(type_name<T>(), full, values);
+  constant_bytes += static_cast<int64_t>(values.size() * sizeof(T));
+  return full;
+}
+template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<int8_t>&);
+template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<uint8_t>&);
+template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<int32_t>&);
+template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<float>&);
+
+// The whole block, in the type of the view that asks first.
+std::string CodeContext::constant_array(const PlanView& view) {
+  const std::string name = fmt::format("constant_{}", view.block);
+  if (std::ranges::find(defined_, view.block) != defined_.end()) return name;
+  defined_.push_back(view.block);
+  const PlanBlock& block = plan.blocks[static_cast<size_t>(view.block)];
+  PlanView whole;
+  whole.block = view.block;
+  whole.dtype = view.dtype;
+  whole.shape = {block.bytes / element_bytes(view)};
+  whole.strides = {1};
+  constant_bytes += block.bytes;
+  if (view.dtype == DType::kFloat32)
+    constants += c_array("float", name, read_values<float>(plan, whole));
+  else if (view.dtype == DType::kInt8)
+    constants += c_array("int8_t", name, read_values<int8_t>(plan, whole));
+  else if (view.dtype == DType::kInt32)
+    constants += c_array("int32_t", name, read_values<int32_t>(plan, whole));
+  else if (element_bytes(view) == 1)
+    constants += c_array("uint8_t", name, read_values<uint8_t>(plan, whole));
+  else
+    c_type(DType::kUndefined);
+  return name;
+}
+
+std::string CodeContext::address(ViewId id, bool is_written) {
+  const PlanView& array = view(id);
+  const PlanBlock& block = plan.blocks[static_cast<size_t>(array.block)];
+  const std::string_view type = array.dtype == DType::kInt8 ? "int8_t" : c_type(array.dtype);
+  const char* qualifier = is_written ? "" : "const ";
+  const auto behind = [](const std::string& base, int64_t offset) {
+    return offset == 0 ? base : fmt::format("{} + {}", base, offset);
+  };
+  switch (block.place) {
+    case BlockPlace::kConstant: return behind(constant_array(array), array.offset);
+    case BlockPlace::kInput:
+      return behind(inputs_[static_cast<size_t>(block.offset)], array.offset);
+    case BlockPlace::kOutput:
+      return behind(outputs_[static_cast<size_t>(block.offset)], array.offset);
+    case BlockPlace::kArena: break;
+  }
+  const int64_t offset = arena_.blocks[static_cast<size_t>(array.block)] +
+                         array.offset * element_bytes(array);
+  if (type == "uint8_t") return behind("bytes", offset);
+  return fmt::format("({}{} *)({}void *)({})", qualifier, type, qualifier,
+                     behind("bytes", offset));
+}
+
+std::string CodeContext::scratch(size_t step, std::string_view type) const {
+  return fmt::format("({} *)(void *)(bytes + {})", type, arena_.scratch[step]);
+}
+
+Pixels pixels_of(const PlanView& view, ChannelAxis axis) {
+  Pixels pixels;
+  const Shape& shape = view.shape;
+  if (axis == ChannelAxis::kLast) {
+    pixels.channels = shape.back();
+    pixels.width = element_count(shape) / std::max<int64_t>(1, pixels.channels);
+    pixels.pixel = pixels.channels;
+    pixels.row = pixels.image = pixels.width * pixels.channels;
+    return pixels;
+  }
+  pixels.images = shape[0];
+  pixels.image = view.strides[0];
+  pixels.channels = shape[1];
+  pixels.channel = shape[1] > 1 ? view.strides[1] : 1;
+  if (shape.size() > 2) {
+    pixels.width = shape.back();
+    pixels.pixel = view.strides.back();
+  }
+  pixels.row = pixels.width * pixels.pixel;
+  if (shape.size() > 3) {
+    pixels.height = shape[2];
+    pixels.row = view.strides[2];
+  }
+  return pixels;
+}
+
+std::string step_title(const PlanStep& step) {
+  std::string nodes;
+  for (const std::string& node : step.nodes)
+    nodes += (nodes.empty() ? "" : ", ") + escape_untrusted(node, 60);
+  return std::string(step_name(step.kind)) + (nodes.empty() ? "" : " of " + nodes);
+}
+
+void refuse_step(const PlanStep& step, const std::string& why) {
+  throw bad_input("c99.step", why,
+                  step.nodes.empty() ? std::string(step_name(step.kind))
+                                     : "node " + escape_untrusted(step.nodes.front(), 60),
+                  "leave it out of the network, or take --target onnx or native");
+}
+
+}  // namespace lathe

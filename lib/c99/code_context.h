@@ -1,0 +1,95 @@
+// What the writers of steps share: the plan, where its arrays lie, and the text so far.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "c99/arena.h"
+#include "plan/plan.h"
+
+namespace lathe {
+
+/// Pieces of C text that are a part of the source when a step needs them, in this order.
+enum class KernelText : uint8_t {
+  kMath,
+  kBase,
+  kQuantize,
+  kSum,
+  kProduct,
+  kDepthwise,
+  kPool,
+};
+constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kPool) + 1;
+
+class CodeContext {
+ public:
+  CodeContext(const NativePlan& the_plan, const Arena& arena, std::vector<std::string> inputs,
+              std::vector<std::string> outputs)
+      : plan(the_plan), arena_(arena), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {}
+
+  const NativePlan& plan;
+  std::string constants;  // definitions
+  int64_t constant_bytes = 0;
+
+  const PlanView& view(ViewId id) const { return view_of(plan, id); }
+  /// A pointer to the first element, of its type; bytes of quantized arrays are unsigned.
+  std::string address(ViewId id, bool is_written);
+  /// A pointer to a step's part of the arena.
+  std::string scratch(size_t step, std::string_view type) const;
+  /// Of a view among the constants.
+  template <class T>
+  std::vector<T> values(ViewId id) const;
+  /// Defines an array; the name is "NAME_STEP".
+  template <class T>
+  std::string add_array(std::string_view name, size_t step, const std::vector<T>& values);
+
+  void use(KernelText text) {
+    used_[static_cast<size_t>(text)] = true;
+    // All others round.
+    if (text != KernelText::kMath) used_[static_cast<size_t>(KernelText::kBase)] = true;
+  }
+  bool uses(KernelText text) const { return used_[static_cast<size_t>(text)]; }
+
+ private:
+  std::string constant_array(const PlanView& view);
+
+  const Arena& arena_;
+  std::vector<std::string> inputs_, outputs_;
+  std::vector<int32_t> defined_;  // blocks of constants
+  std::array<bool, kKernelTexts> used_{};
+};
+
+/// "float", "uint8_t", …. Throws Error (exit 3) for types that C has not.
+std::string_view c_type(DType dtype);
+
+/// A view as images of pixels; distances in elements. Matrices are one line of pixels.
+struct Pixels {
+  int64_t images = 1, height = 1, width = 1, channels = 1;
+  int64_t image = 0, row = 0, pixel = 0, channel = 1;
+};
+Pixels pixels_of(const PlanView& view, ChannelAxis axis);
+
+/// The kind of step and its nodes, for comments and messages.
+std::string step_title(const PlanStep& step);
+/// Throws Error (exit 3): there is no C code for this step.
+[[noreturn]] void refuse_step(const PlanStep& step, const std::string& why);
+
+// One pair per family of steps: what the step needs, and its statements. `index`: of the step.
+StepNeeds needs_of_product(const NativePlan& plan, const ProductStep& step);
+StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step);
+std::string write_product(CodeContext& code, const PlanStep& step, size_t index);
+std::string write_depthwise(CodeContext& code, const PlanStep& step, size_t index);
+std::string write_pool(CodeContext& code, const PoolStep& step, size_t index);
+std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeStep& step,
+                         size_t index);
+StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output);
+std::string write_elements(CodeContext& code, const PlanStep& step, size_t index);
+std::string write_floats(CodeContext& code, const PlanStep& step, size_t index);
+
+/// All that a step of any kind needs. Throws Error (exit 3) naming the node of one without C code.
+StepNeeds needs_of(const NativePlan& plan, const PlanStep& step);
+std::string write_step(CodeContext& code, const PlanStep& step, size_t index);
+
+}  // namespace lathe

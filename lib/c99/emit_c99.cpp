@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "c99/c99.h"
+#include "c99/c_text.h"
+#include "c99/code_context.h"
+#include "ir/error.h"
+#include "ops/op_row.h"
+#include "qdq/qdq.h"
+
+namespace lathe {
+
+// Embedded by the build.
+std::string_view c99_base_text();
+std::string_view c99_quantize_text();
+std::string_view c99_sum_text();
+std::string_view c99_product_text();
+std::string_view c99_depthwise_text();
+std::string_view c99_pool_text();
+
+namespace {
+
+std::string_view kernel_text(KernelText text) {
+  switch (text) {
+    case KernelText::kBase: return c99_base_text();
+    case KernelText::kMath: return "#include <math.h>\n";
+    case KernelText::kQuantize: return c99_quantize_text();
+    case KernelText::kSum: return c99_sum_text();
+    case KernelText::kProduct: return c99_product_text();
+    case KernelText::kDepthwise: return c99_depthwise_text();
+    case KernelText::kPool: return c99_pool_text();
+  }
+  throw InternalError("c99: unknown kernel");
+}
+
+struct Port {
+  std::string name;  // of the C parameter
+  std::string_view type;
+  const Value* value = nullptr;
+  int64_t count = 0;
+  std::optional<QuantParams> params;
+};
+
+// Of the DequantizeLinear that reads a value, or the QuantizeLinear that makes it.
+std::optional<QuantParams> params_of(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  if (value.producer.valid() && graph.node(value.producer).kind == OpKind::kQuantizeLinear)
+    return constant_params(graph, graph.node(value.producer));
+  for (const NodeId user : value.users)
+    if (graph.node(user).kind == OpKind::kDequantizeLinear && graph.node(user).input(0) == id)
+      return constant_params(graph, graph.node(user));
+  return std::nullopt;
+}
+
+std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids,
+                           std::vector<std::string>& taken) {
+  std::vector<Port> ports;
+  for (const ValueId id : ids) {
+    const Value& value = graph.value(id);
+    Port port;
+    port.name = c_identifier(value.name);
+    while (std::ranges::find(taken, port.name) != taken.end()) port.name += "_";
+    taken.push_back(port.name);
+    if (value.type.dtype == DType::kInt64)
+      throw bad_input("c99.type", "64-bit integers have no form in the C code",
+                      escape_untrusted(value.name, 60));
+    port.type = c_type(value.type.dtype);
+    port.value = &value;
+    const auto shape = static_shape(value.type.dims.value_or(Dims()));
+    if (!shape)
+      throw bad_input("c99.shape", "its size is not known", escape_untrusted(value.name, 60),
+                      "fix it: --input-shape NAME=1x3x224x224");
+    port.count = element_count(*shape);
+    port.params = params_of(graph, id);
+    ports.push_back(std::move(port));
+  }
+  return ports;
+}
+
+std::string parameters_of(const std::vector<Port>& inputs, const std::vector<Port>& outputs) {
+  std::string text = "void *arena";
+  for (const Port& port : inputs) text += fmt::format(", const {} *{}", port.type, port.name);
+  for (const Port& port : outputs) text += fmt::format(", {} *{}", port.type, port.name);
+  return text;
+}
+
+std::string upper(std::string text) {
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
+}
+
+std::string port_macros(const std::string& prefix, const char* kind,
+                        const std::vector<Port>& ports) {
+  std::string text;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const Port& port = ports[i];
+    const std::string name = fmt::format("{}_{}_{}", prefix, kind, i);
+    text += fmt::format("\n/* {}: {} {} */\n#define {}_COUNT {}\n", c_comment(port.value->name),
+                        port.type, c_comment(dims_text(*port.value->type.dims)), name, port.count);
+    if (port.params && port.params->scales.size() == 1)
+      text += fmt::format("#define {0}_SCALE {1}\n#define {0}_ZERO_POINT {2}\n", name,
+                          c_float(static_cast<float>(port.params->scales[0])),
+                          port.params->zero_points[0]);
+  }
+  return text;
+}
+
+}  // namespace
+
+C99Code emit_c99(const Graph& graph, const NativePlan& plan, const C99Options& options) {
+  std::vector<std::string> taken{"arena", "bytes"};
+  const std::vector<Port> inputs = ports_of(graph, graph.inputs(), taken);
+  const std::vector<Port> outputs = ports_of(graph, graph.outputs(), taken);
+  std::vector<StepNeeds> needs;
+  for (const PlanStep& step : plan.steps) {
+    if (std::holds_alternative<FallbackStep>(step.kind))
+      refuse_step(step, "there is no kernel for this op");
+    needs.push_back(needs_of(plan, step));
+  }
+  const Arena arena = place_arena(plan, needs, options.alignment);
+  const auto names = [](const std::vector<Port>& ports) {
+    std::vector<std::string> all;
+    for (const Port& port : ports) all.push_back(port.name);
+    return all;
+  };
+  CodeContext code(plan, arena, names(inputs), names(outputs));
+  std::string statements;
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    statements += fmt::format("  /* {}: {} */\n{}", i, c_comment(step_title(plan.steps[i])),
+                              write_step(code, plan.steps[i], i));
+
+  C99Code made;
+  made.arena_bytes = arena.bytes;
+  made.arena_lower_bound = arena.lower_bound;
+  made.constant_bytes = code.constant_bytes;
+  const std::string& prefix = options.prefix;
+  const std::string macro = upper(prefix);
+  const std::string signature =
+      fmt::format("void {}_run({})", prefix, parameters_of(inputs, outputs));
+  const std::string head =
+      fmt::format("/* {}: a network as C, made by lathe " LATHE_VERSION ".\n * From the model with sha256 {} */\n",
+                  c_comment(prefix), c_comment(options.source_sha256));
+  made.source = head + fmt::format("#include \"{}\"\n\n#include <stddef.h>\n#include <string.h>\n",
+                                   options.header);
+  for (size_t i = 0; i < kKernelTexts; ++i) {
+    const auto text = static_cast<KernelText>(i);
+    if (code.uses(text)) made.source += "\n" + std::string(kernel_text(text));
+  }
+  made.source += "\n" + code.constants + "\n" + signature + " {\n";
+  made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements +
+                 "  (void)bytes;\n}\n";
+
+  const MacCount macs = count_macs(graph);
+  made.header = head + fmt::format(
+      "#ifndef {0}_H\n#define {0}_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {{\n"
+      "#endif\n\n#define {0}_ABI 1\n#define {0}_MODEL_SHA256 \"{1}\"\n"
+      "#define {0}_ARENA_BYTES {2}\n#define {0}_ARENA_ALIGNMENT {3}\n"
+      "#define {0}_CONSTANT_BYTES {4}\n#define {0}_MACS {5}\n",
+      macro, c_comment(options.source_sha256), arena.bytes, options.alignment, code.constant_bytes,
+      macs.macs);
+  made.header += port_macros(macro, "INPUT", inputs) + port_macros(macro, "OUTPUT", outputs);
+  made.header += fmt::format(
+      "\n/* One inference. `arena`: {0}_ARENA_BYTES, aligned to {0}_ARENA_ALIGNMENT, of any content;\n"
+      " * calls that run at the same time need one each. */\n{1};\n\n#ifdef __cplusplus\n}}\n#endif\n\n"
+      "#endif\n",
+      macro, signature);
+  return made;
+}
+
+}  // namespace lathe

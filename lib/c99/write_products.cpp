@@ -1,0 +1,258 @@
+// Products of 8-bit integers: kernels/product.c and kernels/depthwise.c.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "c99/c_text.h"
+#include "c99/code_context.h"
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+// kernels/base.c rounds numbers below this.
+constexpr double kMostRounded = 4e6;
+
+int64_t up_to_four(int64_t count) { return (count + 3) / 4 * 4; }
+
+struct ProductSizes {
+  int64_t taps = 1, depth = 1, columns = 1, length = 4;
+};
+
+ProductSizes sizes_of(const NativePlan& plan, const ProductStep& step) {
+  const Shape& weights = view_of(plan, step.weights).shape;  // groups * columns, taps, depth
+  ProductSizes sizes;
+  sizes.taps = weights[1];
+  sizes.depth = weights[2];
+  sizes.columns = weights[0] / step.groups;
+  sizes.length = up_to_four(sizes.taps * sizes.depth);
+  return sizes;
+}
+
+// The first element that the window at an output pixel reads, the first tap inside the image.
+int64_t first_read(const Pixels& in, const PlanWindow& w, int64_t oy, int64_t ox) {
+  const auto inside = [](int64_t at, int64_t dilation) {
+    return at < 0 ? at + (-at + dilation - 1) / dilation * dilation : at;
+  };
+  const int64_t y = inside(oy * w.stride_height - w.pad_top, w.dilation_height);
+  const int64_t x = inside(ox * w.stride_width - w.pad_left, w.dilation_width);
+  // Below or right of it: nothing is read, and what follows lies further behind.
+  return std::min(y, in.height - 1) * in.row + std::min(x, in.width - 1) * in.pixel;
+}
+
+// Pixels are read and written in order, `unit` of them at a time; what lies in front of what is
+// still to be read may be written.
+int64_t lead_of(const Pixels& in, const Pixels& out, const PlanWindow& window, int64_t unit,
+                int64_t out_bytes) {
+  const int64_t pixels = out.height * out.width;
+  std::vector<int64_t> read(static_cast<size_t>(pixels + 1), std::numeric_limits<int64_t>::max());
+  for (int64_t p = pixels - 1; p >= 0; --p)
+    read[static_cast<size_t>(p)] =
+        std::min(read[static_cast<size_t>(p + 1)],
+                 first_read(in, window, p / out.width, p % out.width));
+  int64_t lead = std::numeric_limits<int64_t>::min() / 4;
+  int64_t written = 0;
+  for (int64_t p = 0; p < pixels; p += unit) {
+    const int64_t last = std::min(p + unit, pixels) - 1;
+    written = std::max(written, (last / out.width) * out.row + (last % out.width) * out.pixel +
+                                    out.channels);
+    const int64_t next = std::min(p + unit, pixels);
+    if (next < pixels)
+      lead = std::max(lead, written * out_bytes - read[static_cast<size_t>(next)]);
+  }
+  return std::max(lead, -in.row * in.height);
+}
+
+struct Terms {
+  std::vector<float> scale;
+  std::vector<int32_t> bias;
+  int32_t zero = 0;
+};
+
+// `weights`: `length` numbers a column.
+Terms terms_of(const CodeContext& code, const PlanStep& step, ViewId scale, ViewId bias,
+               float zero_point, const std::vector<int8_t>& weights, size_t length) {
+  Terms terms{code.values<float>(scale), code.values<int32_t>(bias),
+              static_cast<int32_t>(zero_point)};
+  for (size_t c = 0; c < terms.scale.size(); ++c) {
+    double most = std::fabs(static_cast<double>(terms.bias[c]));
+    for (size_t i = 0; i < length; ++i) most += 255.0 * std::abs(int{weights[c * length + i]});
+    if (!(most < 2147483647.0))
+      refuse_step(step, fmt::format("sums of channel {} may exceed 32 bits: {:.3g}", c, most));
+    if (const double far = most * double{terms.scale[c]}; !(far < kMostRounded))
+      refuse_step(step,
+                  fmt::format("results of channel {} may be {:.3g} steps from zero", c, far));
+  }
+  return terms;
+}
+
+// Pairs of columns, four numbers of the one before four of the other.
+std::vector<int8_t> in_pairs(const std::vector<int8_t>& weights, const ProductSizes& sizes,
+                             int64_t groups) {
+  const int64_t row = sizes.taps * sizes.depth;
+  const int64_t pairs = (sizes.columns + 1) / 2;
+  std::vector<int8_t> packed(static_cast<size_t>(groups * pairs * 2 * sizes.length));
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t c = 0; c < sizes.columns; ++c)
+      for (int64_t k = 0; k < row; ++k) {
+        const int64_t pair = (g * pairs + c / 2) * 2 * sizes.length;
+        const int64_t at = pair + k / 4 * 8 + c % 2 * 4 + k % 4;
+        packed[static_cast<size_t>(at)] =
+            weights[static_cast<size_t>((g * sizes.columns + c) * row + k)];
+      }
+  return packed;
+}
+
+std::string window_text(const PlanWindow& w) {
+  return fmt::format(
+      "    .kernel_height = {}, .kernel_width = {}, .stride_height = {}, .stride_width = {},\n"
+      "    .dilation_height = {}, .dilation_width = {}, .pad_top = {}, .pad_left = {},\n",
+      w.kernel_height, w.kernel_width, w.stride_height, w.stride_width, w.dilation_height,
+      w.dilation_width, w.pad_top, w.pad_left);
+}
+
+std::string images_text(const Pixels& in, const Pixels& out) {
+  return fmt::format(
+      "    .in_height = {}, .in_width = {}, .in_row = {}, .in_pixel = {},\n"
+      "    .out_height = {}, .out_width = {}, .out_row = {}, .out_pixel = {},\n"
+      "    .images = {}, .in_image = {}, .out_image = {},\n",
+      in.height, in.width, in.row, in.pixel, out.height, out.width, out.row, out.pixel, out.images,
+      in.image, out.image);
+}
+
+// What follows in passes of its own over the output: the sum with another array, and a table.
+std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId output,
+                       const Pixels& out, ChannelAxis axis) {
+  std::string text;
+  const std::string to = code.address(output, true);
+  const auto pass = [&](const std::string& value) {
+    text += fmt::format(
+        "    for (n = 0; n < {}; ++n)\n      for (y = 0; y < {}; ++y)\n"
+        "        for (x = 0; x < {}; ++x)\n          for (c = 0; c < {}; ++c) {{\n"
+        "            uint8_t *const q = {} + n * {} + y * {} + x * {} + c;\n"
+        "            *q = {};\n          }}\n",
+        out.images, out.height, out.width, out.channels, to, out.image, out.row, out.pixel, value);
+  };
+  if (epilogue.residual.valid()) {
+    code.use(KernelText::kSum);
+    const Pixels other = pixels_of(code.view(epilogue.residual), axis);
+    pass(fmt::format("summed(*q, {}, ({})[n * {} + y * {} + x * {} + c * {}], {}, {}, {}, {})",
+                     c_float(epilogue.own_factor), code.address(epilogue.residual, false),
+                     other.image, other.row, other.pixel, other.channel,
+                     c_float(epilogue.residual_factor), c_float(epilogue.offset), epilogue.sum_low,
+                     epilogue.sum_high));
+  }
+  if (epilogue.table.valid()) {
+    pass(fmt::format("{}[*q]", code.address(epilogue.table, false)));
+  }
+  if (text.empty()) return text;
+  return "  {\n    int32_t n, y, x, c;\n" + text + "  }\n";
+}
+
+void require_plain(const PlanStep& step, const PlanEpilogue& epilogue) {
+  if (epilogue.activation != ProductActivation::kNone)
+    refuse_step(step, "its activation is computed from sums that are not quantized before");
+}
+
+}  // namespace
+
+StepNeeds needs_of_product(const NativePlan& plan, const ProductStep& step) {
+  const ProductSizes sizes = sizes_of(plan, step);
+  StepNeeds needs;
+  needs.scratch_bytes = sizes.length * 5;
+  const PlanView& input = view_of(plan, step.input);
+  const PlanView& output = view_of(plan, step.output);
+  const Pixels in = pixels_of(input, step.axis);
+  const Pixels out = pixels_of(output, step.axis);
+  if (step.groups == 1 && in.images == 1 && in.channel == 1 && !step.epilogue.residual.valid())
+    needs.overlap = StepOverlap{step.input, lead_of(in, out, step.window, 2, element_bytes(output)),
+                                1};
+  return needs;
+}
+
+StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) {
+  const Pixels in = pixels_of(view_of(plan, step.input), ChannelAxis::kSecond);
+  const Pixels out = pixels_of(view_of(plan, step.output), ChannelAxis::kSecond);
+  const PlanWindow& w = step.window;
+  const int64_t height =
+      (out.height - 1) * w.stride_height + (w.kernel_height - 1) * w.dilation_height + 1;
+  const int64_t width =
+      (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
+  StepNeeds needs;
+  // Two results at a time read one number more.
+  needs.scratch_bytes = height * ((width + 2) / 2 * 2) * 2;
+  if (in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
+      out.row % out.pixel == 0 && !step.epilogue.residual.valid())
+    needs.overlap = StepOverlap{step.input, -in.row * in.height, in.pixel};
+  return needs;
+}
+
+std::string write_product(CodeContext& code, const PlanStep& whole, size_t index) {
+  const ProductStep& step = std::get<ProductStep>(whole.kind);
+  require_plain(whole, step.epilogue);
+  code.use(KernelText::kProduct);
+  const PlanView& output = code.view(step.output);
+  const bool is_float = output.dtype == DType::kFloat32;
+  const ProductSizes sizes = sizes_of(code.plan, step);
+  const std::vector<int8_t> weights = code.values<int8_t>(step.weights);
+  const Terms terms =
+      terms_of(code, whole, step.scale, step.bias, is_float ? 0 : step.epilogue.zero_point, weights,
+               static_cast<size_t>(sizes.taps * sizes.depth));
+  const Pixels in = pixels_of(code.view(step.input), step.axis);
+  const Pixels out = pixels_of(output, step.axis);
+  const std::string weight_name =
+      code.add_array("weights", index, in_pairs(weights, sizes, step.groups));
+  const std::string bias_name = code.add_array("bias", index, terms.bias);
+  const std::string scale_name = code.add_array("scale", index, terms.scale);
+  code.constants += fmt::format(
+      "static const product product_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
+      "    .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
+      "    .zero = {}, .low = {}, .high = {}, .float_low = {}, .float_high = {},\n"
+      "    .padding = {}, .flip = 0, .is_float = {}}};\n",
+      index, weight_name, bias_name, scale_name, sizes.depth, sizes.columns, step.groups,
+      sizes.length, in.channel, images_text(in, out), window_text(step.window), terms.zero,
+      step.epilogue.low, step.epilogue.high, c_float(step.epilogue.float_low),
+      c_float(step.epilogue.float_high), step.padding, is_float ? 1 : 0);
+  return fmt::format("  run_product(&product_{}, {}, {}, {});\n", index,
+                     code.address(step.input, false), code.address(step.output, true),
+                     code.scratch(index, "int16_t")) +
+         write_rest(code, step.epilogue, step.output, out, step.axis);
+}
+
+std::string write_depthwise(CodeContext& code, const PlanStep& whole, size_t index) {
+  const DepthwiseStep& step = std::get<DepthwiseStep>(whole.kind);
+  require_plain(whole, step.epilogue);
+  const PlanView& output = code.view(step.output);
+  if (output.dtype == DType::kFloat32)
+    refuse_step(whole, "a depthwise convolution whose result is not quantized");
+  code.use(KernelText::kDepthwise);
+  const std::vector<int8_t> weights = code.values<int8_t>(step.weights);
+  const Pixels in = pixels_of(code.view(step.input), ChannelAxis::kSecond);
+  const Pixels out = pixels_of(output, ChannelAxis::kSecond);
+  const PlanWindow& w = step.window;
+  const int64_t taps = w.kernel_height * w.kernel_width;
+  const Terms terms = terms_of(code, whole, step.scale, step.bias, step.epilogue.zero_point,
+                               weights, static_cast<size_t>(taps));
+  const int64_t height =
+      (out.height - 1) * w.stride_height + (w.kernel_height - 1) * w.dilation_height + 1;
+  const int64_t width =
+      (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
+  const std::string weight_name = code.add_array("weights", index, weights);
+  const std::string bias_name = code.add_array("bias", index, terms.bias);
+  const std::string scale_name = code.add_array("scale", index, terms.scale);
+  code.constants += fmt::format(
+      "static const depthwise depthwise_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
+      "    .channels = {}, .frame_height = {}, .frame_width = {},\n{}{}"
+      "    .zero = {}, .low = {}, .high = {}, .padding = {}}};\n",
+      index, weight_name, bias_name, scale_name, out.channels, height, (width + 2) / 2 * 2,
+      images_text(in, out), window_text(w), terms.zero, step.epilogue.low, step.epilogue.high,
+      step.padding);
+  return fmt::format("  run_depthwise(&depthwise_{}, {}, {}, {});\n", index,
+                     code.address(step.input, false), code.address(step.output, true),
+                     code.scratch(index, "int16_t")) +
+         write_rest(code, step.epilogue, step.output, out, ChannelAxis::kSecond);
+}
+
+}  // namespace lathe

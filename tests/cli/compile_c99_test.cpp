@@ -1,0 +1,87 @@
+// lathe compile --target c99: files, names, verdicts, and what is refused.
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+
+#include "report_schema.h"
+#include "run_lathe.h"
+#include "text_model.h"
+
+namespace lathe {
+namespace {
+
+struct Quantized {
+  ScratchDirectory folder;
+  std::string model = folder.path("q.onnx");
+
+  Quantized() {
+    REQUIRE(run_lathe({"quantize", kGlyphs, "-o", model, "--data", "random", "--samples", "8",
+                       "--effort", "fast", "--profile", "cortex-m4"})
+                .exit_code == 0);
+  }
+  CliResult compile(const std::string& name, const std::vector<std::string>& more = {}) const {
+    return run_lathe(joined({"compile", model, "--target", "c99", "--profile", "cortex-m4", "-o",
+                             folder.path(name), "--json"},
+                            more));
+  }
+};
+
+TEST_CASE("C code, its header and what it takes") {
+  const Quantized q;
+  const CliResult made = q.compile("glyphs.c");
+  INFO(made.err);
+  REQUIRE(made.exit_code == 0);
+  const nlohmann::json report = report_of(made);
+  CHECK(schema_errors(report).empty());
+  const nlohmann::json& c = report["c99"];
+  CHECK(c["prefix"] == "glyphs");
+  CHECK(c["arena_bytes"] >= c["arena_lower_bound_bytes"]);
+  CHECK(report["fit"]["verdict"] == "fits");
+  CHECK(report["fit"]["ram_bytes"] == c["arena_bytes"]);
+  CHECK(report["fit"]["flash_bytes"] == c["constants_bytes"]);
+  CHECK(report["verification"]["verified"] == true);
+  const std::string header = content_of(q.folder.path("glyphs.h"));
+  CHECK(header.find("void glyphs_run(void *arena, const float *image, float *logits);") !=
+        std::string::npos);
+  CHECK(header.find("#define GLYPHS_ARENA_BYTES " + c["arena_bytes"].dump() + "\n") !=
+        std::string::npos);
+  CHECK(content_of(q.folder.path("glyphs.c")).find("#include \"glyphs.h\"") != std::string::npos);
+  // The same bytes again, and nothing is overwritten unasked.
+  REQUIRE(q.compile("other/../glyphs2.c").exit_code != 0);
+  const std::string first = content_of(q.folder.path("glyphs.c"));
+  CHECK(q.compile("glyphs.c").exit_code == 2);
+  CHECK(q.compile("glyphs.c", {"--force", "--threads", "1"}).exit_code == 0);
+  CHECK(content_of(q.folder.path("glyphs.c")) == first);
+  std::filesystem::remove(q.folder.path("glyphs.c"));
+  CHECK(q.compile("glyphs.c").exit_code == 2);  // the header is there
+}
+
+TEST_CASE("names that C keeps for itself, and targets that take no C flags") {
+  const Quantized q;
+  REQUIRE(q.compile("int.c", {"--verify", "off"}).exit_code == 0);
+  CHECK(content_of(q.folder.path("int.h")).find("void _int_run(") != std::string::npos);
+  check_refused(run_lathe({"compile", q.model, "--target", "onnx", "-o", q.folder.path("x.c")}), 2,
+                {".c"});
+  check_refused(run_lathe({"compile", q.model, "--target", "c99", "--opset", "13", "-o",
+                           q.folder.path("x.c")}),
+                2, {"--opset"});
+}
+
+TEST_CASE("what has no C code is named with its node") {
+  const ScratchDirectory folder;
+  const std::string model = write_model(folder, "scatter.onnx", R"(
+net (float[4] x, int64[2,1] at, float[2] u) => (float[4] y) { y = ScatterND(x, at, u) })");
+  check_refused(run_lathe({"compile", model, "--target", "c99", "-o", folder.path("a.c")}), 3,
+                {"ScatterND"});
+  const std::string open =
+      write_model(folder, "open.onnx", "net (float[1,n] x) => (float[1,n] y) { y = Relu(x) }");
+  check_refused(run_lathe({"compile", open, "--target", "c99", "-o", folder.path("a.c")}), 3,
+                {"input x"});
+  CHECK(run_lathe({"compile", open, "--target", "c99", "-o", folder.path("a.c"), "--input-shape",
+                   "x=1x6"})
+            .exit_code == 0);
+  CHECK_FALSE(std::filesystem::exists(folder.path("b.c")));
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,78 @@
+#include "heavy/emit_c.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "c99/c99.h"
+#include "c99/c_text.h"
+#include "engine/native_plan_file.h"
+#include "c99/built_c.h"
+#include "heavy/specialize_graph.h"
+#include "ir/error.h"
+#include "lower/lower_graph.h"
+#include "os/quantity.h"
+#include "os/sha256.h"
+
+namespace lathe {
+namespace {
+
+LoweredGraph lowered(const Graph& graph) {
+  LowerOptions lower;
+  lower.compact = true;
+  LoweredGraph made = lower_graph(graph, lower);
+  for (const Graph& partition : made.partitions)
+    for (const NodeId id : partition.node_ids())
+      throw bad_input("c99.step",
+                      fmt::format("there is no C code for {}",
+                                  escape_untrusted(partition.node(id).type_name(), 60)),
+                      "node " + escape_untrusted(partition.node(id).name, 60),
+                      "leave it out of the network, or take --target onnx or native");
+  return made;
+}
+
+}  // namespace
+
+CompiledArtifact emit_c(const Model& model, const Profile& profile, const CompileOptions& options,
+                        Console& console) {
+  const Graph graph = specialized(model.graph, shapes_at_batch(model.graph, 1));
+  const LoweredGraph made = lowered(graph);
+  const std::filesystem::path output = options.common.output;
+  C99Options c;
+  c.prefix = c_identifier(output.stem().string());
+  c.header = std::filesystem::path(header_of(output.string())).filename().string();
+  c.source_sha256 = sha256_file(options.model);
+  c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
+  const C99Code code = emit_c99(graph, made.plan, c);
+
+  CompiledArtifact artifact;
+  artifact.written.model_bytes = code.source;
+  artifact.beside.push_back({"header", header_of(output.string()), code.header});
+  artifact.c_code = code;
+  artifact.one_shape = true;
+  artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
+  artifact.facts["c99"] = {{"prefix", c.prefix},
+                           {"arena_bytes", code.arena_bytes},
+                           {"arena_lower_bound_bytes", code.arena_lower_bound},
+                           {"constants_bytes", code.constant_bytes},
+                           {"steps", made.plan.steps.size()}};
+  artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
+                              bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),
+                              bytes_text(code.constant_bytes), c.prefix, c.header);
+  const std::string compiler = options.verify == "off" ? std::string() : host_c_compiler();
+  artifact.facts["c99"]["compiler"] =
+      compiler.empty() ? nlohmann::json()
+                       : nlohmann::json(std::filesystem::path(compiler).filename().string());
+  if (compiler.empty()) {
+    if (options.verify != "off")
+      console.warn("c99.compiler", "the code itself was not run: there is no C compiler here",
+                   "install gcc or clang to have it compared");
+    return artifact;
+  }
+  const auto built = std::make_shared<const BuiltC>(compiler, code, c, graph);
+  artifact.run = [built](const std::vector<at::Tensor>& inputs) { return built->run(inputs); };
+  return artifact;
+}
+
+}  // namespace lathe
