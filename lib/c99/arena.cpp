@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "ir/error.h"
+#include "ir/seeded_random.h"
 #include "plan/plan_check.h"
 
 namespace lathe {
@@ -60,18 +61,15 @@ class Placer {
     by([&](const Item& item) { return breadth(item); });
     by([](const Item& item) { return -item.first; });
     by([](const Item& item) { return item.last; });
-    // What reached highest is placed first.
+    // Then two of the best order change places, as long as there is hope.
+    const int64_t bound = lower_bound();
     const double work = std::pow(static_cast<double>(items_.size()), 3);
     const int rounds = static_cast<int>(std::min(kMostRounds, kMostWork / std::max(1.0, work)));
-    for (int round = 0; round < rounds; ++round) {
+    SeededRandom random(0, 0);
+    for (int round = 0; round < rounds && best_bytes_ > bound; ++round) {
       order = best_order_;
-      const size_t top = static_cast<size_t>(std::distance(
-          order.begin(), std::ranges::max_element(order, {}, [&](size_t i) {
-            return best_[i] + items_[i].bytes;
-          })));
-      const auto target = order.begin() + (round * 7919) % static_cast<int>(top + 1);
-      std::rotate(target, order.begin() + static_cast<std::ptrdiff_t>(top),
-                  order.begin() + static_cast<std::ptrdiff_t>(top) + 1);
+      const size_t count = order.size();
+      std::swap(order[random.next() % count], order[random.next() % count]);
       consider(order);
     }
     Arena arena;
@@ -81,13 +79,12 @@ class Placer {
     };
     for (const int64_t item : block_items_) arena.blocks.push_back(offset(item));
     for (const int64_t item : scratch_items_) arena.scratch.push_back(offset(item));
-    for (const auto& [step, bytes] : live_)
-      arena.lower_bound = std::max(arena.lower_bound, bytes - saved_in(step));
+    arena.lower_bound = bound;
     return arena;
   }
 
  private:
-  static constexpr double kMostRounds = 200;
+  static constexpr double kMostRounds = 1000;
   static constexpr double kMostWork = 2e8;
 
   void add_overlap(const NativePlan& plan, size_t step, const StepOverlap& overlap,
@@ -145,10 +142,11 @@ class Placer {
         candidates.push_back(aligned(at + items_[other].bytes));
         if (at >= items_[item].bytes) candidates.push_back(at - items_[item].bytes);
         if (const Overlap* overlap = overlap_of(item, other)) {
-          const int64_t place = overlap->input == item ? at + overlap->lead : at - overlap->lead;
-          candidates.push_back(aligned(place));
+          // The input as near behind the output as it may, the output as near before the input.
+          candidates.push_back(overlap->input == item
+                                   ? aligned(at + overlap->lead)
+                                   : (at - overlap->lead) / alignment_ * alignment_);
           candidates.push_back(at);
-          candidates.push_back(place);
         }
       }
       std::ranges::sort(candidates);
@@ -165,10 +163,16 @@ class Placer {
       placed.push_back(item);
       bytes = std::max(bytes, aligned(offsets[item] + items_[item].bytes));
     }
-    if (!best_.empty() && bytes >= best_bytes_) return;
+    if (!best_.empty() && bytes > best_bytes_) return;
     best_ = std::move(offsets);
     best_bytes_ = bytes;
     best_order_ = order;
+  }
+
+  int64_t lower_bound() const {
+    int64_t bound = 0;
+    for (const auto& [step, bytes] : live_) bound = std::max(bound, bytes - saved_in(step));
+    return aligned(bound);
   }
 
   int64_t breadth(const Item& item) const {

@@ -5,6 +5,7 @@
 #include "c99/c99.h"
 #include "c99/c_text.h"
 #include "c99/code_context.h"
+#include "c99/read_signed.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "qdq/qdq.h"
@@ -109,7 +110,9 @@ std::string port_macros(const std::string& prefix, const char* kind,
 
 }  // namespace
 
-C99Code emit_c99(const Graph& graph, const NativePlan& plan, const C99Options& options) {
+C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options& options) {
+  NativePlan plan = lowered;
+  read_signed_inputs(plan);
   std::vector<std::string> taken{"arena", "bytes"};
   const std::vector<Port> inputs = ports_of(graph, graph.inputs(), taken);
   const std::vector<Port> outputs = ports_of(graph, graph.outputs(), taken);

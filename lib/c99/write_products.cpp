@@ -19,6 +19,7 @@ int64_t up_to_four(int64_t count) { return (count + 3) / 4 * 4; }
 
 struct ProductSizes {
   int64_t taps = 1, depth = 1, columns = 1, length = 4;
+  bool is_plain = false;  // pixels are read where they lie
 };
 
 ProductSizes sizes_of(const NativePlan& plan, const ProductStep& step) {
@@ -28,6 +29,9 @@ ProductSizes sizes_of(const NativePlan& plan, const ProductStep& step) {
   sizes.depth = weights[2];
   sizes.columns = weights[0] / step.groups;
   sizes.length = up_to_four(sizes.taps * sizes.depth);
+  sizes.is_plain = sizes.taps == 1 && sizes.depth % 4 == 0 && step.window.pad_top == 0 &&
+                   step.window.pad_left == 0 &&
+                   pixels_of(view_of(plan, step.input), step.axis).channel == 1;
   return sizes;
 }
 
@@ -64,6 +68,9 @@ int64_t lead_of(const Pixels& in, const Pixels& out, const PlanWindow& window, i
   }
   return std::max(lead, -in.row * in.height);
 }
+
+// Results are made by twos: of the last row's end up to three numbers more are read than needed.
+int64_t frame_width(int64_t width) { return (width + 4) / 2 * 2; }
 
 struct Terms {
   std::vector<float> scale;
@@ -122,7 +129,20 @@ std::string images_text(const Pixels& in, const Pixels& out) {
       in.image, out.image);
 }
 
-// What follows in passes of its own over the output: the sum with another array, and a table.
+template <class T>
+std::vector<T> evened(const std::vector<T>& values, int64_t groups) {
+  const size_t columns = values.size() / static_cast<size_t>(groups);
+  if (columns % 2 == 0) return values;
+  std::vector<T> even;
+  for (size_t i = 0; i < values.size(); ++i) {
+    even.push_back(values[i]);
+    if ((i + 1) % columns == 0) even.push_back(0);
+  }
+  return even;
+}
+
+// What follows in passes of its own over the output: bounds within a byte's (what is clamped to
+// those first may be clamped to these after), the sum with another array, and a table.
 std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId output,
                        const Pixels& out, ChannelAxis axis) {
   std::string text;
@@ -131,10 +151,19 @@ std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId o
     text += fmt::format(
         "    for (n = 0; n < {}; ++n)\n      for (y = 0; y < {}; ++y)\n"
         "        for (x = 0; x < {}; ++x)\n          for (c = 0; c < {}; ++c) {{\n"
-        "            uint8_t *const q = {} + n * {} + y * {} + x * {} + c;\n"
+        "            {} *const q = {} + n * {} + y * {} + x * {} + c;\n"
         "            *q = {};\n          }}\n",
-        out.images, out.height, out.width, out.channels, to, out.image, out.row, out.pixel, value);
+        out.images, out.height, out.width, out.channels, c_type(code.view(output).dtype), to,
+        out.image, out.row, out.pixel, value);
   };
+  if (code.view(output).dtype == DType::kFloat32) {
+    constexpr float kMost = std::numeric_limits<float>::max();
+    if (epilogue.float_low > -kMost || epilogue.float_high < kMost)
+      pass(fmt::format("*q < {0} ? {0} : *q > {1} ? {1} : *q", c_float(epilogue.float_low),
+                       c_float(epilogue.float_high)));
+  } else if (epilogue.low > 0 || epilogue.high < 255) {
+    pass(fmt::format("(uint8_t)bounded(*q, {}, {})", epilogue.low, epilogue.high));
+  }
   if (epilogue.residual.valid()) {
     code.use(KernelText::kSum);
     const Pixels other = pixels_of(code.view(epilogue.residual), axis);
@@ -161,12 +190,13 @@ void require_plain(const PlanStep& step, const PlanEpilogue& epilogue) {
 StepNeeds needs_of_product(const NativePlan& plan, const ProductStep& step) {
   const ProductSizes sizes = sizes_of(plan, step);
   StepNeeds needs;
-  needs.scratch_bytes = sizes.length * 5;
   const PlanView& input = view_of(plan, step.input);
   const PlanView& output = view_of(plan, step.output);
   const Pixels in = pixels_of(input, step.axis);
   const Pixels out = pixels_of(output, step.axis);
-  if (step.groups == 1 && in.images == 1 && in.channel == 1 && !step.epilogue.residual.valid())
+  needs.scratch_bytes =
+      sizes.length * ((out.height * out.width > 1 ? 4 : 2) + (sizes.is_plain ? 0 : 1));
+  if (step.groups == 1 && in.images == 1 && in.channel == 1)
     needs.overlap = StepOverlap{step.input, lead_of(in, out, step.window, 2, element_bytes(output)),
                                 1};
   return needs;
@@ -181,10 +211,9 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) 
   const int64_t width =
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   StepNeeds needs;
-  // Two results at a time read one number more.
-  needs.scratch_bytes = height * ((width + 2) / 2 * 2) * 2;
+  needs.scratch_bytes = height * frame_width(width) * 2;
   if (in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
-      out.row % out.pixel == 0 && !step.epilogue.residual.valid())
+      out.row % out.pixel == 0)
     needs.overlap = StepOverlap{step.input, -in.row * in.height, in.pixel};
   return needs;
 }
@@ -195,6 +224,7 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
   code.use(KernelText::kProduct);
   const PlanView& output = code.view(step.output);
   const bool is_float = output.dtype == DType::kFloat32;
+  const bool is_signed = code.view(step.input).dtype == DType::kInt8;
   const ProductSizes sizes = sizes_of(code.plan, step);
   const std::vector<int8_t> weights = code.values<int8_t>(step.weights);
   const Terms terms =
@@ -204,19 +234,19 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
   const Pixels out = pixels_of(output, step.axis);
   const std::string weight_name =
       code.add_array("weights", index, in_pairs(weights, sizes, step.groups));
-  const std::string bias_name = code.add_array("bias", index, terms.bias);
-  const std::string scale_name = code.add_array("scale", index, terms.scale);
+  const std::string bias_name = code.add_array("bias", index, evened(terms.bias, step.groups));
+  const std::string scale_name = code.add_array("scale", index, evened(terms.scale, step.groups));
   code.constants += fmt::format(
       "static const product product_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
       "    .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
-      "    .zero = {}, .low = {}, .high = {}, .float_low = {}, .float_high = {},\n"
-      "    .padding = {}, .flip = 0, .is_float = {}}};\n",
+      "    .zero = {}, .flip = {}u, .padding = {}, .is_plain = {}, .is_float = {}}};\n",
       index, weight_name, bias_name, scale_name, sizes.depth, sizes.columns, step.groups,
       sizes.length, in.channel, images_text(in, out), window_text(step.window), terms.zero,
-      step.epilogue.low, step.epilogue.high, c_float(step.epilogue.float_low),
-      c_float(step.epilogue.float_high), step.padding, is_float ? 1 : 0);
-  return fmt::format("  run_product(&product_{}, {}, {}, {});\n", index,
-                     code.address(step.input, false), code.address(step.output, true),
+      is_signed ? "0x80808080" : "0", step.padding ^ (is_signed ? 128 : 0), sizes.is_plain ? 1 : 0,
+      is_float ? 1 : 0);
+  return fmt::format("  run_product(&product_{}, {}{}, {}, {});\n", index,
+                     is_signed ? "(const uint8_t *)" : "", code.address(step.input, false),
+                     code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
          write_rest(code, step.epilogue, step.output, out, step.axis);
 }
@@ -245,10 +275,9 @@ std::string write_depthwise(CodeContext& code, const PlanStep& whole, size_t ind
   code.constants += fmt::format(
       "static const depthwise depthwise_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
       "    .channels = {}, .frame_height = {}, .frame_width = {},\n{}{}"
-      "    .zero = {}, .low = {}, .high = {}, .padding = {}}};\n",
-      index, weight_name, bias_name, scale_name, out.channels, height, (width + 2) / 2 * 2,
-      images_text(in, out), window_text(w), terms.zero, step.epilogue.low, step.epilogue.high,
-      step.padding);
+      "    .zero = {}, .padding = {}}};\n",
+      index, weight_name, bias_name, scale_name, out.channels, height, frame_width(width),
+      images_text(in, out), window_text(w), terms.zero, step.padding);
   return fmt::format("  run_depthwise(&depthwise_{}, {}, {}, {});\n", index,
                      code.address(step.input, false), code.address(step.output, true),
                      code.scratch(index, "int16_t")) +

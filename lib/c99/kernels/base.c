@@ -16,15 +16,39 @@ static float stored(float y) {
 #define ROUNDED(y) ((void)0)
 #endif
 
-/* The nearest integer, half to even, of |y| below 2^22: adding 1.5 * 2^23 rounds. */
-static int32_t nearest(float y) {
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+#define HAS_DSP 1
+#endif
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+/*
+ * The nearest integer, half to even, of |y| below 2^22: adding 1.5 * 2^23 rounds. What is added to
+ * it takes the bits of that number away again: ROUNDING is part of `offset`.
+ */
+#define ROUNDING (-0x4b400000)
+INLINE int32_t nearest(float y, int32_t offset) {
   int32_t bits;
   ROUNDED(y); /* a product first: one fused operation would give another number */
   y += 12582912.0f;
   memcpy(&bits, &y, sizeof bits);
-  return bits - 0x4b400000;
+  return bits + offset;
 }
 
-static int32_t bounded(int32_t x, int32_t low, int32_t high) {
+INLINE int32_t bounded(int32_t x, int32_t low, int32_t high) {
   return x < low ? low : x > high ? high : x;
+}
+
+INLINE uint8_t byte_of(int32_t x) {
+#ifdef HAS_DSP
+  uint32_t within;
+  __asm__("usat %0, #8, %1" : "=r"(within) : "r"(x));
+  return (uint8_t)within;
+#else
+  return (uint8_t)bounded(x, 0, 255);
+#endif
 }

@@ -13,77 +13,133 @@ typedef struct {
   int32_t kernel_height, kernel_width, stride_height, stride_width;
   int32_t dilation_height, dilation_width, pad_top, pad_left;
   int32_t frame_height, frame_width; /* an even width */
-  int32_t zero, low, high;
+  int32_t zero;
   uint8_t padding;
 } depthwise;
-
-static uint8_t quantized(const depthwise *p, int32_t sum, float scale) {
-  return (uint8_t)bounded(nearest((float)sum * scale) + p->zero, p->low, p->high);
-}
 
 static void fill_frame(const depthwise *p, const uint8_t *channel, int16_t *frame) {
   const int32_t height = p->in_height < p->frame_height - p->pad_top ? p->in_height
                                                                      : p->frame_height - p->pad_top;
   const int32_t width = p->in_width < p->frame_width - p->pad_left ? p->in_width
                                                                    : p->frame_width - p->pad_left;
+  const int32_t pixel = p->in_pixel;
   int32_t y, x;
   for (y = 0; y < height; ++y) {
     const uint8_t *from = channel + y * p->in_row;
     int16_t *to = frame + (y + p->pad_top) * p->frame_width + p->pad_left;
-    for (x = 0; x < width; ++x, from += p->in_pixel) to[x] = *from;
+    for (x = width; x > 3; x -= 4, to += 4) {
+      to[0] = *from;
+      from += pixel;
+      to[1] = *from;
+      from += pixel;
+      to[2] = *from;
+      from += pixel;
+      to[3] = *from;
+      from += pixel;
+    }
+    for (; x > 0; --x, from += pixel) *to++ = *from;
   }
 }
 
-#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
-static uint32_t load_pair(const int16_t *from) {
-  uint32_t pair;
-  memcpy(&pair, from, 4);
-  return pair;
-}
+#ifdef HAS_DSP
 static uint32_t joined(int32_t low, int32_t high) {
   return (uint32_t)(low & 0xffff) | ((uint32_t)high << 16);
 }
-#define TWO_PRODUCTS(a, b, sum) \
-  __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
-#define LOW_BY_HIGH(a, b, sum) \
-  __asm__("smlabt %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
-#define HIGH_BY_LOW(a, b, sum) \
-  __asm__("smlatb %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
+#define MULTIPLY_ADD(op, a, b, sum) \
+  __asm__ volatile(op " %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
+/*
+ * Words of a row of numbers (x0 x1), (x2 x3), (x4 x5) by three weights (u0 u1), (u1 u2): two
+ * neighbouring results of stride 1, two more, and two of stride 2.
+ */
+#define FIRST_TWO(a, b, low, high)     \
+  MULTIPLY_ADD("smlad", a, low, s0);   \
+  MULTIPLY_ADD("smlatb", a, low, s1);  \
+  MULTIPLY_ADD("smlabt", b, high, s0); \
+  MULTIPLY_ADD("smlad", b, high, s1)
+#define NEXT_TWO(b, c, low, high)      \
+  MULTIPLY_ADD("smlad", b, low, s2);   \
+  MULTIPLY_ADD("smlatb", b, low, s3);  \
+  MULTIPLY_ADD("smlabt", c, high, s2); \
+  MULTIPLY_ADD("smlad", c, high, s3)
+#define TWO_APART(a, b, c, low, high)  \
+  MULTIPLY_ADD("smlad", a, low, s0);   \
+  MULTIPLY_ADD("smlabt", b, high, s0); \
+  MULTIPLY_ADD("smlad", b, low, s1);   \
+  MULTIPLY_ADD("smlabt", c, high, s1)
 
-/* 3 x 3, stride 1, two results at a time: of a row of four numbers (x0 x1), (x2 x3). */
+/* One row below the other; the next one's address is computed when its turn has come. */
+#define NEXT_ROW        \
+  row += words;         \
+  __asm__("" : "+r"(row))
+#define THREE_ROWS(statement)       \
+  do {                              \
+    const uint32_t *row = from;     \
+    statement(weights[0], weights[1]); \
+    NEXT_ROW;                       \
+    statement(weights[2], weights[3]); \
+    NEXT_ROW;                       \
+    statement(weights[4], weights[5]); \
+  } while (0)
+#define ROW_OF_FOUR(low_word, high_word)                                          \
+  do {                                                                            \
+    const uint32_t low = low_word, high = high_word, a = row[0], b = row[1], c = row[2]; \
+    FIRST_TWO(a, b, low, high);                                                   \
+    NEXT_TWO(b, c, low, high);                                                    \
+  } while (0)
+#define ROW_OF_TWO(low_word, high_word)                              \
+  do {                                                               \
+    const uint32_t low = low_word, high = high_word, a = row[0], b = row[1]; \
+    FIRST_TWO(a, b, low, high);                                      \
+  } while (0)
+#define ROW_APART(low_word, high_word)                                            \
+  do {                                                                            \
+    const uint32_t low = low_word, high = high_word, a = row[0], b = row[1], c = row[2]; \
+    TWO_APART(a, b, c, low, high);                                                \
+  } while (0)
+
+#define FINISH(sum)                                 \
+  *to = byte_of(nearest((float)(sum) * scale, zero)); \
+  to += pixel
+
+/* 3 x 3 with a stride of 1 or 2 both ways. */
 static void depthwise_3x3(const depthwise *p, const int8_t *w, int32_t bias, float scale,
                           const int16_t *frame, uint8_t *to) {
-  const uint32_t u0 = joined(w[0], w[1]), v0 = joined(w[1], w[2]);
-  const uint32_t u1 = joined(w[3], w[4]), v1 = joined(w[4], w[5]);
-  const uint32_t u2 = joined(w[6], w[7]), v2 = joined(w[7], w[8]);
-  int32_t y, x;
-  for (y = 0; y < p->out_height; ++y, to += p->out_row, frame += p->frame_width) {
-    const int16_t *row = frame;
-    uint8_t *pixel = to;
-    for (x = p->out_width; x > 0; x -= 2, row += 2) {
-      int32_t one = bias, two = bias;
-      uint32_t a = load_pair(row), b = load_pair(row + 2);
-      TWO_PRODUCTS(a, u0, one);
-      LOW_BY_HIGH(b, v0, one);
-      HIGH_BY_LOW(a, u0, two);
-      TWO_PRODUCTS(b, v0, two);
-      a = load_pair(row + p->frame_width);
-      b = load_pair(row + p->frame_width + 2);
-      TWO_PRODUCTS(a, u1, one);
-      LOW_BY_HIGH(b, v1, one);
-      HIGH_BY_LOW(a, u1, two);
-      TWO_PRODUCTS(b, v1, two);
-      a = load_pair(row + 2 * p->frame_width);
-      b = load_pair(row + 2 * p->frame_width + 2);
-      TWO_PRODUCTS(a, u2, one);
-      LOW_BY_HIGH(b, v2, one);
-      HIGH_BY_LOW(a, u2, two);
-      TWO_PRODUCTS(b, v2, two);
-      *pixel = quantized(p, one, scale);
-      pixel += p->out_pixel;
-      if (x == 1) break;
-      *pixel = quantized(p, two, scale);
-      pixel += p->out_pixel;
+  const int32_t words = p->frame_width / 2, pixel = p->out_pixel, zero = p->zero + ROUNDING;
+  const int32_t skip = p->out_row - p->out_width * pixel;
+  uint32_t weights[6];
+  int32_t y, x, k;
+  for (k = 0; k < 3; ++k) {
+    weights[2 * k] = joined(w[3 * k], w[3 * k + 1]);
+    weights[2 * k + 1] = joined(w[3 * k + 1], w[3 * k + 2]);
+  }
+  for (y = 0; y < p->out_height; ++y, to += skip) {
+    const uint32_t *from =
+        (const uint32_t *)(const void *)(frame + y * p->stride_height * p->frame_width);
+    x = p->out_width;
+    if (p->stride_width == 2) {
+      for (; x > 0; x -= 2, from += 2) {
+        int32_t s0 = bias, s1 = bias;
+        THREE_ROWS(ROW_APART);
+        FINISH(s0);
+        if (x == 1) continue;
+        FINISH(s1);
+      }
+      continue;
+    }
+    for (; x >= 4; x -= 4, from += 2) {
+      int32_t s0 = bias, s1 = bias, s2 = bias, s3 = bias;
+      THREE_ROWS(ROW_OF_FOUR);
+      FINISH(s0);
+      FINISH(s1);
+      FINISH(s2);
+      FINISH(s3);
+    }
+    for (; x > 0; x -= 2, from += 1) {
+      int32_t s0 = bias, s1 = bias;
+      THREE_ROWS(ROW_OF_TWO);
+      FINISH(s0);
+      if (x == 1) continue;
+      FINISH(s1);
     }
   }
 }
@@ -100,7 +156,7 @@ static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, f
       for (ky = 0; ky < p->kernel_height; ++ky, from += p->dilation_height * p->frame_width)
         for (kx = 0; kx < p->kernel_width; ++kx)
           sum += from[kx * p->dilation_width] * *weight++;
-      to[y * p->out_row + x * p->out_pixel] = quantized(p, sum, scale);
+      to[y * p->out_row + x * p->out_pixel] = byte_of(nearest((float)sum * scale, p->zero + ROUNDING));
     }
 }
 
@@ -115,9 +171,9 @@ static void run_depthwise(const depthwise *p, const uint8_t *input, uint8_t *out
       const int8_t *const weights = p->weights + channel * taps;
       uint8_t *const to = output + image * p->out_image + channel;
       fill_frame(p, input + image * p->in_image + channel, frame);
-#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
-      if (p->kernel_height == 3 && p->kernel_width == 3 && p->stride_height == 1 &&
-          p->stride_width == 1 && p->dilation_height == 1 && p->dilation_width == 1) {
+#ifdef HAS_DSP
+      if (p->kernel_height == 3 && p->kernel_width == 3 && p->stride_height <= 2 &&
+          p->stride_width <= 2 && p->dilation_height == 1 && p->dilation_width == 1) {
         depthwise_3x3(p, weights, p->bias[channel], p->scale[channel], frame, to);
         continue;
       }

@@ -42,7 +42,7 @@ static uint8_t pooled(const pool *p, const uint8_t *channel, int32_t y, int32_t 
     count = taps_inside(y, p->kernel_height, p->dilation_height, -p->pad_top, p->counted_height) *
             taps_inside(x, p->kernel_width, p->dilation_width, -p->pad_left, p->counted_width);
   if (count < 1) count = 1;
-  return (uint8_t)bounded(nearest((float)sum * (p->factor / (float)count)) + p->out_zero, 0, 255);
+  return byte_of(nearest((float)sum * (p->factor / (float)count), p->out_zero + ROUNDING));
 }
 
 static void run_pool(const pool *p, const uint8_t *input, uint8_t *output) {

@@ -5,5 +5,5 @@ static uint8_t summed(int32_t own, float own_factor, int32_t other, float other_
   ROUNDED(a);
   ROUNDED(b);
   sum = a + offset;
-  return (uint8_t)bounded(nearest(sum + b), low, high);
+  return (uint8_t)bounded(nearest(sum + b, ROUNDING), low, high);
 }
