@@ -20,8 +20,9 @@ enum class KernelText : uint8_t {
   kProduct,
   kDepthwise,
   kPool,
+  kRecurrent,
 };
-constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kPool) + 1;
+constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kRecurrent) + 1;
 
 class CodeContext {
  public:
@@ -47,8 +48,9 @@ class CodeContext {
 
   void use(KernelText text) {
     used_[static_cast<size_t>(text)] = true;
-    // All others round.
-    if (text != KernelText::kMath) used_[static_cast<size_t>(KernelText::kBase)] = true;
+    // All but these round.
+    if (text != KernelText::kMath && text != KernelText::kRecurrent)
+      used_[static_cast<size_t>(KernelText::kBase)] = true;
   }
   bool uses(KernelText text) const { return used_[static_cast<size_t>(text)]; }
 
@@ -84,6 +86,8 @@ std::string write_depthwise(CodeContext& code, const PlanStep& step, size_t inde
 std::string write_pool(CodeContext& code, const PoolStep& step, size_t index);
 std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeStep& step,
                          size_t index);
+StepNeeds needs_of_recurrent(const NativePlan& plan, const RecurrentStep& step);
+std::string write_recurrent(CodeContext& code, const PlanStep& step, size_t index);
 StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output);
 std::string write_elements(CodeContext& code, const PlanStep& step, size_t index);
 std::string write_floats(CodeContext& code, const PlanStep& step, size_t index);

@@ -19,6 +19,7 @@ std::string_view c99_sum_text();
 std::string_view c99_product_text();
 std::string_view c99_depthwise_text();
 std::string_view c99_pool_text();
+std::string_view c99_recurrent_text();
 
 namespace {
 
@@ -31,6 +32,7 @@ std::string_view kernel_text(KernelText text) {
     case KernelText::kProduct: return c99_product_text();
     case KernelText::kDepthwise: return c99_depthwise_text();
     case KernelText::kPool: return c99_pool_text();
+    case KernelText::kRecurrent: return c99_recurrent_text();
   }
   throw InternalError("c99: unknown kernel");
 }

@@ -85,36 +85,109 @@ std::string write_float_conv(CodeContext& code, const PlanStep& whole, const Flo
                     out.image, out.row, out.pixel, out.channel, tail_text(code, whole, step.tail));
 }
 
+// Loops over the leading axes, in which the factors may be repeated, and what they add to each
+// array's place.
+struct Leading {
+  std::string loops;
+  std::string a, b, to, sum;
+};
+
+Leading leading_of(const CodeContext& code, const FloatMatMulStep& step) {
+  const PlanView& to = code.view(step.output);
+  Leading leading;
+  const auto add = [&](std::string& text, ViewId id, size_t axis) {
+    if (!id.valid()) return;
+    const PlanView& view = code.view(id);
+    const size_t missing = to.shape.size() - view.shape.size();
+    if (axis < missing || view.shape[axis - missing] == 1) return;
+    text += fmt::format(" + i{} * {}", axis, view.strides[axis - missing]);
+  };
+  for (size_t axis = 0; axis + 2 < to.shape.size(); ++axis) {
+    if (to.shape[axis] == 1) continue;
+    leading.loops += fmt::format("    for (i{0} = 0; i{0} < {1}; ++i{0})\n", axis, to.shape[axis]);
+    add(leading.a, step.a, axis);
+    add(leading.b, step.b, axis);
+    add(leading.to, step.output, axis);
+    add(leading.sum, step.tail.sum, axis);
+  }
+  return leading;
+}
+
 std::string write_matmul(CodeContext& code, const PlanStep& whole, const FloatMatMulStep& step) {
   const PlanView& a = code.view(step.a);
   const PlanView& b = code.view(step.b);
   const PlanView& to = code.view(step.output);
   const size_t rank = to.shape.size();
-  for (size_t d = 0; d + 2 < rank; ++d)
-    if (to.shape[d] != 1) refuse_step(whole, "a product of several matrices");
   if (rank < 2 || a.shape.size() < 2 || b.shape.size() < 2)
     refuse_step(whole, "a product of vectors");
   const auto stride = [](const PlanView& view, size_t from_end) {
     return view.strides[view.strides.size() - from_end];
   };
+  const Leading leading = leading_of(code, step);
   std::string text = fmt::format(
       "  {{\n    const float *const a = {}, *const b = {};\n    float *const to = {};\n"
-      "    int32_t m, n, k;\n    for (m = 0; m < {}; ++m)\n      for (n = 0; n < {}; ++n) {{\n"
+      "    int32_t m, n, k;\n",
+      code.address(step.a, false), code.address(step.b, false), code.address(step.output, true));
+  for (size_t axis = 0; axis + 2 < rank; ++axis)
+    if (to.shape[axis] != 1) text += fmt::format("    int32_t i{};\n", axis);
+  text += leading.loops;
+  text += fmt::format(
+      "    for (m = 0; m < {}; ++m)\n      for (n = 0; n < {}; ++n) {{\n"
       "        float sum = 0.0f;\n        for (k = 0; k < {}; ++k)\n"
-      "          sum += a[m * {} + k * {}] * b[k * {} + n * {}];\n",
-      code.address(step.a, false), code.address(step.b, false), code.address(step.output, true),
-      to.shape[rank - 2], to.shape[rank - 1], a.shape.back(), stride(a, 2), stride(a, 1),
-      stride(b, 2), stride(b, 1));
+      "          sum += a[m * {} + k * {}{}] * b[k * {} + n * {}{}];\n",
+      to.shape[rank - 2], to.shape[rank - 1], a.shape.back(), stride(a, 2), stride(a, 1), leading.a,
+      stride(b, 2), stride(b, 1), leading.b);
   if (step.alpha != 1) text += fmt::format("        sum *= {};\n", c_float(step.alpha));
   if (step.bias.valid())
     text += fmt::format("        sum += ({})[n];\n", code.address(step.bias, false));
   if (step.tail.sum.valid()) {
     const PlanView& other = code.view(step.tail.sum);
-    text += fmt::format("        sum += ({})[m * {} + n * {}];\n",
-                        code.address(step.tail.sum, false), stride(other, 2), stride(other, 1));
+    text += fmt::format("        sum += ({})[m * {} + n * {}{}];\n",
+                        code.address(step.tail.sum, false), stride(other, 2), stride(other, 1),
+                        leading.sum);
   }
-  return text + fmt::format("        to[m * {} + n * {}] = {};\n      }}\n  }}\n", stride(to, 2),
-                            stride(to, 1), tail_text(code, whole, step.tail));
+  return text + fmt::format("        to[m * {} + n * {}{}] = {};\n      }}\n  }}\n", stride(to, 2),
+                            stride(to, 1), leading.to, tail_text(code, whole, step.tail));
+}
+
+std::string write_reduce(CodeContext& code, const ReduceStep& step) {
+  using enum ReduceStep::Kind;
+  const PlanView& from = code.view(step.input);
+  const PlanView& to = code.view(step.output);
+  int64_t count = 1;
+  std::string in = "0";
+  std::string out = "0";
+  std::string outer;
+  std::string inner;
+  std::string text = "  {\n";
+  for (size_t axis = 0; axis < from.shape.size(); ++axis) {
+    if (from.shape[axis] == 1) continue;
+    const bool is_reduced = to.shape[axis] == 1;
+    text += fmt::format("    int32_t i{};\n", axis);
+    (is_reduced ? inner : outer) +=
+        fmt::format("    for (i{0} = 0; i{0} < {1}; ++i{0})\n", axis, from.shape[axis]);
+    in += fmt::format(" + i{} * {}", axis, from.strides[axis]);
+    if (is_reduced)
+      count *= from.shape[axis];
+    else
+      out += fmt::format(" + i{} * {}", axis, to.strides[axis]);
+  }
+  const char* start = "0.0f";
+  const char* each = "sum += x";
+  if (step.kind == kProd) start = "1.0f";
+  if (step.kind == kMax) start = "-3.40282347e+38f";
+  if (step.kind == kMin) start = "3.40282347e+38f";
+  if (step.kind == kProd) each = "sum *= x";
+  if (step.kind == kMax) each = "sum = x > sum ? x : sum";
+  if (step.kind == kMin) each = "sum = x < sum ? x : sum";
+  if (step.kind == kSumSquare) each = "sum += x * x";
+  return text + outer +
+         fmt::format(
+             "    {{\n      float sum = {};\n{}      {{\n        const float x = ({})[{}];\n"
+             "        {};\n      }}\n      ({})[{}] = {};\n    }}\n  }}\n",
+             start, inner, code.address(step.input, false), in, each,
+             code.address(step.output, true), out,
+             step.kind == kMean ? fmt::format("sum / {}.0f", count) : "sum");
 }
 
 std::string write_softmax(CodeContext& code, const SoftmaxStep& step) {
@@ -166,6 +239,7 @@ std::string write_floats(CodeContext& code, const PlanStep& step, size_t index) 
     return write_float_conv(code, step, *s);
   if (const auto* s = std::get_if<FloatMatMulStep>(&step.kind)) return write_matmul(code, step, *s);
   if (const auto* s = std::get_if<SoftmaxStep>(&step.kind)) return write_softmax(code, *s);
+  if (const auto* s = std::get_if<ReduceStep>(&step.kind)) return write_reduce(code, *s);
   return write_layer_norm(code, step, std::get<LayerNormStep>(step.kind));
 }
 

@@ -25,6 +25,7 @@ StepNeeds needs_of(const NativePlan& plan, const PlanStep& step) {
                return s.inputs.empty() ? StepNeeds{}
                                        : needs_of_elements(plan, s.inputs[0], s.output);
              },
+             [&](const RecurrentStep& s) { return needs_of_recurrent(plan, s); },
              [&](const SoftmaxStep& s) { return needs_of_elements(plan, s.input, s.output); },
              [](const auto&) { return StepNeeds{}; }},
       step.kind);
@@ -40,6 +41,8 @@ std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
              [&](const FloatMatMulStep&) { return write_floats(code, step, index); },
              [&](const SoftmaxStep&) { return write_floats(code, step, index); },
              [&](const LayerNormStep&) { return write_floats(code, step, index); },
+             [&](const ReduceStep&) { return write_floats(code, step, index); },
+             [&](const RecurrentStep&) { return write_recurrent(code, step, index); },
              [&](const auto&) { return write_elements(code, step, index); }},
       step.kind);
 }

@@ -1,5 +1,4 @@
-// Random graphs as C beside the interpreter. Each is built by the host's compiler with sanitizers
-// that end the process: in a child.
+// Random graphs and recurrent layers as C, built by the host's compiler, beside the interpreter.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -8,6 +7,7 @@
 #include "c99/c99.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "ir/seeded_random.h"
 #include "lower/lower_graph.h"
 #include "native_run.h"
 #include "random_graph.h"
@@ -98,6 +98,63 @@ TEST_CASE("random float graphs as C give what the interpreter gives") {
   MESSAGE(counts.run, " run, ", counts.refused, " refused");
   for (const auto& [why, n] : counts.why) MESSAGE(n, " ", why);
   CHECK(counts.run >= 5);
+}
+
+Tensor noise(SeededRandom& random, const Shape& shape) {
+  std::vector<float> values(static_cast<size_t>(element_count(shape)));
+  for (float& x : values) x = static_cast<float>(0.4 * random.normal());
+  return Tensor::of<float>(shape, values);
+}
+
+TEST_CASE("recurrent layers as C, both directions, with states and all results") {
+  if (host_c_compiler().empty()) return;
+  for (const OpKind kind : {OpKind::kLSTM, OpKind::kGRU, OpKind::kRNN})
+    for (const int64_t directions : {1, 2})
+      for (const bool before_reset : {false, true}) {
+        CAPTURE(op_name(kind));
+        CAPTURE(directions);
+        SeededRandom random(static_cast<uint64_t>(directions), static_cast<uint64_t>(kind));
+        constexpr int64_t kTime = 5;
+        constexpr int64_t kBatch = 2;
+        constexpr int64_t kInputs = 7;
+        constexpr int64_t kHidden = 6;
+        const int64_t rows =
+            kHidden * (kind == OpKind::kLSTM ? 4 : kind == OpKind::kGRU ? 3 : 1);
+        Graph graph;
+        const std::vector<Tensor> inputs{noise(random, {kTime, kBatch, kInputs}),
+                                         noise(random, {directions, kBatch, kHidden})};
+        const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, dims_of(inputs[0].shape())));
+        const ValueId h = graph.add_input("h", tensor_type(DType::kFloat32, dims_of(inputs[1].shape())));
+        Node node;
+        node.kind = kind;
+        node.name = "layer";
+        node.inputs = {x, graph.add_constant("w", noise(random, {directions, rows, kInputs})),
+                       graph.add_constant("r", noise(random, {directions, rows, kHidden})),
+                       graph.add_constant("b", noise(random, {directions, 2 * rows})), ValueId{}, h};
+        node.attributes.set("hidden_size", kHidden);
+        node.attributes.set("direction",
+                            std::string(directions == 2 ? "bidirectional" : "reverse"));
+        if (kind == OpKind::kGRU && before_reset)
+          node.attributes.set("linear_before_reset", int64_t{1});
+        const size_t results = kind == OpKind::kLSTM ? 3 : 2;
+        for (size_t i = 0; i < results; ++i)
+          node.outputs.push_back(graph.add_value("y" + std::to_string(i), {}));
+        const std::vector<ValueId> outputs = node.outputs;
+        graph.add_node(std::move(node));
+        graph.set_outputs(outputs);
+        infer_shapes(graph);
+        LowerOptions options;
+        options.compact = true;
+        const C99Options named{"net", "net.h", "0", 8};
+        const C99Code code = emit_c99(graph, lower_graph(graph, options).plan, named);
+        const std::vector<at::Tensor> found =
+            BuiltC(host_c_compiler(), code, named, graph).run(tensors_of(inputs));
+        std::vector<RuntimeValue> values;
+        for (const Tensor& input : inputs) values.push_back(to_runtime(input));
+        const std::vector<RuntimeValue> wanted = Interpreter(graph).run(values);
+        for (size_t i = 0; i < results; ++i)
+          CHECK(apart(found[i], wanted[i].tensor).largest < 1e-5);
+      }
 }
 
 }  // namespace

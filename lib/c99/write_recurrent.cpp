@@ -1,0 +1,88 @@
+// LSTM, GRU and RNN: kernels/recurrent.c.
+#include <fmt/format.h>
+
+#include "c99/code_context.h"
+#include "ir/error.h"
+
+namespace lathe {
+namespace {
+
+void require_plain(const CodeContext& code, const PlanStep& whole, const RecurrentStep& step) {
+  using enum GateFunction;
+  if (step.weights_scale.valid()) refuse_step(whole, "integer weights of a recurrent layer");
+  if (step.peepholes.valid()) refuse_step(whole, "peepholes");
+  if (step.lengths.valid()) refuse_step(whole, "sequences of several lengths");
+  if (step.clip != 0 || step.input_forget) refuse_step(whole, "clipped or coupled gates");
+  const bool is_rnn = step.cell == RecurrentCell::kRnn;
+  const size_t each = step.functions.size() / (code.view(step.weights).shape[0]);
+  for (size_t i = 0; i < step.functions.size(); ++i)
+    if (step.functions[i].function != (is_rnn || i % each > 0 ? kTanh : kSigmoid))
+      refuse_step(whole, "other activations than sigmoid and tanh");
+}
+
+// An array of the step at one direction; "NULL" where there is none.
+std::string part(CodeContext& code, ViewId id, size_t axis, int64_t direction, bool is_written) {
+  if (!id.valid()) return "NULL";
+  const PlanView& view = code.view(id);
+  const int64_t offset = direction * view.strides[axis];
+  const std::string address = code.address(id, is_written);
+  return offset == 0 ? address : fmt::format("{} + {}", address, offset);
+}
+
+void require_dense_states(const CodeContext& code, const PlanStep& whole, ViewId id,
+                          int64_t hidden) {
+  if (!id.valid()) return;
+  const PlanView& view = code.view(id);
+  if (view.strides[2] != 1 || (view.shape[1] > 1 && view.strides[1] != hidden))
+    refuse_step(whole, "states that do not lie side by side");
+}
+
+}  // namespace
+
+StepNeeds needs_of_recurrent(const NativePlan& plan, const RecurrentStep& step) {
+  const int64_t hidden = view_of(plan, step.feedback).shape[2];
+  StepNeeds needs;
+  needs.scratch_bytes = 4 * hidden * (3 + 2 * gates_of(step.cell));
+  return needs;
+}
+
+std::string write_recurrent(CodeContext& code, const PlanStep& whole, size_t index) {
+  const auto& step = std::get<RecurrentStep>(whole.kind);
+  require_plain(code, whole, step);
+  code.use(KernelText::kMath);
+  code.use(KernelText::kRecurrent);
+  const PlanView& input = code.view(step.input);
+  const Shape& feedback = code.view(step.feedback).shape;
+  const int64_t directions = feedback[0];
+  const int64_t hidden = feedback[2];
+  for (const ViewId state :
+       {step.initial_hidden, step.initial_cell, step.last_hidden, step.last_cell})
+    require_dense_states(code, whole, state, hidden);
+  if (input.strides[2] != 1) refuse_step(whole, "inputs that do not lie side by side");
+  std::string text;
+  for (int64_t d = 0; d < directions; ++d) {
+    const bool is_reverse = d == 1 || step.reverse;
+    const PlanView* output = step.output.valid() ? &code.view(step.output) : nullptr;
+    if (output != nullptr && output->strides[3] != 1)
+      refuse_step(whole, "results that do not lie side by side");
+    code.constants += fmt::format(
+        "static const recurrent recurrent_{}_{} = {{\n    .weights = {}, .feedback = {},\n"
+        "    .bias = {}, .gates = {}, .inputs = {}, .hidden = {}, .time = {}, .batch = {},\n"
+        "    .in_time = {}, .in_batch = {}, .out_time = {}, .out_batch = {}, .is_reverse = {},\n"
+        "    .is_linear_before_reset = {}}};\n",
+        index, d, part(code, step.weights, 0, d, false), part(code, step.feedback, 0, d, false),
+        part(code, step.bias, 0, d, false), gates_of(step.cell), input.shape[2], hidden,
+        input.shape[0], input.shape[1], input.strides[0], input.strides[1],
+        output != nullptr ? output->strides[0] : 0, output != nullptr ? output->strides[2] : 0,
+        is_reverse ? 1 : 0, step.linear_before_reset ? 1 : 0);
+    text += fmt::format("  run_recurrent(&recurrent_{}_{}, {}, {}, {},\n                {}, {}, {}, {});\n",
+                        index, d, code.address(step.input, false),
+                        part(code, step.initial_hidden, 0, d, false),
+                        part(code, step.initial_cell, 0, d, false),
+                        part(code, step.output, 1, d, true), part(code, step.last_hidden, 0, d, true),
+                        part(code, step.last_cell, 0, d, true), code.scratch(index, "float"));
+  }
+  return text;
+}
+
+}  // namespace lathe
