@@ -1,6 +1,6 @@
 // A native plan (native/lower, LowerOptions::compact) as C99 source: one unit and its header, which
-// need a C compiler and nothing else. No allocation: the caller gives one region of memory, and calls
-// are reentrant as long as each has its own.
+// need a C compiler and nothing else. No allocation: the caller gives one region of memory, and
+// calls are reentrant as long as each has its own.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct C99Code {
 /// `graph`: what the plan was made of; it tells the parameters of quantized inputs and outputs.
 /// Results: sums of 8-bit products are exact, what becomes of them is computed in float32 without
 /// fused operations, half to even, as ONNX Runtime's QLinear ops do; the same bytes on every
-/// processor, but for expf and the like of the C library. Throws Error (exit 3) naming the node for a
-/// step without C code, 64-bit inputs and outputs, and sums that may exceed 32 bits.
+/// processor, but for expf and the like of the C library. Throws Error (exit 3) naming the node for
+/// a step without C code, 64-bit inputs and outputs, and sums that may exceed 32 bits.
 C99Code emit_c99(const Graph& graph, const NativePlan& plan, const C99Options& options);
 
 }  // namespace lathe

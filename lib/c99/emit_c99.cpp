@@ -145,7 +145,8 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   const std::string signature =
       fmt::format("void {}_run({})", prefix, parameters_of(inputs, outputs));
   const std::string head =
-      fmt::format("/* {}: a network as C, made by lathe " LATHE_VERSION ".\n * From the model with sha256 {} */\n",
+      fmt::format("/* {}: a network as C, made by lathe " LATHE_VERSION
+                  ".\n * From the model with sha256 {} */\n",
                   c_comment(prefix), c_comment(options.source_sha256));
   made.source = head + fmt::format("#include \"{}\"\n\n#include <stddef.h>\n#include <string.h>\n",
                                    options.header);
@@ -167,9 +168,9 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
       macs.macs);
   made.header += port_macros(macro, "INPUT", inputs) + port_macros(macro, "OUTPUT", outputs);
   made.header += fmt::format(
-      "\n/* One inference. `arena`: {0}_ARENA_BYTES, aligned to {0}_ARENA_ALIGNMENT, of any content;\n"
-      " * calls that run at the same time need one each. */\n{1};\n\n#ifdef __cplusplus\n}}\n#endif\n\n"
-      "#endif\n",
+      "\n/* One inference. `arena`: {0}_ARENA_BYTES, aligned to {0}_ARENA_ALIGNMENT, of any\n"
+      " * content; calls that run at the same time need one each. */\n{1};\n\n"
+      "#ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
       macro, signature);
   return made;
 }

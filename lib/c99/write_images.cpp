@@ -23,7 +23,8 @@ std::string write_float_pool(CodeContext& code, const PoolStep& step, const Pixe
               : "            float sum = -3.40282347e+38f;\n";
   text += fmt::format(
       "            for (ky = 0; ky < {}; ++ky)\n              for (kx = 0; kx < {}; ++kx) {{\n"
-      "                const int32_t row = y * {} - {} + ky * {}, column = x * {} - {} + kx * {};\n",
+      "                const int32_t row = y * {} - {} + ky * {};\n"
+      "                const int32_t column = x * {} - {} + kx * {};\n",
       w.kernel_height, w.kernel_width, w.stride_height, w.pad_top, w.dilation_height,
       w.stride_width, w.pad_left, w.dilation_width);
   if (step.average && step.include_padding)
@@ -113,8 +114,9 @@ std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeS
         pixel(rows2, columns2));
     value = fmt::format("top + {}[y] * (low - top)", wy);
   }
-  return text + fmt::format("            to[n * {} + y * {} + x * {} + c] = {};\n          }}\n  }}\n",
-                            out.image, out.row, out.pixel, value);
+  return text +
+         fmt::format("            to[n * {} + y * {} + x * {} + c] = {};\n          }}\n  }}\n",
+                     out.image, out.row, out.pixel, value);
 }
 
 }  // namespace lathe

@@ -69,8 +69,10 @@ int64_t lead_of(const Pixels& in, const Pixels& out, const PlanWindow& window, i
   return std::max(lead, -in.row * in.height);
 }
 
-// Results are made by twos: of the last row's end up to three numbers more are read than needed.
-int64_t frame_width(int64_t width) { return (width + 4) / 2 * 2; }
+// Rows begin with a word. Results are made by twos: behind the last row's end up to three numbers
+// are read that mean nothing.
+int64_t frame_width(int64_t width) { return (width + 1) / 2 * 2; }
+constexpr int64_t kReadBeyond = 4;
 
 struct Terms {
   std::vector<float> scale;
@@ -211,7 +213,7 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) 
   const int64_t width =
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   StepNeeds needs;
-  needs.scratch_bytes = height * frame_width(width) * 2;
+  needs.scratch_bytes = (height * frame_width(width) + kReadBeyond) * 2;
   if (in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
       out.row % out.pixel == 0)
     needs.overlap = StepOverlap{step.input, -in.row * in.height, in.pixel};

@@ -75,12 +75,12 @@ std::string write_recurrent(CodeContext& code, const PlanStep& whole, size_t ind
         input.shape[0], input.shape[1], input.strides[0], input.strides[1],
         output != nullptr ? output->strides[0] : 0, output != nullptr ? output->strides[2] : 0,
         is_reverse ? 1 : 0, step.linear_before_reset ? 1 : 0);
-    text += fmt::format("  run_recurrent(&recurrent_{}_{}, {}, {}, {},\n                {}, {}, {}, {});\n",
-                        index, d, code.address(step.input, false),
-                        part(code, step.initial_hidden, 0, d, false),
-                        part(code, step.initial_cell, 0, d, false),
-                        part(code, step.output, 1, d, true), part(code, step.last_hidden, 0, d, true),
-                        part(code, step.last_cell, 0, d, true), code.scratch(index, "float"));
+    text += fmt::format(
+        "  run_recurrent(&recurrent_{}_{}, {}, {}, {},\n                {}, {}, {}, {});\n", index, d,
+        code.address(step.input, false), part(code, step.initial_hidden, 0, d, false),
+        part(code, step.initial_cell, 0, d, false), part(code, step.output, 1, d, true),
+        part(code, step.last_hidden, 0, d, true), part(code, step.last_cell, 0, d, true),
+        code.scratch(index, "float"));
   }
   return text;
 }

@@ -123,14 +123,18 @@ TEST_CASE("recurrent layers as C, both directions, with states and all results")
         Graph graph;
         const std::vector<Tensor> inputs{noise(random, {kTime, kBatch, kInputs}),
                                          noise(random, {directions, kBatch, kHidden})};
-        const ValueId x = graph.add_input("x", tensor_type(DType::kFloat32, dims_of(inputs[0].shape())));
-        const ValueId h = graph.add_input("h", tensor_type(DType::kFloat32, dims_of(inputs[1].shape())));
+        const auto input = [&](const char* name, const Tensor& tensor) {
+          return graph.add_input(name, tensor_type(DType::kFloat32, dims_of(tensor.shape())));
+        };
+        const ValueId x = input("x", inputs[0]);
+        const ValueId h = input("h", inputs[1]);
         Node node;
         node.kind = kind;
         node.name = "layer";
         node.inputs = {x, graph.add_constant("w", noise(random, {directions, rows, kInputs})),
                        graph.add_constant("r", noise(random, {directions, rows, kHidden})),
-                       graph.add_constant("b", noise(random, {directions, 2 * rows})), ValueId{}, h};
+                       graph.add_constant("b", noise(random, {directions, 2 * rows})), ValueId{},
+                       h};
         node.attributes.set("hidden_size", kHidden);
         node.attributes.set("direction",
                             std::string(directions == 2 ? "bidirectional" : "reverse"));

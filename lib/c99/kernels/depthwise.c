@@ -156,11 +156,12 @@ static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, f
       for (ky = 0; ky < p->kernel_height; ++ky, from += p->dilation_height * p->frame_width)
         for (kx = 0; kx < p->kernel_width; ++kx)
           sum += from[kx * p->dilation_width] * *weight++;
-      to[y * p->out_row + x * p->out_pixel] = byte_of(nearest((float)sum * scale, p->zero + ROUNDING));
+      to[y * p->out_row + x * p->out_pixel] =
+          byte_of(nearest((float)sum * scale, p->zero + ROUNDING));
     }
 }
 
-/* `frame`: frame_height * frame_width numbers. */
+/* `frame`: frame_height * frame_width numbers, and four that may be read behind them. */
 static void run_depthwise(const depthwise *p, const uint8_t *input, uint8_t *output,
                           int16_t *frame) {
   const int32_t taps = p->kernel_height * p->kernel_width;

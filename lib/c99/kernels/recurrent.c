@@ -67,7 +67,8 @@ static void run_recurrent(const recurrent *p, const float *input, const float *f
     if (first_cell != NULL) memcpy(cell, first_cell + b * p->hidden, bytes);
     for (t = 0; t < p->time; ++t) {
       const int32_t at = p->is_reverse ? p->time - 1 - t : t;
-      recurrent_step(p, input + at * p->in_time + b * p->in_batch, work, cell, work + 2 * p->hidden);
+      recurrent_step(p, input + at * p->in_time + b * p->in_batch, work, cell,
+                     work + 2 * p->hidden);
       if (output != NULL) memcpy(output + at * p->out_time + b * p->out_batch, work, bytes);
     }
     if (last_hidden != NULL) memcpy(last_hidden + b * p->hidden, work, bytes);
