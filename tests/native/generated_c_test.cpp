@@ -123,11 +123,11 @@ TEST_CASE("recurrent layers as C, both directions, with states and all results")
         Graph graph;
         const std::vector<Tensor> inputs{noise(random, {kTime, kBatch, kInputs}),
                                          noise(random, {directions, kBatch, kHidden})};
-        const auto input = [&](const char* name, const Tensor& tensor) {
+        const auto port = [&](const char* name, const Tensor& tensor) {
           return graph.add_input(name, tensor_type(DType::kFloat32, dims_of(tensor.shape())));
         };
-        const ValueId x = input("x", inputs[0]);
-        const ValueId h = input("h", inputs[1]);
+        const ValueId x = port("x", inputs[0]);
+        const ValueId h = port("h", inputs[1]);
         Node node;
         node.kind = kind;
         node.name = "layer";
