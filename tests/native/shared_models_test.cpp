@@ -108,13 +108,15 @@ TEST_CASE("a large batch runs in parts, with the results of each sample") {
   at::manual_seed(3);
   const at::Tensor batch = at::randn({6, 3, 224, 224});
   const at::Tensor wanted = Interpreter(graph).run({{batch, DType::kFloat32}})[0].tensor;
-  // Threads, and parts: of two samples, alone and together; of one, as many as threads.
+  // Threads, and parts: of two samples, alone and together; of one, as many as threads. Where
+  // oneDNN's GEMM has a say, as for one thread.
+  const bool is_for_threads = best_kernel_isa() == KernelIsa::kAvx512Vnni;
   for (const auto& [threads, parts] : {std::pair{1, 3}, {2, 3}, {3, 3}, {6, 6}, {7, 1}}) {
     CAPTURE(threads);
     set_thread_count(threads);
     NativeEngine engine(graph, [&](const std::vector<Shape>& s) { return optimized(graph, s); });
     const at::Tensor found = engine.run({{batch, DType::kFloat32}})[0].tensor;
-    CHECK(engine.prepared({{6, 3, 224, 224}}).program->parts() == parts);
+    CHECK(engine.prepared({{6, 3, 224, 224}}).program->parts() == (is_for_threads ? parts : 3));
     CHECK((found - wanted).abs().max().item<double>() <= 1e-4 * wanted.abs().max().item<double>());
   }
 }

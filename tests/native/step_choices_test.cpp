@@ -217,8 +217,10 @@ TEST_CASE("a tuned plan computes what the plan does, and says what has changed")
   CHECK(choices == tuned.facts.changed.size());
   CHECK(tuned.made.file.metadata.tuned_threads == tuned.facts.threads);
   const auto expected = Interpreter(g.graph).run_tensors(g.inputs);
+  // A layer in float, where that is faster, falls on the other side of a step here and there.
+  const double allowed = tuned.facts.floats.empty() ? 0.02 : 0.1;
   CHECK(error_to(outputs_of(tuned.made.file.plan, g.inputs, {}), {to_runtime(expected[0]).tensor}) <
-        0.02);
+        allowed);
   // What progress throws ends it.
   options.progress = [](const std::string&, size_t, size_t) { throw std::runtime_error("enough"); };
   CHECK_THROWS_WITH(tune_plan(g.graph, specialize, g.inputs, options), "enough");
