@@ -71,6 +71,14 @@ int fuse_matmul_add(Graph& graph);
 /// Result: the node without them.
 int remove_unused_outputs(Graph& graph);
 
+/// Given:  Conv of one group | Gemm -> … -> such another that alone adds its channels up
+///         (channel_chain.h), some of which are constant: their weights are 0, or whatever goes in
+///         leaves the quantizer at one end
+/// Result: those channels are gone, what they added is in the second one's bias. Integers stay what
+///         they were. Not where padding puts zeros beside a constant that is none, nor where there
+///         is no bias to hold it. All but one channel may go.
+int remove_constant_channels(Graph& graph);
+
 /// Given:  an operation that gives one of its inputs back: x + 0, x - 0, x * 1, x / 1, x^1,
 ///         max(x, -inf), min(x, inf) with a constant that does not widen x; Neg(Neg), Not(Not);
 ///         Abs(Abs), Ceil(Floor) and the like; a Reduce over axes of size 1 that keeps them; a

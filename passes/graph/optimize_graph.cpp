@@ -20,6 +20,7 @@ bool is_arithmetic_pass(std::string_view name) {
       "fuse_matmul_add",
       "fuse_pad",
       "recognize_attention",
+      "remove_constant_channels",
       "merge_parallel_matmuls",
       "recognize_focus",
       "recognize_gelu",
@@ -82,6 +83,8 @@ void optimize_graph(Graph& graph, Pipeline& pipeline) {
     run("merge_parallel_matmuls", merge_parallel_matmuls);
     // After the fusions: they bring activations next to each other.
     run("merge_activations", merge_activations);
+    // After the fusions: batch norms and pads are a part of what has constant channels then.
+    run("remove_constant_channels", remove_constant_channels);
     // After everything that makes constants: folding leaves denormal numbers, too.
     run("flush_denormal_constants", flush_denormal_constants);
     // Behind it, as constants may differ in those alone; the next round finds more equal nodes.
