@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "evaluate/constant_tensor.h"
+#include "evaluate/max_pool_planes.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 
@@ -75,6 +76,25 @@ std::pair<at::Tensor, at::Tensor> max_pool_aten(const at::Tensor& x, const Pooli
   return {y, index};
 }
 
+bool is_traced(const at::Tensor& x) {
+  return at::tracer::impl::is_dispatch_enabled() ||
+         (at::GradMode::is_enabled() && x.requires_grad());
+}
+
+at::Tensor max_pool_by_rows(const at::Tensor& x, const Pooling& p) {
+  const Window& w = p.window;
+  const auto axis = [&](size_t i) {
+    return PlaneAxis{p.sizes[i],   p.outputs[i],   w.kernel[i],
+                     w.strides[i], w.dilations[i], w.begin[i]};
+  };
+  const at::Tensor source = x.contiguous();
+  at::Tensor y = at::empty({x.size(0), x.size(1), p.outputs[0], p.outputs[1]}, x.options());
+  std::vector<float> row(static_cast<size_t>(p.sizes[1]));
+  max_pool_planes(source.data_ptr<float>(), x.size(0) * x.size(1), axis(0), axis(1), row.data(),
+                  y.data_ptr<float>());
+  return y;
+}
+
 /// Indices into padded planes become ONNX's indices into the whole input tensor.
 at::Tensor flat_indices(const EvaluateCall& call, const at::Tensor& index, const Pooling& p,
                         const std::vector<int64_t>& begin, const std::vector<int64_t>& padded) {
@@ -108,6 +128,8 @@ std::vector<at::Tensor> max_pool(const EvaluateCall& call) {
     call.require(type == at::kByte || type == at::kChar, "MaxPool of this type is not defined");
     x = x.to(at::kFloat);
   }
+  if (p.sizes.size() == 2 && !indices && x.scalar_type() == at::kFloat && !is_traced(x))
+    return {max_pool_by_rows(x, p).to(type)};
   std::vector<int64_t> begin(p.sizes.size(), 0);
   std::vector<int64_t> padded = p.sizes;
   std::pair<at::Tensor, at::Tensor> result;

@@ -18,6 +18,8 @@ constexpr size_t kJudged = 48;
 constexpr size_t kJudgedOfLarge = 12;
 constexpr int64_t kRoundedOfLarge = 16;
 constexpr int64_t kLargeMacs = 5'000'000'000;
+constexpr int64_t kMiddleMacs = 1'500'000'000;
+constexpr size_t kRoundedOfGood = 32;
 constexpr int64_t kMostBytes = int64_t{256} << 20;  // of what the judge keeps
 
 int64_t bytes_of(const Graph& graph, const std::vector<ValueId>& ids) {
@@ -39,7 +41,7 @@ size_t judged_count(const Graph& graph) {
 // bring every layer many rows.
 size_t rounded_count(const Graph& graph, size_t count) {
   count = std::min(count, kManySamples);
-  if (count_macs(graph).macs <= kLargeMacs) return count;
+  if (count_macs(graph).macs <= kMiddleMacs) return count;
   int64_t needed = kRoundedOfLarge;
   for (const NodeId id : graph.node_ids()) {
     const auto layer = roundable_layer(graph, id);
@@ -79,9 +81,10 @@ CalibrationSamples::CalibrationSamples(const QuantizeJob& job, int64_t count)
                                          all_, run, ready_native);
 }
 
-SampleSource CalibrationSamples::rounded() const {
+SampleSource CalibrationSamples::rounded(double sqnr_db) const {
   SampleSource first = all_;
   first.count = rounded_count_;
+  if (sqnr_db >= kGoodOutputsDb) first.count = std::min(first.count, kRoundedOfGood);
   return first;
 }
 

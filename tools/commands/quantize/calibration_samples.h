@@ -9,6 +9,9 @@
 
 namespace lathe {
 
+/// Outputs that good are near what 8 bits of their own allow: there is little to gain by more work.
+constexpr double kGoodOutputsDb = 48;
+
 class CalibrationSamples {
  public:
   /// At most `count` of --data, or "random". What the job's graph carries on is recorded. Throws
@@ -20,8 +23,9 @@ class CalibrationSamples {
   const SampleSource& all() const { return all_; }
   /// There is one sample, or all are the same: nothing that is fitted to it can be judged.
   bool are_alike() const { return are_alike_; }
-  /// What rounding is fitted to, as many as bring a layer enough rows; held out as in all().
-  SampleSource rounded() const;
+  /// What rounding is fitted to, as many as bring a layer enough rows; held out as in all(). Fewer
+  /// where outputs are good already (`sqnr_db`: of weights rounded to the nearest).
+  SampleSource rounded(double sqnr_db) const;
   /// Of forms of the job's graph, by some of judging_samples().
   const OutputJudge& judge() const { return *judge_; }
   OutputJudge& judge() { return *judge_; }

@@ -47,16 +47,22 @@ class Equalizer {
 
   // Keeps `changed` where it is better by much.
   bool judge(const char* pass, Graph changed, nlohmann::json row, int changes) {
+    if (!best_) best_ = errors_unseen(job_, rules_, samples_, graph_, calibrated_.statistics);
+    row["output_sqnr_before_db"] = output_sqnr(*best_);
+    row["samples"] = best_->samples;
+    // Trying a form costs a fifth of all.
+    if (output_sqnr(*best_) >= kGoodOutputsDb) {
+      row["kept"] = false;
+      note(pass, std::move(row));
+      return false;
+    }
     SplitStatistics after = measure_form(job_, rules_, samples_, changed,
                                          absorption_targets(changed), "trying equalization",
                                          stage_check(job_));
-    if (!best_) best_ = errors_unseen(job_, rules_, samples_, graph_, calibrated_.statistics);
     const CompareResult errors = errors_unseen(job_, rules_, samples_, changed, after);
     const bool kept =
         improves_outputs(*best_, errors) && output_sqnr(errors) >= output_sqnr(*best_) + kLeastGain;
-    row["output_sqnr_before_db"] = output_sqnr(*best_);
     row["output_sqnr_after_db"] = output_sqnr(errors);
-    row["samples"] = errors.samples;
     row["kept"] = kept;
     note(pass, std::move(row));
     if (!kept) return false;

@@ -25,7 +25,7 @@ struct Candidate {
 };
 
 // Leaves the best of `start` and what the efforts make of the job's graph in `start`.
-// `round`(candidate, effort) edits one; `finished`(candidate) is the graph as it will run.
+// `round`(candidate, effort, output SQNR of `start`) edits one; `finished`(candidate) is the graph as it will run.
 template <class Plan, class Round, class Finished>
 json best_rounding(const QuantizeJob& job, const CalibrationSamples& samples,
                    Candidate<Plan>& start, Plan plan, const Round& round,
@@ -39,7 +39,10 @@ json best_rounding(const QuantizeJob& job, const CalibrationSamples& samples,
   for (const std::string& effort : efforts_to_try(job)) {
     Candidate<Plan> candidate{reference, plan};
     std::vector<RoundingRow> rows;
-    if (!within_time(job, effort + " rounding", [&] { rows = round(candidate, effort); })) break;
+    if (!within_time(job, effort + " rounding", [&] {
+          rows = round(candidate, effort, output_sqnr(best));
+        }))
+      break;
     const CompareResult errors = samples.judge_rounding(finished(candidate));
     const bool kept = improves_outputs(best, errors);
     tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
@@ -66,11 +69,12 @@ json improve_weights(const QuantizeJob& job, const IntegerRules& rules,
   const int corrected = correct_bias(chosen.graph, chosen.plan, statistics);
   json result = json::object();
   if (samples != nullptr && rounds_by_data(job) && !samples->are_alike()) {
-    const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort) {
+    const auto round = [&](Candidate<PrecisionPlan>& candidate, const std::string& effort,
+                           double sqnr_db) {
       RoundingOptions options = rounding_options(job, effort);
       options.clip =
           !rules.power_of_two && !rules.pair_sums_saturate && !gives_ranges(job.options);
-      return round_weights(graph, candidate.graph, candidate.plan, samples->rounded(), options);
+      return round_weights(graph, candidate.graph, candidate.plan, samples->rounded(sqnr_db), options);
     };
     const auto finished = [](const Candidate<PrecisionPlan>& candidate) {
       Graph inserted = candidate.graph;
@@ -96,8 +100,9 @@ json improve_stored_weights(const QuantizeJob& job, WeightStoragePlan& plan) {
   Graph& graph = job.model.graph;
   const CalibrationSamples samples(job, calibration_samples(job.options.samples, job.options.data));
   Candidate<WeightStoragePlan> chosen{graph, plan};
-  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort) {
-    return round_stored_weights(graph, candidate.graph, candidate.plan, samples.rounded(),
+  const auto round = [&](Candidate<WeightStoragePlan>& candidate, const std::string& effort,
+                         double sqnr_db) {
+    return round_stored_weights(graph, candidate.graph, candidate.plan, samples.rounded(sqnr_db),
                                 rounding_options(job, effort));
   };
   const auto finished = [](const Candidate<WeightStoragePlan>& candidate) {
