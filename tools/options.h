@@ -225,6 +225,8 @@ struct CompileOptions {
   bool external_data = false;
   bool tune = false;
   std::string tune_time = "60s";
+  std::string prefix;                 // of C names; empty: the output's name
+  std::string max_ram;                // quantity; empty: as much as there is
   std::vector<std::string> disabled;  // names of passes
   std::string verify = "random";      // random | off | DATA
   std::optional<double> tolerance;

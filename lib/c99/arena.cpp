@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include "ir/error.h"
 #include "ir/seeded_random.h"
@@ -62,7 +63,7 @@ class Placer {
     by([](const Item& item) { return -item.first; });
     by([](const Item& item) { return item.last; });
     // Then two of the best order change places, as long as there is hope.
-    const int64_t bound = lower_bound();
+    const auto [peak_step, bound] = peak();
     const double work = std::pow(static_cast<double>(items_.size()), 3);
     const int rounds = static_cast<int>(std::min(kMostRounds, kMostWork / std::max(1.0, work)));
     SeededRandom random(0, 0);
@@ -80,6 +81,7 @@ class Placer {
     for (const int64_t item : block_items_) arena.blocks.push_back(offset(item));
     for (const int64_t item : scratch_items_) arena.scratch.push_back(offset(item));
     arena.lower_bound = bound;
+    arena.peak_step = peak_step;
     return arena;
   }
 
@@ -169,10 +171,13 @@ class Placer {
     best_order_ = order;
   }
 
-  int64_t lower_bound() const {
-    int64_t bound = 0;
-    for (const auto& [step, bytes] : live_) bound = std::max(bound, bytes - saved_in(step));
-    return aligned(bound);
+  // The step that needs most, and how much that is at best.
+  std::pair<size_t, int64_t> peak() const {
+    std::pair<size_t, int64_t> most{0, 0};
+    for (const auto& [step, bytes] : live_)
+      if (const int64_t needed = bytes - saved_in(step); needed > most.second)
+        most = {static_cast<size_t>(step), needed};
+    return {most.first, aligned(most.second)};
   }
 
   int64_t breadth(const Item& item) const {

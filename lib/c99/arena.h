@@ -31,6 +31,7 @@ struct Arena {
   std::vector<int64_t> scratch;  // by step
   int64_t bytes = 0;
   int64_t lower_bound = 0;  // of any placement, overlaps included
+  size_t peak_step = 0;     // that needs so much
 };
 
 /// `needs`: one per step of the plan. Offsets are multiples of `alignment`, a power of two.

@@ -25,6 +25,7 @@ struct C99Code {
   int64_t arena_bytes = 0;
   int64_t arena_lower_bound = 0;
   int64_t constant_bytes = 0;
+  std::string peak;  // the step that needs most of the arena, with its nodes
 };
 
 /// `graph`: what the plan was made of; it tells the parameters of quantized inputs and outputs.

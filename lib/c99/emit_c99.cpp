@@ -140,6 +140,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   made.arena_bytes = arena.bytes;
   made.arena_lower_bound = arena.lower_bound;
   made.constant_bytes = code.constant_bytes;
+  if (!plan.steps.empty()) made.peak = step_title(plan.steps[arena.peak_step]);
   const std::string& prefix = options.prefix;
   const std::string macro = upper(prefix);
   const std::string signature =

@@ -67,6 +67,24 @@ TEST_CASE("names that C keeps for itself, and targets that take no C flags") {
                 2, {"--opset"});
 }
 
+TEST_CASE("a prefix, and a limit on the arena that still writes the code") {
+  const Quantized q;
+  REQUIRE(q.compile("a.c", {"--prefix", "my_net", "--max-ram", "1MiB"}).exit_code == 0);
+  CHECK(content_of(q.folder.path("a.h")).find("void my_net_run(") != std::string::npos);
+  const CliResult large = run_lathe({"compile", q.model, "--target", "c99", "-o",
+                                     q.folder.path("b.c"), "--max-ram", "4KiB"});
+  CHECK(large.exit_code == 4);
+  CHECK(large.out.find("FAIL --max-ram: the arena takes") != std::string::npos);
+  CHECK(large.out.find(" of 4.00 KiB, most of it for ") != std::string::npos);
+  CHECK(std::filesystem::exists(q.folder.path("b.c")));
+  const std::vector<std::string> other{"compile", q.model, "--target", "c99", "-o",
+                                       q.folder.path("c.c")};
+  check_refused(run_lathe(joined(other, {"--prefix", "1 net"})), 2, {"--prefix"});
+  check_refused(run_lathe(joined(other, {"--max-ram", "many"})), 2, {"--max-ram"});
+  check_refused(run_lathe({"compile", q.model, "-o", q.folder.path("c.onnx"), "--max-ram", "1MiB"}),
+                2, {"--max-ram"});
+}
+
 TEST_CASE("what has no C code is named with its node") {
   const ScratchDirectory folder;
   const std::string model = write_model(folder, "scatter.onnx", R"(

@@ -25,6 +25,12 @@ void add_compile(CLI::App& app, CompileOptions& options) {
       ->type_name("DURATION")
       ->needs(tune)
       ->capture_default_str();
+  command->add_option("--prefix", options.prefix, "What names begin with (c99; default OUT's name)")
+      ->type_name("NAME");
+  command
+      ->add_option("--max-ram", options.max_ram,
+                   "End with 4 when the arena takes more; the code is written (c99)")
+      ->type_name("SIZE");
   command->add_option("--disable-pass", options.disabled, "Leave a pass out")
       ->type_name("NAME")
       ->expected(1)

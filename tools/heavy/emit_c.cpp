@@ -40,7 +40,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   const LoweredGraph made = lowered(graph);
   const std::filesystem::path output = options.common.output;
   C99Options c;
-  c.prefix = c_identifier(output.stem().string());
+  c.prefix = c_identifier(options.prefix.empty() ? output.stem().string() : options.prefix);
   c.header = std::filesystem::path(header_of(output.string())).filename().string();
   c.source_sha256 = sha256_file(options.model);
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
@@ -56,6 +56,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                            {"arena_bytes", code.arena_bytes},
                            {"arena_lower_bound_bytes", code.arena_lower_bound},
                            {"constants_bytes", code.constant_bytes},
+                           {"peak", code.peak},
                            {"steps", made.plan.steps.size()}};
   artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
                               bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "c99/c_text.h"
 #include "command_run.h"
 #include "commands/compile/transform_graph.h"
 #include "commands/compile/verification_inputs.h"
@@ -96,13 +97,8 @@ void require_known_passes(const CompileOptions& options, const Pipeline& pipelin
                       "--disable-pass", name_hint(wanted, names));
 }
 
-}  // namespace
-
-int run_compile(const CompileOptions& options, Console& console) {
-  const CommonOptions& common = options.common;
-  const Target& target = find_target(options.target);
-  require_output(common, "model", fmt::format("OUT{}", target.extensions.front()));
-  std::vector<std::string> outputs = planned_files(common, target);
+// What was given for another target than this one.
+void check_flags(const CompileOptions& options, const Target& target) {
   if (target.format != kOnnxFormat && (options.float16 || options.opset))
     throw bad_usage("usage.target", "only ONNX files have an opset and float16 arithmetic",
                     options.float16 ? "--float16" : "--opset",
@@ -115,6 +111,28 @@ int run_compile(const CompileOptions& options, Console& console) {
     throw bad_usage("usage.tune",
                     fmt::format("only native plans are tuned, not {} files", target.name), "--tune",
                     "use --target native");
+  const auto only_c = [&](const std::string& value, const char* flag) {
+    if (!value.empty() && target.kind != TargetKind::kC99)
+      throw bad_usage("usage.target", fmt::format("{} belongs to C code", flag), flag,
+                      "leave it out, or use --target c99");
+  };
+  only_c(options.prefix, "--prefix");
+  only_c(options.max_ram, "--max-ram");
+  if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
+    throw bad_usage("usage.prefix", "this is no name in C", "--prefix",
+                    "letters, digits and _, as " + c_identifier(options.prefix));
+}
+
+}  // namespace
+
+int run_compile(const CompileOptions& options, Console& console) {
+  const CommonOptions& common = options.common;
+  const Target& target = find_target(options.target);
+  require_output(common, "model", fmt::format("OUT{}", target.extensions.front()));
+  std::vector<std::string> outputs = planned_files(common, target);
+  check_flags(options, target);
+  const int64_t max_ram =
+      options.max_ram.empty() ? INT64_MAX : parse_bytes(options.max_ram, "--max-ram");
   if (!common.dry_run && options.external_data) outputs.push_back(common.output + ".data");
   check_files(common, outputs, {options.model});
   CommandRun run = begin_run("compile", common, console);
@@ -179,12 +197,20 @@ int run_compile(const CompileOptions& options, Console& console) {
   for (const char* section : {"native", "c99"})
     if (artifact.facts.contains(section)) report.details[section] = artifact.facts[section];
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;
+  std::string ram_text;
+  if (artifact.c_code && artifact.c_code->arena_bytes > max_ram) {
+    report.exit_code = ExitCode::kGateMissed;
+    ram_text = console.bad("FAIL --max-ram") +
+               fmt::format(": the arena takes {} of {}, most of it for {}\n",
+                           bytes_text(artifact.c_code->arena_bytes), bytes_text(max_ram),
+                           artifact.c_code->peak);
+  }
   if (failed)
     return finish_run(run, console.bad("FAIL not verified, nothing was written") + ": " +
                                verification->failure +
                                "\n  --disable-pass NAME leaves a pass out\n");
-  std::string text =
-      verification ? console.good("compiled and verified") : "compiled, not verified";
+  std::string text = ram_text;
+  text += verification ? console.good("compiled and verified") : "compiled, not verified";
   text +=
       fmt::format(": {}  {} nodes (was {}), {} (was {}){}\n", common.output, after, before,
                   bytes_text(report.model_out->file_bytes), bytes_text(report.model->file_bytes),
