@@ -45,11 +45,11 @@ Model read_model(const Graph& graph, const ActivationBuffers& buffers,
     const ValueType& type = graph.value(id).type;
     if (!type.dims || type.dims->empty()) continue;
     const Dims& dims = *type.dims;
-    if (dims[0].known() && dims.size() > 1) model.batch = std::max(model.batch, dims[0].size);
     if (dims.size() == 4 && dims[2].known() && dims[3].known() && dims[2].size >= kLeastSide &&
         dims[3].size >= kLeastSide)
       model.possible |= kResolution;
   }
+  model.batch = stated_batch(graph);
   if (model.batch > 1) model.possible |= kBatch;
   return model;
 }
@@ -114,6 +114,18 @@ bool helps(const FitChange& change, const FitChange& now, const FitLimits& limit
 }
 
 }  // namespace
+
+int64_t stated_batch(const Graph& graph) {
+  std::optional<int64_t> batch;
+  for (const ValueId id : graph.inputs()) {
+    const ValueType& type = graph.value(id).type;
+    if (!type.dims || type.dims->size() < 2 || !type.dims->front().known()) return 1;
+    const int64_t first = type.dims->front().size;
+    if (first < 1 || (batch && *batch != first)) return 1;
+    batch = first;
+  }
+  return batch.value_or(1);
+}
 
 BecomesInteger becomes_integer(const Graph& graph, const PrecisionRules& rules) {
   BecomesInteger found;

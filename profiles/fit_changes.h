@@ -11,6 +11,10 @@
 
 namespace lathe {
 
+/// Items of one execution: what the first dimension of all inputs counts; 1 where they differ, or
+/// one is free.
+int64_t stated_batch(const Graph& graph);
+
 /// What of a model becomes int8 by quantization for a profile.
 struct BecomesInteger {
   std::set<ValueId> values;

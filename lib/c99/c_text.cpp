@@ -57,10 +57,21 @@ std::string c_identifier(std::string_view name) {
     const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
     out += is_letter || (c >= '0' && c <= '9') ? c : '_';
   }
-  const bool starts_well = !out.empty() && !(out[0] >= '0' && out[0] <= '9');
+  // What begins with '_' belongs to compilers.
+  const bool starts_well = !out.empty() && out[0] != '_' && !(out[0] >= '0' && out[0] <= '9');
   if (!starts_well || std::ranges::find(kKeywords, std::string_view(out)) != std::end(kKeywords))
-    out.insert(out.begin(), '_');
+    out.insert(0, "v_");
   return out;
+}
+
+bool is_c_library_header(std::string_view name) {
+  constexpr std::string_view kNames[] = {
+      "assert",   "complex", "ctype",  "errno",   "fenv",   "float",  "inttypes", "iso646",
+      "limits",   "locale",  "math",   "setjmp",  "signal", "stdarg", "stdbool",  "stddef",
+      "stdint",   "stdio",   "stdlib", "string",  "tgmath", "time",   "wchar",    "wctype",
+      "arm_acle", "arm_mve", "memory", "strings", "unistd"};
+  return name.ends_with(".h") &&
+         std::ranges::find(kNames, name.substr(0, name.size() - 2)) != std::end(kNames);
 }
 
 std::string c_comment(std::string_view text) {

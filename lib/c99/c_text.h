@@ -9,8 +9,10 @@
 namespace lathe {
 
 /// A C (and C++) identifier that resembles `name`: other characters become '_'; what begins with a
-/// digit, is empty or a keyword gets a '_' in front.
+/// digit or '_', is empty or a keyword gets "v_" in front.
 std::string c_identifier(std::string_view name);
+/// "math.h" and the others.
+bool is_c_library_header(std::string_view name);
 /// What may stand in a comment: printable ASCII in which no comment ends or begins.
 std::string c_comment(std::string_view text);
 /// A literal that reads back as the same float: "0.5f". Throws Error (exit 3) for NaN; infinities

@@ -110,6 +110,7 @@ std::string CodeContext::address(ViewId id, bool is_written) {
   switch (block.place) {
     case BlockPlace::kConstant: return behind(constant_array(array), array.offset);
     case BlockPlace::kInput:
+      ports.insert(inputs_[static_cast<size_t>(block.offset)]);
       return behind(inputs_[static_cast<size_t>(block.offset)], array.offset);
     case BlockPlace::kOutput:
       return behind(outputs_[static_cast<size_t>(block.offset)], array.offset);

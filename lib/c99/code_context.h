@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,7 @@ class CodeContext {
 
   const NativePlan& plan;
   std::string constants;  // definitions
+  std::set<std::string> ports;  // inputs and outputs that steps use
   int64_t constant_bytes = 0;
 
   const PlanView& view(ViewId id) const { return view_of(plan, id); }

@@ -100,8 +100,9 @@ std::string port_macros(const std::string& prefix, const char* kind,
   for (size_t i = 0; i < ports.size(); ++i) {
     const Port& port = ports[i];
     const std::string name = fmt::format("{}_{}_{}", prefix, kind, i);
-    text += fmt::format("\n/* {}: {} {} */\n#define {}_COUNT {}\n", c_comment(port.value->name),
-                        port.type, c_comment(dims_text(*port.value->type.dims)), name, port.count);
+    text += fmt::format("\n/* {0}: {1} {2} */\n#define {3}_TYPE {1}\n#define {3}_COUNT {4}\n",
+                        c_comment(port.value->name), port.type,
+                        c_comment(dims_text(*port.value->type.dims)), name, port.count);
     if (port.params && port.params->scales.size() == 1)
       text += fmt::format("#define {0}_SCALE {1}\n#define {0}_ZERO_POINT {2}\n", name,
                           c_float(static_cast<float>(port.params->scales[0])),
@@ -137,7 +138,8 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
                               write_step(code, plan.steps[i], i));
 
   C99Code made;
-  made.arena_bytes = arena.bytes;
+  // An array of no bytes is none in C.
+  made.arena_bytes = std::max(arena.bytes, options.alignment);
   made.arena_lower_bound = arena.lower_bound;
   made.constant_bytes = code.constant_bytes;
   if (!plan.steps.empty()) made.peak = step_title(plan.steps[arena.peak_step]);
@@ -156,8 +158,10 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
     if (code.uses(text)) made.source += "\n" + std::string(kernel_text(text));
   }
   made.source += "\n" + code.constants + "\n" + signature + " {\n";
-  made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements +
-                 "  (void)bytes;\n}\n";
+  made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements + "  (void)bytes;\n";
+  for (const Port& port : inputs)
+    if (!code.ports.contains(port.name)) made.source += fmt::format("  (void){};\n", port.name);
+  made.source += "}\n";
 
   const MacCount macs = count_macs(graph);
   made.header = head + fmt::format(
@@ -165,7 +169,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
       "#endif\n\n#define {0}_ABI 1\n#define {0}_MODEL_SHA256 \"{1}\"\n"
       "#define {0}_ARENA_BYTES {2}\n#define {0}_ARENA_ALIGNMENT {3}\n"
       "#define {0}_CONSTANT_BYTES {4}\n#define {0}_MACS {5}\n",
-      macro, c_comment(options.source_sha256), arena.bytes, options.alignment, code.constant_bytes,
+      macro, c_comment(options.source_sha256), made.arena_bytes, options.alignment, code.constant_bytes,
       macs.macs);
   made.header += port_macros(macro, "INPUT", inputs) + port_macros(macro, "OUTPUT", outputs);
   made.header += fmt::format(

@@ -176,7 +176,7 @@ std::string case_table(const json& report) {
                     change_of(at(other, "size_bytes"), at(row, "size_bytes")),
                     bytes_of(at(row, "weights_bytes")),
                     bytes_of(at(at(row, "memory"), "arena_planned_bytes")),
-                    bytes_of(at(at(row, "memory"), "hwm_bytes")), accuracy,
+                    bytes_of(peak_bytes(row)), accuracy,
                     cell_of(at(quality, "drop")), speedup, verdict, fit_of(at(row, "fit"))});
   }
   for (size_t column = head.size(); column-- > 5;) {

@@ -64,14 +64,13 @@ void add_case(const json& report, const json& row, std::vector<Measure>& all) {
         {{}, {}, "throughput", "items/s", *rate, interval_field(field(row, "throughput")), true});
   out.add("goodput", "items/s", field(field(row, "schedule"), "goodput_qps"), true);
   out.add("arena", "bytes", field(field(row, "memory"), "arena_planned_bytes"));
-  out.add("peak_memory", "bytes", field(field(row, "memory"), "hwm_bytes"));
+  out.add("peak_memory", "bytes", peak_bytes(row));
   out.add("energy", "J", field(field(row, "energy"), "joules"));
   out.add("energy_per_inference", "J", field(field(row, "energy"), "joules_per_inference"));
   out.add("cpu_share", "ratio", field(field(row, "cpu"), "share"));
   out.add("cpus_used", "cpus", field(field(row, "cpu"), "cpus_used"));
   out.add("temperature_max", "celsius", field(field(row, "thermal"), "max_c"));
-  const bool is_deployed = field(row, "deployed").is_object();
-  const json& start = field(row, is_deployed ? "deployed" : "phases");
+  const json& start = start_costs(row);
   out.add("load", "ns", field(start, "load_ns"));
   out.add("first_inference", "ns", field(start, "first_inference_ns"));
   out.add("flash", "bytes", field(field(row, "fit"), "flash_bytes"));
@@ -93,6 +92,12 @@ void add_speedup(const json& report, const json& row, std::vector<Measure>& all)
   out.move_to(all);
 }
 
+// The native engine was measured beside LibTorch alone: no application that links it pays that.
+bool is_elsewhere(const json& row) {
+  return text_field(row, "engine") == "native" && field(row, "deployed").is_null() &&
+         !text_field(row, "deployed_reason").empty();
+}
+
 // "mobilenet" of "mobilenet.onnx".
 std::string stem(const std::string& name) {
   const size_t dot = name.rfind('.');
@@ -100,6 +105,17 @@ std::string stem(const std::string& name) {
 }
 
 }  // namespace
+
+const json& start_costs(const json& row) {
+  static const json nothing;
+  if (field(row, "deployed").is_object()) return field(row, "deployed");
+  return is_elsewhere(row) ? nothing : field(row, "phases");
+}
+
+const json& peak_bytes(const json& row) {
+  static const json nothing;
+  return is_elsewhere(row) ? nothing : field(field(row, "memory"), "hwm_bytes");
+}
 
 bool metric_grows_with_quality(const std::string& metric) {
   return metric != "mse" && metric != "mae";

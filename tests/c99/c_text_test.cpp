@@ -13,11 +13,11 @@ namespace {
 
 TEST_CASE("names become identifiers that neither C nor C++ keeps for itself") {
   CHECK(c_identifier("conv1/weight:0") == "conv1_weight_0");
-  CHECK(c_identifier("int") == "_int");
-  CHECK(c_identifier("class") == "_class");
-  CHECK(c_identifier("0") == "_0");
-  CHECK(c_identifier("") == "_");
-  CHECK(c_identifier("\xc3\xa4*/") == "____");
+  CHECK(c_identifier("int") == "v_int");
+  CHECK(c_identifier("class") == "v_class");
+  CHECK(c_identifier("0") == "v_0");
+  CHECK(c_identifier("") == "v_");
+  CHECK(c_identifier("\xc3\xa4*/") == "v_____");
 }
 
 TEST_CASE("comments hold what cannot end them") {

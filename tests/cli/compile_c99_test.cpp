@@ -37,8 +37,8 @@ TEST_CASE("C code, its header and what it takes") {
   CHECK(c["prefix"] == "glyphs");
   CHECK(c["arena_bytes"] >= c["arena_lower_bound_bytes"]);
   CHECK(report["fit"]["verdict"] == "fits");
-  CHECK(report["fit"]["ram_bytes"] == c["arena_bytes"]);
-  CHECK(report["fit"]["flash_bytes"] == c["constants_bytes"]);
+  CHECK(report["fit"]["ram_bytes"].get<int64_t>() > c["arena_bytes"].get<int64_t>());
+  CHECK(report["fit"]["flash_bytes"].get<int64_t>() > c["constants_bytes"].get<int64_t>());
   CHECK(report["verification"]["verified"] == true);
   const std::string header = content_of(q.folder.path("glyphs.h"));
   CHECK(header.find("void glyphs_run(void *arena, const float *image, float *logits);") !=
@@ -59,9 +59,12 @@ TEST_CASE("C code, its header and what it takes") {
 TEST_CASE("names that C keeps for itself, and targets that take no C flags") {
   const Quantized q;
   REQUIRE(q.compile("int.c", {"--verify", "off"}).exit_code == 0);
-  CHECK(content_of(q.folder.path("int.h")).find("void _int_run(") != std::string::npos);
+  CHECK(content_of(q.folder.path("int.h")).find("void v_int_run(") != std::string::npos);
   check_refused(run_lathe({"compile", q.model, "--target", "onnx", "-o", q.folder.path("x.c")}), 2,
                 {".c"});
+  // Its header would stand before the C library's.
+  check_refused(run_lathe({"compile", q.model, "--target", "c99", "-o", q.folder.path("math.c")}), 2,
+                {"math.h"});
   check_refused(run_lathe({"compile", q.model, "--target", "c99", "--opset", "13", "-o",
                            q.folder.path("x.c")}),
                 2, {"--opset"});

@@ -3,8 +3,8 @@
 #include "startup.h"
 
 static uint64_t arena[(NET_ARENA_BYTES + 7) / 8];
-static float input[NET_INPUT_0_COUNT];
-static float output[NET_OUTPUT_0_COUNT];
+static NET_INPUT_0_TYPE input[NET_INPUT_0_COUNT];
+static NET_OUTPUT_0_TYPE output[NET_OUTPUT_0_COUNT];
 
 static void print_number(int32_t number) {
   char text[12];
@@ -19,7 +19,7 @@ static void print_number(int32_t number) {
 
 int main(void) {
   int32_t i, best = 0;
-  for (i = 0; i < NET_INPUT_0_COUNT; ++i) input[i] = (float)(i % 28) / 28.0f;
+  for (i = 0; i < NET_INPUT_0_COUNT; ++i) input[i] = (NET_INPUT_0_TYPE)(i % 28);
   net_run(arena, input, output);
   for (i = 1; i < NET_OUTPUT_0_COUNT; ++i)
     if (output[i] > output[best]) best = i;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles a network with one float input and one float output to C, builds it for a Cortex-M4 and
-# runs it under QEMU.
+# Compiles a network with one input and one output to C, builds it for a Cortex-M4 and runs it under
+# QEMU.
 # usage: scripts/examples/microcontroller/run.sh MODEL.onnx (LATHE=build/release/lathe)
 #        needs Debian's gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm
 set -euo pipefail

@@ -89,7 +89,8 @@ std::vector<Gate> read_gates(const BenchOptions& options) {
   require_against(gates, has_other_side(options));
   // Of a few random inputs one that changes its class is chance.
   for (Gate& gate : gates)
-    if (gate.metric == "accuracy_drop" && has_other_side(options) && options.data.empty())
+    if ((gate.metric == "accuracy_drop" || (gate.metric == "accuracy" && !is_decibel_gate(gate))) &&
+        has_other_side(options) && options.data.empty())
       leave_undecided(gate, "needs --data");
   if (!options.gate_profile) {
     if (options.allow_simulated)

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <filesystem>
 
 #include "c99/c_text.h"
 #include "command_run.h"
@@ -68,13 +69,16 @@ std::string rounding_text(const Verification& verification) {
                      *verification.rounding_sqnr_db);
 }
 
+// Read back or executed, not the graph alone that it was made of.
+bool was_run(const CompiledArtifact& artifact) { return artifact.reread || artifact.run; }
+
 nlohmann::json manifest_of(const CompileOptions& options, const Target& target,
                            const CompiledArtifact& artifact, const Graph& before,
                            const Graph& after, const CommandRun& run, const TransformFacts& facts,
                            const std::optional<Verification>& verification) {
   nlohmann::json manifest = manifest_json(run, before, after, target.reader);
   manifest["target"] = options.target;
-  manifest["verified"] = verification.has_value();
+  manifest["verified"] = verification.has_value() && was_run(artifact);
   manifest.update(facts.sections);
   // A target adds to the environment, too.
   manifest.merge_patch(artifact.facts);
@@ -116,6 +120,11 @@ void check_flags(const CompileOptions& options, const Target& target) {
       throw bad_usage("usage.target", fmt::format("{} belongs to C code", flag), flag,
                       "leave it out, or use --target c99");
   };
+  const std::string header =
+      std::filesystem::path(header_of(options.common.output)).filename().string();
+  if (target.kind == TargetKind::kC99 && is_c_library_header(header))
+    throw bad_usage("usage.output", "the C library has a header of that name: " + header, "-o",
+                    "give the file another name");
   only_c(options.prefix, "--prefix");
   only_c(options.max_ram, "--max-ram");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
@@ -210,7 +219,9 @@ int run_compile(const CompileOptions& options, Console& console) {
                                verification->failure +
                                "\n  --disable-pass NAME leaves a pass out\n");
   std::string text = ram_text;
-  text += verification ? console.good("compiled and verified") : "compiled, not verified";
+  text += !verification          ? "compiled, not verified"
+          : was_run(artifact) ? console.good("compiled and verified")
+                              : "compiled; its graph is verified, the result itself was not run";
   text +=
       fmt::format(": {}  {} nodes (was {}), {} (was {}){}\n", common.output, after, before,
                   bytes_text(report.model_out->file_bytes), bytes_text(report.model->file_bytes),

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "profiles/fit_changes.h"
 #include "report/fields.h"
 
 namespace lathe {
@@ -60,19 +61,6 @@ void judge(TargetFigure& figure, const std::vector<Changed>& changes, bool small
   }
 }
 
-// Items of one execution: what the first dimension of all inputs counts.
-int64_t items_of(const Graph& graph) {
-  std::optional<int64_t> items;
-  for (const ValueId id : graph.inputs()) {
-    const ValueType& type = graph.value(id).type;
-    if (!type.dims || type.dims->size() < 2 || !type.dims->front().known()) return 1;
-    const int64_t first = type.dims->front().size;
-    if (first < 1 || (items && *items != first)) return 1;
-    items = first;
-  }
-  return items.value_or(1);
-}
-
 bool has_pictures(const Graph& graph) {
   return std::ranges::any_of(graph.inputs(), [&](ValueId id) {
     const ValueType& type = graph.value(id).type;
@@ -87,7 +75,7 @@ std::vector<TargetFigure> target_figures(const Graph& graph, const InspectFacts&
                                          const Profile& profile) {
   const TargetProfile& targets = profile.targets;
   std::vector<TargetFigure> figures;
-  const int64_t items = items_of(graph);
+  const int64_t items = stated_batch(graph);
   const bool is_known = facts.estimate.ns && facts.estimate.unknown_nodes == 0;
   const std::vector<Changed> changes =
       is_known ? latency_changes(facts, has_pictures(graph)) : std::vector<Changed>();
