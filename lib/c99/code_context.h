@@ -91,8 +91,8 @@ std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeS
 StepNeeds needs_of_recurrent(const NativePlan& plan, const RecurrentStep& step);
 std::string write_recurrent(CodeContext& code, const PlanStep& step, size_t index);
 StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output);
-std::string write_elements(CodeContext& code, const PlanStep& step, size_t index);
-std::string write_floats(CodeContext& code, const PlanStep& step, size_t index);
+std::string write_elements(CodeContext& code, const PlanStep& step);
+std::string write_floats(CodeContext& code, const PlanStep& step);
 
 /// All that a step of any kind needs. Throws Error (exit 3) naming the node of one without C code.
 StepNeeds needs_of(const NativePlan& plan, const PlanStep& step);

@@ -85,13 +85,8 @@ const char* operation(ElementwiseKind kind) {
   throw InternalError("c99: an elementwise operation without C");
 }
 
-bool needs_math(const std::string& expression) {
-  return std::ranges::any_of(
-      std::initializer_list<const char*>{"powf", "sqrtf", "expf", "logf", "floorf", "ceilf",
-                                         "rintf", "fminf", "tanhf", "erff", "fabsf", "sinf",
-                                         "cosf"},
-      [&](const char* name) { return expression.find(name) != std::string::npos; });
-}
+// All functions of math.h that operation() names end so.
+bool needs_math(const std::string& expression) { return expression.find("f(") != std::string::npos; }
 
 std::string write_program(CodeContext& code, const PlanStep& whole,
                           const ElementwiseProgramStep& step) {
@@ -195,7 +190,7 @@ StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output)
   return needs;
 }
 
-std::string write_elements(CodeContext& code, const PlanStep& step, size_t) {
+std::string write_elements(CodeContext& code, const PlanStep& step) {
   if (const auto* s = std::get_if<ElementwiseProgramStep>(&step.kind))
     return write_program(code, step, *s);
   if (const auto* s = std::get_if<LookupStep>(&step.kind)) return write_lookup(code, *s);

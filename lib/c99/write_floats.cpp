@@ -233,8 +233,7 @@ std::string write_layer_norm(CodeContext& code, const PlanStep& whole, const Lay
 
 }  // namespace
 
-std::string write_floats(CodeContext& code, const PlanStep& step, size_t index) {
-  (void)index;
+std::string write_floats(CodeContext& code, const PlanStep& step) {
   if (const auto* s = std::get_if<FloatConvStep>(&step.kind))
     return write_float_conv(code, step, *s);
   if (const auto* s = std::get_if<FloatMatMulStep>(&step.kind)) return write_matmul(code, step, *s);

@@ -37,13 +37,13 @@ std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
              [&](const DepthwiseStep&) { return write_depthwise(code, step, index); },
              [&](const PoolStep& s) { return write_pool(code, s, index); },
              [&](const ResizeStep& s) { return write_resize(code, step, s, index); },
-             [&](const FloatConvStep&) { return write_floats(code, step, index); },
-             [&](const FloatMatMulStep&) { return write_floats(code, step, index); },
-             [&](const SoftmaxStep&) { return write_floats(code, step, index); },
-             [&](const LayerNormStep&) { return write_floats(code, step, index); },
-             [&](const ReduceStep&) { return write_floats(code, step, index); },
+             [&](const FloatConvStep&) { return write_floats(code, step); },
+             [&](const FloatMatMulStep&) { return write_floats(code, step); },
+             [&](const SoftmaxStep&) { return write_floats(code, step); },
+             [&](const LayerNormStep&) { return write_floats(code, step); },
+             [&](const ReduceStep&) { return write_floats(code, step); },
              [&](const RecurrentStep&) { return write_recurrent(code, step, index); },
-             [&](const auto&) { return write_elements(code, step, index); }},
+             [&](const auto&) { return write_elements(code, step); }},
       step.kind);
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "evaluate/window.h"
 #include "ops/activation_fusion.h"
 #include "qdq/qdq.h"
 
@@ -47,7 +46,7 @@ std::optional<std::vector<ChannelRange>> ranges_of(const Graph& graph, const Nod
                                                    const std::vector<ChannelRange>& inputs) {
   const auto bias = chain_bias(graph, node, weights.channels);
   if (!bias) return std::nullopt;
-  const bool is_padded = node.kind == OpKind::kConv && has_padding(graph, node);
+  const bool is_padded = node.kind == OpKind::kConv && has_padding(node);
   std::vector<ChannelRange> ranges;
   for (int64_t c = 0; c < weights.channels; ++c) {
     ChannelRange sum{(*bias)[static_cast<size_t>(c)], (*bias)[static_cast<size_t>(c)]};
@@ -127,7 +126,7 @@ bool pass_on(const Graph& graph, const Node& node, std::vector<ChannelRange>& ra
     case OpKind::kGlobalAveragePool:
     case OpKind::kGlobalMaxPool: return !node.output(1).valid();
     case OpKind::kAveragePool:
-      if (node.attributes.int_or("count_include_pad", 0) != 0 && has_padding(graph, node))
+      if (node.attributes.int_or("count_include_pad", 0) != 0 && has_padding(node))
         for (ChannelRange& range : ranges)
           range = {std::min(range.low, 0.0), std::max(range.high, 0.0)};
       return true;
@@ -198,9 +197,8 @@ std::optional<std::vector<double>> chain_bias(const Graph& graph, const Node& no
   return reals;
 }
 
-bool has_padding(const Graph& graph, const Node& node) {
+bool has_padding(const Node& node) {
   if (node.attributes.string_or("auto_pad", "NOTSET") != "NOTSET") return true;
-  (void)graph;
   const std::vector<int64_t> pads = node.attributes.ints_or("pads", {});
   return std::ranges::any_of(pads, [](int64_t pad) { return pad != 0; });
 }

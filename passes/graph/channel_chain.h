@@ -50,6 +50,6 @@ std::optional<std::vector<double>> chain_bias(const Graph& graph, const Node& no
                                               int64_t channels);
 
 /// Whether a Conv or pool has padding.
-bool has_padding(const Graph& graph, const Node& node);
+bool has_padding(const Node& node);
 
 }  // namespace lathe

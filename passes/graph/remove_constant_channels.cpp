@@ -159,7 +159,7 @@ bool remove_of(Graph& graph, NodeId producer) {
   for (const NodeId id : chain->between)
     if (!can_reshape(graph, graph.node(id))) return false;
   const Node& consumer = graph.node(chain->consumer);
-  const bool is_padded = consumer.kind == OpKind::kConv && has_padding(graph, consumer);
+  const bool is_padded = consumer.kind == OpKind::kConv && has_padding(consumer);
   const bool has_bias = consumer.input(2).valid();
   std::vector<int64_t> constant;
   std::vector<int64_t> others;
