@@ -25,7 +25,7 @@ constexpr int64_t kMostRows = 32768;
 constexpr int64_t kLeastRows = 1024;
 // Of fewer rows (a last layer and few samples) a fit learns what they have in common by chance: the
 // weights go to the nearest integers.
-constexpr int64_t kLeastFittedRows = 32;
+constexpr int64_t kLeastFittedRows = 20;
 // Of a layer's rows in float32.
 constexpr int64_t kRowBytes = int64_t{96} << 20;
 // Samples that run side by side, and rows that are summed up at once: fixed, so that the sums do

@@ -91,7 +91,10 @@ SampleSource CalibrationSamples::rounded(double sqnr_db) const {
 CompareResult CalibrationSamples::judge_rounding(const Graph& graph) const {
   const size_t count = all_.count;
   if (!is_any_held_out(count)) return judge_->judge(graph);
-  return judge_->judge(graph, [count](size_t sample) { return is_held_out(sample, count); });
+  // Nothing is fitted to those behind the rounded ones either: a dozen judges are chance.
+  return judge_->judge(graph, [&](size_t sample) {
+    return is_held_out(sample, count) || sample >= rounded_count_;
+  });
 }
 
 }  // namespace lathe

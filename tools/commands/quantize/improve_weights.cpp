@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <utility>
 
 #include "commands/quantize/encodings_file.h"
@@ -24,6 +25,13 @@ struct Candidate {
   Plan plan;
 };
 
+// Where no layer comes nearer to its outputs, a few samples that say the whole does are luck.
+constexpr size_t kFewJudges = 8;
+bool gains(const RoundingRow& row) { return row.error_after < 0.95 * row.error_nearest; }
+bool is_luck(const CompareResult& errors, const std::vector<RoundingRow>& rows) {
+  return errors.samples < kFewJudges && std::ranges::none_of(rows, gains);
+}
+
 // Leaves the best of `start` and what the efforts make of the job's graph in `start`.
 // `round`(candidate, effort, output SQNR of `start`) edits one; `finished`(candidate) is the graph as it will run.
 template <class Plan, class Round, class Finished>
@@ -44,7 +52,7 @@ json best_rounding(const QuantizeJob& job, const CalibrationSamples& samples,
         }))
       break;
     const CompareResult errors = samples.judge_rounding(finished(candidate));
-    const bool kept = improves_outputs(best, errors);
+    const bool kept = improves_outputs(best, errors) && !is_luck(errors, rows);
     tried.push_back({{"effort", effort}, {"output_sqnr_db", output_sqnr(errors)}, {"kept", kept}});
     result["output_sqnr_after_db"] = output_sqnr(errors);
     result["layers"] = rounding_rows(reference, rows);
