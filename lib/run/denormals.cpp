@@ -1,14 +1,15 @@
 #include "run/denormals.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <omp.h>
+
+#include "run/threads.h"
 
 namespace lathe {
 
 bool flush_denormals(bool flush) {
   const bool done = at::globalContext().setFlushDenormal(flush);
-  const int threads = at::get_num_threads();
+  const int threads = thread_count();
 #pragma omp parallel num_threads(threads)
   at::globalContext().setFlushDenormal(flush);
   return done;

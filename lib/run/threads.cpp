@@ -27,6 +27,11 @@ int openblas_threads() {
 SerialBlas::SerialBlas() : previous_(openblas_threads()) { set_openblas_threads(1); }
 SerialBlas::~SerialBlas() { set_openblas_threads(previous_); }
 
+int thread_count() {
+  at::get_num_threads();  // sets OpenMP's count on a thread's first use
+  return omp_get_max_threads();
+}
+
 void set_thread_count(int threads) {
   at::set_num_threads(1);
   at::get_num_threads();  // sets OpenMP's count on a thread's first use: before ours
@@ -46,11 +51,7 @@ void set_thread_count_everywhere(int threads) {
   set_openblas_threads(threads);
 }
 
-SingleThreaded::SingleThreaded() {
-  // ATen sets OpenMP's count on a thread's first use: let that happen before ours.
-  previous_ = at::get_num_threads();
-  omp_set_num_threads(1);
-}
+SingleThreaded::SingleThreaded() : previous_(thread_count()) { omp_set_num_threads(1); }
 
 SingleThreaded::~SingleThreaded() { omp_set_num_threads(previous_); }
 

@@ -12,6 +12,10 @@ void set_thread_count(int threads);
 /// first time: a third of the processor's time where many short threads do.
 void set_thread_count_everywhere(int threads);
 
+/// Threads that share work started by the calling thread. OpenMP's own answer: ATen's, of some
+/// releases, is what it was told last and not what `set_thread_count` said.
+int thread_count();
+
 /// While it lives, OpenBLAS uses one thread for everybody: how it divides a product among threads
 /// shows in the last bits of the result.
 class SerialBlas {

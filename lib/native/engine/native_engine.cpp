@@ -1,6 +1,5 @@
 #include "engine/native_engine.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "plan/divide_plan.h"
+#include "run/threads.h"
 
 namespace lathe {
 namespace {
@@ -93,7 +93,7 @@ const NativeEngine::Prepared& NativeEngine::prepared(const std::vector<Shape>& s
   std::unique_ptr<Prepared>& found = prepared_[shapes];
   if (found) return *found;
   ProgramOptions options;
-  options.threads = at::get_num_threads();
+  options.threads = thread_count();
   options.onednn_products = onednn_products_;
   found = std::make_unique<Prepared>(lower_(shapes), options);
   return *found;

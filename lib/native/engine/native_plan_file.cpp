@@ -1,6 +1,5 @@
 #include "engine/native_plan_file.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "ir/error.h"
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
+#include "run/threads.h"
 
 namespace lathe {
 namespace {
@@ -194,7 +194,7 @@ void add_packed_weights(PlanFile& file) {
   lowered.plan = file.plan;
   lowered.partitions = partitions_of(file);
   ProgramOptions options;
-  options.threads = at::get_num_threads();
+  options.threads = thread_count();
   options.packed = std::make_shared<PackedWeights>();
   const NativeEngine::Prepared prepared(std::move(lowered), options);
   file.packing_key = packing_key(options);

@@ -1,12 +1,11 @@
 #include "tune/tune_plan.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <map>
 
 #include "engine/timed_plan.h"
+#include "run/threads.h"
 #include "tune/choose_candidates.h"
 
 namespace lathe {
@@ -50,7 +49,7 @@ class Tuner {
  public:
   Tuner(const std::vector<Tensor>& inputs, const TuneOptions& options)
       : inputs_(inputs), options_(options), start_(Clock::now()) {
-    program_options_.threads = at::get_num_threads();
+    program_options_.threads = thread_count();
   }
 
   int threads() const { return program_options_.threads; }
