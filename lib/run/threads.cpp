@@ -22,19 +22,26 @@ int openblas_threads() {
   return symbol != nullptr ? reinterpret_cast<GetThreads>(symbol)() : 1;
 }
 
+/// ATen sets OpenMP's count on a thread's first use of it: let that happen before ours. From
+/// LibTorch 2.6 on it remembers by itself and once more in what its headers put into this program.
+void let_aten_set_its_count() {
+  at::get_num_threads();
+  at::internal::lazy_init_num_threads();
+}
+
 }  // namespace
 
 SerialBlas::SerialBlas() : previous_(openblas_threads()) { set_openblas_threads(1); }
 SerialBlas::~SerialBlas() { set_openblas_threads(previous_); }
 
 int thread_count() {
-  at::get_num_threads();  // sets OpenMP's count on a thread's first use
+  let_aten_set_its_count();
   return omp_get_max_threads();
 }
 
 void set_thread_count(int threads) {
   at::set_num_threads(1);
-  at::get_num_threads();  // sets OpenMP's count on a thread's first use: before ours
+  let_aten_set_its_count();
   omp_set_num_threads(threads);
   set_openblas_threads(threads);
 }
@@ -45,7 +52,7 @@ void set_thread_count_everywhere(int threads) {
   const int cpus = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(std::min(threads, cpus));
   if (threads > cpus) {
-    at::get_num_threads();
+    let_aten_set_its_count();
     omp_set_num_threads(threads);
   }
   set_openblas_threads(threads);

@@ -2,7 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TracerMode.h>
-#include <ATen/core/grad_mode.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -109,7 +109,7 @@ std::vector<SliceParams> slice_params(const at::Tensor& scale, const at::Tensor&
 
 bool is_traced(const at::Tensor& x, const at::Tensor& scale) {
   return at::tracer::impl::is_dispatch_enabled() ||
-         (at::GradMode::is_enabled() && (x.requires_grad() || scale.requires_grad()));
+         (c10::GradMode::is_enabled() && (x.requires_grad() || scale.requires_grad()));
 }
 
 /// The pointer loops serve per-tensor and per-axis float32 parameters of up to 16 bits.

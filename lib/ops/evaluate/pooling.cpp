@@ -1,6 +1,9 @@
 // Pooling by windows and over whole images.
 #include "evaluate/pooling.h"
 
+#include <ATen/TracerMode.h>
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -78,7 +81,7 @@ std::pair<at::Tensor, at::Tensor> max_pool_aten(const at::Tensor& x, const Pooli
 
 bool is_traced(const at::Tensor& x) {
   return at::tracer::impl::is_dispatch_enabled() ||
-         (at::GradMode::is_enabled() && x.requires_grad());
+         (c10::GradMode::is_enabled() && x.requires_grad());
 }
 
 at::Tensor max_pool_by_rows(const at::Tensor& x, const Pooling& p) {
