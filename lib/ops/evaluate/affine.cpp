@@ -1,13 +1,12 @@
 #include "evaluate/affine.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TracerMode.h>
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "evaluate/is_traced.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
 
@@ -107,11 +106,6 @@ std::vector<SliceParams> slice_params(const at::Tensor& scale, const at::Tensor&
   return params;
 }
 
-bool is_traced(const at::Tensor& x, const at::Tensor& scale) {
-  return at::tracer::impl::is_dispatch_enabled() ||
-         (c10::GradMode::is_enabled() && (x.requires_grad() || scale.requires_grad()));
-}
-
 /// The pointer loops serve per-tensor and per-axis float32 parameters of up to 16 bits.
 bool has_simple_layout(const at::Tensor& scale, const at::Tensor& zero_point,
                        const AffineLayout& layout) {
@@ -158,7 +152,7 @@ at::Tensor quantize_values(const EvaluateCall& call, const at::Tensor& x, const 
   const at::Tensor zeros =
       zero_point.defined() ? spread_parameter(call, zero_point, x.sizes(), layout) : at::Tensor();
   const at::ScalarType type = storage_type(to);
-  if (x.scalar_type() != at::kFloat || dtype_bits(to) > 16 || is_traced(x, scale) ||
+  if (x.scalar_type() != at::kFloat || dtype_bits(to) > 16 || is_traced(x) || is_traced(scale) ||
       !has_simple_layout(scale, zero_point, layout)) {
     // double holds every 32-bit integer.
     at::Tensor q = at::round(x / scales).to(at::kDouble);
@@ -193,7 +187,8 @@ at::Tensor dequantize_values(const EvaluateCall& call, const at::Tensor& q, cons
       zero_point.defined() ? spread_parameter(call, zero_point, q.sizes(), layout) : at::Tensor();
   const at::ScalarType type = q.scalar_type();
   const bool narrow = type == at::kByte || type == at::kChar || type == at::kShort;
-  if (!narrow || is_traced(q, scale) || !has_simple_layout(scale, zero_point, layout)) {
+  if (!narrow || is_traced(q) || is_traced(scale) ||
+      !has_simple_layout(scale, zero_point, layout)) {
     at::Tensor x = q;
     if (zeros.defined())
       x = at::isFloatingType(type) ? q - zeros : q.to(at::kLong) - zeros.to(at::kLong);

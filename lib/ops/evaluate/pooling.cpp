@@ -1,15 +1,13 @@
 // Pooling by windows and over whole images.
 #include "evaluate/pooling.h"
 
-#include <ATen/TracerMode.h>
-#include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
 #include <numeric>
 
 #include "evaluate/constant_tensor.h"
+#include "evaluate/is_traced.h"
 #include "evaluate/max_pool_planes.h"
 #include "evaluate/window.h"
 #include "ir/error.h"
@@ -77,11 +75,6 @@ std::pair<at::Tensor, at::Tensor> max_pool_aten(const at::Tensor& x, const Pooli
   auto [y, index] =
       at::max_pool3d_with_indices(x, w.kernel, w.strides, pads, w.dilations, ceil_mode);
   return {y, index};
-}
-
-bool is_traced(const at::Tensor& x) {
-  return at::tracer::impl::is_dispatch_enabled() ||
-         (c10::GradMode::is_enabled() && x.requires_grad());
 }
 
 at::Tensor max_pool_by_rows(const at::Tensor& x, const Pooling& p) {
