@@ -17,6 +17,12 @@ add_library(onnx_proto_library INTERFACE)
 target_link_libraries(onnx_proto_library INTERFACE ${ONNX_LIBRARY} ${ONNX_PROTO_LIBRARY})
 target_compile_definitions(onnx_proto_library INTERFACE ONNX_ML=1 ONNX_NAMESPACE=onnx)
 
+# TensorFlow Lite files; of the library its headers are enough.
+find_program(FLATC flatc REQUIRED)
+find_path(FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h REQUIRED)
+add_library(flatbuffers INTERFACE)
+target_include_directories(flatbuffers SYSTEM INTERFACE ${FLATBUFFERS_INCLUDE})
+
 # LibTorch without its CMake package: that one adds flags and libraries that lathe does not need.
 # A newer LibTorch is taken from CMAKE_PREFIX_PATH.
 find_path(TORCH_INCLUDE ATen/ATen.h PATH_SUFFIXES include REQUIRED)

@@ -5,7 +5,8 @@ set -euo pipefail
 
 packages=(libtorch-dev libonnx-dev libcli11-dev nlohmann-json3-dev libfmt-dev doctest-dev libdnnl-dev
   libprotobuf-dev protobuf-compiler libopenblas0-pthread libzip-dev libturbojpeg0-dev libpng-dev
-  zlib1g-dev libseccomp-dev nettle-dev libxxhash-dev cmake ninja-build g++ ccache pkg-config
+  zlib1g-dev libseccomp-dev nettle-dev libxxhash-dev flatbuffers-compiler
+  libflatbuffers-dev cmake ninja-build g++ ccache pkg-config
   dpkg-dev file)  # cpack finds the packages of libraries by these
 # LibTorch 2's headers name Gloo's types; those of Debian 12 do without.
 grep -q '^VERSION_ID="12"' /etc/os-release || packages+=(libgloo-dev)

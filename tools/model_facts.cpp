@@ -12,6 +12,7 @@
 #include "os/quantity.h"
 #include "os/read_file.h"
 #include "os/sha256.h"
+#include "tflite/read_tflite.h"
 #include "torchscript/read/load_torchscript.h"
 
 namespace lathe {
@@ -44,8 +45,12 @@ ModelFacts model_facts(const std::string& path, const Model& model) {
   facts.sha256 = sha256_file(path);
   const bool torchscript = is_torchscript_file(path);
   const bool plan = is_plan_file(path);
-  facts.format = torchscript ? kTorchScriptFormat : plan ? kNativeFormat : kOnnxFormat;
-  if (!torchscript && !plan) facts.opset = model.opset;
+  const bool tflite = is_tflite_file(path);
+  facts.format = torchscript ? kTorchScriptFormat
+                 : plan      ? kNativeFormat
+                 : tflite    ? kTfliteFormat
+                             : kOnnxFormat;
+  if (facts.format == kOnnxFormat) facts.opset = model.opset;
   facts.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   facts.weights_bytes = weights_bytes(model.graph);
   int64_t nodes = 0;

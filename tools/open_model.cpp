@@ -10,6 +10,7 @@
 #include "ops/op_row.h"
 #include "os/quantity.h"
 #include "report/nearest_name.h"
+#include "tflite/read_tflite.h"
 #include "torchscript/read/convert_module.h"
 #include "torchscript/read/load_torchscript.h"
 
@@ -166,7 +167,9 @@ OpenedModel open_model_file(const std::string& path, const CommonOptions& common
         "model.plan",
         "this is a compiled plan: bench, compare, run and inspect take it, nothing else does", path,
         "give the model that it was made from; lathe compare MODEL PLAN --data DATA compares them");
-  OpenedModel opened{load_onnx(path, read_options(common)), {}, {}};
+  const ReadOptions options = read_options(common);
+  OpenedModel opened{
+      is_tflite_file(path) ? load_tflite(path, options) : load_onnx(path, options), {}, {}};
   Graph& graph = opened.model.graph;
   within_file(path, [&] {
     for (const InputShape& shape : input_shapes(common)) fix_input_shape(graph, shape);

@@ -13,6 +13,7 @@ constexpr std::string_view kTorchScriptExtensions[] = {".pt", ".pth", ".jit"};
 constexpr std::string_view kMobileExtensions[] = {".ptl"};
 constexpr std::string_view kNativeExtensions[] = {".lathe"};
 constexpr std::string_view kC99Extensions[] = {".c"};
+constexpr std::string_view kTfliteExtensions[] = {".tflite"};
 
 constexpr Target kTargets[] = {
     {TargetKind::kOnnx, "onnx", kOnnxFormat, "onnxruntime", kOnnxExtensions},
@@ -22,6 +23,7 @@ constexpr Target kTargets[] = {
      kMobileExtensions},
     {TargetKind::kNative, "native", kNativeFormat, "lathe", kNativeExtensions},
     {TargetKind::kC99, "c99", kC99Format, "a C compiler", kC99Extensions},
+    {TargetKind::kTflite, "tflite", kTfliteFormat, "litert", kTfliteExtensions},
 };
 
 // "" : no target's.

@@ -14,8 +14,9 @@ inline constexpr std::string_view kOnnxFormat = "onnx";
 inline constexpr std::string_view kTorchScriptFormat = "torchscript";
 inline constexpr std::string_view kNativeFormat = "native";
 inline constexpr std::string_view kC99Format = "c99";
+inline constexpr std::string_view kTfliteFormat = "tflite";
 
-enum class TargetKind : uint8_t { kOnnx, kTorchScript, kTorchScriptMobile, kNative, kC99 };
+enum class TargetKind : uint8_t { kOnnx, kTorchScript, kTorchScriptMobile, kNative, kC99, kTflite };
 
 struct Target {
   TargetKind kind;

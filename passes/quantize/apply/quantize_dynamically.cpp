@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 
+#include "ir/transpose.h"
 #include "quantize/apply/dynamic_lstm.h"
 #include "quantize/plan/weight_params.h"
 
@@ -14,18 +15,6 @@ struct DynamicInput {
   ValueId scale;
   ValueId zero_point;
 };
-
-// float32 [rows, columns] -> [columns, rows].
-Tensor transposed(const Tensor& matrix) {
-  const int64_t rows = matrix.shape()[0];
-  const int64_t columns = matrix.shape()[1];
-  const auto from = matrix.values<float>();
-  std::vector<float> to(from.size());
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c)
-      to[static_cast<size_t>(c * rows + r)] = from[static_cast<size_t>(r * columns + c)];
-  return Tensor::of<float>({columns, rows}, to);
-}
 
 Attributes float_cast() {
   Attributes attributes;
@@ -133,7 +122,7 @@ class Replacer {
   void replace_gemm(NodeId id) {
     const Node node = graph_.node(id);
     const Tensor& held = *graph_.constant(node.inputs[1]);
-    const Tensor weight = node.attributes.int_or("transB", 0) != 0 ? transposed(held) : held;
+    const Tensor weight = node.attributes.int_or("transB", 0) != 0 ? transposed(held, {1, 0}) : held;
     const QuantParams params = params_of(weight, 1);
     alpha_ = node.attributes.float_or("alpha", 1);
     ValueId y =
