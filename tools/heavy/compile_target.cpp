@@ -12,6 +12,7 @@
 #include "commands/compile/tune_native.h"
 #include "engine/native_plan_file.h"
 #include "heavy/emit_c.h"
+#include "heavy/emit_tflite.h"
 #include "heavy/model_artifact.h"
 #include "heavy/specialize_graph.h"
 #include "ir/error.h"
@@ -187,6 +188,7 @@ CompiledArtifact emit_artifact(const Target& target, const Model& model, const P
     case TargetKind::kTorchScriptMobile: return emit_script(model, profile, options, true);
     case TargetKind::kNative: return emit_native(model, profile, options, console);
     case TargetKind::kC99: return emit_c(model, profile, options, console);
+    case TargetKind::kTflite: return emit_tflite(model);
   }
   throw InternalError("a target without emitter");
 }

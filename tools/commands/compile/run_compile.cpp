@@ -203,7 +203,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     report.model_out->format = target.format;
     if (target.format != kOnnxFormat) report.model_out->opset.reset();
   }
-  for (const char* section : {"native", "c99"})
+  for (const char* section : {"native", "c99", "tflite"})
     if (artifact.facts.contains(section)) report.details[section] = artifact.facts[section];
   report.exit_code = failed ? ExitCode::kGateMissed : ExitCode::kDone;
   std::string ram_text;

@@ -1,0 +1,431 @@
+// Nodes that move elements, and reductions. Integers keep the scale of what they are moved from.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "ir/error.h"
+#include "ir/transpose.h"
+#include "ops/op_row.h"
+#include "qdq/qdq.h"
+#include "tflite/constants.h"
+#include "tflite/node_writers.h"
+
+namespace lathe {
+namespace {
+
+std::vector<int64_t> constant_integers(const GraphWriter& writer, ValueId value,
+                                       std::string_view what) {
+  const Tensor* constant = value.valid() ? writer.graph.constant(value) : nullptr;
+  if (constant == nullptr) throw no_tflite_form(fmt::format("{} must be a constant", what));
+  return constant->to_int64();
+}
+
+int64_t from_front(int64_t axis, size_t rank) {
+  return axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
+}
+
+// Where dimension `axis` of the value lies in a tensor of that order.
+size_t place_of(int64_t axis, Order order, size_t rank) {
+  return inverse_order(order_dims(order, rank))[static_cast<size_t>(axis)];
+}
+
+template <class T>
+std::vector<T> placed(const std::vector<T>& values, Order order) {
+  std::vector<T> result;
+  for (const size_t d : order_dims(order, values.size())) result.push_back(values[d]);
+  return result;
+}
+
+// N x (C * H * W) of an image that lies N, H, W, C: the layer behind can permute its weights.
+void note_flattened(GraphWriter& writer, const Node& node) {
+  const Shape in = writer.shape(node.input(0));
+  const Shape out = writer.shape(node.output(0));
+  if (in.size() < 3 || out.size() != 2 || out[0] != in[0] ||
+      !writer.has(node.input(0), Order::kChannelsLast))
+    return;
+  GraphWriter::Flattened flat;
+  flat.channels = in[1];
+  flat.pixels = out[1] / in[1];
+  if (flat.channels == 1 || flat.pixels == 1) return;
+  const TensorIndex last = writer.either(node.input(0), Order::kChannelsLast);
+  (writer.params(node.input(0)) ? flat.integers : flat.real) =
+      writer.file.reshaped(last, out, writer.name(node.output(0)) + "_flat");
+  writer.flattened[writer.root(node.output(0))] = flat;
+}
+
+void write_view(GraphWriter& writer, const Node& node) {
+  const auto params = writer.params(node.input(0));
+  note_flattened(writer, node);
+  const TensorIndex from = writer.either(node.input(0), Order::kPlain);
+  writer.hold(node.output(0), Order::kPlain, params,
+              writer.file.reshaped(from, writer.shape(node.output(0)), writer.name(node.output(0))));
+}
+
+void write_identity(GraphWriter& writer, const Node& node) {
+  const auto params = writer.params(node.input(0));
+  for (const Order order : {Order::kPlain, Order::kChannelsLast})
+    if (writer.has(node.input(0), order))
+      writer.hold(node.output(0), order, params, writer.either(node.input(0), order));
+}
+
+void write_transpose(GraphWriter& writer, const Node& node) {
+  const size_t rank = writer.shape(node.input(0)).size();
+  std::vector<int64_t> listed(rank);
+  std::iota(listed.rbegin(), listed.rend(), 0);
+  listed = node.attributes.ints_or("perm", listed);
+  const std::vector<size_t> perm(listed.begin(), listed.end());
+  const auto params = writer.params(node.input(0));
+  // The value in its other order is the same tensor.
+  if (rank > 2 && perm == order_dims(Order::kChannelsLast, rank)) {
+    writer.hold(node.output(0), Order::kPlain, params,
+                writer.either(node.input(0), Order::kChannelsLast));
+    return;
+  }
+  if (rank > 2 && perm == inverse_order(order_dims(Order::kChannelsLast, rank))) {
+    writer.hold(node.output(0), Order::kChannelsLast, params,
+                writer.either(node.input(0), Order::kPlain));
+    return;
+  }
+  // From the order that it lies in.
+  const Order order = writer.order_of({node.input(0)});
+  std::vector<int64_t> dims;
+  for (const size_t d : perm)
+    dims.push_back(static_cast<int64_t>(place_of(static_cast<int64_t>(d), order, rank)));
+  const TensorIndex from = writer.either(node.input(0), order);
+  if (std::is_sorted(dims.begin(), dims.end())) {
+    writer.hold(node.output(0), Order::kPlain, params, from);
+    return;
+  }
+  const TensorIndex made = writer.make(node.output(0), Order::kPlain, params);
+  writer.file.add_operator(tfl::Operation::TRANSPOSE, 2,
+                           {from, writer.file.add_int32("order", dims)}, {made});
+  writer.hold(node.output(0), Order::kPlain, params, made);
+}
+
+// Integers where all parts have them, at the output's scale.
+void write_concat(GraphWriter& writer, const Node& node) {
+  const size_t rank = writer.shape(node.output(0)).size();
+  const Order order = writer.order_of(node.inputs);
+  const int64_t axis = from_front(node.attributes.required_int("axis"), rank);
+  const bool integers = std::ranges::all_of(
+      node.inputs, [&](ValueId input) { return writer.params(input).has_value(); });
+  std::optional<ScaleZeroPoint> params;
+  if (integers) {
+    params = writer.params(node.input(0));
+    if (const auto ending = writer.ending(node.output(0), true);
+        ending && ending->merged.size() == 1)
+      params = ending->params;
+  } else {
+    writer.note_floats(node);
+  }
+  std::vector<TensorIndex> parts;
+  for (const ValueId input : node.inputs) {
+    TensorIndex part =
+        integers ? writer.integers(input, order) : writer.operand(input, order, rank, false);
+    if (integers && writer.params(input) != params) {
+      const TensorIndex scaled = writer.file.add_tensor(
+          writer.name(input) + "_scaled", writer.file.shape(part), tfl::TensorType::INT8,
+          {DType::kInt8, {params->scale}, {params->zero_point}, -1});
+      writer.file.add_operator(tfl::Operation::QUANTIZE, 2, {part}, {scaled});
+      part = scaled;
+    }
+    parts.push_back(part);
+  }
+  const TensorIndex made = writer.make(node.output(0), order, params);
+  tfl::ConcatenationOptionsT options;
+  options.axis = static_cast<int32_t>(place_of(axis, order, rank));
+  writer.file.add_operator(tfl::Operation::CONCATENATION, integers ? 2 : 1, std::move(parts),
+                           {made}, std::move(options));
+  writer.hold(node.output(0), order, params, made);
+}
+
+void write_pad(GraphWriter& writer, const Node& node) {
+  const size_t rank = writer.shape(node.input(0)).size();
+  const std::string mode = node.attributes.string_or("mode", "constant");
+  const std::vector<int64_t> pads = constant_integers(writer, node.input(1), "the padding");
+  std::vector<int64_t> axes(rank);
+  std::iota(axes.begin(), axes.end(), 0);
+  if (node.input(3).valid()) axes = constant_integers(writer, node.input(3), "the axes");
+  std::vector<int32_t> amounts(2 * rank, 0);
+  const Order order = writer.order_of({node.input(0)});
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const size_t place = place_of(from_front(axes[i], rank), order, rank);
+    const int64_t before = pads[i];
+    const int64_t behind = pads[i + axes.size()];
+    if (before < 0 || behind < 0) throw no_tflite_form("negative padding has no form there");
+    amounts[2 * place] = static_cast<int32_t>(before);
+    amounts[2 * place + 1] = static_cast<int32_t>(behind);
+  }
+  const auto params = writer.params(node.input(0));
+  double value = 0;
+  if (node.input(2).valid()) {
+    const auto constant = constant_floats(writer.graph, node.input(2));
+    if (!constant) throw no_tflite_form("what is padded with must be a constant");
+    value = constant->to_double()[0];
+  }
+  const TensorIndex by = writer.file.add_constant(
+      "padding", Tensor::of<int32_t>({static_cast<int64_t>(rank), 2}, amounts));
+  const TensorIndex from = writer.either(node.input(0), order);
+  const TensorIndex made = writer.make(node.output(0), order, params);
+  if (mode == "reflect") {
+    writer.file.add_operator(tfl::Operation::MIRROR_PAD, params ? 2 : 1, {from, by}, {made},
+                             tfl::MirrorPadOptionsT());
+  } else if (mode == "constant" && value == 0) {
+    writer.file.add_operator(tfl::Operation::PAD, params ? 2 : 1, {from, by}, {made});
+  } else if (mode == "constant") {
+    const TensorIndex with = writer.file.add_like(from, {1}, "padded_with");
+    const Tensor data =
+        params ? Tensor::vector(std::vector<int8_t>{static_cast<int8_t>(
+                     quantize(static_cast<float>(value), params->scale, params->zero_point, -128,
+                              127))})
+               : Tensor::vector(std::vector<float>{static_cast<float>(value)});
+    writer.file.set_data(with, data);
+    writer.file.add_operator(tfl::Operation::PADV2, params ? 2 : 1, {from, by, with}, {made});
+  } else {
+    throw no_tflite_form(fmt::format("padding by {} has no form there",
+                                     escape_untrusted(mode, 40)));
+  }
+  writer.hold(node.output(0), order, params, made);
+}
+
+struct Range {
+  std::vector<int64_t> start, end, step;  // of all dimensions of the value
+};
+
+void write_range(GraphWriter& writer, const Node& node, size_t output, const Range& range) {
+  const Order order = writer.order_of({node.input(0)});
+  const auto params = writer.params(node.input(0));
+  const TensorIndex from = writer.either(node.input(0), order);
+  const TensorIndex made = writer.make(node.output(output), order, params);
+  const auto start = writer.file.add_int32("start", placed(range.start, order));
+  if (std::ranges::all_of(range.step, [](int64_t step) { return step == 1; })) {
+    std::vector<int64_t> sizes;
+    for (size_t i = 0; i < range.start.size(); ++i) sizes.push_back(range.end[i] - range.start[i]);
+    writer.file.add_operator(tfl::Operation::SLICE, params ? 2 : 1,
+                             {from, start, writer.file.add_int32("size", placed(sizes, order))},
+                             {made});
+  } else {
+    writer.file.add_operator(tfl::Operation::STRIDED_SLICE, params ? 2 : 1,
+                             {from, start, writer.file.add_int32("end", placed(range.end, order)),
+                              writer.file.add_int32("step", placed(range.step, order))},
+                             {made}, tfl::StridedSliceOptionsT());
+  }
+  writer.hold(node.output(output), order, params, made);
+}
+
+Range whole(const Shape& shape) {
+  return {std::vector<int64_t>(shape.size(), 0), shape, std::vector<int64_t>(shape.size(), 1)};
+}
+
+void write_slice(GraphWriter& writer, const Node& node) {
+  const Shape shape = writer.shape(node.input(0));
+  const auto starts = constant_integers(writer, node.input(1), "the beginning");
+  const auto ends = constant_integers(writer, node.input(2), "the end");
+  std::vector<int64_t> axes(starts.size());
+  std::iota(axes.begin(), axes.end(), 0);
+  if (node.input(3).valid()) axes = constant_integers(writer, node.input(3), "the axes");
+  std::vector<int64_t> steps(starts.size(), 1);
+  if (node.input(4).valid()) steps = constant_integers(writer, node.input(4), "the steps");
+  Range range = whole(shape);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(from_front(axes[i], shape.size()));
+    if (steps[i] < 1) throw no_tflite_form("slices that run back have no form there");
+    const auto bounded = [&](int64_t at) {
+      return std::clamp<int64_t>(at < 0 ? at + shape[axis] : at, 0, shape[axis]);
+    };
+    range.start[axis] = bounded(starts[i]);
+    range.end[axis] = std::max(bounded(ends[i]), range.start[axis]);
+    range.step[axis] = steps[i];
+  }
+  write_range(writer, node, 0, range);
+}
+
+void write_split(GraphWriter& writer, const Node& node) {
+  const Shape shape = writer.shape(node.input(0));
+  const auto axis =
+      static_cast<size_t>(from_front(node.attributes.int_or("axis", 0), shape.size()));
+  int64_t at = 0;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (!node.output(i).valid()) throw no_tflite_form("a part of a split that has no name");
+    Range range = whole(shape);
+    range.start[axis] = at;
+    at += writer.shape(node.output(i))[axis];
+    range.end[axis] = at;
+    write_range(writer, node, i, range);
+  }
+}
+
+void write_gather(GraphWriter& writer, const Node& node) {
+  const Shape shape = writer.shape(node.input(0));
+  const auto params = writer.params(node.input(0));
+  tfl::GatherOptionsT options;
+  options.axis = static_cast<int32_t>(from_front(node.attributes.int_or("axis", 0), shape.size()));
+  TensorIndex which = -1;
+  if (const Tensor* constant = writer.graph.constant(node.input(1))) {
+    std::vector<int32_t> indices;
+    for (const int64_t index : constant->to_int64())
+      indices.push_back(static_cast<int32_t>(
+          from_front(index, static_cast<size_t>(shape[static_cast<size_t>(options.axis)]))));
+    which = writer.file.add_constant(writer.name(node.input(1)),
+                                     Tensor::of<int32_t>(constant->shape(), indices));
+  } else {
+    which = writer.real(node.input(1), Order::kPlain);
+  }
+  const TensorIndex from = writer.either(node.input(0), Order::kPlain);
+  const TensorIndex made = writer.make(node.output(0), Order::kPlain, params);
+  writer.file.add_operator(tfl::Operation::GATHER, params ? 2 : 1, {from, which}, {made},
+                           std::move(options));
+  writer.hold(node.output(0), Order::kPlain, params, made);
+}
+
+// The order of what is left when dimensions go: as it lay, or the graph's.
+struct Reduced {
+  Order in, out;
+  std::vector<int64_t> places;
+};
+
+Reduced reduced(const GraphWriter& writer, const Node& node, const std::vector<int64_t>& axes,
+                bool keeps) {
+  const size_t rank = writer.shape(node.input(0)).size();
+  Reduced form{writer.order_of({node.input(0)}), Order::kPlain, {}};
+  std::vector<size_t> left;
+  for (const size_t d : order_dims(form.in, rank))
+    if (std::ranges::find(axes, static_cast<int64_t>(d)) == axes.end()) left.push_back(d);
+  if (keeps)
+    form.out = form.in;
+  else if (!std::is_sorted(left.begin(), left.end()))
+    form.in = Order::kPlain;
+  for (const int64_t axis : axes)
+    form.places.push_back(static_cast<int64_t>(place_of(axis, form.in, rank)));
+  std::sort(form.places.begin(), form.places.end());
+  return form;
+}
+
+void write_reduction(GraphWriter& writer, const Node& node, tfl::Operation operation,
+                     std::vector<int64_t> axes, bool keeps, const Ending& ending) {
+  const Reduced form = reduced(writer, node, axes, keeps);
+  const bool integers = ending.params.has_value();
+  const TensorIndex from =
+      integers ? writer.integers(node.input(0), form.in) : writer.real(node.input(0), form.in);
+  const TensorIndex made = writer.open(ending, form.out);
+  tfl::ReducerOptionsT options;
+  options.keep_dims = keeps;
+  writer.file.add_operator(operation, integers ? 2 : 1,
+                           {from, writer.file.add_int32("axes", form.places)}, {made},
+                           std::move(options));
+  writer.close(ending, form.out, made);
+}
+
+std::vector<int64_t> reduced_axes(const GraphWriter& writer, const Node& node) {
+  const size_t rank = writer.shape(node.input(0)).size();
+  std::vector<int64_t> axes(rank);
+  std::iota(axes.begin(), axes.end(), 0);
+  if (node.input(1).valid()) axes = constant_integers(writer, node.input(1), "the axes");
+  for (int64_t& axis : axes) axis = from_front(axis, rank);
+  return axes;
+}
+
+void write_reduce(GraphWriter& writer, const Node& node) {
+  const bool keeps = node.attributes.int_or("keepdims", 1) != 0;
+  const std::vector<int64_t> axes = reduced_axes(writer, node);
+  if (node.kind == OpKind::kReduceMean) {
+    write_mean(writer, node, axes, keeps);
+    return;
+  }
+  const bool chooses = node.kind != OpKind::kReduceSum;
+  const Ending ending{node.output(0),
+                      chooses ? writer.params(node.input(0)) : std::nullopt,
+                      tfl::Activation::NONE, {}, {}};
+  if (!chooses) writer.note_floats(node);
+  write_reduction(writer, node,
+                  !chooses                          ? tfl::Operation::SUM
+                  : node.kind == OpKind::kReduceMax ? tfl::Operation::REDUCE_MAX
+                                                    : tfl::Operation::REDUCE_MIN,
+                  axes, keeps, ending);
+}
+
+// (x - mean) / sqrt(variance + epsilon) * scale + bias over the last dimensions, in real numbers.
+void write_layer_norm(GraphWriter& writer, const Node& node) {
+  const Shape shape = writer.shape(node.input(0));
+  if (node.output(1).valid() || node.output(2).valid())
+    throw no_tflite_form("a normalization that gives mean and deviation, too");
+  writer.note_floats(node);
+  const std::string name = writer.name(node.output(0));
+  const int64_t first = from_front(node.attributes.int_or("axis", -1), shape.size());
+  std::vector<int64_t> axes;
+  Shape small = shape;
+  for (size_t i = static_cast<size_t>(first); i < shape.size(); ++i) {
+    axes.push_back(static_cast<int64_t>(i));
+    small[i] = 1;
+  }
+  FileBuilder& file = writer.file;
+  const auto tensor = [&](const Shape& sizes, std::string_view what) {
+    return file.add_tensor(fmt::format("{}_{}", name, what), sizes, tfl::TensorType::FLOAT32);
+  };
+  const auto mean = [&](TensorIndex of, std::string_view what) {
+    const TensorIndex made = tensor(small, what);
+    tfl::ReducerOptionsT options;
+    options.keep_dims = true;
+    file.add_operator(tfl::Operation::MEAN, 1, {of, file.add_int32("axes", axes)}, {made},
+                      std::move(options));
+    return made;
+  };
+  const TensorIndex x = writer.real(node.input(0), Order::kPlain);
+  const TensorIndex average = mean(x, "mean");
+  const TensorIndex centered = tensor(shape, "centered");
+  file.add_operator(tfl::Operation::SUB, 1, {x, average}, {centered}, tfl::SubOptionsT());
+  const TensorIndex squares = tensor(shape, "squares");
+  file.add_operator(tfl::Operation::MUL, 1, {centered, centered}, {squares}, tfl::MulOptionsT());
+  const TensorIndex widened = tensor(small, "variance");
+  file.add_operator(
+      tfl::Operation::ADD, 1,
+      {mean(squares, "variance"),
+       file.add_constant("epsilon", Tensor::scalar(node.attributes.float_or("epsilon", 1e-5F)))},
+      {widened}, tfl::AddOptionsT());
+  const TensorIndex inverse = tensor(small, "inverse");
+  file.add_operator(tfl::Operation::RSQRT, 1, {widened}, {inverse});
+  TensorIndex value = tensor(shape, "normal");
+  file.add_operator(tfl::Operation::MUL, 1, {centered, inverse}, {value}, tfl::MulOptionsT());
+  const TensorIndex scaled = tensor(shape, "scaled");
+  file.add_operator(tfl::Operation::MUL, 1,
+                    {value, writer.operand(node.input(1), Order::kPlain, shape.size(), false)},
+                    {scaled}, tfl::MulOptionsT());
+  value = scaled;
+  if (node.input(2).valid()) {
+    value = tensor(shape, "moved");
+    file.add_operator(tfl::Operation::ADD, 1,
+                      {scaled, writer.operand(node.input(2), Order::kPlain, shape.size(), false)},
+                      {value}, tfl::AddOptionsT());
+  }
+  writer.hold_real(node.output(0), Order::kPlain, value);
+}
+
+constexpr NodeWriter kMovementWriters[] = {
+    {OpKind::kReshape, write_view},      {OpKind::kFlatten, write_view},
+    {OpKind::kSqueeze, write_view},      {OpKind::kUnsqueeze, write_view},
+    {OpKind::kIdentity, write_identity}, {OpKind::kDropout, write_identity},
+    {OpKind::kTranspose, write_transpose}, {OpKind::kConcat, write_concat},
+    {OpKind::kPad, write_pad},           {OpKind::kSlice, write_slice},
+    {OpKind::kSplit, write_split},       {OpKind::kGather, write_gather},
+    {OpKind::kReduceMean, write_reduce}, {OpKind::kReduceSum, write_reduce},
+    {OpKind::kReduceMax, write_reduce},  {OpKind::kReduceMin, write_reduce},
+    {OpKind::kLayerNormalization, write_layer_norm},
+};
+
+}  // namespace
+
+void write_mean(GraphWriter& writer, const Node& node, std::vector<int64_t> axes, bool keeps) {
+  std::optional<Ending> ending;
+  if (writer.params(node.input(0))) ending = writer.ending(node.output(0), true);
+  if (ending && ending->activation != tfl::Activation::NONE) ending.reset();
+  if (!ending) writer.note_floats(node);
+  const Ending made =
+      ending ? *ending : Ending{node.output(0), {}, tfl::Activation::NONE, {}, {}};
+  write_reduction(writer, node, tfl::Operation::MEAN, std::move(axes), keeps, made);
+}
+
+std::span<const NodeWriter> movement_writers() { return kMovementWriters; }
+
+}  // namespace lathe

@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ir/error.h"
+#include "ir/transpose.h"
+#include "qdq/qdq.h"
+#include "tflite/constants.h"
+#include "tflite/node_writers.h"
+
+namespace lathe {
+
+FileWeight write_weight(GraphWriter& writer, const Node& node, size_t index, int64_t onnx_axis,
+                        const std::vector<size_t>& dims, const Shape& shape, int64_t channels,
+                        bool integers) {
+  const std::string name = writer.name(node.input(index));
+  const QuantizedWeight weight = quantized_weight(writer.graph, node, index, onnx_axis);
+  if (weight.problem.empty()) {
+    const bool each = weight.scales.size() > 1;
+    const QuantParams params{DType::kInt8, weight.scales,
+                             std::vector<int32_t>(weight.scales.size(), 0), each ? channels : -1};
+    const TensorIndex codes = writer.file.add_constant(
+        name, transposed(weight.codes, dims).reshaped(shape), params);
+    if (integers) return {codes, weight.scales};
+    const TensorIndex real =
+        writer.file.add_tensor(name + "_float", shape, tfl::TensorType::FLOAT32);
+    writer.file.add_operator(tfl::Operation::DEQUANTIZE, each ? 5 : 2, {codes}, {real});
+    return {real, {}};
+  }
+  const auto floats = constant_floats(writer.graph, node.input(index));
+  if (!floats) throw no_tflite_form("its weights must be constant");
+  const Tensor* half = writer.graph.constant(node.input(index));
+  if (half == nullptr || half->dtype() != DType::kFloat16)
+    return {writer.file.add_constant(name, transposed(*floats, dims).reshaped(shape)), {}};
+  const TensorIndex narrow =
+      writer.file.add_constant(name, transposed(*half, dims).reshaped(shape));
+  const TensorIndex real = writer.file.add_tensor(name + "_float", shape, tfl::TensorType::FLOAT32);
+  writer.file.add_operator(tfl::Operation::DEQUANTIZE, 3, {narrow}, {real});
+  return {real, {}};
+}
+
+TensorIndex write_bias(GraphWriter& writer, ValueId bias, int64_t count, const FileWeight& weight,
+                       const std::optional<ScaleZeroPoint>& input) {
+  std::vector<double> values(static_cast<size_t>(count), 0);
+  if (bias.valid()) {
+    const auto floats = constant_floats(writer.graph, bias);
+    if (!floats || (floats->numel() != count && floats->numel() != 1))
+      throw no_tflite_form("its bias must be a constant of one number per channel");
+    const std::vector<double> given = floats->to_double();
+    for (size_t i = 0; i < values.size(); ++i) values[i] = given[given.size() == 1 ? 0 : i];
+  }
+  const std::string name = bias.valid() ? writer.name(bias) : "zeros";
+  if (weight.scales.empty())
+    return writer.file.add_constant(name,
+                                    Tensor::vector(std::vector<float>(values.begin(), values.end())));
+  std::vector<int32_t> codes(values.size());
+  std::vector<float> scales;
+  for (const float scale : weight.scales) scales.push_back(scale * input->scale);
+  constexpr double kMost = std::numeric_limits<int32_t>::max();
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const double step = static_cast<double>(input->scale) * weight.scales[scales.size() == 1 ? 0 : i];
+    const double code = std::nearbyint(values[i] / step);
+    if (std::isnan(code)) throw no_tflite_form("its bias is not a number");
+    codes[i] = static_cast<int32_t>(std::clamp(code, -kMost, kMost));
+  }
+  const QuantParams params{DType::kInt32, scales, std::vector<int32_t>(scales.size(), 0),
+                           scales.size() > 1 ? 0 : -1};
+  return writer.file.add_constant(name, Tensor::vector(codes), params);
+}
+
+std::optional<Ending> integer_ending(GraphWriter& writer, const Node& node, ValueId output,
+                                     int64_t weight_axis) {
+  if (!writer.params(node.input(0))) return std::nullopt;
+  if (!quantized_weight(writer.graph, node, 1, weight_axis).problem.empty()) return std::nullopt;
+  return writer.ending(output, true);
+}
+
+}  // namespace lathe
