@@ -55,7 +55,7 @@ Tensor dequantized_constant(const Graph& graph, const Node& node) {
   return Tensor::of<float>(shape, values);
 }
 
-std::optional<Tensor> constant_floats(const Graph& graph, ValueId value) {
+std::optional<Tensor> real_constant(const Graph& graph, ValueId value) {
   if (!value.valid()) return std::nullopt;
   if (const Tensor* constant = graph.constant(value)) {
     if (!is_floating(constant->dtype())) return std::nullopt;

@@ -21,7 +21,7 @@ Tensor int8_codes(const Tensor& codes);
 Tensor dequantized_constant(const Graph& graph, const Node& node);
 
 /// float32 of a constant, behind a DequantizeLinear or not; nullopt: no constant of real numbers.
-std::optional<Tensor> constant_floats(const Graph& graph, ValueId value);
+std::optional<Tensor> real_constant(const Graph& graph, ValueId value);
 
 /// The one that keeps what is between the bounds.
 std::optional<tfl::Activation> activation_of(const ActivationBounds& bounds);

@@ -9,6 +9,7 @@
 
 #include "ir/error.h"
 #include "ir/transpose.h"
+#include "ops/op_row.h"
 
 namespace lathe {
 namespace {
@@ -310,6 +311,8 @@ void GraphReader::produce(int index, Layout layout, ValueId value) {
   must_be_new(index);
   Held& held = at(index);
   held.made = true;
+  if (layout == Layout::kChannelsFirst && held.shape.size() != 4)
+    throw bad_tensor(held.name, "an image must have four dimensions");
   Form& form = held.forms[static_cast<size_t>(layout)];
   if (held.params) {
     if (held.params->axis >= 0) throw bad_tensor(held.name, "scales of channels of an activation");
@@ -332,6 +335,25 @@ void GraphReader::rename(int index, int source) {
                                        shape_text(from.shape)));
 }
 
+// What the file says of a tensor must be what its operators make.
+void GraphReader::check_shapes() {
+  infer_shapes(graph_);
+  for (const Held& held : tensors_)
+    for (const Layout layout : {Layout::kStored, Layout::kChannelsFirst}) {
+      const ValueId value = held.forms[static_cast<size_t>(layout)].stored;
+      if (!value.valid() || !graph_.is_live(value)) continue;
+      const auto& dims = graph_.value(value).type.dims;
+      bool fits = !dims || dims->size() == held.shape.size();
+      for (size_t i = 0; fits && dims && i < dims->size(); ++i) {
+        const size_t from = layout == Layout::kStored ? i : kToChannelsFirst[i];
+        fits = !(*dims)[i].known() || held.shape[from] < 0 || (*dims)[i].size == held.shape[from];
+      }
+      if (!fits)
+        throw bad_tensor(held.name, fmt::format("{} where the operators make {}",
+                                                shape_text(held.shape), dims_text(*dims)));
+    }
+}
+
 Graph GraphReader::finish(const std::vector<int>& outputs) {
   std::vector<ValueId> values;
   for (const int index : outputs) {
@@ -343,6 +365,7 @@ Graph GraphReader::finish(const std::vector<int>& outputs) {
     values.push_back(value);
   }
   graph_.set_outputs(values);
+  check_shapes();
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string& wanted = name(outputs[i]);
     const ValueId holder = graph_.find_value(wanted);

@@ -79,6 +79,7 @@ class GraphReader {
   const Held& at(int index) const { return tensors_[static_cast<size_t>(index)]; }
   Held& at(int index) { return tensors_[static_cast<size_t>(index)]; }
   void read_tensor(const tfl::Model& model, const tfl::Tensor& tensor, size_t index);
+  void check_shapes();
   ValueId other_order(const Held& held, ValueId value, Layout wanted);
   ValueId quantized(ValueId value, const QuantParams& params, const std::string& output);
   ValueId dequantized(ValueId value, const QuantParams& params, const std::string& output);

@@ -46,6 +46,7 @@ void write_arithmetic(GraphWriter& writer, const Node& node) {
   const TensorIndex made = writer.open(ending, order);
   switch (node.kind) {
     case OpKind::kAdd:
+    case OpKind::kSum:
       add_with_activation<tfl::AddOptionsT>(writer, tfl::Operation::ADD, ending, inputs, made);
       break;
     case OpKind::kSub:
@@ -260,8 +261,24 @@ void write_reciprocal(GraphWriter& writer, const Node& node) {
   writer.hold_real(node.output(0), order, made);
 }
 
+// Floats of any width are float32 there.
+void write_cast(GraphWriter& writer, const Node& node) {
+  const Order order = writer.order_of({node.input(0)});
+  const tfl::TensorType to = tensor_type_of(static_cast<DType>(node.attributes.required_int("to")));
+  const TensorIndex from = writer.real(node.input(0), order);
+  if (writer.file.type(from) == to) {
+    writer.hold_real(node.output(0), order, from);
+    return;
+  }
+  const TensorIndex made =
+      writer.file.add_tensor(writer.name(node.output(0)), writer.file.shape(from), to);
+  writer.file.add_operator(tfl::Operation::CAST, kPlainVersion, {from}, {made});
+  writer.hold_real(node.output(0), order, made);
+}
+
 constexpr NodeWriter kElementwiseWriters[] = {
     {OpKind::kAdd, write_arithmetic},
+    {OpKind::kSum, write_arithmetic},
     {OpKind::kSub, write_arithmetic},
     {OpKind::kMul, write_arithmetic},
     {OpKind::kDiv, write_arithmetic},
@@ -290,6 +307,7 @@ constexpr NodeWriter kElementwiseWriters[] = {
     {OpKind::kSwish, write_swish},
     {OpKind::kHardSigmoid, write_hard_sigmoid},
     {OpKind::kReciprocal, write_reciprocal},
+    {OpKind::kCast, write_cast},
 };
 
 }  // namespace

@@ -161,7 +161,7 @@ void write_pad(GraphWriter& writer, const Node& node) {
   const auto params = writer.params(node.input(0));
   double value = 0;
   if (node.input(2).valid()) {
-    const auto constant = constant_floats(writer.graph, node.input(2));
+    const auto constant = real_constant(writer.graph, node.input(2));
     if (!constant) throw no_tflite_form("what is padded with must be a constant");
     value = constant->to_double()[0];
   }

@@ -44,7 +44,7 @@ struct Product {
 
 // `columns` numbers, one for each output of the layer.
 bool is_row(const GraphWriter& writer, ValueId value, int64_t columns) {
-  if (!value.valid() || !constant_floats(writer.graph, value)) return false;
+  if (!value.valid() || !real_constant(writer.graph, value)) return false;
   const Shape shape = writer.shape(value);
   return element_count(shape) == columns && (shape.empty() || shape.back() == columns);
 }

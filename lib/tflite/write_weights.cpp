@@ -29,7 +29,7 @@ FileWeight write_weight(GraphWriter& writer, const Node& node, size_t index, int
     writer.file.add_operator(tfl::Operation::DEQUANTIZE, each ? 5 : 2, {codes}, {real});
     return {real, {}};
   }
-  const auto floats = constant_floats(writer.graph, node.input(index));
+  const auto floats = real_constant(writer.graph, node.input(index));
   if (!floats) throw no_tflite_form("its weights must be constant");
   const Tensor* half = writer.graph.constant(node.input(index));
   if (half == nullptr || half->dtype() != DType::kFloat16)
@@ -45,7 +45,7 @@ TensorIndex write_bias(GraphWriter& writer, ValueId bias, int64_t count, const F
                        const std::optional<ScaleZeroPoint>& input) {
   std::vector<double> values(static_cast<size_t>(count), 0);
   if (bias.valid()) {
-    const auto floats = constant_floats(writer.graph, bias);
+    const auto floats = real_constant(writer.graph, bias);
     if (!floats || (floats->numel() != count && floats->numel() != 1))
       throw no_tflite_form("its bias must be a constant of one number per channel");
     const std::vector<double> given = floats->to_double();
