@@ -12,9 +12,11 @@ fi
 
 scripts/install_packages.sh --tests
 # Artifacts are tested in the engines that people use; these come from PyPI.
-if ! build/venv/bin/python -c 'import onnxruntime, onnx, PIL' 2>/dev/null; then
+if ! build/venv/bin/python -c 'import onnxruntime, onnx, PIL, ai_edge_litert, tflite_micro, ethosu' \
+    2>/dev/null; then
   /usr/bin/python3 -m venv build/venv
-  build/venv/bin/pip install -q onnxruntime onnx==1.20.1 numpy pillow
+  build/venv/bin/pip install -q onnxruntime onnx==1.20.1 numpy pillow ai-edge-litert tflite-micro \
+    ethos-u-vela
 fi
 
 export CCACHE_SLOPPINESS=pch_defines,time_macros

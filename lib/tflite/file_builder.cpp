@@ -67,7 +67,8 @@ TensorIndex FileBuilder::add_tensor(const std::string& name, const Shape& shape,
     tensor->quantization = std::make_unique<tfl::QuantizationParametersT>();
     tensor->quantization->scale = params.scales;
     tensor->quantization->zero_point.assign(params.zero_points.begin(), params.zero_points.end());
-    tensor->quantization->quantized_dimension = static_cast<int32_t>(std::max<int64_t>(params.axis, 0));
+    tensor->quantization->quantized_dimension =
+        static_cast<int32_t>(std::max<int64_t>(params.axis, 0));
   }
   tensors_.push_back(std::move(tensor));
   return static_cast<TensorIndex>(tensors_.size() - 1);

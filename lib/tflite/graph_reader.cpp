@@ -166,8 +166,9 @@ void GraphReader::read_tensor(const tfl::Model& model, const tfl::Tensor& tensor
   const auto bytes = std::as_bytes(std::span(buffer->data()->data(), buffer->data()->size()));
   const int64_t wanted = dtype_bytes(held.dtype, element_count(held.shape));
   if (static_cast<int64_t>(bytes.size()) != wanted)
-    throw bad_tensor(held.name, fmt::format("{} bytes where {} {} take {}", bytes.size(),
-                                            shape_text(held.shape), dtype_name(held.dtype), wanted));
+    throw bad_tensor(held.name,
+                     fmt::format("{} bytes where {} {} take {}", bytes.size(),
+                                 shape_text(held.shape), dtype_name(held.dtype), wanted));
   budget_.charge(wanted, "constants");
   held.constant = Tensor::from_bytes(held.dtype, held.shape, {bytes.begin(), bytes.end()});
   held.made = true;
@@ -252,7 +253,8 @@ ValueId GraphReader::other_order(const Held& held, ValueId value, Layout wanted)
                {value, first ? ints({s[0], s[3], s[1], s[2]}) : ints({s[0], s[1], s[2], s[3]})},
                output);
   Attributes attributes;
-  attributes.set("perm", first ? std::vector<int64_t>{0, 3, 1, 2} : std::vector<int64_t>{0, 2, 3, 1});
+  const std::vector<size_t>& order = first ? kToChannelsFirst : kToStored;
+  attributes.set("perm", std::vector<int64_t>(order.begin(), order.end()));
   return add(OpKind::kTranspose, {value}, output, std::move(attributes));
 }
 

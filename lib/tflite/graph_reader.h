@@ -14,7 +14,7 @@
 
 namespace lathe {
 
-/// Of tensors of rank 4: as the file has them (N, H, W, C), or N, C, H, W as ONNX's Conv reads them.
+/// Of tensors of rank 4: as the file has them (N, H, W, C), or N, C, H, W as ONNX's Conv has them.
 enum class Layout : uint8_t { kStored, kChannelsFirst };
 
 /// The dimension of a channels-first value that is `axis` of the stored one, of rank 4.
@@ -22,7 +22,7 @@ int64_t channels_first_axis(int64_t axis);
 
 class GraphReader {
  public:
-  /// Checks all tensors and adds the graph's inputs. The file must outlive the reader. Throws Error.
+  /// Checks all tensors and adds the graph's inputs. Throws Error.
   GraphReader(const tfl::Model& model, const tfl::SubGraph& subgraph, MemoryBudget& budget);
 
   // -- what the file says; an index must be that of a tensor, see checked() ----------------------
@@ -48,7 +48,7 @@ class GraphReader {
   ValueId stored(int index, Layout layout);
   /// Real numbers: behind a DequantizeLinear where it is quantized.
   ValueId real(int index, Layout layout);
-  /// A constant in other order and shape, behind a DequantizeLinear whose channels lie along `axis`.
+  /// A constant in other order and shape, its scales (of channels) along `axis`.
   ValueId weight(int index, const std::vector<size_t>& order, Shape shape, int64_t axis);
   /// What an operator computed, of the output's type: real numbers where that is quantized.
   void produce(int index, Layout layout, ValueId value);

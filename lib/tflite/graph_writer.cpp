@@ -52,7 +52,8 @@ Error no_tflite_form(const std::string& reason) {
 std::vector<size_t> order_dims(Order order, size_t rank) {
   std::vector<size_t> dims(rank);
   std::iota(dims.begin(), dims.end(), size_t{0});
-  if (order == Order::kChannelsLast && rank > 2) std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
+  if (order == Order::kChannelsLast && rank > 2)
+    std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
   return dims;
 }
 
@@ -237,7 +238,8 @@ std::optional<Ending> GraphWriter::ending(ValueId value, bool integers) const {
     if (bounds && uint8_bound(bounds->low, {params->scale, params->zero_point + kShift}) == 0 &&
         uint8_bound(bounds->high, {params->scale, params->zero_point + kShift}) == 255)
       bounds.reset();
-  } else if (const auto user = graph.single_user(value); user && graph.node(*user).input(0) == value) {
+  } else if (const auto user = graph.single_user(value);
+             user && graph.node(*user).input(0) == value) {
     bounds = clamp_of(graph, graph.node(*user));
     if (bounds) {
       ending.value = graph.node(*user).output(0);

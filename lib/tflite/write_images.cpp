@@ -169,8 +169,8 @@ void write_conv(GraphWriter& writer, const Node& node) {
       tfl::DepthwiseConv2DOptionsT options;
       fill(options);
       options.depth_multiplier = static_cast<int32_t>(weight[0] / groups);
-      writer.file.add_operator(tfl::Operation::DEPTHWISE_CONV_2D, version, {input, filter.tensor, bias},
-                               {made}, std::move(options));
+      writer.file.add_operator(tfl::Operation::DEPTHWISE_CONV_2D, version,
+                               {input, filter.tensor, bias}, {made}, std::move(options));
     } else {
       tfl::Conv2DOptionsT options;
       fill(options);

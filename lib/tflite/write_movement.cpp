@@ -59,8 +59,9 @@ void write_view(GraphWriter& writer, const Node& node) {
   const auto params = writer.params(node.input(0));
   note_flattened(writer, node);
   const TensorIndex from = writer.either(node.input(0), Order::kPlain);
-  writer.hold(node.output(0), Order::kPlain, params,
-              writer.file.reshaped(from, writer.shape(node.output(0)), writer.name(node.output(0))));
+  const ValueId to = node.output(0);
+  writer.hold(to, Order::kPlain, params,
+              writer.file.reshaped(from, writer.shape(to), writer.name(to)));
 }
 
 void write_identity(GraphWriter& writer, const Node& node) {

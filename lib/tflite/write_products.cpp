@@ -90,7 +90,7 @@ void write_fully_connected(GraphWriter& writer, const Node& node, Product produc
 void write_gemm(GraphWriter& writer, const Node& node) {
   if (node.attributes.float_or("alpha", 1) != 1 || node.attributes.float_or("beta", 1) != 1 ||
       node.attributes.int_or("transA", 0) != 0 || !writer.is_constant(node.input(1)))
-    throw no_tflite_form("only products with constant weights, without alpha and beta, are written");
+    throw no_tflite_form("only products with constant weights and neither alpha nor beta");
   Product product{node.attributes.int_or("transB", 0) != 0, node.input(2), node.output(0), {}};
   write_fully_connected(writer, node, product);
 }

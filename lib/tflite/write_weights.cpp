@@ -53,14 +53,15 @@ TensorIndex write_bias(GraphWriter& writer, ValueId bias, int64_t count, const F
   }
   const std::string name = bias.valid() ? writer.name(bias) : "zeros";
   if (weight.scales.empty())
-    return writer.file.add_constant(name,
-                                    Tensor::vector(std::vector<float>(values.begin(), values.end())));
+    return writer.file.add_constant(
+        name, Tensor::vector(std::vector<float>(values.begin(), values.end())));
   std::vector<int32_t> codes(values.size());
   std::vector<float> scales;
   for (const float scale : weight.scales) scales.push_back(scale * input->scale);
   constexpr double kMost = std::numeric_limits<int32_t>::max();
   for (size_t i = 0; i < codes.size(); ++i) {
-    const double step = static_cast<double>(input->scale) * weight.scales[scales.size() == 1 ? 0 : i];
+    const size_t channel = scales.size() == 1 ? 0 : i;
+    const double step = static_cast<double>(input->scale) * weight.scales[channel];
     const double code = std::nearbyint(values[i] / step);
     if (std::isnan(code)) throw no_tflite_form("its bias is not a number");
     codes[i] = static_cast<int32_t>(std::clamp(code, -kMost, kMost));

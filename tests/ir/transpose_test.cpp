@@ -18,7 +18,7 @@ TEST_CASE("every element stands where its index says") {
   for (size_t a = 0; a < 2; ++a)
     for (size_t b = 0; b < 3; ++b)
       for (size_t c = 0; c < 4; ++c)
-        CHECK(to.values<int64_t>()[(c * 2 + a) * 3 + b] == static_cast<int64_t>((a * 3 + b) * 4 + c));
+        CHECK(to.values<int64_t>()[(c * 2 + a) * 3 + b] == values[(a * 3 + b) * 4 + c]);
   CHECK(transposed(to, inverse_order({2, 0, 1})).identical(from));
 }
 

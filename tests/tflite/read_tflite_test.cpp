@@ -93,13 +93,14 @@ TEST_CASE("what is wrong with a file is said") {
          auto& ops = m.subgraphs[0]->operators;
          ops[1]->outputs = ops[0]->outputs;
        }},
-      {"a scale of 0", [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization->scale = {0}; }},
+      {"a scale of 0",
+       [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization->scale = {0}; }},
       {"a scale of nan",
        [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization->scale = {NAN}; }},
       {"a zero point of 300",
        [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization->zero_point = {300}; }},
       {"scales along dimension",
-       [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization->scale = {1, 1, 1, 1, 1, 1, 1}; }},
+       [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization->scale.assign(7, 1); }},
       {"a dimension of -5", [](auto& m) { m.subgraphs[0]->tensors[0]->shape = {1, -5}; }},
       {"2^31", [](auto& m) { m.subgraphs[0]->tensors[0]->shape = {1 << 20, 1 << 20}; }},
       {"dimensions, at most 8", [](auto& m) { m.subgraphs[0]->tensors[0]->shape.assign(9, 1); }},

@@ -25,8 +25,9 @@ Graph graph_with_weights(const std::string& text) {
       continue;
     }
     const Shape shape = *static_shape(*graph.value(input).type.dims);
-    const ValueId constant = graph.add_constant(
-        "", Tensor::of<float>(shape, noise(element_count(shape), static_cast<uint32_t>(input.index))));
+    const auto seed = static_cast<uint32_t>(input.index);
+    const ValueId constant =
+        graph.add_constant("", Tensor::of<float>(shape, noise(element_count(shape), seed)));
     graph.replace_all_uses(input, constant);
   }
   graph.set_inputs(left);

@@ -124,7 +124,7 @@ void add_scenario(CLI::App& command, BenchOptions& options) {
 
 void add_bench(CLI::App& app, BenchOptions& options) {
   CLI::App* command = app.add_subcommand("bench", "Measure models; compare and gate them");
-  auto* models = command->add_option("models", options.models, "Models (.onnx, .pt)")
+  auto* models = command->add_option("models", options.models, "Models (.onnx, .pt, .tflite)")
                      ->required()
                      ->expected(-1)
                      ->type_name("MODEL");

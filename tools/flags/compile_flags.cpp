@@ -6,7 +6,9 @@ namespace lathe {
 void add_compile(CLI::App& app, CompileOptions& options) {
   CLI::App* command =
       app.add_subcommand("compile", "Optimize a model's graph, and prove that nothing changed");
-  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt, .tflite)")
+      ->required()
+      ->type_name("MODEL");
   command->add_option("--target", options.target, "What to make")
       ->check(CLI::IsMember(target_names()))
       ->capture_default_str();

@@ -5,7 +5,8 @@ namespace lathe {
 namespace {
 
 void add_student(CLI::App& command, DistillOptions& options) {
-  command.add_option("--teacher", options.teacher, "What the student learns from (.onnx, .pt)")
+  command
+      .add_option("--teacher", options.teacher, "What the student learns from (.onnx, .pt, .tflite)")
       ->type_name("MODEL");
   command
       .add_option("--student", options.student,

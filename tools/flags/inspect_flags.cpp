@@ -5,7 +5,9 @@ namespace lathe {
 void add_inspect(CLI::App& app, InspectOptions& options) {
   CLI::App* command =
       app.add_subcommand("inspect", "Show ops, shapes, parameters, MACs, memory and precision");
-  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt, .tflite)")
+      ->required()
+      ->type_name("MODEL");
   add_model_flags(*command, options.common);
   add_fit_flag(*command, options.common);
   add_common(*command, options.common, false);

@@ -76,7 +76,7 @@ void add_quality(CLI::App& command, PruneOptions& options) {
 void add_prune(CLI::App& app, PruneOptions& options) {
   CLI::App* command =
       app.add_subcommand("prune", "Remove channels, units or weights, and repair what is left");
-  command->add_option("model", options.model, "Float model (.onnx, .pt)")
+  command->add_option("model", options.model, "Float model (.onnx, .pt, .tflite)")
       ->required()
       ->type_name("MODEL");
   add_what(*command, options);

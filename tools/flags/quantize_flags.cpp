@@ -4,7 +4,9 @@ namespace lathe {
 
 void add_quantize(CLI::App& app, QuantizeOptions& options) {
   CLI::App* command = app.add_subcommand("quantize", "Make a float model an int8 model");
-  command->add_option("model", options.model, "Model (.onnx, .pt)")->required()->type_name("MODEL");
+  command->add_option("model", options.model, "Model (.onnx, .pt, .tflite)")
+      ->required()
+      ->type_name("MODEL");
   command
       ->add_option("--data", options.data,
                    "Calibration data: .npz, .npy, idx, CSV, WAV, folder of images, spec .json, "

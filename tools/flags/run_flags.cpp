@@ -5,7 +5,7 @@ namespace lathe {
 
 void add_run(CLI::App& app, RunOptionsCli& options) {
   CLI::App* command = app.add_subcommand("run", "Run a model on data and save its outputs as .npz");
-  command->add_option("model", options.model, "Model (.onnx, .pt, .lathe)")
+  command->add_option("model", options.model, "Model (.onnx, .pt, .tflite, .lathe)")
       ->required()
       ->type_name("MODEL");
   command->add_option("--data", options.data, "Input data, or 'random'")
@@ -32,10 +32,10 @@ void add_compare(CLI::App& app, CompareOptionsCli& options) {
   CLI::App* command = app.add_subcommand(
       "compare",
       "Error of one model against another, per output and layer (of .lathe plans per output)");
-  command->add_option("reference", options.first, "Reference model (.onnx, .pt, .lathe)")
+  command->add_option("reference", options.first, "Reference model (.onnx, .pt, .tflite, .lathe)")
       ->required()
       ->type_name("A");
-  command->add_option("candidate", options.second, "Model to judge (.onnx, .pt, .lathe)")
+  command->add_option("candidate", options.second, "Model to judge (.onnx, .pt, .tflite, .lathe)")
       ->required()
       ->type_name("B");
   command->add_option("--data", options.data, "Input data, or 'random'")

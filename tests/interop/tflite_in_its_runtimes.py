@@ -1,0 +1,167 @@
+"""lathe compile --target tflite, and .tflite files as input: LiteRT, TensorFlow Lite Micro and Vela
+take what is written.
+
+- A file that is read and written again gives the same bytes as it did, in LiteRT and in TFLM, and
+  lies on the Ethos-U55 as a whole.
+- Networks that lathe quantized are within one step of their integers in LiteRT, and as accurate.
+- What lathe computes from a file of real numbers is what LiteRT computes.
+
+usage: tflite_in_its_runtimes.py LATHE SOURCE"""
+import csv
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+import pictures
+from ai_edge_litert.interpreter import Interpreter
+from onnx import numpy_helper
+from tflite_micro import runtime
+
+SLOW = "LATHE_SLOW" in os.environ
+SAMPLES = 200 if SLOW else 30
+ACCURACY_SAMPLES = 2000 if SLOW else 500
+
+
+def lathe(tool, *arguments):
+    subprocess.run([tool, *map(str, arguments), "--quiet", "--force"], check=True)
+
+
+def litert(model, samples):
+    """The first output of each sample; samples lie as the file wants them."""
+    interpreter = Interpreter(model_path=str(model), num_threads=1)
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    outputs = []
+    for sample in samples:
+        interpreter.set_tensor(source["index"], sample.reshape(source["shape"]))
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(result["index"]).copy())
+    return np.concatenate(outputs)
+
+
+def micro(model, samples):
+    interpreter = runtime.Interpreter.from_file(str(model))
+    shape = interpreter.get_input_details(0)["shape"]
+    outputs = []
+    for sample in samples:
+        interpreter.set_input(sample.reshape(shape), 0)
+        interpreter.invoke()
+        outputs.append(interpreter.get_output(0).copy())
+    return np.concatenate(outputs)
+
+
+def on_npu(model, folder):
+    """The share of operators that Vela puts on an Ethos-U55, and kilobytes of SRAM."""
+    vela = pathlib.Path(sys.executable).with_name("vela")
+    text = subprocess.run([vela, model, "--accelerator-config", "ethos-u55-128", "--output-dir",
+                           folder], check=True, capture_output=True, text=True).stdout
+    summary, = folder.glob(f"{model.stem}_summary_*.csv")
+    with open(summary, newline="") as file:
+        return "CPU operators = 0 (0.0%)" in text, float(next(csv.DictReader(file))["sram_memory_used"])
+
+
+def random_samples(model, count):
+    interpreter = Interpreter(model_path=str(model))
+    detail = interpreter.get_input_details()[0]
+    rng = np.random.default_rng(3)
+    shape = (count, *detail["shape"])
+    if detail["dtype"] == np.int8:
+        return rng.integers(-128, 128, shape, np.int8)
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def check_round_trip(tool, model, folder):
+    again = folder / model.name
+    lathe(tool, "compile", model, "--target", "tflite", "-o", again)
+    samples = random_samples(model, SAMPLES)
+    for name, run in (("LiteRT", litert), ("TFLM", micro)):
+        assert run(model, samples).tobytes() == run(again, samples).tobytes(), f"{model.name}: {name}"
+    whole, sram = on_npu(again, folder)
+    assert whole, f"{model.name}: some operators stay on the CPU"
+    print(f"{model.name}: same bytes in LiteRT and TFLM, {model.stat().st_size} -> "
+          f"{again.stat().st_size} bytes, wholly on Ethos-U55 with {sram:.1f} KiB")
+
+
+def check_floats(tool, model, folder):
+    samples = random_samples(model, 8)
+    detail = Interpreter(model_path=str(model)).get_input_details()[0]
+    np.savez(folder / "in.npz", **{detail["name"]: samples[:, 0]})
+    lathe(tool, "run", model, "--data", folder / "in.npz", "-o", folder / "out.npz")
+    with np.load(folder / "out.npz") as file:
+        found = file[file.files[0]]
+    expected = litert(model, samples)
+    error = np.abs(found.reshape(expected.shape) - expected).max() / np.abs(expected).max()
+    print(f"{model.name}: lathe and LiteRT differ by {error:.1e}")
+    assert error < 1e-5
+
+
+def output_step(model):
+    """The scale of the DequantizeLinear that makes the first output."""
+    graph = onnx.load(model).graph
+    constants = {one.name: one for one in graph.initializer}
+    last, = [node for node in graph.node if graph.output[0].name in node.output]
+    assert last.op_type == "DequantizeLinear", last.op_type
+    return float(numpy_helper.to_array(constants[last.input[1]]))
+
+
+def check_quantized(tool, model, folder, calibration, evaluation, labels=None):
+    """Inputs are N, C, H, W."""
+    name = onnx.load(model, load_external_data=False).graph.input[0].name
+    np.savez(folder / "calibration.npz", **{name: calibration})
+    np.savez(folder / "evaluation.npz", **{name: evaluation})
+    integers, made = folder / f"{model.stem}.int8.onnx", folder / f"{model.stem}.tflite"
+    lathe(tool, "quantize", model, "-o", integers, "--data", folder / "calibration.npz", "--profile",
+          "litert", "--effort", "fast")
+    lathe(tool, "compile", integers, "--target", "tflite", "-o", made, "--profile", "litert")
+    lathe(tool, "run", integers, "--data", folder / "evaluation.npz", "-o", folder / "out.npz")
+    with np.load(folder / "out.npz") as file:
+        expected = file[file.files[0]].reshape(len(evaluation), -1)
+    channels_last = evaluation.transpose(0, 2, 3, 1) if evaluation.ndim == 4 else evaluation
+    found = litert(made, np.ascontiguousarray(channels_last)).reshape(expected.shape)
+    steps = np.abs(found - expected) / output_step(integers)
+    print(f"{model.stem}: {made.stat().st_size} bytes, LiteRT within {steps.max():.2f} steps of "
+          f"lathe's integers, {100 * (steps > 0.5).mean():.2f} % differ")
+    assert steps.max() < 1.01, model.stem
+    if labels is not None:
+        of_each = [float((one.argmax(1) == labels).mean()) for one in (found, expected)]
+        print(f"  top-1 {of_each[0]:.4f} in LiteRT, {of_each[1]:.4f} of lathe's")
+        assert abs(of_each[0] - of_each[1]) <= 0.002
+
+
+def main():
+    tool, root = sys.argv[1], pathlib.Path(sys.argv[2])
+    shared = root.parent / "shared"
+    with tempfile.TemporaryDirectory() as text:
+        folder = pathlib.Path(text)
+        digits = [folder / f"{name}.npz" for name in ("calibration", "evaluation")]
+        for seed, path in enumerate(digits):
+            subprocess.run([pathlib.Path(tool).with_name("lathe-glyphs"), "--seed", str(seed),
+                            "--count", "200", "-o", path], check=True, capture_output=True)
+        source = root / "scripts" / "glyphs.onnx"
+        arrays = [np.load(path)["images"].astype(np.float32) for path in digits]
+        check_quantized(tool, source, folder, *arrays)
+        models, data = shared / "models", str(shared / "data")
+        if not models.is_dir():
+            print("skipped: no shared models")
+            return
+        for name in ("kws", "vww", "ic", "ad01", "sww"):
+            check_round_trip(tool, models / "tiny" / f"{name}_int8.tflite", folder)
+        for name in ("vww", "ic", "ad01"):
+            check_floats(tool, models / "tiny" / f"{name}_fp32.tflite", folder)
+        train = pictures.cifar(data, "train")[0][:128]
+        images, labels = pictures.cifar(data)
+        # The transformer's classes are in another order than CIFAR-10's.
+        for name, std, classes in (("cifar10_resnet_4b", pictures.RESNET_STD, labels),
+                                   ("cct_2_32_op20", pictures.VIT_STD, None)):
+            prepared = [np.concatenate([pictures.normalized(image, pictures.CIFAR_MEAN, std)
+                                        for image in part])
+                        for part in (train, images[:ACCURACY_SAMPLES])]
+            check_quantized(tool, models / f"{name}.onnx", folder, *prepared,
+                            None if classes is None else classes[:ACCURACY_SAMPLES])
+
+
+main()
