@@ -237,15 +237,20 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
   const std::string weight_name =
       code.add_array("weights", index, in_pairs(weights, sizes, step.groups));
   const std::string bias_name = code.add_array("bias", index, evened(terms.bias, step.groups));
-  const std::string scale_name = code.add_array("scale", index, evened(terms.scale, step.groups));
+  const bool one_scale = std::ranges::count(terms.scale, terms.scale[0]) ==
+                         static_cast<std::ptrdiff_t>(terms.scale.size());
+  const std::string scale_name = code.add_array(
+      "scale", index,
+      one_scale ? std::vector<float>{terms.scale[0]} : evened(terms.scale, step.groups));
   code.constants += fmt::format(
       "static const product product_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
       "    .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
-      "    .zero = {}, .flip = {}u, .padding = {}, .is_plain = {}, .is_float = {}}};\n",
+      "    .zero = {}, .flip = {}u, .padding = {}, .is_plain = {}, .is_float = {},\n"
+      "    .scale_step = {}}};\n",
       index, weight_name, bias_name, scale_name, sizes.depth, sizes.columns, step.groups,
       sizes.length, in.channel, images_text(in, out), window_text(step.window), terms.zero,
       is_signed ? "0x80808080" : "0", step.padding ^ (is_signed ? 128 : 0), sizes.is_plain ? 1 : 0,
-      is_float ? 1 : 0);
+      is_float ? 1 : 0, one_scale ? 0 : 1);
   return fmt::format("  run_product(&product_{}, {}{}, {}, {});\n", index,
                      is_signed ? "(const uint8_t *)" : "", code.address(step.input, false),
                      code.address(step.output, true),

@@ -5,8 +5,8 @@
  */
 typedef struct {
   const int8_t *weights;
-  const int32_t *bias; /* an even number of them, and of scales, in each group */
-  const float *scale;
+  const int32_t *bias; /* an even number of them in each group */
+  const float *scale;  /* as many, or one for all */
   int32_t depth, columns, groups; /* of a group: channels read and written */
   int32_t length;                 /* numbers under the kernel, up to a multiple of 4 */
   int32_t in_height, in_width, in_row, in_pixel, in_channel; /* the last three: distances */
@@ -19,6 +19,7 @@ typedef struct {
   uint8_t padding;   /* the byte for the input's zero point */
   uint8_t is_plain;  /* one tap, without padding: pixels are read where they lie */
   uint8_t is_float;  /* the output */
+  uint8_t scale_step; /* from the scale of one output channel to the next: 1, or 0 */
 } product;
 
 #ifdef HAS_DSP
@@ -178,10 +179,11 @@ static void product_bytes(const product *p, const int16_t *pair, int32_t group, 
   const int32_t even = (columns + 1) / 2 * 2;
   const int8_t *weights = p->weights + group * even * length;
   const int32_t *bias = p->bias + group * even;
-  const float *scale = p->scale + group * even;
+  const int32_t step = p->scale_step;
+  const float *scale = p->scale + group * even * step;
   int32_t column;
-  for (column = 0; column < columns; column += 2) {
-    const float one = scale[column], two = scale[column + 1];
+  for (column = 0; column < columns; column += 2, scale += 2 * step) {
+    const float one = scale[0], two = scale[step];
     int32_t sums[4];
     sums[0] = sums[2] = bias[column];
     sums[1] = sums[3] = bias[column + 1];
@@ -212,7 +214,7 @@ static void product_floats(const product *p, const int16_t *pair, int32_t group,
     else
       pixel_sums(pair, weights, p->length, sums);
     for (i = 0; i < 2 && column + i < p->columns; ++i) {
-      const float scale = p->scale[group * even + column + i];
+      const float scale = p->scale[(group * even + column + i) * p->scale_step];
       if (is_pair) second[column + i] = (float)sums[2 + i] * scale;
       first[column + i] = (float)sums[i] * scale;
     }
