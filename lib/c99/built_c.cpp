@@ -85,8 +85,11 @@ BuiltC::BuiltC(const std::string& compiler, const C99Code& code, const C99Option
       "network.c",
       code.source + wrapper_of(options, graph.inputs().size(), graph.outputs().size()));
   const std::string made = folder.path("network.so");
+  const std::string weights =
+      code.weights.empty() ? std::string() : folder.write("weights.c", code.weights);
   ChildCommand build;
   build.argv = {compiler, "-std=c99", "-O2", "-fPIC", "-shared", "-o", made, source, "-lm"};
+  if (!weights.empty()) build.argv.insert(build.argv.end() - 1, weights);
   build.seconds = kMostSeconds;
   const ChildResult result = run_child(build);
   if (result.exit_code != 0)

@@ -17,11 +17,13 @@ struct C99Options {
   std::string header;  // name of the header's file
   std::string source_sha256;
   int64_t alignment = 8;  // of the arena, a power of two of at least 4
+  bool weights_apart = false;  // a unit of their own: C99Code::weights
 };
 
 struct C99Code {
   std::string source;
   std::string header;
+  std::string weights;  // "": they are in the source
   int64_t arena_bytes = 0;
   int64_t arena_lower_bound = 0;
   int64_t constant_bytes = 0;

@@ -62,10 +62,24 @@ template std::vector<int32_t> CodeContext::values(ViewId) const;
 template std::vector<float> CodeContext::values(ViewId) const;
 
 template <class T>
+void CodeContext::define(std::string_view type, const std::string& name,
+                         const std::vector<T>& values) {
+  const std::string text = c_array(type, name, values);
+  if (unit_prefix_.empty()) {
+    constants += text;
+    return;
+  }
+  const std::string declared =
+      fmt::format("extern const {} {}[{}];\n", type, name, values.size());
+  constants += declared;
+  weights += declared + "WEIGHTS_ATTRIBUTE " + text.substr(std::string_view("static ").size());
+}
+
+template <class T>
 std::string CodeContext::add_array(std::string_view name, size_t step,
                                    const std::vector<T>& values) {
-  const std::string full = fmt::format("{}_{}", name, step);
-  constants += c_array(type_name<T>(), full, values);
+  const std::string full = fmt::format("{}{}_{}", unit_prefix_, name, step);
+  define(type_name<T>(), full, values);
   constant_bytes += static_cast<int64_t>(values.size() * sizeof(T));
   return full;
 }
@@ -76,7 +90,7 @@ template std::string CodeContext::add_array(std::string_view, size_t, const std:
 
 // The whole block, in the type of the view that asks first.
 std::string CodeContext::constant_array(const PlanView& view) {
-  const std::string name = fmt::format("constant_{}", view.block);
+  const std::string name = fmt::format("{}constant_{}", unit_prefix_, view.block);
   if (std::ranges::find(defined_, view.block) != defined_.end()) return name;
   defined_.push_back(view.block);
   const PlanBlock& block = plan.blocks[static_cast<size_t>(view.block)];
@@ -87,13 +101,13 @@ std::string CodeContext::constant_array(const PlanView& view) {
   whole.strides = {1};
   constant_bytes += block.bytes;
   if (view.dtype == DType::kFloat32)
-    constants += c_array("float", name, read_values<float>(plan, whole));
+    define("float", name, read_values<float>(plan, whole));
   else if (view.dtype == DType::kInt8)
-    constants += c_array("int8_t", name, read_values<int8_t>(plan, whole));
+    define("int8_t", name, read_values<int8_t>(plan, whole));
   else if (view.dtype == DType::kInt32)
-    constants += c_array("int32_t", name, read_values<int32_t>(plan, whole));
+    define("int32_t", name, read_values<int32_t>(plan, whole));
   else if (element_bytes(view) == 1)
-    constants += c_array("uint8_t", name, read_values<uint8_t>(plan, whole));
+    define("uint8_t", name, read_values<uint8_t>(plan, whole));
   else
     c_type(DType::kUndefined);
   return name;

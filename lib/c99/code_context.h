@@ -28,11 +28,16 @@ constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kRecurrent) + 1;
 class CodeContext {
  public:
   CodeContext(const NativePlan& the_plan, const Arena& arena, std::vector<std::string> inputs,
-              std::vector<std::string> outputs)
-      : plan(the_plan), arena_(arena), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {}
+              std::vector<std::string> outputs, std::string unit_prefix = {})
+      : plan(the_plan),
+        arena_(arena),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        unit_prefix_(std::move(unit_prefix)) {}
 
   const NativePlan& plan;
   std::string constants;  // definitions
+  std::string weights;    // of a unit of their own, where the context has a prefix for its names
   std::set<std::string> ports;  // inputs and outputs that steps use
   int64_t constant_bytes = 0;
 
@@ -58,9 +63,12 @@ class CodeContext {
 
  private:
   std::string constant_array(const PlanView& view);
+  template <class T>
+  void define(std::string_view type, const std::string& name, const std::vector<T>& values);
 
   const Arena& arena_;
   std::vector<std::string> inputs_, outputs_;
+  std::string unit_prefix_;  // "": arrays are the source's own
   std::vector<int32_t> defined_;  // blocks of constants
   std::array<bool, kKernelTexts> used_{};
 };

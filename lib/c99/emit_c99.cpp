@@ -131,7 +131,8 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
     for (const Port& port : ports) all.push_back(port.name);
     return all;
   };
-  CodeContext code(plan, arena, names(inputs), names(outputs));
+  CodeContext code(plan, arena, names(inputs), names(outputs),
+                   options.weights_apart ? options.prefix + "_" : std::string());
   std::string statements;
   for (size_t i = 0; i < plan.steps.size(); ++i)
     statements += fmt::format("  /* {}: {} */\n{}", i, c_comment(step_title(plan.steps[i])),
@@ -162,6 +163,13 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   for (const Port& port : inputs)
     if (!code.ports.contains(port.name)) made.source += fmt::format("  (void){};\n", port.name);
   made.source += "}\n";
+
+  if (options.weights_apart)
+    made.weights = head +
+                   "/* Where they lie is the linker's business: define WEIGHTS_ATTRIBUTE, for example\n"
+                   " * -DWEIGHTS_ATTRIBUTE='__attribute__((section(\".flash2\")))'. */\n"
+                   "#include <stdint.h>\n\n#ifndef WEIGHTS_ATTRIBUTE\n#define WEIGHTS_ATTRIBUTE\n#endif\n\n" +
+                   code.weights;
 
   const MacCount macs = count_macs(graph);
   made.header = head + fmt::format(

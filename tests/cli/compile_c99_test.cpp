@@ -56,6 +56,24 @@ TEST_CASE("C code, its header and what it takes") {
   CHECK(q.compile("glyphs.c").exit_code == 2);  // the header is there
 }
 
+TEST_CASE("weights in a unit of their own") {
+  const Quantized q;
+  const CliResult made = q.compile("net.c", {"--weights-file"});
+  INFO(made.err);
+  REQUIRE(made.exit_code == 0);
+  CHECK(report_of(made)["verification"]["verified"] == true);
+  const std::string source = content_of(q.folder.path("net.c"));
+  const std::string weights = content_of(q.folder.path("net_weights.c"));
+  CHECK(source.find("extern const int8_t net_weights_") != std::string::npos);
+  CHECK(source.find("static const int8_t") == std::string::npos);
+  CHECK(weights.find("WEIGHTS_ATTRIBUTE const int8_t net_weights_") != std::string::npos);
+  CHECK(weights.size() > 4 * source.size());
+  CHECK(q.compile("net.c", {"--weights-file"}).exit_code == 2);  // all three are there
+  check_refused(run_lathe({"compile", q.model, "--target", "native", "--weights-file", "-o",
+                           q.folder.path("x.lathe")}),
+                2, {"--weights-file"});
+}
+
 TEST_CASE("names that C keeps for itself, and targets that take no C flags") {
   const Quantized q;
   REQUIRE(q.compile("int.c", {"--verify", "off"}).exit_code == 0);

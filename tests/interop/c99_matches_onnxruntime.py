@@ -33,6 +33,27 @@ def built(compiler, source, *flags):
     return ctypes.CDLL(str(library))
 
 
+def check_weights_apart(lathe, model, folder):
+    """Two units, without a warning, give the bytes of one."""
+    source = compiled(lathe, model, folder, "--weights-file")
+    weights = source.with_name("net_weights.c")
+    one = built("gcc", compiled(lathe, model, folder), "-O2")
+    compiled(lathe, model, folder, "--weights-file")
+    library = source.with_name("apart.so")
+    attribute = "-DWEIGHTS_ATTRIBUTE=__attribute__((section(\".flash2\")))"
+    subprocess.run(["gcc", *STRICT, attribute, "-O2", "-shared", "-fPIC", "-o", library, source,
+                    weights, "-lm"], check=True)
+    assert b".flash2" in library.read_bytes()
+    header = source.with_suffix(".h").read_text()
+    session = session_of(model, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
+    inputs = [random_input(np.random.default_rng(2), info) for info in session.get_inputs()]
+    shapes = [(e.shape, e.dtype) for e in
+              session.run(None, dict(zip([i.name for i in session.get_inputs()], inputs)))]
+    for a, b in zip(run_c(ctypes.CDLL(str(library)), header, inputs, shapes),
+                    run_c(one, header, inputs, shapes)):
+        assert a.tobytes() == b.tobytes()
+
+
 def run_c(library, header, inputs, outputs):
     arena = int(re.search(r"NET_ARENA_BYTES (\d+)", header).group(1))
     # Whatever was there, and nothing beyond it is touched.
@@ -106,6 +127,7 @@ def main():
         subprocess.run([lathe, "quantize", root / "scripts" / "glyphs.onnx", "-o", glyphs, "--data",
                         "random", "--effort", "fast", "--quiet"], check=True)
         check(lathe, str(glyphs), folder, False)
+        check_weights_apart(lathe, str(glyphs), folder)
         check(lathe, str(root / "scripts" / "glyphs.onnx"), folder, False)
         if not tiny.is_dir():
             print("skipped: no shared models")

@@ -29,6 +29,8 @@ void add_compile(CLI::App& app, CompileOptions& options) {
       ->capture_default_str();
   command->add_option("--prefix", options.prefix, "What names begin with (c99; default OUT's name)")
       ->type_name("NAME");
+  command->add_flag("--weights-file", options.weights_file,
+                    "Put the weights into OUT_weights.c, for a memory of their own (c99)");
   command
       ->add_option("--max-ram", options.max_ram,
                    "End with 4 when the arena takes more; the code is written (c99)")

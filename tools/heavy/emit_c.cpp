@@ -42,6 +42,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   C99Options c;
   c.prefix = c_identifier(options.prefix.empty() ? output.stem().string() : options.prefix);
   c.header = std::filesystem::path(header_of(output.string())).filename().string();
+  c.weights_apart = options.weights_file;
   c.source_sha256 = sha256_file(options.model);
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
   const C99Code code = emit_c99(graph, made.plan, c);
@@ -49,6 +50,8 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   CompiledArtifact artifact;
   artifact.written.model_bytes = code.source;
   artifact.beside.push_back({"header", header_of(output.string()), code.header});
+  if (!code.weights.empty())
+    artifact.beside.push_back({"weights", weights_of(output.string()), code.weights});
   artifact.c_code = code;
   artifact.one_shape = true;
   artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;

@@ -22,6 +22,11 @@ std::vector<std::string> planned_files(const CommonOptions& common, const Target
   return files;
 }
 
+std::string weights_of(const std::string& source) {
+  const std::filesystem::path path(source);
+  return path.parent_path() / (path.stem().string() + "_weights.c");
+}
+
 std::string header_of(const std::string& source) {
   return std::filesystem::path(source).replace_extension(".h").string();
 }

@@ -43,6 +43,8 @@ void publish_model(const WrittenModel& written, const nlohmann::json& manifest,
 
 /// The header of a C source file: "net.h" of "net.c".
 std::string header_of(const std::string& source);
+/// Its weights where they are a unit of their own: "net_weights.c".
+std::string weights_of(const std::string& source);
 
 /// The report's model_out: what `model` is as it was written, and whether that fits into the
 /// profile's device; `file` of what is no ONNX file.

@@ -127,6 +127,7 @@ void check_flags(const CompileOptions& options, const Target& target) {
                     "give the file another name");
   only_c(options.prefix, "--prefix");
   only_c(options.max_ram, "--max-ram");
+  only_c(options.weights_file ? "yes" : "", "--weights-file");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
     throw bad_usage("usage.prefix", "this is no name in C", "--prefix",
                     "letters, digits and _, as " + c_identifier(options.prefix));
@@ -143,6 +144,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   const int64_t max_ram =
       options.max_ram.empty() ? INT64_MAX : parse_bytes(options.max_ram, "--max-ram");
   if (!common.dry_run && options.external_data) outputs.push_back(common.output + ".data");
+  if (!common.dry_run && options.weights_file) outputs.push_back(weights_of(common.output));
   check_files(common, outputs, {options.model});
   CommandRun run = begin_run("compile", common, console);
   const Profile& profile = run.profile;
