@@ -165,11 +165,12 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   made.source += "}\n";
 
   if (options.weights_apart)
-    made.weights = head +
-                   "/* Where they lie is the linker's business: define WEIGHTS_ATTRIBUTE, for example\n"
-                   " * -DWEIGHTS_ATTRIBUTE='__attribute__((section(\".flash2\")))'. */\n"
-                   "#include <stdint.h>\n\n#ifndef WEIGHTS_ATTRIBUTE\n#define WEIGHTS_ATTRIBUTE\n#endif\n\n" +
-                   code.weights;
+    made.weights =
+        head +
+        "/* Where they lie is the linker's business: define WEIGHTS_ATTRIBUTE, for example\n"
+        " * -DWEIGHTS_ATTRIBUTE='__attribute__((section(\".flash2\")))'. */\n"
+        "#include <stdint.h>\n\n#ifndef WEIGHTS_ATTRIBUTE\n#define WEIGHTS_ATTRIBUTE\n#endif\n\n" +
+        code.weights;
 
   const MacCount macs = count_macs(graph);
   made.header = head + fmt::format(

@@ -1,4 +1,5 @@
 """No two files define a type, or an inline function, of one name: the linker keeps either, silently.
+Nor do two headers declare one function: of two libraries, the first one's is called.
 
 usage: one_definition.py SOURCE_DIR
 
@@ -14,6 +15,9 @@ import sys
 FOLDERS = ("lib", "passes", "calibration", "profiles", "tools")
 TYPE = re.compile(r"(?:struct|class|union|enum(?: class)?) (\w+)(?: final)?(?: : [^;]*)? \{")
 FUNCTION = re.compile(r"(?:\[\[.*?\]\] )?(?:static )?(?:inline|constexpr) [\w:<>,&* ]*?\b(\w+)\(([^)]*)\)")
+
+DECLARED = re.compile(r"^(?!using|template|typedef|return)[\w:][\w:<>,&* ]*?[ &*](\w+)\(([^;{}()]*)\);",
+                      re.MULTILINE)
 
 
 def types_of(parameters):
@@ -37,17 +41,26 @@ def definitions(text):
         template = line.startswith("template")
 
 
+def declarations(text):
+    """Of functions in a header, parameters over several lines, too."""
+    for found in DECLARED.finditer(re.sub(r"template <[^\n]*>\n[^;{]*[;{]", "", text)):
+        yield f"declaration of {found[1]}({types_of(' '.join(found[2].split()))})"
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     places = collections.defaultdict(set)
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".h", ".cpp"):
-                for name in definitions(path.read_text()):
+                text = path.read_text()
+                for name in definitions(text):
+                    places[name].add(str(path.relative_to(root)))
+                for name in declarations(text) if path.suffix == ".h" else ():
                     places[name].add(str(path.relative_to(root)))
     twice = {name: files for name, files in places.items() if len(files) > 1}
     for name, files in sorted(twice.items()):
-        print(f"FAILED {name} is defined in {', '.join(sorted(files))}")
+        print(f"FAILED {name} is in {', '.join(sorted(files))}")
     print(f"{len(places)} definitions, {len(twice)} of them in several files")
     sys.exit(1 if twice or not places else 0)
 
