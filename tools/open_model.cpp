@@ -180,7 +180,7 @@ OpenedModel open_model_file(const std::string& path, const CommonOptions& common
 }
 
 void print_notes(const OpenedModel& opened, Console& console) {
-  for (const std::string& note : opened.model.notes) console.warn("onnx", note);
+  for (const std::string& note : opened.model.notes) console.warn("model", note);
   constexpr size_t kShown = 2;
   const std::vector<std::string>& notes = opened.notes;
   for (const std::string& note : notes)

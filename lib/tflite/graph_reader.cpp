@@ -54,6 +54,14 @@ Shape shape_of(const tfl::Tensor& tensor, const std::string& name) {
     if (size < -1) throw bad_tensor(name, fmt::format("a dimension of {}", size));
     shape.push_back(size);
   }
+  const auto* declared = tensor.shape();
+  const bool agrees =
+      declared == nullptr || declared == sizes ||
+      (declared->size() == sizes->size() &&
+       std::equal(declared->begin(), declared->end(), sizes->begin(), [](int32_t fixed, int32_t free) {
+         return fixed >= 0 && (free < 0 || fixed == free);
+       }));
+  if (!agrees) throw bad_tensor(name, "its shape and its signature's are not the same");
   Shape known = shape;
   std::replace(known.begin(), known.end(), int64_t{-1}, int64_t{1});
   if (element_count(known) > (int64_t{1} << 31))
@@ -144,6 +152,9 @@ void GraphReader::read_tensor(const tfl::Model& model, const tfl::Tensor& tensor
   held.name = tensor.name() == nullptr ? std::string() : tensor.name()->str();
   if (held.name.size() > kMaxNameBytes)
     throw over_limit("tflite.name", fmt::format("a name of {} bytes", held.name.size()));
+  // Terminals and archives take no control characters.
+  for (char& c : held.name)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '_';
   if (held.name.empty()) held.name = fmt::format("tensor_{}", index);
   const std::optional<DType> dtype = dtype_of(tensor.type());
   if (!dtype)
@@ -299,6 +310,9 @@ ValueId GraphReader::weight(int index, const std::vector<size_t>& order, Shape s
   tensor = transposed(tensor, order).reshaped(std::move(shape));
   const ValueId value = graph_.add_constant(held.name, std::move(tensor));
   if (!held.params) return value;
+  if (held.dtype == DType::kInt8 &&
+      std::ranges::any_of(held.params->zero_points, [](int32_t zero) { return zero != 0; }))
+    throw bad_tensor(held.name, "weights of int8 have the zero point 0");
   QuantParams params = *held.params;
   if (params.axis >= 0) {
     params.axis = axis;
@@ -324,6 +338,19 @@ void GraphReader::produce(int index, Layout layout, ValueId value) {
   }
 }
 
+void GraphReader::imply_bias(int bias, int input, int weight) {
+  Held& held = at(bias);
+  if (held.params || held.dtype != DType::kInt32 || !is_quantized(input) || !is_quantized(weight))
+    return;
+  QuantParams params{DType::kInt32, {}, {}, -1};
+  for (const float scale : at(weight).params->scales) {
+    params.scales.push_back(scale * at(input).params->scales[0]);
+    params.zero_points.push_back(0);
+  }
+  if (params.scales.size() > 1) params.axis = 0;
+  held.params = params;
+}
+
 void GraphReader::rename(int index, int source) {
   must_be_new(index);
   Held& held = at(index);
@@ -331,6 +358,7 @@ void GraphReader::rename(int index, int source) {
   const std::string name = std::move(held.name);
   const Shape shape = std::move(held.shape);
   held = from;
+  held.widened = true;
   held.name = name;
   if (from.shape != shape)
     throw bad_tensor(name, fmt::format("{} where the operator makes {}", shape_text(shape),
@@ -357,6 +385,7 @@ void GraphReader::check_shapes() {
 }
 
 Graph GraphReader::finish(const std::vector<int>& outputs) {
+  if (outputs.empty()) throw bad_input("tflite.no_outputs", "the graph has no outputs");
   std::vector<ValueId> values;
   for (const int index : outputs) {
     checked(index);

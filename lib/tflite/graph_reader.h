@@ -36,6 +36,8 @@ class GraphReader {
   DType dtype(int index) const { return at(index).dtype; }
   const std::string& name(int index) const { return at(index).name; }
   bool is_quantized(int index) const { return at(index).params.has_value(); }
+  /// Integers that an operator has made real numbers of: a constant behind a DEQUANTIZE.
+  bool is_widened(int index) const { return at(index).widened; }
   const QuantParams& params(int index) const { return *at(index).params; }
   /// nullptr: no constant.
   const Tensor* constant(int index) const;
@@ -50,6 +52,8 @@ class GraphReader {
   ValueId real(int index, Layout layout);
   /// A constant in other order and shape, its scales (of channels) along `axis`.
   ValueId weight(int index, const std::vector<size_t>& order, Shape shape, int64_t axis);
+  /// Gives an int32 bias that says no scale that of input times weight.
+  void imply_bias(int bias, int input, int weight);
   /// What an operator computed, of the output's type: real numbers where that is quantized.
   void produce(int index, Layout layout, ValueId value);
   /// The operator only copies: `index` is the constant, or the value, of another tensor.
@@ -58,6 +62,8 @@ class GraphReader {
               Attributes attributes = {});
   ValueId ints(std::vector<int64_t> values);
   ValueId scalar(float value);
+
+  bool is_hybrid = false;  // a layer of real numbers has integer weights
 
   /// The graph with its outputs set.
   Graph finish(const std::vector<int>& outputs);
@@ -74,6 +80,7 @@ class GraphReader {
     std::optional<QuantParams> params;
     std::optional<Tensor> constant;
     bool made = false;
+    bool widened = false;
     std::array<Form, 2> forms;
   };
   const Held& at(int index) const { return tensors_[static_cast<size_t>(index)]; }

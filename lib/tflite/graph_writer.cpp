@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -126,6 +127,10 @@ TensorIndex GraphWriter::constant_real(ValueId value, const std::vector<size_t>&
   const Node* dq = dequantizer(graph, value);
   const Tensor tensor =
       dq == nullptr ? *graph.constant(value) : dequantized_constant(graph, *dq);
+  if (tensor.dtype() == DType::kFloat16 && !keeps_halves)
+    return file.add_constant(
+        name(value),
+        transposed(*real_constant(graph, value), dims).reshaped(std::move(wanted)));
   const TensorIndex made =
       file.add_constant(name(value), transposed(tensor, dims).reshaped(std::move(wanted)));
   if (tensor.dtype() != DType::kFloat16) return made;
@@ -265,6 +270,7 @@ void GraphWriter::close(const Ending& ending, Order order, TensorIndex tensor) {
     const ScaleZeroPoint& p = *ending.params;
     for (const bool low : {true, false}) {
       const double bound = low ? ending.clamp->low : ending.clamp->high;
+      if (std::isinf(bound)) continue;
       const int32_t code = uint8_bound(bound, {p.scale, p.zero_point + kShift}) - kShift;
       const TensorIndex limit = file.add_constant(
           "bound", Tensor::scalar(static_cast<int8_t>(code)), listed(p));
@@ -391,6 +397,18 @@ void GraphWriter::add_output(ValueId value) {
     file.add_operator(tfl::Operation::QUANTIZE, 1, {tensor}, {outside});
     tensor = outside;
   }
+  // An output has a tensor of its own name.
+  for (const std::vector<TensorIndex>& taken : {inputs, outputs})
+    if (std::ranges::find(taken, tensor) != taken.end() || is_constant(value)) {
+      const Shape sizes = file.shape(tensor);
+      const TensorIndex copy = file.add_like(tensor, sizes, name(value));
+      tfl::ReshapeOptionsT options;
+      options.new_shape.assign(sizes.begin(), sizes.end());
+      file.add_operator(tfl::Operation::RESHAPE, 1,
+                        {tensor, file.add_int32("same_shape", sizes)}, {copy}, std::move(options));
+      tensor = copy;
+      break;
+    }
   outputs.push_back(tensor);
   output_orders.push_back(order_dims(order, rank));
 }

@@ -41,6 +41,7 @@ class GraphWriter {
 
   const Graph& graph;
   FileBuilder file;
+  bool keeps_halves = true;  // float16 constants, which an operator widens
 
   /// Throws Error (exit 3) where sizes are free.
   Shape shape(ValueId value) const;

@@ -36,6 +36,7 @@ struct Window {
 // pads as ONNX lists them: before both, then behind both.
 std::vector<int64_t> pads(const Shape& shape, const Window& window) {
   if (window.padding == tfl::Padding::VALID) return {0, 0, 0, 0};
+  if (window.padding != tfl::Padding::SAME) throw bad_operator("a padding that is not known");
   std::vector<int64_t> result(4);
   for (size_t i = 0; i < 2; ++i) {
     const int64_t size = shape[i + 1];
@@ -60,8 +61,15 @@ Attributes attributes_of(const Shape& shape, const Window& window) {
 
 // An int32 bias counts in steps of input times weight; some files leave that out.
 ValueId bias(const OperatorCall& call, size_t i) {
-  return call.has(i) ? call.graph.weight(call.input(i), {0}, call.graph.shape(call.input(i)), 0)
-                     : ValueId{};
+  if (!call.has(i)) return {};
+  call.graph.imply_bias(call.input(i), call.input(i == 2 ? 0 : 2), call.input(1));
+  return call.graph.weight(call.input(i), {0}, call.graph.shape(call.input(i)), 0);
+}
+
+void note_hybrid(const OperatorCall& call, size_t input) {
+  if (!call.graph.is_quantized(call.input(input)) && call.graph.is_quantized(call.input(1)) &&
+      !call.graph.is_widened(call.input(1)))
+    call.graph.is_hybrid = true;
 }
 
 void finish(const OperatorCall& call, OpKind kind, std::vector<ValueId> inputs,
@@ -84,6 +92,7 @@ void conv(const OperatorCall& call) {
   window.padding = options.padding();
   if (filter[3] < 1 || in[3] < 1 || in[3] % filter[3] != 0)
     throw bad_operator(fmt::format("{} channels by a filter of {}", in[3], filter[3]));
+  note_hybrid(call, 0);
   Attributes attributes = attributes_of(in, window);
   if (in[3] != filter[3]) attributes.set("group", in[3] / filter[3]);
   finish(call, OpKind::kConv,
@@ -131,6 +140,10 @@ void transpose_conv(const OperatorCall& call) {
     const int64_t total = (in[i + 1] - 1) * stride[i] + kernel[i] - out[i + 1];
     more[i] = std::max<int64_t>(0, -total);
     if (more[i] >= stride[i])
+      throw bad_operator(fmt::format("an output of {} from {}", out[i + 1], in[i + 1]));
+    // LiteRT computes the input's size from the output's and wants it to be the same.
+    const bool same = options.padding() == tfl::Padding::SAME;
+    if ((out[i + 1] + stride[i] - (same ? 1 : kernel[i])) / stride[i] != in[i + 1])
       throw bad_operator(fmt::format("an output of {} from {}", out[i + 1], in[i + 1]));
     cut[i] = std::max<int64_t>(0, total) / 2;
     cut[i + 2] = std::max<int64_t>(0, total) - cut[i];

@@ -51,6 +51,38 @@ std::vector<int> indices(const flatbuffers::Vector<int32_t>* list) {
   return list == nullptr ? std::vector<int>() : std::vector<int>(list->begin(), list->end());
 }
 
+// Operators that compute do so in real numbers or in quantized integers, the same at both ends.
+void check_types(const OperatorCall& call) {
+  const auto counts = [&](int index) {
+    const DType dtype = call.graph.dtype(index);
+    return dtype == DType::kFloat32 || dtype == DType::kInt8 || dtype == DType::kUInt8 ||
+           dtype == DType::kInt16;
+  };
+  const DType made = call.graph.dtype(call.outputs[0]);
+  std::vector<int> tensors = call.outputs;
+  for (const int input : call.inputs)
+    if (input >= 0 && call.graph.constant(input) == nullptr) tensors.push_back(input);
+  for (const int index : tensors) {
+    if (!counts(index)) continue;
+    if (call.graph.dtype(index) != made)
+      throw bad_operator(fmt::format("{} and {} are of unlike types",
+                                     escape_untrusted(call.graph.name(index), 60),
+                                     escape_untrusted(call.output_name(), 60)));
+    if (made != DType::kFloat32 && !call.graph.is_quantized(index))
+      throw bad_operator(fmt::format("{} is of integers without a scale",
+                                     escape_untrusted(call.graph.name(index), 60)));
+  }
+}
+
+bool computes(tfl::Operation operation) {
+  for (const auto family : {image_readers(), product_readers(), elementwise_readers()})
+    for (const OperatorReader& reader : family)
+      if (reader.operation == operation)
+        return operation != tfl::Operation::CAST && operation != tfl::Operation::QUANTIZE &&
+               operation != tfl::Operation::DEQUANTIZE;
+  return false;
+}
+
 void read_operator(GraphReader& graph, const tfl::OperatorCode& code, const tfl::Operator& op) {
   const auto reader = readers().find(static_cast<tfl::Operation>(operation_number(code)));
   if (reader == readers().end())
@@ -62,6 +94,7 @@ void read_operator(GraphReader& graph, const tfl::OperatorCode& code, const tfl:
   for (const int input : call.inputs)
     if (input != -1) graph.checked(input);
   for (const int output : call.outputs) graph.must_be_new(output);
+  if (computes(reader->first)) check_types(call);
   reader->second(call);
 }
 
@@ -95,6 +128,10 @@ Model read_verified(std::span<const std::byte> bytes, const ReadOptions& options
   GraphReader graph(file, subgraph, budget);
   read_operators(graph, file, subgraph);
   Model model;
+  if (graph.is_hybrid)
+    model.notes.push_back(
+        "some layers have integer weights and activations of real numbers: LiteRT rounds those as "
+        "it runs, lathe does not");
   model.graph = graph.finish(indices(subgraph.outputs()));
   model.opset = kOpset;
   model.ir_version = kIrVersion;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "ir/error.h"
 #include "ops/op_row.h"
@@ -131,6 +132,8 @@ std::optional<Ending> plain_ending(const GraphWriter& writer, const Node& node) 
 void write_function(GraphWriter& writer, const Node& node) {
   const Function& function =
       *std::ranges::find(kFunctions, node.kind, [](const Function& f) { return f.kind; });
+  if (node.kind == OpKind::kElu && node.attributes.float_or("alpha", 1) != 1)
+    throw no_tflite_form("an Elu whose alpha is not 1");
   const Order order = writer.order_of({node.input(0)});
   std::optional<Ending> ending;
   if (function.integer_version > 0) ending = plain_ending(writer, node);
@@ -201,8 +204,11 @@ void write_clip(GraphWriter& writer, const Node& node) {
   if (activation_of(*bounds) == tfl::Activation::RELU6) {
     apply(tfl::Operation::RELU6, {value});
   } else {
-    apply(tfl::Operation::MAXIMUM, {value, scalar(writer, static_cast<float>(bounds->low))});
-    apply(tfl::Operation::MINIMUM, {value, scalar(writer, static_cast<float>(bounds->high))});
+    // LiteRT's XNNPACK gives garbage for infinite operands.
+    if (std::isfinite(bounds->low))
+      apply(tfl::Operation::MAXIMUM, {value, scalar(writer, static_cast<float>(bounds->low))});
+    if (std::isfinite(bounds->high))
+      apply(tfl::Operation::MINIMUM, {value, scalar(writer, static_cast<float>(bounds->high))});
   }
   writer.hold_real(node.output(0), order, value);
 }

@@ -7,6 +7,7 @@
 
 #include "ir/error.h"
 #include "ops/op_row.h"
+#include "tflite/constants.h"
 #include "tflite/node_writers.h"
 
 namespace lathe {
@@ -180,6 +181,39 @@ void write_conv(GraphWriter& writer, const Node& node) {
   });
 }
 
+// What a transposed convolution makes too much, and how that is said.
+struct OutputCut {
+  tfl::Padding padding = tfl::Padding::VALID;
+  bool is_apart = false;  // by a SLICE behind it
+  std::vector<int64_t> before;
+};
+
+OutputCut cut_of(const Node& node, const Geometry& g) {
+  const std::vector<int64_t> pads = node.attributes.ints_or("pads", {0, 0, 0, 0});
+  const std::string automatic = node.attributes.string_or("auto_pad", "NOTSET");
+  const bool sized = node.attributes.has("output_shape");
+  OutputCut cut;
+  bool valid = true, same = true;
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t total = (g.in[i + 2] - 1) * g.stride[i] + g.kernel[i] - g.out[i + 2];
+    const int64_t half = std::max<int64_t>(total, 0) / 2;
+    int64_t first = automatic == "NOTSET" && !sized ? pads[i] : half;
+    if (automatic == "SAME_LOWER" || (sized && automatic != "SAME_UPPER"))
+      first = std::max<int64_t>(total, 0) - half;
+    cut.before.push_back(first);
+    // LiteRT computes the input's size from the output's and wants it to be the same.
+    valid = valid && total <= 0 && -total < g.stride[i] && first == 0;
+    same = same && first == half && total >= 0 &&
+           (g.out[i + 2] + g.stride[i] - 1) / g.stride[i] == g.in[i + 2];
+    cut.is_apart = cut.is_apart || total < first;
+  }
+  if (valid) return {tfl::Padding::VALID, false, cut.before};
+  if (same) return {tfl::Padding::SAME, false, cut.before};
+  if (cut.is_apart) throw no_tflite_form("a transposed convolution that cuts and pads its output");
+  cut.is_apart = true;
+  return cut;
+}
+
 void write_conv_transpose(GraphWriter& writer, const Node& node) {
   const Shape weight = writer.shape(node.input(1));
   if (weight.size() != 4 || node.attributes.int_or("group", 1) != 1)
@@ -187,16 +221,7 @@ void write_conv_transpose(GraphWriter& writer, const Node& node) {
   const Geometry g = geometry_of(writer, node, {weight[2], weight[3]});
   if (g.dilation != std::vector<int64_t>{1, 1})
     throw no_tflite_form("transposed convolutions have no dilation there");
-  const std::vector<int64_t> pads = node.attributes.ints_or("pads", {0, 0, 0, 0});
-  const std::string automatic = node.attributes.string_or("auto_pad", "NOTSET");
-  bool valid = true;
-  for (size_t i = 0; i < 2; ++i) {
-    const int64_t total = (g.in[i + 2] - 1) * g.stride[i] + g.kernel[i] - g.out[i + 2];
-    const int64_t first = automatic == "NOTSET" ? pads[i] : std::max<int64_t>(total, 0) / 2;
-    if (automatic == "SAME_LOWER" || first != std::max<int64_t>(total, 0) / 2)
-      throw no_tflite_form("a transposed convolution that cuts more in front than behind");
-    valid = valid && total == 0;
-  }
+  const OutputCut cut = cut_of(node, g);
   bool integers = false;
   const Ending ending = ending_of(writer, node, 1, integers);
   const FileWeight filter = write_weight(writer, node, 1, 1, {1, 2, 3, 0},
@@ -206,15 +231,27 @@ void write_conv_transpose(GraphWriter& writer, const Node& node) {
   const TensorIndex input = integers ? writer.integers(node.input(0), kLast)
                                      : writer.real(node.input(0), kLast);
   end_image(writer, ending, [&](TensorIndex made) {
+    TensorIndex whole = made;
+    if (cut.is_apart) {
+      Shape shape = writer.file.shape(made);
+      for (size_t i = 0; i < 2; ++i) shape[i + 1] = (g.in[i + 2] - 1) * g.stride[i] + g.kernel[i];
+      whole = writer.file.add_like(made, shape, writer.file.name(made) + "_whole");
+    }
     tfl::TransposeConvOptionsT options;
-    options.padding = valid ? tfl::Padding::VALID : tfl::Padding::SAME;
+    options.padding = cut.padding;
     options.stride_h = static_cast<int32_t>(g.stride[0]);
     options.stride_w = static_cast<int32_t>(g.stride[1]);
     options.activation = ending.activation;
     writer.file.add_operator(
         tfl::Operation::TRANSPOSE_CONV, ending.activation == tfl::Activation::NONE ? 3 : 4,
-        {writer.file.add_int32("size", writer.file.shape(made)), filter.tensor, input, bias},
-        {made}, std::move(options));
+        {writer.file.add_int32("size", writer.file.shape(whole)), filter.tensor, input, bias},
+        {whole}, std::move(options));
+    if (cut.is_apart)
+      writer.file.add_operator(
+          tfl::Operation::SLICE, integers ? 2 : 1,
+          {whole, writer.file.add_int32("start", {0, cut.before[0], cut.before[1], 0}),
+           writer.file.add_int32("size", writer.file.shape(made))},
+          {made});
   });
 }
 
@@ -228,7 +265,14 @@ void write_pool_of(GraphWriter& writer, const Node& node, const Geometry& g, boo
   TensorIndex input = high(writer, writer.either(node.input(0), kLast));
   std::optional<tfl::Padding> padding = padding_of(g);
   const bool counts_padding = node.attributes.int_or("count_include_pad", 0) != 0;
-  if (!largest && counts_padding && padding == tfl::Padding::SAME) padding.reset();
+  if (!largest && counts_padding) {
+    const std::vector<int64_t> pads = node.attributes.ints_or("pads", {});
+    const bool reaches = !pads.empty() && g.behind.back() <= pads.back() &&
+                         g.behind.front() <= pads[pads.size() / 2];
+    if (!reaches && g.behind != std::vector<int64_t>{0, 0})
+      throw no_tflite_form("an average whose windows reach beyond the padding (ceil_mode)");
+    if (padding == tfl::Padding::SAME) padding.reset();
+  }
   if (!padding) {
     if (!largest && !counts_padding)
       throw no_tflite_form("an average over windows that reach out of the image unevenly");
@@ -293,7 +337,9 @@ ResizeForm resize_form(const Node& node, const Shape& in, const Shape& out, bool
   } else {
     if (where == "asymmetric" && rounding == "floor") return {};
     if (where == "tf_half_pixel_for_nn" && rounding == "floor") return {false, true};
-    if (centered && (rounding == "round_prefer_ceil" || is_whole(in, out))) return {false, true};
+    if (centered && (rounding == "round_prefer_ceil" ||
+                     (rounding == "round_prefer_floor" && is_whole(in, out))))
+      return {false, true};
     if (where == "align_corners" && rounding == "round_prefer_ceil") return {true, false};
   }
   throw no_tflite_form(fmt::format("resizing with {} and {} has no form there",
@@ -308,6 +354,11 @@ void write_resize(GraphWriter& writer, const Node& node) {
   if (in.size() != 4 || in[1] != out[1] || in[0] != out[0] || (!nearest && mode != "linear") ||
       node.attributes.int_or("antialias", 0) != 0)
     throw no_tflite_form("only images are resized there, to the nearest pixel or linearly");
+  if (const auto scales = real_constant(writer.graph, node.input(2)); scales && scales->numel() > 0)
+    for (size_t i = 0; i < scales->values<float>().size(); ++i)
+      if (std::abs(static_cast<double>(scales->values<float>()[i]) * static_cast<double>(in[i]) -
+                   static_cast<double>(out[i])) > 1e-3)
+        throw no_tflite_form("a scale that is not that of the sizes");
   const ResizeForm form = resize_form(node, in, out, nearest);
   const Ending ending = as_input(writer, node);
   const TensorIndex input = writer.either(node.input(0), kLast);

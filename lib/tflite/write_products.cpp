@@ -96,6 +96,9 @@ void write_gemm(GraphWriter& writer, const Node& node) {
 }
 
 void write_batch_matmul(GraphWriter& writer, const Node& node) {
+  for (const ValueId input : node.inputs)
+    if (writer.shape(input).size() < 2)
+      throw no_tflite_form("products of vectors have no form there");
   std::optional<Ending> quantized;
   if (writer.params(node.input(0)) && writer.params(node.input(1)))
     quantized = writer.ending(node.output(0), true);

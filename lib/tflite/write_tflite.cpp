@@ -37,6 +37,7 @@ void write_node(GraphWriter& writer, NodeId id) {
 
 TfliteFile write_tflite(const Graph& graph, const TfliteOptions& options) {
   GraphWriter writer(graph);
+  writer.keeps_halves = options.float16;
   for (const ValueId input : graph.inputs()) writer.add_input(input);
   for (const NodeId id : graph.order()) {
     if (writer.is_done(id)) continue;

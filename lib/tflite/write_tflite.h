@@ -12,6 +12,8 @@ namespace lathe {
 
 struct TfliteOptions {
   std::string description;
+  /// The run time reads float16 constants; else they are float32.
+  bool float16 = true;
 };
 
 struct TfliteFile {

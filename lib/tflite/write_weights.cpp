@@ -32,7 +32,7 @@ FileWeight write_weight(GraphWriter& writer, const Node& node, size_t index, int
   const auto floats = real_constant(writer.graph, node.input(index));
   if (!floats) throw no_tflite_form("its weights must be constant");
   const Tensor* half = writer.graph.constant(node.input(index));
-  if (half == nullptr || half->dtype() != DType::kFloat16)
+  if (half == nullptr || half->dtype() != DType::kFloat16 || !writer.keeps_halves)
     return {writer.file.add_constant(name, transposed(*floats, dims).reshaped(shape)), {}};
   const TensorIndex narrow =
       writer.file.add_constant(name, transposed(*half, dims).reshaped(shape));

@@ -118,7 +118,7 @@ TEST_CASE("a warning is on the screen and in the report, whatever the command") 
     const CliResult result = run_lathe(words);
     INFO(result.err);
     CHECK(result.exit_code == 0);
-    CHECK(result.err.find("warning[onnx]: ") != std::string::npos);
+    CHECK(result.err.find("warning[model]: ") != std::string::npos);
     const auto report = report_of(result);
     const auto& rows = report["warnings"];
     const auto found = std::find_if(rows.begin(), rows.end(),

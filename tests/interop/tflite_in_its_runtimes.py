@@ -16,6 +16,7 @@ import tempfile
 
 import numpy as np
 import onnx
+import onnxruntime
 import pictures
 from ai_edge_litert.interpreter import Interpreter
 from onnx import numpy_helper
@@ -132,11 +133,56 @@ def check_quantized(tool, model, folder, calibration, evaluation, labels=None):
         assert abs(of_each[0] - of_each[1]) <= 0.002
 
 
+def network(name, weight, shape, attributes, bounds=()):
+    """A node with weights, and a Clip behind it."""
+    constants = [numpy_helper.from_array(weight, "w")]
+    nodes = [onnx.helper.make_node(name, ["x", "w"], ["c" if bounds else "y"], **attributes)]
+    if bounds:
+        constants += [numpy_helper.from_array(np.float32(bound), f"bound{i}")
+                      for i, bound in enumerate(bounds) if bound is not None]
+        nodes.append(onnx.helper.make_node(
+            "Clip", ["c", *("" if bound is None else f"bound{i}" for i, bound in enumerate(bounds))],
+            ["y"]))
+    value = lambda name, shape: onnx.helper.make_tensor_value_info(name, 1, shape)
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", shape)], [value("y", [None] * 4)],
+                                   constants)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)],
+                                  ir_version=8)
+
+
+# What LiteRT is particular about: sizes of transposed convolutions, infinite bounds.
+def check_particular(tool, folder):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((1, 4, 5, 6), np.float32)
+    wide, square = (rng.standard_normal(shape, np.float32) for shape in ((4, 3, 3, 4), (3, 4, 3, 3)))
+    cases = [network("ConvTranspose", wide, x.shape, attributes)
+             for attributes in ({"pads": [1, 1, 1, 1]},
+                                {"strides": [2, 2], "pads": [1, 1, 1, 1]},
+                                {"strides": [2, 2], "output_padding": [1, 0]},
+                                {"strides": [2, 3], "output_padding": [1, 1]},
+                                {"strides": [2, 2], "pads": [0, 1, 1, 1]},
+                                {"strides": [2, 2], "output_shape": [10, 12]},
+                                {"strides": [1, 2], "output_shape": [5, 12],
+                                 "auto_pad": "SAME_UPPER"})]
+    cases += [network("Conv", square, x.shape, {"pads": [1, 1, 1, 1]}, bounds)
+              for bounds in ((0.1, None), (None, 0.2), (-0.3, 0.4))]
+    for number, model in enumerate(cases):
+        source, made = folder / f"case{number}.onnx", folder / f"case{number}.tflite"
+        onnx.save(model, source)
+        lathe(tool, "compile", source, "--target", "tflite", "-o", made)
+        expected, = onnxruntime.InferenceSession(source).run(None, {"x": x})
+        found = litert(made, [np.ascontiguousarray(x.transpose(0, 2, 3, 1))]).transpose(0, 3, 1, 2)
+        assert found.shape == expected.shape, number
+        assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max(), number
+    print(f"{len(cases)} particular networks: the same in LiteRT and ONNX Runtime")
+
+
 def main():
     tool, root = sys.argv[1], pathlib.Path(sys.argv[2])
     shared = root.parent / "shared"
     with tempfile.TemporaryDirectory() as text:
         folder = pathlib.Path(text)
+        check_particular(tool, folder)
         digits = [folder / f"{name}.npz" for name in ("calibration", "evaluation")]
         for seed, path in enumerate(digits):
             subprocess.run([pathlib.Path(tool).with_name("lathe-glyphs"), "--seed", str(seed),

@@ -129,6 +129,21 @@ TEST_CASE("what is wrong with a file is said") {
          for (auto& op : m.subgraphs[0]->operators)
            if (auto* conv = op->options.AsConv2DOptions()) conv->stride_h = 0;
        }},
+      {"has no outputs", [](auto& m) { m.subgraphs[0]->outputs.clear(); }},
+      {"signature's are not the same",
+       [](auto& m) {
+         auto& input = *m.subgraphs[0]->tensors[static_cast<size_t>(m.subgraphs[0]->inputs[0])];
+         input.shape_signature = {-1, 6, 5, 3};
+         input.shape = {1, 6, 5, 4};
+       }},
+      {"without a scale",
+       [&](auto& m) { tensor(m, tfl::TensorType::INT8).quantization.reset(); }},
+      {"a padding that is not known",
+       [](auto& m) {
+         for (auto& op : m.subgraphs[0]->operators)
+           if (auto* conv = op->options.AsConv2DOptions())
+             conv->padding = static_cast<tfl::Padding>(5);
+       }},
       {"kept between calls", [](auto& m) { m.subgraphs[0]->tensors[0]->is_variable = true; }},
   };
   for (const Wrong& wrong : kWrong) {

@@ -1,5 +1,6 @@
 #include "tflite/write_tflite.h"
 
+#include "ir/error.h"
 #include "pass_check.h"
 #include "quantized_graph.h"
 #include "tflite/round_trip.h"
@@ -99,6 +100,22 @@ const std::vector<Case> kCases{
       low = Constant<value = float {-0.5}>()
       high = Constant<value = float {1.5}>()
       y = Clip(x, low, high) })", {"MAXIMUM", "MINIMUM"}},
+    // An infinite operand makes garbage in LiteRT.
+    {"a bound on one side", R"((float[1,3,4,4] x, float[3,3,1,1] w) => (float[1,3,4,4] y) {
+      low = Constant<value = float {0.1}>()
+      c = Conv(x, w)
+      y = Clip(c, low) })", {"CONV_2D", "MAXIMUM"}},
+    {"transposed conv, cut behind it", R"((float[1,3,5,5] x, float[3,4,4,4] w, float[4] wb) => (float[1,4,6,6] y) {
+      y = ConvTranspose<pads=[1,1,1,1]>(x, w, wb) })", {"TRANSPOSE_CONV", "SLICE"}},
+    {"transposed conv, unevenly cut", R"((float[1,3,5,5] x, float[3,4,3,3] w) => (float[1,4,10,10] y) {
+      y = ConvTranspose<strides=[2,2], pads=[0,0,1,1]>(x, w) })", {"TRANSPOSE_CONV"}},
+    {"transposed conv, more than it makes", R"((float[1,3,4,5] x, float[3,2,3,3] w) => (float[1,2,10,12] y) {
+      y = ConvTranspose<strides=[2,2], output_padding=[1,1]>(x, w) })", {"TRANSPOSE_CONV"}},
+    {"one value, two outputs", R"((float[1,3,4,4] x, float[3,3,1,1] w) => (float[1,3,4,4] y, float[1,3,4,4] z, float[1,3,4,4] u) {
+      c = Conv(x, w)
+      y = Identity(c)
+      z = Identity(c)
+      u = Identity(x) })", {}},
     {"slopes of channels", R"((float[1,3,4,4] x, float[3,3,1,1] w, float[3,1,1] ws) => (float[1,3,4,4] y) {
       c = Conv(x, w)
       y = PRelu(c, ws) })", {"CONV_2D", "PRELU"}},
@@ -157,6 +174,36 @@ TEST_CASE("a graph of real numbers, written and read again, is the same function
     if (!one.operators.empty())
       CHECK(total(made.file) == static_cast<int64_t>(one.operators.size()));
     CHECK(made.file.bytes == round_trip(graph).file.bytes);
+  }
+}
+
+TEST_CASE("what the format cannot say is refused with its node") {
+  const std::pair<const char*, const char*> kRefused[] = {
+      {"alpha", "(float[2,3] x) => (float[2,3] y) { y = Elu<alpha=0.4>(x) }"},
+      {"vectors", "(float[4] x, float[4,3] z) => (float[3] y) { y = MatMul(x, z) }"},
+      {"ceil_mode", R"((float[1,3,8,7] x) => (float[1,3,4,3] y) {
+        y = AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1>(x) })"},
+      {"half_pixel and floor", R"((float[1,2,5,6] x) => (float[1,2,10,12] y) {
+        s = Constant<value = float[4] {1., 1., 2., 2.}>()
+        y = Resize<mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="floor">(x, , s) })"},
+      {"scale", R"((float[1,2,5,5] x) => (float[1,2,7,7] y) {
+        s = Constant<value = float[4] {1., 1., 1.5, 1.5}>()
+        y = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(x, , s) })"},
+      {"Softplus", "(float[2,3] x) => (float[2,3] y) { y = Softplus(x) }"},
+  };
+  for (const auto& [says, text] : kRefused) {
+    const std::string expected = says;
+    CAPTURE(expected);
+    std::string error;
+    try {
+      write_tflite(graph_with_weights(text), {});
+    } catch (const Error& thrown) {
+      CHECK(thrown.id() == "tflite.no_form");
+      error = thrown.text().message + " " + thrown.text().where;
+    }
+    CAPTURE(error);
+    CHECK(error.find(expected) != std::string::npos);
+    CHECK(error.find("node ") != std::string::npos);
   }
 }
 

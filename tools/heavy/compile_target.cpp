@@ -188,7 +188,7 @@ CompiledArtifact emit_artifact(const Target& target, const Model& model, const P
     case TargetKind::kTorchScriptMobile: return emit_script(model, profile, options, true);
     case TargetKind::kNative: return emit_native(model, profile, options, console);
     case TargetKind::kC99: return emit_c(model, profile, options, console);
-    case TargetKind::kTflite: return emit_tflite(model);
+    case TargetKind::kTflite: return emit_tflite(model, profile);
   }
   throw InternalError("a target without emitter");
 }

@@ -1,7 +1,10 @@
 #include "heavy/emit_tflite.h"
 
 #include <ATen/ATen.h>
+#include <ATen/ATen.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "engine/native_plan_file.h"
 #include "evaluate/evaluate.h"
@@ -16,6 +19,8 @@ namespace lathe {
 namespace {
 
 constexpr size_t kNamedNodes = 4;
+// Of profiles; it reads no float16.
+constexpr std::string_view kTfliteMicro = "tflite-micro";
 
 std::vector<int64_t> as_dims(const std::vector<size_t>& order) {
   return {order.begin(), order.end()};
@@ -48,10 +53,11 @@ std::string floats_text(const std::vector<std::string>& nodes) {
 
 }  // namespace
 
-CompiledArtifact emit_tflite(const Model& model) {
+CompiledArtifact emit_tflite(const Model& model, const Profile& profile) {
   const Graph graph = specialized(model.graph, shapes_at_batch(model.graph, 1));
   TfliteOptions options;
   options.description = "lathe " LATHE_VERSION;
+  options.float16 = profile.runtime.name != kTfliteMicro;
   TfliteFile file = write_tflite(graph, options);
   CompiledArtifact artifact;
   artifact.one_shape = true;
@@ -62,7 +68,13 @@ CompiledArtifact emit_tflite(const Model& model) {
     integers = integers || reread.graph.node(id).kind == OpKind::kQuantizeLinear;
   if (integers) artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
   artifact.facts["tflite"] = {{"operators", file.operators}, {"in_floats", file.in_floats}};
-  artifact.text = order_text(graph, graph.inputs(), file.input_orders) +
+  const bool was_free = std::ranges::any_of(model.graph.inputs(), [&](ValueId input) {
+    const auto& dims = model.graph.value(input).type.dims;
+    return dims && !dims->empty() && !dims->front().known();
+  });
+  if (was_free)
+    artifact.text = "batch 1, although the model's is free: --input-shape NAME=8x… makes another\n";
+  artifact.text += order_text(graph, graph.inputs(), file.input_orders) +
                   order_text(graph, graph.outputs(), file.output_orders) +
                   floats_text(file.in_floats);
   const auto program = std::make_shared<const Interpreter>(reread.graph);

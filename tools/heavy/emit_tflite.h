@@ -7,6 +7,6 @@ namespace lathe {
 
 /// The file; `run` executes what lathe reads from it. Free batches become 1. Throws Error (exit 3)
 /// for other free dimensions and as write_tflite does.
-CompiledArtifact emit_tflite(const Model& model);
+CompiledArtifact emit_tflite(const Model& model, const Profile& profile);
 
 }  // namespace lathe

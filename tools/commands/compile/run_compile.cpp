@@ -111,6 +111,9 @@ void check_flags(const CompileOptions& options, const Target& target) {
     throw bad_usage("usage.external_data",
                     fmt::format("a {} file holds its weights", target.format), "--external-data",
                     "leave it out, or use --target onnx");
+  if (options.dynamic_batch && target.kind == TargetKind::kTflite)
+    throw bad_usage("usage.target", "a .tflite file has one batch", "--dynamic-batch",
+                    "leave it out; --input-shape NAME=8x… says which");
   if (options.tune && target.kind != TargetKind::kNative)
     throw bad_usage("usage.tune",
                     fmt::format("only native plans are tuned, not {} files", target.name), "--tune",
