@@ -58,9 +58,10 @@ Shape shape_of(const tfl::Tensor& tensor, const std::string& name) {
   const bool agrees =
       declared == nullptr || declared == sizes ||
       (declared->size() == sizes->size() &&
-       std::equal(declared->begin(), declared->end(), sizes->begin(), [](int32_t fixed, int32_t free) {
-         return fixed >= 0 && (free < 0 || fixed == free);
-       }));
+       std::equal(declared->begin(), declared->end(), sizes->begin(),
+                  [](int32_t fixed, int32_t free) {
+                    return fixed >= 0 && (free < 0 || fixed == free);
+                  }));
   if (!agrees) throw bad_tensor(name, "its shape and its signature's are not the same");
   Shape known = shape;
   std::replace(known.begin(), known.end(), int64_t{-1}, int64_t{1});

@@ -43,6 +43,41 @@ bool ends_layout(OpKind kind) {
   return std::ranges::find(kKinds, kind) != std::end(kKinds);
 }
 
+// The first DequantizeLinear that reads the integers, moved or not.
+const Node* dequantized_by(const Graph& graph, ValueId integers) {
+  for (const NodeId user : graph.value(integers).users) {
+    const Node& node = graph.node(user);
+    if (node.kind == OpKind::kDequantizeLinear) return &node;
+    for (const ValueId output : node.outputs)
+      if (output.valid() &&
+          graph.value(output).type.dtype == graph.value(integers).type.dtype)
+        if (const Node* found = dequantized_by(graph, output)) return found;
+  }
+  return nullptr;
+}
+
+// Through everything that works in both orders.
+bool reaches_images(const Graph& graph, ValueId input, size_t rank) {
+  std::vector<ValueId> open{input};
+  std::set<ValueId> seen{input};
+  while (!open.empty()) {
+    const ValueId value = open.back();
+    open.pop_back();
+    for (const NodeId user : graph.value(value).users) {
+      const Node& node = graph.node(user);
+      if (reads_images(node.kind) && node.input(0) == value) return true;
+      if (ends_layout(node.kind)) continue;
+      for (const ValueId output : node.outputs) {
+        if (!output.valid() || !graph.value(output).type.dims ||
+            graph.value(output).type.dims->size() != rank)
+          continue;
+        if (seen.insert(output).second) open.push_back(output);
+      }
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 Error no_tflite_form(const std::string& reason) {
@@ -314,41 +349,6 @@ void GraphWriter::alias(const Node& node) {
     throw no_tflite_form("its integers have another scale elsewhere");
   held.params = found;
   aliases_[node.output(0)] = root(integers);
-}
-
-// The first DequantizeLinear that reads the integers, moved or not.
-static const Node* dequantized_by(const Graph& graph, ValueId integers) {
-  for (const NodeId user : graph.value(integers).users) {
-    const Node& node = graph.node(user);
-    if (node.kind == OpKind::kDequantizeLinear) return &node;
-    for (const ValueId output : node.outputs)
-      if (output.valid() &&
-          graph.value(output).type.dtype == graph.value(integers).type.dtype)
-        if (const Node* found = dequantized_by(graph, output)) return found;
-  }
-  return nullptr;
-}
-
-// Through everything that works in both orders.
-static bool reaches_images(const Graph& graph, ValueId input, size_t rank) {
-  std::vector<ValueId> open{input};
-  std::set<ValueId> seen{input};
-  while (!open.empty()) {
-    const ValueId value = open.back();
-    open.pop_back();
-    for (const NodeId user : graph.value(value).users) {
-      const Node& node = graph.node(user);
-      if (reads_images(node.kind) && node.input(0) == value) return true;
-      if (ends_layout(node.kind)) continue;
-      for (const ValueId output : node.outputs) {
-        if (!output.valid() || !graph.value(output).type.dims ||
-            graph.value(output).type.dims->size() != rank)
-          continue;
-        if (seen.insert(output).second) open.push_back(output);
-      }
-    }
-  }
-  return false;
 }
 
 void GraphWriter::add_input(ValueId value) {

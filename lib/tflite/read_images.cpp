@@ -60,9 +60,9 @@ Attributes attributes_of(const Shape& shape, const Window& window) {
 }
 
 // An int32 bias counts in steps of input times weight; some files leave that out.
-ValueId bias(const OperatorCall& call, size_t i) {
+ValueId bias(const OperatorCall& call, size_t i, size_t image) {
   if (!call.has(i)) return {};
-  call.graph.imply_bias(call.input(i), call.input(i == 2 ? 0 : 2), call.input(1));
+  call.graph.imply_bias(call.input(i), call.input(image), call.input(1));
   return call.graph.weight(call.input(i), {0}, call.graph.shape(call.input(i)), 0);
 }
 
@@ -99,7 +99,7 @@ void conv(const OperatorCall& call) {
          {call.graph.real(call.input(0), Layout::kChannelsFirst),
           call.graph.weight(call.input(1), {0, 3, 1, 2},
                             {filter[0], filter[3], filter[1], filter[2]}, 0),
-          bias(call, 2)},
+          bias(call, 2, 0)},
          std::move(attributes), options.activation());
 }
 
@@ -119,7 +119,7 @@ void depthwise(const OperatorCall& call) {
   finish(call, OpKind::kConv,
          {call.graph.real(call.input(0), Layout::kChannelsFirst),
           call.graph.weight(call.input(1), {3, 0, 1, 2}, {filter[3], 1, filter[1], filter[2]}, 0),
-          bias(call, 2)},
+          bias(call, 2, 0)},
          std::move(attributes), options.activation());
 }
 
@@ -157,7 +157,7 @@ void transpose_conv(const OperatorCall& call) {
          {call.graph.real(call.input(2), Layout::kChannelsFirst),
           call.graph.weight(call.input(1), {3, 0, 1, 2},
                             {filter[3], filter[0], filter[1], filter[2]}, 1),
-          bias(call, 3)},
+          bias(call, 3, 2)},
          std::move(attributes), options.activation());
 }
 

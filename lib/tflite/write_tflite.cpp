@@ -15,27 +15,51 @@ const std::map<OpKind, void (*)(GraphWriter&, const Node&)>& writers() {
   static const auto all = [] {
     std::map<OpKind, void (*)(GraphWriter&, const Node&)> table;
     for (const auto family :
-         {image_writers(), product_writers(), elementwise_writers(), movement_writers()})
+         {image_writers(), product_writers(), elementwise_writers(), movement_writers(),
+          reduction_writers()})
       for (const NodeWriter& writer : family) table[writer.kind] = writer.write;
     return table;
   }();
   return all;
 }
 
+bool has_writer(OpKind kind) {
+  return kind == OpKind::kQuantizeLinear || kind == OpKind::kDequantizeLinear ||
+         writers().contains(kind);
+}
+
+// Throws Error that names all ops without a writer, and the first node of them.
+void require_writers(const Graph& graph) {
+  std::map<std::string, int> missing;
+  std::string first;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (has_writer(node.kind)) continue;
+    if (missing.empty()) first = "node " + escape_untrusted(node.name, 60);
+    ++missing[escape_untrusted(node.type_name(), 60)];
+  }
+  if (missing.empty()) return;
+  std::string ops;
+  for (const auto& [op, count] : missing)
+    ops += fmt::format("{}{}{}", ops.empty() ? "" : ", ", op,
+                       count > 1 ? fmt::format(" ({} times)", count) : "");
+  throw no_tflite_form("lathe writes no TensorFlow Lite form of " + ops).within(first);
+}
+
 void write_node(GraphWriter& writer, NodeId id) {
   const Node& node = writer.graph.node(id);
-  if (node.kind == OpKind::kQuantizeLinear) return writer.quantize(id);
-  if (node.kind == OpKind::kDequantizeLinear) return writer.alias(node);
-  const auto found = writers().find(node.kind);
-  if (found == writers().end())
-    throw no_tflite_form(fmt::format("{} has no TensorFlow Lite form here",
-                                     escape_untrusted(node.type_name(), 60)));
-  found->second(writer, node);
+  if (node.kind == OpKind::kQuantizeLinear)
+    writer.quantize(id);
+  else if (node.kind == OpKind::kDequantizeLinear)
+    writer.alias(node);
+  else
+    writers().at(node.kind)(writer, node);
 }
 
 }  // namespace
 
 TfliteFile write_tflite(const Graph& graph, const TfliteOptions& options) {
+  require_writers(graph);
   GraphWriter writer(graph);
   writer.keeps_halves = options.float16;
   for (const ValueId input : graph.inputs()) writer.add_input(input);

@@ -122,7 +122,7 @@ TEST_CASE("a warning is on the screen and in the report, whatever the command") 
     const auto report = report_of(result);
     const auto& rows = report["warnings"];
     const auto found = std::find_if(rows.begin(), rows.end(),
-                                    [](const auto& row) { return row["code"] == "onnx"; });
+                                    [](const auto& row) { return row["code"] == "model"; });
     REQUIRE(found != rows.end());
     CHECK((*found)["message"].get<std::string>().find("13, the last") != std::string::npos);
     CHECK(report["model"]["opset"] == 13);

@@ -47,8 +47,9 @@ std::string floats_text(const std::vector<std::string>& nodes) {
   for (size_t i = 0; i < std::min(nodes.size(), kNamedNodes); ++i)
     names += (i == 0 ? "" : ", ") + escape_untrusted(nodes[i], 60);
   if (nodes.size() > kNamedNodes) names += fmt::format(" and {} more", nodes.size() - kNamedNodes);
-  return fmt::format("in real numbers between integers: {} (no integer form, or no QuantizeLinear "
-                     "behind)\n", names);
+  return fmt::format(
+      "in real numbers between integers: {} (no integer form, or no QuantizeLinear behind)\n",
+      names);
 }
 
 }  // namespace

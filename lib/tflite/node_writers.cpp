@@ -1,3 +1,5 @@
+#include "tflite/node_writers.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include "ir/transpose.h"
 #include "qdq/qdq.h"
 #include "tflite/constants.h"
-#include "tflite/node_writers.h"
 
 namespace lathe {
 
@@ -76,6 +77,22 @@ std::optional<Ending> integer_ending(GraphWriter& writer, const Node& node, Valu
   if (!writer.params(node.input(0))) return std::nullopt;
   if (!quantized_weight(writer.graph, node, 1, weight_axis).problem.empty()) return std::nullopt;
   return writer.ending(output, true);
+}
+
+std::vector<int64_t> constant_integers(const GraphWriter& writer, ValueId value,
+                                       std::string_view what) {
+  const Tensor* constant = value.valid() ? writer.graph.constant(value) : nullptr;
+  if (constant == nullptr) throw no_tflite_form(fmt::format("{} must be a constant", what));
+  return constant->to_int64();
+}
+
+int64_t from_front(int64_t axis, size_t rank) {
+  return axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
+}
+
+// Where dimension `axis` of the value lies in a tensor of that order.
+size_t place_of(int64_t axis, Order order, size_t rank) {
+  return inverse_order(order_dims(order, rank))[static_cast<size_t>(axis)];
 }
 
 }  // namespace lathe
