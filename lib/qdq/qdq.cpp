@@ -79,6 +79,13 @@ int32_t uint8_bound(double bound, const ScaleZeroPoint& params) {
   return quantize(static_cast<float>(bound), params.scale, params.zero_point, 0, 255);
 }
 
+Tensor int8_codes(const Tensor& codes) {
+  if (codes.dtype() == DType::kInt8) return codes;
+  std::vector<std::byte> bytes(codes.bytes().begin(), codes.bytes().end());
+  for (std::byte& byte : bytes) byte ^= std::byte{128};
+  return Tensor::from_bytes(DType::kInt8, codes.shape(), std::move(bytes));
+}
+
 QuantizedWeight quantized_weight(const Graph& graph, const Node& node, size_t index, int64_t axis) {
   const Node* dq = dequantizer(graph, node.input(index));
   if (dq == nullptr) return no_weight("its weight is not quantized");
@@ -100,10 +107,7 @@ QuantizedWeight quantized_weight(const Graph& graph, const Node& node, size_t in
   if (std::ranges::any_of(params->zero_points,
                           [&](int32_t z) { return z != (is_unsigned ? 128 : 0); }))
     return no_weight("its weight is not symmetric");
-  if (!is_unsigned) return {{}, *q, params->scales};
-  std::vector<std::byte> codes(q->bytes().begin(), q->bytes().end());
-  for (std::byte& code : codes) code ^= std::byte{128};
-  return {{}, Tensor::from_bytes(DType::kInt8, q->shape(), std::move(codes)), params->scales};
+  return {{}, int8_codes(*q), params->scales};
 }
 
 bool is_constant_floats(const Graph& graph, ValueId value) {

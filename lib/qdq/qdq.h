@@ -33,6 +33,9 @@ std::optional<ScaleZeroPoint> uint8_params(const Graph& graph, const Node& node)
 /// The integer 0..255 that stands for a bound; infinite ones saturate.
 int32_t uint8_bound(double bound, const ScaleZeroPoint& params);
 
+/// uint8 shifted by 128; int8 as it is.
+Tensor int8_codes(const Tensor& codes);
+
 /// A constant weight behind a DequantizeLinear with zero point 0 (uint8: 128).
 struct QuantizedWeight {
   std::string problem;        // why there is none: "its weight is not symmetric"; "": there is one

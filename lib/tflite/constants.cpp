@@ -24,13 +24,6 @@ tfl::TensorType tensor_type_of(DType dtype) {
   }
 }
 
-Tensor int8_codes(const Tensor& codes) {
-  if (codes.dtype() == DType::kInt8) return codes;
-  std::vector<std::byte> bytes(codes.bytes().begin(), codes.bytes().end());
-  for (std::byte& byte : bytes) byte ^= std::byte{128};
-  return Tensor::from_bytes(DType::kInt8, codes.shape(), std::move(bytes));
-}
-
 Tensor dequantized_constant(const Graph& graph, const Node& node) {
   const Tensor& codes = *graph.constant(node.input(0));
   const auto params = constant_params(graph, node);

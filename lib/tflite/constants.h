@@ -13,9 +13,6 @@ namespace lathe {
 /// Of values that are computed or given; float16 is widened. Throws Error (exit 3).
 tfl::TensorType tensor_type_of(DType dtype);
 
-/// uint8 shifted by 128; int8 as it is.
-Tensor int8_codes(const Tensor& codes);
-
 /// float32 of a DequantizeLinear of constants. Throws Error (exit 3) for parameters that are
 /// computed or of blocks.
 Tensor dequantized_constant(const Graph& graph, const Node& node);

@@ -110,6 +110,21 @@ TensorIndex FileBuilder::add_like(TensorIndex tensor, const Shape& wanted,
   return add_tensor(name, wanted, type(tensor), params);
 }
 
+TensorIndex FileBuilder::add_number_like(TensorIndex tensor, float number,
+                                         const std::string& name) {
+  const TensorIndex made = add_like(tensor, {1}, name);
+  if (type(tensor) == tfl::TensorType::INT8) {
+    const tfl::QuantizationParametersT& params =
+        *tensors_[static_cast<size_t>(tensor)]->quantization;
+    const int32_t code = quantize(number, params.scale[0],
+                                  static_cast<int32_t>(params.zero_point[0]), -128, 127);
+    set_data(made, Tensor::vector(std::vector<int8_t>{static_cast<int8_t>(code)}));
+  } else {
+    set_data(made, Tensor::vector(std::vector<float>{number}));
+  }
+  return made;
+}
+
 TensorIndex FileBuilder::reshaped(TensorIndex tensor, const Shape& wanted,
                                   const std::string& name) {
   const auto known = base_.find(tensor);
@@ -125,6 +140,12 @@ TensorIndex FileBuilder::reshaped(TensorIndex tensor, const Shape& wanted,
                std::move(options));
   base_[made] = base;
   at->second = made;
+  return made;
+}
+
+TensorIndex FileBuilder::dequantized(TensorIndex tensor, int version, const std::string& name) {
+  const TensorIndex made = add_tensor(name + "_float", shape(tensor), tfl::TensorType::FLOAT32);
+  add_operator(tfl::Operation::DEQUANTIZE, version, {tensor}, {made});
   return made;
 }
 

@@ -33,6 +33,8 @@ class FileBuilder {
   TensorIndex add_int32(const std::string& name, const std::vector<int64_t>& values);
   /// Of the type and with the parameters of another.
   TensorIndex add_like(TensorIndex tensor, const Shape& shape, const std::string& name);
+  /// One number, in the type and with the parameters of another tensor.
+  TensorIndex add_number_like(TensorIndex tensor, float number, const std::string& name);
   /// The tensor with its sizes in other words: one that has them already, or a new one.
   TensorIndex reshaped(TensorIndex tensor, const Shape& shape, const std::string& name);
 
@@ -44,6 +46,9 @@ class FileBuilder {
     add_operator(operation, version, std::move(inputs), std::move(outputs));
     operators_.back()->options.Set(std::move(options));
   }
+
+  /// float32 of integers or halves.
+  TensorIndex dequantized(TensorIndex tensor, int version, const std::string& name);
 
   Shape shape(TensorIndex tensor) const;
   tfl::TensorType type(TensorIndex tensor) const;

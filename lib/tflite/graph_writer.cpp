@@ -162,17 +162,12 @@ TensorIndex GraphWriter::constant_real(ValueId value, const std::vector<size_t>&
   const Node* dq = dequantizer(graph, value);
   const Tensor tensor =
       dq == nullptr ? *graph.constant(value) : dequantized_constant(graph, *dq);
-  if (tensor.dtype() == DType::kFloat16 && !keeps_halves)
-    return file.add_constant(
-        name(value),
-        transposed(*real_constant(graph, value), dims).reshaped(std::move(wanted)));
+  const bool is_half = tensor.dtype() == DType::kFloat16 && keeps_halves;
+  const bool is_other = is_floating(tensor.dtype()) && tensor.dtype() != DType::kFloat32;
+  const Tensor kept = is_other && !is_half ? *real_constant(graph, value) : tensor;
   const TensorIndex made =
-      file.add_constant(name(value), transposed(tensor, dims).reshaped(std::move(wanted)));
-  if (tensor.dtype() != DType::kFloat16) return made;
-  const TensorIndex wide = file.add_tensor(name(value) + "_float", file.shape(made),
-                                           tfl::TensorType::FLOAT32);
-  file.add_operator(tfl::Operation::DEQUANTIZE, 3, {made}, {wide});
-  return wide;
+      file.add_constant(name(value), transposed(kept, dims).reshaped(std::move(wanted)));
+  return is_half ? file.dequantized(made, 3, name(value)) : made;
 }
 
 TensorIndex GraphWriter::real(ValueId value, Order order) {
@@ -187,10 +182,7 @@ TensorIndex GraphWriter::real(ValueId value, Order order) {
   }
   if (held.params) {
     const TensorIndex from = integers(value, order);
-    const TensorIndex made =
-        file.add_tensor(name(value) + "_float", file.shape(from), tfl::TensorType::FLOAT32);
-    file.add_operator(tfl::Operation::DEQUANTIZE, 2, {from}, {made});
-    return held.real[at] = made;
+    return held.real[at] = file.dequantized(from, 2, name(value));
   }
   const TensorIndex other = held.real[1 - at];
   if (other < 0) throw no_tflite_form("it reads what is no tensor there");
@@ -262,7 +254,7 @@ void GraphWriter::hold(ValueId value, Order order, const std::optional<ScaleZero
 }
 
 std::optional<Ending> GraphWriter::ending(ValueId value, bool integers) const {
-  Ending ending{value, {}, tfl::Activation::NONE, {}, {}};
+  Ending ending{value};
   std::optional<ActivationBounds> bounds;
   if (integers) {
     const auto tail = quantized_tail(graph, value);
@@ -292,7 +284,7 @@ std::optional<Ending> GraphWriter::ending(ValueId value, bool integers) const {
   else if (integers)
     ending.clamp = bounds;
   else
-    return Ending{value, {}, tfl::Activation::NONE, {}, {}};
+    return Ending{value};
   return ending;
 }
 

@@ -59,6 +59,8 @@ class GraphWriter {
   TensorIndex either(ValueId value, Order order);
   /// An operand that is broadcast: constants of fewer dimensions than `rank` get ones in front.
   TensorIndex operand(ValueId value, Order order, size_t rank, bool as_integers);
+  /// A constant as real numbers, in other order and shape.
+  TensorIndex constant_real(ValueId value, const std::vector<size_t>& dims, Shape shape);
   /// The order that these are in, for operators that work in both.
   Order order_of(const std::vector<ValueId>& values) const;
 
@@ -100,7 +102,6 @@ class GraphWriter {
     std::optional<ScaleZeroPoint> params;
   };
   TensorIndex reordered(TensorIndex tensor, size_t rank, Order to, const std::string& name);
-  TensorIndex constant_real(ValueId value, const std::vector<size_t>& dims, Shape shape);
 
   std::map<ValueId, Held> held_;
   std::map<ValueId, ValueId> aliases_;

@@ -25,21 +25,11 @@ FileWeight write_weight(GraphWriter& writer, const Node& node, size_t index, int
     const TensorIndex codes = writer.file.add_constant(
         name, transposed(weight.codes, dims).reshaped(shape), params);
     if (integers) return {codes, weight.scales};
-    const TensorIndex real =
-        writer.file.add_tensor(name + "_float", shape, tfl::TensorType::FLOAT32);
-    writer.file.add_operator(tfl::Operation::DEQUANTIZE, each ? 5 : 2, {codes}, {real});
-    return {real, {}};
+    return {writer.file.dequantized(codes, each ? 5 : 2, name), {}};
   }
-  const auto floats = real_constant(writer.graph, node.input(index));
-  if (!floats) throw no_tflite_form("its weights must be constant");
-  const Tensor* half = writer.graph.constant(node.input(index));
-  if (half == nullptr || half->dtype() != DType::kFloat16 || !writer.keeps_halves)
-    return {writer.file.add_constant(name, transposed(*floats, dims).reshaped(shape)), {}};
-  const TensorIndex narrow =
-      writer.file.add_constant(name, transposed(*half, dims).reshaped(shape));
-  const TensorIndex real = writer.file.add_tensor(name + "_float", shape, tfl::TensorType::FLOAT32);
-  writer.file.add_operator(tfl::Operation::DEQUANTIZE, 3, {narrow}, {real});
-  return {real, {}};
+  if (!real_constant(writer.graph, node.input(index)))
+    throw no_tflite_form("its weights must be constant");
+  return {writer.constant_real(node.input(index), dims, shape), {}};
 }
 
 TensorIndex write_bias(GraphWriter& writer, ValueId bias, int64_t count, const FileWeight& weight,

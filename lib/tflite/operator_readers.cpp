@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <limits>
-
 #include "ir/error.h"
 
 namespace lathe {
@@ -30,6 +27,18 @@ int64_t axis_in(const GraphReader& graph, int index, int64_t axis, Layout layout
     throw bad_operator(fmt::format("axis {} of {} dimensions", axis, rank));
   if (axis < 0) axis += rank;
   return layout == Layout::kStored ? axis : channels_first_axis(axis);
+}
+
+ValueId read_bias(const OperatorCall& call, size_t i, size_t input) {
+  if (!call.has(i)) return {};
+  call.graph.imply_bias(call.input(i), call.input(input), call.input(1));
+  return call.graph.weight(call.input(i), {0}, call.graph.shape(call.input(i)), 0);
+}
+
+void note_hybrid(const OperatorCall& call) {
+  if (!call.graph.is_quantized(call.input(0)) && call.graph.is_quantized(call.input(1)) &&
+      !call.graph.is_widened(call.input(1)))
+    call.graph.is_hybrid = true;
 }
 
 ValueId activated(GraphReader& graph, ValueId value, tfl::Activation activation) {

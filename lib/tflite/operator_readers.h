@@ -34,6 +34,7 @@ struct OperatorReader {
 std::span<const OperatorReader> image_readers();        // convolutions, pools, resize
 std::span<const OperatorReader> product_readers();      // fully connected, batch matmul, softmax
 std::span<const OperatorReader> elementwise_readers();  // arithmetic and functions of one element
+std::span<const OperatorReader> conversion_readers();   // from type to type
 std::span<const OperatorReader> movement_readers();     // shapes, slices, reductions
 
 Error bad_operator(const std::string& message);
@@ -44,6 +45,13 @@ Layout layout_of(const GraphReader& graph, const std::vector<int>& inputs);
 
 /// `axis` counted from 0, and as it lies in the layout. Throws Error beyond the rank.
 int64_t axis_in(const GraphReader& graph, int index, int64_t axis, Layout layout);
+
+/// Operand `i`, the bias of a layer with the weights 1; invalid where it is absent. An int32 bias
+/// counts in steps of input times weight: some files leave that out.
+ValueId read_bias(const OperatorCall& call, size_t i, size_t input);
+
+/// Keeps in mind that input 0 is of real numbers and the weights 1 of integers.
+void note_hybrid(const OperatorCall& call);
 
 /// The activation that an operator ends with.
 ValueId activated(GraphReader& graph, ValueId value, tfl::Activation activation);

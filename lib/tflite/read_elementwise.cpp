@@ -164,6 +164,9 @@ constexpr OperatorReader kElementwiseReaders[] = {
     {tfl::Operation::LEAKY_RELU, unary},
     {tfl::Operation::PRELU, unary},
     {tfl::Operation::GELU, unary},
+};
+
+constexpr OperatorReader kConversionReaders[] = {
     {tfl::Operation::QUANTIZE, convert},
     {tfl::Operation::DEQUANTIZE, convert},
     {tfl::Operation::CAST, convert},
@@ -171,6 +174,7 @@ constexpr OperatorReader kElementwiseReaders[] = {
 
 }  // namespace
 
+std::span<const OperatorReader> conversion_readers() { return kConversionReaders; }
 std::span<const OperatorReader> elementwise_readers() { return kElementwiseReaders; }
 
 }  // namespace lathe

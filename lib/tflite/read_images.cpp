@@ -50,6 +50,16 @@ std::vector<int64_t> pads(const Shape& shape, const Window& window) {
   return result;
 }
 
+template <class Options>
+Window window_of(const Options& options, const Shape& filter) {
+  Window window;
+  window.kernel = positive(filter[1], filter[2], "a filter");
+  window.stride = positive(options.stride_h(), options.stride_w(), "strides");
+  window.dilation = positive(options.dilation_h(), options.dilation_w(), "dilations");
+  window.padding = options.padding();
+  return window;
+}
+
 Attributes attributes_of(const Shape& shape, const Window& window) {
   Attributes attributes;
   attributes.set("kernel_shape", listed(window.kernel));
@@ -57,19 +67,6 @@ Attributes attributes_of(const Shape& shape, const Window& window) {
   if (window.dilation != Pair{1, 1}) attributes.set("dilations", listed(window.dilation));
   attributes.set("pads", pads(shape, window));
   return attributes;
-}
-
-// An int32 bias counts in steps of input times weight; some files leave that out.
-ValueId bias(const OperatorCall& call, size_t i, size_t image) {
-  if (!call.has(i)) return {};
-  call.graph.imply_bias(call.input(i), call.input(image), call.input(1));
-  return call.graph.weight(call.input(i), {0}, call.graph.shape(call.input(i)), 0);
-}
-
-void note_hybrid(const OperatorCall& call, size_t input) {
-  if (!call.graph.is_quantized(call.input(input)) && call.graph.is_quantized(call.input(1)) &&
-      !call.graph.is_widened(call.input(1)))
-    call.graph.is_hybrid = true;
 }
 
 void finish(const OperatorCall& call, OpKind kind, std::vector<ValueId> inputs,
@@ -85,21 +82,17 @@ void conv(const OperatorCall& call) {
   const auto& options = call.options<tfl::Conv2DOptions>();
   const Shape& in = image(call);
   const Shape& filter = image(call, 1);
-  Window window;
-  window.kernel = positive(filter[1], filter[2], "a filter");
-  window.stride = positive(options.stride_h(), options.stride_w(), "strides");
-  window.dilation = positive(options.dilation_h(), options.dilation_w(), "dilations");
-  window.padding = options.padding();
+  const Window window = window_of(options, filter);
   if (filter[3] < 1 || in[3] < 1 || in[3] % filter[3] != 0)
     throw bad_operator(fmt::format("{} channels by a filter of {}", in[3], filter[3]));
-  note_hybrid(call, 0);
+  note_hybrid(call);
   Attributes attributes = attributes_of(in, window);
   if (in[3] != filter[3]) attributes.set("group", in[3] / filter[3]);
   finish(call, OpKind::kConv,
          {call.graph.real(call.input(0), Layout::kChannelsFirst),
           call.graph.weight(call.input(1), {0, 3, 1, 2},
                             {filter[0], filter[3], filter[1], filter[2]}, 0),
-          bias(call, 2, 0)},
+          read_bias(call, 2, 0)},
          std::move(attributes), options.activation());
 }
 
@@ -107,11 +100,7 @@ void depthwise(const OperatorCall& call) {
   const auto& options = call.options<tfl::DepthwiseConv2DOptions>();
   const Shape& in = image(call);
   const Shape& filter = image(call, 1);
-  Window window;
-  window.kernel = positive(filter[1], filter[2], "a filter");
-  window.stride = positive(options.stride_h(), options.stride_w(), "strides");
-  window.dilation = positive(options.dilation_h(), options.dilation_w(), "dilations");
-  window.padding = options.padding();
+  const Window window = window_of(options, filter);
   if (filter[0] != 1 || in[3] < 1 || filter[3] % in[3] != 0)
     throw bad_operator(fmt::format("{} channels by a filter of {}", in[3], shape_text(filter)));
   Attributes attributes = attributes_of(in, window);
@@ -119,7 +108,7 @@ void depthwise(const OperatorCall& call) {
   finish(call, OpKind::kConv,
          {call.graph.real(call.input(0), Layout::kChannelsFirst),
           call.graph.weight(call.input(1), {3, 0, 1, 2}, {filter[3], 1, filter[1], filter[2]}, 0),
-          bias(call, 2, 0)},
+          read_bias(call, 2, 0)},
          std::move(attributes), options.activation());
 }
 
@@ -157,7 +146,7 @@ void transpose_conv(const OperatorCall& call) {
          {call.graph.real(call.input(2), Layout::kChannelsFirst),
           call.graph.weight(call.input(1), {3, 0, 1, 2},
                             {filter[3], filter[0], filter[1], filter[2]}, 1),
-          bias(call, 3, 2)},
+          read_bias(call, 3, 2)},
          std::move(attributes), options.activation());
 }
 

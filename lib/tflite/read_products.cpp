@@ -14,17 +14,13 @@ void fully_connected(const OperatorCall& call) {
     throw bad_operator("shuffled weights are not read");
   const Shape weight = graph.shape(call.input(1));
   if (weight.size() != 2) throw bad_operator(fmt::format("weights of {}", shape_text(weight)));
-  if (!graph.is_quantized(call.input(0)) && graph.is_quantized(call.input(1)) &&
-      !graph.is_widened(call.input(1)))
-    graph.is_hybrid = true;
+  note_hybrid(call);
   const Shape& in = graph.shape(call.input(0));
   ValueId rows = graph.real(call.input(0), Layout::kStored);
   if (in.size() != 2 || in[1] != weight[1])
     rows = graph.add(OpKind::kReshape, {rows, graph.ints({-1, weight[1]})}, "");
   std::vector<ValueId> inputs{rows, graph.weight(call.input(1), {0, 1}, weight, 0)};
-  if (call.has(2)) graph.imply_bias(call.input(2), call.input(0), call.input(1));
-  if (call.has(2))
-    inputs.push_back(graph.weight(call.input(2), {0}, graph.shape(call.input(2)), 0));
+  if (const ValueId bias = read_bias(call, 2, 0); bias.valid()) inputs.push_back(bias);
   Attributes attributes;
   attributes.set("transB", int64_t{1});
   ValueId made = graph.add(OpKind::kGemm, std::move(inputs), call.output_name() + "_float",

@@ -21,12 +21,18 @@ constexpr int64_t kIrVersion = 10;
 constexpr uint32_t kFormatVersion = 3;
 constexpr size_t kMostOutputs = 1024;
 
-const std::map<tfl::Operation, void (*)(const OperatorCall&)>& readers() {
+struct Reader {
+  void (*read)(const OperatorCall&);
+  bool computes;  // neither converts nor moves: its types are the same at both ends
+};
+
+const std::map<tfl::Operation, Reader>& readers() {
   static const auto all = [] {
-    std::map<tfl::Operation, void (*)(const OperatorCall&)> table;
-    for (const auto family :
-         {image_readers(), product_readers(), elementwise_readers(), movement_readers()})
-      for (const OperatorReader& reader : family) table[reader.operation] = reader.read;
+    std::map<tfl::Operation, Reader> table;
+    for (const auto family : {image_readers(), product_readers(), elementwise_readers()})
+      for (const OperatorReader& reader : family) table[reader.operation] = {reader.read, true};
+    for (const auto family : {conversion_readers(), movement_readers()})
+      for (const OperatorReader& reader : family) table[reader.operation] = {reader.read, false};
     return table;
   }();
   return all;
@@ -74,15 +80,6 @@ void check_types(const OperatorCall& call) {
   }
 }
 
-bool computes(tfl::Operation operation) {
-  for (const auto family : {image_readers(), product_readers(), elementwise_readers()})
-    for (const OperatorReader& reader : family)
-      if (reader.operation == operation)
-        return operation != tfl::Operation::CAST && operation != tfl::Operation::QUANTIZE &&
-               operation != tfl::Operation::DEQUANTIZE;
-  return false;
-}
-
 void read_operator(GraphReader& graph, const tfl::OperatorCode& code, const tfl::Operator& op) {
   const auto reader = readers().find(static_cast<tfl::Operation>(operation_number(code)));
   if (reader == readers().end())
@@ -94,8 +91,8 @@ void read_operator(GraphReader& graph, const tfl::OperatorCode& code, const tfl:
   for (const int input : call.inputs)
     if (input != -1) graph.checked(input);
   for (const int output : call.outputs) graph.must_be_new(output);
-  if (computes(reader->first)) check_types(call);
-  reader->second(call);
+  if (reader->second.computes) check_types(call);
+  reader->second.read(call);
 }
 
 void read_operators(GraphReader& graph, const tfl::Model& model, const tfl::SubGraph& subgraph) {

@@ -164,7 +164,7 @@ void write_prelu(GraphWriter& writer, const Node& node) {
   if (!ending) writer.note_floats(node);
   const bool integers = ending.has_value();
   const Ending end =
-      integers ? *ending : Ending{node.output(0), {}, tfl::Activation::NONE, {}, {}};
+      integers ? *ending : Ending{node.output(0)};
   const TensorIndex input =
       integers ? writer.integers(node.input(0), order) : writer.real(node.input(0), order);
   const TensorIndex slope = writer.operand(node.input(1), order, rank, integers);
@@ -221,7 +221,7 @@ void write_swish(GraphWriter& writer, const Node& node) {
   const auto quantized = plain_ending(writer, node);
   if (!quantized) writer.note_floats(node);
   const Ending ending =
-      quantized ? *quantized : Ending{node.output(0), {}, tfl::Activation::NONE, {}, {}};
+      quantized ? *quantized : Ending{node.output(0)};
   const TensorIndex x =
       quantized ? writer.integers(node.input(0), order) : writer.real(node.input(0), order);
   const auto params =
@@ -243,7 +243,7 @@ void write_hard_sigmoid(GraphWriter& writer, const Node& node) {
   const TensorIndex scaled = like(writer, x, writer.name(node.output(0)) + "_scaled");
   const TensorIndex moved = like(writer, x, writer.name(node.output(0)) + "_moved");
   const TensorIndex made = writer.make(node.output(0), order, {});
-  const Ending none{node.output(0), {}, tfl::Activation::NONE, {}, {}};
+  const Ending none{node.output(0)};
   Ending relu = none;
   relu.activation = tfl::Activation::RELU;
   add_with_activation<tfl::MulOptionsT>(
@@ -262,7 +262,7 @@ void write_reciprocal(GraphWriter& writer, const Node& node) {
   writer.note_floats(node);
   const TensorIndex made = writer.make(node.output(0), order, {});
   add_with_activation<tfl::DivOptionsT>(
-      writer, tfl::Operation::DIV, Ending{node.output(0), {}, tfl::Activation::NONE, {}, {}},
+      writer, tfl::Operation::DIV, Ending{node.output(0)},
       {scalar(writer, 1), writer.real(node.input(0), order)}, made);
   writer.hold_real(node.output(0), order, made);
 }

@@ -97,11 +97,8 @@ TensorIndex padded(GraphWriter& writer, TensorIndex tensor, const Geometry& g, b
     writer.file.add_operator(tfl::Operation::PAD, 2, {tensor, amounts}, {made});
     return made;
   }
-  const bool integers = writer.file.type(tensor) == tfl::TensorType::INT8;
-  const TensorIndex low = writer.file.add_like(tensor, {1}, "least");
-  writer.file.set_data(low, integers ? Tensor::vector(std::vector<int8_t>{-128})
-                                     : Tensor::vector(std::vector<float>{
-                                           std::numeric_limits<float>::lowest()}));
+  const TensorIndex low =
+      writer.file.add_number_like(tensor, std::numeric_limits<float>::lowest(), "least");
   writer.file.add_operator(tfl::Operation::PADV2, 2, {tensor, amounts, low}, {made});
   return made;
 }
@@ -257,7 +254,7 @@ void write_conv_transpose(GraphWriter& writer, const Node& node) {
 
 // The output has the input's parameters: pools choose and average, they do not scale.
 Ending as_input(GraphWriter& writer, const Node& node) {
-  return {node.output(0), writer.params(node.input(0)), tfl::Activation::NONE, {}, {}};
+  return {node.output(0), writer.params(node.input(0))};
 }
 
 void write_pool_of(GraphWriter& writer, const Node& node, const Geometry& g, bool largest) {

@@ -160,13 +160,8 @@ void write_pad(GraphWriter& writer, const Node& node) {
   } else if (mode == "constant" && value == 0) {
     writer.file.add_operator(tfl::Operation::PAD, params ? 2 : 1, {from, by}, {made});
   } else if (mode == "constant") {
-    const TensorIndex with = writer.file.add_like(from, {1}, "padded_with");
-    const Tensor data =
-        params ? Tensor::vector(std::vector<int8_t>{static_cast<int8_t>(
-                     quantize(static_cast<float>(value), params->scale, params->zero_point, -128,
-                              127))})
-               : Tensor::vector(std::vector<float>{static_cast<float>(value)});
-    writer.file.set_data(with, data);
+    const TensorIndex with =
+        writer.file.add_number_like(from, static_cast<float>(value), "padded_with");
     writer.file.add_operator(tfl::Operation::PADV2, params ? 2 : 1, {from, by, with}, {made});
   } else {
     throw no_tflite_form(fmt::format("padding by {} has no form there",

@@ -105,7 +105,7 @@ void write_batch_matmul(GraphWriter& writer, const Node& node) {
   if (quantized && quantized->activation != tfl::Activation::NONE) quantized.reset();
   if (!quantized) writer.note_floats(node);
   const Ending ending =
-      quantized ? *quantized : Ending{node.output(0), {}, tfl::Activation::NONE, {}, {}};
+      quantized ? *quantized : Ending{node.output(0)};
   const auto read = [&](ValueId value) {
     return quantized ? writer.integers(value, Order::kPlain) : writer.real(value, Order::kPlain);
   };

@@ -66,9 +66,7 @@ void write_reduce(GraphWriter& writer, const Node& node) {
     return;
   }
   const bool chooses = node.kind != OpKind::kReduceSum;
-  const Ending ending{node.output(0),
-                      chooses ? writer.params(node.input(0)) : std::nullopt,
-                      tfl::Activation::NONE, {}, {}};
+  const Ending ending{node.output(0), chooses ? writer.params(node.input(0)) : std::nullopt};
   if (!chooses) writer.note_floats(node);
   write_reduction(writer, node,
                   !chooses                          ? tfl::Operation::SUM
@@ -149,7 +147,7 @@ void write_mean(GraphWriter& writer, const Node& node, std::vector<int64_t> axes
   if (ending && ending->activation != tfl::Activation::NONE) ending.reset();
   if (!ending) writer.note_floats(node);
   const Ending made =
-      ending ? *ending : Ending{node.output(0), {}, tfl::Activation::NONE, {}, {}};
+      ending ? *ending : Ending{node.output(0)};
   write_reduction(writer, node, tfl::Operation::MEAN, std::move(axes), keeps, made);
 }
 

@@ -118,8 +118,8 @@ void check_flags(const CompileOptions& options, const Target& target) {
     throw bad_usage("usage.tune",
                     fmt::format("only native plans are tuned, not {} files", target.name), "--tune",
                     "use --target native");
-  const auto only_c = [&](const std::string& value, const char* flag) {
-    if (!value.empty() && target.kind != TargetKind::kC99)
+  const auto only_c = [&](bool is_given, const char* flag) {
+    if (is_given && target.kind != TargetKind::kC99)
       throw bad_usage("usage.target", fmt::format("{} belongs to C code", flag), flag,
                       "leave it out, or use --target c99");
   };
@@ -128,9 +128,9 @@ void check_flags(const CompileOptions& options, const Target& target) {
   if (target.kind == TargetKind::kC99 && is_c_library_header(header))
     throw bad_usage("usage.output", "the C library has a header of that name: " + header, "-o",
                     "give the file another name");
-  only_c(options.prefix, "--prefix");
-  only_c(options.max_ram, "--max-ram");
-  only_c(options.weights_file ? "yes" : "", "--weights-file");
+  only_c(!options.prefix.empty(), "--prefix");
+  only_c(!options.max_ram.empty(), "--max-ram");
+  only_c(options.weights_file, "--weights-file");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
     throw bad_usage("usage.prefix", "this is no name in C", "--prefix",
                     "letters, digits and _, as " + c_identifier(options.prefix));
