@@ -3,63 +3,16 @@
 #include <ATen/ATen.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "os/child_process.h"
-#include "os/publish.h"
-#include "os/temporaries.h"
+#include "os/temporary_folder.h"
 
 namespace lathe {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr double kMostSeconds = 300;
-
-// A folder for the build, gone with this object; what an interrupted process leaves is unlinked.
-class BuildFolder {
- public:
-  BuildFolder() {
-    std::string name = (fs::temp_directory_path() / "lathe-c-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr)
-      throw bad_environment("c99.build", "no folder for temporary files can be made", name);
-    path_ = name;
-  }
-  ~BuildFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  BuildFolder(const BuildFolder&) = delete;
-  BuildFolder& operator=(const BuildFolder&) = delete;
-
-  std::string path(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& text) const {
-    StagedFile file(path(name));
-    file.write(text);
-    std::vector<StagedFile> files;
-    files.push_back(std::move(file));
-    publish(std::move(files), true);
-    return path(name);
-  }
-
- private:
-  fs::path path_;
-};
-
-// One function for all signatures.
-std::string wrapper_of(const C99Options& options, size_t inputs, size_t outputs) {
-  std::string call = fmt::format("  {}_run(arena", options.prefix);
-  for (size_t i = 0; i < inputs; ++i) call += fmt::format(", in[{}]", i);
-  for (size_t i = 0; i < outputs; ++i) call += fmt::format(", out[{}]", i);
-  return fmt::format(
-      "\nvoid lathe_call(void *arena, const void *const *in, void *const *out) {{\n{});\n}}\n",
-      call);
-}
 
 }  // namespace
 
@@ -79,11 +32,11 @@ struct BuiltC::Library {
 BuiltC::BuiltC(const std::string& compiler, const C99Code& code, const C99Options& options,
                const Graph& graph)
     : library_(std::make_unique<Library>()) {
-  const BuildFolder folder;
+  const TemporaryFolder folder;
   folder.write(options.header, code.header);
   const std::string source = folder.write(
       "network.c",
-      code.source + wrapper_of(options, graph.inputs().size(), graph.outputs().size()));
+      code.source + c99_call_text(options.prefix, graph.inputs().size(), graph.outputs().size()));
   const std::string made = folder.path("network.so");
   const std::string weights =
       code.weights.empty() ? std::string() : folder.write("weights.c", code.weights);
@@ -130,15 +83,8 @@ std::vector<at::Tensor> BuiltC::run(const std::vector<at::Tensor>& inputs) const
 }
 
 std::string host_c_compiler() {
-  const char* path = std::getenv("PATH");
-  const std::string folders = path == nullptr ? "" : path;
   for (const char* name : {"cc", "gcc", "clang"})
-    for (size_t begin = 0; begin <= folders.size();) {
-      const size_t end = std::min(folders.find(':', begin), folders.size());
-      const std::string file = folders.substr(begin, end - begin) + "/" + name;
-      if (end > begin && access(file.c_str(), X_OK) == 0) return file;
-      begin = end + 1;
-    }
+    if (std::string found = find_program(name); !found.empty()) return found;
   return {};
 }
 

@@ -18,6 +18,9 @@ struct C99Options {
   std::string source_sha256;
   int64_t alignment = 8;  // of the arena, a power of two of at least 4
   bool weights_apart = false;  // a unit of their own: C99Code::weights
+  /// Calls `void lathe_step(int32_t step)` before each step and after the last one, with their
+  /// number: for whoever measures.
+  bool tells_steps = false;
 };
 
 struct C99Code {
@@ -28,6 +31,7 @@ struct C99Code {
   int64_t arena_lower_bound = 0;
   int64_t constant_bytes = 0;
   std::string peak;  // the step that needs most of the arena, with its nodes
+  std::vector<std::string> steps;  // what they are, with their nodes
 };
 
 /// `graph`: what the plan was made of; it tells the parameters of quantized inputs and outputs.
@@ -36,5 +40,13 @@ struct C99Code {
 /// processor, but for expf and the like of the C library. Throws Error (exit 3) naming the node for
 /// a step without C code, 64-bit inputs and outputs, and sums that may exceed 32 bits.
 C99Code emit_c99(const Graph& graph, const NativePlan& plan, const C99Options& options);
+
+/// The same of a graph as `specialized` makes it: it is lowered for code first. Throws Error
+/// (exit 3) also for what has no kernel at all.
+C99Code emit_c99(const Graph& graph, const C99Options& options);
+
+/// `void lathe_call(void *arena, const void *const *in, void *const *out)`: one inference, whatever
+/// the signature of the code with this prefix. For a unit that includes its header.
+std::string c99_call_text(const std::string& prefix, size_t inputs, size_t outputs);
 
 }  // namespace lathe

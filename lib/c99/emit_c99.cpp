@@ -7,6 +7,7 @@
 #include "c99/code_context.h"
 #include "c99/read_signed.h"
 #include "ir/error.h"
+#include "lower/lower_graph.h"
 #include "ops/op_row.h"
 #include "qdq/qdq.h"
 
@@ -134,16 +135,22 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   CodeContext code(plan, arena, names(inputs), names(outputs),
                    options.weights_apart ? options.prefix + "_" : std::string());
   std::string statements;
-  for (size_t i = 0; i < plan.steps.size(); ++i)
-    statements += fmt::format("  /* {}: {} */\n{}", i, c_comment(step_title(plan.steps[i])),
-                              write_step(code, plan.steps[i], i));
-
+  const auto tell = [&](size_t step) {
+    return options.tells_steps ? fmt::format("  lathe_step({});\n", step) : std::string();
+  };
   C99Code made;
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    made.steps.push_back(step_title(plan.steps[i]));
+    statements += fmt::format("{}  /* {}: {} */\n{}", tell(i), i, c_comment(made.steps.back()),
+                              write_step(code, plan.steps[i], i));
+  }
+  statements += tell(plan.steps.size());
+
   // An array of no bytes is none in C.
   made.arena_bytes = std::max(arena.bytes, options.alignment);
   made.arena_lower_bound = arena.lower_bound;
   made.constant_bytes = code.constant_bytes;
-  if (!plan.steps.empty()) made.peak = step_title(plan.steps[arena.peak_step]);
+  if (!plan.steps.empty()) made.peak = made.steps[arena.peak_step];
   const std::string& prefix = options.prefix;
   const std::string macro = upper(prefix);
   const std::string signature =
@@ -158,6 +165,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
     const auto text = static_cast<KernelText>(i);
     if (code.uses(text)) made.source += "\n" + std::string(kernel_text(text));
   }
+  if (options.tells_steps) made.source += "\nvoid lathe_step(int32_t step);\n";
   made.source += "\n" + code.constants + "\n" + signature + " {\n";
   made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements + "  (void)bytes;\n";
   for (const Port& port : inputs)
@@ -187,6 +195,29 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
       "#ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
       macro, signature);
   return made;
+}
+
+C99Code emit_c99(const Graph& graph, const C99Options& options) {
+  LowerOptions lower;
+  lower.compact = true;
+  const LoweredGraph made = lower_graph(graph, lower);
+  for (const Graph& partition : made.partitions)
+    for (const NodeId id : partition.node_ids())
+      throw bad_input("c99.step",
+                      fmt::format("there is no C code for {}",
+                                  escape_untrusted(partition.node(id).type_name(), 60)),
+                      "node " + escape_untrusted(partition.node(id).name, 60),
+                      "leave it out of the network, or take --target onnx or native");
+  return emit_c99(graph, made.plan, options);
+}
+
+std::string c99_call_text(const std::string& prefix, size_t inputs, size_t outputs) {
+  std::string call = fmt::format("  {}_run(arena", prefix);
+  for (size_t i = 0; i < inputs; ++i) call += fmt::format(", in[{}]", i);
+  for (size_t i = 0; i < outputs; ++i) call += fmt::format(", out[{}]", i);
+  return fmt::format(
+      "\nvoid lathe_call(void *arena, const void *const *in, void *const *out) {{\n{});\n}}\n",
+      call);
 }
 
 }  // namespace lathe

@@ -14,8 +14,18 @@ inline constexpr std::string_view kInterpreterEngine = "interpreter";
 /// The processors (uname -m) that the native engine and its plans are for.
 inline constexpr std::string_view kNativeArch = "x86_64";
 
+/// Generated C on an emulated board (emulation/boards.h), named after its processor.
+inline constexpr std::string_view kEmulatedM0 = "qemu-m0";
+inline constexpr std::string_view kEmulatedM4 = "qemu-m4";
+inline constexpr std::string_view kEmulatedM7 = "qemu-m7";
+inline constexpr std::string_view kEmulatedM55 = "qemu-m55";
+inline constexpr std::string_view kEmulatedRv32 = "qemu-rv32";
+/// Whether it counts instructions, instead of time.
+constexpr bool is_emulated(std::string_view engine) { return engine.starts_with("qemu-"); }
+
 /// What --engine takes, in the order in which it is shown.
-inline constexpr std::string_view kEngineChoices[] = {kAutoEngine, kNativeEngine,
-                                                      kTorchScriptEngine, kInterpreterEngine};
+inline constexpr std::string_view kEngineChoices[] = {
+    kAutoEngine, kNativeEngine, kTorchScriptEngine, kInterpreterEngine, kEmulatedM0,
+    kEmulatedM4, kEmulatedM7,   kEmulatedM55,       kEmulatedRv32};
 
 }  // namespace lathe

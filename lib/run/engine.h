@@ -15,6 +15,28 @@
 
 namespace lathe {
 
+/// What an emulated board counts, at each of the prepared samples the same program.
+struct EmulatedFacts {
+  std::string board, processor;
+  std::string arch;                // as profiles name it
+  std::string compiler, emulator;  // with their versions
+  int64_t instructions = 0;        // of the sample that takes most
+  int64_t least_instructions = 0;
+  std::vector<std::pair<std::string, int64_t>> steps;  // of the first sample
+  int64_t stack_bytes = 0;
+  int64_t arena_touched_bytes = 0;
+  int64_t flash_code_bytes = 0;
+  int64_t flash_constant_bytes = 0;
+  int64_t flash_library_bytes = 0;  // of the C library, what the network makes a program link
+  int64_t input_bytes = 0;          // of the caller
+  int64_t output_bytes = 0;
+
+  int64_t ram_bytes(int64_t arena_bytes) const { return arena_bytes + stack_bytes; }
+  int64_t flash_bytes() const {
+    return flash_code_bytes + flash_constant_bytes + flash_library_bytes;
+  }
+};
+
 /// What an engine made of its model.
 struct EngineFacts {
   /// Memory for the values between the nodes, and the least that any plan needs; absent where the
@@ -29,6 +51,7 @@ struct EngineFacts {
   int64_t bfloat16_products = 0;
   /// How many parts a batch is executed in; 1: it is not divided.
   int64_t batch_parts = 1;
+  std::optional<EmulatedFacts> emulated;
 };
 
 class Engine {

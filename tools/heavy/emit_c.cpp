@@ -11,33 +11,13 @@
 #include "c99/built_c.h"
 #include "heavy/specialize_graph.h"
 #include "ir/error.h"
-#include "lower/lower_graph.h"
 #include "os/quantity.h"
 #include "os/sha256.h"
 
 namespace lathe {
-namespace {
-
-LoweredGraph lowered(const Graph& graph) {
-  LowerOptions lower;
-  lower.compact = true;
-  LoweredGraph made = lower_graph(graph, lower);
-  for (const Graph& partition : made.partitions)
-    for (const NodeId id : partition.node_ids())
-      throw bad_input("c99.step",
-                      fmt::format("there is no C code for {}",
-                                  escape_untrusted(partition.node(id).type_name(), 60)),
-                      "node " + escape_untrusted(partition.node(id).name, 60),
-                      "leave it out of the network, or take --target onnx or native");
-  return made;
-}
-
-}  // namespace
-
 CompiledArtifact emit_c(const Model& model, const Profile& profile, const CompileOptions& options,
                         Console& console) {
   const Graph graph = specialized(model.graph, shapes_at_batch(model.graph, 1));
-  const LoweredGraph made = lowered(graph);
   const std::filesystem::path output = options.common.output;
   C99Options c;
   c.prefix = c_identifier(options.prefix.empty() ? output.stem().string() : options.prefix);
@@ -45,7 +25,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   c.weights_apart = options.weights_file;
   c.source_sha256 = sha256_file(options.model);
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
-  const C99Code code = emit_c99(graph, made.plan, c);
+  const C99Code code = emit_c99(graph, c);
 
   CompiledArtifact artifact;
   artifact.written.model_bytes = code.source;
@@ -60,7 +40,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                            {"arena_lower_bound_bytes", code.arena_lower_bound},
                            {"constants_bytes", code.constant_bytes},
                            {"peak", code.peak},
-                           {"steps", made.plan.steps.size()}};
+                           {"steps", code.steps.size()}};
   artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
                               bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),
                               bytes_text(code.constant_bytes), c.prefix, c.header);

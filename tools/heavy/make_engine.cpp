@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "emulation/emulated_engine.h"
 #include "engine/native_engine.h"
 #include "engine/native_plan_file.h"
 #include "heavy/compile_target.h"
@@ -51,6 +52,8 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
     return std::make_unique<NativeEngine>(model.graph, plans_of(plan));
   }
   if (name == kNativeEngine) return make_native_engine(model.graph, profile);
+  if (const Board* board = find_board(name))
+    return std::make_unique<EmulatedEngine>(*board, model.graph, specialized);
   if (name != kTorchScriptEngine) return std::make_unique<InterpreterEngine>(model.graph);
   if (common.trust && is_torchscript_file(path))
     return std::make_unique<TorchScriptEngine>(read_file(path, kMaxFileBytes), arguments_of(model));

@@ -1,13 +1,10 @@
-/* From reset to main() on a Cortex-M, and text to whoever started QEMU (semihosting). */
 #include "startup.h"
-
-#include <stdint.h>
 
 extern uint32_t data_begin, data_end, data_stored, bss_begin, bss_end, stack_top;
 int main(void);
 
-static int32_t semihost(int32_t operation, const void *block) {
-  register int32_t r0 __asm__("r0") = operation;
+intptr_t semihost(intptr_t operation, const void *block) {
+  register intptr_t r0 __asm__("r0") = operation;
   register const void *r1 __asm__("r1") = block;
   __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
   return r0;
@@ -15,25 +12,11 @@ static int32_t semihost(int32_t operation, const void *block) {
 
 void print(const char *text) { semihost(0x04, text); }
 
-int32_t argument(void) {
-  static char line[256];
-  const void *block[2];
-  const char *c = line;
-  int32_t number = 0;
-  block[0] = line;
-  block[1] = (const void *)sizeof line;
-  semihost(0x15, block);
-  while (*c != '\0' && *c != ' ') ++c;
-  for (; *c != '\0'; ++c)
-    if (*c >= '0' && *c <= '9') number = 10 * number + (*c - '0');
-  return number;
-}
-
 void reset(void) {
   const uint32_t *from = &data_stored;
   uint32_t *to;
   uint32_t ended[2];
-#ifdef __ARM_FP
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
   *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20; /* the floating-point unit may be used */
 #endif
   for (to = &data_begin; to < &data_end;) *to++ = *from++;
@@ -46,4 +29,4 @@ void reset(void) {
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[] = {&stack_top,
-                                                                                  (void *)reset};
+                                                                                 (void *)reset};
