@@ -55,6 +55,9 @@ struct CpuProfile {
   std::vector<std::string> isa;  // as /proc/cpuinfo spells them
   int64_t cores = 1;
   std::string int8 = "none";  // none, maddubs, vnni, amx, sdot, smmla, cmsis-nn
+  /// For times that are estimated from counted instructions.
+  std::optional<double> clock_mhz;
+  std::optional<double> cycles_per_instruction;
 };
 
 struct RuntimeProfile {

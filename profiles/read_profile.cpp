@@ -97,6 +97,8 @@ CpuProfile read_cpu(JsonReader reader) {
   cpu.isa = reader.strings_or("isa", {});
   cpu.cores = reader.integer("cores", 1, kMaxThreads);
   cpu.int8 = reader.choice("int8", {"none", "maddubs", "vnni", "amx", "sdot", "smmla", "cmsis-nn"});
+  cpu.clock_mhz = reader.number_if("clock_mhz", 1e-3, 1e5);
+  cpu.cycles_per_instruction = reader.number_if("cycles_per_instruction", 0.01, 100);
   reader.finish();
   return cpu;
 }

@@ -5,12 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 filter=(-LE slow)
+packages=--tests
 if [ "${1:-}" = --slow ]; then
   filter=()
+  packages=--slow
   shift
 fi
 
-scripts/install_packages.sh --tests
+scripts/install_packages.sh "$packages"
 # Artifacts are tested in the engines that people use; these come from PyPI.
 if ! build/venv/bin/python -c 'import onnxruntime, onnx, PIL, ai_edge_litert, tflite_micro, ethosu' \
     2>/dev/null; then

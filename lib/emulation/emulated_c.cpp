@@ -116,7 +116,7 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph) : board_(board) {
 }
 
 std::string EmulatedC::compile(const std::string& unit) const {
-  std::vector<std::string> argv{compiler_, "-std=gnu99", "-O2",
+  std::vector<std::string> argv{compiler_, "-std=c99", "-O2",
                                 fmt::format("-D{}", board_.counter)};
   argv.insert(argv.end(), board_.flags.begin(), board_.flags.end());
   const std::string object = unit + ".o";

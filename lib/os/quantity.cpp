@@ -203,6 +203,13 @@ std::vector<int64_t> parse_list(std::string_view text, std::string_view what, in
   return out;
 }
 
+std::string grouped_text(double count) {
+  std::string text = fmt::format("{:.0f}", count);
+  const size_t sign = text.starts_with('-') ? 1 : 0;
+  for (size_t at = text.size(); at > sign + 3; at -= 3) text.insert(at - 3, ",");
+  return text;
+}
+
 std::string bytes_text(int64_t bytes) {
   constexpr std::array<std::string_view, 5> kNames{"B", "KiB", "MiB", "GiB", "TiB"};
   double value = static_cast<double>(bytes);

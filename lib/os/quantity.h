@@ -44,6 +44,8 @@ std::vector<int64_t> parse_list(std::string_view text, std::string_view what, in
 
 /// For humans: "12.3 MiB", "512 B"; "1.23 ms", "640 ns", "2.5 s", "3 min 20 s"; "-1.5 %".
 std::string bytes_text(int64_t bytes);
+/// "5,161,714": without decimals.
+std::string grouped_text(double count);
 std::string duration_text(double nanoseconds);
 std::string percent_text(double fraction);
 

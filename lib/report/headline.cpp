@@ -272,6 +272,7 @@ std::string gate_value_text(const json& gate, double value) {
   if (unit == "of_against") return percent_text(value);
   if (unit == "dB") return fmt::format("{:.1f} dB", value);
   if (unit == "J") return fmt::format("{:.4g} mJ", 1e3 * value);
+  if (unit == "count") return grouped_text(value);
   if (unit == "C") return fmt::format("{:.1f} \u00b0C", value);
   const bool counts_bytes =
       unit == "bytes" || is_one_of(metric, {"size", "weights", "arena", "peak_memory"});

@@ -73,8 +73,11 @@ void add_case(const json& report, const json& row, std::vector<Measure>& all) {
   const json& start = start_costs(row);
   out.add("load", "ns", field(start, "load_ns"));
   out.add("first_inference", "ns", field(start, "first_inference_ns"));
-  out.add("flash", "bytes", field(field(row, "fit"), "flash_bytes"));
-  out.add("ram", "bytes", field(field(row, "fit"), "ram_bytes"));
+  const json& counted = field(row, "emulated");
+  const json& device = counted.is_object() ? counted : field(row, "fit");
+  out.add("flash", "bytes", field(device, "flash_bytes"));
+  out.add("ram", "bytes", field(device, "ram_bytes"));
+  out.add("instructions", "count", field(counted, "instructions"));
   out.add("slowdown", "ratio", field(field(row, "soak"), "slowdown"));
   out.add("leak_per_run", "bytes", field(field(row, "soak"), "leak_bytes_per_run"));
   out.move_to(all);

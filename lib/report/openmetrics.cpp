@@ -94,6 +94,9 @@ void add_measure(const Measure& measure, Exposition& out) {
   } else if (measure.unit == "bytes") {
     out.add("lathe_size_bytes", "bytes", "Bytes by kind.", with("kind", measure.name),
             measure.value);
+  } else if (measure.name == "instructions") {
+    out.add("lathe_instructions", "", "Of one inference on an emulated board.", series,
+            measure.value);
   } else if (measure.name == "throughput" || measure.name == "goodput") {
     out.add("lathe_items_per_second", "", "Items per second.", with("kind", measure.name),
             measure.value);

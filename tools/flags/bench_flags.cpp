@@ -1,4 +1,8 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "flags/flags.h"
+#include "names/engines.h"
 
 namespace lathe {
 
@@ -44,7 +48,9 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
       ->capture_default_str();
   command
       .add_option("--engine", options.engine,
-                  "What executes the model, a list of: auto, native, interpreter, torchscript")
+                  fmt::format("What executes the model, a list of: {}; qemu-…: generated C on an "
+                              "emulated board, counted",
+                              fmt::join(kEngineChoices, ", ")))
       ->type_name("LIST")
       ->capture_default_str();
   command

@@ -21,6 +21,7 @@ enum class GateUnit {
   kPerSecond,    // throughput, in items
   kTimes,        // speedup: baseline time / candidate time
   kBytes,        // size weights arena flash ram peak_memory
+  kCount,        // instructions
   kFraction,     // accuracy accuracy_drop coverage cpu; accuracy may also be in dB
   kJoules,       // energy, of one inference
   kCelsius,      // temperature

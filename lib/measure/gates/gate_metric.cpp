@@ -42,6 +42,7 @@ constexpr GateMetric kMetrics[] = {
     {.name = "arena", .unit = kBytes},
     {.name = "flash", .unit = kBytes},
     {.name = "ram", .unit = kBytes},
+    {.name = "instructions", .unit = kCount, .sensed = true},
     {.name = "peak_memory", .unit = kBytes, .sensed = true},
     {.name = "accuracy", .unit = kFraction, .smaller_is_better = false},
     {.name = "accuracy_drop", .unit = kFraction, .sensed = true},

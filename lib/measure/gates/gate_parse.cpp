@@ -127,6 +127,7 @@ std::string expected_quantity(GateUnit unit) {
     case GateUnit::kPerSecond: return "expected a number per second (100/s)";
     case GateUnit::kTimes: return "expected a factor (1.5x)";
     case GateUnit::kBytes: return "expected a size (64MiB) or a percentage (50%)";
+    case GateUnit::kCount: return "expected a number (5.2M) or a percentage (102%)";
     case GateUnit::kFraction: return "expected a percentage (1%) or a part (0.01)";
     case GateUnit::kJoules: return "expected an energy (5mJ)";
     case GateUnit::kCelsius: return "expected a temperature (80C)";
@@ -149,6 +150,9 @@ bool read_limit(std::string_view text, Gate& gate) {
   if (gate.unit == GateUnit::kCelsius)
     for (const char* suffix : {"\u00b0C", "C"})
       if (const auto degrees = number_before(text, suffix)) return gate.limit = *degrees, true;
+  if (gate.unit == GateUnit::kCount)
+    for (const auto& [suffix, times] : {std::pair("k", 1e3), {"M", 1e6}, {"G", 1e9}, {"", 1.0}})
+      if (const auto count = number_before(text, suffix)) return gate.limit = *count * times, true;
   if (gate.metric == "accuracy") {
     if (const auto decibels = number_before(text, "dB")) return gate.limit = *decibels, true;
   }
@@ -162,6 +166,7 @@ bool read_limit(std::string_view text, Gate& gate) {
              q.unit == (gate.unit == GateUnit::kBytes ? Unit::kBytes : Unit::kNanoseconds);
     case GateUnit::kPerSecond: return q.unit == Unit::kNone;
     case GateUnit::kTimes: return q.unit == Unit::kNone;
+    case GateUnit::kCount: return gate.relative = q.unit == Unit::kPercent;
     case GateUnit::kJoules:
     case GateUnit::kCelsius: return false;
     case GateUnit::kFraction: {

@@ -12,6 +12,7 @@ function gateValue(gate, value) {
   if (unit === 'bytes' || ['size', 'weights', 'arena', 'peak_memory'].includes(metric))
     return bytes(Math.round(value));
   if (unit === 'J') return general(1e3 * value, 4) + ' mJ';
+  if (unit === 'count') return Math.round(value).toLocaleString('en-US');
   if (unit === 'C') return fixed(value, 1) + ' °C';
   if (metric === 'speedup') return ratio(value);
   if (['throughput', 'goodput'].includes(metric)) return plain(value) + '/s';

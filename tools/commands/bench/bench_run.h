@@ -37,6 +37,14 @@ struct CaseDetails {
   std::optional<OpProfile> profile;  // --profile-ops
 };
 
+/// What an emulated board computes, beside the interpreter.
+struct EmulatedOutputs {
+  int64_t samples = 0;
+  int64_t same = 0;           // to the bit
+  double steps = 0;           // of integer outputs, at most
+  double relative_error = 0;  // of float outputs, to the largest of their tensor, at most
+};
+
 /// --trace, of the candidate.
 struct BenchTrace {
   std::string file;
@@ -56,7 +64,7 @@ struct BenchRun {
   Session session;
   /// Another scenario than single: then the session is empty.
   std::optional<BenchLoad> load;
-  std::vector<std::vector<Tensor>> pool;      // kept for the load's workers
+  std::vector<std::vector<Tensor>> pool;      // kept for the load's workers and emulated boards
   std::optional<BenchFrames> frames;          // --frames
   std::optional<SelfCheckRatios> self_check;  // instead of the session
   int threads = 1;
@@ -65,6 +73,7 @@ struct BenchRun {
   std::vector<StabilityFinding> findings;  // of the candidate's samples
   CaseDetails details;                     // of the candidate
   CaseDetails against_details;
+  std::optional<EmulatedOutputs> emulated_outputs;  // of the candidate
   std::optional<EstimatedLatency> simulated;  // of the candidate, for gates of another device
   MachinePeaks peaks;                         // measured for --profile-ops
   std::vector<PhaseTime> phases;              // of the timed part

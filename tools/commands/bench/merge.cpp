@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "commands/bench/emulated.h"
 #include "commands/bench/load.h"
 #include "commands/bench/load_rows.h"
 #include "commands/bench/rows.h"
@@ -115,8 +116,16 @@ void add_process_figures(const json& row, Observations& seen) {
   seen["cpu"] = sensed(row, "cpu", "share");
   seen["energy"] = sensed(row, "energy", "joules_per_inference");
   seen["temperature"] = sensed(row, "thermal", "max_c");
+  // What was counted on a board stands before what was reckoned.
+  if (field(row, "emulated").is_object()) return;
   seen["flash"] = sensed(row, "fit", "flash_bytes");
   seen["ram"] = sensed(row, "fit", "ram_bytes");
+}
+
+void withhold_times(Observations& seen) {
+  for (const std::string_view metric : gate_metrics())
+    if (find_gate_metric(metric)->of_machine)
+      seen[std::string(metric)] = {std::nullopt, std::nullopt, kCountedNotTimed};
 }
 
 struct Side {
@@ -139,6 +148,7 @@ Side merged_side(const SweepCase& one, size_t row, const char* samples, const st
     if (figure.compared)
       side.seen[std::string(figure.metric)] = observed_at(side.row, figure.path, kNotMeasured);
   add_process_figures(side.row, side.seen);
+  if (field(side.row, "emulated").is_object()) withhold_times(side.seen);
   if (series[0].empty()) return side;
   side.pooled = summarize_processes(series);
   const Summary& summary = side.pooled->summary;
@@ -201,6 +211,10 @@ void merge_comparison_of(SweepCase& one, const ComparisonOptions& options) {
     one.ratios = std::move(ratios);
   }
   const json& ratio = field(one.comparison, "ratio");
+  if (is_emulated(one.plan.engine)) {
+    one.gates.inputs.time_ratio = {std::nullopt, std::nullopt, kCountedNotTimed};
+    return;
+  }
   one.gates.inputs.time_ratio = {number_field(ratio, "value"), interval_of(ratio),
                                  one.comparison.value("note", "")};
 }

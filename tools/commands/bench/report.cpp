@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "commands/bench/emulated.h"
 #include "commands/bench/load_rows.h"
 #include "commands/bench/profile.h"
 #include "commands/bench/quality.h"
@@ -25,13 +26,19 @@ json model_json(const ModelFacts& facts) {
   return to_json(report).at("model");
 }
 
+constexpr const char* kNotOfTheBoard = "of this process, which emulates the board";
+
+std::string why_no_times(const BenchSubject& subject) {
+  return subject.engine_facts.emulated ? kCountedNotTimed : "interrupted";
+}
+
 json phases_json(const BenchSubject& subject, const std::optional<Timing>& timing) {
   json out{{"load_ns", subject.load_ns},
            {"compile_ns", subject.compile_ns},
            {"first_inference_ns", subject.first_inference_ns}};
   if (!timing) {
     out["warmup"] = nullptr;
-    out["warmup_reason"] = "interrupted";
+    out["warmup_reason"] = why_no_times(subject);
     return out;
   }
   out["warmup"] = warm_up_json(timing->warm_up);
@@ -41,6 +48,10 @@ json phases_json(const BenchSubject& subject, const std::optional<Timing>& timin
 json memory_json(const BenchSubject& subject, const CaseDetails& details) {
   json out;
   put_or_reason(out, "arena_planned_bytes", subject.arena_bytes, subject.arena_reason);
+  if (subject.engine_facts.emulated) {
+    put_or_reason(out, "hwm_bytes", std::optional<int64_t>(), kNotOfTheBoard);
+    return out;
+  }
   put_or_reason(out, "hwm_bytes", subject.peak.value, subject.peak.reason);
   if (subject.peak.value) out["hwm_method"] = subject.peak_method;
   put_memory(out, subject, details);
@@ -79,10 +90,11 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
     return out;
   }
   if (!timing) {
-    out["samples"] = {{"n", 0}, {"stop_reason", "interrupted"}};
+    const std::string why = why_no_times(subject);
+    out["samples"] = {{"n", 0}, {"stop_reason", why}};
     out["throughput"] = nullptr;
-    out["throughput_reason"] = "interrupted";
-    out["latency"] = {{"median", nullptr}, {"median_reason", "interrupted"}};
+    out["throughput_reason"] = why;
+    out["latency"] = {{"median", nullptr}, {"median_reason", why}};
     return out;
   }
   out["samples"] = {{"time_ns", timing->samples.time_ns},
@@ -135,6 +147,7 @@ std::string unit_of(const Gate& gate) {
     case GateUnit::kPerSecond: return "items/s";
     case GateUnit::kTimes: return "x";
     case GateUnit::kBytes: return "bytes";
+    case GateUnit::kCount: return "count";
     case GateUnit::kJoules: return "J";
     case GateUnit::kCelsius: return "C";
     case GateUnit::kFraction: return is_decibel_gate(gate) ? "dB" : "fraction";
@@ -203,10 +216,10 @@ void fill_report(Report& report, const BenchRun& run, const BenchOptions& option
   report.model = run.candidate.facts;
   if (run.against) report.models = {{"against", model_json(run.against->facts)}};
   report.phases = phases_json(run.candidate, run.session.candidate);
-  report.memory =
-      MemoryFacts{run.candidate.peak.value,
-                  run.candidate.peak.value ? run.candidate.peak_method : run.candidate.peak.reason,
-                  run.candidate.arena_bytes};
+  Reading peak = run.candidate.peak;
+  if (run.candidate.engine_facts.emulated) peak = {std::nullopt, kNotOfTheBoard};
+  report.memory = MemoryFacts{peak.value, peak.value ? run.candidate.peak_method : peak.reason,
+                              run.candidate.arena_bytes};
   report.cases = json::array();
   report.cases.push_back(
       case_json("single", run, run.candidate, run.session.candidate, run.details, options));

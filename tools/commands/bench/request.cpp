@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 
+#include "commands/bench/emulated.h"
 #include "commands/bench/gates.h"
 #include "commands/bench/trace.h"
 #include "comparison/baseline.h"
@@ -255,6 +256,7 @@ BenchRequest read_request(const BenchOptions& options) {
   if (!request.duration_ns && !request.gates.empty() && !gates_need_timing(request.gates) &&
       !request.recommendation && !request.tolerance_is_gate)
     request.max_ns = std::min(request.max_ns, kShortTiming);
+  refuse_times(options, request);
   const std::vector<std::string> inputs = files_read(options);
   if (!options.common.report.empty())
     check_output(options.common.report, options.common.force, inputs);

@@ -7,6 +7,7 @@
 #include "command_run.h"
 #include "commands/bench/child.h"
 #include "commands/bench/deployed.h"
+#include "commands/bench/emulated.h"
 #include "commands/bench/profile.h"
 #include "commands/bench/report.h"
 #include "commands/bench/request.h"
@@ -64,6 +65,7 @@ EstimatedLatency simulate_case(const BenchRequest& request, const BenchRun& run,
     unknown.reason = "only single queries are simulated, no queues";
     return unknown;
   }
+  if (run.candidate.engine_facts.emulated) return emulated_latency(run.candidate, device);
   if (run.candidate.engine->name() != kNativeEngine) {
     unknown.reason = fmt::format("the simulation is not of the engine {}",
                                  run.candidate.engine->name());
@@ -94,8 +96,12 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   load_case(request, options, command.profile, console, report, run);
   const Profile device = load_profile(request.device);
   if (request.simulates) run.simulated = simulate_case(request, run, device);
-  measure_case(request, options, console, run);
-  if (!request.is_self_check) look_closer(request, options, console, report, run);
+  if (is_emulated(request.cases.front().engine)) {
+    measure_emulated(request, console, run);
+  } else {
+    measure_case(request, options, console, run);
+    if (!request.is_self_check) look_closer(request, options, console, report, run);
+  }
   std::vector<Deployed> deployed;
   // Several workers are one process with a copy of the plan each: their peak stands.
   if (request.measures_deployed && !request.is_self_check && !run.interrupted &&
@@ -106,8 +112,17 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   }
   fill_report(report, run, options);
   for (size_t i = 0; i < deployed.size(); ++i) put_deployed(report.cases[i], deployed[i]);
-  put_fit(report.cases[0], run.candidate, device);
-  if (run.against) put_fit(report.cases[1], *run.against, device);
+  const auto put_device = [&](size_t row, const BenchSubject& subject) {
+    put_fit(report.cases[row], subject, device);
+    put_emulated(report.cases[row], subject, device);
+  };
+  put_device(0, run.candidate);
+  if (run.against) put_device(1, *run.against);
+  if (const auto& outputs = run.emulated_outputs)
+    report.cases[0]["emulated"]["outputs"] = {{"samples", outputs->samples},
+                                              {"same", outputs->same},
+                                              {"steps", outputs->steps},
+                                              {"relative_error", outputs->relative_error}};
   try {
     if (run.interrupted) throw_if_interrupted();
   } catch (const Error& error) {

@@ -125,6 +125,7 @@ void put_memory(json& memory, const BenchSubject& subject, const CaseDetails& de
 }
 
 std::string machine_text(const json& row) {
+  if (field(row, "emulated").is_object()) return {};
   const json& memory = field(row, "memory");
   const auto with_bytes = [&memory](const char* key, std::string_view text) {
     const auto bytes = number_field(memory, key);

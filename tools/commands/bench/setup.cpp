@@ -125,7 +125,7 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
   report.inputs = input_rows(first.model.graph, pool, run.inputs, common.seed);
   plan_arena(first, shapes_of(pool[0]), profile);
   if (given) warn_of_constant_inputs(pool, first.model.graph, console);
-  if (request.load.is_load()) run.pool = pool;
+  if (request.load.is_load() || is_emulated(setting.engine)) run.pool = pool;
   run_first(first, pool, true);
   throw_if_interrupted();
   if (!has_against) {

@@ -14,6 +14,7 @@
 #include "commands/bench/text.h"
 #include "comparison/baseline.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/host.h"
 #include "os/signals.h"
 #include "report/fields.h"
@@ -114,6 +115,7 @@ void fill_verdicts(Report& report, const Sweep& sweep, const BenchRequest& reque
 void warn_of_few_processes(const json& baseline, Console& console) {
   for (const json& row : list_field(baseline, "cases")) {
     const size_t count = list_field(field(row, "samples"), "process_medians_ns").size();
+    if (is_emulated(text_field(row, "engine"))) continue;
     if (text_field(row, "id").starts_with("against/") || count >= kFewestCrossRunProcesses)
       continue;
     console.warn("bench.baseline_processes",

@@ -11,6 +11,7 @@
 #include "commands/bench/resume.h"
 #include "commands/bench/sweep_judge.h"
 #include "ir/error.h"
+#include "names/engines.h"
 #include "os/quantity.h"
 #include "os/signals.h"
 #include "report/fields.h"
@@ -136,6 +137,9 @@ class SweepRun {
   bool is_below(size_t i, int64_t target) const {
     if (progress_[i].closed) return false;
     if (static_cast<int64_t>(sweep_.cases[i].processes.size()) >= target) return false;
+    // Counts are the same each time.
+    if (is_emulated(sweep_.cases[i].plan.engine) && !sweep_.cases[i].processes.empty())
+      return false;
     // The first look is always reached: what the children were given adds up to --max-time.
     const CaseProgress& at = progress_[i];
     return at.looks == 0 || at.spent_ns + at.longest_ns <= request_.max_ns;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "commands/bench/deployed.h"
+#include "commands/bench/emulated.h"
 #include "commands/bench/soak.h"
 #include "commands/bench/text_parts.h"
 #include "heavy/error_rows.h"
@@ -58,7 +59,18 @@ std::string headline(const json& report, const Console& console) {
   std::vector<std::string> parts{verdict_text(report, console)};
   const json& one = candidate_of(report);
   const std::string speed = speed_sentence(compared_of(report));
-  if (!speed.empty()) {
+  if (const auto counted = number_of(at_path(one, "emulated/instructions"))) {
+    std::string text = fmt::format("{:.4g} M instructions", *counted / 1e6);
+    if (const std::string change = change_text_of(at_path(against_of(report), "emulated/instructions"),
+                                                  at_path(one, "emulated/instructions"));
+        change != "–")
+      text += " (" + change + ")";
+    parts.push_back(console.bold(text));
+    for (const char* what : {"RAM", "flash"})
+      parts.push_back(fmt::format("{} {}", what, cell(*what == 'R' ? "emulated/ram_bytes"
+                                                                   : "emulated/flash_bytes",
+                                                      bytes_cell)(one)));
+  } else if (!speed.empty()) {
     parts.push_back(console.bold(speed));
   } else if (const auto median = number_of(at_path(one, "latency/median"))) {
     std::string text = "median " + duration_text(*median);
@@ -130,6 +142,8 @@ std::vector<std::string> hints(const json& report) {
 
 std::string conduct_text(const json& report) {
   const json& one = candidate_of(report);
+  if (const std::string counted = emulated_text(one); !counted.empty())
+    return counted + inputs_text(report) + "\n";
   std::string text = fmt::format("\n  {}, {}{}", text_field(one, "engine"),
                                  plural(one, "threads/effective", "thread"), inputs_text(report));
   if (const json& samples = field(one, "samples"); number_field(samples, "n").value_or(0) > 0) {

@@ -56,6 +56,9 @@ std::span<const Figure> figures() {
       {"weights", "weights", "weights_bytes", bytes_cell, true},
       {"arena", "arena", "memory/arena_planned_bytes", bytes_cell, true},
       {"peak_memory", "peak memory", "memory/hwm_bytes", bytes_cell, true},
+      {"instructions", "instructions", "emulated/instructions", grouped_text, true},
+      {"ram", "RAM", "emulated/ram_bytes", bytes_cell, true},
+      {"flash", "flash", "emulated/flash_bytes", bytes_cell, true},
   };
   return kFigures;
 }
