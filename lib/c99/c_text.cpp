@@ -34,7 +34,9 @@ constexpr std::string_view kKeywords[] = {
 template <class T, class Text>
 std::string array_text(std::string_view type, std::string_view name, std::span<const T> values,
                        const Text& text) {
-  std::string out = fmt::format("static const {} {}[{}] = {{", type, name, values.size());
+  // Kernels read bytes by words.
+  std::string out = fmt::format("static const {} {}[{}]{} = {{", type, name, values.size(),
+                                sizeof(T) == 1 ? " WORD_ALIGNED" : "");
   std::string line;
   for (size_t i = 0; i < values.size(); ++i) {
     const std::string next = text(values[i]) + (i + 1 < values.size() ? "," : "");

@@ -19,7 +19,12 @@ std::string c_comment(std::string_view text);
 /// become the greatest floats.
 std::string c_float(float value);
 
-/// "static const int8_t NAME[3] = {1, 2, 3};", several lines where one is too long.
+/// What WORD_ALIGNED is, before the first array.
+inline constexpr std::string_view kWordAligned =
+    "#if defined(__GNUC__)\n#define WORD_ALIGNED __attribute__((aligned(4)))\n#else\n"
+    "#define WORD_ALIGNED\n#endif\n";
+/// "static const float NAME[3] = {1.0f, 2.0f, 3.0f};", several lines where one is too long; arrays of
+/// bytes are WORD_ALIGNED.
 std::string c_array(std::string_view type, std::string_view name, std::span<const int8_t> values);
 std::string c_array(std::string_view type, std::string_view name, std::span<const uint8_t> values);
 std::string c_array(std::string_view type, std::string_view name, std::span<const int32_t> values);

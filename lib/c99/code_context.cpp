@@ -61,18 +61,41 @@ template std::vector<uint8_t> CodeContext::values(ViewId) const;
 template std::vector<int32_t> CodeContext::values(ViewId) const;
 template std::vector<float> CodeContext::values(ViewId) const;
 
-template <class T>
-void CodeContext::define(std::string_view type, const std::string& name,
-                         const std::vector<T>& values) {
-  const std::string text = c_array(type, name, values);
+void CodeContext::define(std::string_view type, const std::string& name, size_t count,
+                         const std::string& text) {
   if (unit_prefix_.empty()) {
     constants += text;
     return;
   }
-  const std::string declared =
-      fmt::format("extern const {} {}[{}];\n", type, name, values.size());
+  const std::string declared = fmt::format("extern const {} {}[{}];\n", type, name, count);
   constants += declared;
-  weights += declared + "WEIGHTS_ATTRIBUTE " + text.substr(std::string_view("static ").size());
+  weights += declared;
+  constexpr std::string_view kStatic = "static ";
+  for (size_t at = 0; at < text.size();) {
+    const size_t found = std::min(text.find(kStatic, at), text.size());
+    weights += text.substr(at, found - at);
+    if (found == text.size()) break;
+    weights += "WEIGHTS_ATTRIBUTE ";
+    at = found + kStatic.size();
+  }
+}
+
+template <class T>
+void CodeContext::define(std::string_view type, const std::string& name,
+                         const std::vector<T>& values) {
+  define(type, name, values.size(), c_array(type, name, values));
+}
+
+std::string CodeContext::add_array(std::string_view name, size_t step,
+                                   const std::vector<int32_t>& values,
+                                   const std::vector<int32_t>& of_vectors) {
+  const std::string full = fmt::format("{}{}_{}", unit_prefix_, name, step);
+  const std::string_view type = type_name<int32_t>();
+  define(type, full, values.size(),
+         fmt::format("{}{}#else\n{}#endif\n", kVectorUnit, c_array(type, full, of_vectors),
+                     c_array(type, full, values)));
+  constant_bytes += static_cast<int64_t>(values.size() * sizeof(int32_t));
+  return full;
 }
 
 template <class T>

@@ -23,6 +23,9 @@ enum class KernelText : uint8_t {
   kPool,
   kRecurrent,
 };
+/// Where kernels use Arm's vector unit.
+inline constexpr std::string_view kVectorUnit =
+    "#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2) && defined(__GNUC__)\n";
 constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kRecurrent) + 1;
 
 class CodeContext {
@@ -52,6 +55,10 @@ class CodeContext {
   /// Defines an array; the name is "NAME_STEP".
   template <class T>
   std::string add_array(std::string_view name, size_t step, const std::vector<T>& values);
+  /// An array that is another one where the processor has Arm's vector unit with floats
+  /// (kernels/base.c: HAS_MVE), of as many elements.
+  std::string add_array(std::string_view name, size_t step, const std::vector<int32_t>& values,
+                        const std::vector<int32_t>& of_vectors);
 
   void use(KernelText text) {
     used_[static_cast<size_t>(text)] = true;
@@ -65,6 +72,8 @@ class CodeContext {
   std::string constant_array(const PlanView& view);
   template <class T>
   void define(std::string_view type, const std::string& name, const std::vector<T>& values);
+  void define(std::string_view type, const std::string& name, size_t count,
+              const std::string& text);
 
   const Arena& arena_;
   std::vector<std::string> inputs_, outputs_;

@@ -161,6 +161,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
                   c_comment(prefix), c_comment(options.source_sha256));
   made.source = head + fmt::format("#include \"{}\"\n\n#include <stddef.h>\n#include <string.h>\n",
                                    options.header);
+  made.source += "\n" + std::string(kWordAligned);
   for (size_t i = 0; i < kKernelTexts; ++i) {
     const auto text = static_cast<KernelText>(i);
     if (code.uses(text)) made.source += "\n" + std::string(kernel_text(text));
@@ -177,7 +178,8 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
         head +
         "/* Where they lie is the linker's business: define WEIGHTS_ATTRIBUTE, for example\n"
         " * -DWEIGHTS_ATTRIBUTE='__attribute__((section(\".flash2\")))'. */\n"
-        "#include <stdint.h>\n\n#ifndef WEIGHTS_ATTRIBUTE\n#define WEIGHTS_ATTRIBUTE\n#endif\n\n" +
+        "#include <stdint.h>\n\n#ifndef WEIGHTS_ATTRIBUTE\n#define WEIGHTS_ATTRIBUTE\n#endif\n" +
+        std::string(kWordAligned) + "\n" +
         code.weights;
 
   const MacCount macs = count_macs(graph);

@@ -29,9 +29,10 @@ ProductSizes sizes_of(const NativePlan& plan, const ProductStep& step) {
   sizes.depth = weights[2];
   sizes.columns = weights[0] / step.groups;
   sizes.length = up_to_four(sizes.taps * sizes.depth);
+  const Pixels in = pixels_of(view_of(plan, step.input), step.axis);
   sizes.is_plain = sizes.taps == 1 && sizes.depth % 4 == 0 && step.window.pad_top == 0 &&
                    step.window.pad_left == 0 &&
-                   pixels_of(view_of(plan, step.input), step.axis).channel == 1;
+                   in.channel == 1;
   return sizes;
 }
 
@@ -69,10 +70,10 @@ int64_t lead_of(const Pixels& in, const Pixels& out, const PlanWindow& window, i
   return std::max(lead, -in.row * in.height);
 }
 
-// Rows begin with a word. Results are made by twos: behind the last row's end up to three numbers
-// are read that mean nothing.
+// Rows begin with a word. Results are made by twos or fours: behind the last row's end numbers are
+// read that mean nothing.
 int64_t frame_width(int64_t width) { return (width + 1) / 2 * 2; }
-constexpr int64_t kReadBeyond = 4;
+int64_t read_beyond(const PlanWindow& window) { return 4 + 3 * (window.stride_width - 1); }
 
 struct Terms {
   std::vector<float> scale;
@@ -95,6 +96,25 @@ Terms terms_of(const CodeContext& code, const PlanStep& step, ViewId scale, View
                   fmt::format("results of channel {} may be {:.3g} steps from zero", c, far));
   }
   return terms;
+}
+
+// Where the kernel's numbers lie, as far as it is inside the image; none where rows of it are long
+// enough to be copied as they are.
+std::vector<int32_t> offsets_of(const ProductSizes& sizes, const PlanWindow& window,
+                                const Pixels& in) {
+  constexpr int64_t kLongRow = 16;
+  std::vector<int32_t> offsets;
+  const bool is_in_rows = in.channel == 1 && in.pixel * window.dilation_width == sizes.depth;
+  if (sizes.is_plain || (is_in_rows && sizes.depth * window.kernel_width >= kLongRow) ||
+      (in.channel == 1 && sizes.depth >= kLongRow))
+    return offsets;
+  for (int64_t tap = 0; tap < sizes.taps; ++tap)
+    for (int64_t c = 0; c < sizes.depth; ++c)
+      offsets.push_back(static_cast<int32_t>(
+          tap / window.kernel_width * window.dilation_height * in.row +
+          tap % window.kernel_width * window.dilation_width * in.pixel + c * in.channel));
+  offsets.resize(static_cast<size_t>(sizes.length));
+  return offsets;
 }
 
 // Pairs of columns, four numbers of the one before four of the other.
@@ -141,6 +161,19 @@ std::vector<T> evened(const std::vector<T>& values, int64_t groups) {
     if ((i + 1) % columns == 0) even.push_back(0);
   }
   return even;
+}
+
+// For products of numbers less 128: what those lack, in each sum. Sums are exact modulo 2^32.
+std::vector<int32_t> less_128(const std::vector<int32_t>& bias,
+                              const std::vector<int8_t>& weights) {
+  const size_t length = bias.empty() ? 0 : weights.size() / bias.size();
+  std::vector<int32_t> made;
+  for (size_t c = 0; c < bias.size(); ++c) {
+    int64_t sum = bias[c];
+    for (size_t k = 0; k < length; ++k) sum += 128 * int64_t{weights[c * length + k]};
+    made.push_back(static_cast<int32_t>(sum));
+  }
+  return made;
 }
 
 // What follows in passes of its own over the output: bounds within a byte's (what is clamped to
@@ -213,7 +246,7 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) 
   const int64_t width =
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   StepNeeds needs;
-  needs.scratch_bytes = (height * frame_width(width) + kReadBeyond) * 2;
+  needs.scratch_bytes = (height * frame_width(width) + read_beyond(w)) * 2;
   if (in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
       out.row % out.pixel == 0)
     needs.overlap = StepOverlap{step.input, -in.row * in.height, in.pixel};
@@ -236,7 +269,12 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
   const Pixels out = pixels_of(output, step.axis);
   const std::string weight_name =
       code.add_array("weights", index, in_pairs(weights, sizes, step.groups));
-  const std::string bias_name = code.add_array("bias", index, evened(terms.bias, step.groups));
+  const std::string bias_name =
+      code.add_array("bias", index, evened(terms.bias, step.groups),
+                     evened(less_128(terms.bias, weights), step.groups));
+  const std::vector<int32_t> offsets = offsets_of(sizes, step.window, in);
+  const std::string offsets_name =
+      offsets.empty() ? "NULL" : code.add_array("offsets", index, offsets);
   const bool one_scale = std::ranges::count(terms.scale, terms.scale[0]) ==
                          static_cast<std::ptrdiff_t>(terms.scale.size());
   const std::string scale_name = code.add_array(
@@ -244,10 +282,10 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
       one_scale ? std::vector<float>{terms.scale[0]} : evened(terms.scale, step.groups));
   code.constants += fmt::format(
       "static const product product_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
-      "    .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
+      "    .offsets = {}, .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
       "    .zero = {}, .flip = {}u, .padding = {}, .is_plain = {}, .is_float = {},\n"
       "    .scale_step = {}}};\n",
-      index, weight_name, bias_name, scale_name, sizes.depth, sizes.columns, step.groups,
+      index, weight_name, bias_name, scale_name, offsets_name, sizes.depth, sizes.columns, step.groups,
       sizes.length, in.channel, images_text(in, out), window_text(step.window), terms.zero,
       is_signed ? "0x80808080" : "0", step.padding ^ (is_signed ? 128 : 0), sizes.is_plain ? 1 : 0,
       is_float ? 1 : 0, one_scale ? 0 : 1);

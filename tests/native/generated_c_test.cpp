@@ -2,13 +2,16 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "c99/built_c.h"
 #include "c99/c99.h"
+#include "emulation/emulated_engine.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
 #include "ir/seeded_random.h"
 #include "lower/lower_graph.h"
+#include "names/engines.h"
 #include "native_run.h"
 #include "random_graph.h"
 
@@ -90,6 +93,54 @@ TEST_CASE("random quantized graphs as C give what the interpreter gives") {
   MESSAGE(counts.run, " run, ", counts.refused, " refused");
   for (const auto& [why, n] : counts.why) MESSAGE(n, " ", why);
   CHECK(counts.run >= 10);
+}
+
+// What the host's compiler makes of the code, and what a board's does.
+void check_board(const Board& board, uint64_t count) {
+  int run = 0;
+  for (uint64_t seed = 0; seed < count; ++seed) {
+    CAPTURE(board.engine);
+    CAPTURE(seed);
+    const test::RandomGraph built =
+        test::RandomGraphBuilder(seed, GraphFlavour::kQuantized).build();
+    std::vector<Shape> shapes;
+    for (const Tensor& input : built.inputs) shapes.push_back(input.shape());
+    const Graph graph = test::with_shapes(built.graph, shapes);
+    try {
+      const C99Options named{"net", "net.h", "0", 8};
+      const BuiltC host(host_c_compiler(), emit_c99(graph, named), named, graph);
+      EmulatedEngine emulated(board, graph,
+                              [](const Graph& fixed, const std::vector<Shape>&) { return fixed; });
+      for (const std::vector<Tensor>* inputs : {&built.inputs, &built.other_inputs}) {
+        std::vector<RuntimeValue> values;
+        for (const Tensor& input : *inputs) values.push_back(to_runtime(input));
+        const std::vector<at::Tensor> wanted = host.run(tensors_of(*inputs));
+        const std::vector<RuntimeValue> found = emulated.run(values);
+        for (size_t i = 0; i < found.size(); ++i) {
+          // expf and the like are each library's own.
+          const bool is_float = at::isFloatingType(wanted[i].scalar_type());
+          CHECK(apart(found[i].tensor, wanted[i]).largest <= (is_float ? 1e-6 : 0));
+        }
+      }
+      ++run;
+    } catch (const Error& error) {
+      if (error.id() == "emulation.program") {
+        MESSAGE("skipped ", board.engine, ": ", error.text().hint);
+        return;
+      }
+      INFO(error.text().message);
+      CHECK(error.id().starts_with("c99."));
+    }
+  }
+  CHECK(run >= static_cast<int>(count / 4));
+}
+
+TEST_CASE("random quantized graphs give the same bytes on boards and on the host") {
+  if (host_c_compiler().empty()) return;
+  const bool slow = std::getenv("LATHE_SLOW") != nullptr;
+  for (const Board& board : boards())
+    if (slow || board.engine == kEmulatedM4 || board.engine == kEmulatedM55)
+      check_board(board, slow ? 100 : 10);
 }
 
 TEST_CASE("random float graphs as C give what the interpreter gives") {

@@ -17,28 +17,46 @@ typedef struct {
   uint8_t padding;
 } depthwise;
 
+/* `pixel` apart, side by side. */
+#ifdef HAS_MVE
+INLINE void fill_row(const uint8_t *from, int32_t pixel, int32_t count, int16_t *to) {
+  const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)pixel);
+  const mve_pred16_t rest = vctp16q((uint32_t)count & 7);
+  if (pixel >= 8192) { /* places have 16 bits */
+    for (; count > 0; --count, from += pixel) *to++ = *from;
+    return;
+  }
+  for (; count >= 8; count -= 8, from += 8 * pixel, to += 8)
+    vstrhq_u16((uint16_t *)to, vldrbq_gather_offset_u16(from, places));
+  if (count > 0)
+    store_numbers(to, vldrbq_gather_offset_z_u16(from, places, rest), rest);
+}
+#else
+static void fill_row(const uint8_t *from, int32_t pixel, int32_t count, int16_t *to) {
+  for (; count > 3; count -= 4, to += 4) {
+    to[0] = *from;
+    from += pixel;
+    to[1] = *from;
+    from += pixel;
+    to[2] = *from;
+    from += pixel;
+    to[3] = *from;
+    from += pixel;
+  }
+  for (; count > 0; --count, from += pixel) *to++ = *from;
+}
+#endif
+
 static void fill_frame(const depthwise *p, const uint8_t *channel, int16_t *frame) {
   const int32_t height = p->in_height < p->frame_height - p->pad_top ? p->in_height
                                                                      : p->frame_height - p->pad_top;
   const int32_t width = p->in_width < p->frame_width - p->pad_left ? p->in_width
                                                                    : p->frame_width - p->pad_left;
-  const int32_t pixel = p->in_pixel;
-  int32_t y, x;
-  for (y = 0; y < height; ++y) {
-    const uint8_t *from = channel + y * p->in_row;
-    int16_t *to = frame + (y + p->pad_top) * p->frame_width + p->pad_left;
-    for (x = width; x > 3; x -= 4, to += 4) {
-      to[0] = *from;
-      from += pixel;
-      to[1] = *from;
-      from += pixel;
-      to[2] = *from;
-      from += pixel;
-      to[3] = *from;
-      from += pixel;
-    }
-    for (; x > 0; --x, from += pixel) *to++ = *from;
-  }
+  const int32_t row = p->in_row, pixel = p->in_pixel, frame_width = p->frame_width;
+  int32_t y;
+  frame += p->pad_top * frame_width + p->pad_left;
+  for (y = height; y > 0; --y, channel += row, frame += frame_width)
+    fill_row(channel, pixel, width, frame);
 }
 
 #ifdef HAS_DSP
@@ -145,6 +163,100 @@ static void depthwise_3x3(const depthwise *p, const int8_t *w, int32_t bias, flo
 }
 #endif
 
+#ifdef HAS_MVE
+/*
+ * Four neighbours of two rows by 3 x 3 weights: of four rows that are read, the first one and the last
+ * serve one result, the others both. Each weight is loaded once.
+ */
+#define LOAD_WEIGHTS(first, a, b, c) \
+  "ldrsb %[" a "], [%[w], #" first "]\n ldrsb %[" b "], [%[w], #1+" first "]\n" \
+  "ldrsb %[" c "], [%[w], #2+" first "]\n"
+#define LOAD_FOUR(place) "vldrh.s32 %q[x], [%[from], #" place "]\n"
+#define ADD_TO(sums, weight) "vmla.s32 %q[" sums "], %q[x], %[" weight "]\n"
+#define ROW_OF_ONE(sums, a, b, c) \
+  LOAD_FOUR("0") ADD_TO(sums, a) LOAD_FOUR("2") ADD_TO(sums, b) LOAD_FOUR("4") ADD_TO(sums, c)
+#define ROW_OF_BOTH(a, b, c, d, e, f)             \
+  LOAD_FOUR("0") ADD_TO("one", a) ADD_TO("two", d) \
+  LOAD_FOUR("2") ADD_TO("one", b) ADD_TO("two", e) \
+  LOAD_FOUR("4") ADD_TO("one", c) ADD_TO("two", f)
+#define NEXT_ROW "add %[from], %[down]\n"
+#define TWO_ROWS                                                                             \
+  __asm__ volatile(LOAD_WEIGHTS("0", "a", "b", "c") ROW_OF_ONE("one", "a", "b", "c") NEXT_ROW \
+                   LOAD_WEIGHTS("3", "d", "e", "f")                                          \
+                   ROW_OF_BOTH("d", "e", "f", "a", "b", "c") NEXT_ROW                        \
+                   LOAD_WEIGHTS("6", "a", "b", "c")                                          \
+                   ROW_OF_BOTH("a", "b", "c", "d", "e", "f") NEXT_ROW                        \
+                   ROW_OF_ONE("two", "a", "b", "c")                                          \
+                   : [from] "+l"(from), [one] "+w"(one), [two] "+w"(two), [x] "=&w"(x),      \
+                     [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e),   \
+                     [f] "=&r"(f)                                                            \
+                   : [w] "r"(w), [down] "r"(2 * down)                                        \
+                   : "memory")
+#define STORE_FOUR(place, sums)                                                         \
+  sums = bytes_of(sums, scales, zero);                                                  \
+  if (left >= 4)                                                                        \
+    vstrbq_scatter_offset_s32((int8_t *)(place), writes, sums);                         \
+  else                                                                                  \
+    vstrbq_scatter_offset_p_s32((int8_t *)(place), writes, sums, vctp32q((uint32_t)left))
+
+/* 3 x 3 with a stride of 1, two rows at a time; the last one of an odd number is left. */
+static void depthwise_3x3(const depthwise *p, const int8_t *w, int32_t bias, float scale,
+                          const int16_t *frame, uint8_t *to) {
+  const int32_t down = p->frame_width, pixel = p->out_pixel, zero = p->zero, below = p->out_row;
+  const uint32x4_t writes = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pixel);
+  const float32x4_t scales = vdupq_n_f32(scale);
+  int32_t y, left;
+  for (y = p->out_height & ~1; y > 0; y -= 2, frame += 2 * down, to += 2 * below) {
+    const int16_t *row = frame;
+    uint8_t *place = to;
+    for (left = p->out_width; left > 0; left -= 4, row += 4, place += 4 * pixel) {
+      const int16_t *from = row;
+      int32x4_t one = vdupq_n_s32(bias), two = one, x;
+      int32_t a, b, c, d, e, f;
+      TWO_ROWS;
+      STORE_FOUR(place, one);
+      STORE_FOUR(place + below, two);
+    }
+  }
+}
+
+/* Any kernel, stride and dilation; from the row `y` on. */
+static void depthwise_taps(const depthwise *p, const int8_t *weights, int32_t bias, float scale,
+                           const int16_t *frame, uint8_t *to, int32_t y) {
+  const uint32x4_t lane = vidupq_n_u32(0, 1);
+  const uint32x4_t reads = vmulq_n_u32(lane, (uint32_t)p->stride_width);
+  const uint32x4_t writes = vmulq_n_u32(lane, (uint32_t)p->out_pixel);
+  const float32x4_t scales = vdupq_n_f32(scale);
+  const int32_t down = p->dilation_height * p->frame_width, apart = p->dilation_width;
+  const int32_t pixel = p->out_pixel, stride = p->stride_width, zero = p->zero;
+  const int32_t height = p->kernel_height, width = p->kernel_width;
+  int32_t left, ky, kx;
+  for (; y < p->out_height; ++y) {
+    const int16_t *row = frame + y * p->stride_height * p->frame_width;
+    uint8_t *place = to + y * p->out_row;
+    for (left = p->out_width; left > 0; left -= 4, row += 4 * stride, place += 4 * pixel) {
+      const int16_t *from = row;
+      const int8_t *w = weights;
+      int32x4_t sums = vdupq_n_s32(bias);
+      for (ky = 0; ky < height; ++ky, from += down)
+        for (kx = 0; kx < width; ++kx)
+          sums = vmlaq_n_s32(sums, vldrhq_gather_shifted_offset_s32(from + kx * apart, reads),
+                             *w++);
+      STORE_FOUR(place, sums);
+    }
+  }
+}
+
+static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, float scale,
+                            const int16_t *frame, uint8_t *to) {
+  const int is_of_three = p->kernel_height == 3 && p->kernel_width == 3 &&
+                          p->dilation_width == 1 && p->dilation_height == 1 &&
+                          p->stride_width == 1 && p->stride_height == 1;
+  const int32_t done = is_of_three ? p->out_height & ~1 : 0;
+  if (done > 0) depthwise_3x3(p, w, bias, scale, frame, to);
+  depthwise_taps(p, w, bias, scale, frame, to, done);
+}
+#else
 static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, float scale,
                             const int16_t *frame, uint8_t *to) {
   int32_t y, x, ky, kx;
@@ -160,8 +272,9 @@ static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, f
           byte_of(nearest((float)sum * scale, p->zero + ROUNDING));
     }
 }
+#endif
 
-/* `frame`: frame_height * frame_width numbers, and four that may be read behind them. */
+/* `frame`: frame_height * frame_width numbers, and some that may be read behind them. */
 static void run_depthwise(const depthwise *p, const uint8_t *input, uint8_t *output,
                           int16_t *frame) {
   const int32_t taps = p->kernel_height * p->kernel_width;

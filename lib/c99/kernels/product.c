@@ -1,12 +1,12 @@
 /*
- * Convolutions and matrix products of 8-bit integers. The numbers under the kernel of two output
- * pixels at a time are gathered as 16-bit integers; weights lie in pairs of output channels, four
- * numbers of the one before four of the other. All sums are exact.
+ * Convolutions and matrix products of 8-bit integers: the numbers under the kernel of two output
+ * pixels at a time, by all output channels. All sums are exact.
  */
 typedef struct {
   const int8_t *weights;
   const int32_t *bias; /* an even number of them in each group */
   const float *scale;  /* as many, or one for all */
+  const int32_t *offsets; /* of what the kernel reads, `length` of them; NULL: by rows */
   int32_t depth, columns, groups; /* of a group: channels read and written */
   int32_t length;                 /* numbers under the kernel, up to a multiple of 4 */
   int32_t in_height, in_width, in_row, in_pixel, in_channel; /* the last three: distances */
@@ -22,157 +22,100 @@ typedef struct {
   uint8_t scale_step; /* from the scale of one output channel to the next: 1, or 0 */
 } product;
 
-#ifdef HAS_DSP
-#define WIDENED 2 /* numbers of one pixel before those of the other */
-#define EVEN_WEIGHTS(pair, word) __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word))
-#define ODD_WEIGHTS(pair, word) __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word))
-#define TWO_PRODUCTS(a, b, sum) \
-  __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
-
-/* Four numbers of two pixels by two channels. */
-#define FOUR_BY_TWO(x, w)      \
-  do {                         \
-    const uint32_t w0 = (w)[0], w1 = (w)[1]; \
-    uint32_t a = (x)[0], b = (x)[1], v; \
-    EVEN_WEIGHTS(v, w0);       \
-    TWO_PRODUCTS(a, v, s00);   \
-    TWO_PRODUCTS(b, v, s10);   \
-    EVEN_WEIGHTS(v, w1);       \
-    TWO_PRODUCTS(a, v, s01);   \
-    TWO_PRODUCTS(b, v, s11);   \
-    a = (x)[2];                \
-    b = (x)[3];                \
-    ODD_WEIGHTS(v, w0);        \
-    TWO_PRODUCTS(a, v, s00);   \
-    TWO_PRODUCTS(b, v, s10);   \
-    ODD_WEIGHTS(v, w1);        \
-    TWO_PRODUCTS(a, v, s01);   \
-    TWO_PRODUCTS(b, v, s11);   \
-  } while (0)
-
-INLINE void product_sums(const int16_t *pair, const int8_t *weights, int32_t length,
-                         int32_t *sums) {
-  const uint32_t *x = (const uint32_t *)(const void *)pair;
-  const uint32_t *w = (const uint32_t *)(const void *)weights;
-  const uint32_t *const end = w + length / 2;
-  int32_t s00 = sums[0], s01 = sums[1], s10 = sums[2], s11 = sums[3];
-  if (length & 4) {
-    FOUR_BY_TWO(x, w);
-    x += 4;
-    w += 2;
-  }
-  while (w != end) {
-    FOUR_BY_TWO(x, w);
-    FOUR_BY_TWO(x + 4, w + 2);
-    x += 8;
-    w += 4;
-  }
-  sums[0] = s00;
-  sums[1] = s01;
-  sums[2] = s10;
-  sums[3] = s11;
-}
-
-/* Four numbers of a pixel by two channels. */
-#define FOUR_BY_ONE(x, w)                    \
-  do {                                       \
-    const uint32_t w0 = (w)[0], w1 = (w)[1], a = (x)[0], b = (x)[1]; \
-    uint32_t v;                              \
-    EVEN_WEIGHTS(v, w0);                     \
-    TWO_PRODUCTS(a, v, s0);                  \
-    EVEN_WEIGHTS(v, w1);                     \
-    TWO_PRODUCTS(a, v, s1);                  \
-    ODD_WEIGHTS(v, w0);                      \
-    TWO_PRODUCTS(b, v, s0);                  \
-    ODD_WEIGHTS(v, w1);                      \
-    TWO_PRODUCTS(b, v, s1);                  \
-  } while (0)
-
-INLINE void pixel_sums(const int16_t *pixel, const int8_t *weights, int32_t length, int32_t *sums) {
-  const uint32_t *x = (const uint32_t *)(const void *)pixel;
-  const uint32_t *w = (const uint32_t *)(const void *)weights;
-  const uint32_t *const end = w + length / 2;
-  int32_t s0 = sums[0], s1 = sums[1];
-  if (length & 4) {
-    FOUR_BY_ONE(x, w);
-    x += 2;
-    w += 2;
-  }
-  while (w != end) {
-    FOUR_BY_ONE(x, w);
-    FOUR_BY_ONE(x + 2, w + 2);
-    x += 4;
-    w += 4;
-  }
-  sums[0] = s0;
-  sums[1] = s1;
-}
-
-/* A pixel's words: bytes 0 and 2, then 1 and 3, `apart` from each other. */
-static void widen(const uint8_t *from, int32_t length, uint32_t flip, int32_t apart, int16_t *to) {
-  uint32_t *words = (uint32_t *)(void *)to;
-  const uint8_t *const end = from + length;
-  for (; from != end; from += 4, words += 2 * apart) {
-    uint32_t word;
-    memcpy(&word, from, 4);
-    word ^= flip;
-    words[0] = word & 0x00ff00ffu;
-    words[apart] = (word >> 8) & 0x00ff00ffu;
-  }
-}
+/* Numbers that lie at `offsets`, an even number of pairs of them. */
+INLINE void gather_at(const uint8_t *from, const int32_t *offsets, int32_t count, uint8_t *to) {
+  for (; count > 0; count -= 4, offsets += 4, to += 4) {
+#ifdef HAS_MVE
+    vstrbq_u32(to, vldrbq_gather_offset_u32(from, vreinterpretq_u32_s32(vldrwq_s32(offsets))));
 #else
-#define WIDENED 4
-INLINE void product_sums(const int16_t *pair, const int8_t *weights, int32_t length,
-                         int32_t *sums) {
-  int32_t i, k;
-  for (i = 0; i < length; i += 4, pair += 8, weights += 8)
-    for (k = 0; k < 4; ++k) {
-      sums[0] += pair[k] * weights[k];
-      sums[1] += pair[k] * weights[4 + k];
-      sums[2] += pair[4 + k] * weights[k];
-      sums[3] += pair[4 + k] * weights[4 + k];
-    }
-}
-
-/* One pixel by two channels. */
-INLINE void pixel_sums(const int16_t *pixel, const int8_t *weights, int32_t length,
-                       int32_t *sums) {
-  int32_t i, k;
-  for (i = 0; i < length; i += 4, pixel += 4, weights += 8)
-    for (k = 0; k < 4; ++k) {
-      sums[0] += pixel[k] * weights[k];
-      sums[1] += pixel[k] * weights[4 + k];
-    }
-}
-
-/* A pixel's numbers, four by four, with those of another between them where `apart` is 2. */
-static void widen(const uint8_t *from, int32_t length, uint32_t flip, int32_t apart, int16_t *to) {
-  int32_t i;
-  for (i = 0; i < length; ++i) to[i / 4 * 4 * apart + i % 4] = from[i] ^ (uint8_t)flip;
-}
+    to[0] = from[offsets[0]];
+    to[1] = from[offsets[1]];
+    to[2] = from[offsets[2]];
+    to[3] = from[offsets[3]];
 #endif
+  }
+}
+
+/* What `count` taps of a row read, from the one at `from` on. */
+INLINE void gather_taps(const product *p, const uint8_t *from, int32_t count, uint8_t *to) {
+  const int32_t depth = p->depth, channel = p->in_channel;
+  const int32_t pixel = p->in_pixel * p->dilation_width;
+  int32_t c;
+  if (channel == 1 && pixel == depth) {
+    copy_bytes(to, from, count * depth);
+    return;
+  }
+  for (; count > 0; --count, from += pixel, to += depth)
+    if (channel == 1)
+      copy_bytes(to, from, depth);
+    else
+      for (c = 0; c < depth; ++c) to[c] = from[c * channel];
+}
 
 /* The bytes under the kernel, one behind the other. */
 static void gather(const product *p, const uint8_t *image, int32_t y, int32_t x, uint8_t *to) {
-  const int32_t depth = p->depth, channel = p->in_channel;
-  int32_t ky, kx, c;
-  for (ky = 0; ky < p->kernel_height; ++ky) {
+  const int32_t taps = p->kernel_width, apart = p->dilation_width, run = taps * p->depth;
+  const int32_t bottom = y + (p->kernel_height - 1) * p->dilation_height;
+  int32_t before = 0, inside = taps, ky;
+  if (x < 0 || x + (taps - 1) * apart >= p->in_width) {
+    while (before < taps && x + before * apart < 0) ++before;
+    inside -= before;
+    while (inside > 0 && x + (before + inside - 1) * apart >= p->in_width) --inside;
+  } else if (p->offsets != NULL && y >= 0 && bottom < p->in_height) {
+    gather_at(image + y * p->in_row + x * p->in_pixel, p->offsets, p->length, to);
+    return;
+  }
+  image += (x + before * apart) * p->in_pixel;
+  for (ky = 0; ky < p->kernel_height; ++ky, to += run) {
     const int32_t row = y + ky * p->dilation_height;
-    const int is_inside = row >= 0 && row < p->in_height;
-    for (kx = 0; kx < p->kernel_width; ++kx, to += depth) {
-      const int32_t column = x + kx * p->dilation_width;
-      const uint8_t *from = image + row * p->in_row + column * p->in_pixel;
-      if (!is_inside || column < 0 || column >= p->in_width)
-        memset(to, p->padding, (size_t)depth);
-      else if (channel == 1 && depth >= 8)
-        memcpy(to, from, (size_t)depth);
-      else
-        for (c = 0; c < depth; ++c) to[c] = from[c * channel];
-    }
+    const int is_outside = row < 0 || row >= p->in_height || inside == 0;
+    if (is_outside || inside < taps) memset(to, p->padding, (size_t)run);
+    if (!is_outside) gather_taps(p, image + row * p->in_row, inside, to + before * p->depth);
   }
 }
 
 /* All columns of a group for a pair of pixels, or for its first one. */
+#ifdef HAS_MVE
+INLINE void product_columns(const product *p, const int8_t *x, int32_t group, int32_t is_pair,
+                            uint8_t *first, uint8_t *second) {
+  const int32_t length = p->length, even = (p->columns + 1) / 2 * 2, step = p->scale_step;
+  const int8_t *weights = p->weights + group * even * length;
+  const int32_t *bias = p->bias + group * even;
+  const float *scales = p->scale + group * even * step;
+  const int32_t zero = p->zero;
+  float32x4_t scale = vdupq_n_f32(*scales);
+  int32_t left;
+  for (left = p->columns; left > 0; left -= 4, bias += 4, first += 4, second += 4) {
+    int32_t one[4], two[4];
+    vector_sums(x, weights, length, bias, is_pair, one, two);
+    weights += 2 * length;
+    if (left > 2) {
+      vector_sums(x, weights, length, bias + 2, is_pair, one + 2, two + 2);
+      weights += 2 * length;
+    }
+    if (left >= 4) {
+      if (step != 0) scale = vldrwq_f32(scales), scales += 4;
+      vstrbq_s32((int8_t *)first, bytes_of(vldrwq_s32(one), scale, zero));
+      if (is_pair) vstrbq_s32((int8_t *)second, bytes_of(vldrwq_s32(two), scale, zero));
+    } else {
+      const mve_pred16_t lanes = vctp32q((uint32_t)left);
+      if (step != 0) scale = vldrwq_z_f32(scales, lanes);
+      store_lowest(first, bytes_of(vldrwq_z_s32(one, lanes), scale, zero), lanes);
+      if (is_pair)
+        store_lowest(second, bytes_of(vldrwq_z_s32(two, lanes), scale, zero), lanes);
+    }
+  }
+}
+
+static void product_bytes(const product *p, const int16_t *pair, int32_t group, int32_t is_pair,
+                          uint8_t *first, uint8_t *second) {
+  const int8_t *x = (const int8_t *)(const void *)pair;
+  if (is_pair)
+    product_columns(p, x, group, 1, first, second);
+  else
+    product_columns(p, x, group, 0, first, first);
+}
+#else
 static void product_bytes(const product *p, const int16_t *pair, int32_t group, int32_t is_pair,
                           uint8_t *first, uint8_t *second) {
   const int32_t length = p->length, columns = p->columns, zero = p->zero + ROUNDING;
@@ -200,6 +143,7 @@ static void product_bytes(const product *p, const int16_t *pair, int32_t group, 
     weights += 2 * length;
   }
 }
+#endif
 
 static void product_floats(const product *p, const int16_t *pair, int32_t group, int32_t is_pair,
                            float *first, float *second) {
@@ -247,11 +191,12 @@ static void run_product(const product *p, const uint8_t *input, void *output, in
             ox = 0;
             ++oy;
           }
+          int16_t *const place = pixel_place(pair, pixel, p->length);
           if (!p->is_plain) {
-            gather(p, from, y, x, bytes);
-            numbers = bytes;
+            numbers = GATHERED(place, bytes);
+            gather(p, from, y, x, GATHERED(place, bytes));
           }
-          widen(numbers, p->length, p->flip, count, pair + pixel * WIDENED);
+          widen(numbers, p->length, p->flip, count, place);
         }
         if (p->is_float)
           product_floats(p, pair, group, count == 2, (float *)output + places[0],
