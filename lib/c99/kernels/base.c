@@ -24,7 +24,7 @@ static float stored(float y) {
 #endif
 
 #if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE static inline __attribute__((always_inline, unused))
 #else
 #define INLINE static inline
 #endif
