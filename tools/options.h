@@ -227,6 +227,7 @@ struct CompileOptions {
   std::string tune_time = "60s";
   std::string prefix;                 // of C names; empty: the output's name
   bool weights_file = false;
+  std::string rounding = "ort";
   std::string max_ram;                // quantity; empty: as much as there is
   std::vector<std::string> disabled;  // names of passes
   std::string verify = "random";      // random | off | DATA

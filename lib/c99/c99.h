@@ -12,12 +12,18 @@
 
 namespace lathe {
 
+/// What becomes of the sums of products, of sums of two arrays, averages and softmax: as in ONNX
+/// Runtime's integer operators, or to the bit as in TensorFlow Lite's reference kernels, which
+/// TensorFlow Lite Micro executes.
+enum class Rounding : uint8_t { kOrt, kTflite };
+
 struct C99Options {
   std::string prefix;  // of all names with external linkage; an identifier
   std::string header;  // name of the header's file
   std::string source_sha256;
   int64_t alignment = 8;  // of the arena, a power of two of at least 4
   bool weights_apart = false;  // a unit of their own: C99Code::weights
+  Rounding rounding = Rounding::kOrt;
   /// Calls `void lathe_step(int32_t step)` before each step and after the last one, with their
   /// number: for whoever measures.
   bool tells_steps = false;
@@ -32,6 +38,8 @@ struct C99Code {
   int64_t constant_bytes = 0;
   std::string peak;  // the step that needs most of the arena, with its nodes
   std::vector<std::string> steps;  // what they are, with their nodes
+  /// With Rounding::kTflite: those that are computed in floats nevertheless.
+  std::vector<std::string> float_steps;
 };
 
 /// `graph`: what the plan was made of; it tells the parameters of quantized inputs and outputs.

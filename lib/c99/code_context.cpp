@@ -60,6 +60,7 @@ template std::vector<int8_t> CodeContext::values(ViewId) const;
 template std::vector<uint8_t> CodeContext::values(ViewId) const;
 template std::vector<int32_t> CodeContext::values(ViewId) const;
 template std::vector<float> CodeContext::values(ViewId) const;
+template std::vector<double> CodeContext::values(ViewId) const;
 
 void CodeContext::define(std::string_view type, const std::string& name, size_t count,
                          const std::string& text) {
@@ -110,6 +111,18 @@ template std::string CodeContext::add_array(std::string_view, size_t, const std:
 template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<uint8_t>&);
 template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<int32_t>&);
 template std::string CodeContext::add_array(std::string_view, size_t, const std::vector<float>&);
+
+std::string CodeContext::add_factors(std::string_view name, size_t step,
+                                     const std::vector<FixedPoint>& factors) {
+  const std::string full = fmt::format("{}_{}", name, step);
+  std::string text;
+  for (const FixedPoint& each : factors)
+    text += fmt::format("{}\n  {{{}, {}}}", text.empty() ? "" : ",", each.multiplier, each.shift);
+  constants +=
+      fmt::format("static const rescale {}[{}] = {{{}\n}};\n", full, factors.size(), text);
+  constant_bytes += static_cast<int64_t>(factors.size() * sizeof(FixedPoint));
+  return full;
+}
 
 // The whole block, in the type of the view that asks first.
 std::string CodeContext::constant_array(const PlanView& view) {

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "c99/arena.h"
+#include "c99/c99.h"
+#include "c99/fixed_point.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -18,6 +20,7 @@ enum class KernelText : uint8_t {
   kBase,
   kQuantize,
   kSum,
+  kSoftmax,
   kProduct,
   kDepthwise,
   kPool,
@@ -31,14 +34,16 @@ constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kRecurrent) + 1;
 class CodeContext {
  public:
   CodeContext(const NativePlan& the_plan, const Arena& arena, std::vector<std::string> inputs,
-              std::vector<std::string> outputs, std::string unit_prefix = {})
+              std::vector<std::string> outputs, Rounding how, std::string unit_prefix = {})
       : plan(the_plan),
+        rounding(how),
         arena_(arena),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
         unit_prefix_(std::move(unit_prefix)) {}
 
   const NativePlan& plan;
+  const Rounding rounding;
   std::string constants;  // definitions
   std::string weights;    // of a unit of their own, where the context has a prefix for its names
   std::set<std::string> ports;  // inputs and outputs that steps use
@@ -66,6 +71,9 @@ class CodeContext {
     if (text != KernelText::kMath && text != KernelText::kRecurrent)
       used_[static_cast<size_t>(KernelText::kBase)] = true;
   }
+  /// Factors of `rescaled`, in the source itself: the type is its own.
+  std::string add_factors(std::string_view name, size_t step, const std::vector<FixedPoint>& factors);
+
   bool uses(KernelText text) const { return used_[static_cast<size_t>(text)]; }
 
  private:
@@ -110,6 +118,13 @@ std::string write_recurrent(CodeContext& code, const PlanStep& step, size_t inde
 StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output);
 std::string write_elements(CodeContext& code, const PlanStep& step);
 std::string write_floats(CodeContext& code, const PlanStep& step);
+std::string write_byte_softmax(CodeContext& code, const SoftmaxStep& step, size_t index);
+
+/// An average of bytes of the same parameters as its result, without padding that counts.
+bool is_whole_average(const NativePlan& plan, const PoolStep& step);
+/// Whether TensorFlow Lite's reference kernel may give other bytes than this step, with
+/// Rounding::kTflite too.
+bool rounds_in_floats(const NativePlan& plan, const PlanStep& step);
 
 /// All that a step of any kind needs. Throws Error (exit 3) naming the node of one without C code.
 StepNeeds needs_of(const NativePlan& plan, const PlanStep& step);

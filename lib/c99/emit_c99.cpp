@@ -16,7 +16,11 @@ namespace lathe {
 // Embedded by the build.
 std::string_view c99_base_text();
 std::string_view c99_quantize_text();
+std::string_view c99_rounding_ort_text();
+std::string_view c99_rounding_tflite_text();
 std::string_view c99_sum_text();
+std::string_view c99_sum_tflite_text();
+std::string_view c99_softmax_tflite_text();
 std::string_view c99_product_text();
 std::string_view c99_depthwise_text();
 std::string_view c99_pool_text();
@@ -24,16 +28,24 @@ std::string_view c99_recurrent_text();
 
 namespace {
 
-std::string_view kernel_text(KernelText text) {
+std::string kernel_text(KernelText text, Rounding rounding) {
+  const bool is_tflite = rounding == Rounding::kTflite;
+  const auto both = [](std::string_view first, std::string_view second) {
+    return std::string(first) + "\n" + std::string(second);
+  };
   switch (text) {
-    case KernelText::kBase: return c99_base_text();
+    case KernelText::kBase:
+      return is_tflite ? "#define TFLITE_ROUNDING\n" +
+                             both(c99_base_text(), c99_rounding_tflite_text())
+                       : both(c99_base_text(), c99_rounding_ort_text());
     case KernelText::kMath: return "#include <math.h>\n";
-    case KernelText::kQuantize: return c99_quantize_text();
-    case KernelText::kSum: return c99_sum_text();
-    case KernelText::kProduct: return c99_product_text();
-    case KernelText::kDepthwise: return c99_depthwise_text();
-    case KernelText::kPool: return c99_pool_text();
-    case KernelText::kRecurrent: return c99_recurrent_text();
+    case KernelText::kQuantize: return std::string(c99_quantize_text());
+    case KernelText::kSum: return std::string(is_tflite ? c99_sum_tflite_text() : c99_sum_text());
+    case KernelText::kSoftmax: return std::string(c99_softmax_tflite_text());
+    case KernelText::kProduct: return std::string(c99_product_text());
+    case KernelText::kDepthwise: return std::string(c99_depthwise_text());
+    case KernelText::kPool: return std::string(c99_pool_text());
+    case KernelText::kRecurrent: return std::string(c99_recurrent_text());
   }
   throw InternalError("c99: unknown kernel");
 }
@@ -117,6 +129,7 @@ std::string port_macros(const std::string& prefix, const char* kind,
 C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options& options) {
   NativePlan plan = lowered;
   read_signed_inputs(plan);
+  if (options.rounding == Rounding::kTflite) fuse_byte_softmax(plan);
   std::vector<std::string> taken{"arena", "bytes"};
   const std::vector<Port> inputs = ports_of(graph, graph.inputs(), taken);
   const std::vector<Port> outputs = ports_of(graph, graph.outputs(), taken);
@@ -132,7 +145,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
     for (const Port& port : ports) all.push_back(port.name);
     return all;
   };
-  CodeContext code(plan, arena, names(inputs), names(outputs),
+  CodeContext code(plan, arena, names(inputs), names(outputs), options.rounding,
                    options.weights_apart ? options.prefix + "_" : std::string());
   std::string statements;
   const auto tell = [&](size_t step) {
@@ -149,6 +162,9 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   // An array of no bytes is none in C.
   made.arena_bytes = std::max(arena.bytes, options.alignment);
   made.arena_lower_bound = arena.lower_bound;
+  if (options.rounding == Rounding::kTflite)
+    for (size_t i = 0; i < plan.steps.size(); ++i)
+      if (rounds_in_floats(plan, plan.steps[i])) made.float_steps.push_back(made.steps[i]);
   made.constant_bytes = code.constant_bytes;
   if (!plan.steps.empty()) made.peak = made.steps[arena.peak_step];
   const std::string& prefix = options.prefix;
@@ -164,7 +180,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   made.source += "\n" + std::string(kWordAligned);
   for (size_t i = 0; i < kKernelTexts; ++i) {
     const auto text = static_cast<KernelText>(i);
-    if (code.uses(text)) made.source += "\n" + std::string(kernel_text(text));
+    if (code.uses(text)) made.source += "\n" + kernel_text(text, options.rounding);
   }
   if (options.tells_steps) made.source += "\nvoid lathe_step(int32_t step);\n";
   made.source += "\n" + code.constants + "\n" + signature + " {\n";

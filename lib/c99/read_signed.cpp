@@ -5,15 +5,6 @@
 namespace lathe {
 namespace {
 
-bool is_shift(const NativePlan& plan, ViewId id) {
-  const PlanView& view = view_of(plan, id);
-  const PlanBlock& block = plan.blocks[static_cast<size_t>(view.block)];
-  if (block.place != BlockPlace::kConstant || block.bytes != 256) return false;
-  for (int i = 0; i < 256; ++i)
-    if (plan.constants.data()[block.offset + i] != static_cast<std::byte>(i ^ 128)) return false;
-  return true;
-}
-
 // All that read the block do so as products' only input.
 bool is_for_products(const NativePlan& plan, int32_t block) {
   for (const PlanStep& step : plan.steps) {
@@ -28,11 +19,20 @@ bool is_for_products(const NativePlan& plan, int32_t block) {
 
 }  // namespace
 
+bool turns_signs(const NativePlan& plan, ViewId table) {
+  const PlanView& view = view_of(plan, table);
+  const PlanBlock& block = plan.blocks[static_cast<size_t>(view.block)];
+  if (block.place != BlockPlace::kConstant || block.bytes != 256) return false;
+  for (int i = 0; i < 256; ++i)
+    if (plan.constants.data()[block.offset + i] != static_cast<std::byte>(i ^ 128)) return false;
+  return true;
+}
+
 int read_signed_inputs(NativePlan& plan) {
   int count = 0;
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const auto* table = std::get_if<LookupStep>(&plan.steps[i].kind);
-    if (table == nullptr || !is_shift(plan, table->table)) continue;
+    if (table == nullptr || !turns_signs(plan, table->table)) continue;
     const PlanView from = view_of(plan, table->input);
     const PlanView to = view_of(plan, table->output);
     const PlanBlock& source = plan.blocks[static_cast<size_t>(from.block)];

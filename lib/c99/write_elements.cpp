@@ -202,4 +202,19 @@ std::string write_elements(CodeContext& code, const PlanStep& step) {
   refuse_step(step, fmt::format("there is no C code for {} yet", step_name(step.kind)));
 }
 
+std::string write_byte_softmax(CodeContext& code, const SoftmaxStep& step, size_t index) {
+  code.use(KernelText::kSoftmax);
+  const PlanView& from = code.view(step.input);
+  const SoftmaxTerms terms = softmax_terms(from.scale);
+  const int64_t length = from.shape.back();
+  code.constants += fmt::format("static const softmax_terms softmax_{} = {{{}, {}, {}}};\n", index,
+                                terms.difference.multiplier, terms.difference.shift,
+                                terms.least_difference);
+  return fmt::format(
+      "  {{\n    int32_t row;\n    for (row = 0; row < {0}; ++row)\n"
+      "      softmax_row(&softmax_{1}, {2} + row * {3}, {4} + row * {3}, {3});\n  }}\n",
+      element_count(from.shape) / length, index, code.address(step.input, false), length,
+      code.address(step.output, true));
+}
+
 }  // namespace lathe

@@ -49,6 +49,13 @@ std::string write_float_pool(CodeContext& code, const PoolStep& step, const Pixe
 
 }  // namespace
 
+bool is_whole_average(const NativePlan& plan, const PoolStep& step) {
+  const PlanView& from = view_of(plan, step.input);
+  const PlanView& to = view_of(plan, step.output);
+  return from.dtype == DType::kUInt8 && step.average && !step.include_padding &&
+         from.scale == to.scale && from.zero_point == to.zero_point;
+}
+
 std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
   const PlanView& from = code.view(step.input);
   const PlanView& to = code.view(step.output);
@@ -58,6 +65,8 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
   code.use(KernelText::kPool);
   const PlanWindow& w = step.window;
   const bool is_same = from.scale == 0 || to.scale == 0;
+  const bool is_whole =
+      code.rounding == Rounding::kTflite && is_whole_average(code.plan, step);
   code.constants += fmt::format(
       "static const pool pool_{} = {{\n    .channels = {},\n"
       "    .in_height = {}, .in_width = {}, .in_row = {}, .in_pixel = {},\n"
@@ -73,7 +82,7 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
       step.include_padding ? in.height + step.pad_bottom : 0,
       step.include_padding ? in.width + step.pad_right : 0,
       c_float(is_same ? 1.0F : from.scale / to.scale), is_same ? 0 : from.zero_point,
-      is_same ? 0 : to.zero_point, step.average ? 1 : 0);
+      is_same ? 0 : to.zero_point, is_whole ? 2 : step.average ? 1 : 0);
   return fmt::format("  run_pool(&pool_{}, {}, {});\n", index, code.address(step.input, false),
                      code.address(step.output, true));
 }

@@ -117,6 +117,13 @@ std::vector<int32_t> offsets_of(const ProductSizes& sizes, const PlanWindow& win
   return offsets;
 }
 
+std::vector<FixedPoint> fixed_points(const CodeContext& code, const PlanEpilogue& epilogue) {
+  std::vector<FixedPoint> points;
+  for (const double scale : code.values<double>(epilogue.real_scale))
+    points.push_back(fixed_point(scale));
+  return points;
+}
+
 // Pairs of columns, four numbers of the one before four of the other.
 std::vector<int8_t> in_pairs(const std::vector<int8_t>& weights, const ProductSizes& sizes,
                              int64_t groups) {
@@ -158,7 +165,7 @@ std::vector<T> evened(const std::vector<T>& values, int64_t groups) {
   std::vector<T> even;
   for (size_t i = 0; i < values.size(); ++i) {
     even.push_back(values[i]);
-    if ((i + 1) % columns == 0) even.push_back(0);
+    if ((i + 1) % columns == 0) even.push_back(T{});
   }
   return even;
 }
@@ -176,10 +183,47 @@ std::vector<int32_t> less_128(const std::vector<int32_t>& bias,
   return made;
 }
 
+// TensorFlow Lite's: both numbers in units of 2^-20 of twice the larger scale.
+std::string add_sum_terms(CodeContext& code, const PlanEpilogue& epilogue, const PlanView& output,
+                          size_t index) {
+  const PlanView& other = code.view(epilogue.residual);
+  const double unit = 2.0 * std::max(epilogue.own_scale, other.scale);
+  const auto factor = [](double value) {
+    const FixedPoint point = fixed_point(value);
+    return fmt::format("{{{}, {}}}", point.multiplier, point.shift);
+  };
+  const std::string name = fmt::format("sum_{}", index);
+  code.constants += fmt::format(
+      "static const sum_terms {} = {{{}, {}, {}, {}, {}, {}}};\n", name,
+      factor(epilogue.own_scale / unit), factor(other.scale / unit),
+      factor(unit / (0x1p20 * output.scale)), static_cast<int32_t>(epilogue.zero_point),
+      static_cast<int32_t>(other.zero_point), static_cast<int32_t>(output.zero_point));
+  return name;
+}
+
+// The factors of a step's sums, as fields of its struct: `factors` of floats, else `scale`. Of an even
+// number in each group, where there are any.
+std::string scale_fields(CodeContext& code, size_t index, bool is_float, const Terms& terms,
+                         const PlanEpilogue& epilogue, bool one_scale, int64_t groups) {
+  const auto shared = [&](auto values) {
+    if (one_scale) values.resize(1);
+    return one_scale || groups == 0 ? values : evened(values, groups);
+  };
+  std::string scale = "NULL";
+  std::string factors = "NULL";
+  if (is_float)
+    factors = code.add_array("scale", index, shared(terms.scale));
+  else if (code.rounding == Rounding::kOrt)
+    scale = code.add_array("scale", index, shared(terms.scale));
+  else
+    scale = code.add_factors("scale", index, shared(fixed_points(code, epilogue)));
+  return fmt::format(".scale = {}, .factors = {}", scale, factors);
+}
+
 // What follows in passes of its own over the output: bounds within a byte's (what is clamped to
 // those first may be clamped to these after), the sum with another array, and a table.
 std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId output,
-                       const Pixels& out, ChannelAxis axis) {
+                       const Pixels& out, ChannelAxis axis, size_t index) {
   std::string text;
   const std::string to = code.address(output, true);
   const auto pass = [&](const std::string& value) {
@@ -202,11 +246,18 @@ std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId o
   if (epilogue.residual.valid()) {
     code.use(KernelText::kSum);
     const Pixels other = pixels_of(code.view(epilogue.residual), axis);
-    pass(fmt::format("summed(*q, {}, ({})[n * {} + y * {} + x * {} + c * {}], {}, {}, {}, {})",
-                     c_float(epilogue.own_factor), code.address(epilogue.residual, false),
-                     other.image, other.row, other.pixel, other.channel,
-                     c_float(epilogue.residual_factor), c_float(epilogue.offset), epilogue.sum_low,
-                     epilogue.sum_high));
+    const std::string added =
+        fmt::format("({})[n * {} + y * {} + x * {} + c * {}]",
+                    code.address(epilogue.residual, false), other.image, other.row, other.pixel,
+                    other.channel);
+    if (code.rounding == Rounding::kTflite)
+      pass(fmt::format("summed(&{}, *q, {}, {}, {})",
+                       add_sum_terms(code, epilogue, code.view(output), index), added,
+                       epilogue.sum_low, epilogue.sum_high));
+    else
+      pass(fmt::format("summed(*q, {}, {}, {}, {}, {}, {})", c_float(epilogue.own_factor), added,
+                       c_float(epilogue.residual_factor), c_float(epilogue.offset),
+                       epilogue.sum_low, epilogue.sum_high));
   }
   if (epilogue.table.valid()) {
     pass(fmt::format("{}[*q]", code.address(epilogue.table, false)));
@@ -247,7 +298,8 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) 
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   StepNeeds needs;
   needs.scratch_bytes = (height * frame_width(width) + read_beyond(w)) * 2;
-  if (in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
+  const bool is_of_bytes = element_bytes(view_of(plan, step.output)) == 1;
+  if (is_of_bytes && in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
       out.row % out.pixel == 0)
     needs.overlap = StepOverlap{step.input, -in.row * in.height, in.pixel};
   return needs;
@@ -275,17 +327,19 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
   const std::vector<int32_t> offsets = offsets_of(sizes, step.window, in);
   const std::string offsets_name =
       offsets.empty() ? "NULL" : code.add_array("offsets", index, offsets);
-  const bool one_scale = std::ranges::count(terms.scale, terms.scale[0]) ==
-                         static_cast<std::ptrdiff_t>(terms.scale.size());
-  const std::string scale_name = code.add_array(
-      "scale", index,
-      one_scale ? std::vector<float>{terms.scale[0]} : evened(terms.scale, step.groups));
+  const auto are_same = [](const auto& values) {
+    return std::ranges::all_of(values, [&](const auto& each) { return each == values[0]; });
+  };
+  const bool one_scale =
+      are_same(terms.scale) && are_same(code.values<double>(step.epilogue.real_scale));
+  const std::string scales =
+      scale_fields(code, index, is_float, terms, step.epilogue, one_scale, step.groups);
   code.constants += fmt::format(
-      "static const product product_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
+      "static const product product_{} = {{\n    .weights = {}, .bias = {}, {},\n"
       "    .offsets = {}, .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
       "    .zero = {}, .flip = {}u, .padding = {}, .is_plain = {}, .is_float = {},\n"
       "    .scale_step = {}}};\n",
-      index, weight_name, bias_name, scale_name, offsets_name, sizes.depth, sizes.columns, step.groups,
+      index, weight_name, bias_name, scales, offsets_name, sizes.depth, sizes.columns, step.groups,
       sizes.length, in.channel, images_text(in, out), window_text(step.window), terms.zero,
       is_signed ? "0x80808080" : "0", step.padding ^ (is_signed ? 128 : 0), sizes.is_plain ? 1 : 0,
       is_float ? 1 : 0, one_scale ? 0 : 1);
@@ -293,40 +347,41 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
                      is_signed ? "(const uint8_t *)" : "", code.address(step.input, false),
                      code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
-         write_rest(code, step.epilogue, step.output, out, step.axis);
+         write_rest(code, step.epilogue, step.output, out, step.axis, index);
 }
 
 std::string write_depthwise(CodeContext& code, const PlanStep& whole, size_t index) {
   const DepthwiseStep& step = std::get<DepthwiseStep>(whole.kind);
   require_plain(whole, step.epilogue);
   const PlanView& output = code.view(step.output);
-  if (output.dtype == DType::kFloat32)
-    refuse_step(whole, "a depthwise convolution whose result is not quantized");
+  const bool is_float = output.dtype == DType::kFloat32;
   code.use(KernelText::kDepthwise);
   const std::vector<int8_t> weights = code.values<int8_t>(step.weights);
   const Pixels in = pixels_of(code.view(step.input), ChannelAxis::kSecond);
   const Pixels out = pixels_of(output, ChannelAxis::kSecond);
   const PlanWindow& w = step.window;
   const int64_t taps = w.kernel_height * w.kernel_width;
-  const Terms terms = terms_of(code, whole, step.scale, step.bias, step.epilogue.zero_point,
-                               weights, static_cast<size_t>(taps));
+  const Terms terms =
+      terms_of(code, whole, step.scale, step.bias, is_float ? 0 : step.epilogue.zero_point, weights,
+               static_cast<size_t>(taps));
   const int64_t height =
       (out.height - 1) * w.stride_height + (w.kernel_height - 1) * w.dilation_height + 1;
   const int64_t width =
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   const std::string weight_name = code.add_array("weights", index, weights);
   const std::string bias_name = code.add_array("bias", index, terms.bias);
-  const std::string scale_name = code.add_array("scale", index, terms.scale);
+  const std::string scales =
+      scale_fields(code, index, is_float, terms, step.epilogue, false, 0);
   code.constants += fmt::format(
-      "static const depthwise depthwise_{} = {{\n    .weights = {}, .bias = {}, .scale = {},\n"
+      "static const depthwise depthwise_{} = {{\n    .weights = {}, .bias = {}, {},\n"
       "    .channels = {}, .frame_height = {}, .frame_width = {},\n{}{}"
-      "    .zero = {}, .padding = {}}};\n",
-      index, weight_name, bias_name, scale_name, out.channels, height, frame_width(width),
-      images_text(in, out), window_text(w), terms.zero, step.padding);
+      "    .zero = {}, .padding = {}, .is_float = {}}};\n",
+      index, weight_name, bias_name, scales, out.channels, height, frame_width(width),
+      images_text(in, out), window_text(w), terms.zero, step.padding, is_float ? 1 : 0);
   return fmt::format("  run_depthwise(&depthwise_{}, {}, {}, {});\n", index,
                      code.address(step.input, false), code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
-         write_rest(code, step.epilogue, step.output, out, ChannelAxis::kSecond);
+         write_rest(code, step.epilogue, step.output, out, ChannelAxis::kSecond, index);
 }
 
 }  // namespace lathe

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "c99/code_context.h"
+#include "c99/read_signed.h"
 
 namespace lathe {
 namespace {
@@ -14,6 +15,20 @@ template <class... Functions>
 Choice(Functions...) -> Choice<Functions...>;
 
 }  // namespace
+
+bool rounds_in_floats(const NativePlan& plan, const PlanStep& step) {
+  const auto is_bytes = [&](ViewId id) { return element_bytes(view_of(plan, id)) == 1; };
+  return std::visit(
+      Choice{[](const ProductStep& s) { return s.epilogue.table.valid(); },
+             [](const DepthwiseStep& s) { return s.epilogue.table.valid(); },
+             [](const CopyStep&) { return false; },
+             [&](const LookupStep& s) { return !turns_signs(plan, s.table); },
+             [&](const ConvertStep& s) { return is_bytes(s.output) && !is_bytes(s.input); },
+             [&](const PoolStep& s) { return s.average && !is_whole_average(plan, s); },
+             [&](const SoftmaxStep& s) { return !is_bytes(s.output); },
+             [](const auto&) { return true; }},
+      step.kind);
+}
 
 StepNeeds needs_of(const NativePlan& plan, const PlanStep& step) {
   return std::visit(
@@ -39,7 +54,11 @@ std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
              [&](const ResizeStep& s) { return write_resize(code, step, s, index); },
              [&](const FloatConvStep&) { return write_floats(code, step); },
              [&](const FloatMatMulStep&) { return write_floats(code, step); },
-             [&](const SoftmaxStep&) { return write_floats(code, step); },
+             [&](const SoftmaxStep& s) {
+               return code.view(s.input).dtype == DType::kFloat32
+                          ? write_floats(code, step)
+                          : write_byte_softmax(code, s, index);
+             },
              [&](const LayerNormStep&) { return write_floats(code, step); },
              [&](const ReduceStep&) { return write_floats(code, step); },
              [&](const RecurrentStep&) { return write_recurrent(code, step, index); },

@@ -8,8 +8,10 @@ take what is written.
 
 usage: tflite_in_its_runtimes.py LATHE SOURCE"""
 import csv
+import ctypes
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -85,6 +87,25 @@ def check_round_trip(tool, model, folder):
     assert whole, f"{model.name}: some operators stay on the CPU"
     print(f"{model.name}: same bytes in LiteRT and TFLM, {model.stat().st_size} -> "
           f"{again.stat().st_size} bytes, wholly on Ethos-U55 with {sram:.1f} KiB")
+
+
+def check_generated_code(tool, model, folder):
+    """C with TFLM's rounding, built here, gives TFLM's bytes."""
+    lathe(tool, "compile", model, "--target", "c99", "--rounding", "tflite", "-o", folder / "net.c",
+          "--prefix", "net", "--profile", "tflm")
+    subprocess.run(["cc", "-std=c99", "-O2", "-fPIC", "-shared", "-o", folder / f"{model.stem}.so",
+                    folder / "net.c", "-lm"], check=True)
+    code = ctypes.CDLL(str(folder / f"{model.stem}.so"))
+    header = (folder / "net.h").read_text()
+    arena = np.zeros(int(re.search(r"NET_ARENA_BYTES (\d+)", header).group(1)) + 8, np.uint8)
+    samples = random_samples(model, SAMPLES)
+    wanted = micro(model, samples)
+    for sample, row in zip(samples, wanted):
+        output = np.zeros_like(row)
+        code.net_run(*(ctypes.c_void_p(array.ctypes.data)
+                       for array in (arena, np.ascontiguousarray(sample), output)))
+        assert output.tobytes() == row.tobytes(), f"{model.name}: C code with TFLM's rounding"
+    print(f"{model.name}: C code gives TFLM's bytes on {SAMPLES} of {SAMPLES} inputs")
 
 
 def check_floats(tool, model, folder):
@@ -196,6 +217,7 @@ def main():
             return
         for name in ("kws", "vww", "ic", "ad01", "sww"):
             check_round_trip(tool, models / "tiny" / f"{name}_int8.tflite", folder)
+            check_generated_code(tool, models / "tiny" / f"{name}_int8.tflite", folder)
         for name in ("vww", "ic", "ad01"):
             check_floats(tool, models / "tiny" / f"{name}_fp32.tflite", folder)
         train = pictures.cifar(data, "train")[0][:128]

@@ -49,7 +49,11 @@ TEST_CASE("gates are read with their units") {
   CHECK(parse_gate("temperature <= 80 \u00b0C").limit == 80);
   CHECK(parse_gate("cpu <= 25%").limit == 0.25);
   CHECK(parse_gate("load < 50ms").limit == 5e7);
-  CHECK(gate_metrics().size() == 26);
+  CHECK(parse_gate("instructions <= 5.2M").limit == 5.2e6);
+  CHECK(parse_gate("instructions <= 5200k").limit == 5.2e6);
+  CHECK(parse_gate("instructions <= 5200000").limit == 5.2e6);
+  CHECK(parse_gate("instructions <= 102%").relative);
+  CHECK(gate_metrics().size() == 27);
 }
 
 TEST_CASE("a caret shows where a gate is wrong") {

@@ -74,6 +74,9 @@ TEST_CASE("numbers do not depend on the locale") {
   const char* set = std::setlocale(LC_ALL, "de_DE.UTF-8");
   CHECK(parse_quantity("1.5ms", "x").value == 1.5e6);
   CHECK(bytes_text(1536) == "1.50 KiB");
+  CHECK(grouped_text(999) == "999");
+  CHECK(grouped_text(1234567.4) == "1,234,567");
+  CHECK(grouped_text(-1000) == "-1,000");
   if (set) std::setlocale(LC_ALL, "C");
 }
 

@@ -29,6 +29,12 @@ void add_compile(CLI::App& app, CompileOptions& options) {
       ->capture_default_str();
   command->add_option("--prefix", options.prefix, "What names begin with (c99; default OUT's name)")
       ->type_name("NAME");
+  command
+      ->add_option("--rounding", options.rounding,
+                   "Whose integer operators it equals to the bit: ONNX Runtime's, or those of "
+                   "TensorFlow Lite Micro (c99)")
+      ->check(CLI::IsMember(std::vector<std::string>{"ort", "tflite"}))
+      ->capture_default_str();
   command->add_flag("--weights-file", options.weights_file,
                     "Put the weights into OUT_weights.c, for a memory of their own (c99)");
   command

@@ -23,9 +23,17 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   c.prefix = c_identifier(options.prefix.empty() ? output.stem().string() : options.prefix);
   c.header = std::filesystem::path(header_of(output.string())).filename().string();
   c.weights_apart = options.weights_file;
+  if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
   c.source_sha256 = sha256_file(options.model);
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
   const C99Code code = emit_c99(graph, c);
+
+  if (!code.float_steps.empty())
+    console.warn("c99.rounding",
+                 fmt::format("{} of {} steps are computed in floats, where TensorFlow Lite's "
+                             "kernels may give other bytes: {}",
+                             code.float_steps.size(), code.steps.size(),
+                             escape_untrusted(code.float_steps.front(), 80)));
 
   CompiledArtifact artifact;
   artifact.written.model_bytes = code.source;
@@ -40,6 +48,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                            {"arena_lower_bound_bytes", code.arena_lower_bound},
                            {"constants_bytes", code.constant_bytes},
                            {"peak", code.peak},
+                           {"rounding", options.rounding},
                            {"steps", code.steps.size()}};
   artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
                               bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),

@@ -16,7 +16,8 @@ static float stored(float y) {
 #define ROUNDED(y) ((void)0)
 #endif
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2) && defined(__GNUC__)
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2) && defined(__GNUC__) && \
+    !defined(TFLITE_ROUNDING)
 #include <arm_mve.h>
 #define HAS_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__GNUC__)

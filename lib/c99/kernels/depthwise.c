@@ -5,7 +5,8 @@
 typedef struct {
   const int8_t *weights; /* channels x taps */
   const int32_t *bias;
-  const float *scale;
+  const rescale *scale; /* of bytes */
+  const float *factors; /* of floats */
   int32_t channels;
   int32_t in_height, in_width, in_row, in_pixel;
   int32_t out_height, out_width, out_row, out_pixel;
@@ -15,6 +16,7 @@ typedef struct {
   int32_t frame_height, frame_width; /* an even width */
   int32_t zero;
   uint8_t padding;
+  uint8_t is_float; /* the output */
 } depthwise;
 
 /* `pixel` apart, side by side. */
@@ -57,6 +59,13 @@ static void fill_frame(const depthwise *p, const uint8_t *channel, int16_t *fram
   frame += p->pad_top * frame_width + p->pad_left;
   for (y = height; y > 0; --y, channel += row, frame += frame_width)
     fill_row(channel, pixel, width, frame);
+}
+
+static int32_t depthwise_sum(const depthwise *p, const int8_t *w, const int16_t *from) {
+  int32_t sum = 0, ky, kx;
+  for (ky = 0; ky < p->kernel_height; ++ky, from += p->dilation_height * p->frame_width)
+    for (kx = 0; kx < p->kernel_width; ++kx) sum += from[kx * p->dilation_width] * *w++;
+  return sum;
 }
 
 #ifdef HAS_DSP
@@ -116,13 +125,13 @@ static uint32_t joined(int32_t low, int32_t high) {
   } while (0)
 
 #define FINISH(sum)                                 \
-  *to = byte_of(nearest((float)(sum) * scale, zero)); \
+  *to = rescaled_byte(sum, scale, zero);           \
   to += pixel
 
 /* 3 x 3 with a stride of 1 or 2 both ways. */
-static void depthwise_3x3(const depthwise *p, const int8_t *w, int32_t bias, float scale,
+static void depthwise_3x3(const depthwise *p, const int8_t *w, int32_t bias, rescale scale,
                           const int16_t *frame, uint8_t *to) {
-  const int32_t words = p->frame_width / 2, pixel = p->out_pixel, zero = p->zero + ROUNDING;
+  const int32_t words = p->frame_width / 2, pixel = p->out_pixel, zero = p->zero;
   const int32_t skip = p->out_row - p->out_width * pixel;
   uint32_t weights[6];
   int32_t y, x, k;
@@ -257,25 +266,31 @@ static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, f
   depthwise_taps(p, w, bias, scale, frame, to, done);
 }
 #else
-static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, float scale,
+static void depthwise_plane(const depthwise *p, const int8_t *w, int32_t bias, rescale scale,
                             const int16_t *frame, uint8_t *to) {
-  int32_t y, x, ky, kx;
+  int32_t y, x;
   for (y = 0; y < p->out_height; ++y)
     for (x = 0; x < p->out_width; ++x) {
       const int16_t *from = frame + y * p->stride_height * p->frame_width + x * p->stride_width;
-      const int8_t *weight = w;
-      int32_t sum = bias;
-      for (ky = 0; ky < p->kernel_height; ++ky, from += p->dilation_height * p->frame_width)
-        for (kx = 0; kx < p->kernel_width; ++kx)
-          sum += from[kx * p->dilation_width] * *weight++;
       to[y * p->out_row + x * p->out_pixel] =
-          byte_of(nearest((float)sum * scale, p->zero + ROUNDING));
+          rescaled_byte(bias + depthwise_sum(p, w, from), scale, p->zero);
     }
 }
 #endif
 
+static void depthwise_floats(const depthwise *p, const int8_t *w, int32_t bias, float scale,
+                             const int16_t *frame, float *to) {
+  int32_t y, x;
+  for (y = 0; y < p->out_height; ++y)
+    for (x = 0; x < p->out_width; ++x)
+      to[y * p->out_row + x * p->out_pixel] =
+          (float)(bias + depthwise_sum(p, w, frame + y * p->stride_height * p->frame_width +
+                                                 x * p->stride_width)) *
+          scale;
+}
+
 /* `frame`: frame_height * frame_width numbers, and some that may be read behind them. */
-static void run_depthwise(const depthwise *p, const uint8_t *input, uint8_t *output,
+static void run_depthwise(const depthwise *p, const uint8_t *input, void *output,
                           int16_t *frame) {
   const int32_t taps = p->kernel_height * p->kernel_width;
   int32_t image, channel, i;
@@ -283,8 +298,13 @@ static void run_depthwise(const depthwise *p, const uint8_t *input, uint8_t *out
   for (image = 0; image < p->images; ++image)
     for (channel = 0; channel < p->channels; ++channel) {
       const int8_t *const weights = p->weights + channel * taps;
-      uint8_t *const to = output + image * p->out_image + channel;
+      uint8_t *const to = (uint8_t *)output + image * p->out_image + channel;
       fill_frame(p, input + image * p->in_image + channel, frame);
+      if (p->is_float) {
+        depthwise_floats(p, weights, p->bias[channel], p->factors[channel], frame,
+                         (float *)output + image * p->out_image + channel);
+        continue;
+      }
 #ifdef HAS_DSP
       if (p->kernel_height == 3 && p->kernel_width == 3 && p->stride_height <= 2 &&
           p->stride_width <= 2 && p->dilation_height == 1 && p->dilation_width == 1) {

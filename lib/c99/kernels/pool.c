@@ -9,7 +9,7 @@ typedef struct {
   int32_t counted_height, counted_width; /* with the padding that counts; 0: none does */
   float factor;                          /* of an average: input's scale / output's */
   int32_t in_zero, out_zero;
-  uint8_t is_average;
+  uint8_t is_average; /* 2: of whole numbers, half away from zero, as TensorFlow Lite has it */
 } pool;
 
 /* How many of the taps from `from` on lie below `size`; those before 0 do not count. */
@@ -37,6 +37,12 @@ static uint8_t pooled(const pool *p, const uint8_t *channel, int32_t y, int32_t 
     }
   }
   if (!p->is_average) return (uint8_t)most;
+  if (p->is_average == 2) {
+    if (count < 1) count = 1;
+    sum -= 128 * count; /* of signed bytes */
+    sum = sum > 0 ? sum + count / 2 : sum - count / 2;
+    return byte_of(sum / count + 128);
+  }
   sum -= count * p->in_zero;
   if (p->counted_height > 0)
     count = taps_inside(y, p->kernel_height, p->dilation_height, -p->pad_top, p->counted_height) *

@@ -5,7 +5,8 @@
 typedef struct {
   const int8_t *weights;
   const int32_t *bias; /* an even number of them in each group */
-  const float *scale;  /* as many, or one for all */
+  const rescale *scale; /* of bytes: as many, or one for all */
+  const float *factors; /* the same, of floats */
   const int32_t *offsets; /* of what the kernel reads, `length` of them; NULL: by rows */
   int32_t depth, columns, groups; /* of a group: channels read and written */
   int32_t length;                 /* numbers under the kernel, up to a multiple of 4 */
@@ -118,28 +119,27 @@ static void product_bytes(const product *p, const int16_t *pair, int32_t group, 
 #else
 static void product_bytes(const product *p, const int16_t *pair, int32_t group, int32_t is_pair,
                           uint8_t *first, uint8_t *second) {
-  const int32_t length = p->length, columns = p->columns, zero = p->zero + ROUNDING;
+  const int32_t length = p->length, columns = p->columns, zero = p->zero;
   const int32_t even = (columns + 1) / 2 * 2;
   const int8_t *weights = p->weights + group * even * length;
   const int32_t *bias = p->bias + group * even;
   const int32_t step = p->scale_step;
-  const float *scale = p->scale + group * even * step;
+  const rescale *scale = p->scale + group * even * step;
   int32_t column;
   for (column = 0; column < columns; column += 2, scale += 2 * step) {
-    const float one = scale[0], two = scale[step];
+    const rescale one = scale[0], two = scale[step];
     int32_t sums[4];
     sums[0] = sums[2] = bias[column];
     sums[1] = sums[3] = bias[column + 1];
     if (is_pair) {
       product_sums(pair, weights, length, sums);
-      second[column] = byte_of(nearest((float)sums[2] * one, zero));
-      if (column + 1 < columns)
-        second[column + 1] = byte_of(nearest((float)sums[3] * two, zero));
+      second[column] = rescaled_byte(sums[2], one, zero);
+      if (column + 1 < columns) second[column + 1] = rescaled_byte(sums[3], two, zero);
     } else {
       pixel_sums(pair, weights, length, sums);
     }
-    first[column] = byte_of(nearest((float)sums[0] * one, zero));
-    if (column + 1 < columns) first[column + 1] = byte_of(nearest((float)sums[1] * two, zero));
+    first[column] = rescaled_byte(sums[0], one, zero);
+    if (column + 1 < columns) first[column + 1] = rescaled_byte(sums[1], two, zero);
     weights += 2 * length;
   }
 }
@@ -158,7 +158,7 @@ static void product_floats(const product *p, const int16_t *pair, int32_t group,
     else
       pixel_sums(pair, weights, p->length, sums);
     for (i = 0; i < 2 && column + i < p->columns; ++i) {
-      const float scale = p->scale[(group * even + column + i) * p->scale_step];
+      const float scale = p->factors[(group * even + column + i) * p->scale_step];
       if (is_pair) second[column + i] = (float)sums[2 + i] * scale;
       first[column + i] = (float)sums[i] * scale;
     }

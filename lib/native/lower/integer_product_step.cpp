@@ -96,13 +96,25 @@ bool float_tail(const ActivationForm& form, FloatTail& tail) {
   return function.has_value();
 }
 
+// As TensorFlow Lite has them: of a fully connected layer the product of both scales is a float.
+std::vector<double> real_scales(float input, const std::vector<float>& weights, float output,
+                                bool is_convolution) {
+  std::vector<double> scales;
+  for (const float weight : weights) {
+    const double product = is_convolution ? double{input} * weight : double{input * weight};
+    scales.push_back(product / output);
+  }
+  return scales;
+}
+
 bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,
                          bool depthwise, std::vector<NodeId> also) {
   ProductTail tail = follow_product(lowering, value);
   PlanEpilogue epilogue;
   if (tail.activation) {
     const auto function = function_of(*tail.activation);
-    if (function) {
+    const bool is_bound = function == ProductActivation::kNone;
+    if (function && (is_bound || !lowering.options.compact)) {
       epilogue.activation = *function;
     } else {
       // The activation is a step of its own.
@@ -158,6 +170,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
       images ? channels_last_order(shape->size()) : plain_order(shape->size());
   if (tail.residual.valid()) {
     const ScaleZeroPoint own = *params;
+    epilogue.own_scale = own.scale;
     params = tail.sum_quantized->params;
     ViewId residual = lowering.integers(tail.residual);
     residual = images ? lowering.pixel_rows_of(residual) : lowering.dense_of(residual);
@@ -189,6 +202,10 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
       Tensor::from_bytes(DType::kInt8, {weights.columns, weights.taps, weights.depth},
                          std::move(bytes)));
   const ViewId scale = build.add_constant(name + ".scale", scales);
+  if (lowering.options.compact)
+    epilogue.real_scale = build.add_constant(
+        name + ".real_scale",
+        Tensor::vector(real_scales(input.scale, weights.scales, unit, depthwise || images)));
   const ViewId bias = lowering.options.compact
                           ? build.add_constant(name + ".bias", integers_of(counts))
                           : build.add_constant(name + ".bias", terms);

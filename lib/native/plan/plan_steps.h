@@ -42,6 +42,10 @@ struct PlanEpilogue {
   uint8_t sum_low = 0, sum_high = 255;
   float float_low = -3.4028234663852886e38f, float_high = 3.4028234663852886e38f;
   ViewId table;
+  /// Of compact plans, which are not stored: the factors of sums in float64, `scale` before it was
+  /// rounded; and the scale of what the residual is added to.
+  ViewId real_scale;
+  float own_scale = 0;
 };
 
 /// Conv, Gemm, MatMul of uint8 with constant int8 weights: groups x columns of a group x taps x

@@ -131,6 +131,7 @@ void check_flags(const CompileOptions& options, const Target& target) {
   only_c(!options.prefix.empty(), "--prefix");
   only_c(!options.max_ram.empty(), "--max-ram");
   only_c(options.weights_file, "--weights-file");
+  only_c(options.rounding != "ort", "--rounding");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
     throw bad_usage("usage.prefix", "this is no name in C", "--prefix",
                     "letters, digits and _, as " + c_identifier(options.prefix));
