@@ -96,14 +96,9 @@ bool float_tail(const ActivationForm& form, FloatTail& tail) {
   return function.has_value();
 }
 
-// As TensorFlow Lite has them: of a fully connected layer the product of both scales is a float.
-std::vector<double> real_scales(float input, const std::vector<float>& weights, float output,
-                                bool is_convolution) {
+std::vector<double> real_scales(float input, const std::vector<float>& weights, float output) {
   std::vector<double> scales;
-  for (const float weight : weights) {
-    const double product = is_convolution ? double{input} * weight : double{input * weight};
-    scales.push_back(product / output);
-  }
+  for (const float weight : weights) scales.push_back(double{input} * weight / output);
   return scales;
 }
 
@@ -205,7 +200,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   if (lowering.options.compact)
     epilogue.real_scale = build.add_constant(
         name + ".real_scale",
-        Tensor::vector(real_scales(input.scale, weights.scales, unit, depthwise || images)));
+        Tensor::vector(real_scales(input.scale, weights.scales, unit)));
   const ViewId bias = lowering.options.compact
                           ? build.add_constant(name + ".bias", integers_of(counts))
                           : build.add_constant(name + ".bias", terms);
