@@ -61,6 +61,7 @@ template std::vector<uint8_t> CodeContext::values(ViewId) const;
 template std::vector<int32_t> CodeContext::values(ViewId) const;
 template std::vector<float> CodeContext::values(ViewId) const;
 template std::vector<double> CodeContext::values(ViewId) const;
+template std::vector<int64_t> CodeContext::values(ViewId) const;
 
 void CodeContext::define(std::string_view type, const std::string& name, size_t count,
                          const std::string& text) {

@@ -111,12 +111,13 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step);
 std::string write_product(CodeContext& code, const PlanStep& step, size_t index);
 std::string write_depthwise(CodeContext& code, const PlanStep& step, size_t index);
 std::string write_pool(CodeContext& code, const PoolStep& step, size_t index);
-std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeStep& step,
-                         size_t index);
+std::string write_resize(CodeContext& code, const ResizeStep& step, size_t index);
 StepNeeds needs_of_recurrent(const NativePlan& plan, const RecurrentStep& step);
 std::string write_recurrent(CodeContext& code, const PlanStep& step, size_t index);
 StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output);
 std::string write_elements(CodeContext& code, const PlanStep& step);
+std::string write_gather(CodeContext& code, const PlanStep& whole, const GatherStep& step,
+                         size_t index);
 std::string write_floats(CodeContext& code, const PlanStep& step);
 std::string write_byte_softmax(CodeContext& code, const SoftmaxStep& step, size_t index);
 

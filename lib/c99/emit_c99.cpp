@@ -124,13 +124,40 @@ std::string port_macros(const std::string& prefix, const char* kind,
   return text;
 }
 
+// What the macros say, for programs that choose among networks.
+std::string facts_type(const std::string& prefix) {
+  return fmt::format(
+      "\n/* The same as data. `scale` is 0 where numbers are not quantized. */\n"
+      "typedef struct {{\n  const char *name, *type;\n  int32_t count;\n  float scale;\n"
+      "  int32_t zero_point;\n}} {0}_port;\n\n"
+      "typedef struct {{\n  int32_t abi;\n  const char *model_sha256;\n"
+      "  int32_t arena_bytes, arena_alignment, constant_bytes;\n  int64_t macs;\n"
+      "  int32_t input_count, output_count;\n  const {0}_port *inputs, *outputs;\n}} {0}_facts;\n\n"
+      "extern const {0}_facts {0}_info;\n",
+      prefix);
+}
+
+std::string facts_ports(const std::string& prefix, const char* kind,
+                        const std::vector<Port>& ports) {
+  std::string rows;
+  for (const Port& port : ports) {
+    const bool is_quantized = port.params && port.params->scales.size() == 1;
+    rows += fmt::format("{}\n  {{\"{}\", \"{}\", {}, {}, {}}}", rows.empty() ? "" : ",", port.name,
+                        port.type, port.count,
+                        c_float(is_quantized ? static_cast<float>(port.params->scales[0]) : 0.0F),
+                        is_quantized ? port.params->zero_points[0] : 0);
+  }
+  return fmt::format("static const {0}_port {1}[{2}] = {{{3}\n}};\n", prefix, kind,
+                     std::max<size_t>(ports.size(), 1), rows.empty() ? " {NULL, NULL, 0, 0.0f, 0}" : rows);
+}
+
 }  // namespace
 
 C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options& options) {
   NativePlan plan = lowered;
   read_signed_inputs(plan);
   if (options.rounding == Rounding::kTflite) fuse_byte_softmax(plan);
-  std::vector<std::string> taken{"arena", "bytes"};
+  std::vector<std::string> taken{"arena", "bytes", "input_facts", "output_facts"};
   const std::vector<Port> inputs = ports_of(graph, graph.inputs(), taken);
   const std::vector<Port> outputs = ports_of(graph, graph.outputs(), taken);
   std::vector<StepNeeds> needs;
@@ -187,7 +214,13 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements + "  (void)bytes;\n";
   for (const Port& port : inputs)
     if (!code.ports.contains(port.name)) made.source += fmt::format("  (void){};\n", port.name);
-  made.source += "}\n";
+  made.source += "}\n\n" + facts_ports(prefix, "input_facts", inputs) +
+                 facts_ports(prefix, "output_facts", outputs) +
+                 fmt::format("const {0}_facts {0}_info = {{\n"
+                             "  {1}_ABI, {1}_MODEL_SHA256, {1}_ARENA_BYTES, {1}_ARENA_ALIGNMENT,\n"
+                             "  {1}_CONSTANT_BYTES, {1}_MACS, {2}, {3}, input_facts, output_facts\n"
+                             "}};\n",
+                             prefix, macro, inputs.size(), outputs.size());
 
   if (options.weights_apart)
     made.weights =
@@ -207,6 +240,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
       macro, c_comment(options.source_sha256), made.arena_bytes, options.alignment, code.constant_bytes,
       macs.macs);
   made.header += port_macros(macro, "INPUT", inputs) + port_macros(macro, "OUTPUT", outputs);
+  made.header += facts_type(prefix);
   made.header += fmt::format(
       "\n/* One inference. `arena`: {0}_ARENA_BYTES, aligned to {0}_ARENA_ALIGNMENT, of any\n"
       " * content; calls that run at the same time need one each. */\n{1};\n\n"

@@ -202,6 +202,40 @@ std::string write_elements(CodeContext& code, const PlanStep& step) {
   refuse_step(step, fmt::format("there is no C code for {} yet", step_name(step.kind)));
 }
 
+std::string write_gather(CodeContext& code, const PlanStep& whole, const GatherStep& step,
+                         size_t index) {
+  const PlanView& from = code.view(step.input);
+  const PlanView& indices = code.view(step.indices);
+  const auto axis = static_cast<size_t>(step.axis);
+  int64_t outer = 1;
+  int64_t inner = element_bytes(from);
+  for (size_t i = 0; i < axis; ++i) outer *= from.shape[i];
+  for (size_t i = axis + 1; i < from.shape.size(); ++i) inner *= from.shape[i];
+  const int64_t rows = from.shape[axis];
+  std::string places;
+  if (code.plan.blocks[static_cast<size_t>(indices.block)].place == BlockPlace::kConstant &&
+      indices.dtype == DType::kInt64) {
+    std::vector<int32_t> known;
+    for (const int64_t each : code.values<int64_t>(step.indices))
+      known.push_back(static_cast<int32_t>(std::clamp(each, -rows, rows - 1)));
+    places = code.add_array("indices", index, known);
+  } else if (indices.dtype == DType::kInt32) {
+    places = code.address(step.indices, false);
+  } else {
+    refuse_step(whole, fmt::format("indices of type {}", dtype_name(indices.dtype)));
+  }
+  // An index out of range takes the first row or the last one: there is nobody to tell.
+  return fmt::format(
+      "  {{\n    const int32_t *const places = {0};\n    int32_t n, i, row;\n"
+      "    for (n = 0; n < {1}; ++n)\n      for (i = 0; i < {2}; ++i) {{\n"
+      "        row = places[i] < 0 ? places[i] + {3} : places[i];\n"
+      "        row = row < 0 ? 0 : row >= {3} ? {3} - 1 : row;\n"
+      "        memcpy((uint8_t *)({5}) + (n * {2} + i) * {4}, (const uint8_t *)({6}) + (n * {3} + "
+      "row) * {4}, {4});\n      }}\n  }}\n",
+      places, outer, element_count(indices.shape), rows, inner, code.address(step.output, true),
+      code.address(step.input, false));
+}
+
 std::string write_byte_softmax(CodeContext& code, const SoftmaxStep& step, size_t index) {
   code.use(KernelText::kSoftmax);
   const PlanView& from = code.view(step.input);

@@ -36,7 +36,7 @@ std::string tail_text(CodeContext& code, const PlanStep& whole, const FloatTail&
 }
 
 std::string write_float_conv(CodeContext& code, const PlanStep& whole, const FloatConvStep& step) {
-  if (step.transposed || step.strides.size() > 2) refuse_step(whole, "this form of convolution");
+  if (step.strides.size() > 2) refuse_step(whole, "a convolution of three spatial axes");
   const size_t rank = step.strides.size();
   const auto axis = [&](const std::vector<int64_t>& values, bool is_row, int64_t otherwise) {
     if (is_row) return rank == 2 ? values[0] : otherwise;
@@ -45,7 +45,7 @@ std::string write_float_conv(CodeContext& code, const PlanStep& whole, const Flo
   const PlanView& weights = code.view(step.weights);
   const Pixels in = pixels_of(code.view(step.input), ChannelAxis::kSecond);
   const Pixels out = pixels_of(code.view(step.output), ChannelAxis::kSecond);
-  const int64_t depth = weights.shape[1];
+  const int64_t depth = in.channels / step.groups;
   const int64_t kernel_width = weights.shape.back();
   const int64_t kernel_height = rank == 2 ? weights.shape[2] : 1;
   const int64_t columns = out.channels / step.groups;
@@ -59,21 +59,35 @@ std::string write_float_conv(CodeContext& code, const PlanStep& whole, const Flo
       code.address(step.input, false), code.address(step.weights, false),
       code.address(step.output, true), out.images, out.height, out.width, out.channels,
       step.bias.valid() ? fmt::format("({})[c]", code.address(step.bias, false)) : "0.0f");
+  // Where a tap reads; a transposed convolution's only where that is on the stride's grid.
+  const auto place = [&](const char* name, const char* at, const char* tap, bool is_row,
+                         int64_t size) {
+    const int64_t stride = axis(step.strides, is_row, 1);
+    const int64_t pad = axis(step.pads_begin, is_row, 0);
+    const int64_t dilation = axis(step.dilations, is_row, 1);
+    const std::string indent(is_row ? 14 : 16, ' ');
+    if (!step.transposed)
+      return fmt::format("{0}const int32_t {1} = {2} * {3} - {4} + {5} * {6};\n"
+                         "{0}if ({1} < 0 || {1} >= {7}) continue;\n",
+                         indent, name, at, stride, pad, tap, dilation, size);
+    return fmt::format("{0}const int32_t {1}_up = {2} + {3} - {4} * {5}, {1} = {1}_up / {6};\n"
+                       "{0}if ({1}_up < 0 || {1}_up % {6} != 0 || {1} >= {7}) continue;\n",
+                       indent, name, at, pad, tap, dilation, stride, size);
+  };
+  const std::string weight =
+      step.transposed ? fmt::format("(c / {0} * {1} + k) * {2} + c % {0} * {3}", columns, depth,
+                                    w[0], w[1])
+                      : fmt::format("c * {} + k * {}", w[0], w[1]);
   text += fmt::format(
-      "            for (ky = 0; ky < {}; ++ky) {{\n"
-      "              const int32_t row = y * {} - {} + ky * {};\n"
-      "              if (row < 0 || row >= {}) continue;\n"
-      "              for (kx = 0; kx < {}; ++kx) {{\n"
-      "                const int32_t column = x * {} - {} + kx * {};\n"
-      "                if (column < 0 || column >= {}) continue;\n"
+      "            for (ky = 0; ky < {}; ++ky) {{\n{}"
+      "              for (kx = 0; kx < {}; ++kx) {{\n{}"
       "                for (k = 0; k < {}; ++k)\n"
       "                  sum += from[n * {} + row * {} + column * {} + (c / {} * {} + k) * {}] *\n"
-      "                         weights[c * {} + k * {} + ky * {} + kx * {}];\n"
+      "                         weights[{} + ky * {} + kx * {}];\n"
       "              }}\n            }}\n",
-      kernel_height, axis(step.strides, true, 1), axis(step.pads_begin, true, 0),
-      axis(step.dilations, true, 1), in.height, kernel_width, axis(step.strides, false, 1),
-      axis(step.pads_begin, false, 0), axis(step.dilations, false, 1), in.width, depth, in.image,
-      in.row, in.pixel, columns, depth, in.channel, w[0], w[1], rank == 2 ? w[2] : 0, w.back());
+      kernel_height, place("row", "y", "ky", true, in.height), kernel_width,
+      place("column", "x", "kx", false, in.width), depth, in.image, in.row, in.pixel, columns,
+      depth, in.channel, weight, rank == 2 ? w[2] : 0, w.back());
   if (step.tail.sum.valid()) {
     const Pixels other = pixels_of(code.view(step.tail.sum), ChannelAxis::kSecond);
     text += fmt::format("            sum += ({})[n * {} + y * {} + x * {} + c * {}];\n",
@@ -209,8 +223,39 @@ std::string write_softmax(CodeContext& code, const SoftmaxStep& step) {
       step.logarithm ? "to[i] -= sum" : "to[i] *= sum");
 }
 
+// Of each channel of each image.
+std::string write_instance_norm(CodeContext& code, const PlanStep& whole,
+                                const LayerNormStep& step) {
+  if (code.view(step.input).shape.size() > 4)
+    refuse_step(whole, "InstanceNormalization of three spatial axes");
+  code.use(KernelText::kMath);
+  const Pixels in = pixels_of(code.view(step.input), ChannelAxis::kSecond);
+  const Pixels out = pixels_of(code.view(step.output), ChannelAxis::kSecond);
+  const auto place = [](const Pixels& p) {
+    return fmt::format("[n * {} + y * {} + x * {} + c * {}]", p.image, p.row, p.pixel, p.channel);
+  };
+  const std::string each = fmt::format(
+      "        for (y = 0; y < {}; ++y)\n          for (x = 0; x < {}; ++x)", in.height, in.width);
+  std::string factor = "1.0f";
+  if (step.scale.valid()) factor = fmt::format("({})[c]", code.address(step.scale, false));
+  std::string offset;
+  if (step.bias.valid()) offset = fmt::format(" + ({})[c]", code.address(step.bias, false));
+  const int64_t count = in.height * in.width;
+  return fmt::format(
+      "  {{\n    const float *const from = {0};\n    float *const to = {1};\n"
+      "    int32_t n, c, y, x;\n    for (n = 0; n < {2}; ++n)\n"
+      "      for (c = 0; c < {3}; ++c) {{\n        float mean = 0.0f, square = 0.0f, factor;\n"
+      "{4} mean += from{5};\n        mean /= {6}.0f;\n"
+      "{4} {{\n            const float apart = from{5} - mean;\n"
+      "            square += apart * apart;\n          }}\n"
+      "        factor = {7} / sqrtf(square / {6}.0f + {8});\n"
+      "{4} to{9} = (from{5} - mean) * factor{10};\n      }}\n  }}\n",
+      code.address(step.input, false), code.address(step.output, true), in.images, in.channels,
+      each, place(in), count, factor, c_float(step.epsilon), place(out), offset);
+}
+
 std::string write_layer_norm(CodeContext& code, const PlanStep& whole, const LayerNormStep& step) {
-  if (step.axes < 1) refuse_step(whole, "InstanceNormalization");
+  if (step.axes < 1) return write_instance_norm(code, whole, step);
   code.use(KernelText::kMath);
   const PlanView& from = code.view(step.input);
   int64_t length = 1;

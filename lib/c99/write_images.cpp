@@ -87,14 +87,13 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
                      code.address(step.output, true));
 }
 
-std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeStep& step,
-                         size_t index) {
+std::string write_resize(CodeContext& code, const ResizeStep& step, size_t index) {
   const PlanView& from = code.view(step.input);
   const Pixels in = pixels_of(from, ChannelAxis::kSecond);
   const Pixels out = pixels_of(code.view(step.output), ChannelAxis::kSecond);
   const bool is_linear = !step.row_weight.empty();
-  if (is_linear && from.dtype != DType::kFloat32)
-    refuse_step(whole, "a linear resize of integers");
+  const bool is_bytes = element_bytes(from) == 1;
+  if (is_linear && is_bytes) code.use(KernelText::kBase);
   const auto table = [&](const char* name, const auto& values) {
     return code.add_array(name, index, values);
   };
@@ -110,18 +109,24 @@ std::string write_resize(CodeContext& code, const PlanStep& whole, const ResizeS
     return fmt::format("from[n * {} + {}[y] * {} + {}[x] * {} + c]", in.image, row, in.row, column,
                        in.pixel);
   };
+  const auto number = [&](const std::string& element) {
+    return is_bytes ? "(float)" + element : element;
+  };
   std::string value = pixel(rows, columns);
   if (is_linear) {
     const std::string rows2 = table("rows2", step.row_second);
     const std::string columns2 = table("columns2", step.column_second);
     const std::string wy = table("row_weight", step.row_weight);
     const std::string wx = table("column_weight", step.column_weight);
+    const auto between = [&](const std::string& a, const std::string& b) {
+      return fmt::format("{0} + {1}[x] * ({2} - {0})", number(a), wx, number(b));
+    };
     text += fmt::format(
-        "            const float top = {0} + {1}[x] * ({2} - {0});\n"
-        "            const float low = {3} + {1}[x] * ({4} - {3});\n",
-        pixel(rows, columns), wx, pixel(rows, columns2), pixel(rows2, columns),
-        pixel(rows2, columns2));
+        "            const float top = {};\n            const float low = {};\n",
+        between(pixel(rows, columns), pixel(rows, columns2)),
+        between(pixel(rows2, columns), pixel(rows2, columns2)));
     value = fmt::format("top + {}[y] * (low - top)", wy);
+    if (is_bytes) value = "byte_of(nearest(" + value + ", ROUNDING))";
   }
   return text +
          fmt::format("            to[n * {} + y * {} + x * {} + c] = {};\n          }}\n  }}\n",

@@ -51,7 +51,7 @@ std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
       Choice{[&](const ProductStep&) { return write_product(code, step, index); },
              [&](const DepthwiseStep&) { return write_depthwise(code, step, index); },
              [&](const PoolStep& s) { return write_pool(code, s, index); },
-             [&](const ResizeStep& s) { return write_resize(code, step, s, index); },
+             [&](const ResizeStep& s) { return write_resize(code, s, index); },
              [&](const FloatConvStep&) { return write_floats(code, step); },
              [&](const FloatMatMulStep&) { return write_floats(code, step); },
              [&](const SoftmaxStep& s) {
@@ -61,6 +61,7 @@ std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
              },
              [&](const LayerNormStep&) { return write_floats(code, step); },
              [&](const ReduceStep&) { return write_floats(code, step); },
+             [&](const GatherStep& s) { return write_gather(code, step, s, index); },
              [&](const RecurrentStep&) { return write_recurrent(code, step, index); },
              [&](const auto&) { return write_elements(code, step); }},
       step.kind);

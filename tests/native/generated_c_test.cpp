@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <tuple>
 
 #include "c99/built_c.h"
 #include "c99/c99.h"
@@ -12,6 +13,7 @@
 #include "ir/seeded_random.h"
 #include "lower/lower_graph.h"
 #include "names/engines.h"
+#include "onnx/text_form.h"
 #include "native_run.h"
 #include "random_graph.h"
 
@@ -210,6 +212,84 @@ TEST_CASE("recurrent layers as C, both directions, with states and all results")
         for (size_t i = 0; i < results; ++i)
           CHECK(apart(found[i], wanted[i].tensor).largest < 1e-5);
       }
+}
+
+// The graph of a text with one input x, as C beside the interpreter.
+void check_c_of(const std::string& body, double tolerance) {
+  CAPTURE(body);
+  Graph graph = parse_text("<ir_version: 8, opset_import: [\"\" : 17]>\n" + body).graph;
+  infer_shapes(graph);
+  const C99Options named{"net", "net.h", "0", 8};
+  const BuiltC built(host_c_compiler(), emit_c99(graph, named), named, graph);
+  SeededRandom random(7, 7);
+  std::vector<Tensor> inputs;
+  std::vector<RuntimeValue> values;
+  for (const ValueId id : graph.inputs()) {
+    const Shape shape = *static_shape(*graph.value(id).type.dims);
+    if (graph.value(id).type.dtype == DType::kInt32) {
+      std::vector<int32_t> places(static_cast<size_t>(element_count(shape)));
+      for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<int32_t>(i % 5) - 2;
+      inputs.push_back(Tensor::of<int32_t>(shape, places));
+    } else {
+      inputs.push_back(noise(random, shape));
+    }
+    values.push_back(to_runtime(inputs.back()));
+  }
+  const std::vector<at::Tensor> found = built.run(tensors_of(inputs));
+  const std::vector<RuntimeValue> wanted = Interpreter(graph).run(values);
+  REQUIRE(found.size() == wanted.size());
+  for (size_t i = 0; i < found.size(); ++i)
+    CHECK(apart(found[i], wanted[i].tensor).largest <= tolerance);
+}
+
+std::string floats(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(0.01 * (i * 37 % 101) - 0.5);
+  return "{" + text + "}";
+}
+
+TEST_CASE("transposed convolutions as C") {
+  if (host_c_compiler().empty()) return;
+  for (const auto& [attributes, weights, x, y] :
+       {std::tuple("strides = [2, 2], pads = [1, 0, 1, 0], output_padding = [1, 1]",
+                   "4, 3, 3, 3", "1, 4, 5, 6", "1, 3, 10, 14"),
+        {"strides = [1, 3], dilations = [2, 1], group = 2", "4, 3, 2, 3", "2, 4, 3, 2",
+         "2, 6, 5, 6"},
+        {"group = 4, strides = [2, 2]", "4, 1, 2, 2", "1, 4, 4, 4", "1, 4, 8, 8"}}) {
+    int count = 1;
+    for (const char c : std::string(weights))
+      if (c >= '0' && c <= '9') count *= c - '0';
+    check_c_of(fmt::format("g (float[{2}] x) => (float[{3}] y)\n<float[{1}] w = {4}>\n{{\n"
+                           "  y = ConvTranspose<{0}>(x, w)\n}}",
+                           attributes, weights, x, y, floats(count)),
+               1e-5);
+  }
+  check_c_of("g (float[1, 2, 7] x) => (float[1, 3, 15] y)\n<float[2, 3, 3] w = " + floats(18) +
+                 ", float[3] b = {0.5, 0, -1}>\n{\n"
+                 "  t = ConvTranspose<strides = [2]>(x, w, b)\n  y = Relu(t)\n}",
+             1e-5);
+}
+
+TEST_CASE("normalization of each channel, gathered rows and resized bytes as C") {
+  if (host_c_compiler().empty()) return;
+  check_c_of("g (float[2, 3, 4, 5] x) => (float[2, 3, 4, 5] y)\n"
+             "<float[3] s = {1, 2, -0.5}, float[3] b = {0, 1, 0.25}>\n{\n"
+             "  y = InstanceNormalization<epsilon = 0.001>(x, s, b)\n}",
+             1e-5);
+  check_c_of("g (float[2, 6, 3] x) => (float[2, 2, 2, 3] y)\n"
+             "<int64[2, 2] i = {5, 0, -1, 2}>\n{\n  y = Gather<axis = 1>(x, i)\n}",
+             0);
+  check_c_of("g (int32[4] x) => (float[4, 3] y)\n<float[5, 3] w = " + floats(15) +
+                 ">\n{\n  y = Gather(w, x)\n}",
+             0);
+  const std::string pair = "float s = {0.02}, uint8 z = {120}";
+  check_c_of("g (float[1, 3, 4, 5] x) => (uint8[1, 3, 8, 15] y)\n<" + pair +
+                 ", float[4] scales = {1, 1, 2, 3}>\n{\n  q = QuantizeLinear(x, s, z)\n"
+                 "  d = DequantizeLinear(q, s, z)\n"
+                 "  r = Resize<mode = \"linear\">(d, , scales)\n"
+                 "  y = QuantizeLinear(r, s, z)\n}",
+             0.007);  // one step
 }
 
 }  // namespace

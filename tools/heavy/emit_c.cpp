@@ -28,6 +28,14 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
   const C99Code code = emit_c99(graph, c);
 
+  const std::string& isa = fmt::format("{}", fmt::join(profile.cpu.isa, " "));
+  if (profile.memory.flash_bytes && profile.cpu.arch.starts_with("armv") &&
+      isa.find("fpv") == std::string::npos && c.rounding == Rounding::kOrt)
+    console.warn("c99.no_fpu",
+                 escape_untrusted(profile.name) + " has no floating-point unit, and results of "
+                 "integer sums are multiplied by floats",
+                 "--rounding tflite multiplies integers");
+
   if (!code.float_steps.empty())
     console.warn("c99.rounding",
                  fmt::format("{} of {} steps are computed in floats, where TensorFlow Lite's "
