@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+
 namespace lathe {
 
 std::string c_nest(const Shape& shape, const std::vector<std::vector<int64_t>>& strides,
@@ -10,9 +13,12 @@ std::string c_nest(const Shape& shape, const std::vector<std::vector<int64_t>>& 
     int64_t count;
     std::vector<int64_t> steps;
   };
+  std::vector<size_t> order;
+  for (size_t d = 0; d < shape.size(); ++d)
+    if (shape[d] != 1) order.push_back(d);
+  std::ranges::stable_sort(order, std::greater(), [&](size_t d) { return strides[0][d]; });
   std::vector<Loop> loops;
-  for (size_t d = 0; d < shape.size(); ++d) {
-    if (shape[d] == 1) continue;
+  for (const size_t d : order) {
     Loop loop{shape[d], {}};
     for (const std::vector<int64_t>& array : strides) loop.steps.push_back(array[d]);
     bool joins = !loops.empty();

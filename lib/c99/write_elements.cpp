@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "c99/c_nest.h"
@@ -159,11 +160,16 @@ std::string write_convert(CodeContext& code, const PlanStep& whole, const Conver
 
 std::string write_fill(CodeContext& code, const PlanStep& whole, const FillStep& step) {
   const PlanView& to = code.view(step.output);
-  if (element_bytes(to) != 1 && step.value != 0)
+  std::string value = std::to_string(step.value & 255);
+  const auto bits = static_cast<uint32_t>(step.value);
+  if (to.dtype == DType::kFloat32)
+    value = c_float(std::bit_cast<float>(bits));
+  else if (to.dtype == DType::kInt32)
+    value = std::to_string(std::bit_cast<int32_t>(bits));
+  else if (element_bytes(to) != 1 && step.value != 0)
     refuse_step(whole, "a constant fill of this type");
   return c_nest(to.shape, {to.strides}, [&](const auto& at) {
-    return fmt::format("({})[{}] = {};\n", code.address(step.output, true), at[0],
-                       step.value & 255);
+    return fmt::format("({})[{}] = {};\n", code.address(step.output, true), at[0], value);
   });
 }
 

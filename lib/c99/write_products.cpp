@@ -73,7 +73,13 @@ int64_t lead_of(const Pixels& in, const Pixels& out, const PlanWindow& window, i
 // Rows begin with a word. Results are made by twos or fours: behind the last row's end numbers are
 // read that mean nothing.
 int64_t frame_width(int64_t width) { return (width + 1) / 2 * 2; }
-int64_t read_beyond(const PlanWindow& window) { return 4 + 3 * (window.stride_width - 1); }
+int64_t read_beyond(const PlanWindow& w, int64_t out_width, int64_t frame) {
+  const int64_t fours = ((out_width + 3) / 4 * 4 - 1) * w.stride_width +
+                        (w.kernel_width - 1) * w.dilation_width;
+  // kernels/depthwise.c: words under 3 x 3, of two results.
+  const int64_t twos = (out_width - 1) / 2 * 2 * w.stride_width + 2 * w.stride_width + 1;
+  return std::max<int64_t>(0, std::max(fours, twos) + 1 - frame);
+}
 
 struct Terms {
   std::vector<float> scale;
@@ -297,7 +303,7 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) 
   const int64_t width =
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   StepNeeds needs;
-  needs.scratch_bytes = (height * frame_width(width) + read_beyond(w)) * 2;
+  needs.scratch_bytes = (height * frame_width(width) + read_beyond(w, out.width, frame_width(width))) * 2;
   const bool is_of_bytes = element_bytes(view_of(plan, step.output)) == 1;
   if (is_of_bytes && in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
       out.row % out.pixel == 0)

@@ -41,6 +41,8 @@ test::Difference apart(const at::Tensor& found, const at::Tensor& wanted) {
   return {error.max().item<double>(), (error > 1e-3).to(at::kDouble).mean().item<double>()};
 }
 
+bool is_slow() { return std::getenv("LATHE_SLOW") != nullptr; }
+
 struct Counts {
   int run = 0;
   int refused = 0;
@@ -91,7 +93,7 @@ TEST_CASE("random quantized graphs as C give what the interpreter gives") {
     MESSAGE("skipped: no C compiler");
     return;
   }
-  const Counts counts = check_flavour(GraphFlavour::kQuantized, 40, 0.35, 0.6);
+  const Counts counts = check_flavour(GraphFlavour::kQuantized, is_slow() ? 400 : 40, 0.35, 0.6);
   MESSAGE(counts.run, " run, ", counts.refused, " refused");
   for (const auto& [why, n] : counts.why) MESSAGE(n, " ", why);
   CHECK(counts.run >= 10);
@@ -139,15 +141,14 @@ void check_board(const Board& board, uint64_t count) {
 
 TEST_CASE("random quantized graphs give the same bytes on boards and on the host") {
   if (host_c_compiler().empty()) return;
-  const bool slow = std::getenv("LATHE_SLOW") != nullptr;
   for (const Board& board : boards())
-    if (slow || board.engine == kEmulatedM4 || board.engine == kEmulatedM55)
-      check_board(board, slow ? 100 : 10);
+    if (is_slow() || board.engine == kEmulatedM4 || board.engine == kEmulatedM55)
+      check_board(board, is_slow() ? 100 : 10);
 }
 
 TEST_CASE("random float graphs as C give what the interpreter gives") {
   if (host_c_compiler().empty()) return;
-  const Counts counts = check_flavour(GraphFlavour::kFloat, 40, 1e-3, 0);
+  const Counts counts = check_flavour(GraphFlavour::kFloat, is_slow() ? 400 : 40, 1e-3, 0);
   MESSAGE(counts.run, " run, ", counts.refused, " refused");
   for (const auto& [why, n] : counts.why) MESSAGE(n, " ", why);
   CHECK(counts.run >= 5);
