@@ -6,6 +6,7 @@
 #include "c99/c_text.h"
 #include "c99/code_context.h"
 #include "c99/read_signed.h"
+#include "c99/step_order.h"
 #include "ir/error.h"
 #include "lower/lower_graph.h"
 #include "ops/op_row.h"
@@ -151,6 +152,29 @@ std::string facts_ports(const std::string& prefix, const char* kind,
                      std::max<size_t>(ports.size(), 1), rows.empty() ? " {NULL, NULL, 0, 0.0f, 0}" : rows);
 }
 
+std::vector<StepNeeds> all_needs(const NativePlan& plan) {
+  std::vector<StepNeeds> needs;
+  for (const PlanStep& step : plan.steps) {
+    if (std::holds_alternative<FallbackStep>(step.kind))
+      refuse_step(step, "there is no kernel for this op");
+    needs.push_back(needs_of(plan, step));
+  }
+  return needs;
+}
+
+// Steps and arrays where they take the least memory.
+Arena arrange(NativePlan& plan, int64_t alignment) {
+  const std::vector<StepNeeds> needs = all_needs(plan);
+  Arena arena = place_arena(plan, needs, alignment);
+  const std::vector<size_t> order = order_for_memory(plan, needs);
+  if (std::ranges::is_sorted(order)) return arena;
+  NativePlan other = reordered(plan, order);
+  Arena smaller = place_arena(other, all_needs(other), alignment);
+  if (smaller.bytes >= arena.bytes) return arena;
+  plan = std::move(other);
+  return smaller;
+}
+
 }  // namespace
 
 C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options& options) {
@@ -160,13 +184,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   std::vector<std::string> taken{"arena", "bytes", "input_facts", "output_facts"};
   const std::vector<Port> inputs = ports_of(graph, graph.inputs(), taken);
   const std::vector<Port> outputs = ports_of(graph, graph.outputs(), taken);
-  std::vector<StepNeeds> needs;
-  for (const PlanStep& step : plan.steps) {
-    if (std::holds_alternative<FallbackStep>(step.kind))
-      refuse_step(step, "there is no kernel for this op");
-    needs.push_back(needs_of(plan, step));
-  }
-  const Arena arena = place_arena(plan, needs, options.alignment);
+  const Arena arena = arrange(plan, options.alignment);
   const auto names = [](const std::vector<Port>& ports) {
     std::vector<std::string> all;
     for (const Port& port : ports) all.push_back(port.name);
