@@ -30,8 +30,23 @@ bool rounds_in_floats(const NativePlan& plan, const PlanStep& step) {
       step.kind);
 }
 
+namespace {
+
+// What overwrites its input as it reads it must not read that in another way, too: as the residual of
+// a product, which is added in a pass of its own, or turned.
+bool reads_twice(const NativePlan& plan, const PlanStep& step, ViewId input) {
+  const bool is_one_pass = std::holds_alternative<ElementwiseProgramStep>(step.kind);
+  int count = 0;
+  for (const ViewId read : views_of(step).reads)
+    if (view_of(plan, read).block == view_of(plan, input).block && !(is_one_pass && read == input))
+      ++count;
+  return count > (is_one_pass ? 0 : 1);
+}
+
+}  // namespace
+
 StepNeeds needs_of(const NativePlan& plan, const PlanStep& step) {
-  return std::visit(
+  StepNeeds needs = std::visit(
       Choice{[&](const ProductStep& s) { return needs_of_product(plan, s); },
              [&](const DepthwiseStep& s) { return needs_of_depthwise(plan, s); },
              [&](const LookupStep& s) { return needs_of_elements(plan, s.input, s.output); },
@@ -44,6 +59,8 @@ StepNeeds needs_of(const NativePlan& plan, const PlanStep& step) {
              [&](const SoftmaxStep& s) { return needs_of_elements(plan, s.input, s.output); },
              [](const auto&) { return StepNeeds{}; }},
       step.kind);
+  if (needs.overlap && reads_twice(plan, step, needs.overlap->input)) needs.overlap.reset();
+  return needs;
 }
 
 std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
