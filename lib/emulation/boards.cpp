@@ -21,6 +21,8 @@ Board mps2(std::string_view engine, std::string_view processor, std::string_view
   board.packages = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm";
   board.flags = std::move(flags);
   board.flags.emplace_back("-mthumb");
+  // Newer newlibs' mathematics wants a system to tell errors to.
+  board.flags.emplace_back("--specs=nosys.specs");
   board.counter = "COUNTER_CMSDK";
   board.shift = 6;
   board.ticks_per_instruction = 64.0 / 40;

@@ -20,7 +20,7 @@ trap 'rm -rf "$made"' EXIT
 "$lathe" compile "$model" --target c99 --profile cortex-m4 -o "$made/net.c" --quiet
 regions=(vectors_origin=0 vectors_length=64 flash_origin=64 flash_length=0x3fffc0
   ram_origin=0x20000000 ram_length=0x400000)
-arm-none-eabi-gcc -std=c99 -O2 -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard -mthumb \
+arm-none-eabi-gcc -std=c99 -O2 -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard -mthumb --specs=nosys.specs \
   -ffunction-sections -Wl,--gc-sections -nostartfiles -T "$guest/board.ld" \
   "${regions[@]/#/-Wl,--defsym=}" -I"$made" -I"$guest" \
   "$guest/startup_cortex_m.c" "$here/main.c" "$made/net.c" -o "$made/net.elf" -lm
