@@ -73,11 +73,9 @@ void add_case(const json& report, const json& row, std::vector<Measure>& all) {
   const json& start = start_costs(row);
   out.add("load", "ns", field(start, "load_ns"));
   out.add("first_inference", "ns", field(start, "first_inference_ns"));
-  const json& counted = field(row, "emulated");
-  const json& device = counted.is_object() ? counted : field(row, "fit");
-  out.add("flash", "bytes", field(device, "flash_bytes"));
-  out.add("ram", "bytes", field(device, "ram_bytes"));
-  out.add("instructions", "count", field(counted, "instructions"));
+  out.add("flash", "bytes", field(device_memory(row), "flash_bytes"));
+  out.add("ram", "bytes", field(device_memory(row), "ram_bytes"));
+  out.add("instructions", "count", field(field(row, "emulated"), "instructions"));
   out.add("slowdown", "ratio", field(field(row, "soak"), "slowdown"));
   out.add("leak_per_run", "bytes", field(field(row, "soak"), "leak_bytes_per_run"));
   out.move_to(all);
@@ -113,6 +111,11 @@ const json& start_costs(const json& row) {
   static const json nothing;
   if (field(row, "deployed").is_object()) return field(row, "deployed");
   return is_elsewhere(row) ? nothing : field(row, "phases");
+}
+
+const json& device_memory(const json& row) {
+  const json& counted = field(row, "emulated");
+  return counted.is_object() ? counted : field(row, "fit");
 }
 
 const json& peak_bytes(const json& row) {

@@ -39,12 +39,14 @@ std::vector<BlameSentence> blame_sentences(const nlohmann::json& row);
 /// Absent figures are left out. In the order of the report.
 std::vector<Measure> report_measures(const nlohmann::json& report);
 
-/// False for metrics that grow with the error (mse, mae).
 /// Of a case: "load_ns" and "first_inference_ns", and the peak of memory, as an application pays
 /// them; null where the native engine could not be measured as deployed.
 const nlohmann::json& start_costs(const nlohmann::json& row);
 const nlohmann::json& peak_bytes(const nlohmann::json& row);
+/// Where a case's "flash_bytes" and "ram_bytes" stand: counted on a board, or reckoned.
+const nlohmann::json& device_memory(const nlohmann::json& row);
 
+/// False for metrics that grow with the error (mse, mae).
 bool metric_grows_with_quality(const std::string& metric);
 /// True for shares that people read in points (top1, agreement).
 bool metric_is_share(const std::string& metric);

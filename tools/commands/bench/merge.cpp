@@ -116,10 +116,9 @@ void add_process_figures(const json& row, Observations& seen) {
   seen["cpu"] = sensed(row, "cpu", "share");
   seen["energy"] = sensed(row, "energy", "joules_per_inference");
   seen["temperature"] = sensed(row, "thermal", "max_c");
-  // What was counted on a board stands before what was reckoned.
-  if (field(row, "emulated").is_object()) return;
-  seen["flash"] = sensed(row, "fit", "flash_bytes");
-  seen["ram"] = sensed(row, "fit", "ram_bytes");
+  const char* device = field(row, "emulated").is_object() ? "emulated" : "fit";
+  seen["flash"] = sensed(row, device, "flash_bytes");
+  seen["ram"] = sensed(row, device, "ram_bytes");
 }
 
 void withhold_times(Observations& seen) {

@@ -91,7 +91,8 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
   }
   if (!timing) {
     const std::string why = why_no_times(subject);
-    out["samples"] = {{"n", 0}, {"stop_reason", why}};
+    out["samples"] = {{"n", 0},
+                      {"stop_reason", subject.engine_facts.emulated ? "counted" : "interrupted"}};
     out["throughput"] = nullptr;
     out["throughput_reason"] = why;
     out["latency"] = {{"median", nullptr}, {"median_reason", why}};
