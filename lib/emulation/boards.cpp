@@ -40,7 +40,7 @@ std::vector<Board> make_boards() {
            {"-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"}),
       mps2(kEmulatedM7, "Cortex-M7", "armv7e-m", "mps2-an500",
            {"-mcpu=cortex-m7", "-mfpu=fpv5-d16", "-mfloat-abi=hard"}),
-      mps2(kEmulatedM55, "Cortex-M55", "armv8.1-m.main", "mps3-an547",
+      mps2(kEmulatedM55, "Cortex-M55", "armv8.1-m", "mps3-an547",
            {"-mcpu=cortex-m55", "-mfloat-abi=hard"})};
   // Its system counter runs at 32 MHz; the memory is the board's DDR.
   Board& m55 = made.back();

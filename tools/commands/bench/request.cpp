@@ -99,7 +99,11 @@ std::vector<BenchCase> plan_cases(const BenchOptions& options) {
           const std::string& name = names[model];
           std::string id = name;
           if (batch) id += fmt::format("/batch{}", *batch);
-          id += fmt::format("/threads{}/{}", count > 0 ? count : usable_cpus(), engine);
+          // A board has no use for this host's processors.
+          if (is_emulated(engine) && count != threads.front()) continue;
+          if (!is_emulated(engine))
+            id += fmt::format("/threads{}", count > 0 ? count : usable_cpus());
+          id += "/" + engine;
           cases.push_back(
               {std::move(id), name, options.models[model], engine, batch, static_cast<int>(count)});
         }
