@@ -91,6 +91,8 @@ void CodeContext::define(std::string_view type, const std::string& name,
 std::string CodeContext::add_array(std::string_view name, size_t step,
                                    const std::vector<int32_t>& values,
                                    const std::vector<int32_t>& of_vectors) {
+  // No vector unit rounds as TensorFlow Lite does: kernels/base.c leaves it out there.
+  if (rounding == Rounding::kTflite) return add_array(name, step, values);
   const std::string full = fmt::format("{}{}_{}", unit_prefix_, name, step);
   const std::string_view type = type_name<int32_t>();
   define(type, full, values.size(),

@@ -56,6 +56,19 @@ TEST_CASE("C code, its header and what it takes") {
   CHECK(q.compile("glyphs.c").exit_code == 2);  // the header is there
 }
 
+TEST_CASE("biases are those of the kernels that read them") {
+  const Quantized q;
+  REQUIRE(q.compile("vectors.c").exit_code == 0);
+  CHECK(content_of(q.folder.path("vectors.c")).find("#endif\nstatic const") != std::string::npos);
+  // Without the vector unit's kernels their biases would give other sums.
+  REQUIRE(q.compile("tflite.c", {"--rounding", "tflite"}).exit_code == 0);
+  const std::string source = content_of(q.folder.path("tflite.c"));
+  CHECK(source.find("#define TFLITE_ROUNDING") != std::string::npos);
+  const size_t first_array = source.find("static const int8_t weights_");
+  REQUIRE(first_array != std::string::npos);
+  CHECK(source.find("__ARM_FEATURE_MVE", first_array) == std::string::npos);
+}
+
 TEST_CASE("weights in a unit of their own") {
   const Quantized q;
   const CliResult made = q.compile("net.c", {"--weights-file"});
