@@ -6,4 +6,4 @@
 # usage: scripts/compare_tiny.sh [SHARED=../shared] (LATHE=build/release/lathe)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec python3 -B scripts/compare_tiny/main.py "${LATHE:-build/release/lathe}" "$PWD" "${1:-../shared}"
+exec python3 -B scripts/compare_tiny/main.py "${LATHE:-build/release/lathe}" "${1:-../shared}"

@@ -169,7 +169,9 @@ Arena arrange(NativePlan& plan, int64_t alignment) {
   const std::vector<size_t> order = order_for_memory(plan, needs);
   if (std::ranges::is_sorted(order)) return arena;
   NativePlan other = reordered(plan, order);
-  Arena smaller = place_arena(other, all_needs(other), alignment);
+  std::vector<StepNeeds> moved;
+  for (const size_t step : order) moved.push_back(needs[step]);
+  Arena smaller = place_arena(other, moved, alignment);
   if (smaller.bytes >= arena.bytes) return arena;
   plan = std::move(other);
   return smaller;

@@ -1,6 +1,6 @@
 """See scripts/compare_tiny.sh.
 
-usage: main.py LATHE ROOT SHARED"""
+usage: main.py LATHE SHARED"""
 import json
 import pathlib
 import subprocess
@@ -23,7 +23,7 @@ def counted(lathe, model, engine):
 
 
 def main():
-    lathe, shared = sys.argv[1], pathlib.Path(sys.argv[3])
+    lathe, shared = sys.argv[1], pathlib.Path(sys.argv[2])
     if not (shared / "models/tiny").is_dir():
         sys.exit(f"{shared}/models/tiny is not there: the networks of MLPerf Tiny as QDQ ONNX")
     same = True
