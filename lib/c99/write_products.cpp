@@ -303,7 +303,8 @@ StepNeeds needs_of_depthwise(const NativePlan& plan, const DepthwiseStep& step) 
   const int64_t width =
       (out.width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
   StepNeeds needs;
-  needs.scratch_bytes = (height * frame_width(width) + read_beyond(w, out.width, frame_width(width))) * 2;
+  const int64_t frame = frame_width(width);
+  needs.scratch_bytes = (height * frame + read_beyond(w, out.width, frame)) * 2;
   const bool is_of_bytes = element_bytes(view_of(plan, step.output)) == 1;
   if (is_of_bytes && in.images == 1 && in.pixel == out.pixel && in.row % in.pixel == 0 &&
       out.row % out.pixel == 0)

@@ -20,7 +20,6 @@ struct FlashUse {
   int64_t code = 0;
   int64_t constants = 0;
   int64_t library = 0;
-  int64_t total() const { return code + constants + library; }
 };
 
 struct StepCount {
@@ -42,14 +41,14 @@ class EmulatedC {
   /// not there or do not work.
   EmulatedC(const Board& board, const Graph& graph);
 
-  /// `inputs`: of all samples, each as sample_bytes says. Throws Error: exit 6 when the emulator
+  /// `inputs`: of all samples, each of input_bytes with its arrays at input_offsets. Throws Error:
+  /// exit 6 when the emulator
   /// fails or does not count, exit 8 after ten minutes or where the count would not fit; exit 1 when
   /// the code wrote beyond its arena.
   EmulatedRun run(const std::vector<std::byte>& inputs) const;
   /// Of one sample, in a program of its own that tells steps apart, without what that takes.
   std::vector<StepCount> steps_of(const std::vector<std::byte>& sample) const;
 
-  const Board& board() const { return board_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t arena_lower_bound() const { return arena_lower_bound_; }
   const FlashUse& flash() const { return flash_; }
