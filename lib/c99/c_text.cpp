@@ -31,6 +31,10 @@ constexpr std::string_view kKeywords[] = {
     "void",         "volatile",    "while",      "xor",      "xor_eq",    "static_assert",
     "thread_local", "static_cast", "dynamic_cast"};
 
+// Of C's headers and of GNU C, with small letters.
+constexpr std::string_view kMacros[] = {"assert", "errno", "linux",  "offsetof",
+                                        "stderr", "stdin", "stdout", "unix"};
+
 template <class T, class Text>
 std::string array_text(std::string_view type, std::string_view name, std::span<const T> values,
                        const Text& text) {
@@ -63,6 +67,15 @@ std::string c_identifier(std::string_view name) {
   const bool starts_well = !out.empty() && out[0] != '_' && !(out[0] >= '0' && out[0] <= '9');
   if (!starts_well || std::ranges::find(kKeywords, std::string_view(out)) != std::end(kKeywords))
     out.insert(0, "v_");
+  return out;
+}
+
+std::string c_variable(std::string_view name) {
+  std::string out = c_identifier(name);
+  const bool is_macro =
+      std::ranges::find(kMacros, std::string_view(out)) != std::end(kMacros) ||
+      std::ranges::none_of(out, [](char c) { return c >= 'a' && c <= 'z'; });
+  if (is_macro) out.insert(0, "v_");
   return out;
 }
 

@@ -11,6 +11,8 @@ namespace lathe {
 /// A C (and C++) identifier that resembles `name`: other characters become '_'; what begins with a
 /// digit or '_', is empty or a keyword gets "v_" in front.
 std::string c_identifier(std::string_view name);
+/// The same of a name that stands alone, where macros would take its place: "v_EOF", "v_errno".
+std::string c_variable(std::string_view name);
 /// "math.h" and the others.
 bool is_c_library_header(std::string_view name);
 /// What may stand in a comment: printable ASCII in which no comment ends or begins.

@@ -10,6 +10,7 @@
 #include "c99/arena.h"
 #include "c99/c99.h"
 #include "c99/fixed_point.h"
+#include "ir/quantization.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -20,6 +21,7 @@ enum class KernelText : uint8_t {
   kBase,
   kQuantize,
   kSum,
+  kMultiply,
   kSoftmax,
   kProduct,
   kDepthwise,
@@ -90,6 +92,14 @@ class CodeContext {
   std::array<bool, kKernelTexts> used_{};
 };
 
+/// kernels/base.c rounds numbers below this.
+constexpr double kMostRounded = 4e6;
+
+/// Bytes that stand for real numbers.
+inline bool is_quantized(const PlanView& view) {
+  return view.scale != 0 && (view.dtype == DType::kUInt8 || view.dtype == DType::kInt8);
+}
+
 /// "float", "uint8_t", …. Throws Error (exit 3) for types that C has not.
 std::string_view c_type(DType dtype);
 
@@ -115,7 +125,16 @@ std::string write_resize(CodeContext& code, const ResizeStep& step, size_t index
 StepNeeds needs_of_recurrent(const NativePlan& plan, const RecurrentStep& step);
 std::string write_recurrent(CodeContext& code, const PlanStep& step, size_t index);
 StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output);
-std::string write_elements(CodeContext& code, const PlanStep& step);
+std::string write_elements(CodeContext& code, const PlanStep& step, size_t index);
+/// A sum or product of two arrays of bytes, as bytes, without floats in between.
+bool is_byte_binary(const NativePlan& plan, const ElementwiseProgramStep& step);
+std::string write_byte_binary(CodeContext& code, const PlanStep& whole,
+                              const ElementwiseProgramStep& step, size_t index);
+/// Defines what `summed` is told, and gives its name; `a` and `b` in the order of the Add, `shift`:
+/// the result's (PlanView).
+std::string add_sum_terms(CodeContext& code, const PlanStep& step, const ScaleZeroPoint& a,
+                          const ScaleZeroPoint& b, const ScaleZeroPoint& total, int32_t shift,
+                          size_t index);
 std::string write_gather(CodeContext& code, const PlanStep& whole, const GatherStep& step,
                          size_t index);
 std::string write_floats(CodeContext& code, const PlanStep& step);

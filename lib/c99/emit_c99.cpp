@@ -21,6 +21,8 @@ std::string_view c99_rounding_ort_text();
 std::string_view c99_rounding_tflite_text();
 std::string_view c99_sum_text();
 std::string_view c99_sum_tflite_text();
+std::string_view c99_multiply_text();
+std::string_view c99_multiply_tflite_text();
 std::string_view c99_softmax_tflite_text();
 std::string_view c99_product_text();
 std::string_view c99_depthwise_text();
@@ -42,6 +44,8 @@ std::string kernel_text(KernelText text, Rounding rounding) {
     case KernelText::kMath: return "#include <math.h>\n";
     case KernelText::kQuantize: return std::string(c99_quantize_text());
     case KernelText::kSum: return std::string(is_tflite ? c99_sum_tflite_text() : c99_sum_text());
+    case KernelText::kMultiply:
+      return std::string(is_tflite ? c99_multiply_tflite_text() : c99_multiply_text());
     case KernelText::kSoftmax: return std::string(c99_softmax_tflite_text());
     case KernelText::kProduct: return std::string(c99_product_text());
     case KernelText::kDepthwise: return std::string(c99_depthwise_text());
@@ -76,7 +80,7 @@ std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids,
   for (const ValueId id : ids) {
     const Value& value = graph.value(id);
     Port port;
-    port.name = c_identifier(value.name);
+    port.name = c_variable(value.name);
     while (std::ranges::find(taken, port.name) != taken.end()) port.name += "_";
     taken.push_back(port.name);
     if (value.type.dtype == DType::kInt64)

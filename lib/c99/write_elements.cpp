@@ -13,10 +13,6 @@
 namespace lathe {
 namespace {
 
-bool is_quantized(const PlanView& view) {
-  return view.scale != 0 && (view.dtype == DType::kUInt8 || view.dtype == DType::kInt8);
-}
-
 // A float expression of an element.
 std::string loaded(const PlanView& view, const std::string& element) {
   if (is_quantized(view))
@@ -196,9 +192,10 @@ StepNeeds needs_of_elements(const NativePlan& plan, ViewId input, ViewId output)
   return needs;
 }
 
-std::string write_elements(CodeContext& code, const PlanStep& step) {
+std::string write_elements(CodeContext& code, const PlanStep& step, size_t index) {
   if (const auto* s = std::get_if<ElementwiseProgramStep>(&step.kind))
-    return write_program(code, step, *s);
+    return is_byte_binary(code.plan, *s) ? write_byte_binary(code, step, *s, index)
+                                         : write_program(code, step, *s);
   if (const auto* s = std::get_if<LookupStep>(&step.kind)) return write_lookup(code, *s);
   if (const auto* s = std::get_if<CopyStep>(&step.kind))
     return write_copy(code, s->input, s->output);

@@ -64,9 +64,17 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
   if (from.dtype == DType::kFloat32) return write_float_pool(code, step, in, out);
   code.use(KernelText::kPool);
   const PlanWindow& w = step.window;
-  const bool is_same = from.scale == 0 || to.scale == 0;
-  const bool is_whole =
-      code.rounding == Rounding::kTflite && is_whole_average(code.plan, step);
+  const bool is_meant = from.scale != 0 && to.scale != 0;  // else the integers as they are
+  const float in_scale = is_meant ? from.scale : 1.0F;
+  const float out_scale = is_meant ? to.scale : 1.0F;
+  const auto pixels = static_cast<float>(w.kernel_height * w.kernel_width);
+  const char* kind = "FLOAT_AVERAGE";
+  if (!step.average)
+    kind = "MAXIMUM";
+  else if (code.rounding == Rounding::kTflite && is_whole_average(code.plan, step))
+    kind = "WHOLE_AVERAGE";
+  else if (step.is_global)
+    kind = "SCALED_SUM";
   code.constants += fmt::format(
       "static const pool pool_{} = {{\n    .channels = {},\n"
       "    .in_height = {}, .in_width = {}, .in_row = {}, .in_pixel = {},\n"
@@ -74,15 +82,16 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
       "    .images = {}, .in_image = {}, .out_image = {},\n"
       "    .kernel_height = {}, .kernel_width = {}, .stride_height = {}, .stride_width = {},\n"
       "    .dilation_height = {}, .dilation_width = {}, .pad_top = {}, .pad_left = {},\n"
-      "    .counted_height = {}, .counted_width = {}, .factor = {},\n"
-      "    .in_zero = {}, .out_zero = {}, .is_average = {}}};\n",
+      "    .counted_height = {}, .counted_width = {},\n"
+      "    .factor = {}, .in_scale = {}, .out_scale = {},\n"
+      "    .in_zero = {}, .out_zero = {}, .center = {}, .kind = {}}};\n",
       index, out.channels, in.height, in.width, in.row, in.pixel, out.height, out.width, out.row,
       out.pixel, out.images, in.image, out.image, w.kernel_height, w.kernel_width, w.stride_height,
       w.stride_width, w.dilation_height, w.dilation_width, w.pad_top, w.pad_left,
       step.include_padding ? in.height + step.pad_bottom : 0,
       step.include_padding ? in.width + step.pad_right : 0,
-      c_float(is_same ? 1.0F : from.scale / to.scale), is_same ? 0 : from.zero_point,
-      is_same ? 0 : to.zero_point, is_whole ? 2 : step.average ? 1 : 0);
+      c_float(in_scale / (out_scale * pixels)), c_float(in_scale), c_float(out_scale),
+      is_meant ? from.zero_point : 0, is_meant ? to.zero_point : 0, to.shift, kind);
   return fmt::format("  run_pool(&pool_{}, {}, {});\n", index, code.address(step.input, false),
                      code.address(step.output, true));
 }

@@ -12,9 +12,6 @@
 namespace lathe {
 namespace {
 
-// kernels/base.c rounds numbers below this.
-constexpr double kMostRounded = 4e6;
-
 int64_t up_to_four(int64_t count) { return (count + 3) / 4 * 4; }
 
 struct ProductSizes {
@@ -189,24 +186,6 @@ std::vector<int32_t> less_128(const std::vector<int32_t>& bias,
   return made;
 }
 
-// TensorFlow Lite's: both numbers in units of 2^-20 of twice the larger scale.
-std::string add_sum_terms(CodeContext& code, const PlanEpilogue& epilogue, const PlanView& output,
-                          size_t index) {
-  const PlanView& other = code.view(epilogue.residual);
-  const double unit = 2.0 * std::max(epilogue.own_scale, other.scale);
-  const auto factor = [](double value) {
-    const FixedPoint point = fixed_point(value);
-    return fmt::format("{{{}, {}}}", point.multiplier, point.shift);
-  };
-  const std::string name = fmt::format("sum_{}", index);
-  code.constants += fmt::format(
-      "static const sum_terms {} = {{{}, {}, {}, {}, {}, {}}};\n", name,
-      factor(epilogue.own_scale / unit), factor(other.scale / unit),
-      factor(unit / (0x1p20 * output.scale)), static_cast<int32_t>(epilogue.zero_point),
-      static_cast<int32_t>(other.zero_point), static_cast<int32_t>(output.zero_point));
-  return name;
-}
-
 // The factors of a step's sums, as fields of its struct: `factors` of floats, else `scale`. Of an even
 // number in each group, where there are any.
 std::string scale_fields(CodeContext& code, size_t index, bool is_float, const Terms& terms,
@@ -228,8 +207,8 @@ std::string scale_fields(CodeContext& code, size_t index, bool is_float, const T
 
 // What follows in passes of its own over the output: bounds within a byte's (what is clamped to
 // those first may be clamped to these after), the sum with another array, and a table.
-std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId output,
-                       const Pixels& out, ChannelAxis axis, size_t index) {
+std::string write_rest(CodeContext& code, const PlanStep& step, const PlanEpilogue& epilogue,
+                       ViewId output, const Pixels& out, ChannelAxis axis, size_t index) {
   std::string text;
   const std::string to = code.address(output, true);
   const auto pass = [&](const std::string& value) {
@@ -256,14 +235,18 @@ std::string write_rest(CodeContext& code, const PlanEpilogue& epilogue, ViewId o
         fmt::format("({})[n * {} + y * {} + x * {} + c * {}]",
                     code.address(epilogue.residual, false), other.image, other.row, other.pixel,
                     other.channel);
-    if (code.rounding == Rounding::kTflite)
-      pass(fmt::format("summed(&{}, *q, {}, {}, {})",
-                       add_sum_terms(code, epilogue, code.view(output), index), added,
-                       epilogue.sum_low, epilogue.sum_high));
-    else
-      pass(fmt::format("summed(*q, {}, {}, {}, {}, {}, {})", c_float(epilogue.own_factor), added,
-                       c_float(epilogue.residual_factor), c_float(epilogue.offset),
-                       epilogue.sum_low, epilogue.sum_high));
+    const PlanView& residual = code.view(epilogue.residual);
+    const ResidualSum& sum = epilogue.sum;
+    ScaleZeroPoint a = sum.own;
+    ScaleZeroPoint b{residual.scale, residual.zero_point};
+    std::string own = "*q", other_one = added;
+    if (sum.residual_first) {
+      std::swap(a, b);
+      std::swap(own, other_one);
+    }
+    pass(fmt::format("summed(&{}, {}, {}, {}, {})",
+                     add_sum_terms(code, step, a, b, sum.total, sum.shift, index), own, other_one,
+                     epilogue.sum_low, epilogue.sum_high));
   }
   if (epilogue.table.valid()) {
     pass(fmt::format("{}[*q]", code.address(epilogue.table, false)));
@@ -354,7 +337,7 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
                      is_signed ? "(const uint8_t *)" : "", code.address(step.input, false),
                      code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
-         write_rest(code, step.epilogue, step.output, out, step.axis, index);
+         write_rest(code, whole, step.epilogue, step.output, out, step.axis, index);
 }
 
 std::string write_depthwise(CodeContext& code, const PlanStep& whole, size_t index) {
@@ -388,7 +371,7 @@ std::string write_depthwise(CodeContext& code, const PlanStep& whole, size_t ind
   return fmt::format("  run_depthwise(&depthwise_{}, {}, {}, {});\n", index,
                      code.address(step.input, false), code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
-         write_rest(code, step.epilogue, step.output, out, ChannelAxis::kSecond, index);
+         write_rest(code, whole, step.epilogue, step.output, out, ChannelAxis::kSecond, index);
 }
 
 }  // namespace lathe

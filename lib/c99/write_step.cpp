@@ -23,6 +23,7 @@ bool rounds_in_floats(const NativePlan& plan, const PlanStep& step) {
              [](const DepthwiseStep& s) { return s.epilogue.table.valid(); },
              [](const CopyStep&) { return false; },
              [&](const LookupStep& s) { return !turns_signs(plan, s.table); },
+             [&](const ElementwiseProgramStep& s) { return !is_byte_binary(plan, s); },
              [&](const ConvertStep& s) { return is_bytes(s.output) && !is_bytes(s.input); },
              [&](const PoolStep& s) { return s.average && !is_whole_average(plan, s); },
              [&](const SoftmaxStep& s) { return !is_bytes(s.output); },
@@ -80,7 +81,7 @@ std::string write_step(CodeContext& code, const PlanStep& step, size_t index) {
              [&](const ReduceStep&) { return write_floats(code, step); },
              [&](const GatherStep& s) { return write_gather(code, step, s, index); },
              [&](const RecurrentStep&) { return write_recurrent(code, step, index); },
-             [&](const auto&) { return write_elements(code, step); }},
+             [&](const auto&) { return write_elements(code, step, index); }},
       step.kind);
 }
 

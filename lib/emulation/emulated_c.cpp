@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -42,6 +43,11 @@ ChildResult run_in(const TemporaryFolder& folder, std::vector<std::string> argv)
   ChildCommand command;
   command.argv = std::move(argv);
   command.working_directory = folder.path();
+  // A compiler that is killed leaves what it has there.
+  std::vector<std::string>& environment = command.environment.emplace();
+  for (char** entry = environ; *entry != nullptr; ++entry)
+    if (!std::string_view(*entry).starts_with("TMPDIR=")) environment.emplace_back(*entry);
+  environment.push_back("TMPDIR=" + folder.path());
   command.seconds = kMostSeconds;
   return run_child(command);
 }

@@ -15,6 +15,9 @@ TEST_CASE("names become identifiers that neither C nor C++ keeps for itself") {
   CHECK(c_identifier("conv1/weight:0") == "conv1_weight_0");
   CHECK(c_identifier("int") == "v_int");
   CHECK(c_identifier("class") == "v_class");
+  CHECK(c_variable("EOF") == "v_EOF");
+  CHECK(c_variable("errno") == "v_errno");
+  CHECK(c_variable("x") == "x");
   CHECK(c_identifier("0") == "v_0");
   CHECK(c_identifier("") == "v_");
   CHECK(c_identifier("\xc3\xa4*/") == "v_____");

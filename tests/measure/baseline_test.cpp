@@ -103,6 +103,28 @@ TEST_CASE("another measurement is refused with the keys that differ") {
   CHECK(message.find("/cases/single/threads (1 here, 2 there)") != std::string::npos);
 }
 
+TEST_CASE("counts of emulated boards are compared exactly, whatever the host") {
+  const auto counted = [](const char* host, int threads, int64_t instructions) {
+    json report = report_of(1e6, 1, 1);
+    report["host"]["fingerprint"] = host;
+    report["tool"]["build_type"] = host;
+    report["cases"][0]["threads"]["effective"] = threads;
+    report["cases"][0]["samples"] = {{"process_medians_ns", nullptr}};
+    report["cases"][0]["emulated"] = {{"instructions", instructions}};
+    return report;
+  };
+  const CrossRunCase more = single(counted("bb", 4, 1200), counted("aa", 2, 1000));
+  CHECK(more.verdict == ComparisonVerdict::kRegressed);
+  CHECK(*more.ratio == 1.2);
+  CHECK(more.interval->low == more.interval->high);
+  CHECK(single(counted("bb", 4, 1050), counted("aa", 2, 1000)).verdict == ComparisonVerdict::kPass);
+  // Times beside them are of one host.
+  json mixed = counted("aa", 2, 1000);
+  mixed["cases"].push_back(report_of(1e6, 12, 1)["cases"][0]);
+  mixed["cases"][1]["id"] = "native";
+  CHECK(code_of(counted("bb", 4, 1000), mixed) == ExitCode::kEnvironment);
+}
+
 TEST_CASE("what only judges may differ") {
   json other = report_of(1e6, 12, 1);
   other["recipe"]["max-time"] = "60s";

@@ -1,4 +1,11 @@
-/* Pools of 8-bit integers: maxima, or averages in the output's units. */
+/* Pools of 8-bit integers. */
+enum pool_kind {
+  MAXIMUM,
+  WHOLE_AVERAGE, /* of whole numbers, half away from zero, as TensorFlow Lite has it */
+  SCALED_SUM,    /* as ONNX Runtime's QLinearGlobalAveragePool */
+  FLOAT_AVERAGE  /* as ONNX Runtime's QLinearAveragePool */
+};
+
 typedef struct {
   int32_t channels;
   int32_t in_height, in_width, in_row, in_pixel;
@@ -7,57 +14,117 @@ typedef struct {
   int32_t kernel_height, kernel_width, stride_height, stride_width;
   int32_t dilation_height, dilation_width, pad_top, pad_left;
   int32_t counted_height, counted_width; /* with the padding that counts; 0: none does */
-  float factor;                          /* of an average: input's scale / output's */
-  int32_t in_zero, out_zero;
-  uint8_t is_average; /* 2: of whole numbers, half away from zero, as TensorFlow Lite has it */
+  float factor;                          /* SCALED_SUM */
+  float in_scale, out_scale;             /* FLOAT_AVERAGE */
+  int32_t in_zero, out_zero, center;     /* bytes stand for numbers smaller by `center` */
+  uint8_t kind;
 } pool;
 
-/* How many of the taps from `from` on lie below `size`; those before 0 do not count. */
-static int32_t taps_inside(int32_t from, int32_t taps, int32_t dilation, int32_t low,
-                           int32_t high) {
-  int32_t tap, count = 0;
-  for (tap = 0; tap < taps; ++tap)
-    count += from + tap * dilation >= low && from + tap * dilation < high;
-  return count;
+/* The taps of a window that lie inside the image. */
+typedef struct {
+  const uint8_t *first;
+  int32_t rows, columns, row, column; /* how many, and how far apart */
+  int32_t counted;
+} window;
+
+/* Those before the image: taps until 0; then those until `size`. */
+static int32_t taps_before(int32_t at, int32_t dilation) {
+  return at < 0 ? (dilation - 1 - at) / dilation : 0;
+}
+static int32_t taps_until(int32_t at, int32_t taps, int32_t dilation, int32_t size) {
+  if (at + (taps - 1) * dilation < size) return taps;
+  return at < size ? (size - 1 - at) / dilation + 1 : 0;
 }
 
-static uint8_t pooled(const pool *p, const uint8_t *channel, int32_t y, int32_t x) {
-  int32_t ky, kx, sum = 0, count = 0, most = 0;
-  for (ky = 0; ky < p->kernel_height; ++ky) {
-    const int32_t row = y + ky * p->dilation_height;
-    if (row < 0 || row >= p->in_height) continue;
-    for (kx = 0; kx < p->kernel_width; ++kx) {
-      const int32_t column = x + kx * p->dilation_width;
-      int32_t q;
-      if (column < 0 || column >= p->in_width) continue;
-      q = channel[row * p->in_row + column * p->in_pixel];
-      sum += q;
-      ++count;
-      if (q > most) most = q;
+static window window_at(const pool *p, const uint8_t *image, int32_t y, int32_t x) {
+  const int32_t top = taps_before(y, p->dilation_height);
+  const int32_t left = taps_before(x, p->dilation_width);
+  window w;
+  w.rows = taps_until(y, p->kernel_height, p->dilation_height, p->in_height) - top;
+  w.columns = taps_until(x, p->kernel_width, p->dilation_width, p->in_width) - left;
+  if (w.rows < 0 || w.columns < 0) w.rows = w.columns = 0;
+  w.row = p->dilation_height * p->in_row;
+  w.column = p->dilation_width * p->in_pixel;
+  w.first = w.rows > 0 ? image + (y + top * p->dilation_height) * p->in_row +
+                             (x + left * p->dilation_width) * p->in_pixel
+                       : image;
+  w.counted = w.rows * w.columns;
+  if (p->counted_height > 0)
+    w.counted = taps_until(y, p->kernel_height, p->dilation_height, p->counted_height) *
+                taps_until(x, p->kernel_width, p->dilation_width, p->counted_width);
+  if (w.counted < 1) w.counted = 1;
+  return w;
+}
+
+INLINE int32_t largest(const window *w, const uint8_t *row) {
+  int32_t ky, kx, most = 0;
+  for (ky = 0; ky < w->rows; ++ky, row += w->row) {
+    const uint8_t *q = row;
+    for (kx = w->columns; kx > 0; --kx, q += w->column)
+      if (*q > most) most = *q;
+  }
+  return most;
+}
+
+INLINE int32_t sum_of(const window *w, const uint8_t *row) {
+  int32_t ky, kx, sum = 0;
+  for (ky = 0; ky < w->rows; ++ky, row += w->row) {
+    const uint8_t *q = row;
+    for (kx = w->columns; kx > 0; --kx, q += w->column) sum += *q;
+  }
+  return sum;
+}
+
+INLINE uint8_t float_average(const pool *p, const window *w, const uint8_t *row) {
+  int32_t ky, kx;
+  float sum = 0.0f;
+  for (ky = 0; ky < w->rows; ++ky, row += w->row) {
+    const uint8_t *q = row;
+    for (kx = w->columns; kx > 0; --kx, q += w->column) {
+      float x = (float)(*q - p->in_zero) * p->in_scale;
+      ROUNDED(x);
+      sum += x;
     }
   }
-  if (!p->is_average) return (uint8_t)most;
-  if (p->is_average == 2) {
-    if (count < 1) count = 1;
-    sum -= 128 * count; /* of signed bytes */
-    sum = sum > 0 ? sum + count / 2 : sum - count / 2;
-    return byte_of(sum / count + 128);
+  sum /= (float)w->counted;
+  sum /= p->out_scale;
+  return byte_of(nearest(sum + (float)(p->out_zero - p->center), p->center + ROUNDING));
+}
+
+INLINE uint8_t whole_average(int32_t sum, int32_t count) {
+  sum -= 128 * count; /* of signed bytes */
+  sum = sum > 0 ? sum + count / 2 : sum - count / 2;
+  return byte_of(sum / count + 128);
+}
+
+static void pool_pixel(const pool *p, const window *w, uint8_t *to) {
+  int32_t c;
+  switch (p->kind) {
+    case MAXIMUM:
+      for (c = 0; c < p->channels; ++c) to[c] = (uint8_t)largest(w, w->first + c);
+      break;
+    case WHOLE_AVERAGE:
+      for (c = 0; c < p->channels; ++c)
+        to[c] = whole_average(sum_of(w, w->first + c), w->counted);
+      break;
+    case SCALED_SUM:
+      for (c = 0; c < p->channels; ++c) {
+        const int32_t sum = sum_of(w, w->first + c) - w->rows * w->columns * p->in_zero;
+        to[c] = byte_of(nearest((float)sum * p->factor, p->out_zero + ROUNDING));
+      }
+      break;
+    default:
+      for (c = 0; c < p->channels; ++c) to[c] = float_average(p, w, w->first + c);
   }
-  sum -= count * p->in_zero;
-  if (p->counted_height > 0)
-    count = taps_inside(y, p->kernel_height, p->dilation_height, -p->pad_top, p->counted_height) *
-            taps_inside(x, p->kernel_width, p->dilation_width, -p->pad_left, p->counted_width);
-  if (count < 1) count = 1;
-  return byte_of(nearest((float)sum * (p->factor / (float)count), p->out_zero + ROUNDING));
 }
 
 static void run_pool(const pool *p, const uint8_t *input, uint8_t *output) {
-  int32_t image, y, x, c;
+  int32_t image, y, x;
   for (image = 0; image < p->images; ++image, input += p->in_image, output += p->out_image)
     for (y = 0; y < p->out_height; ++y)
-      for (x = 0; x < p->out_width; ++x)
-        for (c = 0; c < p->channels; ++c)
-          output[y * p->out_row + x * p->out_pixel + c] =
-              pooled(p, input + c, y * p->stride_height - p->pad_top,
-                     x * p->stride_width - p->pad_left);
+      for (x = 0; x < p->out_width; ++x) {
+        const window w = window_at(p, input, y * p->stride_height - p->pad_top,
+                                   x * p->stride_width - p->pad_left);
+        pool_pixel(p, &w, output + y * p->out_row + x * p->out_pixel);
+      }
 }

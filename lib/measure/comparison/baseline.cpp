@@ -44,6 +44,14 @@ json picked(const json& object, std::initializer_list<const char*> keys) {
 
 bool is_against(const std::string& id) { return id.starts_with("against/"); }
 
+// An emulated board counts, the same on every host.
+bool is_counted(const json& row) { return field(row, "emulated").is_object(); }
+
+bool is_counted_alone(const json& report) {
+  const json cases = field(report, "cases");
+  return cases.is_array() && !cases.empty() && std::ranges::all_of(cases, is_counted);
+}
+
 void add_differences(const json& a, const json& b, const std::string& at,
                      std::vector<std::string>& found) {
   if (a == b) return;
@@ -76,6 +84,7 @@ void check_bench(const json& report, const std::string& path) {
 struct StoredCase {
   std::string id;
   std::vector<double> process_medians;
+  std::optional<double> instructions;  // of an emulated board
   bool contended = false;
 };
 
@@ -95,6 +104,8 @@ std::vector<StoredCase> read_cases(const json& report, const std::string& path) 
       if (samples.has("process_medians_ns") && !samples.value("process_medians_ns").is_null())
         stored.process_medians = samples.numbers("process_medians_ns", 1e-3, 1e18);
     }
+    if (row.has("emulated"))
+      stored.instructions = row.object("emulated").number("instructions", 1, 1e18);
     if (row.has("warnings"))
       for (JsonReader& warning : row.objects("warnings"))
         stored.contended = stored.contended || warning.string("code") == "bench.contention";
@@ -142,6 +153,13 @@ CrossRunCase compare_case(const StoredCase& here, const StoredCase& there,
   result.processes = here.process_medians.size();
   result.baseline_processes = there.process_medians.size();
   result.effective_tolerance = options.tolerance;
+  if (here.instructions && there.instructions) {
+    const double ratio = *here.instructions / *there.instructions;
+    result.ratio = ratio;
+    result.interval = {ratio, ratio};
+    result.verdict = judge_ratio(*result.interval, options.tolerance);
+    return result;
+  }
   if (std::min(result.processes, result.baseline_processes) < kFewestCrossRunProcesses) {
     result.reason =
         fmt::format("{} processes here and {} in the baseline; {} a side are needed",
@@ -182,11 +200,13 @@ void refuse_or_warn(const std::string& what, const std::string& path,
 json load_baseline(const std::string& path, const json& current, bool allow_mismatch) {
   json baseline = load_report(path);
   check_bench(baseline, path);
-  if (!allow_mismatch &&
+  const bool any_host = allow_mismatch || is_counted_alone(baseline);
+  if (!any_host &&
       field(field(baseline, "host"), "fingerprint") != field(field(current, "host"), "fingerprint"))
     throw bad_environment("bench.baseline_mismatch", kOtherHost, escape_untrusted(path), kMismatch);
-  const auto known = [](const json& report) {
-    return picked(measured_facts(report), {"recipe", "build"});
+  const auto known = [&](const json& report) {
+    const json facts = measured_facts(report);
+    return any_host ? picked(facts, {"recipe"}) : picked(facts, {"recipe", "build"});
   };
   std::vector<std::string> differences;
   add_differences(known(current), known(baseline), "", differences);
@@ -219,7 +239,7 @@ json measured_facts(const json& report) {
       const json id = field(row, "id");
       if (!id.is_string() || is_against(id.get<std::string>())) continue;
       json fact = picked(row, {"engine", "batch", "scenario", "streams", "target_qps"});
-      fact["threads"] = field(field(row, "threads"), "effective");
+      if (!is_counted(row)) fact["threads"] = field(field(row, "threads"), "effective");
       facts["cases"][id.get<std::string>()] = fact;
     }
   }
@@ -236,10 +256,15 @@ CrossRun compare_with_baseline(const json& current, const json& baseline, const 
   run.baseline_id = text_field(field(baseline, "run"), "id");
   run.baseline_model_sha256 = text_field(field(baseline, "model"), "sha256");
   const json host = field(field(current, "host"), "fingerprint");
-  if (host.is_null() || host != field(field(baseline, "host"), "fingerprint"))
+  const bool any_host = is_counted_alone(baseline);
+  if (!any_host && (host.is_null() || host != field(field(baseline, "host"), "fingerprint")))
     refuse_or_warn(kOtherHost, path, options, run);
+  json facts_here = measured_facts(current);
+  json facts_there = measured_facts(baseline);
+  if (any_host)
+    for (json* facts : {&facts_here, &facts_there}) facts->erase("build");
   std::vector<std::string> differences;
-  add_differences(measured_facts(current), measured_facts(baseline), "", differences);
+  add_differences(facts_here, facts_there, "", differences);
   if (!differences.empty())
     refuse_or_warn("the baseline measured something else: " + joined(differences), path, options,
                    run);
@@ -283,7 +308,8 @@ json cross_run_json(const CrossRun& run, const CrossRunOptions& options) {
              {"baseline_processes", one.baseline_processes},
              {"ratio", json::object()}};
     if (!one.note.empty()) row["note"] = one.note;
-    put_or_reason(row, "p_value", one.p_value, one.reason);
+    put_or_reason(row, "p_value", one.p_value,
+                  one.reason.empty() ? "counts are exact" : one.reason);
     put_or_reason(row["ratio"], "value", one.ratio, one.reason);
     put_or_reason(
         row["ratio"], "ci95",

@@ -71,7 +71,8 @@ nlohmann::json load_baseline(const std::string& path, const nlohmann::json& curr
 /// Cases that only belong to an --against model ("against/…") are left out of both. Throws Error
 /// (exit 2, `path` named) for a report that is not of bench or whose fields have wrong types, and
 /// (exit 6, naming the keys that differ) when host.fingerprint or config_hash(measured_facts)
-/// differ and allow_mismatch is false.
+/// differ and allow_mismatch is false. Cases on emulated boards are compared by their instructions,
+/// which are exact: a baseline of such cases alone may be of any host and build.
 CrossRun compare_with_baseline(const nlohmann::json& current, const nlohmann::json& baseline,
                                const std::string& path, const CrossRunOptions& options = {});
 

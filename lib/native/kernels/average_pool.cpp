@@ -120,7 +120,8 @@ int64_t global_pool_count(const GlobalPool& pool) {
       [&](const PoolWindow<uint8_t>& window, const PoolTaps& row, const PoolTaps& column,
           uint8_t* pixel) __attribute__((always_inline)) {
         const float factor =
-            quantization.factor / static_cast<float>(divisor_of(pool, row, column));
+            quantization.scale_in / quantization.scale_out /
+            static_cast<float>(divisor_of(pool, row, column));
         const int32_t zero_sum =
             static_cast<int32_t>(window.rows * window.columns) * quantization.zero_in;
         for_each_channel_block(
@@ -147,15 +148,20 @@ int64_t global_pool_count(const GlobalPool& pool) {
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_global_pool(
     const GlobalPool& pool, const PoolQuantization& quantization, const uint8_t* from, uint8_t* to,
     int64_t begin, int64_t end) {
-  const float factor = quantization.factor / static_cast<float>(pool.pixels);
+  const float factor =
+      quantization.scale_in / (quantization.scale_out * static_cast<float>(pool.pixels));
+  const auto least = static_cast<float>(-quantization.zero_out);
   const int32_t zero_sum = static_cast<int32_t>(pool.pixels) * quantization.zero_in;
   for_each_channel_unit(
       pool, from, to, begin,
       end, [&]<int kLanes>(const uint8_t* read, uint8_t* write) __attribute__((always_inline)) {
         int32_t total[kLanes] = {};
         add_all_pixels<kLanes>(pool, read, total);
-        store_average<kLanes>(total, zero_sum, factor, static_cast<float>(quantization.zero_out),
-                              write);
+        for_each_lane<kLanes>([&](int i) __attribute__((always_inline)) {
+          const float q = static_cast<float>(total[i] - zero_sum) * factor;
+          write[i] = static_cast<uint8_t>(rounded_number(between(q, least, least + 255.0f)) +
+                                          quantization.zero_out);
+        });
       });
 }
 

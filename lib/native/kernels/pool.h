@@ -37,10 +37,14 @@ struct Pool {
   bool count_padding = false;
 };
 
-/// Average of uint8: q = clamp(round(fma(sum - taps * zero_in, factor / counted taps, zero_out)),
-/// 0, 255), half to even; `factor` is scale_in / scale_out.
+/// Average of uint8, half to even:
+///   windows: q = clamp(round(fma(sum - taps * zero_in, scale_in / scale_out / counted taps,
+///   zero_out)), 0, 255)
+///   all pixels, as ONNX Runtime's QLinearGlobalAveragePool: q = clamp(round((sum - pixels *
+///   zero_in) * (scale_in / (scale_out * pixels))) + zero_out, 0, 255)
 struct PoolQuantization {
-  float factor = 1;
+  float scale_in = 1;
+  float scale_out = 1;
   int32_t zero_in = 0;
   int32_t zero_out = 0;
 };

@@ -57,6 +57,7 @@ void follow_residual(Lowering& lowering, ProductTail& tail) {
   if (behind->activation.valid()) tail.nodes.push_back(behind->activation);
   tail.nodes.push_back(behind->quantize);
   tail.residual = other;
+  tail.residual_first = sum.input(0) == other;
   tail.sum_clamp = behind->bounds;
   tail.output = behind->integers;
   tail.sum_quantized = lowering.roots.quantized(tail.output);

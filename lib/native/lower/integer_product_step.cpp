@@ -165,8 +165,9 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
       images ? channels_last_order(shape->size()) : plain_order(shape->size());
   if (tail.residual.valid()) {
     const ScaleZeroPoint own = *params;
-    epilogue.own_scale = own.scale;
     params = tail.sum_quantized->params;
+    epilogue.sum = {own, *params, tail.sum_quantized->type == DType::kInt8 ? 128 : 0,
+                    tail.residual_first};
     ViewId residual = lowering.integers(tail.residual);
     residual = images ? lowering.pixel_rows_of(residual) : lowering.dense_of(residual);
     epilogue.residual = residual;

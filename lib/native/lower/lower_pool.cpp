@@ -45,6 +45,7 @@ bool lower_pool(Lowering& lowering, NodeId id) {
   PoolStep step;
   const bool global =
       node.kind == OpKind::kGlobalAveragePool || node.kind == OpKind::kGlobalMaxPool;
+  step.is_global = global;
   step.average = node.kind == OpKind::kGlobalAveragePool || node.kind == OpKind::kAveragePool;
   const size_t rank = from->size() - 2;
   if (global) {

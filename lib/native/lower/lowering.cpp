@@ -240,6 +240,8 @@ ViewId Lowering::add_output(ValueId id, const Shape& shape, const std::vector<in
   const ViewId view =
       build.add_array(graph.value(id).name, params ? DType::kUInt8 : real, shape, order);
   if (params) build.set_params(view, *params);
+  const std::optional<QuantizedArray>& quantized = roots.quantized(id);
+  if (params && quantized && quantized->type == DType::kInt8) build.edit(view).shift = 128;
   set(id, view, params.has_value());
   return view;
 }

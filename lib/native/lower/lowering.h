@@ -129,6 +129,7 @@ struct ProductTail {
   std::optional<QuantizedArray> quantized;  // of the product's own output
   // Residual: own -> quantized -> Add with `residual` -> [clamp] -> sum_quantized.
   ValueId residual;  // a quantized value
+  bool residual_first = false;  // of the Add's inputs
   std::optional<ActivationBounds> sum_clamp;
   std::optional<QuantizedArray> sum_quantized;
   ValueId table_root;  // `output` is a function of this quantized value

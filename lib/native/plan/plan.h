@@ -42,6 +42,8 @@ struct PlanView {
   int64_t offset = 0;            // of the first element, in elements
   float scale = 0;               // 0: the integers are meant as they are
   int32_t zero_point = 0;
+  /// Of compact plans, which are not stored: what was added to the graph's int8 numbers, 128.
+  int32_t shift = 0;
 };
 
 /// How a step is computed where there are several ways, by measurements on one machine (tuning/).

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "ir/quantization.h"
 #include "ir/tensor.h"
 #include "kernels/elementwise.h"
 #include "kernels/integer_product.h"
@@ -32,6 +33,13 @@ struct PlanWindow {
 /// have it last.
 enum class ChannelAxis : uint8_t { kSecond, kLast };
 
+/// How two quantized numbers are added: what the residual is added to, and what comes of it.
+struct ResidualSum {
+  ScaleZeroPoint own, total;
+  int32_t shift = 0;            // as PlanView's, of the result
+  bool residual_first = false;  // of the Add's inputs
+};
+
 /// What becomes of an int32 sum (kernels/integer_product.h); `table` stands for the pointer there.
 struct PlanEpilogue {
   ProductActivation activation = ProductActivation::kNone;
@@ -43,9 +51,9 @@ struct PlanEpilogue {
   float float_low = -3.4028234663852886e38f, float_high = 3.4028234663852886e38f;
   ViewId table;
   /// Of compact plans, which are not stored: the factors of sums in float64, `scale` before it was
-  /// rounded; and the scale of what the residual is added to.
+  /// rounded; and the Add of the residual.
   ViewId real_scale;
-  float own_scale = 0;
+  ResidualSum sum;
 };
 
 /// Conv, Gemm, MatMul of uint8 with constant int8 weights: groups x columns of a group x taps x
@@ -160,6 +168,7 @@ struct PoolStep {
   bool average = false;
   bool include_padding = false;
   int64_t pad_bottom = 0, pad_right = 0;  // taps there count with include_padding
+  bool is_global = false;  // of compact plans, which are not stored: ONNX's op of all pixels
 };
 
 /// Softmax (or LogSoftmax) over the last axis of a float array without gaps.

@@ -43,7 +43,7 @@ class BoundPool : public BoundStep {
     pool_.to_image = to.image_pitch;
     pool_.count_padding = step.include_padding;
     if (from_view.scale != 0 && to_view.scale != 0)
-      quantization_ = {from_view.scale / to_view.scale, from_view.zero_point, to_view.zero_point};
+      quantization_ = {from_view.scale, to_view.scale, from_view.zero_point, to_view.zero_point};
     global_ = average_ && to.height == 1 && to.width == 1 && w.kernel_height == from.height &&
               w.kernel_width == from.width && w.pad_top == 0 && w.pad_left == 0 &&
               (w.dilation_height == 1 || w.kernel_height == 1) &&

@@ -20,8 +20,10 @@ namespace {
 
 using nlohmann::json;
 
-// An iteration that is under way is finished first: the child knows how long that may take.
+// An iteration that is under way is finished first: the child knows how long that may take. Others
+// still remove their temporary files.
 constexpr double kInterruptGrace = 62;
+constexpr double kCleaningGrace = 3;
 
 json samples_json(std::span<const double> latency_ns) {
   json out = json::array();
@@ -148,6 +150,7 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   }
   const std::vector<std::string> load = load_flags(options);
   argv.insert(argv.end(), load.begin(), load.end());
+  command.interrupt_grace_seconds = kCleaningGrace;
   if (request.is_alone()) {
     command.interrupt_grace_seconds = kInterruptGrace;
     command.returns_when_interrupted = true;
