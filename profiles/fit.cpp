@@ -270,12 +270,13 @@ Fit does_it_fit(const Graph& graph, const FitFile& file, const Profile& profile)
   if (file.plan_bytes && !run_time) run_time = kPlanRunTimeBytes;
   std::optional<int64_t> run_time_flash = runtime.flash_bytes;
   if (file.is_source) {
-    run_time = kSourceStackBytes;
-    run_time_flash = kSourceCodeBytes;
+    run_time = file.stack_bytes.value_or(kSourceStackBytes);
+    run_time_flash = file.code_bytes.value_or(kSourceCodeBytes);
   }
   const auto with_code = [&](std::string text, const char* what, const std::optional<int64_t>& of) {
     if (!file.is_source) return with_run_time(std::move(text), of);
-    return text + fmt::format(" + {} about {}", what, bytes_text(of.value_or(0)));
+    return text + fmt::format(" + {} {}{}", what, file.stack_bytes ? "" : "about ",
+                              bytes_text(of.value_or(0)));
   };
   const int64_t fixed = run_time.value_or(0) + (memory.flash_bytes ? 0 : stored);
   fit.flash_bytes = stored + run_time_flash.value_or(0);

@@ -73,6 +73,8 @@ struct FitFile {
   std::string plan_refused;  // nodes of it that the run time refuses, as "2 ScatterND"
   std::optional<int64_t> plan_bytes;  // of C code: its constants
   std::optional<int64_t> plan_arena_bytes;
+  std::optional<int64_t> code_bytes;  // of C code, as they were measured
+  std::optional<int64_t> stack_bytes;
 };
 
 /// Whether the profile bounds flash or RAM.

@@ -283,7 +283,7 @@ C99Code emit_c99(const Graph& graph, const C99Options& options) {
                       fmt::format("there is no C code for {}",
                                   escape_untrusted(partition.node(id).type_name(), 60)),
                       "node " + escape_untrusted(partition.node(id).name, 60),
-                      "leave it out of the network, or take --target onnx or native");
+                      "leave it out of the network, or take the native engine");
   return emit_c99(graph, made.plan, options);
 }
 

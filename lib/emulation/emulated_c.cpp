@@ -80,7 +80,8 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph) : board_(board) {
                      fmt::format("the board's counter is for networks of at most {:.0f} million "
                                  "multiply-accumulates; this one has {:.0f}",
                                  most_macs / 1e6, static_cast<double>(macs.macs) / 1e6),
-                     fmt::format("--engine {}", board.engine));
+                     fmt::format("--engine {}", board.engine),
+                     "give it a smaller input (--input-shape); compile --target c99 has no limit");
   C99Options options{.prefix = "net", .header = "net.h", .source_sha256 = "", .alignment = 8};
   const C99Code code = emit_c99(graph, options);
   options.tells_steps = true;

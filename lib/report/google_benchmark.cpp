@@ -59,7 +59,10 @@ std::string to_google_benchmark(const json& report) {
              {"time_unit", "ns"}};
     if (!median) {
       out["error_occurred"] = true;
-      out["error_message"] = "not measured";
+      const std::string why = text_field(field(row, "latency"), "median_reason");
+      out["error_message"] = why.empty() ? "not measured" : why;
+      for (const char* key : {"instructions", "ram_bytes", "flash_bytes"})
+        if (const auto counted = number_field(field(row, "emulated"), key)) out[key] = *counted;
       out["real_time"] = 0;
       out["cpu_time"] = 0;
       rows.push_back(std::move(out));

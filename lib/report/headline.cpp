@@ -244,6 +244,14 @@ std::string report_headline(const json& report) {
                                   *mean > 1 ? *mean : 1 / *mean, *mean > 1 ? "slower" : "faster",
                                   compared.size()));
     } else if (cases.size() == 1) {
+      const json& counted = field(cases[0], "emulated");
+      if (const auto instructions = number_field(counted, "instructions"))
+        parts.push_back(fmt::format("{:.4g} M instructions", *instructions / 1e6));
+      constexpr std::pair<const char*, const char*> kSizes[] = {{"ram_bytes", "RAM"},
+                                                                {"flash_bytes", "flash"}};
+      for (const auto& [key, name] : kSizes)
+        if (const auto bytes = number_field(counted, key))
+          parts.push_back(fmt::format("{} {}", name, bytes_text(static_cast<int64_t>(*bytes))));
       if (const auto median = number_field(field(cases[0], "latency"), "median"))
         parts.push_back("median " + duration_text(*median));
       if (const auto rate = number_field(field(cases[0], "throughput"), "items_per_s"))

@@ -152,11 +152,13 @@ std::string soak_table(const json& cases) {
 std::string case_table(const json& report) {
   std::vector<std::string> head{"case",        "median",      "min",      "max",  "items/s",
                                 "file",        "file change", "weights",  "arena", "peak memory",
+                                "instructions", "RAM",        "flash",
                                 "accuracy",    "drop",        "speed-up", "verdict", "fits"};
   std::vector<std::vector<std::string>> rows;
   for (const json& row : at(report, "cases")) {
     const json& latency = at(row, "latency");
     const json& quality = at(row, "quality");
+    const json& counted = at(row, "emulated");
     const json& other = row_named(report, "against/" + cell_of(at(row, "id")));
     std::string accuracy = cell_of(at(quality, "value"));
     if (!at(quality, "metric").is_null()) accuracy += " " + cell_of(at(quality, "metric"));
@@ -176,7 +178,9 @@ std::string case_table(const json& report) {
                     change_of(at(other, "size_bytes"), at(row, "size_bytes")),
                     bytes_of(at(row, "weights_bytes")),
                     bytes_of(at(at(row, "memory"), "arena_planned_bytes")),
-                    bytes_of(peak_bytes(row)), accuracy,
+                    bytes_of(peak_bytes(row)), cell_of(at(counted, "instructions")),
+                    bytes_of(at(counted, "ram_bytes")), bytes_of(at(counted, "flash_bytes")),
+                    accuracy,
                     cell_of(at(quality, "drop")), speedup, verdict, fit_of(at(row, "fit"))});
   }
   for (size_t column = head.size(); column-- > 5;) {

@@ -61,6 +61,10 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
                               bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),
                               bytes_text(code.constant_bytes), c.prefix, c.header);
+  if (!code.weights.empty())
+    artifact.text += fmt::format(
+        "weights: {}, to be compiled and linked with it\n",
+        std::filesystem::path(weights_of(output.string())).filename().string());
   const std::string compiler = options.verify == "off" ? std::string() : host_c_compiler();
   artifact.facts["c99"]["compiler"] =
       compiler.empty() ? nlohmann::json()

@@ -82,6 +82,41 @@ std::string share_text(double part, double whole) {
   return fmt::format("{:.1f} %", 100 * part / std::max(whole, 1.0));
 }
 
+// What of a model is larger than the device: "does not fit esp32: RAM 1.44 MiB of 320 KiB".
+std::string misfit_text(const json& fit) {
+  if (text_field(fit, "verdict") != "does_not_fit") return {};
+  std::string why;
+  for (const json& line : list_field(fit, "lines")) {
+    if (text_field(line, "verdict") != "does_not_fit") continue;
+    const auto need = number_field(line, "need");
+    const auto limit = number_field(line, "limit");
+    const bool are_bytes = need && limit && text_field(line, "unit") == "bytes";
+    why += fmt::format("{} {} {}", why.empty() ? ":" : ",", text_field(line, "what"),
+                       are_bytes ? bytes_cell(*need) + " of " + bytes_cell(*limit)
+                                 : escape_untrusted(text_field(line, "text"), 100));
+  }
+  return fmt::format("  does not fit {}{}\n", escape_untrusted(text_field(fit, "profile"), 60), why);
+}
+
+// Integers are the interpreter's or some steps away; floats round in another order.
+std::string outputs_text(const json& outputs) {
+  if (!outputs.is_object()) return {};
+  const auto samples = number_field(outputs, "samples").value_or(0);
+  const auto same = number_field(outputs, "same").value_or(0);
+  const auto steps = number_field(outputs, "steps").value_or(0);
+  const auto error = number_field(outputs, "relative_error").value_or(0);
+  if (same == samples || error == 0) {
+    std::string text =
+        fmt::format("  outputs: {:.0f} of {:.0f} samples exactly the interpreter's", same, samples);
+    if (steps > 0) text += fmt::format(", the others at most {:.0f} step(s) away", steps);
+    return text + "\n";
+  }
+  std::string text = fmt::format("  outputs: within {:.1e} of the largest number of the interpreter's",
+                                 error);
+  if (steps > 0) text += fmt::format(", integers within {:.0f} step(s)", steps);
+  return text + fmt::format(", in {:.0f} samples\n", samples);
+}
+
 }  // namespace
 
 void measure_emulated(const BenchRequest& request, Console& console, BenchRun& run) {
@@ -150,6 +185,8 @@ void refuse_times(const BenchOptions& options, const BenchRequest& request) {
                                                 {options.profile_ops, "--profile-ops"},
                                                 {!options.trace.empty(), "--trace"},
                                                 {options.self_check, "--self-check"},
+                                                {options.warmup.has_value(), "--warmup"},
+                                                {options.iterations > 0, "--iterations"},
                                                 {request.searches_batch, "--batch auto"}};
   for (const auto& [is_given, flag] : timed)
     if (is_given)
@@ -170,16 +207,10 @@ std::string emulated_text(const json& row) {
   if (const auto cycles = number_field(counted, "estimated_cycles"))
     text += fmt::format("  estimated: {:.3g} M cycles, {}\n", *cycles / 1e6,
                         cell("estimated_ns", duration_text)(counted));
-  if (const json& outputs = field(counted, "outputs"); outputs.is_object()) {
-    const auto samples = number_field(outputs, "samples").value_or(0);
-    const auto same = number_field(outputs, "same").value_or(0);
-    text += fmt::format("  outputs: {:.0f} of {:.0f} samples as the interpreter's", same, samples);
-    if (same < samples)
-      text += fmt::format(", at most {:.0f} steps and {:.1e} of the largest float apart",
-                          number_field(outputs, "steps").value_or(0),
-                          number_field(outputs, "relative_error").value_or(0));
-    text += "\n";
-  }
+  else
+    text += fmt::format("  time not estimated: {}\n", text_field(counted, "estimated_ns_reason"));
+  text += misfit_text(field(row, "fit"));
+  text += outputs_text(field(counted, "outputs"));
   std::vector<const json*> steps = rows_of(list_field(counted, "steps"));
   std::ranges::stable_sort(steps, std::greater(), [](const json* step) {
     return number_field(*step, "instructions").value_or(0);

@@ -83,7 +83,9 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
   put_or_reason(out["threads"], "requested",
                 run.threads_asked > 0 ? std::optional(run.threads_asked) : std::nullopt,
                 "not asked: the usable CPUs");
-  put_sensors(out, details);
+  put_sensors(out, details,
+              subject.engine_facts.emulated ? kCountedNotTimed
+                                            : "interrupted before the timed part ended");
   if (details.profile) put_profile(out, *details.profile, run.peaks);
   if (run.load) {
     put_load(out, *run.load);
@@ -209,6 +211,13 @@ void put_fit(json& row, const BenchSubject& subject, const Profile& device) {
   if (subject.plan) {
     file = fit_file_of(*subject.plan, subject.facts.file_bytes);
     file.plan_arena_bytes = subject.arena_bytes;
+  }
+  if (const auto& counted = subject.engine_facts.emulated) {
+    file.is_source = true;
+    file.plan_bytes = counted->flash_constant_bytes;
+    file.plan_arena_bytes = subject.arena_bytes;
+    file.code_bytes = counted->flash_code_bytes + counted->flash_library_bytes;
+    file.stack_bytes = counted->stack_bytes;
   }
   row["fit"] = fit_json(does_it_fit(subject.graph(), file, device), device);
 }

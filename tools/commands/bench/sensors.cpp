@@ -14,8 +14,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kTickNs = 1'000'000'000;
-constexpr const char* kNothingTimed = "interrupted before the timed part ended";
-
 void put_value(json& object, const char* name, const SensorValue& value) {
   put_or_reason(object, name, value.value, value.reason);
 }
@@ -91,10 +89,10 @@ void count_allocations(BenchRun& run) {
   if (run.against) run.against_details.allocations = count(*run.against);
 }
 
-void put_sensors(json& row, const CaseDetails& details) {
+void put_sensors(json& row, const CaseDetails& details, const std::string& why_none) {
   if (!details.sensors) {
     for (const char* name : {"cpu", "energy", "thermal", "frequency"})
-      put_section(row, name, std::nullopt, kNothingTimed);
+      put_section(row, name, std::nullopt, why_none);
     return;
   }
   const SensorUse& use = *details.sensors;

@@ -32,8 +32,9 @@ class SensorLog {
 /// One inference of each model with LibTorch's allocator watched, after the timed part.
 void count_allocations(BenchRun& run);
 
-/// cpu, energy, thermal and frequency of a case's row; what is not known is null with a reason.
-void put_sensors(nlohmann::json& row, const CaseDetails& details);
+/// cpu, energy, thermal and frequency of a case's row; what is not known is null with a reason,
+/// `why_none` where no sensor was read.
+void put_sensors(nlohmann::json& row, const CaseDetails& details, const std::string& why_none);
 
 /// rss_bytes, alloc_peak_bytes and alloc_count_per_iter with their method, into the row's memory.
 void put_memory(nlohmann::json& memory, const BenchSubject& subject, const CaseDetails& details);
