@@ -34,6 +34,9 @@ constexpr std::string_view kKeywords[] = {
 // Of C's headers and of GNU C, with small letters.
 constexpr std::string_view kMacros[] = {"assert", "errno", "linux",  "offsetof",
                                         "stderr", "stdin", "stdout", "unix"};
+// Of the same list of parameters.
+constexpr std::string_view kTypes[] = {"int8_t", "uint8_t", "int16_t", "uint16_t", "int32_t",
+                                       "uint32_t"};
 
 template <class T, class Text>
 std::string array_text(std::string_view type, std::string_view name, std::span<const T> values,
@@ -72,10 +75,11 @@ std::string c_identifier(std::string_view name) {
 
 std::string c_variable(std::string_view name) {
   std::string out = c_identifier(name);
-  const bool is_macro =
+  const bool is_taken =
       std::ranges::find(kMacros, std::string_view(out)) != std::end(kMacros) ||
+      std::ranges::find(kTypes, std::string_view(out)) != std::end(kTypes) ||
       std::ranges::none_of(out, [](char c) { return c >= 'a' && c <= 'z'; });
-  if (is_macro) out.insert(0, "v_");
+  if (is_taken) out.insert(0, "v_");
   return out;
 }
 

@@ -217,7 +217,7 @@ void refuse_step(const PlanStep& step, const std::string& why) {
   throw bad_input("c99.step", why,
                   step.nodes.empty() ? std::string(step_name(step.kind))
                                      : "node " + escape_untrusted(step.nodes.front(), 60),
-                  "leave it out of the network, or take --target onnx or native");
+                  "leave it out of the network, or take the native engine");
 }
 
 }  // namespace lathe

@@ -56,7 +56,8 @@ std::string kernel_text(KernelText text, Rounding rounding) {
 }
 
 struct Port {
-  std::string name;  // of the C parameter
+  std::string name;      // of the parameter, in the header
+  std::string argument;  // the same in the source, where none of its own names means it
   std::string_view type;
   const Value* value = nullptr;
   int64_t count = 0;
@@ -74,7 +75,7 @@ std::optional<QuantParams> params_of(const Graph& graph, ValueId id) {
   return std::nullopt;
 }
 
-std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids,
+std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids, const char* kind,
                            std::vector<std::string>& taken) {
   std::vector<Port> ports;
   for (const ValueId id : ids) {
@@ -83,6 +84,7 @@ std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids,
     port.name = c_variable(value.name);
     while (std::ranges::find(taken, port.name) != taken.end()) port.name += "_";
     taken.push_back(port.name);
+    port.argument = fmt::format("{}_{}", kind, ports.size());
     if (value.type.dtype == DType::kInt64)
       throw bad_input("c99.type", "64-bit integers have no form in the C code",
                       escape_untrusted(value.name, 60));
@@ -99,11 +101,12 @@ std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids,
   return ports;
 }
 
-std::string parameters_of(const std::vector<Port>& inputs, const std::vector<Port>& outputs) {
-  std::string text = "void *arena";
-  for (const Port& port : inputs) text += fmt::format(", const {} *{}", port.type, port.name);
-  for (const Port& port : outputs) text += fmt::format(", {} *{}", port.type, port.name);
-  return text;
+std::string signature_of(const std::string& prefix, const std::vector<Port>& inputs,
+                         const std::vector<Port>& outputs, std::string Port::*name) {
+  std::string text = fmt::format("void {}_run(void *arena", prefix);
+  for (const Port& port : inputs) text += fmt::format(", const {} *{}", port.type, port.*name);
+  for (const Port& port : outputs) text += fmt::format(", {} *{}", port.type, port.*name);
+  return text + ")";
 }
 
 std::string upper(std::string text) {
@@ -187,13 +190,13 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   NativePlan plan = lowered;
   read_signed_inputs(plan);
   if (options.rounding == Rounding::kTflite) fuse_byte_softmax(plan);
-  std::vector<std::string> taken{"arena", "bytes", "input_facts", "output_facts"};
-  const std::vector<Port> inputs = ports_of(graph, graph.inputs(), taken);
-  const std::vector<Port> outputs = ports_of(graph, graph.outputs(), taken);
+  std::vector<std::string> taken{"arena"};
+  const std::vector<Port> inputs = ports_of(graph, graph.inputs(), "input", taken);
+  const std::vector<Port> outputs = ports_of(graph, graph.outputs(), "output", taken);
   const Arena arena = arrange(plan, options.alignment);
   const auto names = [](const std::vector<Port>& ports) {
     std::vector<std::string> all;
-    for (const Port& port : ports) all.push_back(port.name);
+    for (const Port& port : ports) all.push_back(port.argument);
     return all;
   };
   CodeContext code(plan, arena, names(inputs), names(outputs), options.rounding,
@@ -220,8 +223,6 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   if (!plan.steps.empty()) made.peak = made.steps[arena.peak_step];
   const std::string& prefix = options.prefix;
   const std::string macro = upper(prefix);
-  const std::string signature =
-      fmt::format("void {}_run({})", prefix, parameters_of(inputs, outputs));
   const std::string head =
       fmt::format("/* {}: a network as C, made by lathe " LATHE_VERSION
                   ".\n * From the model with sha256 {} */\n",
@@ -234,10 +235,12 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
     if (code.uses(text)) made.source += "\n" + kernel_text(text, options.rounding);
   }
   if (options.tells_steps) made.source += "\nvoid lathe_step(int32_t step);\n";
-  made.source += "\n" + code.constants + "\n" + signature + " {\n";
+  made.source += "\n" + code.constants + "\n" +
+                 signature_of(prefix, inputs, outputs, &Port::argument) + " {\n";
   made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements + "  (void)bytes;\n";
   for (const Port& port : inputs)
-    if (!code.ports.contains(port.name)) made.source += fmt::format("  (void){};\n", port.name);
+    if (!code.ports.contains(port.argument))
+      made.source += fmt::format("  (void){};\n", port.argument);
   made.source += "}\n\n" + facts_ports(prefix, "input_facts", inputs) +
                  facts_ports(prefix, "output_facts", outputs) +
                  fmt::format("const {0}_facts {0}_info = {{\n"
@@ -269,7 +272,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
       "\n/* One inference. `arena`: {0}_ARENA_BYTES, aligned to {0}_ARENA_ALIGNMENT, of any\n"
       " * content; calls that run at the same time need one each. */\n{1};\n\n"
       "#ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
-      macro, signature);
+      macro, signature_of(prefix, inputs, outputs, &Port::name));
   return made;
 }
 

@@ -27,9 +27,12 @@ ProductSizes sizes_of(const NativePlan& plan, const ProductStep& step) {
   sizes.columns = weights[0] / step.groups;
   sizes.length = up_to_four(sizes.taps * sizes.depth);
   const Pixels in = pixels_of(view_of(plan, step.input), step.axis);
-  sizes.is_plain = sizes.taps == 1 && sizes.depth % 4 == 0 && step.window.pad_top == 0 &&
-                   step.window.pad_left == 0 &&
-                   in.channel == 1;
+  const Pixels out = pixels_of(view_of(plan, step.output), step.axis);
+  const PlanWindow& w = step.window;
+  const bool is_inside = w.pad_top == 0 && w.pad_left == 0 &&
+                         (out.height - 1) * w.stride_height < in.height &&
+                         (out.width - 1) * w.stride_width < in.width;
+  sizes.is_plain = sizes.taps == 1 && sizes.depth % 4 == 0 && is_inside && in.channel == 1;
   return sizes;
 }
 

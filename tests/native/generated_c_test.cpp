@@ -272,6 +272,56 @@ TEST_CASE("transposed convolutions as C") {
              1e-5);
 }
 
+std::string bytes(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + std::to_string(i * 37 % 201 - 100);
+  return "{" + text + "}";
+}
+
+TEST_CASE("transposed convolutions of bytes are products, one for each place within a stride") {
+  if (host_c_compiler().empty()) return;
+  struct Case {
+    const char* attributes;
+    const char* weights;
+    int count;
+    const char* x;
+    const char* y;
+    int products;
+  };
+  // A kernel narrower than its stride leaves places that nothing reaches.
+  for (const Case& each :
+       {Case{"strides = [2, 2], pads = [1, 0, 1, 0], output_padding = [1, 1]", "4, 3, 3, 3", 108,
+             "1, 4, 5, 6", "1, 3, 10, 14", 4},
+        Case{"strides = [3, 2]", "4, 3, 2, 1", 24, "1, 4, 3, 4", "1, 3, 8, 7", 6},
+        Case{"strides = [2], group = 2", "6, 2, 4", 48, "2, 6, 5", "2, 4, 12", 2},
+        Case{"pads = [1, 1, 1, 1]", "3, 5, 3, 3", 135, "1, 3, 4, 4", "1, 5, 4, 4", 1}}) {
+    CAPTURE(each.attributes);
+    const std::string body = fmt::format(
+        "g (float[{2}] n) => (uint8[{3}] q)\n<float s = {{0.02}}, uint8 z = {{120}}, float t = "
+        "{{0.03}}, int8[{1}] w = {4}, float v = {{0.01}}, int8 zero = {{0}}>\n{{\n"
+        "  a = QuantizeLinear(n, s, z)\n  b = DequantizeLinear(a, s, z)\n"
+        "  c = DequantizeLinear(w, v, zero)\n  d = ConvTranspose<{0}>(b, c)\n"
+        "  e = Relu(d)\n  q = QuantizeLinear(e, t, z)\n}}",
+        each.attributes, each.weights, each.x, each.y, bytes(each.count));
+    check_c_of(body, 0);
+    Graph graph = parse_text("<ir_version: 8, opset_import: [\"\" : 17]>\n" + body).graph;
+    infer_shapes(graph);
+    int products = 0;
+    for (const std::string& step : emit_c99(graph, {"net", "net.h", "0", 8}).steps)
+      products += step.starts_with("product");
+    CHECK(products == each.products);
+  }
+}
+
+TEST_CASE("inputs and outputs may be called as anything in the code") {
+  if (host_c_compiler().empty()) return;
+  check_c_of("g (float[1, 3, 4, 4] x, float[1, 3, 4, 4] uint8_t, float[1, 3, 4, 4] EOF) => "
+             "(float[1, 3, 4, 4] y, float[1, 3, 2, 2] from, float[1, 3, 4, 4] expf)\n{\n"
+             "  y = Add(x, uint8_t)\n  from = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(y)\n"
+             "  expf = Exp(EOF)\n}",
+             1e-6);
+}
+
 TEST_CASE("normalization of each channel, gathered rows and resized bytes as C") {
   if (host_c_compiler().empty()) return;
   check_c_of("g (float[2, 3, 4, 5] x) => (float[2, 3, 4, 5] y)\n"

@@ -75,6 +75,31 @@ std::optional<IntegerWeights> integer_weights(const Graph& graph, const Node& no
   return weights;
 }
 
+std::optional<IntegerWeights> transposed_weights(const Graph& graph, const Node& node, size_t index,
+                                                 int64_t groups) {
+  const QuantizedWeight quantized = quantized_weight(graph, node, index, 1);
+  const Shape& shape = quantized.codes.shape();  // input channels, outputs of a group, taps
+  if (!quantized.problem.empty() || shape.size() < 3 || groups < 1 || shape[0] % groups != 0)
+    return std::nullopt;
+  IntegerWeights weights;
+  weights.columns = shape[1] * groups;
+  weights.depth = shape[0] / groups;
+  for (size_t i = 2; i < shape.size(); ++i) weights.taps *= shape[i];
+  const auto codes = quantized.codes.values<int8_t>();
+  for (int64_t c = 0; c < weights.columns; ++c) {
+    const int64_t column = c % shape[1];
+    for (int64_t t = 0; t < weights.taps; ++t)
+      for (int64_t d = 0; d < weights.depth; ++d) {
+        const int64_t channel = c / shape[1] * weights.depth + d;
+        weights.values.push_back(
+            codes[static_cast<size_t>((channel * shape[1] + column) * weights.taps + t)]);
+      }
+    weights.scales.push_back(
+        quantized.scales[quantized.scales.size() == 1 ? 0 : static_cast<size_t>(column)]);
+  }
+  return weights;
+}
+
 std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id, int64_t count) {
   if (!id.valid()) return std::vector<float>(static_cast<size_t>(count), 0.0F);
   const Tensor bias = constant_floats(lowering.graph, id);
@@ -102,8 +127,63 @@ std::vector<double> real_scales(float input, const std::vector<float>& weights, 
   return scales;
 }
 
+namespace {
+
+// Of the sums of one product: what they are multiplied with, and what is added before.
+struct SumTerms {
+  std::vector<float> scales;
+  std::vector<float> terms;
+  std::vector<double> counts;  // the terms in units of the sums
+};
+
+SumTerms sum_terms(const IntegerProduct& product, const PlanView& input, float unit, double base) {
+  const IntegerWeights& weights = product.weights;
+  const int64_t row = weights.taps * weights.depth;
+  SumTerms made;
+  for (size_t c = 0; c < weights.scales.size(); ++c) {
+    const int8_t* w = weights.values.data() + static_cast<int64_t>(c) * row;
+    int64_t sum = 0;
+    for (int64_t k = 0; k < row; ++k) sum += w[k];
+    const double scale = double{input.scale} * weights.scales[c];
+    const double term = product.bias[c] - scale * input.zero_point * static_cast<double>(sum);
+    // In the order of ONNX Runtime's QLinearConv.
+    made.scales.push_back(input.scale * weights.scales[c] / unit);
+    made.terms.push_back(static_cast<float>(term / unit + base));
+    made.counts.push_back(scale > 0
+                              ? std::nearbyint(product.bias[c] / scale) -
+                                    static_cast<double>(input.zero_point) * static_cast<double>(sum)
+                              : 0);
+  }
+  return made;
+}
+
+// The pixels of a view that a product makes.
+ViewId made_pixels(Lowering& lowering, ViewId view, const IntegerProduct& product) {
+  const auto slice = [&](size_t axis, const OutputSteps& steps) {
+    if (steps.step == 1) return;
+    const int64_t size = lowering.build.view(view).shape[axis];
+    const int64_t count = (size - steps.start + steps.step - 1) / steps.step;
+    view = lowering.build.sliced(view, axis, steps.start, steps.step, count);
+  };
+  const size_t rank = lowering.build.view(view).shape.size();
+  slice(rank - 1, product.columns);
+  slice(rank - 2, product.rows);
+  return view;
+}
+
+}  // namespace
+
 bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,
                          bool depthwise, std::vector<NodeId> also) {
+  std::vector<IntegerProduct> products;
+  products.push_back(std::move(product));
+  return add_integer_products(lowering, id, value, std::move(products), depthwise, std::move(also));
+}
+
+bool add_integer_products(Lowering& lowering, NodeId id, ValueId value,
+                          std::vector<IntegerProduct> products, bool depthwise,
+                          std::vector<NodeId> also) {
+  const IntegerProduct& first = products.front();
   ProductTail tail = follow_product(lowering, value);
   PlanEpilogue epilogue;
   if (tail.activation) {
@@ -120,28 +200,10 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
   const auto shape = lowering.shape(tail.output);
   if (!shape) return false;
   PlanBuilder& build = lowering.build;
-  const PlanView input = build.view(product.input);
-  const IntegerWeights& weights = product.weights;
+  const PlanView input = build.view(first.input);
   const bool is_real = epilogue.activation != ProductActivation::kNone || !tail.quantized;
   const float unit = is_real ? 1.0F : tail.quantized->params.scale;
   const double base = is_real ? 0 : static_cast<double>(tail.quantized->params.zero_point);
-  const int64_t row = weights.taps * weights.depth;
-  std::vector<float> scales(weights.scales.size());
-  std::vector<float> terms(scales.size());
-  std::vector<double> counts(scales.size());  // the terms in units of the sums
-  for (size_t c = 0; c < scales.size(); ++c) {
-    const int8_t* w = weights.values.data() + static_cast<int64_t>(c) * row;
-    int64_t sum = 0;
-    for (int64_t k = 0; k < row; ++k) sum += w[k];
-    const double scale = double{input.scale} * weights.scales[c];
-    const double term = product.bias[c] - scale * input.zero_point * static_cast<double>(sum);
-    // In the order of ONNX Runtime's QLinearConv.
-    scales[c] = input.scale * weights.scales[c] / unit;
-    terms[c] = static_cast<float>(term / unit + base);
-    counts[c] = scale > 0 ? std::nearbyint(product.bias[c] / scale) -
-                                static_cast<double>(input.zero_point) * static_cast<double>(sum)
-                          : 0;
-  }
   const std::string& name = lowering.graph.node(id).name;
   std::optional<ScaleZeroPoint> params;
   if (tail.quantized) {
@@ -160,7 +222,7 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     epilogue.float_low = finite_bound(bounds.low);
     epilogue.float_high = finite_bound(bounds.high);
   }
-  const bool images = product.axis == ChannelAxis::kSecond;
+  const bool images = first.axis == ChannelAxis::kSecond;
   const std::vector<int64_t> order =
       images ? channels_last_order(shape->size()) : plain_order(shape->size());
   if (tail.residual.valid()) {
@@ -190,31 +252,39 @@ bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerPr
     params = lowering.roots.quantized(tail.output)->params;
   }
   const ViewId output = lowering.add_output(tail.output, *shape, order, params);
-  std::vector<std::byte> bytes(weights.values.size());
-  std::transform(weights.values.begin(), weights.values.end(), bytes.begin(),
-                 [](int8_t w) { return static_cast<std::byte>(w); });
-  const ViewId packed = build.add_constant(
-      name + ".weights",
-      Tensor::from_bytes(DType::kInt8, {weights.columns, weights.taps, weights.depth},
-                         std::move(bytes)));
-  const ViewId scale = build.add_constant(name + ".scale", scales);
-  if (lowering.options.compact)
-    epilogue.real_scale = build.add_constant(
-        name + ".real_scale",
-        Tensor::vector(real_scales(input.scale, weights.scales, unit)));
-  const ViewId bias = lowering.options.compact
-                          ? build.add_constant(name + ".bias", integers_of(counts))
-                          : build.add_constant(name + ".bias", terms);
   std::vector<NodeId> nodes{id};
   nodes.insert(nodes.end(), also.begin(), also.end());
   nodes.insert(nodes.end(), tail.nodes.begin(), tail.nodes.end());
   const auto padding = static_cast<uint8_t>(input.zero_point);
-  if (depthwise)
-    lowering.add_step(nodes, DepthwiseStep{product.input, output, packed, scale, bias,
-                                           product.window, padding, epilogue});
-  else
-    lowering.add_step(nodes, ProductStep{product.input, output, packed, scale, bias, product.axis,
-                                         product.window, product.groups, padding, epilogue});
+  const ViewId residual = epilogue.residual;
+  for (const IntegerProduct& product : products) {
+    const IntegerWeights& weights = product.weights;
+    const SumTerms terms = sum_terms(product, input, unit, base);
+    std::vector<std::byte> bytes(weights.values.size());
+    std::transform(weights.values.begin(), weights.values.end(), bytes.begin(),
+                   [](int8_t w) { return static_cast<std::byte>(w); });
+    const ViewId packed = build.add_constant(
+        name + ".weights",
+        Tensor::from_bytes(DType::kInt8, {weights.columns, weights.taps, weights.depth},
+                           std::move(bytes)));
+    const ViewId scale = build.add_constant(name + ".scale", terms.scales);
+    if (lowering.options.compact)
+      epilogue.real_scale = build.add_constant(
+          name + ".real_scale",
+          Tensor::vector(real_scales(input.scale, weights.scales, unit)));
+    const ViewId bias = lowering.options.compact
+                            ? build.add_constant(name + ".bias", integers_of(terms.counts))
+                            : build.add_constant(name + ".bias", terms.terms);
+    const ViewId made = images ? made_pixels(lowering, output, product) : output;
+    if (residual.valid() && images)
+      epilogue.residual = made_pixels(lowering, residual, product);
+    if (depthwise)
+      lowering.add_step(nodes, DepthwiseStep{product.input, made, packed, scale, bias,
+                                             product.window, padding, epilogue});
+    else
+      lowering.add_step(nodes, ProductStep{product.input, made, packed, scale, bias, product.axis,
+                                           product.window, product.groups, padding, epilogue});
+  }
   return true;
 }
 

@@ -29,6 +29,11 @@ std::optional<IntegerWeights> integer_weights(const Graph& graph, const Node& no
 /// no vector.
 std::optional<std::vector<float>> bias_floats(const Lowering& lowering, ValueId id, int64_t count);
 
+/// Every `step`-th of an axis of the output, from `start` on.
+struct OutputSteps {
+  int64_t start = 0, step = 1;
+};
+
 struct IntegerProduct {
   ViewId input;
   ChannelAxis axis = ChannelAxis::kSecond;
@@ -36,9 +41,17 @@ struct IntegerProduct {
   int64_t groups = 1;
   std::vector<float> bias;
   IntegerWeights weights;
+  OutputSteps rows, columns;  // which pixels it makes
 };
 
-/// Adds the step with what follows `value`, the product's result in the graph.
+/// The same of a ConvTranspose of `groups`; channels last already.
+std::optional<IntegerWeights> transposed_weights(const Graph& graph, const Node& node, size_t index,
+                                                 int64_t groups);
+
+/// Adds the steps with what follows `value`, the result in the graph: each makes some of its pixels.
+bool add_integer_products(Lowering& lowering, NodeId id, ValueId value,
+                          std::vector<IntegerProduct> products, bool depthwise,
+                          std::vector<NodeId> also = {});
 bool add_integer_product(Lowering& lowering, NodeId id, ValueId value, IntegerProduct product,
                          bool depthwise, std::vector<NodeId> also = {});
 

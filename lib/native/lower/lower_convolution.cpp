@@ -39,10 +39,92 @@ PlanWindow plan_window(const Window& window) {
   return plan;
 }
 
+std::optional<Shape> output_pads(const Node& node) {
+  if (node.kind != OpKind::kConvTranspose) return Shape{};
+  const std::string auto_pad = node.attributes.string_or("auto_pad", "NOTSET");
+  if (auto_pad != "NOTSET" || node.attributes.has("output_shape")) return std::nullopt;
+  return node.attributes.ints_or("output_padding", {});
+}
+
+// What of a transposed convolution makes every stride-th output from `phase` on, along one axis: an
+// ordinary convolution by every stride-th tap, the last one first. `taps` is empty where none does.
+struct Phase {
+  std::vector<int64_t> taps;
+  int64_t pad = 0;  // of the input before its begin; negative: so much of it is not read
+};
+
+Phase phase_of(int64_t kernel, int64_t stride, int64_t pad, int64_t phase) {
+  Phase made;
+  // Output o = stride * q + phase reads input q + (phase + pad - tap) / stride.
+  for (int64_t tap = kernel - 1; tap >= 0; --tap)
+    if ((phase + pad - tap) % stride == 0) made.taps.push_back(tap);
+  if (!made.taps.empty()) made.pad = -(phase + pad - made.taps.front()) / stride;
+  return made;
+}
+
+IntegerWeights taps_of(const IntegerWeights& all, const Phase& rows, const Phase& columns,
+                       int64_t kernel_width) {
+  IntegerWeights some = all;
+  some.values.clear();
+  some.taps = std::max<int64_t>(1, static_cast<int64_t>(rows.taps.size() * columns.taps.size()));
+  if (rows.taps.empty() || columns.taps.empty()) {
+    some.values.assign(static_cast<size_t>(all.columns * all.depth), 0);
+    return some;
+  }
+  for (int64_t c = 0; c < all.columns; ++c)
+    for (const int64_t row : rows.taps)
+      for (const int64_t column : columns.taps) {
+        const int64_t at = (c * all.taps + row * kernel_width + column) * all.depth;
+        some.values.insert(some.values.end(), all.values.begin() + at,
+                           all.values.begin() + at + all.depth);
+      }
+  return some;
+}
+
+// As many products as there are places within a stride.
+bool lower_integer_transposed(Lowering& lowering, NodeId id, const Geometry& geometry) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  const PlanWindow window = plan_window(geometry.window);
+  const auto shape = lowering.shape(node.outputs[0]);
+  // Other plans have no steps that write every other pixel.
+  if (!lowering.options.compact || geometry.window.rank() > 2 || lowering.stays_float(id) ||
+      window.dilation_height != 1 || window.dilation_width != 1 || !output_pads(node))
+    return false;
+  const ViewId input = lowering.integers(node.input(0));
+  if (!input.valid()) return false;
+  const auto weights = transposed_weights(graph, node, 1, geometry.groups);
+  if (!weights) return false;
+  const auto bias = bias_floats(lowering, node.input(2), weights->columns);
+  if (!bias) return false;
+  const int64_t height = shape->size() > 3 ? (*shape)[2] : 1;
+  std::vector<IntegerProduct> products;
+  for (int64_t y = 0; y < std::min(window.stride_height, height); ++y)
+    for (int64_t x = 0; x < std::min(window.stride_width, shape->back()); ++x) {
+      const Phase rows = phase_of(window.kernel_height, window.stride_height, window.pad_top, y);
+      const Phase columns = phase_of(window.kernel_width, window.stride_width, window.pad_left, x);
+      IntegerProduct& product = products.emplace_back();
+      product.input = input;
+      product.groups = geometry.groups;
+      product.bias = *bias;
+      product.weights = taps_of(*weights, rows, columns, window.kernel_width);
+      if (!rows.taps.empty() && !columns.taps.empty()) {
+        product.window.kernel_height = static_cast<int64_t>(rows.taps.size());
+        product.window.kernel_width = static_cast<int64_t>(columns.taps.size());
+        product.window.pad_top = rows.pad;
+        product.window.pad_left = columns.pad;
+      }
+      product.rows = {y, window.stride_height};
+      product.columns = {x, window.stride_width};
+    }
+  return add_integer_products(lowering, id, node.outputs[0], std::move(products), false);
+}
+
 bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   const Graph& graph = lowering.graph;
   const Node& node = graph.node(id);
-  if (geometry.transposed || geometry.window.rank() > 2 || lowering.stays_float(id)) return false;
+  if (geometry.transposed) return lower_integer_transposed(lowering, id, geometry);
+  if (geometry.window.rank() > 2 || lowering.stays_float(id)) return false;
   const ViewId input = lowering.integers(node.input(0));
   if (!input.valid()) return false;
   auto weights = integer_weights(graph, node, 1, 0, false);
@@ -63,13 +145,6 @@ bool lower_integer(Lowering& lowering, NodeId id, const Geometry& geometry) {
   product.weights = std::move(*weights);
   if (!depthwise && !lowering.options.compact) widen_taps(lowering, product, *lowering.shape(node.outputs[0]));
   return add_integer_product(lowering, id, node.outputs[0], std::move(product), depthwise);
-}
-
-std::optional<Shape> output_pads(const Node& node) {
-  if (node.kind != OpKind::kConvTranspose) return Shape{};
-  const std::string auto_pad = node.attributes.string_or("auto_pad", "NOTSET");
-  if (auto_pad != "NOTSET" || node.attributes.has("output_shape")) return std::nullopt;
-  return node.attributes.ints_or("output_padding", {});
 }
 
 /// Columns become lines: kernels are fast along the last axis, and a column of pixels has none.
