@@ -23,9 +23,11 @@ enum class KernelText : uint8_t {
   kSum,
   kMultiply,
   kSoftmax,
+  kRows,
   kProduct,
   kDepthwise,
   kPool,
+  kRecurrentBytes,
   kRecurrent,
 };
 /// Where kernels use Arm's vector unit.
@@ -72,6 +74,8 @@ class CodeContext {
     // All but these round.
     if (text != KernelText::kMath && text != KernelText::kRecurrent)
       used_[static_cast<size_t>(KernelText::kBase)] = true;
+    if (text == KernelText::kProduct || text == KernelText::kRecurrentBytes)
+      used_[static_cast<size_t>(KernelText::kRows)] = true;
   }
   /// Factors of `rescaled`, in the source itself: the type is its own.
   std::string add_factors(std::string_view name, size_t step, const std::vector<FixedPoint>& factors);

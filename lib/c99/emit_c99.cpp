@@ -24,6 +24,7 @@ std::string_view c99_sum_tflite_text();
 std::string_view c99_multiply_text();
 std::string_view c99_multiply_tflite_text();
 std::string_view c99_softmax_tflite_text();
+std::string_view c99_row_sums_text();
 std::string_view c99_product_text();
 std::string_view c99_depthwise_text();
 std::string_view c99_pool_text();
@@ -47,9 +48,11 @@ std::string kernel_text(KernelText text, Rounding rounding) {
     case KernelText::kMultiply:
       return std::string(is_tflite ? c99_multiply_tflite_text() : c99_multiply_text());
     case KernelText::kSoftmax: return std::string(c99_softmax_tflite_text());
+    case KernelText::kRows: return std::string(c99_row_sums_text());
     case KernelText::kProduct: return std::string(c99_product_text());
     case KernelText::kDepthwise: return std::string(c99_depthwise_text());
     case KernelText::kPool: return std::string(c99_pool_text());
+    case KernelText::kRecurrentBytes: return "#define RECURRENT_BYTES\n";
     case KernelText::kRecurrent: return std::string(c99_recurrent_text());
   }
   throw InternalError("c99: unknown kernel");

@@ -1,6 +1,9 @@
 // LSTM, GRU and RNN: kernels/recurrent.c.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "c99/c_text.h"
 #include "c99/code_context.h"
 #include "ir/error.h"
 
@@ -9,7 +12,6 @@ namespace {
 
 void require_plain(const CodeContext& code, const PlanStep& whole, const RecurrentStep& step) {
   using enum GateFunction;
-  if (step.weights_scale.valid()) refuse_step(whole, "integer weights of a recurrent layer");
   if (step.peepholes.valid()) refuse_step(whole, "peepholes");
   if (step.lengths.valid()) refuse_step(whole, "sequences of several lengths");
   if (step.clip != 0 || step.input_forget) refuse_step(whole, "clipped or coupled gates");
@@ -39,10 +41,51 @@ void require_dense_states(const CodeContext& code, const PlanStep& whole, ViewId
 
 }  // namespace
 
+namespace {
+
+// Sums of so many products of weights and 16-bit numbers stay within 32 bits.
+float most_number(int64_t columns) {
+  return static_cast<float>(
+      std::min<int64_t>(32767, INT32_MAX / (128 * std::max<int64_t>(1, columns))));
+}
+
+int64_t fours(int64_t columns) { return (columns + 3) / 4 * 4; }
+
+// One direction of weights: a `matrix` of kernels/recurrent.c.
+std::string matrix_text(CodeContext& code, ViewId weights, ViewId scales, const char* name,
+                        size_t index, int64_t direction) {
+  const Shape& shape = code.view(weights).shape;
+  const int64_t rows = shape[1];
+  const int64_t columns = shape[2];
+  if (!scales.valid())
+    return fmt::format("{{{}, NULL, NULL, {}, 0, 0.0f}}", part(code, weights, 0, direction, false),
+                       columns);
+  code.use(KernelText::kRecurrentBytes);
+  const int64_t length = fours(columns);
+  const std::vector<int8_t> all = code.values<int8_t>(weights);
+  const int8_t* own = all.data() + direction * rows * columns;
+  std::vector<int8_t> pairs(static_cast<size_t>((rows + 1) / 2 * 2 * length));
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t k = 0; k < columns; ++k)
+      pairs[static_cast<size_t>(row / 2 * 2 * length + k / 4 * 8 + row % 2 * 4 + k % 4)] =
+          own[row * columns + k];
+  const std::vector<float> every = code.values<float>(scales);
+  const std::vector<float> factors(every.begin() + direction * rows,
+                                   every.begin() + (direction + 1) * rows);
+  const std::string label = fmt::format("{}{}", name, direction);
+  return fmt::format("{{NULL, {}, {}, {}, {}, {}}}", code.add_array(label, index, pairs),
+                     code.add_array(label + "_scale", index, factors), columns, length,
+                     c_float(most_number(columns)));
+}
+
+}  // namespace
+
 StepNeeds needs_of_recurrent(const NativePlan& plan, const RecurrentStep& step) {
   const int64_t hidden = view_of(plan, step.feedback).shape[2];
   StepNeeds needs;
   needs.scratch_bytes = 4 * hidden * (3 + 2 * gates_of(step.cell));
+  if (step.weights_scale.valid() || step.feedback_scale.valid())
+    needs.scratch_bytes += 2 * fours(std::max(hidden, view_of(plan, step.weights).shape[2]));
   return needs;
 }
 
@@ -70,7 +113,8 @@ std::string write_recurrent(CodeContext& code, const PlanStep& whole, size_t ind
         "    .bias = {}, .gates = {}, .inputs = {}, .hidden = {}, .time = {}, .batch = {},\n"
         "    .in_time = {}, .in_batch = {}, .out_time = {}, .out_batch = {}, .is_reverse = {},\n"
         "    .is_linear_before_reset = {}}};\n",
-        index, d, part(code, step.weights, 0, d, false), part(code, step.feedback, 0, d, false),
+        index, d, matrix_text(code, step.weights, step.weights_scale, "weights", index, d),
+        matrix_text(code, step.feedback, step.feedback_scale, "feedback", index, d),
         part(code, step.bias, 0, d, false), gates_of(step.cell), input.shape[2], hidden,
         input.shape[0], input.shape[1], input.strides[0], input.strides[1],
         output != nullptr ? output->strides[0] : 0, output != nullptr ? output->strides[2] : 0,

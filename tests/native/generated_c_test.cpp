@@ -272,6 +272,46 @@ TEST_CASE("transposed convolutions as C") {
              1e-5);
 }
 
+// Weights of 8 bits with a scale a row stay bytes; states are numbers of 16 bits beside them.
+TEST_CASE("recurrent layers with weights of bytes as C") {
+  if (host_c_compiler().empty()) return;
+  constexpr int kHidden = 5;
+  constexpr int kInputs = 7;
+  for (const auto& [op, gates, attributes, directions] :
+       {std::tuple("LSTM", 4, "", 1), {"LSTM", 4, ", direction = \"bidirectional\"", 2},
+        {"GRU", 3, "", 1}, {"GRU", 3, ", linear_before_reset = 1", 1},
+        {"RNN", 1, ", direction = \"reverse\"", 1}}) {
+    const int rows = gates * kHidden;
+    const auto scales = [&](double most) {
+      std::string text;
+      for (int i = 0; i < rows; ++i)
+        text += (i == 0 ? "" : ", ") + std::to_string(most * (1 + i % 7) / 7);
+      return "{" + text + "}";
+    };
+    const auto filled = [&](int columns) {
+      std::string text;
+      for (int i = 0; i < directions * rows * columns; ++i)
+        text += (i == 0 ? "" : ", ") + std::to_string(i * 61 % 255 - 127);
+      return "{" + text + "}";
+    };
+    const std::string body = fmt::format(
+        "g (float[6, 2, {1}] x) => (float[6, {5}, 2, {2}] y)\n"
+        "<int8[{5}, {3}, {1}] w = {6}, int8[{5}, {3}, {2}] r = {7}, float[{3}] ws = {8}, "
+        "float[{3}] rs = {9}, float[{5}, {10}] b = {11}>\n{{\n"
+        "  v = DequantizeLinear<axis = 1>(w, ws)\n  u = DequantizeLinear<axis = 1>(r, rs)\n"
+        "  y = {0}<hidden_size = {2}{4}>(x, v, u, b)\n}}",
+        op, kInputs, kHidden, rows, attributes, directions, filled(kInputs), filled(kHidden),
+        scales(0.01), scales(0.006), 2 * rows, floats(directions * 2 * rows));
+    check_c_of(body, 2e-4);
+    Graph graph = parse_text("<ir_version: 8, opset_import: [\"\" : 17]>\n" + body).graph;
+    infer_shapes(graph);
+    const C99Code code = emit_c99(graph, {"net", "net.h", "0", 8});
+    // Rows of 8 numbers, an even number of them, a scale each, and the biases.
+    const int padded = (rows + 1) / 2 * 2;
+    CHECK(code.constant_bytes == directions * (padded * 16 + rows * 4 * (2 + 2)));
+  }
+}
+
 std::string bytes(int count) {
   std::string text;
   for (int i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + std::to_string(i * 37 % 201 - 100);

@@ -105,11 +105,6 @@ INLINE int16_t *pixel_place(int16_t *pair, int32_t pixel, int32_t length) {
   return pair + 2 * pixel; /* two numbers of one before two of the other */
 }
 
-#define EVEN_WEIGHTS(pair, word) __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word))
-#define ODD_WEIGHTS(pair, word) __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word))
-#define TWO_PRODUCTS(a, b, sum) \
-  __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
-
 /* Four numbers of two pixels by two channels. */
 #define FOUR_BY_TWO(x, w)      \
   do {                         \
@@ -154,39 +149,8 @@ INLINE void product_sums(const int16_t *pair, const int8_t *weights, int32_t len
   sums[3] = s11;
 }
 
-/* Four numbers of a pixel by two channels. */
-#define FOUR_BY_ONE(x, w)                    \
-  do {                                       \
-    const uint32_t w0 = (w)[0], w1 = (w)[1], a = (x)[0], b = (x)[1]; \
-    uint32_t v;                              \
-    EVEN_WEIGHTS(v, w0);                     \
-    TWO_PRODUCTS(a, v, s0);                  \
-    EVEN_WEIGHTS(v, w1);                     \
-    TWO_PRODUCTS(a, v, s1);                  \
-    ODD_WEIGHTS(v, w0);                      \
-    TWO_PRODUCTS(b, v, s0);                  \
-    ODD_WEIGHTS(v, w1);                      \
-    TWO_PRODUCTS(b, v, s1);                  \
-  } while (0)
-
 INLINE void pixel_sums(const int16_t *pixel, const int8_t *weights, int32_t length, int32_t *sums) {
-  const uint32_t *x = (const uint32_t *)(const void *)pixel;
-  const uint32_t *w = (const uint32_t *)(const void *)weights;
-  const uint32_t *const end = w + length / 2;
-  int32_t s0 = sums[0], s1 = sums[1];
-  if (length & 4) {
-    FOUR_BY_ONE(x, w);
-    x += 2;
-    w += 2;
-  }
-  while (w != end) {
-    FOUR_BY_ONE(x, w);
-    FOUR_BY_ONE(x + 2, w + 2);
-    x += 4;
-    w += 4;
-  }
-  sums[0] = s0;
-  sums[1] = s1;
+  row_sums(pixel, weights, length, sums);
 }
 
 /* A pixel's words: bytes 0 and 2, then 1 and 3, `apart` from each other. */
@@ -220,15 +184,9 @@ INLINE void product_sums(const int16_t *pair, const int8_t *weights, int32_t len
     }
 }
 
-/* One pixel by two channels. */
 INLINE void pixel_sums(const int16_t *pixel, const int8_t *weights, int32_t length,
                        int32_t *sums) {
-  int32_t i, k;
-  for (i = 0; i < length; i += 4, pixel += 4, weights += 8)
-    for (k = 0; k < 4; ++k) {
-      sums[0] += pixel[k] * weights[k];
-      sums[1] += pixel[k] * weights[4 + k];
-    }
+  row_sums(pixel, weights, length, sums);
 }
 
 /* A pixel's numbers, four by four, with those of another between them where `apart` is 2. */

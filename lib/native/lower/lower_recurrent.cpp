@@ -187,6 +187,22 @@ bool read_integers(const Lowering& lowering, const Node& node, const Layer& laye
   return true;
 }
 
+/// The same of a float layer whose weights come from 8-bit ones: they stay 8-bit, where the plan's
+/// kernels take them. False: they do not.
+bool keep_integers(const Lowering& lowering, const Node& node, const Layer& layer, size_t index,
+                   Tensor& weights, Tensor& scales) {
+  if (!lowering.options.compact) return false;
+  const QuantizedWeight quantized = quantized_weight(lowering.graph, node, index, 1);
+  if (!quantized.problem.empty()) return false;
+  weights = quantized.codes;
+  const std::vector<float>& given = quantized.scales;
+  std::vector<float> all;
+  for (int64_t row = 0; row < layer.directions * layer.rows(); ++row)
+    all.push_back(given[given.size() == 1 ? 0 : static_cast<size_t>(row % layer.rows())]);
+  scales = Tensor::of(Shape{layer.directions, layer.rows()}, all);
+  return true;
+}
+
 bool read_lengths(const Lowering& lowering, ValueId id, const Layer& layer, Constants& constants) {
   if (!id.valid()) return true;
   if (lowering.shape(id) != Shape{layer.batch} ||
@@ -217,6 +233,10 @@ std::optional<Constants> read_constants(const Lowering& lowering, const Node& no
                               constants.feedback_scale)
           : read_floats(lowering, node.input(1), {d, rows, layer.inputs}, constants.weights) &&
                 read_floats(lowering, node.input(2), {d, rows, layer.hidden}, constants.feedback);
+  if (weights && !layer.is_dynamic) {
+    keep_integers(lowering, node, layer, 1, constants.weights, constants.weights_scale);
+    keep_integers(lowering, node, layer, 2, constants.feedback, constants.feedback_scale);
+  }
   const bool lstm = layer.cell == RecurrentCell::kLstm;
   if (!weights || !read_floats(lowering, node.input(3), {d, 2 * rows}, constants.bias) ||
       !read_lengths(lowering, node.input(4), layer, constants) ||

@@ -109,7 +109,8 @@ void check_runtime(const QuantizeOptions& options, const std::string& mode,
 }
 
 std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified,
-                         const std::string& mode, const std::vector<PlanException>& exceptions) {
+                         const std::string& mode, const Profile& profile,
+                         const std::vector<PlanException>& exceptions) {
   bool integer = false;
   bool layers = false;
   bool hidden = false;  // from static: recurrent, or in bodies
@@ -128,7 +129,8 @@ std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified
   if (!options.include.empty() || !options.exclude.empty())
     return "--include and --exclude leave no layer that --mode " + mode + " quantizes";
   if (mode == "static" && hidden)
-    return "its layers are recurrent or inside If, Loop or Scan: try --mode dynamic";
+    return fmt::format("its layers are recurrent or inside If, Loop or Scan: try --mode {}",
+                       profile.runtime.name == kOnnxRuntime ? "dynamic" : "weight-only");
   const std::string why =
       exceptions.empty() ? std::string()
                          : fmt::format("{} ({}): {}; ", escape_untrusted(exceptions[0].node, 60),

@@ -31,6 +31,7 @@ void check_runtime(const QuantizeOptions& options, const std::string& mode, cons
 
 /// Why no node of `simplified` was quantized, and what might help; `exceptions` are the plan's.
 std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified,
-                         const std::string& mode, const std::vector<PlanException>& exceptions);
+                         const std::string& mode, const Profile& profile,
+                         const std::vector<PlanException>& exceptions);
 
 }  // namespace lathe

@@ -146,7 +146,7 @@ int run_quantize(const QuantizeOptions& options, Console& console) {
     quantized.rows.insert(quantized.rows.begin(), {"mode", choice.mode + ": " + choice.reason});
   if (!quantized.changed)
     console.warn("quantize.nothing", "no node of this model was quantized",
-                 nothing_hint(options, simplified, choice.mode, quantized.exceptions));
+                 nothing_hint(options, simplified, choice.mode, profile, quantized.exceptions));
   report.plan = quantized.plan;
   if (common.dry_run) {
     record_steps(pipeline, report);
