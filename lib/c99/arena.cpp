@@ -85,6 +85,15 @@ class Placer {
     return arena;
   }
 
+  // The step that needs most, and how much that is at best.
+  std::pair<size_t, int64_t> peak() const {
+    std::pair<size_t, int64_t> most{0, 0};
+    for (const auto& [step, bytes] : live_)
+      if (const int64_t needed = bytes - saved_in(step); needed > most.second)
+        most = {static_cast<size_t>(step), needed};
+    return {most.first, aligned(most.second)};
+  }
+
  private:
   static constexpr double kMostRounds = 1000;
   static constexpr double kMostWork = 2e8;
@@ -171,15 +180,6 @@ class Placer {
     best_order_ = order;
   }
 
-  // The step that needs most, and how much that is at best.
-  std::pair<size_t, int64_t> peak() const {
-    std::pair<size_t, int64_t> most{0, 0};
-    for (const auto& [step, bytes] : live_)
-      if (const int64_t needed = bytes - saved_in(step); needed > most.second)
-        most = {static_cast<size_t>(step), needed};
-    return {most.first, aligned(most.second)};
-  }
-
   int64_t breadth(const Item& item) const {
     int64_t most = 0;
     for (int32_t step = item.first; step <= item.last; ++step)
@@ -216,6 +216,11 @@ class Placer {
 
 Arena place_arena(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment) {
   return Placer(plan, needs, alignment).run();
+}
+
+int64_t least_arena_bytes(const NativePlan& plan, const std::vector<StepNeeds>& needs,
+                          int64_t alignment) {
+  return Placer(plan, needs, alignment).peak().second;
 }
 
 }  // namespace lathe

@@ -36,5 +36,8 @@ struct Arena {
 
 /// `needs`: one per step of the plan. Offsets are multiples of `alignment`, a power of two.
 Arena place_arena(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment);
+/// Its lower_bound alone.
+int64_t least_arena_bytes(const NativePlan& plan, const std::vector<StepNeeds>& needs,
+                          int64_t alignment);
 
 }  // namespace lathe

@@ -24,6 +24,9 @@ struct C99Options {
   int64_t alignment = 8;  // of the arena, a power of two of at least 4
   bool weights_apart = false;  // a unit of their own: C99Code::weights
   Rounding rounding = Rounding::kOrt;
+  /// Where the arena would take more, the first steps come in parts (c99/parts.h), as far as that
+  /// helps.
+  int64_t most_arena_bytes = INT64_MAX;
   /// Calls `void lathe_step(int32_t step)` before each step and after the last one, with their
   /// number: for whoever measures.
   bool tells_steps = false;
@@ -36,6 +39,9 @@ struct C99Code {
   int64_t arena_bytes = 0;
   int64_t arena_lower_bound = 0;
   int64_t constant_bytes = 0;
+  int64_t parts = 1;          // of the first steps_in_parts
+  size_t steps_in_parts = 0;
+  int64_t extra_macs = 0;     // what parts compute twice, less what nobody reads
   std::string peak;  // the step that needs most of the arena, with its nodes
   std::vector<std::string> steps;  // what they are, with their nodes
   /// With Rounding::kTflite: those that are computed in floats nevertheless.

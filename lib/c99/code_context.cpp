@@ -82,10 +82,9 @@ void CodeContext::define(std::string_view type, const std::string& name, size_t 
   }
 }
 
-template <class T>
-void CodeContext::define(std::string_view type, const std::string& name,
-                         const std::vector<T>& values) {
-  define(type, name, values.size(), c_array(type, name, values));
+std::pair<std::string, bool> CodeContext::known_as(const std::string& name, std::string content) {
+  const auto [at, is_new] = names_.try_emplace(std::move(content), name);
+  return {at->second, !is_new};
 }
 
 std::string CodeContext::add_array(std::string_view name, size_t step,
@@ -95,9 +94,13 @@ std::string CodeContext::add_array(std::string_view name, size_t step,
   if (rounding == Rounding::kTflite) return add_array(name, step, values);
   const std::string full = fmt::format("{}{}_{}", unit_prefix_, name, step);
   const std::string_view type = type_name<int32_t>();
-  define(type, full, values.size(),
-         fmt::format("{}{}#else\n{}#endif\n", kVectorUnit, c_array(type, full, of_vectors),
-                     c_array(type, full, values)));
+  const auto text = [&](const std::string& label) {
+    return fmt::format("{}{}#else\n{}#endif\n", kVectorUnit, c_array(type, label, of_vectors),
+                       c_array(type, label, values));
+  };
+  const auto [known, is_there] = known_as(full, text("_"));
+  if (is_there) return known;
+  define(type, full, values.size(), text(full));
   constant_bytes += static_cast<int64_t>(values.size() * sizeof(int32_t));
   return full;
 }
@@ -106,7 +109,10 @@ template <class T>
 std::string CodeContext::add_array(std::string_view name, size_t step,
                                    const std::vector<T>& values) {
   const std::string full = fmt::format("{}{}_{}", unit_prefix_, name, step);
-  define(type_name<T>(), full, values);
+  const std::string_view type = type_name<T>();
+  const auto [known, is_there] = known_as(full, c_array(type, "_", values));
+  if (is_there) return known;
+  define(type, full, values.size(), c_array(type, full, values));
   constant_bytes += static_cast<int64_t>(values.size() * sizeof(T));
   return full;
 }
@@ -121,10 +127,22 @@ std::string CodeContext::add_factors(std::string_view name, size_t step,
   std::string text;
   for (const FixedPoint& each : factors)
     text += fmt::format("{}\n  {{{}, {}}}", text.empty() ? "" : ",", each.multiplier, each.shift);
+  const auto [known, is_there] = known_as(full, "rescale" + text);
+  if (is_there) return known;
   constants +=
       fmt::format("static const rescale {}[{}] = {{{}\n}};\n", full, factors.size(), text);
   constant_bytes += static_cast<int64_t>(factors.size() * sizeof(FixedPoint));
   return full;
+}
+
+std::string CodeContext::add_struct(std::string_view type, size_t step,
+                                    const std::string& fields) {
+  std::string_view label = type;
+  if (label.ends_with("_terms")) label.remove_suffix(std::string_view("_terms").size());
+  const std::string full = fmt::format("{}_{}", label, step);
+  const auto [known, is_there] = known_as(full, fmt::format("{} {}", type, fields));
+  if (!is_there) constants += fmt::format("static const {} {} = {{{}}};\n", type, full, fields);
+  return known;
 }
 
 // The whole block, in the type of the view that asks first.
@@ -139,14 +157,17 @@ std::string CodeContext::constant_array(const PlanView& view) {
   whole.shape = {block.bytes / element_bytes(view)};
   whole.strides = {1};
   constant_bytes += block.bytes;
+  const auto define_as = [&](std::string_view type, const auto& values) {
+    define(type, name, values.size(), c_array(type, name, values));
+  };
   if (view.dtype == DType::kFloat32)
-    define("float", name, read_values<float>(plan, whole));
+    define_as("float", read_values<float>(plan, whole));
   else if (view.dtype == DType::kInt8)
-    define("int8_t", name, read_values<int8_t>(plan, whole));
+    define_as("int8_t", read_values<int8_t>(plan, whole));
   else if (view.dtype == DType::kInt32)
-    define("int32_t", name, read_values<int32_t>(plan, whole));
+    define_as("int32_t", read_values<int32_t>(plan, whole));
   else if (element_bytes(view) == 1)
-    define("uint8_t", name, read_values<uint8_t>(plan, whole));
+    define_as("uint8_t", read_values<uint8_t>(plan, whole));
   else
     c_type(DType::kUndefined);
   return name;

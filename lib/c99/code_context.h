@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -61,7 +62,7 @@ class CodeContext {
   /// Of a view among the constants.
   template <class T>
   std::vector<T> values(ViewId id) const;
-  /// Defines an array; the name is "NAME_STEP".
+  /// Defines an array; the name is "NAME_STEP", or that of an equal one.
   template <class T>
   std::string add_array(std::string_view name, size_t step, const std::vector<T>& values);
   /// An array that is another one where the processor has Arm's vector unit with floats
@@ -80,19 +81,24 @@ class CodeContext {
   /// Factors of `rescaled`, in the source itself: the type is its own.
   std::string add_factors(std::string_view name, size_t step, const std::vector<FixedPoint>& factors);
 
+  /// The same of a struct: what stands between its braces.
+  std::string add_struct(std::string_view type, size_t step, const std::string& fields);
+
   bool uses(KernelText text) const { return used_[static_cast<size_t>(text)]; }
 
  private:
   std::string constant_array(const PlanView& view);
-  template <class T>
-  void define(std::string_view type, const std::string& name, const std::vector<T>& values);
   void define(std::string_view type, const std::string& name, size_t count,
               const std::string& text);
 
   const Arena& arena_;
   std::vector<std::string> inputs_, outputs_;
   std::string unit_prefix_;  // "": arrays are the source's own
+  // The name of what is defined so; false: it has just been given this one.
+  std::pair<std::string, bool> known_as(const std::string& name, std::string content);
+
   std::vector<int32_t> defined_;  // blocks of constants
+  std::map<std::string, std::string> names_;  // of arrays and structs by what they hold
   std::array<bool, kKernelTexts> used_{};
 };
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "c99/arrange.h"
 #include "c99/c99.h"
 #include "c99/c_text.h"
 #include "c99/code_context.h"
 #include "c99/read_signed.h"
-#include "c99/step_order.h"
 #include "ir/error.h"
 #include "lower/lower_graph.h"
 #include "ops/op_row.h"
@@ -162,41 +162,18 @@ std::string facts_ports(const std::string& prefix, const char* kind,
                      std::max<size_t>(ports.size(), 1), rows.empty() ? " {NULL, NULL, 0, 0.0f, 0}" : rows);
 }
 
-std::vector<StepNeeds> all_needs(const NativePlan& plan) {
-  std::vector<StepNeeds> needs;
-  for (const PlanStep& step : plan.steps) {
-    if (std::holds_alternative<FallbackStep>(step.kind))
-      refuse_step(step, "there is no kernel for this op");
-    needs.push_back(needs_of(plan, step));
-  }
-  return needs;
-}
-
-// Steps and arrays where they take the least memory.
-Arena arrange(NativePlan& plan, int64_t alignment) {
-  const std::vector<StepNeeds> needs = all_needs(plan);
-  Arena arena = place_arena(plan, needs, alignment);
-  const std::vector<size_t> order = order_for_memory(plan, needs);
-  if (std::ranges::is_sorted(order)) return arena;
-  NativePlan other = reordered(plan, order);
-  std::vector<StepNeeds> moved;
-  for (const size_t step : order) moved.push_back(needs[step]);
-  Arena smaller = place_arena(other, moved, alignment);
-  if (smaller.bytes >= arena.bytes) return arena;
-  plan = std::move(other);
-  return smaller;
-}
-
 }  // namespace
 
 C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options& options) {
-  NativePlan plan = lowered;
-  read_signed_inputs(plan);
-  if (options.rounding == Rounding::kTflite) fuse_byte_softmax(plan);
+  NativePlan given = lowered;
+  read_signed_inputs(given);
+  if (options.rounding == Rounding::kTflite) fuse_byte_softmax(given);
   std::vector<std::string> taken{"arena"};
   const std::vector<Port> inputs = ports_of(graph, graph.inputs(), "input", taken);
   const std::vector<Port> outputs = ports_of(graph, graph.outputs(), "output", taken);
-  const Arena arena = arrange(plan, options.alignment);
+  const Arrangement arranged = arrange(given, options.alignment, options.most_arena_bytes);
+  const NativePlan& plan = arranged.plan;
+  const Arena& arena = arranged.arena;
   const auto names = [](const std::vector<Port>& ports) {
     std::vector<std::string> all;
     for (const Port& port : ports) all.push_back(port.argument);
@@ -219,6 +196,9 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   // An array of no bytes is none in C.
   made.arena_bytes = std::max(arena.bytes, options.alignment);
   made.arena_lower_bound = arena.lower_bound;
+  made.parts = arranged.parts.count;
+  made.steps_in_parts = arranged.parts.steps;
+  made.extra_macs = arranged.extra_macs;
   if (options.rounding == Rounding::kTflite)
     for (size_t i = 0; i < plan.steps.size(); ++i)
       if (rounds_in_floats(plan, plan.steps[i])) made.float_steps.push_back(made.steps[i]);

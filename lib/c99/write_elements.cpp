@@ -244,13 +244,14 @@ std::string write_byte_softmax(CodeContext& code, const SoftmaxStep& step, size_
   const PlanView& from = code.view(step.input);
   const SoftmaxTerms terms = softmax_terms(from.scale);
   const int64_t length = from.shape.back();
-  code.constants += fmt::format("static const softmax_terms softmax_{} = {{{}, {}, {}}};\n", index,
-                                terms.difference.multiplier, terms.difference.shift,
-                                terms.least_difference);
+  const std::string name = code.add_struct(
+      "softmax_terms", index,
+      fmt::format("{}, {}, {}", terms.difference.multiplier, terms.difference.shift,
+                  terms.least_difference));
   return fmt::format(
       "  {{\n    int32_t row;\n    for (row = 0; row < {0}; ++row)\n"
-      "      softmax_row(&softmax_{1}, {2} + row * {3}, {4} + row * {3}, {3});\n  }}\n",
-      element_count(from.shape) / length, index, code.address(step.input, false), length,
+      "      softmax_row(&{1}, {2} + row * {3}, {4} + row * {3}, {3});\n  }}\n",
+      element_count(from.shape) / length, name, code.address(step.input, false), length,
       code.address(step.output, true));
 }
 

@@ -75,8 +75,8 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
     kind = "WHOLE_AVERAGE";
   else if (step.is_global)
     kind = "SCALED_SUM";
-  code.constants += fmt::format(
-      "static const pool pool_{} = {{\n    .channels = {},\n"
+  const std::string fields = fmt::format(
+      "\n    .channels = {},\n"
       "    .in_height = {}, .in_width = {}, .in_row = {}, .in_pixel = {},\n"
       "    .out_height = {}, .out_width = {}, .out_row = {}, .out_pixel = {},\n"
       "    .images = {}, .in_image = {}, .out_image = {},\n"
@@ -84,16 +84,16 @@ std::string write_pool(CodeContext& code, const PoolStep& step, size_t index) {
       "    .dilation_height = {}, .dilation_width = {}, .pad_top = {}, .pad_left = {},\n"
       "    .counted_height = {}, .counted_width = {},\n"
       "    .factor = {}, .in_scale = {}, .out_scale = {},\n"
-      "    .in_zero = {}, .out_zero = {}, .center = {}, .kind = {}}};\n",
-      index, out.channels, in.height, in.width, in.row, in.pixel, out.height, out.width, out.row,
+      "    .in_zero = {}, .out_zero = {}, .center = {}, .kind = {}",
+      out.channels, in.height, in.width, in.row, in.pixel, out.height, out.width, out.row,
       out.pixel, out.images, in.image, out.image, w.kernel_height, w.kernel_width, w.stride_height,
       w.stride_width, w.dilation_height, w.dilation_width, w.pad_top, w.pad_left,
       step.include_padding ? in.height + step.pad_bottom : 0,
       step.include_padding ? in.width + step.pad_right : 0,
       c_float(in_scale / (out_scale * pixels)), c_float(in_scale), c_float(out_scale),
       is_meant ? from.zero_point : 0, is_meant ? to.zero_point : 0, to.shift, kind);
-  return fmt::format("  run_pool(&pool_{}, {}, {});\n", index, code.address(step.input, false),
-                     code.address(step.output, true));
+  return fmt::format("  run_pool(&{}, {}, {});\n", code.add_struct("pool", index, fields),
+                     code.address(step.input, false), code.address(step.output, true));
 }
 
 std::string write_resize(CodeContext& code, const ResizeStep& step, size_t index) {

@@ -327,16 +327,17 @@ std::string write_product(CodeContext& code, const PlanStep& whole, size_t index
       are_same(terms.scale) && are_same(code.values<double>(step.epilogue.real_scale));
   const std::string scales =
       scale_fields(code, index, is_float, terms, step.epilogue, one_scale, step.groups);
-  code.constants += fmt::format(
-      "static const product product_{} = {{\n    .weights = {}, .bias = {}, {},\n"
+  const std::string fields = fmt::format(
+      "\n    .weights = {}, .bias = {}, {},\n"
       "    .offsets = {}, .depth = {}, .columns = {}, .groups = {}, .length = {}, .in_channel = {},\n{}{}"
       "    .zero = {}, .flip = {}u, .padding = {}, .is_plain = {}, .is_float = {},\n"
-      "    .scale_step = {}}};\n",
-      index, weight_name, bias_name, scales, offsets_name, sizes.depth, sizes.columns, step.groups,
+      "    .scale_step = {}",
+      weight_name, bias_name, scales, offsets_name, sizes.depth, sizes.columns, step.groups,
       sizes.length, in.channel, images_text(in, out), window_text(step.window), terms.zero,
       is_signed ? "0x80808080" : "0", step.padding ^ (is_signed ? 128 : 0), sizes.is_plain ? 1 : 0,
       is_float ? 1 : 0, one_scale ? 0 : 1);
-  return fmt::format("  run_product(&product_{}, {}{}, {}, {});\n", index,
+  return fmt::format("  run_product(&{}, {}{}, {}, {});\n",
+                     code.add_struct("product", index, fields),
                      is_signed ? "(const uint8_t *)" : "", code.address(step.input, false),
                      code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
@@ -365,13 +366,14 @@ std::string write_depthwise(CodeContext& code, const PlanStep& whole, size_t ind
   const std::string bias_name = code.add_array("bias", index, terms.bias);
   const std::string scales =
       scale_fields(code, index, is_float, terms, step.epilogue, false, 0);
-  code.constants += fmt::format(
-      "static const depthwise depthwise_{} = {{\n    .weights = {}, .bias = {}, {},\n"
+  const std::string fields = fmt::format(
+      "\n    .weights = {}, .bias = {}, {},\n"
       "    .channels = {}, .frame_height = {}, .frame_width = {},\n{}{}"
-      "    .zero = {}, .padding = {}, .is_float = {}}};\n",
-      index, weight_name, bias_name, scales, out.channels, height, frame_width(width),
+      "    .zero = {}, .padding = {}, .is_float = {}",
+      weight_name, bias_name, scales, out.channels, height, frame_width(width),
       images_text(in, out), window_text(w), terms.zero, step.padding, is_float ? 1 : 0);
-  return fmt::format("  run_depthwise(&depthwise_{}, {}, {}, {});\n", index,
+  return fmt::format("  run_depthwise(&{}, {}, {}, {});\n",
+                     code.add_struct("depthwise", index, fields),
                      code.address(step.input, false), code.address(step.output, true),
                      code.scratch(index, "int16_t")) +
          write_rest(code, whole, step.epilogue, step.output, out, ChannelAxis::kSecond, index);

@@ -30,7 +30,6 @@ bool repeats(const PlanView& view) {
 
 std::string multiply_terms(CodeContext& code, const PlanStep& step, const PlanView& a,
                            const PlanView& b, const PlanView& output, size_t index) {
-  const std::string name = fmt::format("multiply_{}", index);
   std::string first;
   if (code.rounding == Rounding::kTflite) {
     first = fixed_text(double{a.scale} * double{b.scale} / double{output.scale});
@@ -40,10 +39,10 @@ std::string multiply_terms(CodeContext& code, const PlanStep& step, const PlanVi
     first = fmt::format("{}, {}", c_float(factor),
                         c_float(static_cast<float>(output.zero_point - output.shift)));
   }
-  code.constants += fmt::format(
-      "static const multiply_terms {} = {{{}, {}, {}, {}}};\n", name, first, a.zero_point,
-      b.zero_point, code.rounding == Rounding::kTflite ? output.zero_point : output.shift);
-  return name;
+  return code.add_struct(
+      "multiply_terms", index,
+      fmt::format("{}, {}, {}, {}", first, a.zero_point, b.zero_point,
+                  code.rounding == Rounding::kTflite ? output.zero_point : output.shift));
 }
 
 }  // namespace
@@ -51,7 +50,6 @@ std::string multiply_terms(CodeContext& code, const PlanStep& step, const PlanVi
 std::string add_sum_terms(CodeContext& code, const PlanStep& step, const ScaleZeroPoint& a,
                           const ScaleZeroPoint& b, const ScaleZeroPoint& total, int32_t shift,
                           size_t index) {
-  const std::string name = fmt::format("sum_{}", index);
   std::string text;
   if (code.rounding == Rounding::kTflite) {
     const double unit = 2.0 * std::max(a.scale, b.scale);
@@ -70,8 +68,7 @@ std::string add_sum_terms(CodeContext& code, const PlanStep& step, const ScaleZe
     text = fmt::format("{}, {}, {}, {}", c_float(factor_a), c_float(factor_b),
                        c_float(real(total.zero_point) - zeros), shift);
   }
-  code.constants += fmt::format("static const sum_terms {} = {{{}}};\n", name, text);
-  return name;
+  return code.add_struct("sum_terms", index, text);
 }
 
 bool is_byte_binary(const NativePlan& plan, const ElementwiseProgramStep& step) {

@@ -24,6 +24,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   c.header = std::filesystem::path(header_of(output.string())).filename().string();
   c.weights_apart = options.weights_file;
   if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
+  if (!options.max_ram.empty()) c.most_arena_bytes = parse_bytes(options.max_ram, "--max-ram");
   c.source_sha256 = sha256_file(options.model);
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
   const C99Code code = emit_c99(graph, c);
@@ -57,10 +58,16 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                            {"constants_bytes", code.constant_bytes},
                            {"peak", code.peak},
                            {"rounding", options.rounding},
-                           {"steps", code.steps.size()}};
+                           {"steps", code.steps.size()},
+                           {"parts", code.parts},
+                           {"recomputed_macs", code.extra_macs}};
   artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
                               bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),
                               bytes_text(code.constant_bytes), c.prefix, c.header);
+  if (code.parts > 1)
+    artifact.text += fmt::format(
+        "for --max-ram the first {} steps come in {} parts, row by row: {:+.3g} M multiplications\n",
+        code.steps_in_parts, code.parts, static_cast<double>(code.extra_macs) / 1e6);
   if (!code.weights.empty())
     artifact.text += fmt::format(
         "weights: {}, to be compiled and linked with it\n",

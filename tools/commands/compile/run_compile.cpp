@@ -219,8 +219,9 @@ int run_compile(const CompileOptions& options, Console& console) {
   if (artifact.c_code && artifact.c_code->arena_bytes > max_ram) {
     report.exit_code = ExitCode::kGateMissed;
     ram_text = console.bad("FAIL --max-ram") +
-               fmt::format(": the arena takes {} of {}, most of it for {}\n",
+               fmt::format(": the arena takes {} of {}{}, most of it for {}\n",
                            bytes_text(artifact.c_code->arena_bytes), bytes_text(max_ram),
+                           artifact.c_code->parts > 1 ? ", the least that was found" : "",
                            artifact.c_code->peak);
     if (max_ram < 1024) ram_text += "  numbers alone are bytes: --max-ram 40KiB\n";
   }
