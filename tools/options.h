@@ -169,8 +169,15 @@ struct CompareOptionsCli {
   std::string arithmetic;  // of the device: "maddubs"; empty: exact integers
 };
 
+/// How generated C computes: --target c99, and emulated boards.
+struct CodeOptions {
+  std::string rounding = "ort";
+  std::string max_ram;  // quantity; empty: as much as there is
+};
+
 struct BenchOptions {
   CommonOptions common;
+  CodeOptions code;
   std::vector<std::string> models;
   std::string against;
   std::string baseline;  // a stored report
@@ -227,8 +234,7 @@ struct CompileOptions {
   std::string tune_time = "60s";
   std::string prefix;                 // of C names; empty: the output's name
   bool weights_file = false;
-  std::string rounding = "ort";
-  std::string max_ram;                // quantity; empty: as much as there is
+  CodeOptions code;
   std::vector<std::string> disabled;  // names of passes
   std::string verify = "random";      // random | off | DATA
   std::optional<double> tolerance;

@@ -69,7 +69,8 @@ std::vector<int64_t> offsets_of(const Graph& graph, const std::vector<ValueId>& 
 
 }  // namespace
 
-EmulatedC::EmulatedC(const Board& board, const Graph& graph) : board_(board) {
+EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& wanted)
+    : board_(board) {
   compiler_ = program_of(board, board.compiler);
   emulator_ = program_of(board, board.emulator);
   compiler_version_ = first_line(run_in(folder_, {compiler_, "--version"}).output);
@@ -83,6 +84,8 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph) : board_(board) {
                      fmt::format("--engine {}", board.engine),
                      "give it a smaller input (--input-shape); compile --target c99 has no limit");
   C99Options options{.prefix = "net", .header = "net.h", .source_sha256 = "", .alignment = 8};
+  options.rounding = wanted.rounding;
+  options.most_arena_bytes = wanted.most_arena_bytes;
   const C99Code code = emit_c99(graph, options);
   options.tells_steps = true;
   arena_bytes_ = code.arena_bytes;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "c99/c99.h"
 #include "emulation/boards.h"
 #include "ir/graph.h"
 #include "os/temporary_folder.h"
@@ -36,10 +37,11 @@ struct EmulatedRun {
 
 class EmulatedC {
  public:
-  /// `graph`: of fixed shapes, as `specialized` makes it. Compiles with -O2. Throws Error: exit 3 as
+  /// `graph`: of fixed shapes, as `specialized` makes it; `code`: its rounding and most_arena_bytes
+  /// count. Compiles with -O2. Throws Error: exit 3 as
   /// emit_c99 does, or for what does not fit into the board's memory; exit 6 where the programs are
   /// not there or do not work.
-  EmulatedC(const Board& board, const Graph& graph);
+  EmulatedC(const Board& board, const Graph& graph, const C99Options& code);
 
   /// `inputs`: of all samples, each of input_bytes with its arrays at input_offsets. Throws Error:
   /// exit 6 when the emulator

@@ -8,13 +8,16 @@ namespace lathe {
 
 EmulatedEngine::EmulatedEngine(
     const Board& board, Graph graph,
-    std::function<Graph(const Graph&, const std::vector<Shape>&)> specialize)
-    : board_(board), graph_(std::move(graph)), specialize_(std::move(specialize)) {}
+    std::function<Graph(const Graph&, const std::vector<Shape>&)> specialize, C99Options code)
+    : board_(board),
+      graph_(std::move(graph)),
+      specialize_(std::move(specialize)),
+      options_(std::move(code)) {}
 
 void EmulatedEngine::build(const std::vector<Shape>& shapes) {
   if (code_ && shapes == shapes_) return;
   fixed_ = specialize_(graph_, shapes);
-  code_ = std::make_unique<EmulatedC>(board_, fixed_);
+  code_ = std::make_unique<EmulatedC>(board_, fixed_, options_);
   shapes_ = shapes;
 }
 

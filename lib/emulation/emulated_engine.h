@@ -12,8 +12,10 @@ namespace lathe {
 class EmulatedEngine : public Engine {
  public:
   /// `specialize`: makes the graph of fixed input shapes that code is made of.
+  /// `code`: its rounding and most_arena_bytes count.
   EmulatedEngine(const Board& board, Graph graph,
-                 std::function<Graph(const Graph&, const std::vector<Shape>&)> specialize);
+                 std::function<Graph(const Graph&, const std::vector<Shape>&)> specialize,
+                 C99Options code = {});
 
   std::string_view name() const override { return board_.engine; }
   void prepare(const std::vector<std::vector<Tensor>>& samples) override;
@@ -29,6 +31,7 @@ class EmulatedEngine : public Engine {
   const Board& board_;
   Graph graph_;
   std::function<Graph(const Graph&, const std::vector<Shape>&)> specialize_;
+  C99Options options_;
   Graph fixed_;
   std::vector<Shape> shapes_;
   std::unique_ptr<EmulatedC> code_;

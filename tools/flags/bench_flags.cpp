@@ -182,6 +182,9 @@ void add_bench(CLI::App& app, BenchOptions& options) {
                    "Numbers near 0: keep them, or flush to 0 (a runtime's usual choice)")
       ->check(CLI::IsMember({"keep", "flush"}))
       ->capture_default_str();
+  add_code_flags(*command, options.code,
+                 "Of an emulated board: run the first layers in parts, so that the arena takes no "
+                 "more, as far as that goes");
   command->add_flag("--profile-ops", options.profile_ops,
                     "Then profile each model node by node: shares, bottlenecks, differences");
   command

@@ -3,6 +3,16 @@
 
 namespace lathe {
 
+void add_code_flags(CLI::App& command, CodeOptions& code, const std::string& max_ram_help) {
+  command
+      .add_option("--rounding", code.rounding,
+                  "Whose integer operators C code equals to the bit: ONNX Runtime's, or those of "
+                  "TensorFlow Lite Micro")
+      ->check(CLI::IsMember(std::vector<std::string>{"ort", "tflite"}))
+      ->capture_default_str();
+  command.add_option("--max-ram", code.max_ram, max_ram_help)->type_name("SIZE");
+}
+
 void add_compile(CLI::App& app, CompileOptions& options) {
   CLI::App* command =
       app.add_subcommand("compile", "Optimize a model's graph, and prove that nothing changed");
@@ -29,18 +39,11 @@ void add_compile(CLI::App& app, CompileOptions& options) {
       ->capture_default_str();
   command->add_option("--prefix", options.prefix, "What names begin with (c99; default OUT's name)")
       ->type_name("NAME");
-  command
-      ->add_option("--rounding", options.rounding,
-                   "Whose integer operators it equals to the bit: ONNX Runtime's, or those of "
-                   "TensorFlow Lite Micro (c99)")
-      ->check(CLI::IsMember(std::vector<std::string>{"ort", "tflite"}))
-      ->capture_default_str();
   command->add_flag("--weights-file", options.weights_file,
                     "Put the weights into OUT_weights.c, for a memory of their own (c99)");
-  command
-      ->add_option("--max-ram", options.max_ram,
-                   "End with 4 when the arena takes more; the code is written (c99)")
-      ->type_name("SIZE");
+  add_code_flags(*command, options.code,
+                 "Run the first layers in parts, so that the arena takes no more; end with 4 where "
+                 "it does, the code is written (c99)");
   command->add_option("--disable-pass", options.disabled, "Leave a pass out")
       ->type_name("NAME")
       ->expected(1)

@@ -15,16 +15,22 @@
 #include "os/sha256.h"
 
 namespace lathe {
+
+C99Options c99_options(const CodeOptions& options) {
+  C99Options c;
+  if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
+  if (!options.max_ram.empty()) c.most_arena_bytes = parse_bytes(options.max_ram, "--max-ram");
+  return c;
+}
+
 CompiledArtifact emit_c(const Model& model, const Profile& profile, const CompileOptions& options,
                         Console& console) {
   const Graph graph = specialized(model.graph, shapes_at_batch(model.graph, 1));
   const std::filesystem::path output = options.common.output;
-  C99Options c;
+  C99Options c = c99_options(options.code);
   c.prefix = c_identifier(options.prefix.empty() ? output.stem().string() : options.prefix);
   c.header = std::filesystem::path(header_of(output.string())).filename().string();
   c.weights_apart = options.weights_file;
-  if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
-  if (!options.max_ram.empty()) c.most_arena_bytes = parse_bytes(options.max_ram, "--max-ram");
   c.source_sha256 = sha256_file(options.model);
   c.alignment = std::max<int64_t>(8, std::min<int64_t>(profile.memory.arena_alignment, 16));
   const C99Code code = emit_c99(graph, c);
@@ -57,7 +63,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                            {"arena_lower_bound_bytes", code.arena_lower_bound},
                            {"constants_bytes", code.constant_bytes},
                            {"peak", code.peak},
-                           {"rounding", options.rounding},
+                           {"rounding", options.code.rounding},
                            {"steps", code.steps.size()},
                            {"parts", code.parts},
                            {"recomputed_macs", code.extra_macs}};

@@ -6,6 +6,7 @@
 #include "engine/native_engine.h"
 #include "engine/native_plan_file.h"
 #include "heavy/compile_target.h"
+#include "heavy/emit_c.h"
 #include "heavy/specialize_graph.h"
 #include "ir/carry.h"
 #include "ir/error.h"
@@ -44,7 +45,8 @@ std::unique_ptr<Engine> make_native_engine(const Graph& graph, const Profile& pr
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& path,
                                     const Model& model, const std::shared_ptr<const PlanFile>& plan,
-                                    const Profile& profile, const CommonOptions& common) {
+                                    const Profile& profile, const CommonOptions& common,
+                                    const CodeOptions& code) {
   if (plan) {
     if (name != kNativeEngine)
       throw bad_usage("usage.engine", "only the native engine runs a compiled plan",
@@ -53,7 +55,7 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
   }
   if (name == kNativeEngine) return make_native_engine(model.graph, profile);
   if (const Board* board = find_board(name))
-    return std::make_unique<EmulatedEngine>(*board, model.graph, specialized);
+    return std::make_unique<EmulatedEngine>(*board, model.graph, specialized, c99_options(code));
   if (name != kTorchScriptEngine) return std::make_unique<InterpreterEngine>(model.graph);
   if (common.trust && is_torchscript_file(path))
     return std::make_unique<TorchScriptEngine>(read_file(path, kMaxFileBytes), arguments_of(model));

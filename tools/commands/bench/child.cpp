@@ -133,6 +133,8 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   if (options.warmup) add("--warmup", std::to_string(*options.warmup));
   add("--iterations", std::to_string(options.iterations));
   add("--denormals", options.denormals);
+  add("--rounding", options.code.rounding);
+  add("--max-ram", options.code.max_ram);
   add("--seed", std::to_string(common.seed));
   add("--profile", common.profile);
   add("--max-memory", common.max_memory);

@@ -79,7 +79,7 @@ struct QualityEngine {
 };
 
 QualityEngine quality_engine(BenchSubject& subject, const BenchCase& setting,
-                             const Profile& profile, const CommonOptions& common) {
+                             const Profile& profile, const BenchOptions& options) {
   QualityEngine made;
   made.model.graph = &subject.model.graph;
   if (subject.engine->name() == kInterpreterEngine) {
@@ -93,8 +93,8 @@ QualityEngine quality_engine(BenchSubject& subject, const BenchCase& setting,
     return made;
   }
   if (subject.batched)
-    made.engine =
-        make_engine(setting.engine, subject.path, subject.model, subject.plan, profile, common);
+    made.engine = make_engine(setting.engine, subject.path, subject.model, subject.plan, profile,
+                              options.common, options.code);
   made.model.run = [&engine = made.engine ? *made.engine : *subject.engine](
                        const std::vector<RuntimeValue>& inputs) { return engine.run(inputs); };
   return made;
@@ -108,7 +108,7 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
   const BenchCase& setting = request.cases.front();
   const bool has_against = !options.against.empty();
   const auto load = [&](const std::string& path) {
-    return load_subject(path, setting.engine, setting.batch, profile, common, console);
+    return load_subject(path, setting.engine, setting.batch, profile, options, console);
   };
   BenchSubject first = load(has_against ? options.against : setting.model);
   const bool given = !options.data.empty();
@@ -169,9 +169,9 @@ void load_case(const BenchRequest& request, const BenchOptions& options, const P
   }
   throw_if_interrupted();
   if (metrics.empty()) return;
-  const QualityEngine candidate = quality_engine(run.candidate, setting, profile, common);
+  const QualityEngine candidate = quality_engine(run.candidate, setting, profile, options);
   std::optional<QualityEngine> against;
-  if (run.against) against = quality_engine(*run.against, setting, profile, common);
+  if (run.against) against = quality_engine(*run.against, setting, profile, options);
   run.metrics = bench_quality(candidate.model, against ? &against->model : nullptr, data, metrics,
                               sample_run(run.threads, console, "accuracy", data.size()));
 }

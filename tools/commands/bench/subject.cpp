@@ -88,7 +88,8 @@ EstimatedLatency simulate(const BenchSubject& subject, const Profile& profile) {
 
 BenchSubject load_subject(const std::string& path, const std::string& engine,
                           const std::optional<int64_t>& batch, const Profile& profile,
-                          const CommonOptions& common, Console& console) {
+                          const BenchOptions& options, Console& console) {
+  const CommonOptions& common = options.common;
   BenchSubject subject;
   subject.path = path;
   const bool reset = reset_peak_resident();
@@ -116,7 +117,8 @@ BenchSubject load_subject(const std::string& path, const std::string& engine,
   try {
     Model executed = subject.model;
     if (subject.batched) executed.graph = *subject.batched;
-    subject.engine = make_engine(engine, path, executed, subject.plan, profile, common);
+    subject.engine = make_engine(engine, path, executed, subject.plan, profile, common,
+                                 options.code);
   } catch (const Error& error) {
     throw error.within(path);
   }

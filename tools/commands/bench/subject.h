@@ -60,7 +60,7 @@ struct BenchSubject {
 /// with_batch and make_engine do.
 BenchSubject load_subject(const std::string& path, const std::string& engine,
                           const std::optional<int64_t>& batch, const Profile& profile,
-                          const CommonOptions& common, Console& console);
+                          const BenchOptions& options, Console& console);
 
 /// Memory that is taken before something is loaded moves that to another place in the heap.
 using HeapPadding = std::unique_ptr<std::byte[]>;

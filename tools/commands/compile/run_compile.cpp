@@ -132,9 +132,9 @@ void check_flags(const CompileOptions& options, const Target& target) {
     throw bad_usage("usage.output", "C cannot include a file of that name: " + escape_untrusted(header, 60),
                     "-o", "leave out quotes, backslashes and line ends");
   only_c(!options.prefix.empty(), "--prefix");
-  only_c(!options.max_ram.empty(), "--max-ram");
+  only_c(!options.code.max_ram.empty(), "--max-ram");
   only_c(options.weights_file, "--weights-file");
-  only_c(options.rounding != "ort", "--rounding");
+  only_c(options.code.rounding != "ort", "--rounding");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
     throw bad_usage("usage.prefix", "this is no name in C", "--prefix",
                     "letters, digits and _, as " + c_identifier(options.prefix));
@@ -149,7 +149,7 @@ int run_compile(const CompileOptions& options, Console& console) {
   std::vector<std::string> outputs = planned_files(common, target);
   check_flags(options, target);
   const int64_t max_ram =
-      options.max_ram.empty() ? INT64_MAX : parse_bytes(options.max_ram, "--max-ram");
+      options.code.max_ram.empty() ? INT64_MAX : parse_bytes(options.code.max_ram, "--max-ram");
   if (!common.dry_run && options.external_data) outputs.push_back(common.output + ".data");
   if (!common.dry_run && options.weights_file) outputs.push_back(weights_of(common.output));
   check_files(common, outputs, {options.model});
