@@ -74,6 +74,25 @@ TensorIndex FileBuilder::add_tensor(const std::string& name, const Shape& shape,
   return static_cast<TensorIndex>(tensors_.size() - 1);
 }
 
+TensorIndex FileBuilder::add_variable(const std::string& name, const Shape& shape) {
+  const TensorIndex index = add_tensor(name, shape, tfl::TensorType::FLOAT32);
+  tensors_.back()->is_variable = true;
+  return index;
+}
+
+TensorIndex FileBuilder::joined(const std::vector<TensorIndex>& tensors, int64_t axis,
+                                const std::string& name) {
+  Shape whole = shape(tensors.front());
+  whole[static_cast<size_t>(axis)] = 0;
+  for (const TensorIndex each : tensors)
+    whole[static_cast<size_t>(axis)] += shape(each)[static_cast<size_t>(axis)];
+  const TensorIndex made = add_like(tensors.front(), whole, name);
+  tfl::ConcatenationOptionsT options;
+  options.axis = static_cast<int32_t>(axis);
+  add_operator(tfl::Operation::CONCATENATION, 1, tensors, {made}, std::move(options));
+  return made;
+}
+
 TensorIndex FileBuilder::add_constant(const std::string& name, const Tensor& tensor,
                                       const QuantParams& params) {
   const TensorIndex index = add_tensor(name, tensor.shape(), file_type(tensor.dtype()), params);

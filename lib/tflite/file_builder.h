@@ -23,6 +23,8 @@ class FileBuilder {
   /// Axis -1: one scale for all; no scales: real numbers or counts.
   TensorIndex add_tensor(const std::string& name, const Shape& shape, tfl::TensorType type,
                          const QuantParams& params = {});
+  /// State that the runtime keeps between calls; float32, zero at first.
+  TensorIndex add_variable(const std::string& name, const Shape& shape);
   /// Of any type that the format has.
   TensorIndex add_constant(const std::string& name, const Tensor& tensor,
                            const QuantParams& params = {});
@@ -37,6 +39,10 @@ class FileBuilder {
   TensorIndex add_number_like(TensorIndex tensor, float number, const std::string& name);
   /// The tensor with its sizes in other words: one that has them already, or a new one.
   TensorIndex reshaped(TensorIndex tensor, const Shape& shape, const std::string& name);
+
+  /// Tensors one behind the other along `axis`.
+  TensorIndex joined(const std::vector<TensorIndex>& tensors, int64_t axis,
+                     const std::string& name);
 
   void add_operator(tfl::Operation operation, int version, std::vector<TensorIndex> inputs,
                     std::vector<TensorIndex> outputs);

@@ -140,6 +140,7 @@ GraphReader::GraphReader(const tfl::Model& model, const tfl::SubGraph& subgraph,
     if (index < 0 || static_cast<size_t>(index) >= tensors_.size())
       throw bad_input("tflite.index", fmt::format("input {} is no tensor", index));
     Held& held = at(index);
+    if (held.is_variable) throw bad_tensor(held.name, "an input that is kept between calls");
     if (held.constant || held.made)
       throw bad_tensor(held.name, "an input that is a constant or an input already");
     held.made = true;
@@ -170,8 +171,13 @@ void GraphReader::read_tensor(const tfl::Model& model, const tfl::Tensor& tensor
   const tfl::Buffer* buffer = model.buffers()->Get(tensor.buffer());
   if (buffer->offset() > 1 || buffer->size() > 1)
     throw bad_tensor(held.name, "its data lie behind the tables, which is not read");
-  if (tensor.is_variable())
-    throw bad_tensor(held.name, "state that is kept between calls is not read");
+  if (tensor.is_variable()) {
+    // It begins at zero, as lathe's own layers do.
+    if (held.dtype != DType::kFloat32 || (buffer->data() != nullptr && buffer->data()->size() > 0))
+      throw bad_tensor(held.name, "state of integers, or with first values, is not read");
+    held.is_variable = held.made = true;
+    return;
+  }
   if (buffer->data() == nullptr || buffer->data()->size() == 0) return;
   if (std::count(held.shape.begin(), held.shape.end(), -1) > 0)
     throw bad_tensor(held.name, "a constant with free sizes");
@@ -197,6 +203,8 @@ int GraphReader::checked(int index) const {
 void GraphReader::must_be_new(int index) const {
   if (index < 0 || static_cast<size_t>(index) >= tensors_.size())
     throw bad_input("tflite.index", fmt::format("tensor {} is not there", index));
+  if (at(index).is_variable)
+    throw bad_tensor(at(index).name, "an operator makes what is kept between calls");
   if (at(index).made)
     throw bad_tensor(at(index).name, "two operators make it, or it is an input or a constant");
 }
@@ -224,6 +232,11 @@ ValueId GraphReader::add(OpKind kind, std::vector<ValueId> inputs, const std::st
 
 ValueId GraphReader::ints(std::vector<int64_t> values) {
   return graph_.add_constant("", Tensor::vector(values));
+}
+
+ValueId GraphReader::zeros(const Shape& shape) {
+  return graph_.add_constant(
+      "", Tensor::of<float>(shape, std::vector<float>(static_cast<size_t>(element_count(shape)))));
 }
 
 ValueId GraphReader::scalar(float value) { return graph_.add_constant("", Tensor::scalar(value)); }
@@ -274,6 +287,8 @@ ValueId GraphReader::stored(int index, Layout layout) {
   Held& held = at(index);
   Form& form = held.forms[static_cast<size_t>(layout)];
   if (form.stored.valid()) return form.stored;
+  if (held.is_variable)
+    throw bad_tensor(held.name, "state that is kept between calls, read by another operator");
   if (layout == Layout::kChannelsFirst && held.shape.size() != 4)
     throw bad_tensor(held.name, "an image must have four dimensions");
   if (held.constant) {

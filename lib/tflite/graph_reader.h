@@ -38,6 +38,8 @@ class GraphReader {
   bool is_quantized(int index) const { return at(index).params.has_value(); }
   /// Integers that an operator has made real numbers of: a constant behind a DEQUANTIZE.
   bool is_widened(int index) const { return at(index).widened; }
+  /// State that is kept between calls; nothing but a recurrent layer may read it.
+  bool is_variable(int index) const { return at(index).is_variable; }
   const QuantParams& params(int index) const { return *at(index).params; }
   /// nullptr: no constant.
   const Tensor* constant(int index) const;
@@ -62,6 +64,7 @@ class GraphReader {
               Attributes attributes = {});
   ValueId ints(std::vector<int64_t> values);
   ValueId scalar(float value);
+  ValueId zeros(const Shape& shape);
 
   bool is_hybrid = false;  // a layer of real numbers has integer weights
 
@@ -81,6 +84,7 @@ class GraphReader {
     std::optional<Tensor> constant;
     bool made = false;
     bool widened = false;
+    bool is_variable = false;
     std::array<Form, 2> forms;
   };
   const Held& at(int index) const { return tensors_[static_cast<size_t>(index)]; }

@@ -42,6 +42,7 @@ class GraphWriter {
   const Graph& graph;
   FileBuilder file;
   bool keeps_halves = true;  // float16 constants, which an operator widens
+  bool widens_channels = true;  // 8-bit constants with a scale a channel, the same
 
   /// Throws Error (exit 3) where sizes are free.
   Shape shape(ValueId value) const;
@@ -85,6 +86,7 @@ class GraphWriter {
   void note_floats(const Node& node);
 
   std::vector<std::string> in_floats;
+  bool keeps_state = false;  // in variables, between calls
   std::vector<TensorIndex> inputs, outputs;
   std::vector<std::vector<size_t>> input_orders, output_orders;  // see TfliteFile
   /// A value of N x (C * H * W) that was flattened from channels last, with C and H * W.

@@ -18,8 +18,8 @@ FileWeight write_weight(GraphWriter& writer, const Node& node, size_t index, int
                         bool integers) {
   const std::string name = writer.name(node.input(index));
   const QuantizedWeight weight = quantized_weight(writer.graph, node, index, onnx_axis);
-  if (weight.problem.empty()) {
-    const bool each = weight.scales.size() > 1;
+  const bool each = weight.scales.size() > 1;
+  if (weight.problem.empty() && (integers || !each || writer.widens_channels)) {
     const QuantParams params{DType::kInt8, weight.scales,
                              std::vector<int32_t>(weight.scales.size(), 0), each ? channels : -1};
     const TensorIndex codes = writer.file.add_constant(

@@ -17,6 +17,7 @@ std::span<const NodeWriter> image_writers();        // convolutions, pools, resi
 std::span<const NodeWriter> product_writers();      // Gemm, MatMul, Softmax
 std::span<const NodeWriter> elementwise_writers();  // arithmetic, functions of one element
 std::span<const NodeWriter> movement_writers();     // shapes, slices
+std::span<const NodeWriter> recurrent_writers();    // LSTM
 std::span<const NodeWriter> reduction_writers();    // also normalization
 
 /// A weight as the file's `shape`, its dimensions in the order `dims`: int8 with scales along

@@ -33,6 +33,7 @@ struct OperatorReader {
 
 std::span<const OperatorReader> image_readers();        // convolutions, pools, resize
 std::span<const OperatorReader> product_readers();      // fully connected, batch matmul, softmax
+std::span<const OperatorReader> recurrent_readers();    // LSTM
 std::span<const OperatorReader> elementwise_readers();  // arithmetic and functions of one element
 std::span<const OperatorReader> conversion_readers();   // from type to type
 std::span<const OperatorReader> movement_readers();     // shapes, slices, reductions

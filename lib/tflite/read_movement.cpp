@@ -271,6 +271,29 @@ void arg_max(const OperatorCall& call) {
   made_as_stored(call, OpKind::kCast, {made}, std::move(cast));
 }
 
+void tile(const OperatorCall& call) {
+  const std::vector<int64_t> times = call.graph.integers(call.input(1), "how often");
+  for (const int64_t count : times)
+    if (count < 0) throw bad_operator(fmt::format("{} times", count));
+  made_as_stored(call, OpKind::kTile,
+                 {call.graph.real(call.input(0), Layout::kStored), call.graph.ints(times)});
+}
+
+void broadcast(const OperatorCall& call) {
+  made_as_stored(call, OpKind::kExpand,
+                 {call.graph.real(call.input(0), Layout::kStored),
+                  call.graph.ints(call.graph.integers(call.input(1), "the shape"))});
+}
+
+void reverse(const OperatorCall& call) {
+  const std::vector<int64_t> axes = call.graph.integers(call.input(1), "the axis");
+  const std::vector<int64_t> ones(axes.size(), -1);
+  const std::vector<int64_t> ends(axes.size(), -kAll);
+  made_as_stored(call, OpKind::kSlice,
+                 {call.graph.real(call.input(0), Layout::kStored), call.graph.ints(ones),
+                  call.graph.ints(ends), call.graph.ints(axes), call.graph.ints(ones)});
+}
+
 constexpr OperatorReader kMovementReaders[] = {
     {tfl::Operation::RESHAPE, reshape},
     {tfl::Operation::SQUEEZE, squeeze},
@@ -287,6 +310,9 @@ constexpr OperatorReader kMovementReaders[] = {
     {tfl::Operation::GATHER, gather},
     {tfl::Operation::PACK, pack},
     {tfl::Operation::UNPACK, unpack},
+    {tfl::Operation::TILE, tile},
+    {tfl::Operation::BROADCAST_TO, broadcast},
+    {tfl::Operation::REVERSE_V2, reverse},
     {tfl::Operation::MEAN, reduce},
     {tfl::Operation::SUM, reduce},
     {tfl::Operation::REDUCE_MAX, reduce},

@@ -260,6 +260,31 @@ void write_gather(GraphWriter& writer, const Node& node) {
   writer.hold(node.output(0), Order::kPlain, params, made);
 }
 
+// Tile and Expand: each dimension as often as the result has it.
+void write_tile(GraphWriter& writer, const Node& node) {
+  const Shape out = writer.shape(node.output(0));
+  Shape in = writer.shape(node.input(0));
+  in.insert(in.begin(), out.size() - in.size(), 1);
+  const auto params = writer.params(node.input(0));
+  const TensorIndex from = writer.file.reshaped(writer.either(node.input(0), Order::kPlain), in,
+                                                node.name + "_once");
+  const TensorIndex made = writer.make(node.output(0), Order::kPlain, params);
+  bool is_broadcast = true;
+  std::vector<int64_t> times;
+  for (size_t i = 0; i < out.size(); ++i) {
+    times.push_back(in[i] == 0 ? 1 : out[i] / in[i]);
+    is_broadcast = is_broadcast && (in[i] == 1 || in[i] == out[i]);
+  }
+  // TFLM has no TILE.
+  const auto [operation, version] = is_broadcast
+                                        ? std::pair(tfl::Operation::BROADCAST_TO, params ? 3 : 2)
+                                        : std::pair(tfl::Operation::TILE, 1);
+  writer.file.add_operator(
+      operation, version,
+      {from, writer.file.add_int32(node.name + "_times", is_broadcast ? out : times)}, {made});
+  writer.hold(node.output(0), Order::kPlain, params, made);
+}
+
 constexpr NodeWriter kMovementWriters[] = {
     {OpKind::kReshape, write_view},      {OpKind::kFlatten, write_view},
     {OpKind::kSqueeze, write_view},      {OpKind::kUnsqueeze, write_view},
@@ -267,6 +292,7 @@ constexpr NodeWriter kMovementWriters[] = {
     {OpKind::kTranspose, write_transpose}, {OpKind::kConcat, write_concat},
     {OpKind::kPad, write_pad},           {OpKind::kSlice, write_slice},
     {OpKind::kSplit, write_split},       {OpKind::kGather, write_gather},
+    {OpKind::kTile, write_tile},         {OpKind::kExpand, write_tile},
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ const std::map<OpKind, void (*)(GraphWriter&, const Node&)>& writers() {
     std::map<OpKind, void (*)(GraphWriter&, const Node&)> table;
     for (const auto family :
          {image_writers(), product_writers(), elementwise_writers(), movement_writers(),
-          reduction_writers()})
+          reduction_writers(), recurrent_writers()})
       for (const NodeWriter& writer : family) table[writer.kind] = writer.write;
     return table;
   }();
@@ -62,6 +62,7 @@ TfliteFile write_tflite(const Graph& graph, const TfliteOptions& options) {
   require_writers(graph);
   GraphWriter writer(graph);
   writer.keeps_halves = options.float16;
+  writer.widens_channels = options.channel_scales;
   for (const ValueId input : graph.inputs()) writer.add_input(input);
   for (const NodeId id : graph.order()) {
     if (writer.is_done(id)) continue;
@@ -86,6 +87,7 @@ TfliteFile write_tflite(const Graph& graph, const TfliteOptions& options) {
   made.output_orders = writer.output_orders;
   made.operators = writer.file.operator_counts();
   made.in_floats = writer.in_floats;
+  made.keeps_state = writer.keeps_state;
   return made;
 }
 

@@ -14,6 +14,9 @@ struct TfliteOptions {
   std::string description;
   /// The run time reads float16 constants; else they are float32.
   bool float16 = true;
+  /// Its DEQUANTIZE takes a scale for each channel; else weights of layers that are no integers are
+  /// float32.
+  bool channel_scales = true;
 };
 
 struct TfliteFile {
@@ -25,6 +28,9 @@ struct TfliteFile {
   std::map<std::string, int64_t> operators;
   /// Nodes of integer inputs that are computed in real numbers, for want of an integer form.
   std::vector<std::string> in_floats;
+  /// Recurrent layers keep their states in variables: whoever runs it resets those before each
+  /// sequence.
+  bool keeps_state = false;
 };
 
 /// `graph` has static shapes. What QuantizeLinear and DequantizeLinear enclose becomes int8 (uint8

@@ -57,10 +57,11 @@ def micro(model, samples):
     return np.concatenate(outputs)
 
 
-def on_npu(model, folder):
-    """The share of operators that Vela puts on an Ethos-U55, and kilobytes of SRAM."""
+def on_npu(model, folder, npu="ethos-u55-128"):
+    """Whether Vela puts all operators on this NPU, and kilobytes of SRAM."""
+    folder = folder / npu
     vela = pathlib.Path(sys.executable).with_name("vela")
-    text = subprocess.run([vela, model, "--accelerator-config", "ethos-u55-128", "--output-dir",
+    text = subprocess.run([vela, model, "--accelerator-config", npu, "--output-dir",
                            folder], check=True, capture_output=True, text=True).stdout
     summary, = folder.glob(f"{model.stem}_summary_*.csv")
     with open(summary, newline="") as file:
@@ -85,6 +86,7 @@ def check_round_trip(tool, model, folder):
         assert run(model, samples).tobytes() == run(again, samples).tobytes(), f"{model.name}: {name}"
     whole, sram = on_npu(again, folder)
     assert whole, f"{model.name}: some operators stay on the CPU"
+    assert on_npu(again, folder, "ethos-u65-256")[0], f"{model.name} on Ethos-U65"
     print(f"{model.name}: same bytes in LiteRT and TFLM, {model.stat().st_size} -> "
           f"{again.stat().st_size} bytes, wholly on Ethos-U55 with {sram:.1f} KiB")
 
@@ -198,12 +200,79 @@ def check_particular(tool, folder):
     print(f"{len(cases)} particular networks: the same in LiteRT and ONNX Runtime")
 
 
+def recurrent(direction, rng):
+    """An LSTM of which all states and the last ones are read."""
+    both = 2 if direction == "bidirectional" else 1
+    weights = [numpy_helper.from_array(rng.standard_normal(shape, np.float32) * 0.5, name)
+               for name, shape in (("w", (both, 20, 3)), ("r", (both, 20, 5)), ("b", (both, 40)))]
+    node = onnx.helper.make_node("LSTM", ["x", "w", "r", "b"], ["y", "h"], hidden_size=5,
+                                 direction=direction)
+    total = onnx.helper.make_node("Add", ["y", "h_"], ["sum"])
+    wide = onnx.helper.make_node("Unsqueeze", ["h", "front"], ["h_"])
+    weights.append(numpy_helper.from_array(np.array([0]), "front"))
+    value = lambda name, shape: onnx.helper.make_tensor_value_info(name, 1, shape)
+    graph = onnx.helper.make_graph([node, wide, total], "g", [value("x", (7, 2, 3))],
+                                   [value("sum", [7, both, 2, 5])], weights)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)],
+                                  ir_version=8)
+
+
+def sequences(model, samples):
+    """The first output of each sample in LiteRT, and in TFLM where that knows the operators: states
+    begin at zero."""
+    interpreter = Interpreter(model_path=str(model), num_threads=1)
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    found = []
+    for sample in samples:
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(source["index"], sample.reshape(source["shape"]))
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(result["index"]).copy())
+    return np.stack(found)
+
+
+def check_recurrent(tool, folder, autoencoder):
+    rng = np.random.default_rng(9)
+    models = []
+    for direction in ("forward", "reverse", "bidirectional"):
+        models.append(folder / f"{direction}.onnx")
+        onnx.save(recurrent(direction, rng), models[-1])
+    if autoencoder.exists():
+        models.append(autoencoder)
+        models.append(folder / "autoencoder.int8.onnx")
+        lathe(tool, "quantize", autoencoder, "-o", models[-1], "--mode", "weight-only", "--profile",
+              "cortex-m4")
+    for model in models:
+        made = folder / f"{model.stem}.tflite"
+        lathe(tool, "compile", model, "--target", "tflite", "-o", made)
+        session = onnxruntime.InferenceSession(model)
+        name, shape = session.get_inputs()[0].name, session.get_inputs()[0].shape
+        shape = [size if isinstance(size, int) else 1 for size in shape]
+        samples = rng.standard_normal((3, *shape), np.float32)
+        expected = np.stack([session.run(None, {name: sample})[0] for sample in samples])
+        found = sequences(made, samples)
+        assert np.abs(found - expected).max() < 2e-6 * max(1, np.abs(expected).max()), model.name
+    # TFLM widens no weights with a scale a channel.
+    for model in models[:1] + models[3:]:
+        made = folder / f"{model.stem}.micro.tflite"
+        lathe(tool, "compile", model, "--target", "tflite", "-o", made, "--profile", "tflm")
+        samples = random_samples(made, 1)
+        interpreter = runtime.Interpreter.from_file(str(made), arena_size=1 << 20)
+        interpreter.set_input(samples[0], 0)
+        interpreter.invoke()
+        expected = sequences(made, samples)[0]
+        assert np.abs(interpreter.get_output(0) - expected).max() < 1e-5, model.name
+    print(f"{len(models)} recurrent networks: the same in LiteRT, TFLM and ONNX Runtime")
+
+
 def main():
     tool, root = sys.argv[1], pathlib.Path(sys.argv[2])
     shared = root.parent / "shared"
     with tempfile.TemporaryDirectory() as text:
         folder = pathlib.Path(text)
         check_particular(tool, folder)
+        check_recurrent(tool, folder, shared / "models" / "lstm_autoencoder.onnx")
         digits = [folder / f"{name}.npz" for name in ("calibration", "evaluation")]
         for seed, path in enumerate(digits):
             subprocess.run([pathlib.Path(tool).with_name("lathe-glyphs"), "--seed", str(seed),

@@ -29,10 +29,10 @@ bool contains(const std::string& text, const std::string& part) {
   return found;
 }
 
-TEST_CASE("the sixteen shipped profiles load and are complete") {
+TEST_CASE("the seventeen shipped profiles load and are complete") {
   CHECK(profile_names() ==
         std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7", "esp32", "ethos-u55",
-                                 "jetson_nano", "litert", "openvino", "raspberry_pi_4",
+                                 "ethos-u65", "jetson_nano", "litert", "openvino", "raspberry_pi_4",
                                  "server-gpu", "tflm", "wearable", "x86-64", "x86-64-amx",
                                  "x86-64-vnni", "x86_64_low_power"});
   for (const std::string& name : profile_names()) {
@@ -58,7 +58,7 @@ TEST_CASE("the sixteen shipped profiles load and are complete") {
     CHECK(conv[0]->weights->per_channel == (name != "esp32"));
     CHECK(conv[0]->power_of_two == (name == "esp32"));
     CHECK((conv[0]->activations.symmetric || !conv[0]->power_of_two));
-    const bool is_tflite = name == "litert" || name == "tflm" || name == "ethos-u55";
+    const bool is_tflite = name == "litert" || name == "tflm" || name.starts_with("ethos-");
     CHECK(allowed_configs(profile, OpKind::kSoftmax).empty() != is_tflite);
     CHECK(profile.precision.pass_through.contains(OpKind::kMaxPool));
     // No op may be both quantized anew and passed through.

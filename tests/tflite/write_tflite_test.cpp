@@ -153,6 +153,17 @@ const std::vector<Case> kCases{
       a = Transpose<perm=[0,3,1,2]>(x)
       b = Conv(a, w)
       y = Transpose<perm=[0,2,3,1]>(b) })", {"CONV_2D"}},
+    {"recurrent", R"((float[6,2,3] x, float[1,20,3] w, float[1,20,5] wr, float[1,40] wb) => (float[6,1,2,5] y) {
+      y, h = LSTM<hidden_size=5>(x, w, wr, wb) })", {"UNIDIRECTIONAL_SEQUENCE_LSTM", "RESHAPE"}},
+    {"recurrent, backwards, its last state", R"((float[6,2,3] x, float[1,20,3] w, float[1,20,5] wr) => (float[1,2,5] h) {
+      y, h = LSTM<hidden_size=5, direction="reverse">(x, w, wr) })", {}},
+    {"recurrent, both ways", R"((float[4,1,3] x, float[2,8,3] w, float[2,8,2] wr, float[2,16] wb) => (float[4,2,1,2] y, float[2,1,2] h) {
+      y, h = LSTM<hidden_size=2, direction="bidirectional">(x, w, wr, wb) })", {}},
+    {"repeated", R"((float[2,1,3] x) => (float[4,1,6] y, float[2,5,3] z) {
+      t = Constant<value = int64[3] {2, 1, 2}>()
+      e = Constant<value = int64[3] {2, 5, 3}>()
+      y = Tile(x, t)
+      z = Expand(x, e) })", {"TILE", "BROADCAST_TO"}},
     {"another order", R"((float[2,3,4,5] x) => (float[5,3,2,4] y) {
       y = Transpose<perm=[3,1,0,2]>(x) })", {"TRANSPOSE"}},
 };
@@ -189,6 +200,10 @@ TEST_CASE("what the format cannot say is refused with its node") {
       {"scale", R"((float[1,2,5,5] x) => (float[1,2,7,7] y) {
         s = Constant<value = float[4] {1., 1., 1.5, 1.5}>()
         y = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(x, , s) })"},
+      {"first state", R"((float[4,1,3] x, float[1,8,3] w, float[1,8,2] wr, float[1,1,2] h) => (float[4,1,1,2] y) {
+        y = LSTM<hidden_size=2>(x, w, wr, , , h) })"},
+      {"cell state", R"((float[4,1,3] x, float[1,8,3] w, float[1,8,2] wr) => (float[1,1,2] c) {
+        y, h, c = LSTM<hidden_size=2>(x, w, wr) })"},
       {"Softplus", "(float[2,3] x) => (float[2,3] y) { y = Softplus(x) }"},
   };
   for (const auto& [says, text] : kRefused) {

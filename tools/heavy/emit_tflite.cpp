@@ -58,7 +58,7 @@ CompiledArtifact emit_tflite(const Model& model, const Profile& profile) {
   const Graph graph = specialized(model.graph, shapes_at_batch(model.graph, 1));
   TfliteOptions options;
   options.description = "lathe " LATHE_VERSION;
-  options.float16 = profile.runtime.name != kTfliteMicro;
+  options.float16 = options.channel_scales = profile.runtime.name != kTfliteMicro;
   TfliteFile file = write_tflite(graph, options);
   CompiledArtifact artifact;
   artifact.one_shape = true;
@@ -78,6 +78,9 @@ CompiledArtifact emit_tflite(const Model& model, const Profile& profile) {
   artifact.text += order_text(graph, graph.inputs(), file.input_orders) +
                   order_text(graph, graph.outputs(), file.output_orders) +
                   floats_text(file.in_floats);
+  if (file.keeps_state)
+    artifact.text +=
+        "states lie in variables: reset_all_variables() before each sequence, or they go on\n";
   const auto program = std::make_shared<const Interpreter>(reread.graph);
   artifact.run = [program, file](const std::vector<at::Tensor>& inputs) {
     std::vector<RuntimeValue> values;
