@@ -172,7 +172,8 @@ struct CompareOptionsCli {
 /// How generated C computes: --target c99, and emulated boards.
 struct CodeOptions {
   std::string rounding = "ort";
-  std::string max_ram;  // quantity; empty: as much as there is
+  std::string max_ram;   // quantity; empty: as much as there is
+  std::string fast_ram;  // of a second region; empty: there is none
 };
 
 struct BenchOptions {

@@ -31,26 +31,29 @@ struct Item {
 
 class Placer {
  public:
-  Placer(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment)
+  Placer(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment,
+         const ArenaSubset* subset = nullptr)
       : alignment_(alignment) {
     const std::vector<BlockLife> lives = block_lives(plan);
     for (size_t i = 0; i < plan.blocks.size(); ++i) {
-      const bool is_used = plan.blocks[i].place == BlockPlace::kArena && lives[i].last >= 0;
+      const bool is_used = plan.blocks[i].place == BlockPlace::kArena && lives[i].last >= 0 &&
+                           (subset == nullptr || subset->blocks[i]);
       block_items_.push_back(is_used ? static_cast<int64_t>(items_.size()) : -1);
       if (is_used) items_.push_back({plan.blocks[i].bytes, lives[i].first, lives[i].last});
     }
     for (size_t i = 0; i < needs.size(); ++i) {
       const auto step = static_cast<int32_t>(i);
-      scratch_items_.push_back(needs[i].scratch_bytes > 0 ? static_cast<int64_t>(items_.size())
-                                                          : -1);
-      if (needs[i].scratch_bytes > 0) items_.push_back({needs[i].scratch_bytes, step, step});
+      const bool is_used =
+          needs[i].scratch_bytes > 0 && (subset == nullptr || subset->scratch[i]);
+      scratch_items_.push_back(is_used ? static_cast<int64_t>(items_.size()) : -1);
+      if (is_used) items_.push_back({needs[i].scratch_bytes, step, step});
       if (needs[i].overlap) add_overlap(plan, i, *needs[i].overlap, lives);
     }
     for (const Item& item : items_)
       for (int32_t step = item.first; step <= item.last; ++step) live_[step] += item.bytes;
   }
 
-  Arena run() {
+  Arena run(bool thorough) {
     std::vector<size_t> order(items_.size());
     std::iota(order.begin(), order.end(), size_t{0});
     const auto by = [&](auto key) {
@@ -65,7 +68,8 @@ class Placer {
     // Then two of the best order change places, as long as there is hope.
     const auto [peak_step, bound] = peak();
     const double work = std::pow(static_cast<double>(items_.size()), 3);
-    const int rounds = static_cast<int>(std::min(kMostRounds, kMostWork / std::max(1.0, work)));
+    const int rounds =
+        thorough ? static_cast<int>(std::min(kMostRounds, kMostWork / std::max(1.0, work))) : 0;
     SeededRandom random(0, 0);
     for (int round = 0; round < rounds && best_bytes_ > bound; ++round) {
       order = best_order_;
@@ -214,8 +218,9 @@ class Placer {
 
 }  // namespace
 
-Arena place_arena(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment) {
-  return Placer(plan, needs, alignment).run();
+Arena place_arena(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment,
+                  const ArenaSubset* subset, bool thorough) {
+  return Placer(plan, needs, alignment, subset).run(thorough);
 }
 
 int64_t least_arena_bytes(const NativePlan& plan, const std::vector<StepNeeds>& needs,

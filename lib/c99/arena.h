@@ -34,8 +34,15 @@ struct Arena {
   size_t peak_step = 0;     // that needs so much
 };
 
-/// `needs`: one per step of the plan. Offsets are multiples of `alignment`, a power of two.
-Arena place_arena(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment);
+/// Which arrays and which steps' scratch are placed.
+struct ArenaSubset {
+  std::vector<bool> blocks, scratch;
+};
+
+/// `needs`: one per step of the plan. Offsets are multiples of `alignment`, a power of two. `subset`:
+/// null for all of them. Without `thorough` only a few orders are tried.
+Arena place_arena(const NativePlan& plan, const std::vector<StepNeeds>& needs, int64_t alignment,
+                  const ArenaSubset* subset = nullptr, bool thorough = true);
 /// Its lower_bound alone.
 int64_t least_arena_bytes(const NativePlan& plan, const std::vector<StepNeeds>& needs,
                           int64_t alignment);

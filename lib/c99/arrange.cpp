@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "c99/code_context.h"
+#include "c99/fast_arena.h"
 #include "c99/step_order.h"
 
 namespace lathe {
@@ -25,14 +26,14 @@ std::vector<StepNeeds> all_needs(const NativePlan& plan) {
 
 Arrangement placed(const NativePlan& plan, int64_t alignment) {
   const std::vector<StepNeeds> needs = all_needs(plan);
-  Arrangement made{plan, place_arena(plan, needs, alignment), {}, 0};
+  Arrangement made{plan, place_arena(plan, needs, alignment), {}, {}, 0};
   const std::vector<size_t> order = order_for_memory(plan, needs);
   if (std::ranges::is_sorted(order)) return made;
   NativePlan other = reordered(plan, order);
   std::vector<StepNeeds> moved;
   for (const size_t step : order) moved.push_back(needs[step]);
   Arena smaller = place_arena(other, moved, alignment);
-  if (smaller.bytes < made.arena.bytes) made = {std::move(other), std::move(smaller), {}, 0};
+  if (smaller.bytes < made.arena.bytes) made = {std::move(other), std::move(smaller), {}, {}, 0};
   return made;
 }
 
@@ -55,9 +56,7 @@ std::vector<Candidate> candidates(const NativePlan& plan, int64_t alignment) {
   return all;
 }
 
-}  // namespace
-
-Arrangement arrange(const NativePlan& plan, int64_t alignment, int64_t most_bytes) {
+Arrangement in_one_region(const NativePlan& plan, int64_t alignment, int64_t most_bytes) {
   Arrangement best = placed(plan, alignment);
   if (best.arena.bytes <= most_bytes) return best;
   std::vector<Candidate> all = candidates(plan, alignment);
@@ -77,6 +76,18 @@ Arrangement arrange(const NativePlan& plan, int64_t alignment, int64_t most_byte
     if (best.arena.bytes <= most_bytes) break;
   }
   return best;
+}
+
+}  // namespace
+
+Arrangement arrange(const NativePlan& plan, int64_t alignment, int64_t most_bytes,
+                    int64_t fast_bytes) {
+  Arrangement made = in_one_region(plan, alignment, most_bytes);
+  if (fast_bytes <= 0) return made;
+  TwoArenas two = split_arena(made.plan, all_needs(made.plan), alignment, fast_bytes);
+  made.arena = std::move(two.large);
+  made.fast = std::move(two.fast);
+  return made;
 }
 
 }  // namespace lathe

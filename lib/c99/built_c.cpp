@@ -36,7 +36,7 @@ BuiltC::BuiltC(const std::string& compiler, const C99Code& code, const C99Option
   folder.write(options.header, code.header);
   const std::string source = folder.write(
       "network.c",
-      code.source + c99_call_text(options.prefix, graph.inputs().size(), graph.outputs().size()));
+      code.source + c99_call_text(code, options.prefix, graph.inputs().size(), graph.outputs().size()));
   const std::string made = folder.path("network.so");
   const std::string weights =
       code.weights.empty() ? std::string() : folder.write("weights.c", code.weights);
@@ -53,7 +53,7 @@ BuiltC::BuiltC(const std::string& compiler, const C99Code& code, const C99Option
     library_->call = reinterpret_cast<Library::Call>(dlsym(library_->handle, "lathe_call"));
   if (library_->call == nullptr)
     throw bad_environment("c99.build", "the compiled code cannot be loaded", compiler);
-  library_->arena_bytes = code.arena_bytes;
+  library_->arena_bytes = code.arena_bytes + code.fast_bytes;
   for (const ValueId id : graph.outputs()) {
     const ValueType& type = graph.value(id).type;
     library_->outputs.emplace_back(*static_shape(*type.dims), type.dtype);

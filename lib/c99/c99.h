@@ -27,6 +27,8 @@ struct C99Options {
   /// Where the arena would take more, the first steps come in parts (c99/parts.h), as far as that
   /// helps.
   int64_t most_arena_bytes = INT64_MAX;
+  /// A second region of at most so many bytes takes what is used most; 0: there is one.
+  int64_t fast_bytes = 0;
   /// Calls `void lathe_step(int32_t step)` before each step and after the last one, with their
   /// number: for whoever measures.
   bool tells_steps = false;
@@ -37,6 +39,7 @@ struct C99Code {
   std::string header;
   std::string weights;  // "": they are in the source
   int64_t arena_bytes = 0;
+  int64_t fast_bytes = 0;  // of the second region
   int64_t arena_lower_bound = 0;
   int64_t constant_bytes = 0;
   int64_t parts = 1;          // of the first steps_in_parts
@@ -60,7 +63,9 @@ C99Code emit_c99(const Graph& graph, const NativePlan& plan, const C99Options& o
 C99Code emit_c99(const Graph& graph, const C99Options& options);
 
 /// `void lathe_call(void *arena, const void *const *in, void *const *out)`: one inference, whatever
-/// the signature of the code with this prefix. For a unit that includes its header.
-std::string c99_call_text(const std::string& prefix, size_t inputs, size_t outputs);
+/// the signature of the code with this prefix; a fast region lies behind the arena. For a unit that
+/// includes its header.
+std::string c99_call_text(const C99Code& code, const std::string& prefix, size_t inputs,
+                          size_t outputs);
 
 }  // namespace lathe

@@ -190,14 +190,18 @@ std::string CodeContext::address(ViewId id, bool is_written) {
       return behind(outputs_[static_cast<size_t>(block.offset)], array.offset);
     case BlockPlace::kArena: break;
   }
-  const int64_t offset = arena_.blocks[static_cast<size_t>(array.block)] +
-                         array.offset * element_bytes(array);
-  if (type == "uint8_t") return behind("bytes", offset);
-  return fmt::format("({}{} *)({}void *)({})", qualifier, type, qualifier,
-                     behind("bytes", offset));
+  const auto at = static_cast<size_t>(array.block);
+  const bool is_fast = !fast_.blocks.empty() && fast_.blocks[at] >= 0;
+  const int64_t offset =
+      (is_fast ? fast_.blocks[at] : arena_.blocks[at]) + array.offset * element_bytes(array);
+  const std::string place = behind(is_fast ? "fast_bytes" : "bytes", offset);
+  if (type == "uint8_t") return place;
+  return fmt::format("({}{} *)({}void *)({})", qualifier, type, qualifier, place);
 }
 
 std::string CodeContext::scratch(size_t step, std::string_view type) const {
+  if (!fast_.scratch.empty() && fast_.scratch[step] >= 0)
+    return fmt::format("({} *)(void *)(fast_bytes + {})", type, fast_.scratch[step]);
   return fmt::format("({} *)(void *)(bytes + {})", type, arena_.scratch[step]);
 }
 

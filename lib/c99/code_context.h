@@ -38,11 +38,14 @@ constexpr size_t kKernelTexts = static_cast<size_t>(KernelText::kRecurrent) + 1;
 
 class CodeContext {
  public:
-  CodeContext(const NativePlan& the_plan, const Arena& arena, std::vector<std::string> inputs,
+  /// `fast`: of the fast region; where it has an array, the arena has not.
+  CodeContext(const NativePlan& the_plan, const Arena& arena, const Arena& fast,
+              std::vector<std::string> inputs,
               std::vector<std::string> outputs, Rounding how, std::string unit_prefix = {})
       : plan(the_plan),
         rounding(how),
         arena_(arena),
+        fast_(fast),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
         unit_prefix_(std::move(unit_prefix)) {}
@@ -92,6 +95,7 @@ class CodeContext {
               const std::string& text);
 
   const Arena& arena_;
+  const Arena& fast_;
   std::vector<std::string> inputs_, outputs_;
   std::string unit_prefix_;  // "": arrays are the source's own
   // The name of what is defined so; false: it has just been given this one.

@@ -104,9 +104,10 @@ std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids, 
   return ports;
 }
 
-std::string signature_of(const std::string& prefix, const std::vector<Port>& inputs,
+std::string signature_of(const std::string& prefix, bool is_fast, const std::vector<Port>& inputs,
                          const std::vector<Port>& outputs, std::string Port::*name) {
-  std::string text = fmt::format("void {}_run(void *arena", prefix);
+  std::string text =
+      fmt::format("void {}_run(void *arena{}", prefix, is_fast ? ", void *fast" : "");
   for (const Port& port : inputs) text += fmt::format(", const {} *{}", port.type, port.*name);
   for (const Port& port : outputs) text += fmt::format(", {} *{}", port.type, port.*name);
   return text + ")";
@@ -142,7 +143,7 @@ std::string facts_type(const std::string& prefix) {
       "typedef struct {{\n  const char *name, *type;\n  int32_t count;\n  float scale;\n"
       "  int32_t zero_point;\n}} {0}_port;\n\n"
       "typedef struct {{\n  int32_t abi;\n  const char *model_sha256;\n"
-      "  int32_t arena_bytes, arena_alignment, constant_bytes;\n  int64_t macs;\n"
+      "  int32_t arena_bytes, fast_bytes, arena_alignment, constant_bytes;\n  int64_t macs;\n"
       "  int32_t input_count, output_count;\n  const {0}_port *inputs, *outputs;\n}} {0}_facts;\n\n"
       "extern const {0}_facts {0}_info;\n",
       prefix);
@@ -168,10 +169,11 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   NativePlan given = lowered;
   read_signed_inputs(given);
   if (options.rounding == Rounding::kTflite) fuse_byte_softmax(given);
-  std::vector<std::string> taken{"arena"};
+  std::vector<std::string> taken{"arena", "fast"};
   const std::vector<Port> inputs = ports_of(graph, graph.inputs(), "input", taken);
   const std::vector<Port> outputs = ports_of(graph, graph.outputs(), "output", taken);
-  const Arrangement arranged = arrange(given, options.alignment, options.most_arena_bytes);
+  const Arrangement arranged = arrange(given, options.alignment,
+                                        options.most_arena_bytes, options.fast_bytes);
   const NativePlan& plan = arranged.plan;
   const Arena& arena = arranged.arena;
   const auto names = [](const std::vector<Port>& ports) {
@@ -179,7 +181,7 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
     for (const Port& port : ports) all.push_back(port.argument);
     return all;
   };
-  CodeContext code(plan, arena, names(inputs), names(outputs), options.rounding,
+  CodeContext code(plan, arena, arranged.fast, names(inputs), names(outputs), options.rounding,
                    options.weights_apart ? options.prefix + "_" : std::string());
   std::string statements;
   const auto tell = [&](size_t step) {
@@ -196,6 +198,8 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   // An array of no bytes is none in C.
   made.arena_bytes = std::max(arena.bytes, options.alignment);
   made.arena_lower_bound = arena.lower_bound;
+  const bool is_fast = options.fast_bytes > 0;
+  if (is_fast) made.fast_bytes = std::max(arranged.fast.bytes, options.alignment);
   made.parts = arranged.parts.count;
   made.steps_in_parts = arranged.parts.steps;
   made.extra_macs = arranged.extra_macs;
@@ -219,15 +223,17 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   }
   if (options.tells_steps) made.source += "\nvoid lathe_step(int32_t step);\n";
   made.source += "\n" + code.constants + "\n" +
-                 signature_of(prefix, inputs, outputs, &Port::argument) + " {\n";
-  made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n" + statements + "  (void)bytes;\n";
+                 signature_of(prefix, is_fast, inputs, outputs, &Port::argument) + " {\n";
+  made.source += "  uint8_t *const bytes = (uint8_t *)arena;\n";
+  if (is_fast) made.source += "  uint8_t *const fast_bytes = (uint8_t *)fast;\n";
+  made.source += statements + "  (void)bytes;\n" + (is_fast ? "  (void)fast_bytes;\n" : "");
   for (const Port& port : inputs)
     if (!code.ports.contains(port.argument))
       made.source += fmt::format("  (void){};\n", port.argument);
   made.source += "}\n\n" + facts_ports(prefix, "input_facts", inputs) +
                  facts_ports(prefix, "output_facts", outputs) +
                  fmt::format("const {0}_facts {0}_info = {{\n"
-                             "  {1}_ABI, {1}_MODEL_SHA256, {1}_ARENA_BYTES, {1}_ARENA_ALIGNMENT,\n"
+                             "  {1}_ABI, {1}_MODEL_SHA256, {1}_ARENA_BYTES, {1}_FAST_BYTES, {1}_ARENA_ALIGNMENT,\n"
                              "  {1}_CONSTANT_BYTES, {1}_MACS, {2}, {3}, input_facts, output_facts\n"
                              "}};\n",
                              prefix, macro, inputs.size(), outputs.size());
@@ -245,17 +251,21 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   made.header = head + fmt::format(
       "#ifndef {0}_H\n#define {0}_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {{\n"
       "#endif\n\n#define {0}_ABI 1\n#define {0}_MODEL_SHA256 \"{1}\"\n"
-      "#define {0}_ARENA_BYTES {2}\n#define {0}_ARENA_ALIGNMENT {3}\n"
-      "#define {0}_CONSTANT_BYTES {4}\n#define {0}_MACS {5}\n",
-      macro, c_comment(options.source_sha256), made.arena_bytes, options.alignment, code.constant_bytes,
-      macs.macs);
+      "#define {0}_ARENA_BYTES {2}\n#define {0}_FAST_BYTES {3}\n"
+      "#define {0}_ARENA_ALIGNMENT {4}\n#define {0}_CONSTANT_BYTES {5}\n#define {0}_MACS {6}\n",
+      macro, c_comment(options.source_sha256), made.arena_bytes, made.fast_bytes,
+      options.alignment, code.constant_bytes, macs.macs);
   made.header += port_macros(macro, "INPUT", inputs) + port_macros(macro, "OUTPUT", outputs);
   made.header += facts_type(prefix);
   made.header += fmt::format(
       "\n/* One inference. `arena`: {0}_ARENA_BYTES, aligned to {0}_ARENA_ALIGNMENT, of any\n"
-      " * content; calls that run at the same time need one each. */\n{1};\n\n"
+      " * content; calls that run at the same time need one each.{2} */\n{1};\n\n"
       "#ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
-      macro, signature_of(prefix, inputs, outputs, &Port::name));
+      macro, signature_of(prefix, is_fast, inputs, outputs, &Port::name),
+      is_fast ? fmt::format(" `fast`: {}_FAST_BYTES more,\n"
+                            " * which are used most.",
+                            macro)
+              : std::string());
   return made;
 }
 
@@ -273,8 +283,10 @@ C99Code emit_c99(const Graph& graph, const C99Options& options) {
   return emit_c99(graph, made.plan, options);
 }
 
-std::string c99_call_text(const std::string& prefix, size_t inputs, size_t outputs) {
+std::string c99_call_text(const C99Code& code, const std::string& prefix, size_t inputs,
+                          size_t outputs) {
   std::string call = fmt::format("  {}_run(arena", prefix);
+  if (code.fast_bytes > 0) call += fmt::format(", (char *)arena + {}", code.arena_bytes);
   for (size_t i = 0; i < inputs; ++i) call += fmt::format(", in[{}]", i);
   for (size_t i = 0; i < outputs; ++i) call += fmt::format(", out[{}]", i);
   return fmt::format(

@@ -86,9 +86,10 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& w
   C99Options options{.prefix = "net", .header = "net.h", .source_sha256 = "", .alignment = 8};
   options.rounding = wanted.rounding;
   options.most_arena_bytes = wanted.most_arena_bytes;
+  options.fast_bytes = wanted.fast_bytes;
   const C99Code code = emit_c99(graph, options);
   options.tells_steps = true;
-  arena_bytes_ = code.arena_bytes;
+  arena_bytes_ = code.arena_bytes + code.fast_bytes;
   arena_lower_bound_ = code.arena_lower_bound;
   steps_ = code.steps;
   const std::vector<int64_t> inputs = offsets_of(graph, graph.inputs());
@@ -109,7 +110,7 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& w
                             arena_bytes_, input_offsets_.size(), input_bytes_,
                             output_offsets_.size(), output_bytes_, steps_.size(),
                             fmt::join(inputs, ", "), fmt::join(outputs, ", ")));
-  folder_.write("call.c", "#include \"net.h\"\n" + c99_call_text("net", input_offsets_.size(),
+  folder_.write("call.c", "#include \"net.h\"\n" + c99_call_text(code, "net", input_offsets_.size(),
                                                                 output_offsets_.size()));
   folder_.write("measure.c", emulation_measure_text());
   folder_.write("counter.h", emulation_counter_text());

@@ -362,22 +362,32 @@ TEST_CASE("inputs and outputs may be called as anything in the code") {
              1e-6);
 }
 
-// The first steps in parts give the bytes of the whole, in less memory.
+// The first steps in parts give the bytes of the whole, in less memory; so do two regions.
 int check_parts(const Graph& graph, const std::vector<Tensor>& inputs) {
   C99Options options{"net", "net.h", "0", 8};
   const C99Code whole = emit_c99(graph, options);
+  const std::vector<at::Tensor> wanted =
+      BuiltC(host_c_compiler(), whole, options, graph).run(tensors_of(inputs));
+  const auto check_bytes = [&](const C99Code& code) {
+    const std::vector<at::Tensor> found =
+        BuiltC(host_c_compiler(), code, options, graph).run(tensors_of(inputs));
+    for (size_t i = 0; i < found.size(); ++i)
+      CHECK(at::equal(at::nan_to_num(found[i].to(at::kDouble)),
+                      at::nan_to_num(wanted[i].to(at::kDouble))));
+  };
+  // Some of it in a region of its own.
+  options.fast_bytes = whole.arena_bytes / 3 / 8 * 8;
+  const C99Code fast = emit_c99(graph, options);
+  CHECK(fast.fast_bytes <= std::max<int64_t>(8, options.fast_bytes));
+  CHECK(fast.arena_bytes <= whole.arena_bytes);
+  check_bytes(fast);
+  options.fast_bytes = 0;
   options.most_arena_bytes = whole.arena_bytes / 8;
   const C99Code code = emit_c99(graph, options);
   if (code.parts == 1) return 0;
   CHECK(code.arena_bytes < whole.arena_bytes);
   CHECK(code.constant_bytes == whole.constant_bytes);
-  const std::vector<at::Tensor> wanted =
-      BuiltC(host_c_compiler(), whole, options, graph).run(tensors_of(inputs));
-  const std::vector<at::Tensor> found =
-      BuiltC(host_c_compiler(), code, options, graph).run(tensors_of(inputs));
-  for (size_t i = 0; i < found.size(); ++i)
-    CHECK(at::equal(at::nan_to_num(found[i].to(at::kDouble)),
-                    at::nan_to_num(wanted[i].to(at::kDouble))));
+  check_bytes(code);
   return 1;
 }
 

@@ -11,6 +11,11 @@ void add_code_flags(CLI::App& command, CodeOptions& code, const std::string& max
       ->check(CLI::IsMember(std::vector<std::string>{"ort", "tflite"}))
       ->capture_default_str();
   command.add_option("--max-ram", code.max_ram, max_ram_help)->type_name("SIZE");
+  command
+      .add_option("--fast-ram", code.fast_ram,
+                  "C code takes a second region of memory, of at most so much, for what it reads and "
+                  "writes most")
+      ->type_name("SIZE");
 }
 
 void add_compile(CLI::App& app, CompileOptions& options) {

@@ -20,6 +20,7 @@ C99Options c99_options(const CodeOptions& options) {
   C99Options c;
   if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
   if (!options.max_ram.empty()) c.most_arena_bytes = parse_bytes(options.max_ram, "--max-ram");
+  if (!options.fast_ram.empty()) c.fast_bytes = parse_bytes(options.fast_ram, "--fast-ram");
   return c;
 }
 
@@ -60,6 +61,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
   artifact.facts["c99"] = {{"prefix", c.prefix},
                            {"arena_bytes", code.arena_bytes},
+                           {"fast_bytes", code.fast_bytes},
                            {"arena_lower_bound_bytes", code.arena_lower_bound},
                            {"constants_bytes", code.constant_bytes},
                            {"peak", code.peak},
@@ -70,6 +72,8 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
   artifact.text = fmt::format("arena {} (at least {}), constants {}; call {}_run(), see {}\n",
                               bytes_text(code.arena_bytes), bytes_text(code.arena_lower_bound),
                               bytes_text(code.constant_bytes), c.prefix, c.header);
+  if (code.fast_bytes > 0)
+    artifact.text += fmt::format("fast region {} besides\n", bytes_text(code.fast_bytes));
   if (code.parts > 1)
     artifact.text += fmt::format(
         "for --max-ram the first {} steps come in {} parts, row by row: {:+.3g} M multiplications\n",

@@ -135,6 +135,7 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   add("--denormals", options.denormals);
   add("--rounding", options.code.rounding);
   add("--max-ram", options.code.max_ram);
+  add("--fast-ram", options.code.fast_ram);
   add("--seed", std::to_string(common.seed));
   add("--profile", common.profile);
   add("--max-memory", common.max_memory);

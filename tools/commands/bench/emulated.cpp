@@ -179,10 +179,14 @@ void put_emulated(json& row, const BenchSubject& subject, const Profile& device)
 void refuse_times(const BenchOptions& options, const BenchRequest& request) {
   const auto counts = [](const BenchCase& one) { return is_emulated(one.engine); };
   if (std::ranges::none_of(request.cases, counts)) {
-    const bool is_rounding = options.code.rounding != CodeOptions().rounding;
-    if (is_rounding || !options.code.max_ram.empty())
-      throw bad_usage("usage.emulated", "only C code on an emulated board takes it",
-                      is_rounding ? "--rounding" : "--max-ram", "give --engine qemu-m4");
+    const std::pair<bool, const char*> of_code[] = {
+        {options.code.rounding != CodeOptions().rounding, "--rounding"},
+        {!options.code.max_ram.empty(), "--max-ram"},
+        {!options.code.fast_ram.empty(), "--fast-ram"}};
+    for (const auto& [is_given, flag] : of_code)
+      if (is_given)
+        throw bad_usage("usage.emulated", "only C code on an emulated board takes it", flag,
+                        "give --engine qemu-m4");
     return;
   }
   const std::pair<bool, const char*> timed[] = {{request.load.is_load(), "--scenario"},

@@ -133,6 +133,7 @@ void check_flags(const CompileOptions& options, const Target& target) {
                     "-o", "leave out quotes, backslashes and line ends");
   only_c(!options.prefix.empty(), "--prefix");
   only_c(!options.code.max_ram.empty(), "--max-ram");
+  only_c(!options.code.fast_ram.empty(), "--fast-ram");
   only_c(options.weights_file, "--weights-file");
   only_c(options.code.rounding != "ort", "--rounding");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
@@ -204,7 +205,7 @@ int run_compile(const CompileOptions& options, Console& console) {
     if (artifact.c_code) {
       file->is_source = true;
       file->plan_bytes = artifact.c_code->constant_bytes;
-      file->plan_arena_bytes = artifact.c_code->arena_bytes;
+      file->plan_arena_bytes = artifact.c_code->arena_bytes + artifact.c_code->fast_bytes;
     }
     if (artifact.plan)
       file = fit_file_of(*artifact.plan, static_cast<int64_t>(artifact.written.model_bytes.size()));
