@@ -5,7 +5,7 @@
 
 #include "c99/code_context.h"
 #include "c99/fast_arena.h"
-#include "c99/step_order.h"
+#include "plan/step_order.h"
 
 namespace lathe {
 namespace {
@@ -27,7 +27,9 @@ std::vector<StepNeeds> all_needs(const NativePlan& plan) {
 Arrangement placed(const NativePlan& plan, int64_t alignment) {
   const std::vector<StepNeeds> needs = all_needs(plan);
   Arrangement made{plan, place_arena(plan, needs, alignment), {}, {}, 0};
-  const std::vector<size_t> order = order_for_memory(plan, needs);
+  std::vector<int64_t> scratch;
+  for (const StepNeeds& each : needs) scratch.push_back(each.scratch_bytes);
+  const std::vector<size_t> order = order_for_memory(plan, scratch);
   if (std::ranges::is_sorted(order)) return made;
   NativePlan other = reordered(plan, order);
   std::vector<StepNeeds> moved;

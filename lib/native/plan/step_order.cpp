@@ -1,4 +1,4 @@
-#include "c99/step_order.h"
+#include "plan/step_order.h"
 
 #include <algorithm>
 #include <map>
@@ -24,14 +24,14 @@ struct Uses {
   std::vector<int32_t> readers;  // by block: steps that use it
 };
 
-Uses uses_of(const NativePlan& plan, const std::vector<StepNeeds>& needs) {
+Uses uses_of(const NativePlan& plan, const std::vector<int64_t>& scratch_bytes) {
   Uses uses;
   for (const PlanBlock& block : plan.blocks) uses.bytes.push_back(block.bytes);
   uses.readers.resize(plan.blocks.size());
   std::map<int32_t, std::vector<std::pair<size_t, bool>>> touched;  // by block: step, writes
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     StepUse& use = uses.steps.emplace_back();
-    use.scratch = needs[i].scratch_bytes;
+    use.scratch = scratch_bytes[i];
     std::map<int32_t, bool> blocks;
     const StepViews views = views_of(plan.steps[i]);
     for (const ViewId id : views.reads) blocks.emplace(view_of(plan, id).block, false);
@@ -73,15 +73,28 @@ void run_step(const Uses& uses, size_t step, State& state) {
   state.order.push_back(step);
 }
 
+// No order needs less: what one step reads and writes is there at once.
+int64_t least_peak(const Uses& uses) {
+  int64_t least = 0;
+  for (const StepUse& use : uses.steps) {
+    int64_t own = use.scratch;
+    for (const int32_t block : use.blocks) own += uses.bytes[static_cast<size_t>(block)];
+    least = std::max(least, own);
+  }
+  return least;
+}
+
 }  // namespace
 
-std::vector<size_t> order_for_memory(const NativePlan& plan, const std::vector<StepNeeds>& needs) {
-  const Uses uses = uses_of(plan, needs);
+std::vector<size_t> order_for_memory(const NativePlan& plan,
+                                     const std::vector<int64_t>& scratch_bytes) {
+  const Uses uses = uses_of(plan, scratch_bytes);
   std::vector<size_t> own(plan.steps.size());
   std::iota(own.begin(), own.end(), size_t{0});
   const State start{{}, std::vector<bool>(own.size()), uses.readers, 0, 0};
   State as_is = start;
   for (const size_t step : own) run_step(uses, step, as_is);
+  if (as_is.peak <= least_peak(uses)) return own;
   std::vector<State> beam{start};
   for (size_t count = 0; count < own.size(); ++count) {
     std::vector<State> next;
