@@ -109,7 +109,8 @@ TEST_CASE("a prefix, and a limit on the arena that still writes the code") {
                                      q.folder.path("b.c"), "--max-ram", "4KiB"});
   CHECK(large.exit_code == 4);
   CHECK(large.out.find("FAIL --max-ram: the arena takes") != std::string::npos);
-  CHECK(large.out.find(" of 4.00 KiB, most of it for ") != std::string::npos);
+  CHECK(large.out.find(" of 4.00 KiB, the least that was found, most of it for ") !=
+        std::string::npos);
   CHECK(std::filesystem::exists(q.folder.path("b.c")));
   const std::vector<std::string> other{"compile", q.model, "--target", "c99", "-o",
                                        q.folder.path("c.c")};
@@ -117,6 +118,35 @@ TEST_CASE("a prefix, and a limit on the arena that still writes the code") {
   check_refused(run_lathe(joined(other, {"--max-ram", "many"})), 2, {"--max-ram"});
   check_refused(run_lathe({"compile", q.model, "-o", q.folder.path("c.onnx"), "--max-ram", "1MiB"}),
                 2, {"--max-ram"});
+}
+
+TEST_CASE("a smaller arena in parts, and two regions") {
+  const Quantized q;
+  const CliResult whole = q.compile("whole.c");
+  REQUIRE(whole.exit_code == 0);
+  const int64_t bytes = report_of(whole)["c99"]["arena_bytes"];
+  const CliResult parts = q.compile("parts.c", {"--max-ram", std::to_string(bytes * 2 / 3) + "B"});
+  INFO(parts.err);
+  REQUIRE(parts.exit_code == 0);
+  const nlohmann::json c = report_of(parts)["c99"];
+  CHECK(c["parts"] >= 2);
+  CHECK(c["arena_bytes"] <= bytes * 2 / 3);
+  CHECK(c["recomputed_macs"].get<int64_t>() > 0);
+  CHECK(report_of(parts)["verification"]["verified"] == true);
+  const CliResult two = q.compile("two.c", {"--fast-ram", "4KiB"});
+  REQUIRE(two.exit_code == 0);
+  CHECK(report_of(two)["c99"]["fast_bytes"] <= 4096);
+  CHECK(report_of(two)["c99"]["fast_bytes"] > 1024);
+  CHECK(report_of(two)["verification"]["verified"] == true);
+  CHECK(content_of(q.folder.path("two.h")).find("void two_run(void *arena, void *fast, ") !=
+        std::string::npos);
+}
+
+TEST_CASE("files that C cannot include are refused") {
+  const Quantized q;
+  check_refused(run_lathe({"compile", q.model, "--target", "c99", "-o",
+                           q.folder.path("a\"b.c")}),
+                2, {"cannot include"});
 }
 
 TEST_CASE("what has no C code is named with its node") {

@@ -224,7 +224,6 @@ int run_compile(const CompileOptions& options, Console& console) {
                            bytes_text(artifact.c_code->arena_bytes), bytes_text(max_ram),
                            artifact.c_code->parts > 1 ? ", the least that was found" : "",
                            artifact.c_code->peak);
-    if (max_ram < 1024) ram_text += "  numbers alone are bytes: --max-ram 40KiB\n";
   }
   if (failed)
     return finish_run(run, console.bad("FAIL not verified, nothing was written") + ": " +
