@@ -52,7 +52,8 @@ std::string write_float_pool(CodeContext& code, const PoolStep& step, const Pixe
 bool is_whole_average(const NativePlan& plan, const PoolStep& step) {
   const PlanView& from = view_of(plan, step.input);
   const PlanView& to = view_of(plan, step.output);
-  return from.dtype == DType::kUInt8 && step.average && !step.include_padding &&
+  // TensorFlow Lite's MEAN rounds in another way than its average pools.
+  return from.dtype == DType::kUInt8 && step.average && !step.is_mean && !step.include_padding &&
          from.scale == to.scale && from.zero_point == to.zero_point;
 }
 

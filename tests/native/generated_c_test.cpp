@@ -312,6 +312,24 @@ TEST_CASE("recurrent layers with weights of bytes as C") {
   }
 }
 
+TEST_CASE("a mean over all pixels of bytes is a pool of bytes") {
+  if (host_c_compiler().empty()) return;
+  const std::string pair = "float s = {0.02}, uint8 z = {120}, float t = {0.013}, uint8 v = {77}";
+  for (const auto& [shape, axes, keeps, result] :
+       {std::tuple("1, 3, 4, 5", "2, 3", 0, "1, 3"), {"2, 3, 4, 5", "-1, -2", 1, "2, 3, 1, 1"},
+        {"1, 4, 7", "2", 0, "1, 4"}}) {
+    const std::string body = fmt::format(
+        "g (float[{}] x) => (uint8[{}] y)\n<{}>\n{{\n  q = QuantizeLinear(x, s, z)\n"
+        "  d = DequantizeLinear(q, s, z)\n  r = ReduceMean<axes = [{}], keepdims = {}>(d)\n"
+        "  y = QuantizeLinear(r, t, v)\n}}",
+        shape, result, pair, axes, keeps);
+    check_c_of(body, 0.007);  // one step
+    Graph graph = parse_text("<ir_version: 8, opset_import: [\"\" : 17]>\n" + body).graph;
+    infer_shapes(graph);
+    CHECK(emit_c99(graph, {"net", "net.h", "0", 8}).steps.back().starts_with("pool of ReduceMean"));
+  }
+}
+
 std::string bytes(int count) {
   std::string text;
   for (int i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + std::to_string(i * 37 % 201 - 100);

@@ -107,6 +107,7 @@ bool lower_reduce(Lowering& lowering, NodeId id) {
     axis = static_cast<int64_t>(normal_axis(axis, from.size()));
     kept[static_cast<size_t>(axis)] = 1;
   }
+  if (step.kind == Kind::kMean && lower_integer_mean(lowering, id, axes)) return true;
   step.axes = axes;
   step.input = lowering.real(node.input(0));
   PlanBuilder& build = lowering.build;

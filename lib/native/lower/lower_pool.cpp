@@ -2,10 +2,13 @@
 #include <algorithm>
 
 #include "evaluate/window.h"
+#include "ir/error.h"
 #include "lower/lowering.h"
 
 namespace lathe {
 namespace {
+
+constexpr int64_t kMostTaps = 65536;  // kernels/pool.h
 
 /// Where a quantized average goes.
 struct Target {
@@ -34,6 +37,39 @@ void add_pool(Lowering& lowering, const Target& target, ViewId input, const Shap
 
 }  // namespace
 
+bool lower_integer_mean(Lowering& lowering, NodeId id, std::vector<int64_t> axes) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  const Shape from = *lowering.shape(node.input(0));
+  std::ranges::sort(axes);
+  const bool is_of_pixels = from.size() >= 3 && from.size() <= 4 &&
+                            axes.size() == from.size() - 2 && axes.front() == 2 &&
+                            axes.back() == static_cast<int64_t>(from.size()) - 1;
+  const auto tail = lowering.roots.root_behind(graph, node.outputs[0]);
+  if (!is_of_pixels || !tail || lowering.has_real(node.input(0)) ||
+      !lowering.has_integers(node.input(0)) || element_count(from) == 0)
+    return false;
+  PoolStep step;
+  step.average = step.is_global = step.is_mean = true;
+  step.window.kernel_height = from.size() == 4 ? from[2] : 1;
+  step.window.kernel_width = from.back();
+  if (step.window.kernel_height * step.window.kernel_width > kMostTaps) return false;
+  step.input = lowering.pixels_of(lowering.integers(node.input(0)));
+  Shape kept{from[0], from[1], 1};
+  kept.resize(from.size(), 1);
+  PlanBuilder& build = lowering.build;
+  const QuantizedArray& quantized = *lowering.roots.quantized(tail->integers);
+  step.output = build.add_array(graph.value(tail->integers).name, DType::kUInt8, kept,
+                                channels_last_order(kept.size()));
+  build.set_params(step.output, quantized.params);
+  build.edit(step.output).shift = quantized.type == DType::kInt8 ? 128 : 0;
+  const ViewId result = build.reshaped(step.output, *lowering.shape(node.outputs[0]));
+  if (!result.valid()) throw InternalError("lowering: one pixel that has no other shape");
+  lowering.set_integers(tail->integers, result);
+  lowering.add_step({id, tail->quantize}, std::move(step));
+  return true;
+}
+
 bool lower_pool(Lowering& lowering, NodeId id) {
   const Node& node = lowering.graph.node(id);
   const ValueId value = node.outputs[0];
@@ -51,7 +87,7 @@ bool lower_pool(Lowering& lowering, NodeId id) {
   if (global) {
     step.window.kernel_height = rank == 2 ? (*from)[2] : 1;
     step.window.kernel_width = from->back();
-    if (step.window.kernel_height * step.window.kernel_width > 65536) return false;
+    if (step.window.kernel_height * step.window.kernel_width > kMostTaps) return false;
   } else {
     const std::vector<int64_t> kernel = node.attributes.ints_or("kernel_shape", {});
     if (kernel.size() != rank) return false;
@@ -59,7 +95,7 @@ bool lower_pool(Lowering& lowering, NodeId id) {
     if (!window) return false;
     int64_t taps = 1;
     for (const int64_t size : kernel) taps *= size;
-    if (taps > 65536) return false;
+    if (taps > kMostTaps) return false;
     const size_t last = rank - 1;
     step.window.kernel_width = kernel[last];
     step.window.stride_width = window->strides[last];

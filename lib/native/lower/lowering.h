@@ -155,6 +155,8 @@ bool lower_movement(Lowering& lowering, NodeId id);
 bool lower_concat(Lowering& lowering, NodeId id);
 bool lower_pad(Lowering& lowering, NodeId id);
 bool lower_pool(Lowering& lowering, NodeId id);
+/// A ReduceMean over all pixels, of integers to integers.
+bool lower_integer_mean(Lowering& lowering, NodeId id, std::vector<int64_t> axes);
 bool lower_softmax(Lowering& lowering, NodeId id);
 bool lower_layer_norm(Lowering& lowering, NodeId id);
 bool lower_reduce(Lowering& lowering, NodeId id);

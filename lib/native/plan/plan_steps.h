@@ -168,7 +168,8 @@ struct PoolStep {
   bool average = false;
   bool include_padding = false;
   int64_t pad_bottom = 0, pad_right = 0;  // taps there count with include_padding
-  bool is_global = false;  // of compact plans, which are not stored: ONNX's op of all pixels
+  // Of compact plans, which are not stored: of all pixels, as ONNX's op or as ReduceMean.
+  bool is_global = false, is_mean = false;
 };
 
 /// Softmax (or LogSoftmax) over the last axis of a float array without gaps.
