@@ -1,6 +1,7 @@
 // The first steps of a plan, part by part: each part makes some rows of their last arrays from the
 // rows of the input that those need, so that the arrays between are never there as a whole. Rows at
-// the seams are computed twice. (Patch-based inference: Lin et al. 2021, MCUNetV2, arXiv 2110.15352.)
+// the seams are computed twice. (Patch-based inference: Lin et al. 2021, MCUNetV2, arXiv
+// 2110.15352.)
 #pragma once
 
 #include <cstdint>

@@ -58,8 +58,8 @@ std::string matrix_text(CodeContext& code, ViewId weights, ViewId scales, const 
   const int64_t rows = shape[1];
   const int64_t columns = shape[2];
   if (!scales.valid())
-    return fmt::format("{{{}, NULL, NULL, {}, 0, 0.0f}}", part(code, weights, 0, direction, false),
-                       columns);
+    return fmt::format("{{{}, NULL, NULL, {}, 0, 0.0f}}",
+                       part(code, weights, 0, direction, false), columns);
   code.use(KernelText::kRecurrentBytes);
   const int64_t length = fours(columns);
   const std::vector<int8_t> all = code.values<int8_t>(weights);

@@ -29,7 +29,8 @@ struct Reader {
 const std::map<tfl::Operation, Reader>& readers() {
   static const auto all = [] {
     std::map<tfl::Operation, Reader> table;
-    for (const auto family : {image_readers(), product_readers(), elementwise_readers(), recurrent_readers()})
+    for (const auto family :
+         {image_readers(), product_readers(), elementwise_readers(), recurrent_readers()})
       for (const OperatorReader& reader : family) table[reader.operation] = {reader.read, true};
     for (const auto family : {conversion_readers(), movement_readers()})
       for (const OperatorReader& reader : family) table[reader.operation] = {reader.read, false};

@@ -88,7 +88,8 @@ TensorIndex gate_weight(GraphWriter& writer, const Node& node, size_t index, con
   const std::vector<double> all = floats->to_double();
   const auto from = all.begin() + static_cast<std::ptrdiff_t>(first * columns);
   return writer.file.add_constant(
-      name, Tensor::of<float>(Shape{rows, columns}, std::vector<float>(from, from + rows * columns)));
+      name,
+      Tensor::of<float>(Shape{rows, columns}, std::vector<float>(from, from + rows * columns)));
 }
 
 // Both of ONNX's biases in one.

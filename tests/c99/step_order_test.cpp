@@ -36,6 +36,10 @@ struct CopyPlan {
   int64_t arena_bytes() const { return place_arena(plan, needs(), 8).bytes; }
 };
 
+std::vector<size_t> order_of(const CopyPlan& made) {
+  return order_for_memory(made.plan, std::vector<int64_t>(made.plan.steps.size()));
+}
+
 TEST_CASE("branches run one after the other") {
   CopyPlan made;
   const ViewId x = made.bytes(16);
@@ -48,12 +52,12 @@ TEST_CASE("branches run one after the other") {
   }
   // Each branch's result is a part of one array, as of a Concat.
   for (const ViewId branch : wide) made.step(branch, y);
-  const std::vector<size_t> order = order_for_memory(made.plan, std::vector<int64_t>(made.plan.steps.size()));
+  const std::vector<size_t> order = order_of(made);
   CopyPlan better = made;
   better.plan = reordered(made.plan, order);
   CHECK(made.arena_bytes() >= 4 * 1024);
   CHECK(better.arena_bytes() <= 1024 + 128);
-  CHECK(order_for_memory(better.plan, std::vector<int64_t>(better.plan.steps.size())) != order);
+  CHECK(order_of(better) != order);
 }
 
 TEST_CASE("an order that cannot be better stays") {
@@ -64,7 +68,7 @@ TEST_CASE("an order that cannot be better stays") {
     made.step(last, next);
     last = next;
   }
-  const std::vector<size_t> order = order_for_memory(made.plan, std::vector<int64_t>(made.plan.steps.size()));
+  const std::vector<size_t> order = order_of(made);
   CHECK(std::ranges::is_sorted(order));
 }
 
@@ -77,7 +81,7 @@ TEST_CASE("what is read was written, and what is overwritten was read") {
     std::vector<ViewId> arrays;
     for (int i = 0; i < 12; ++i) arrays.push_back(made.bytes(8 + static_cast<int64_t>(below(500))));
     for (int i = 0; i < 20; ++i) made.step(arrays[below(12)], arrays[below(12)]);
-    const std::vector<size_t> order = order_for_memory(made.plan, std::vector<int64_t>(made.plan.steps.size()));
+    const std::vector<size_t> order = order_of(made);
     // What each array holds, as the list of steps that it came from.
     const auto contents = [&](const std::vector<size_t>& steps) {
       std::vector<std::vector<size_t>> held(arrays.size());

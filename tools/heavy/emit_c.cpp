@@ -76,7 +76,8 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
     artifact.text += fmt::format("fast region {} besides\n", bytes_text(code.fast_bytes));
   if (code.parts > 1)
     artifact.text += fmt::format(
-        "for --max-ram the first {} steps come in {} parts, row by row: {:+.3g} M multiplications\n",
+        "for --max-ram the first {} steps come in {} parts, row by row: "
+        "{:+.3g} M multiplications\n",
         code.steps_in_parts, code.parts, static_cast<double>(code.extra_macs) / 1e6);
   if (!code.weights.empty())
     artifact.text += fmt::format(

@@ -1,6 +1,6 @@
 /*
- * Sums of products of 16-bit numbers by two rows of 8-bit weights, four numbers of the one before four
- * of the other; `length` is a multiple of 4. number_place(): where a number lies.
+ * Sums of products of 16-bit numbers by two rows of 8-bit weights, four numbers of the one before
+ * four of the other; `length` is a multiple of 4. number_place(): where a number lies.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
 INLINE int32_t number_place(int32_t i) {

@@ -95,7 +95,8 @@ std::string misfit_text(const json& fit) {
                        are_bytes ? bytes_cell(*need) + " of " + bytes_cell(*limit)
                                  : escape_untrusted(text_field(line, "text"), 100));
   }
-  return fmt::format("  does not fit {}{}\n", escape_untrusted(text_field(fit, "profile"), 60), why);
+  return fmt::format("  does not fit {}{}\n", escape_untrusted(text_field(fit, "profile"), 60),
+                     why);
 }
 
 // Integers are the interpreter's or some steps away; floats round in another order.
@@ -111,8 +112,8 @@ std::string outputs_text(const json& outputs) {
     if (steps > 0) text += fmt::format(", the others at most {:.0f} step(s) away", steps);
     return text + "\n";
   }
-  std::string text = fmt::format("  outputs: within {:.1e} of the largest number of the interpreter's",
-                                 error);
+  std::string text =
+      fmt::format("  outputs: within {:.1e} of the largest number of the interpreter's", error);
   if (steps > 0) text += fmt::format(", integers within {:.0f} step(s)", steps);
   return text + fmt::format(", in {:.0f} samples\n", samples);
 }

@@ -129,8 +129,9 @@ void check_flags(const CompileOptions& options, const Target& target) {
     throw bad_usage("usage.output", "the C library has a header of that name: " + header, "-o",
                     "give the file another name");
   if (target.kind == TargetKind::kC99 && header.find_first_of("\"\\\n\r") != std::string::npos)
-    throw bad_usage("usage.output", "C cannot include a file of that name: " + escape_untrusted(header, 60),
-                    "-o", "leave out quotes, backslashes and line ends");
+    throw bad_usage("usage.output",
+                    "C cannot include a file of that name: " + escape_untrusted(header, 60), "-o",
+                    "leave out quotes, backslashes and line ends");
   only_c(!options.prefix.empty(), "--prefix");
   only_c(!options.code.max_ram.empty(), "--max-ram");
   only_c(!options.code.fast_ram.empty(), "--fast-ram");
