@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "names/code_cores.h"
 #include "names/targets.h"
 
 namespace lathe {
@@ -174,6 +175,7 @@ struct CodeOptions {
   std::string rounding = "ort";
   std::string max_ram;   // quantity; empty: as much as there is
   std::string fast_ram;  // of a second region; empty: there is none
+  std::string core{kAnyCore};
 };
 
 struct BenchOptions {

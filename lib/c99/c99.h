@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "names/code_cores.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -27,6 +28,8 @@ struct C99Options {
   /// Where the arena would take more, the first steps come in parts (c99/parts.h), as far as that
   /// helps.
   int64_t most_arena_bytes = INT64_MAX;
+  /// Of kCodeCores: the source is for this one alone.
+  std::string core{kAnyCore};
   /// A second region of at most so many bytes takes what is used most; 0: there is one.
   int64_t fast_bytes = 0;
   /// Calls `void lathe_step(int32_t step)` before each step and after the last one, with their

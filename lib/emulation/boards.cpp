@@ -8,11 +8,12 @@ namespace {
 constexpr int64_t kMiB = int64_t{1} << 20;
 
 // Arm's MPS2 boards have 4 MiB of each; a timer at 25 MHz.
-Board mps2(std::string_view engine, std::string_view processor, std::string_view arch,
-           std::string_view machine, std::vector<std::string_view> flags) {
+Board mps2(std::string_view engine, std::string_view processor, std::string_view core,
+           std::string_view arch, std::string_view machine, std::vector<std::string_view> flags) {
   Board board;
   board.engine = engine;
   board.processor = processor;
+  board.core = core;
   board.arch = arch;
   board.machine = machine;
   board.emulator = "qemu-system-arm";
@@ -35,12 +36,12 @@ Board mps2(std::string_view engine, std::string_view processor, std::string_view
 std::vector<Board> make_boards() {
   std::vector<Board> made{
       // A Cortex-M3 runs what is built for the M0.
-      mps2(kEmulatedM0, "Cortex-M0", "armv6-m", "mps2-an385", {"-mcpu=cortex-m0"}),
-      mps2(kEmulatedM4, "Cortex-M4", "armv7e-m", "mps2-an386",
+      mps2(kEmulatedM0, "Cortex-M0", "m0", "armv6-m", "mps2-an385", {"-mcpu=cortex-m0"}),
+      mps2(kEmulatedM4, "Cortex-M4", "m4", "armv7e-m", "mps2-an386",
            {"-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"}),
-      mps2(kEmulatedM7, "Cortex-M7", "armv7e-m", "mps2-an500",
+      mps2(kEmulatedM7, "Cortex-M7", "m4", "armv7e-m", "mps2-an500",
            {"-mcpu=cortex-m7", "-mfpu=fpv5-d16", "-mfloat-abi=hard"}),
-      mps2(kEmulatedM55, "Cortex-M55", "armv8.1-m", "mps3-an547",
+      mps2(kEmulatedM55, "Cortex-M55", "m55", "armv8.1-m", "mps3-an547",
            {"-mcpu=cortex-m55", "-mfloat-abi=hard"})};
   // Its system counter runs at 32 MHz; the memory is the board's DDR.
   Board& m55 = made.back();
@@ -51,6 +52,7 @@ std::vector<Board> make_boards() {
   Board rv32;
   rv32.engine = kEmulatedRv32;
   rv32.processor = "RV32IMAC";
+  rv32.core = "rv32";
   rv32.arch = "riscv32";
   rv32.machine = "virt";
   rv32.emulator = "qemu-system-riscv32";

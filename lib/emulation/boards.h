@@ -24,6 +24,7 @@ struct Board {
   std::string_view packages;  // of Debian, where these programs are in
   std::vector<std::string_view> flags;           // of the compiler
   std::vector<std::string_view> emulator_flags;  // besides the machine
+  std::string_view core;     // names/code_cores.h
   std::string_view counter;  // which clock guest/counter.h reads
   /// Each instruction takes 2^shift ns of emulated time, in which the counter ticks so often.
   int shift = 0;

@@ -85,6 +85,7 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& w
                      "give it a smaller input (--input-shape); compile --target c99 has no limit");
   C99Options options{.prefix = "net", .header = "net.h", .source_sha256 = "", .alignment = 8};
   options.rounding = wanted.rounding;
+  options.core = board.core;
   options.most_arena_bytes = wanted.most_arena_bytes;
   options.fast_bytes = wanted.fast_bytes;
   const C99Code code = emit_c99(graph, options);

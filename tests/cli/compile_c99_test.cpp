@@ -142,6 +142,24 @@ TEST_CASE("a smaller arena in parts, and two regions") {
         std::string::npos);
 }
 
+TEST_CASE("source for one processor") {
+  const Quantized q;
+  REQUIRE(q.compile("net.c").exit_code == 0);
+  const std::string all = content_of(q.folder.path("net.c"));
+  for (const char* core : {"generic", "m4", "m55"}) {
+    CAPTURE(core);
+    const CliResult made = q.compile("net.c", {"--core", core, "--force"});
+    REQUIRE(made.exit_code == 0);
+    CHECK(report_of(made)["verification"]["verified"] == true);
+    const std::string source = content_of(q.folder.path("net.c"));
+    CHECK(source.size() < all.size());
+    CHECK(source.find("#ifdef HAS_MVE") == std::string::npos);
+    CHECK((source.find("vmladava") != std::string::npos) == (core == std::string("m55")));
+    CHECK((source.find("smlad") != std::string::npos) == (core != std::string("generic")));
+  }
+  CHECK(q.compile("net.c", {"--core", "m85", "--force"}).exit_code == 2);
+}
+
 TEST_CASE("files that C cannot include are refused") {
   const Quantized q;
   check_refused(run_lathe({"compile", q.model, "--target", "c99", "-o",

@@ -1,4 +1,5 @@
 #include "flags/flags.h"
+#include "names/code_cores.h"
 #include "names/targets.h"
 
 namespace lathe {
@@ -49,6 +50,11 @@ void add_compile(CLI::App& app, CompileOptions& options) {
   add_code_flags(*command, options.code,
                  "Run the first layers in parts, so that the arena takes no more; end with 4 where "
                  "it does, the code is written (c99)");
+  command
+      ->add_option("--core", options.code.core,
+                   "Leave out of the source what other processors' instructions need (c99)")
+      ->check(CLI::IsMember(code_core_names()))
+      ->capture_default_str();
   command->add_option("--disable-pass", options.disabled, "Leave a pass out")
       ->type_name("NAME")
       ->expected(1)

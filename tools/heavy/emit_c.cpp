@@ -9,6 +9,7 @@
 #include "c99/c_text.h"
 #include "engine/native_plan_file.h"
 #include "c99/built_c.h"
+#include "c99/for_core.h"
 #include "heavy/specialize_graph.h"
 #include "ir/error.h"
 #include "os/quantity.h"
@@ -21,6 +22,7 @@ C99Options c99_options(const CodeOptions& options) {
   if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
   if (!options.max_ram.empty()) c.most_arena_bytes = parse_bytes(options.max_ram, "--max-ram");
   if (!options.fast_ram.empty()) c.fast_bytes = parse_bytes(options.fast_ram, "--fast-ram");
+  c.core = options.core;
   return c;
 }
 
@@ -93,7 +95,11 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                    "install gcc or clang to have it compared");
     return artifact;
   }
-  const auto built = std::make_shared<const BuiltC>(compiler, code, c, graph);
+  // The instructions of other processors are no business of this machine's compiler.
+  const CodeCore& core = find_core(c.core);
+  c.core = kAnyCore;
+  const auto built = std::make_shared<const BuiltC>(
+      compiler, core.has_dsp ? emit_c99(graph, c) : code, c, graph);
   artifact.run = [built](const std::vector<at::Tensor>& inputs) { return built->run(inputs); };
   return artifact;
 }
