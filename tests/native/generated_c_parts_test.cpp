@@ -127,7 +127,11 @@ TEST_CASE("networks whose first steps come in parts give the same bytes as C") {
     CAPTURE(seed);
     CAPTURE(body);
     Graph graph = parse_text("<ir_version: 8, opset_import: [\"\" : 17]>\n" + body).graph;
-    infer_shapes(graph);
+    try {
+      infer_shapes(graph);
+    } catch (const Error&) {
+      continue;  // a window that is larger than what is left of the image
+    }
     const Shape shape = *static_shape(*graph.value(graph.inputs()[0]).type.dims);
     in_parts += check_parts(graph, {noise(random, shape)});
   }
