@@ -50,7 +50,8 @@ struct C99Code {
   int64_t extra_macs = 0;     // what parts compute twice, less what nobody reads
   std::string peak;  // the step that needs most of the arena, with its nodes
   std::vector<std::string> steps;  // what they are, with their nodes
-  /// With Rounding::kTflite: those that are computed in floats nevertheless.
+  /// With Rounding::kTflite: those that are computed in floats nevertheless; with kOrt: those that
+  /// ONNX Runtime computes in floats.
   std::vector<std::string> float_steps;
 };
 

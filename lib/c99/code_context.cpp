@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "c99/c_text.h"
@@ -157,6 +158,12 @@ std::string CodeContext::constant_array(const PlanView& view) {
   whole.shape = {block.bytes / element_bytes(view)};
   whole.strides = {1};
   constant_bytes += block.bytes;
+  if (view.dtype == DType::kFloat32)
+    for (const float value : read_values<float>(plan, whole))
+      if (!std::isfinite(value))
+        throw bad_input("c99.nan", std::isnan(value) ? "a constant is NaN" : "a constant is infinite",
+                        "value " + escape_untrusted(view.name, 60),
+                        "repair the model: lathe inspect tells more of it");
   const auto define_as = [&](std::string_view type, const auto& values) {
     define(type, name, values.size(), c_array(type, name, values));
   };

@@ -159,6 +159,9 @@ bool is_whole_average(const NativePlan& plan, const PoolStep& step);
 /// Whether TensorFlow Lite's reference kernel may give other bytes than this step, with
 /// Rounding::kTflite too.
 bool rounds_in_floats(const NativePlan& plan, const PlanStep& step);
+/// Whether this computes bytes in integers what ONNX Runtime, which has no integer operator for it,
+/// computes in floats.
+bool is_float_in_ort(const NativePlan& plan, const PlanStep& step);
 
 /// All that a step of any kind needs. Throws Error (exit 3) naming the node of one without C code.
 StepNeeds needs_of(const NativePlan& plan, const PlanStep& step);

@@ -204,9 +204,10 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
   made.parts = arranged.parts.count;
   made.steps_in_parts = arranged.parts.steps;
   made.extra_macs = arranged.extra_macs;
-  if (options.rounding == Rounding::kTflite)
-    for (size_t i = 0; i < plan.steps.size(); ++i)
-      if (rounds_in_floats(plan, plan.steps[i])) made.float_steps.push_back(made.steps[i]);
+  const auto differs =
+      options.rounding == Rounding::kTflite ? rounds_in_floats : is_float_in_ort;
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    if (differs(plan, plan.steps[i])) made.float_steps.push_back(made.steps[i]);
   made.constant_bytes = code.constant_bytes;
   if (!plan.steps.empty()) made.peak = made.steps[arena.peak_step];
   const std::string& prefix = options.prefix;
@@ -260,7 +261,8 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
       "#define {0}_ARENA_BYTES {2}\n#define {0}_FAST_BYTES {3}\n"
       "#define {0}_ARENA_ALIGNMENT {4}\n#define {0}_CONSTANT_BYTES {5}\n#define {0}_MACS {6}\n",
       macro, c_comment(options.source_sha256), made.arena_bytes, made.fast_bytes,
-      options.alignment, code.constant_bytes, macs.macs);
+      options.alignment, code.constant_bytes,
+      macs.macs + std::max<int64_t>(0, made.extra_macs));
   made.header += port_macros(macro, "INPUT", inputs) + port_macros(macro, "OUTPUT", outputs);
   made.header += facts_type(prefix);
   made.header += fmt::format(
@@ -280,12 +282,19 @@ C99Code emit_c99(const Graph& graph, const C99Options& options) {
   lower.compact = true;
   const LoweredGraph made = lower_graph(graph, lower);
   for (const Graph& partition : made.partitions)
-    for (const NodeId id : partition.node_ids())
+    for (const NodeId id : partition.node_ids()) {
+      const OpKind kind = partition.node(id).kind;
+      if (kind == OpKind::kQuantizeLinear || kind == OpKind::kDequantizeLinear)
+        throw bad_input("c99.quantization",
+                        "only 8-bit integers with a constant scale above 0 have C code",
+                        "node " + escape_untrusted(partition.node(id).name, 60),
+                        "quantize the float model anew: lathe quantize");
       throw bad_input("c99.step",
                       fmt::format("there is no C code for {}",
                                   escape_untrusted(partition.node(id).type_name(), 60)),
                       "node " + escape_untrusted(partition.node(id).name, 60),
                       "leave it out of the network, or take the native engine");
+    }
   return emit_c99(graph, made.plan, options);
 }
 

@@ -31,6 +31,14 @@ bool rounds_in_floats(const NativePlan& plan, const PlanStep& step) {
       step.kind);
 }
 
+bool is_float_in_ort(const NativePlan& plan, const PlanStep& step) {
+  if (const auto* s = std::get_if<ProductStep>(&step.kind)) return s->is_transposed;
+  if (const auto* s = std::get_if<PoolStep>(&step.kind)) return s->is_mean;
+  if (const auto* s = std::get_if<ResizeStep>(&step.kind))
+    return !s->row_weight.empty() && element_bytes(view_of(plan, s->input)) == 1;
+  return false;
+}
+
 namespace {
 
 // What overwrites its input as it reads it must not read that in another way, too: as the residual of

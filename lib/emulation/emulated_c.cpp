@@ -11,6 +11,7 @@
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "os/child_process.h"
+#include "os/quantity.h"
 #include "os/read_file.h"
 
 namespace lathe {
@@ -90,6 +91,12 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& w
   options.fast_bytes = wanted.fast_bytes;
   const C99Code code = emit_c99(graph, options);
   options.tells_steps = true;
+  if (code.arena_bytes > wanted.most_arena_bytes)
+    throw Error(ExitCode::kGateMissed, "emulation.max_ram",
+                {fmt::format("the arena takes {} of {}, most of it for {}",
+                             bytes_text(code.arena_bytes), bytes_text(wanted.most_arena_bytes),
+                             code.peak),
+                 "--max-ram", "this is the least that was found"});
   arena_bytes_ = code.arena_bytes + code.fast_bytes;
   arena_lower_bound_ = code.arena_lower_bound;
   steps_ = code.steps;

@@ -289,6 +289,12 @@ def main():
             check_generated_code(tool, models / "tiny" / f"{name}_int8.tflite", folder)
         for name in ("vww", "ic", "ad01"):
             check_floats(tool, models / "tiny" / f"{name}_fp32.tflite", folder)
+        boards = models / "pcb_simple_cnn_fp32.onnx"
+        shape = [size.dim_value or 1 for size in
+                 onnx.load(boards).graph.input[0].type.tensor_type.shape.dim]
+        rng = np.random.default_rng(0)
+        check_quantized(tool, boards, folder,
+                        *(rng.standard_normal((24, *shape[1:]), np.float32) for _ in range(2)))
         train = pictures.cifar(data, "train")[0][:128]
         images, labels = pictures.cifar(data)
         # The transformer's classes are in another order than CIFAR-10's.

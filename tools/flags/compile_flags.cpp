@@ -14,8 +14,8 @@ void add_code_flags(CLI::App& command, CodeOptions& code, const std::string& max
   command.add_option("--max-ram", code.max_ram, max_ram_help)->type_name("SIZE");
   command
       .add_option("--fast-ram", code.fast_ram,
-                  "C code takes a second region of memory, of at most so much, for what it reads and "
-                  "writes most")
+                  "C code takes a second region of memory, of at most so much beside --max-ram, for "
+                  "what it reads and writes most")
       ->type_name("SIZE");
 }
 

@@ -21,7 +21,11 @@ C99Options c99_options(const CodeOptions& options) {
   C99Options c;
   if (options.rounding == "tflite") c.rounding = Rounding::kTflite;
   if (!options.max_ram.empty()) c.most_arena_bytes = parse_bytes(options.max_ram, "--max-ram");
+  constexpr int64_t kLeastFast = 16;  // the alignment of arenas
   if (!options.fast_ram.empty()) c.fast_bytes = parse_bytes(options.fast_ram, "--fast-ram");
+  if (!options.fast_ram.empty() && c.fast_bytes < kLeastFast)
+    throw bad_usage("usage.fast_ram", "no array fits into so little", "--fast-ram",
+                    "give 1KiB or more, or leave it out");
   c.core = options.core;
   return c;
 }
@@ -48,9 +52,11 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
 
   if (!code.float_steps.empty())
     console.warn("c99.rounding",
-                 fmt::format("{} of {} steps are computed in floats, where TensorFlow Lite's "
-                             "kernels may give other bytes: {}",
+                 fmt::format("{} of {} steps may give a byte one off: {} (the first: {})",
                              code.float_steps.size(), code.steps.size(),
+                             c.rounding == Rounding::kOrt
+                                 ? "ONNX Runtime has no integer operator for them"
+                                 : "they are computed in floats, TensorFlow Lite's are not",
                              escape_untrusted(code.float_steps.front(), 80)));
 
   CompiledArtifact artifact;

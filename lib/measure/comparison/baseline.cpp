@@ -30,11 +30,19 @@ constexpr auto kJudgingKeys = std::to_array<std::string_view>(
     {"against", "allow-host-mismatch", "baseline", "color", "command", "config", "force", "gate",
      "gate-profile", "gates", "json", "max-time", "model", "models", "o", "output", "quiet",
      "recommend", "report", "tolerance",
+     // How C code is made: compared, as the model is.
+     "core", "fast-ram", "max-ram", "rounding",
      // Each case says its own.
      "batch", "engine", "processes", "threads",
      // Beside the timed runs.
      "export", "follow-links", "limits", "max-memory", "maximize", "minimize", "html",
      "profile-ops", "resume", "trace", "trust"});
+
+// What counts do not depend on: the build, and the device that times are estimated for.
+void drop_of_host(json& facts) {
+  facts.erase("build");
+  facts["recipe"].erase("profile");
+}
 
 json picked(const json& object, std::initializer_list<const char*> keys) {
   json out = json::object();
@@ -205,8 +213,9 @@ json load_baseline(const std::string& path, const json& current, bool allow_mism
       field(field(baseline, "host"), "fingerprint") != field(field(current, "host"), "fingerprint"))
     throw bad_environment("bench.baseline_mismatch", kOtherHost, escape_untrusted(path), kMismatch);
   const auto known = [&](const json& report) {
-    const json facts = measured_facts(report);
-    return any_host ? picked(facts, {"recipe"}) : picked(facts, {"recipe", "build"});
+    json facts = picked(measured_facts(report), {"recipe", "build"});
+    if (any_host) drop_of_host(facts);
+    return facts;
   };
   std::vector<std::string> differences;
   add_differences(known(current), known(baseline), "", differences);
@@ -262,7 +271,7 @@ CrossRun compare_with_baseline(const json& current, const json& baseline, const 
   json facts_here = measured_facts(current);
   json facts_there = measured_facts(baseline);
   if (any_host)
-    for (json* facts : {&facts_here, &facts_there}) facts->erase("build");
+    for (json* facts : {&facts_here, &facts_there}) drop_of_host(*facts);
   std::vector<std::string> differences;
   add_differences(facts_here, facts_there, "", differences);
   if (!differences.empty())

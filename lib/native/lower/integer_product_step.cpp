@@ -283,7 +283,8 @@ bool add_integer_products(Lowering& lowering, NodeId id, ValueId value,
                                              product.window, padding, epilogue});
     else
       lowering.add_step(nodes, ProductStep{product.input, made, packed, scale, bias, product.axis,
-                                           product.window, product.groups, padding, epilogue});
+                                           product.window, product.groups, padding, epilogue,
+                                           product.is_transposed});
   }
   return true;
 }

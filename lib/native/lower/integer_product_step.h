@@ -42,6 +42,7 @@ struct IntegerProduct {
   std::vector<float> bias;
   IntegerWeights weights;
   OutputSteps rows, columns;  // which pixels it makes
+  bool is_transposed = false;
 };
 
 /// The same of a ConvTranspose of `groups`; channels last already.

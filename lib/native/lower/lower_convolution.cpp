@@ -106,6 +106,7 @@ bool lower_integer_transposed(Lowering& lowering, NodeId id, const Geometry& geo
       IntegerProduct& product = products.emplace_back();
       product.input = input;
       product.groups = geometry.groups;
+      product.is_transposed = true;
       product.bias = *bias;
       product.weights = taps_of(*weights, rows, columns, window.kernel_width);
       if (!rows.taps.empty() && !columns.taps.empty()) {

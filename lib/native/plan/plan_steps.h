@@ -66,6 +66,7 @@ struct ProductStep {
   int64_t groups = 1;
   uint8_t padding = 0;  // the input's zero point
   PlanEpilogue epilogue;
+  bool is_transposed = false;  // of compact plans, which are not stored: a part of ConvTranspose
 };
 
 /// Conv with one input channel a group and as many outputs; weights: channels x taps.

@@ -73,31 +73,36 @@ std::string cases_table(const json& report, const std::vector<const json*>& rows
         return fmt::format("{:.2f}x {}", 1 / *ratio, text_field(one, "verdict"));
     return "-";
   };
+  // Boards have no times.
+  const bool are_counted = std::ranges::all_of(
+      rows, [](const json* row) { return field(*row, "emulated").is_object(); });
   std::string text = columns_table(
       rows, {{"", [&](const json& row) { return std::string(is_best(row) ? "*" : ""); }},
              {"case", cell("id")},
-             {"median", latency_cell("latency/median")},
+             {"median", latency_cell("latency/median"), are_counted},
              {"processes",
               [](const json& row) {
                 const auto spread = number_of(at_path(row, "samples/process_spread"));
                 return spread ? "±" + percent_text(*spread / 2) : "-";
               },
               true},
-             {"p90", latency_cell("latency/p90")},
-             {"p99", latency_cell("latency/p99")},
+             {"p90", latency_cell("latency/p90"), are_counted},
+             {"p99", latency_cell("latency/p99"), are_counted},
              {"items/s", cell("throughput/items_per_s",
-                              [](double rate) { return fmt::format("{:.4g}", rate); })},
+                              [](double rate) { return fmt::format("{:.4g}", rate); }),
+              are_counted},
              {"instructions", cell("emulated/instructions", grouped_text), true},
              {"RAM", cell("emulated/ram_bytes", bytes_cell), true},
              {"flash", cell("emulated/flash_bytes", bytes_cell), true},
              {"size", cell("size_bytes", bytes_cell)},
              {"arena", cell("memory/arena_planned_bytes", bytes_cell)},
-             {"peak", cell("memory/hwm_bytes", bytes_cell)},
+             {"peak", cell("memory/hwm_bytes", bytes_cell), are_counted},
              {"accuracy", accuracy_text, true},
              {"against", against, true},
              {"", remarks}});
   if (std::any_of(rows.begin(), rows.end(), [&](const json* row) { return is_best(*row); }))
-    text += "  * nothing is better in latency, size and accuracy (Pareto front)\n";
+    text += fmt::format("  * nothing is better in {}, size and accuracy (Pareto front)\n",
+                        are_counted ? "instructions" : "latency");
   return text + "\n";
 }
 

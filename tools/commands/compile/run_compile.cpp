@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 
 #include "c99/c_text.h"
@@ -45,7 +46,8 @@ nlohmann::json verification_json(const CompileOptions& options, const Verificati
   if (verification.artifact_bound && verification.artifact_bound->min_sqnr_db)
     section["artifact_min_sqnr_db"] = *verification.artifact_bound->min_sqnr_db;
   if (verification.left_out > 0) section["left_out"] = verification.left_out;
-  if (verification.rounding_sqnr_db) section["rounding_sqnr_db"] = *verification.rounding_sqnr_db;
+  if (verification.rounding_sqnr_db && std::isfinite(*verification.rounding_sqnr_db))
+    section["rounding_sqnr_db"] = *verification.rounding_sqnr_db;
   return section;
 }
 
