@@ -70,6 +70,26 @@ TEST_CASE("instructions, RAM and flash of an emulated board") {
   CHECK(again.at("cases").at(0).at("emulated") == counted);
 }
 
+TEST_CASE("a board takes the flags of C code, and says when they ask too much") {
+  const QuantizedGlyphs glyphs;
+  const CliResult whole = glyphs.bench("qemu-m4");
+  if (is_missing(whole)) return;
+  const auto counted = [](const CliResult& result) {
+    return report_of(result).at("cases").at(0).at("emulated");
+  };
+  const int64_t arena = counted(whole).at("arena_bytes");
+  const CliResult parts = glyphs.bench("qemu-m4", {"--max-ram", std::to_string(arena * 3 / 4) + "B"});
+  REQUIRE(parts.exit_code == 0);
+  CHECK(counted(parts).at("arena_bytes").get<int64_t>() <= arena * 3 / 4);
+  CHECK(counted(parts).at("instructions") > counted(whole).at("instructions"));
+  CHECK(counted(parts).at("outputs") == counted(whole).at("outputs"));
+  CHECK(glyphs.bench("qemu-m4", {"--max-ram", "1KiB"}).exit_code == 4);
+  CHECK(counted(glyphs.bench("qemu-m4", {"--rounding", "tflite"})).at("instructions") >
+        counted(whole).at("instructions"));
+  // Nothing but generated code takes them.
+  CHECK(run_lathe({"bench", glyphs.model, "--max-ram", "1MiB"}).exit_code == 2);
+}
+
 TEST_CASE("gates on what a board counts") {
   const QuantizedGlyphs glyphs;
   if (is_missing(glyphs.bench("qemu-m4"))) return;

@@ -167,6 +167,30 @@ TEST_CASE("files that C cannot include are refused") {
                 2, {"cannot include"});
 }
 
+TEST_CASE("constants that are no numbers, and scales that C has not, are named") {
+  const ScratchDirectory folder;
+  const auto refused = [&](const std::string& text, const std::vector<std::string>& named) {
+    const std::string model = write_model(folder, "bad.onnx", text);
+    check_refused(run_lathe({"compile", model, "--target", "c99", "--verify", "off", "--force", "-o",
+                             folder.path("bad.c")}),
+                  3, named);
+  };
+  refused("net (float[1,2] x) => (float[1,2] y)\n<float[2,2] a = {1, 1, 2, 3}, float[2,2] b = {1, 0, 1, "
+          "1}>\n{ huge = Div(a, b)\n y = MatMul(x, huge) }",
+          {"infinite", "huge"});
+  refused("net (float[4] x) => (float[4] y)\n<float s = {0.1}, uint16 z = {7}>\n"
+          "{ q = QuantizeLinear(x, s, z)\n y = DequantizeLinear(q, s, z) }",
+          {"8-bit"});
+  // Roots of negative numbers are no numbers: not an error of lathe's own.
+  const std::string root = write_model(
+      folder, "root.onnx",
+      "net (int8[1,64] x) => (int8[1,64] y)\n<float s = {0.1}, int8 z = {7}>\n"
+      "{ d = DequantizeLinear(x, s, z)\n r = Sqrt(d)\n y = QuantizeLinear(r, s, z) }");
+  const int code =
+      run_lathe({"compile", root, "--target", "c99", "-o", folder.path("root.c")}).exit_code;
+  CHECK((code == 0 || code == 4));
+}
+
 TEST_CASE("what has no C code is named with its node") {
   const ScratchDirectory folder;
   const std::string model = write_model(folder, "scatter.onnx", R"(
