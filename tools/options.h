@@ -175,7 +175,6 @@ struct CodeOptions {
   std::string rounding = "ort";
   std::string max_ram;   // quantity; empty: as much as there is
   std::string fast_ram;  // of a second region; empty: there is none
-  std::string core{kAnyCore};
 };
 
 struct BenchOptions {
@@ -238,6 +237,7 @@ struct CompileOptions {
   std::string prefix;                 // of C names; empty: the output's name
   bool weights_file = false;
   CodeOptions code;
+  std::string core{kAnyCore};
   std::vector<std::string> disabled;  // names of passes
   std::string verify = "random";      // random | off | DATA
   std::optional<double> tolerance;

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "ir/graph.h"
-#include "names/code_cores.h"
 #include "plan/plan.h"
 
 namespace lathe {
@@ -28,8 +27,6 @@ struct C99Options {
   /// Where the arena would take more, the first steps come in parts (c99/parts.h), as far as that
   /// helps.
   int64_t most_arena_bytes = INT64_MAX;
-  /// Of kCodeCores: the source is for this one alone.
-  std::string core{kAnyCore};
   /// A second region of at most so many bytes takes what is used most; 0: there is one.
   int64_t fast_bytes = 0;
   /// Calls `void lathe_step(int32_t step)` before each step and after the last one, with their
@@ -38,7 +35,7 @@ struct C99Options {
 };
 
 struct C99Code {
-  std::string source;
+  std::string source;  // for all processors: for_core() leaves others out
   std::string header;
   std::string weights;  // "": they are in the source
   int64_t arena_bytes = 0;

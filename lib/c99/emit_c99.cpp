@@ -6,7 +6,6 @@
 #include "c99/c99.h"
 #include "c99/c_text.h"
 #include "c99/code_context.h"
-#include "c99/for_core.h"
 #include "c99/read_signed.h"
 #include "ir/error.h"
 #include "lower/lower_graph.h"
@@ -240,9 +239,6 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
                              "}};\n",
                              prefix, macro, inputs.size(), outputs.size());
 
-  const CodeCore& core = find_core(options.core);
-  const bool in_integers = options.rounding == Rounding::kTflite;
-  made.source = for_core(made.source, core, in_integers);
   if (options.weights_apart)
     made.weights =
         head +
@@ -251,8 +247,6 @@ C99Code emit_c99(const Graph& graph, const NativePlan& lowered, const C99Options
         "#include <stdint.h>\n\n#ifndef WEIGHTS_ATTRIBUTE\n#define WEIGHTS_ATTRIBUTE\n#endif\n" +
         std::string(kWordAligned) + "\n" +
         code.weights;
-
-  made.weights = for_core(made.weights, core, in_integers);
 
   const MacCount macs = count_macs(graph);
   made.header = head + fmt::format(

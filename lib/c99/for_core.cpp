@@ -101,9 +101,9 @@ const CodeCore& find_core(std::string_view name) {
                   fmt::format("cores: {}", fmt::join(code_core_names(), ", ")));
 }
 
-std::string for_core(const std::string& source, const CodeCore& core, bool rounds_in_integers) {
+std::string for_core(const std::string& source, const CodeCore& core, Rounding rounding) {
   if (core.name == kAnyCore) return source;
-  return Stripper(core.has_dsp, core.has_mve && !rounds_in_integers).run(source);
+  return Stripper(core.has_dsp, core.has_mve && rounding == Rounding::kOrt).run(source);
 }
 
 }  // namespace lathe

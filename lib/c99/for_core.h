@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "c99/c99.h"
 #include "names/code_cores.h"
 
 namespace lathe {
@@ -11,8 +12,8 @@ namespace lathe {
 /// Of kCodeCores. Throws Error (exit 2).
 const CodeCore& find_core(std::string_view name);
 
-/// `source` without the branches that its preprocessor would leave out on `core`, and without asking.
-/// `rounds_in_integers`: the vector unit's kernels, which round floats, do not count.
-std::string for_core(const std::string& source, const CodeCore& core, bool rounds_in_integers);
+/// `source` of emit_c99 without the branches that its preprocessor would leave out on `core`, and
+/// without asking. With Rounding::kTflite the vector unit's kernels, which round floats, do not count.
+std::string for_core(const std::string& source, const CodeCore& core, Rounding rounding);
 
 }  // namespace lathe

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "c99/c99.h"
+#include "c99/for_core.h"
 #include "ir/error.h"
 #include "ops/op_row.h"
 #include "os/child_process.h"
@@ -86,7 +87,6 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& w
                      "give it a smaller input (--input-shape); compile --target c99 has no limit");
   C99Options options{.prefix = "net", .header = "net.h", .source_sha256 = "", .alignment = 8};
   options.rounding = wanted.rounding;
-  options.core = board.core;
   options.most_arena_bytes = wanted.most_arena_bytes;
   options.fast_bytes = wanted.fast_bytes;
   const C99Code code = emit_c99(graph, options);
@@ -108,8 +108,11 @@ EmulatedC::EmulatedC(const Board& board, const Graph& graph, const C99Options& w
   output_offsets_.assign(outputs.begin(), outputs.end() - 1);
 
   folder_.write("net.h", code.header);
-  folder_.write("net.c", code.source);
-  folder_.write("steps.c", emit_c99(graph, options).source);
+  const auto write_source = [&](const char* name, const std::string& source) {
+    folder_.write(name, for_core(source, find_core(board.core), options.rounding));
+  };
+  write_source("net.c", code.source);
+  write_source("steps.c", emit_c99(graph, options).source);
   folder_.write("network.h",
                 fmt::format("enum {{ ARENA_BYTES = {}, INPUTS = {}, INPUT_BYTES = {}, "
                             "OUTPUTS = {}, OUTPUT_BYTES = {}, STEPS = {} }};\n"

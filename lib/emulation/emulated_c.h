@@ -37,10 +37,10 @@ struct EmulatedRun {
 
 class EmulatedC {
  public:
-  /// `graph`: of fixed shapes, as `specialized` makes it; `code`: its rounding and most_arena_bytes
-  /// count. Compiles with -O2. Throws Error: exit 3 as
-  /// emit_c99 does, or for what does not fit into the board's memory; exit 6 where the programs are
-  /// not there or do not work.
+  /// `graph`: of fixed shapes, as `specialized` makes it; `code`: its rounding, most_arena_bytes and
+  /// fast_bytes count. Compiles with -O2. Throws Error: exit 3 as emit_c99 does, or for what does not
+  /// fit into the board's memory; exit 4 for an arena that takes more than asked; exit 6 where the
+  /// programs are not there or do not work.
   EmulatedC(const Board& board, const Graph& graph, const C99Options& code);
 
   /// `inputs`: of all samples, each of input_bytes with its arrays at input_offsets. Throws Error:

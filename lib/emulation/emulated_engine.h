@@ -12,7 +12,7 @@ namespace lathe {
 class EmulatedEngine : public Engine {
  public:
   /// `specialize`: makes the graph of fixed input shapes that code is made of.
-  /// `code`: its rounding and most_arena_bytes count.
+  /// `code`: as EmulatedC takes it.
   EmulatedEngine(const Board& board, Graph graph,
                  std::function<Graph(const Graph&, const std::vector<Shape>&)> specialize,
                  C99Options code = {});

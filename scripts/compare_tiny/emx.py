@@ -23,8 +23,7 @@ def elements(declaration):
 
 
 def counted(model):
-    """Instructions, stack (at most 64 KiB are seen) and flash of one inference; None without the
-    programs."""
+    """Instructions of one inference; None without the programs."""
     program = shutil.which("emx-onnx-cgen")
     if program is None or shutil.which("qemu-system-arm") is None:
         return None
@@ -57,10 +56,6 @@ def counted(model):
         subprocess.run(["qemu-system-arm", "-M", "mps2-an386", "-nographic", "-nic", "none",
                         "-icount", "shift=6", "-semihosting-config", "enable=on,target=native",
                         "-kernel", "net.elf"], cwd=folder, check=True, timeout=600)
-        counts = struct.unpack("<I", (folder / "counts").read_bytes()[16:20])[0]
-        reading = struct.unpack("<I", (folder / "counts").read_bytes()[:4])[0]
-        stack = struct.unpack("<I", (folder / "counts").read_bytes()[24:28])[0]
-        sizes = subprocess.run(["arm-none-eabi-size", folder / "net.elf"], check=True, text=True,
-                               capture_output=True).stdout.split("\n")[1].split()
-        return {"instructions": round((counts - reading) / TICKS), "stack_bytes": stack,
-                "static_bytes": int(sizes[2]), "flash_bytes": int(sizes[0]) + int(sizes[1])}
+        # In the order of guest/measure.c: what reading the clock takes comes first, the run fifth.
+        words = struct.unpack("<5I", (folder / "counts").read_bytes()[:20])
+        return round((words[4] - words[0]) / TICKS)

@@ -54,8 +54,8 @@ def main():
     print("\nqemu-m4, other generators of C, M instructions\n\n| network | emx-onnx-cgen | onnx2c |\n"
           "|---|---|---|")
     for name in TFLM:
-        row = emx.counted(shared / f"models/tiny/{name}_qdq.onnx") if name in EMX else None
-        theirs = f"{row['instructions'] / 1e6:.2f}" if row is not None else \
+        count = emx.counted(shared / f"models/tiny/{name}_qdq.onnx") if name in EMX else None
+        theirs = f"{count / 1e6:.2f}" if count is not None else \
             "not there: pip install emx-onnx-cgen" if name in EMX else "wrong outputs"
         print(f"| {name} | {theirs} | {ONNX2C.get(name, '-')} |", flush=True)
     sys.exit(0 if same else 1)

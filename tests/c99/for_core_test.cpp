@@ -15,8 +15,8 @@ constexpr const char* kSource =
     "#ifdef HAS_MVE\nvector\n#elif defined(HAS_DSP)\npairs\n#if X\ninner\n#endif\n#else\nplain\n#endif\n"
     "#if defined(HAS_DSP) || defined(HAS_MVE)\narm\n#endif\n";
 
-std::string without_macros(const std::string& core, bool rounds_in_integers = false) {
-  return for_core(kSource, find_core(core), rounds_in_integers);
+std::string without_macros(const std::string& core, Rounding rounding = Rounding::kOrt) {
+  return for_core(kSource, find_core(core), rounding);
 }
 
 TEST_CASE("source for one processor has no other's branches") {
@@ -29,7 +29,7 @@ TEST_CASE("source for one processor has no other's branches") {
                             "pairs\n#if X\ninner\n#endif\narm\n";
   CHECK(without_macros("m4") == pairs);
   CHECK(without_macros("m55") == "#define HAS_MVE 1\n" + kept + "vector\n" + other + "vector\narm\n");
-  CHECK(without_macros("m55", true) == pairs);
+  CHECK(without_macros("m55", Rounding::kTflite) == pairs);
   CHECK_THROWS_AS(find_core("m85"), Error);
 }
 

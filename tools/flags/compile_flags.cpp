@@ -51,7 +51,7 @@ void add_compile(CLI::App& app, CompileOptions& options) {
                  "Run the first layers in parts, so that the arena takes no more; end with 4 where "
                  "it does, the code is written (c99)");
   command
-      ->add_option("--core", options.code.core,
+      ->add_option("--core", options.core,
                    "Leave out of the source what other processors' instructions need (c99)")
       ->check(CLI::IsMember(code_core_names()))
       ->capture_default_str();

@@ -39,7 +39,7 @@ void add_node_flags(CLI::App& command, std::vector<std::string>& include,
                     const std::string& exclude_help);
 void add_opset_limit(CLI::App& command, std::optional<int64_t>& opset);
 
-/// --rounding and --max-ram, of subcommands that make C code.
+/// --rounding, --max-ram and --fast-ram, of subcommands that make C code.
 void add_code_flags(CLI::App& command, CodeOptions& code, const std::string& max_ram_help);
 
 /// --require-fit, of subcommands that say whether a model fits into the device.

@@ -26,7 +26,6 @@ C99Options c99_options(const CodeOptions& options) {
   if (!options.fast_ram.empty() && c.fast_bytes < kLeastFast)
     throw bad_usage("usage.fast_ram", "no array fits into so little", "--fast-ram",
                     "give 1KiB or more, or leave it out");
-  c.core = options.core;
   return c;
 }
 
@@ -60,10 +59,13 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                              escape_untrusted(code.float_steps.front(), 80)));
 
   CompiledArtifact artifact;
-  artifact.written.model_bytes = code.source;
+  // What is built and compared below is for this machine, too.
+  const CodeCore& core = find_core(options.core);
+  artifact.written.model_bytes = for_core(code.source, core, c.rounding);
   artifact.beside.push_back({"header", header_of(output.string()), code.header});
   if (!code.weights.empty())
-    artifact.beside.push_back({"weights", weights_of(output.string()), code.weights});
+    artifact.beside.push_back({"weights", weights_of(output.string()),
+                               for_core(code.weights, core, c.rounding)});
   artifact.c_code = code;
   artifact.one_shape = true;
   artifact.min_sqnr_db = TorchScriptOptions{}.min_sqnr_db;
@@ -101,11 +103,7 @@ CompiledArtifact emit_c(const Model& model, const Profile& profile, const Compil
                    "install gcc or clang to have it compared");
     return artifact;
   }
-  // The instructions of other processors are no business of this machine's compiler.
-  const CodeCore& core = find_core(c.core);
-  c.core = kAnyCore;
-  const auto built = std::make_shared<const BuiltC>(
-      compiler, core.has_dsp ? emit_c99(graph, c) : code, c, graph);
+  const auto built = std::make_shared<const BuiltC>(compiler, code, c, graph);
   artifact.run = [built](const std::vector<at::Tensor>& inputs) { return built->run(inputs); };
   return artifact;
 }

@@ -31,7 +31,7 @@ constexpr auto kJudgingKeys = std::to_array<std::string_view>(
      "gate-profile", "gates", "json", "max-time", "model", "models", "o", "output", "quiet",
      "recommend", "report", "tolerance",
      // How C code is made: compared, as the model is.
-     "core", "fast-ram", "max-ram", "rounding",
+     "fast-ram", "max-ram", "rounding",
      // Each case says its own.
      "batch", "engine", "processes", "threads",
      // Beside the timed runs.

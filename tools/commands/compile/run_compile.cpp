@@ -137,7 +137,7 @@ void check_flags(const CompileOptions& options, const Target& target) {
   only_c(!options.prefix.empty(), "--prefix");
   only_c(!options.code.max_ram.empty(), "--max-ram");
   only_c(!options.code.fast_ram.empty(), "--fast-ram");
-  only_c(options.code.core != kAnyCore, "--core");
+  only_c(options.core != kAnyCore, "--core");
   only_c(options.weights_file, "--weights-file");
   only_c(options.code.rounding != "ort", "--rounding");
   if (!options.prefix.empty() && c_identifier(options.prefix) != options.prefix)
