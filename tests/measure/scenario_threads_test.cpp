@@ -185,6 +185,21 @@ TEST_CASE("streams run together, each its own iterations in order") {
   CHECK(r.joint_ns.empty());
 }
 
+TEST_CASE("no stream leaves while another one decides whether all are done") {
+  StreamsOptions options;
+  options.streams = 3;
+  options.iterations = 20;
+  options.max_ns = 5'000'000'000;
+  Conduct slow;  // asked within the decision, which thereby lasts
+  slow.interrupted = [] {
+    work_for(200'000);
+    return false;
+  };
+  const StreamsResult r = run_streams([](size_t, size_t) {}, options, slow);
+  CHECK(r.stop_reason == StopReason::kIterations);
+  for (const Samples& samples : r.streams) CHECK(samples.latency_ns.size() >= 20);
+}
+
 TEST_CASE("in lockstep a round is as slow as its slowest stream") {
   StreamsOptions options;
   options.streams = 3;

@@ -74,20 +74,23 @@ class Streams {
     round_ended_.notify_all();
   }
 
+  // The other streams read over_ without the lock: it is set once, when that is certain.
   void decide(int64_t now, bool asked_number_run) {
     if (over_) return;
-    over_ = true;
     if (conduct_.interrupted()) {
-      result_.stop_reason = StopReason::kInterrupted;
+      end_with(StopReason::kInterrupted);
     } else if (options_.iterations && asked_number_run) {
-      result_.stop_reason = StopReason::kIterations;
+      end_with(StopReason::kIterations);
     } else if (now - origin_ >= options_.max_ns) {
-      result_.stop_reason = StopReason::kMaxTime;
+      end_with(StopReason::kMaxTime);
     } else if (result_.iterations + options_.streams > options_.max_iterations) {
-      result_.stop_reason = StopReason::kMaxIterations;
-    } else {
-      over_ = false;
+      end_with(StopReason::kMaxIterations);
     }
+  }
+
+  void end_with(StopReason reason) {
+    result_.stop_reason = reason;
+    over_ = true;
   }
 
   const StreamsOptions& options_;
