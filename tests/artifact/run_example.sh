@@ -43,7 +43,8 @@ import json, sys
 kernel = 1024 * int(open(sys.argv[1]).read())
 said = json.load(open(sys.argv[2]))["cases"][0]["memory"]["hwm_bytes"]
 print(f"{sys.argv[3]}: kernel {kernel / 2**20:.2f} MiB, bench {said / 2**20:.2f} MiB")
-if not 0.95 < said / kernel < 1.05:
+# Bench hands its plan over in memory, whose pages the kernel maps in smaller groups than a file's.
+if not 0.9 < said / kernel < 1.1:
     sys.exit("bench's peak memory is not what an application pays")
 P
 done
