@@ -38,7 +38,8 @@ def options():
     parser.add_argument("--efforts", default="balanced", metavar="LIST",
                         help="lathe quantize --effort; 'default' gives no flag")
     parser.add_argument("--calibration", default="0", metavar="LIST",
-                        help="samples to calibrate on; 0: all that there are (default)")
+                        help="samples to calibrate on; 0: all that there are (default); 16+32: 16 of "
+                             "them behind the first 32, another draw")
     parser.add_argument("--lathe-flags", default="", metavar="FLAGS", help="more flags for lathe")
     parser.add_argument("--again", action="store_true", help="take nothing from earlier runs")
     parser.add_argument("--latency-seconds", type=float, default=1.5, metavar="S",
@@ -94,12 +95,13 @@ def whole_cases(chosen, models, data, folder, warnings):
 def cases(chosen, models, data, folder, warnings):
     """The same with as many samples to calibrate on as asked for, "@8" behind the name."""
     for name, path, subject in whole_cases(chosen, models, data, folder, warnings):
-        for count in map(int, chosen.calibration.split(",")):
+        for part in chosen.calibration.split(","):
+            count, first = (int(number) for number in (part + "+0").split("+")[:2])
             if count == 0:
                 yield name, path, subject
-            elif count < len(subject.calibration):
-                few = dataclasses.replace(subject, calibration=subject.calibration[:count])
-                yield f"{name}@{count}", path, few
+            elif first + count <= len(subject.calibration) and count < len(subject.calibration):
+                few = subject.calibration[first:first + count]
+                yield f"{name}@{part}", path, dataclasses.replace(subject, calibration=few)
 
 
 def compare_all(chosen):

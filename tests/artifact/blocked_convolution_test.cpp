@@ -1,10 +1,11 @@
-// Float convolutions by oneDNN: right, and the same bytes for any number of threads.
+// Float convolutions by oneDNN and by lathe: right, and the same bytes for any number of threads.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "program/convolution_bands.h"
+#include "program/own_float_products.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -113,7 +114,8 @@ void check_convolution(const ConvolutionCase& one, const char* implementation) {
   place_blocks(s.plan);
   const test::Outputs inputs = test::seeded_inputs(s.plan, 3);
   const test::Outputs alone =
-      test::check_threads(s.plan, inputs, 1, one.transposed ? "" : implementation);
+      test::check_threads(s.plan, inputs, one.adds ? 2 : 1,
+                          one.transposed && implementation != kOwnFloatProduct ? "" : implementation);
   const std::vector<float> got = test::floats_of(alone[0]);
   std::vector<double> wanted = reference(one, test::floats_of(inputs[0]), weights, bias);
   if (one.adds) {
@@ -223,6 +225,30 @@ TEST_CASE("convolutions by brgemm: the same bytes for any number of threads, and
   check_convolution(
       {"turned and cut", {1, 256, 7, 7}, {256, 64, 4, 4}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, true},
       "");
+}
+
+TEST_CASE("convolutions in panels: the same bytes for any number of threads, and right") {
+  const auto check = [](const ConvolutionCase& one) {
+    check_convolution(one, kOwnFloatProduct.data());
+  };
+  check({"pictures of a style", {1, 32, 35, 30}, {3, 32, 9, 9}, {1, 1}, {1, 1}, {4, 4, 4, 4}});
+  check({"every second line of two samples",
+         {2, 24, 61, 47},
+         {22, 12, 5, 3},
+         {2, 1},
+         {1, 2},
+         {0, 2, 3, 1},
+         2});
+  check({"holes", {1, 13, 64, 64}, {19, 13, 3, 3}, {1, 1}, {6, 6}, {6, 6, 6, 6}});
+  check({"pixels", {2, 40, 7, 9}, {70, 40, 1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}});
+  check({"pixels in padding", {1, 4, 3, 3}, {5, 4, 1, 1}, {2, 2}, {1, 1}, {1, 1, 1, 1}});
+  check({"deeper than a part", {1, 600, 3, 3}, {40, 600, 1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}});
+  check({"depthwise", {2, 35, 12, 13}, {35, 1, 3, 3}, {2, 1}, {1, 2}, {1, 2, 1, 2}, 35});
+  check({"two outputs a group", {1, 6, 8, 8}, {12, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 6});
+  check({"added", {1, 8, 9, 9}, {16, 8, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 1, false, true});
+  check({"turned", {2, 52, 13, 13}, {52, 16, 5, 5}, {1, 1}, {2, 2}, {0, 0, 0, 0}, 4, true});
+  check({"turned, wider", {1, 78, 7, 7}, {78, 5, 5, 5}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 6, true});
+  check({"turned, depthwise", {1, 9, 5, 4}, {9, 1, 4, 4}, {2, 3}, {1, 1}, {1, 0, 2, 1}, 9, true});
 }
 
 }  // namespace lathe

@@ -1,4 +1,4 @@
-// Float matrix products by oneDNN: right, and the same bytes for any number of threads.
+// Float matrix products by oneDNN and by lathe: right, and the same bytes for any number of threads.
 #include "program/blocked_matmul.h"
 
 #include <doctest/doctest.h>
@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "program/onednn_api.h"
+#include "program/own_float_products.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -118,6 +119,47 @@ void check_matmul(const MatmulCase& one, const char* implementation) {
                  test::floats_of(alone[0])) < 1e-5);
 }
 
+void check_products(const char* implementation) {
+  const int64_t heads = 2;
+  const int64_t time = 64;
+  const int64_t width = 3 * heads * 64;
+  // Parts of one array, as attention has them.
+  check_matmul({"queries by keys",
+                {{1, heads, time, 64}, {time * width, 64, width, 1}},
+                {{1, heads, 64, time}, {time * width, 64, 1, width}},
+                {1, heads, time, time}},
+               implementation);
+  check_matmul({"weights",
+                {{65, 300}, {300, 1}},
+                {{300, 777}, {777, 1}},
+                {65, 777},
+                true,
+                true,
+                FloatTail::Function::kRelu},
+               implementation);
+  check_matmul(
+      {"turned weights", {{700, 130}, {130, 1}}, {{130, 96}, {1, 130}}, {700, 96}, true, true},
+      implementation);
+  check_matmul(
+      {"one row", {{1, 4096}, {4096, 1}}, {{4096, 1030}, {1030, 1}}, {1, 1030}, true, true},
+      implementation);
+  check_matmul({"a row of a turned array",
+                {{385, 256}, {1, 385}},
+                {{256, 64}, {64, 1}},
+                {385, 64},
+                false,
+                true},
+               implementation);
+  check_matmul({"one column left", {{96, 512}, {512, 1}}, {{512, 385}, {385, 1}}, {96, 385}},
+               implementation);
+  check_matmul({"one matrix for all",
+                {{3, 80, 128}, {80 * 128, 128, 1}},
+                {{128, 200}, {200, 1}},
+                {3, 80, 200},
+                true},
+               implementation);
+}
+
 }  // namespace
 
 TEST_CASE("a product is cut by its shape alone, into blocks worth a thread") {
@@ -131,44 +173,20 @@ TEST_CASE("a product is cut by its shape alone, into blocks worth a thread") {
 }
 
 TEST_CASE("GEMM: the same bytes for any number of threads, and right") {
-  const int64_t heads = 2;
-  const int64_t time = 64;
-  const int64_t width = 3 * heads * 64;
-  // Parts of one array, as attention has them.
-  check_matmul({"queries by keys",
-                {{1, heads, time, 64}, {time * width, 64, width, 1}},
-                {{1, heads, 64, time}, {time * width, 64, 1, width}},
-                {1, heads, time, time}},
-               kOnednnGemm);
-  check_matmul({"weights",
-                {{65, 300}, {300, 1}},
-                {{300, 777}, {777, 1}},
-                {65, 777},
+  check_products(kOnednnGemm);
+}
+
+TEST_CASE("products in panels: the same bytes for any number of threads, and right") {
+  check_products(kOwnFloatProduct.data());
+  check_matmul({"matrices for some",
+                {{2, 1, 5, 30}, {150, 150, 30, 1}},
+                {{3, 30, 17}, {510, 17, 1}},
+                {2, 3, 5, 17},
                 true,
-                true,
-                FloatTail::Function::kRelu},
-               kOnednnGemm);
-  check_matmul(
-      {"turned weights", {{700, 130}, {130, 1}}, {{130, 96}, {1, 130}}, {700, 96}, true, true},
-      kOnednnGemm);
-  check_matmul(
-      {"one row", {{1, 4096}, {4096, 1}}, {{4096, 1030}, {1030, 1}}, {1, 1030}, true, true},
-      kOnednnGemm);
-  check_matmul({"a row of a turned array",
-                {{385, 256}, {1, 385}},
-                {{256, 64}, {64, 1}},
-                {385, 64},
-                false,
                 true},
-               kOnednnGemm);
-  check_matmul({"one column left", {{96, 512}, {512, 1}}, {{512, 385}, {385, 1}}, {96, 385}},
-               kOnednnGemm);
-  check_matmul({"one matrix for all",
-                {{3, 80, 128}, {80 * 128, 128, 1}},
-                {{128, 200}, {200, 1}},
-                {3, 80, 200},
-                true},
-               kOnednnGemm);
+               kOwnFloatProduct.data());
+  check_matmul({"one row", {{1, 3000}, {3000, 1}}, {{3000, 100}, {1, 3000}}, {1, 100}, true, true},
+               kOwnFloatProduct.data());
 }
 
 // Sums that oneDNN divides among threads.

@@ -4,6 +4,7 @@
 #include "kernels/pool.h"
 #include "kernels/pool_window.h"
 #include "kernels/rounding.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -96,7 +97,7 @@ int64_t global_pool_count(const GlobalPool& pool) {
   return pool.images * ((pool.channels + kUnitChannels - 1) / kUnitChannels);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_average_pool(
+LATHE_X86_CLONES void run_average_pool(
     const Pool& pool, const float* from, float* to, int64_t begin, int64_t end) {
   for_each_window(
       pool, from, to, begin, end,
@@ -112,7 +113,7 @@ int64_t global_pool_count(const GlobalPool& pool) {
       });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_average_pool(
+LATHE_X86_CLONES void run_average_pool(
     const Pool& pool, const PoolQuantization& quantization, const uint8_t* from, uint8_t* to,
     int64_t begin, int64_t end) {
   for_each_window(
@@ -134,7 +135,7 @@ int64_t global_pool_count(const GlobalPool& pool) {
       });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_global_pool(
+LATHE_X86_CLONES void run_global_pool(
     const GlobalPool& pool, const float* from, float* to, int64_t begin, int64_t end) {
   for_each_channel_unit(
       pool, from, to, begin,
@@ -145,7 +146,7 @@ int64_t global_pool_count(const GlobalPool& pool) {
       });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_global_pool(
+LATHE_X86_CLONES void run_global_pool(
     const GlobalPool& pool, const PoolQuantization& quantization, const uint8_t* from, uint8_t* to,
     int64_t begin, int64_t end) {
   const float factor =

@@ -5,6 +5,7 @@
 #include "kernels/byte_binary_variants.h"
 #include "kernels/instructions.h"
 #include "kernels/rounding.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -22,7 +23,7 @@ bool fits_integers(const ByteBinary& binary) {
 
 }  // namespace
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_byte_binary_any(
+LATHE_X86_CLONES void run_byte_binary_any(
     const ByteBinary& binary, const uint8_t* a, const uint8_t* b, uint8_t* to, int64_t count) {
   const ByteBinary k = binary;
   const float low = k.low;

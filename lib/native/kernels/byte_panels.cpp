@@ -5,6 +5,7 @@
 
 #include "kernels/byte_panels_variants.h"
 #include "kernels/integer_product_panels.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -38,7 +39,7 @@ SumBytes sums_variant_of(KernelIsa isa) {
   return sum_bytes_scalar;
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void remove_zero_point(
+LATHE_X86_CLONES void remove_zero_point(
     int32_t* sums, const int32_t* column_sums, int32_t zero_point, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) -
@@ -46,7 +47,7 @@ SumBytes sums_variant_of(KernelIsa isa) {
                                        static_cast<uint32_t>(column_sums[i]));
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void add_shifts(
+LATHE_X86_CLONES void add_shifts(
     int32_t* sums, const int32_t* shifts, uint32_t row_sum, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) +
@@ -54,7 +55,7 @@ SumBytes sums_variant_of(KernelIsa isa) {
 }
 
 /// `scales`: one a column, already multiplied.
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void scaled(
+LATHE_X86_CLONES void scaled(
     const int32_t* sums, const float* scales, const float* bias, float* to, int64_t count) {
   if (bias == nullptr) {
 #pragma GCC ivdep

@@ -9,10 +9,11 @@
 #pragma GCC optimize("no-trapping-math")
 
 #include "kernels/rounding.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] DynamicRange range_of(
+LATHE_X86_CLONES DynamicRange range_of(
     const float* x, int64_t count) {
   // The order of the lanes does not matter for the least and the greatest.
   constexpr int64_t kLanes = 32;

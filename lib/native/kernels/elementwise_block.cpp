@@ -9,6 +9,7 @@
 #pragma GCC optimize("no-trapping-math")
 
 #include "kernels/vector_math.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -68,7 +69,7 @@ void cosines(const float* a, float* to, int64_t count) {
 
 }  // namespace
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_elementwise_block(
+LATHE_X86_CLONES void run_elementwise_block(
     const ElementwiseOp& op, const float* a, const float* b, const float* c, float* to, int64_t n) {
   const float p = op.p;
   const float q = op.q;

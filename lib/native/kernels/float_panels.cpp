@@ -1,5 +1,6 @@
 #include "kernels/float_panels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -37,21 +38,27 @@ MultiplyPanel multiply_variant_of(KernelIsa isa) {
 
 }  // namespace
 
-PackedMatrix pack_matrix(KernelIsa isa, const float* weights, int64_t columns, int64_t depth) {
-  PackedMatrix matrix;
-  matrix.isa = isa;
-  matrix.depth = depth;
-  matrix.columns = columns;
-  matrix.values.resize(static_cast<size_t>(columns / kFloatLanes * depth));
-  const int64_t panels = panel_count(columns, kFloatLanes, kMostPanelLines);
-  float* to = matrix.values.data()->x;
+void pack_lines(const MatrixSource& matrix, FloatLine* to) {
+  const int64_t padded = padded_columns(matrix.columns);
+  const int64_t panels = panel_count(padded, kFloatLanes, kMostPanelLines);
+  float* at = to->x;
   for (int64_t p = 0; p < panels; ++p) {
-    const ProductPanel panel = panel_at(columns, kFloatLanes, kMostPanelLines, p);
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t c = 0; c < panel.vectors * kFloatLanes; ++c)
-        *to++ = weights[(panel.first + c) * depth + k];
+    const ProductPanel panel = panel_at(padded, kFloatLanes, kMostPanelLines, p);
+    const float* from = matrix.values + panel.first * matrix.column_pitch;
+    const int64_t width = panel.vectors * kFloatLanes;
+    const int64_t columns = std::clamp<int64_t>(matrix.columns - panel.first, 0, width);
+    for (int64_t k = 0; k < matrix.depth; ++k, from += matrix.depth_pitch, at += width) {
+      for (int64_t c = 0; c < columns; ++c) at[c] = from[c * matrix.column_pitch];
+      std::fill(at + columns, at + width, 0.0F);
+    }
   }
-  return matrix;
+}
+
+PackedMatrix pack_matrix(KernelIsa isa, const float* weights, int64_t columns, int64_t depth) {
+  const std::shared_ptr<FloatLine[]> lines(
+      new FloatLine[static_cast<size_t>(matrix_lines(columns, depth))]);
+  pack_lines({weights, columns, depth, depth}, lines.get());
+  return {isa, depth, columns, lines.get(), lines};
 }
 
 void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool backwards) {
@@ -60,7 +67,7 @@ void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool back
   for (int64_t i = 0; i < panels; ++i) {
     const ProductPanel panel =
         panel_at(matrix.columns, kFloatLanes, kMostPanelLines, backwards ? panels - 1 - i : i);
-    multiply({matrix.values.data()->x + panel.first * matrix.depth, matrix.depth, panel.first,
+    multiply({matrix.lines->x + panel.first * matrix.depth, matrix.depth, panel.first,
               panel.vectors},
              rows);
   }

@@ -1,10 +1,12 @@
-// Rows of floats times a constant matrix: what a recurrent network computes at every step. The
-// matrix is packed in panels of at most 64 neighbouring columns, so that a single row (a product of
-// a matrix and a vector) streams through it once from the first byte to the last.
+// Rows of floats times a matrix: what a recurrent network computes at every step, and float
+// products where oneDNN does not. The matrix is packed in panels of at most 64 neighbouring columns,
+// so that a single row (a product of a matrix and a vector) streams through it once from the first
+// byte to the last.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "kernels/integer_product.h"
 
@@ -19,8 +21,31 @@ struct PackedMatrix {
   KernelIsa isa = KernelIsa::kScalar;
   int64_t depth = 0;
   int64_t columns = 0;  // a multiple of 16
-  std::vector<FloatLine> values;
+  const FloatLine* lines = nullptr;
+  std::shared_ptr<const void> owner;  // of the lines; null: somebody else's
 };
+
+/// A matrix anywhere; pitches in elements.
+struct MatrixSource {
+  const float* values = nullptr;
+  int64_t columns = 0;
+  int64_t depth = 0;
+  int64_t column_pitch = 0;  // from a column to the next
+  int64_t depth_pitch = 1;
+};
+
+constexpr int64_t kFloatLanes = 16;
+/// Columns up to a multiple of 16.
+constexpr int64_t padded_columns(int64_t columns) {
+  return (columns + kFloatLanes - 1) / kFloatLanes * kFloatLanes;
+}
+constexpr int64_t matrix_lines(int64_t columns, int64_t depth) {
+  return padded_columns(columns) / kFloatLanes * depth;
+}
+
+/// Writes matrix_lines() of them; columns that are not there are zeros. The order is the same for
+/// all instructions.
+void pack_lines(const MatrixSource& matrix, FloatLine* to);
 
 /// `weights`: columns x depth; `columns` a multiple of 16 (pad with rows of zeros).
 PackedMatrix pack_matrix(KernelIsa isa, const float* weights, int64_t columns, int64_t depth);

@@ -5,7 +5,6 @@
 
 namespace lathe {
 
-constexpr int64_t kFloatLanes = 16;
 constexpr int64_t kMostPanelLines = 4;
 
 /// One panel of `lines` times 16 columns for all rows; `weights` are the panel's, `first` is its

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/lane_sums.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -43,7 +44,7 @@ RowFactors factors_of(const LayerNorm& norm, int64_t row) {
 }
 
 // Null factors are 1 and 0; with `constant` the row has one of each.
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void write_row(
+LATHE_X86_CLONES void write_row(
     const float* from, float* to, int64_t length, RowStatistics row, RowFactors factors,
     bool constant) {
   const auto normal = [&](int64_t i) { return (from[i] - row.mean) * row.factor; };

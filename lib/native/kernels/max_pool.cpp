@@ -2,6 +2,7 @@
 
 #include "kernels/pool.h"
 #include "kernels/pool_window.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -40,17 +41,17 @@ template <class T>
 
 }  // namespace
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_max_pool(
+LATHE_X86_CLONES void run_max_pool(
     const Pool& pool, const float* from, float* to, int64_t begin, int64_t end) {
   max_pool(pool, from, to, begin, end);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_max_pool(
+LATHE_X86_CLONES void run_max_pool(
     const Pool& pool, const uint8_t* from, uint8_t* to, int64_t begin, int64_t end) {
   max_pool(pool, from, to, begin, end);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_max_pool(
+LATHE_X86_CLONES void run_max_pool(
     const Pool& pool, const int8_t* from, int8_t* to, int64_t begin, int64_t end) {
   max_pool(pool, from, to, begin, end);
 }

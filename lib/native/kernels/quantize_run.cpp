@@ -1,6 +1,7 @@
 #include "kernels/quantize_run.h"
 
 #include "kernels/rounding.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -46,7 +47,7 @@ template <class T>
 
 }  // namespace
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_run(
+LATHE_X86_CLONES void quantize_run(
     const float* from, void* to, ElementType type, int64_t count, RunScale scale) {
   if (type == ElementType::kInt8)
     quantize(from, static_cast<int8_t*>(to), -128.0f, 127.0f, count, scale);
@@ -54,7 +55,7 @@ template <class T>
     quantize(from, static_cast<uint8_t*>(to), 0.0f, 255.0f, count, scale);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void dequantize_run(
+LATHE_X86_CLONES void dequantize_run(
     const void* from, ElementType type, float* to, int64_t count, RunScale scale) {
   if (type == ElementType::kInt8)
     dequantize(static_cast<const int8_t*>(from), to, count, scale);

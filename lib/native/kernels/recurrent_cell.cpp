@@ -5,6 +5,7 @@
 #pragma GCC optimize("no-trapping-math")
 
 #include "kernels/vector_math.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -34,12 +35,12 @@ namespace {
   }
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void activate(
+LATHE_X86_CLONES void activate(
     GateActivation activation, int64_t n, float* x) {
   activate_inline(activation, n, x);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void clip_to(float bound,
+LATHE_X86_CLONES void clip_to(float bound,
                                                                                    int64_t n,
                                                                                    float* x) {
   each(n, x, [&](int64_t i) { return between(x[i], -bound, bound); });
@@ -49,7 +50,7 @@ void clip_gates(const CellRules& rules, int64_t n, float* x) {
   if (rules.clip > 0) clip_to(rules.clip, n, x);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void add_products(
+LATHE_X86_CLONES void add_products(
     const float* a, const float* b, int64_t n, float* to) {
   each(n, to, [&](int64_t i) { return to[i] + a[i] * b[i]; });
 }
@@ -62,7 +63,7 @@ bool is_usual(const CellRules& rules) {
 }
 
 // The compiler may not take the arrays for parts of each other.
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void usual_lstm(
+LATHE_X86_CLONES void usual_lstm(
     int64_t n, const float* __restrict gates, float* __restrict cell, float* __restrict hidden) {
   for (int64_t i = 0; i < n; ++i) {
     const float input = logistic(gates[i]);
@@ -73,36 +74,36 @@ bool is_usual(const CellRules& rules) {
   }
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void forget_and_add(
+LATHE_X86_CLONES void forget_and_add(
     int64_t n, const float* input, const float* forget, const float* news, float* cell) {
   each(n, cell, [&](int64_t i) { return forget[i] * cell[i] + input[i] * news[i]; });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void complement(
+LATHE_X86_CLONES void complement(
     int64_t n, const float* x, float* to) {
   each(n, to, [&](int64_t i) { return 1.0f - x[i]; });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void multiply(int64_t n,
+LATHE_X86_CLONES void multiply(int64_t n,
                                                                                     const float* a,
                                                                                     const float* b,
                                                                                     float* to) {
   each(n, to, [&](int64_t i) { return a[i] * b[i]; });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void update_state(
+LATHE_X86_CLONES void update_state(
     int64_t n, const float* update, const float* candidate, float* hidden) {
   each(n, hidden,
        [&](int64_t i) { return (1.0f - update[i]) * candidate[i] + update[i] * hidden[i]; });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void add(int64_t n,
+LATHE_X86_CLONES void add(int64_t n,
                                                                                const float* a,
                                                                                float* to) {
   each(n, to, [&](int64_t i) { return to[i] + a[i]; });
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void usual_linear_gru(
+LATHE_X86_CLONES void usual_linear_gru(
     int64_t n, const float* __restrict gates, const float* __restrict back,
     float* __restrict hidden) {
   for (int64_t i = 0; i < n; ++i) {

@@ -5,6 +5,7 @@
 
 #include "ir/error.h"
 #include "kernels/lane_sums.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -80,7 +81,7 @@ template <class Step>
   }
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void reduce_columns(
+LATHE_X86_CLONES void reduce_columns(
     ReduceKind kind, const float* from, int64_t count, int64_t step, int64_t columns, float* part) {
   switch (kind) {
     case ReduceKind::kSum:

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/rounding.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
@@ -85,13 +86,13 @@ void run_resize_nearest(const Resize& resize, const NearestTables& tables, int e
   }
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_resize_linear(
+LATHE_X86_CLONES void run_resize_linear(
     const Resize& resize, const LinearTables& tables, const float* from, float* to, int64_t begin,
     int64_t end) {
   resize_linear(resize, tables, from, to, begin, end);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void run_resize_linear(
+LATHE_X86_CLONES void run_resize_linear(
     const Resize& resize, const LinearTables& tables, const uint8_t* from, uint8_t* to,
     int64_t begin, int64_t end) {
   resize_linear(resize, tables, from, to, begin, end);

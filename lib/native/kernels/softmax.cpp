@@ -9,13 +9,14 @@
 #pragma GCC optimize("no-trapping-math")
 
 #include "kernels/vector_math.h"
+#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {
 
 constexpr int64_t kBlock = 512;  // a multiple of the lanes of a sum
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void exponential_row(
+LATHE_X86_CLONES void exponential_row(
     const float* from, float* to, int64_t length, float factor, float greatest) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < length; ++i) to[i] = exponential(from[i] * factor - greatest);
@@ -29,7 +30,7 @@ struct Tile {
   alignas(64) float x[kShort][kTileRows];  // rows that are not there hold anything finite
 };
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void softmax_tile(
+LATHE_X86_CLONES void softmax_tile(
     Tile& tile, int64_t length, float factor, bool logarithm) {
   alignas(64) float greatest[kTileRows];
   alignas(64) float sum[kTileRows];

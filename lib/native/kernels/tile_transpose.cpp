@@ -1,6 +1,7 @@
 // Blocks of 16 x 16 bytes and 4 x 4 words in SSE2, which every x86-64 processor has; interleaving
 // of two to four channels as loops that the compiler vectorizes.
 #include "kernels/tile_transpose.h"
+#include "kernels/x86_clones.h"
 
 #include <emmintrin.h>
 
@@ -55,13 +56,13 @@ template <class T>
   return false;
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] bool narrow_bytes(
+LATHE_X86_CLONES bool narrow_bytes(
     const uint8_t* from, int64_t from_column, uint8_t* to, int64_t to_row, int64_t rows,
     int64_t columns) {
   return transpose_narrow(from, from_column, to, to_row, rows, columns);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] bool narrow_words(
+LATHE_X86_CLONES bool narrow_words(
     const uint32_t* from, int64_t from_column, uint32_t* to, int64_t to_row, int64_t rows,
     int64_t columns) {
   return transpose_narrow(from, from_column, to, to_row, rows, columns);

@@ -7,6 +7,7 @@
 #include "program/convolution_bands.h"
 #include "program/float_products.h"
 #include "program/onednn_blocks.h"
+#include "program/own_float_products.h"
 #include "program/rounded_input_step.h"
 
 namespace lathe {
@@ -331,6 +332,7 @@ std::unique_ptr<BoundStep> bind_convolution(const FloatConvStep& step, const Bin
 }  // namespace
 
 std::unique_ptr<BoundStep> bind_float_conv(const FloatConvStep& step, const BindContext& context) {
+  if (context.implementation == kOwnFloatProduct) return bind_own_float_conv(step, context);
   return with_onednn_errors("convolution", context, [&] {
     return step.transposed ? bind_convolution<dnnl::deconvolution_forward>(step, context)
                            : bind_convolution<dnnl::convolution_forward>(step, context);

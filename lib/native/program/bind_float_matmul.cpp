@@ -4,6 +4,7 @@
 #include "program/blocked_matmul.h"
 #include "program/float_products.h"
 #include "program/onednn_blocks.h"
+#include "program/own_float_products.h"
 #include "program/rounded_input_step.h"
 
 namespace lathe {
@@ -96,6 +97,7 @@ std::unique_ptr<BoundStep> bind_matrix_product(const FloatMatMulStep& step,
 
 std::unique_ptr<BoundStep> bind_float_matmul(const FloatMatMulStep& step,
                                              const BindContext& context) {
+  if (context.implementation == kOwnFloatProduct) return bind_own_float_matmul(step, context);
   if (context.threads > 1 && is_small(step, context)) {
     BindContext alone = context;
     alone.threads = 1;

@@ -1,0 +1,45 @@
+// Rows of floats times a matrix, and what follows: a convolution's or a matrix product's output.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/elementwise.h"
+#include "kernels/float_panels.h"
+
+namespace lathe {
+
+/// A matrix in parts of its depth that stay in a cache with the rows that read them. Sums take the
+/// products in the order of the depth all the same.
+struct FloatRowsProduct {
+  KernelIsa isa = KernelIsa::kScalar;
+  int64_t columns = 0;
+  int64_t depth = 0;
+  const FloatLine* lines = nullptr;  // as pack_parts() writes them, matrix_lines() of them
+  const float* bias = nullptr;       // padded_columns() of them
+};
+
+void pack_parts(const MatrixSource& matrix, FloatLine* to);
+
+/// Rows that are computed together.
+constexpr int64_t kRowsTogether = 24;
+
+/// `sums`: count x padded_columns(). `rows`: addresses of `depth` floats, at most kRowsTogether.
+void sum_rows(const FloatRowsProduct& product, const float* const* rows, int64_t count,
+              float* sums);
+
+/// What becomes of a row's sums. kConstant as the function: nothing.
+struct RowEnd {
+  bool adds = false;  // to what is in the output, before the function
+  ElementwiseOp function{ElementwiseKind::kConstant};
+};
+
+/// `output_pitch`: from an element to the next. Changes `sums`.
+void end_row(const RowEnd& end, float* sums, int64_t count, float* output, int64_t output_pitch);
+
+/// One row of a depthwise convolution: sums[c] = bias[c] + the products of every tap's channel c, in
+/// the order of the taps. `pixels`: an address a tap, null outside the image; `weights`: taps x
+/// channels.
+void sum_depthwise_row(const float* const* pixels, const float* weights, const float* bias,
+                       int64_t taps, int64_t channels, float* sums);
+
+}  // namespace lathe
