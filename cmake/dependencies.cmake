@@ -1,12 +1,6 @@
-find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
-find_package(ZLIB REQUIRED)
 find_package(Protobuf REQUIRED)
-find_package(PkgConfig REQUIRED)
-find_package(OpenMP REQUIRED)
-pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)  # SHA-256
-find_path(XXHASH_INCLUDE xxhash.h REQUIRED)                # its header alone
 
 # protobuf types of ONNX only; the checker and shape inference of libonnx are used in tests.
 add_library(onnx_proto INTERFACE)
@@ -32,13 +26,6 @@ add_library(aten INTERFACE)
 target_include_directories(aten SYSTEM INTERFACE ${TORCH_INCLUDE})
 target_link_libraries(aten INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY} $<LINK_ONLY:OpenMP::OpenMP_CXX>)
 target_compile_definitions(aten INTERFACE AT_PARALLEL_OPENMP=1)
-
-# Float products of the native engine.
-find_path(DNNL_INCLUDE dnnl.hpp REQUIRED)
-find_library(DNNL_LIBRARY dnnl REQUIRED)
-add_library(onednn INTERFACE)
-target_include_directories(onednn SYSTEM INTERFACE ${DNNL_INCLUDE})
-target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY} $<LINK_ONLY:OpenMP::OpenMP_CXX>)
 
 # TorchScript's C++ interface; LibTorch's wheels keep some of its headers in a place of their own.
 add_library(torch_script INTERFACE)

@@ -7,13 +7,17 @@
 #   FAST   optimized further: code that runs for long
 #   DEEP   with the folders below it
 #   AS     how its headers are included, where that is not its own name
+#   EXCEPT a regular expression of sources that are left out
 function(lathe_folder name dir)
-  cmake_parse_arguments(arg "FAST;DEEP" "AS" "LINKS" ${ARGN})
+  cmake_parse_arguments(arg "FAST;DEEP" "AS;EXCEPT" "LINKS" ${ARGN})
   set(glob GLOB)
   if(arg_DEEP)
     set(glob GLOB_RECURSE)
   endif()
   file(${glob} sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${dir}/*.cpp)
+  if(arg_EXCEPT)
+    list(FILTER sources EXCLUDE REGEX "${arg_EXCEPT}")
+  endif()
   set(scope PUBLIC)
   if(NOT sources)
     add_library(${name} INTERFACE)

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "program/convolution_bands.h"
+#include "onednn/convolution_bands.h"
 #include "program/own_float_products.h"
 #include "run_plan.h"
 #include "small_plan.h"

@@ -1,12 +1,12 @@
 // Float matrix products by oneDNN and by lathe: right, and the same bytes for any number of threads.
-#include "program/blocked_matmul.h"
+#include "onednn/blocked_matmul.h"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "program/onednn_api.h"
+#include "onednn/onednn_api.h"
 #include "program/own_float_products.h"
 #include "run_plan.h"
 #include "small_plan.h"

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "native_run.h"
-#include "program/rounded_input_step.h"
+#include "onednn/rounded_input_step.h"
 #include "quantized_graph.h"
 
 #include "doctest_after_torch.h"

@@ -13,21 +13,6 @@ namespace {
 constexpr int64_t kLineColumns = 16;
 constexpr int64_t kMostLines = kMostPanelColumns / kLineColumns;
 
-void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
-                      int32_t* sums) {
-  const int64_t width = panel.lines * kLineColumns;
-  for (int64_t r = 0; r < count; ++r) {
-    int32_t* to = sums + r * kMostPanelColumns;
-    std::fill_n(to, width, 0);
-    const int64_t depth = panel.words * 4 + panel.tail;
-    for (int64_t k = 0; k < depth; ++k) {
-      const int32_t x = rows[r][k];
-      const int8_t* weights = panel.weights + k / 4 * width * 4 + k % 4;
-      for (int64_t c = 0; c < width; ++c) to[c] += x * weights[c * 4];
-    }
-  }
-}
-
 using SumBytes = void (*)(const BytePanel&, const uint8_t* const*, int64_t, int32_t*);
 
 SumBytes sums_variant_of(KernelIsa isa) {
@@ -97,6 +82,21 @@ void finish_row(const PackedBytes& matrix, const ByteRows& rows, const PanelScal
 }
 
 }  // namespace
+
+void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
+                      int32_t* sums) {
+  const int64_t width = panel.lines * kLineColumns;
+  for (int64_t r = 0; r < count; ++r) {
+    int32_t* to = sums + r * kMostPanelColumns;
+    std::fill_n(to, width, 0);
+    const int64_t depth = panel.words * 4 + panel.tail;
+    for (int64_t k = 0; k < depth; ++k) {
+      const int32_t x = rows[r][k];
+      const int8_t* weights = panel.weights + k / 4 * width * 4 + k % 4;
+      for (int64_t c = 0; c < width; ++c) to[c] += x * weights[c * 4];
+    }
+  }
+}
 
 PackedBytes pack_bytes(KernelIsa isa, const int8_t* weights, int64_t columns, int64_t depth,
                        const int32_t* shifts) {

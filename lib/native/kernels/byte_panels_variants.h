@@ -19,6 +19,8 @@ struct BytePanel {
 /// sums: rows x kMostPanelColumns; `rows` from 1 to kMostByteRows.
 void sum_bytes_avx512(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
                       int32_t* sums);
+void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
+                      int32_t* sums);
 void sum_bytes_avx2(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
                     int32_t* sums);
 

@@ -1,12 +1,10 @@
 #include "kernels/elementwise_block.h"
 
-#include <emmintrin.h>
-
 #include <cmath>
 
-// Nobody asks for floating-point exceptions. Without this the compiler would not compute
-// both sides of a choice, and so would not vectorize. Values stay the same.
-#pragma GCC optimize("no-trapping-math")
+// Nobody asks for floating-point exceptions or errno. Without this the compiler would not compute
+// both sides of a choice, and would call sqrtf, and so would not vectorize. Values stay the same.
+#pragma GCC optimize("no-trapping-math", "no-math-errno")
 
 #include "kernels/vector_math.h"
 #include "kernels/x86_clones.h"
@@ -48,13 +46,6 @@ namespace {
   return x < 0.0f ? negative : x;
 }
 
-// The compiler makes calls of sqrtf.
-void square_roots(const float* a, float* to, int64_t count) {
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) _mm_storeu_ps(to + i, _mm_sqrt_ps(_mm_loadu_ps(a + i)));
-  for (; i < count; ++i) _mm_store_ss(to + i, _mm_sqrt_ss(_mm_load_ss(a + i)));
-}
-
 void powers(const float* a, const float* b, float* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = b[i] == 2.0f ? a[i] * a[i] : std::pow(a[i], b[i]);
 }
@@ -90,7 +81,7 @@ LATHE_X86_CLONES void run_elementwise_block(
     case kWhere: return each(n, to, [=](int64_t i) { return a[i] != 0.0f ? b[i] : c[i]; });
     case kNeg: return each(n, to, [=](int64_t i) { return -a[i]; });
     case kAbs: return each(n, to, [=](int64_t i) { return magnitude(a[i]); });
-    case kSqrt: return square_roots(a, to, n);
+    case kSqrt: return each(n, to, [=](int64_t i) { return __builtin_sqrtf(a[i]); });
     case kExp: return each(n, to, [=](int64_t i) { return whole_exponential(a[i]); });
     case kLog: return each(n, to, [=](int64_t i) { return logarithm(a[i]); });
     case kReciprocal: return each(n, to, [=](int64_t i) { return 1.0f / a[i]; });

@@ -10,6 +10,19 @@
 namespace lathe {
 namespace {
 
+using MultiplyPanel = void (*)(const FloatPanel&, const MatrixRows&);
+
+MultiplyPanel multiply_variant_of(KernelIsa isa) {
+  switch (isa) {
+    case KernelIsa::kAvx512Vnni: return multiply_panel_avx512;
+    case KernelIsa::kAvx2: return multiply_panel_avx2;
+    case KernelIsa::kScalar: break;
+  }
+  return multiply_panel_scalar;
+}
+
+}  // namespace
+
 void multiply_panel_scalar(const FloatPanel& panel, const MatrixRows& rows) {
   const int64_t width = panel.lines * kFloatLanes;
   for (int64_t r = 0; r < rows.count; ++r) {
@@ -24,19 +37,6 @@ void multiply_panel_scalar(const FloatPanel& panel, const MatrixRows& rows) {
                 static_cast<size_t>(width) * sizeof(float));
   }
 }
-
-using MultiplyPanel = void (*)(const FloatPanel&, const MatrixRows&);
-
-MultiplyPanel multiply_variant_of(KernelIsa isa) {
-  switch (isa) {
-    case KernelIsa::kAvx512Vnni: return multiply_panel_avx512;
-    case KernelIsa::kAvx2: return multiply_panel_avx2;
-    case KernelIsa::kScalar: break;
-  }
-  return multiply_panel_scalar;
-}
-
-}  // namespace
 
 void pack_lines(const MatrixSource& matrix, FloatLine* to) {
   const int64_t padded = padded_columns(matrix.columns);

@@ -7,12 +7,14 @@ namespace {
 
 Instructions of_processor() {
   Instructions has;
+#if defined(__x86_64__)
   has.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   has.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   has.vnni = has.avx512 && __builtin_cpu_supports("avx512vnni");
   has.vbmi = has.avx512 && __builtin_cpu_supports("avx512vbmi");
   has.tiles = has.vnni && __builtin_cpu_supports("amx-int8");
+#endif
   return has;
 }
 

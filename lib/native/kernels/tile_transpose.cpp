@@ -1,9 +1,7 @@
-// Blocks of 16 x 16 bytes and 4 x 4 words in SSE2, which every x86-64 processor has; interleaving
-// of two to four channels as loops that the compiler vectorizes.
+// Blocks of 16 x 16 bytes and 4 x 4 words on vectors of 16 bytes, which every 64-bit processor has;
+// interleaving of two to four channels as loops that the compiler vectorizes.
 #include "kernels/tile_transpose.h"
 #include "kernels/x86_clones.h"
-
-#include <emmintrin.h>
 
 #include <algorithm>
 #include <cstring>
@@ -68,27 +66,47 @@ LATHE_X86_CLONES bool narrow_words(
   return transpose_narrow(from, from_column, to, to_row, rows, columns);
 }
 
-inline __m128i load(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
+typedef uint8_t Bytes [[gnu::vector_size(16)]];
+typedef uint32_t Words [[gnu::vector_size(16)]];
 
-inline void store(void* to, __m128i value) { _mm_storeu_si128(static_cast<__m128i*>(to), value); }
+template <class Vector>
+inline Vector load(const void* from) {
+  Vector value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <class Vector>
+inline void store(void* to, Vector value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+// Elements of the lower (upper) halves in turn.
+inline Bytes low_pairs(Bytes a, Bytes b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+inline Bytes high_pairs(Bytes a, Bytes b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                 31);
+}
 
 inline void byte_block(const uint8_t* from, int64_t from_column, uint8_t* to, int64_t to_row) {
-  __m128i a[16];
-  __m128i b[16];
+  Bytes a[16];
+  Bytes b[16];
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) a[i] = load(from + i * from_column);
+  for (int i = 0; i < 16; ++i) a[i] = load<Bytes>(from + i * from_column);
     // Four rounds that each put the columns i and i + 8 side by side.
 #pragma GCC unroll 2
   for (int twice = 0; twice < 2; ++twice) {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
-      b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
-      b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+      b[2 * i] = low_pairs(a[i], a[i + 8]);
+      b[2 * i + 1] = high_pairs(a[i], a[i + 8]);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
-      a[2 * i] = _mm_unpacklo_epi8(b[i], b[i + 8]);
-      a[2 * i + 1] = _mm_unpackhi_epi8(b[i], b[i + 8]);
+      a[2 * i] = low_pairs(b[i], b[i + 8]);
+      a[2 * i + 1] = high_pairs(b[i], b[i + 8]);
     }
   }
 #pragma GCC unroll 16
@@ -96,18 +114,18 @@ inline void byte_block(const uint8_t* from, int64_t from_column, uint8_t* to, in
 }
 
 void word_block(const uint32_t* from, int64_t from_column, uint32_t* to, int64_t to_row) {
-  const __m128i a = load(from);
-  const __m128i b = load(from + from_column);
-  const __m128i c = load(from + 2 * from_column);
-  const __m128i d = load(from + 3 * from_column);
-  const __m128i ab_low = _mm_unpacklo_epi32(a, b);
-  const __m128i ab_high = _mm_unpackhi_epi32(a, b);
-  const __m128i cd_low = _mm_unpacklo_epi32(c, d);
-  const __m128i cd_high = _mm_unpackhi_epi32(c, d);
-  store(to, _mm_unpacklo_epi64(ab_low, cd_low));
-  store(to + to_row, _mm_unpackhi_epi64(ab_low, cd_low));
-  store(to + 2 * to_row, _mm_unpacklo_epi64(ab_high, cd_high));
-  store(to + 3 * to_row, _mm_unpackhi_epi64(ab_high, cd_high));
+  const auto a = load<Words>(from);
+  const auto b = load<Words>(from + from_column);
+  const auto c = load<Words>(from + 2 * from_column);
+  const auto d = load<Words>(from + 3 * from_column);
+  const Words ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Words ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Words cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Words cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store(to, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+  store(to + to_row, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+  store(to + 2 * to_row, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+  store(to + 3 * to_row, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
 }
 
 // 4 to 16 bytes, the middle ones twice.

@@ -2,20 +2,36 @@
 // host, which gets back the mode that it had.
 #pragma once
 
-#include <immintrin.h>
 #include <omp.h>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include <span>
 
 namespace lathe {
 
-constexpr unsigned kFlushAndZero = 0x8040;  // FTZ and DAZ
+/// The mode of floats in the calling thread. Other processors than these keep theirs.
+#if defined(__x86_64__)
+constexpr unsigned kFlushAndZero = 0x8040;  // MXCSR: FTZ and DAZ
+inline unsigned float_mode() { return _mm_getcsr(); }
+inline void set_float_mode(unsigned mode) { _mm_setcsr(mode); }
+#elif defined(__aarch64__)
+constexpr unsigned kFlushAndZero = 1U << 24;  // FPCR: FZ
+inline unsigned float_mode() { return __builtin_aarch64_get_fpcr(); }
+inline void set_float_mode(unsigned mode) { __builtin_aarch64_set_fpcr(mode); }
+#else
+constexpr unsigned kFlushAndZero = 0;
+inline unsigned float_mode() { return 0; }
+inline void set_float_mode(unsigned) {}
+#endif
 
 /// In the calling thread.
 class FlushDenormals {
  public:
-  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kFlushAndZero); }
-  ~FlushDenormals() { _mm_setcsr(before_); }
+  FlushDenormals() : before_(float_mode()) { set_float_mode(before_ | kFlushAndZero); }
+  ~FlushDenormals() { set_float_mode(before_); }
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 
@@ -33,16 +49,16 @@ class FlushDenormalsInPool {
       // Threads that are made here inherit the host's mode, not ours.
 #pragma omp parallel num_threads(static_cast <int>(before_.size()))
     {
-      const unsigned mode = _mm_getcsr();
+      const unsigned mode = float_mode();
       before_[static_cast<size_t>(omp_get_thread_num())] = mode;
-      _mm_setcsr(mode | kFlushAndZero);
+      set_float_mode(mode | kFlushAndZero);
       if (omp_get_thread_num() == 0) team_ = omp_get_num_threads();
     }
   }
   ~FlushDenormalsInPool() {
     if (before_.empty()) return;
 #pragma omp parallel num_threads(team_)
-    _mm_setcsr(before_[static_cast<size_t>(omp_get_thread_num())]);
+    set_float_mode(before_[static_cast<size_t>(omp_get_thread_num())]);
   }
   FlushDenormalsInPool(const FlushDenormalsInPool&) = delete;
   FlushDenormalsInPool& operator=(const FlushDenormalsInPool&) = delete;

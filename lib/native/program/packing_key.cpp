@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include "program/onednn_step.h"
 #include "program/program.h"
 
 namespace lathe {

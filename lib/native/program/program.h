@@ -32,6 +32,9 @@ struct ProgramOptions {
   std::map<size_t, std::vector<StepChoice>> alternatives;
 };
 
+/// oneDNN's release and the instructions that it uses; "no oneDNN" in a build without it.
+std::string onednn_build();
+
 /// Packed weights are the same in another process that has the same key: instructions, libraries
 /// and the orders that they want.
 std::string packing_key(const ProgramOptions& options);

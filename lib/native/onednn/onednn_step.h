@@ -21,9 +21,6 @@ dnnl::memory::desc onednn_desc(const PlanView& view, size_t rank);
 dnnl::memory packed_weights(const dnnl::memory::desc& from, ViewId weights,
                             const dnnl::memory::desc& to, const BindContext& context);
 
-/// oneDNN's release and the instructions that it uses.
-std::string onednn_build();
-
 /// An image whose channels lie side by side: dimensions of 1 get the strides that oneDNN's layouts
 /// have there.
 dnnl::memory::desc onednn_image(const PlanView& view,

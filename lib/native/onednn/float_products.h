@@ -10,8 +10,8 @@
 
 #include "ir/error.h"
 #include "program/bound_step.h"
-#include "program/onednn_api.h"
-#include "program/onednn_step.h"
+#include "onednn/onednn_api.h"
+#include "onednn/onednn_step.h"
 #include "program/openmp_threads.h"
 
 namespace lathe {

@@ -1,8 +1,8 @@
-#include "program/float_products.h"
+#include "onednn/float_products.h"
 
 #include <algorithm>
 
-#include "program/rounded_input_step.h"
+#include "onednn/rounded_input_step.h"
 
 namespace lathe {
 namespace {

@@ -1,13 +1,13 @@
-#include "program/blocked_matmul.h"
+#include "onednn/blocked_matmul.h"
 
 #include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "program/onednn_api.h"
-#include "program/onednn_blocks.h"
-#include "program/onednn_step.h"
+#include "onednn/onednn_api.h"
+#include "onednn/onednn_blocks.h"
+#include "onednn/onednn_step.h"
 #include "program/openmp_threads.h"
 
 namespace lathe {

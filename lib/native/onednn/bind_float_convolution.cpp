@@ -4,11 +4,11 @@
 #include <iterator>
 #include <map>
 
-#include "program/convolution_bands.h"
-#include "program/float_products.h"
-#include "program/onednn_blocks.h"
+#include "onednn/convolution_bands.h"
+#include "onednn/float_products.h"
+#include "onednn/onednn_blocks.h"
 #include "program/own_float_products.h"
-#include "program/rounded_input_step.h"
+#include "onednn/rounded_input_step.h"
 
 namespace lathe {
 namespace {

@@ -1,10 +1,10 @@
-#include "program/onednn_blocks.h"
+#include "onednn/onednn_blocks.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "program/onednn_api.h"
-#include "program/onednn_step.h"
+#include "onednn/onednn_api.h"
+#include "onednn/onednn_step.h"
 #include "program/openmp_threads.h"
 #include "program/parallel_for.h"
 

@@ -1,4 +1,4 @@
-#include "program/rounded_input_step.h"
+#include "onednn/rounded_input_step.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "program/convolution_bands.h"
+#include "onednn/convolution_bands.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "program/onednn_step.h"
+#include "onednn/onednn_step.h"
 
 namespace lathe {
 

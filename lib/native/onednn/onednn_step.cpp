@@ -1,4 +1,4 @@
-#include "program/onednn_step.h"
+#include "onednn/onednn_step.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <new>
 
-#include "program/onednn_api.h"
+#include "onednn/onednn_api.h"
 #include "program/openmp_threads.h"
 
 namespace lathe {

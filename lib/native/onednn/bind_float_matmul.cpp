@@ -1,11 +1,11 @@
 // Float matrix products by oneDNN.
 #include <algorithm>
 
-#include "program/blocked_matmul.h"
-#include "program/float_products.h"
-#include "program/onednn_blocks.h"
+#include "onednn/blocked_matmul.h"
+#include "onednn/float_products.h"
+#include "onednn/onednn_blocks.h"
 #include "program/own_float_products.h"
-#include "program/rounded_input_step.h"
+#include "onednn/rounded_input_step.h"
 
 namespace lathe {
 namespace {
