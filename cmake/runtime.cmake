@@ -1,7 +1,7 @@
 # liblathe_rt, what an application links to run .lathe files: the C functions of lathe.h and nothing
 # else; and lathe-runner, which bench measures in its place.
 lathe_folder(ir lib/ir LINKS fmt::fmt)
-lathe_folder(os lib/os LINKS ir ZLIB::ZLIB PkgConfig::NETTLE ${CMAKE_DL_LIBS})
+lathe_folder(os lib/os LINKS ir ZLIB::ZLIB nettle ${CMAKE_DL_LIBS})
 # The native engine: kernels, the plan as data, and its execution.
 set(no_kernel without_x86)
 if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -25,14 +25,22 @@ lathe_folder(artifact lib/native/artifact LINKS ir os plan)
 lathe_folder(api lib/native/api LINKS ir os plan artifact program)
 target_link_libraries(api PRIVATE OpenMP::OpenMP_CXX)
 
-lathe_shared(lathe_rt OUTPUT lathe_rt FOLDERS ir os kernels plan ${LATHE_PROGRAM_FOLDERS} artifact api)
+set(LATHE_RUNTIME_FOLDERS ir os kernels plan ${LATHE_PROGRAM_FOLDERS} artifact api)
+lathe_shared(lathe_rt OUTPUT lathe_rt FOLDERS ${LATHE_RUNTIME_FOLDERS})
 target_link_options(lathe_rt PRIVATE
   -Wl,--version-script=${CMAKE_SOURCE_DIR}/lib/native/api/lathe.map -Wl,--gc-sections)
 set_target_properties(lathe_rt PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.map)
 
 # What an application pays that links the run time alone: bench measures it there.
 add_executable(lathe_runner tools/runner/lathe_runner.cpp)
-target_link_libraries(lathe_runner PRIVATE lathe_rt lathe_warnings)
+target_link_libraries(lathe_runner PRIVATE lathe_warnings)
 target_include_directories(lathe_runner PRIVATE lib/native/api)
+if(LATHE_RUNTIME_ONLY)
+  # One file that runs on any Linux of its architecture.
+  target_link_libraries(lathe_runner PRIVATE ${LATHE_RUNTIME_FOLDERS})
+  target_link_options(lathe_runner PRIVATE -static -Wl,--gc-sections)
+else()
+  target_link_libraries(lathe_runner PRIVATE lathe_rt)
+endif()
 set_target_properties(lathe_runner PROPERTIES OUTPUT_NAME lathe-runner
   RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})

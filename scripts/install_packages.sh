@@ -13,6 +13,7 @@ grep -q '^VERSION_ID="12"' /etc/os-release || packages+=(libgloo-dev)
 case "${1:-}" in --tests | --slow)
   packages+=(libonnx-testdata libvalijson-dev python3-venv python3-torch libxml2-utils)
   packages+=(gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)  # bench --engine qemu-m4
+  packages+=(g++-aarch64-linux-gnu qemu-user)                            # the run time for arm64
   ;;
 esac
 if [ "${1:-}" = --slow ]; then

@@ -179,14 +179,21 @@ bool Tensor::identical(const Tensor& other) const {
          (bytes_.empty() || std::memcmp(bytes_.data(), other.bytes_.data(), bytes_.size()) == 0);
 }
 
+// GCC 12 knows one name on each processor.
+#if defined(__aarch64__)
+using Half = __fp16;
+#else
+using Half = _Float16;
+#endif
+
 float half_to_float(uint16_t bits) {
-  _Float16 half;
+  Half half;
   std::memcpy(&half, &bits, 2);
   return static_cast<float>(half);
 }
 
 uint16_t float_to_half(float value) {
-  const auto half = static_cast<_Float16>(value);
+  const auto half = static_cast<Half>(value);
   uint16_t bits = 0;
   std::memcpy(&bits, &half, 2);
   return bits;

@@ -113,9 +113,9 @@ void check_convolution(const ConvolutionCase& one, const char* implementation) {
   s.step(CopyStep{made, s.output(DType::kFloat32, to)});
   place_blocks(s.plan);
   const test::Outputs inputs = test::seeded_inputs(s.plan, 3);
-  const test::Outputs alone =
-      test::check_threads(s.plan, inputs, one.adds ? 2 : 1,
-                          one.transposed && implementation != kOwnFloatProduct ? "" : implementation);
+  const test::Outputs alone = test::check_threads(
+      s.plan, inputs, one.adds ? 2 : 1,
+      one.transposed && implementation != kOwnFloatProduct ? "" : implementation);
   const std::vector<float> got = test::floats_of(alone[0]);
   std::vector<double> wanted = reference(one, test::floats_of(inputs[0]), weights, bias);
   if (one.adds) {

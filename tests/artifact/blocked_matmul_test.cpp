@@ -1,4 +1,5 @@
-// Float matrix products by oneDNN and by lathe: right, and the same bytes for any number of threads.
+// Float matrix products by oneDNN and by lathe: right, and the same bytes for any number of
+// threads.
 #include "onednn/blocked_matmul.h"
 
 #include <doctest/doctest.h>

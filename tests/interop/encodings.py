@@ -6,6 +6,7 @@ usage: encodings.py LATHE SOURCE_DIR
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 
@@ -75,7 +76,9 @@ def main():
                                     "scale": np.array(rows[0]["scale"], np.float32),
                                     "zero_point": np.array(rows[0]["zero_point"], dtype)}]
         out = os.path.join(folder, "theirs.onnx")
-        quantize_static(model, out, RandomReader(), per_channel=True,
+        # ONNX Runtime writes beside the model.
+        beside = shutil.copy(model, folder)
+        quantize_static(beside, out, RandomReader(), per_channel=True,
                         weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
                         extra_options={"TensorQuantOverrides": overrides})
         theirs = onnx.load(out)

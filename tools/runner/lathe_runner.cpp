@@ -1,6 +1,7 @@
 // lathe-runner: runs a plan as an application does that links the run time alone, and prints what
 // that costs as JSON: times of loading and of the first inference, resident memory after each, and
-// after some more runs. Inputs are zeros.
+// after some more runs. Inputs are zeros, or the bytes of a file that holds all of them in turn;
+// outputs go into a file in the same way.
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -34,6 +35,9 @@ int64_t status_bytes(const char* key) {
   return kib < 0 ? -1 : kib * 1024;
 }
 
+void close(std::FILE* file) { std::fclose(file); }
+using FilePointer = std::unique_ptr<std::FILE, decltype(&close)>;
+
 struct Arrays {
   std::vector<std::vector<char>> memory;
   std::vector<void*> addresses;
@@ -43,6 +47,47 @@ struct Arrays {
     memory.emplace_back(size);
     addresses.push_back(memory.back().data());
     bytes.push_back(size);
+  }
+
+  // False where the file holds another number of bytes.
+  bool read(const char* path) {
+    const FilePointer file(std::fopen(path, "rb"), close);
+    if (!file) return false;
+    for (std::vector<char>& one : memory)
+      if (std::fread(one.data(), 1, one.size(), file.get()) != one.size()) return false;
+    return std::fgetc(file.get()) == EOF;
+  }
+
+  bool write(const char* path) const {
+    std::FILE* file = std::fopen(path, "wb");
+    if (file == nullptr) return false;
+    bool complete = true;
+    for (const std::vector<char>& one : memory)
+      complete = complete && std::fwrite(one.data(), 1, one.size(), file) == one.size();
+    return std::fclose(file) == 0 && complete;
+  }
+};
+
+struct Arguments {
+  std::vector<const char*> plain;  // plan, threads, runs, batch
+  const char* inputs = nullptr;
+  const char* outputs = nullptr;
+
+  bool read(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+      const bool is_inputs = std::strcmp(argv[i], "--inputs") == 0;
+      if (!is_inputs && std::strcmp(argv[i], "--outputs") != 0) {
+        plain.push_back(argv[i]);
+        continue;
+      }
+      if (++i == argc) return false;
+      (is_inputs ? inputs : outputs) = argv[i];
+    }
+    return !plain.empty() && plain.size() <= 4;
+  }
+
+  int number(size_t index, int otherwise) const {
+    return index < plain.size() ? std::atoi(plain[index]) : otherwise;
   }
 };
 
@@ -54,20 +99,25 @@ int failed(const char* what, lathe_status status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 5) {
-    std::fprintf(stderr, "usage: lathe-runner PLAN [THREADS] [RUNS] [BATCH]\n");
+  Arguments arguments;
+  if (!arguments.read(argc, argv)) {
+    std::fprintf(stderr,
+                 "usage: lathe-runner PLAN [THREADS] [RUNS] [BATCH] [--inputs FILE] "
+                 "[--outputs FILE]\n");
     return LATHE_USAGE;
   }
   lathe_options options{};
-  if (argc > 2) options.threads = std::atoi(argv[2]);
-  const int runs = argc > 3 ? std::atoi(argv[3]) : 20;
+  options.threads = arguments.number(1, 0);
+  const int runs = arguments.number(2, 20);
   const int64_t start = now_ns();
   lathe_plan* loaded = nullptr;
-  if (const lathe_status status = lathe_load_file(argv[1], &options, &loaded); status != LATHE_OK)
+  if (const lathe_status status = lathe_load_file(arguments.plain[0], &options, &loaded);
+      status != LATHE_OK)
     return failed(lathe_load_error(), status);
   const PlanPointer plan(loaded, lathe_free);
-  if (argc > 4)
-    if (const lathe_status status = lathe_set_batch(loaded, std::atoi(argv[4])); status != LATHE_OK)
+  if (arguments.plain.size() > 3)
+    if (const lathe_status status = lathe_set_batch(loaded, arguments.number(3, 1));
+        status != LATHE_OK)
       return failed(lathe_error(loaded), status);
   const int64_t load_ns = now_ns() - start;
   const int64_t load_bytes = status_bytes("VmRSS:");
@@ -85,6 +135,9 @@ int main(int argc, char** argv) {
       return failed(lathe_error(plan.get()), LATHE_INTERNAL);
     outputs.add(info.bytes);
   }
+  if (arguments.inputs != nullptr && !inputs.read(arguments.inputs))
+    return failed("--inputs: the file cannot be read, or holds not exactly the inputs' bytes",
+                  LATHE_USAGE);
   int64_t first_ns = 0;
   int64_t first_bytes = 0;
   const int64_t before = now_ns();
@@ -97,6 +150,8 @@ int main(int argc, char** argv) {
     first_ns = now_ns() - before;
     first_bytes = status_bytes("VmRSS:");
   }
+  if (arguments.outputs != nullptr && !outputs.write(arguments.outputs))
+    return failed("--outputs: the file cannot be written", LATHE_INTERNAL);
   std::printf("{\"version\": \"%s\", \"threads\": %d, \"load_ns\": %" PRId64
               ", \"first_inference_ns\": %" PRId64 ", \"load_bytes\": %" PRId64
               ", \"first_bytes\": %" PRId64 ", \"steady_bytes\": %" PRId64

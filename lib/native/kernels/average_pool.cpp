@@ -97,8 +97,8 @@ int64_t global_pool_count(const GlobalPool& pool) {
   return pool.images * ((pool.channels + kUnitChannels - 1) / kUnitChannels);
 }
 
-LATHE_X86_CLONES void run_average_pool(
-    const Pool& pool, const float* from, float* to, int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_average_pool(const Pool& pool, const float* from, float* to,
+                                       int64_t begin, int64_t end) {
   for_each_window(
       pool, from, to, begin, end,
       [&](const PoolWindow<float>& window, const PoolTaps& row, const PoolTaps& column,
@@ -113,16 +113,15 @@ LATHE_X86_CLONES void run_average_pool(
       });
 }
 
-LATHE_X86_CLONES void run_average_pool(
-    const Pool& pool, const PoolQuantization& quantization, const uint8_t* from, uint8_t* to,
-    int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_average_pool(const Pool& pool, const PoolQuantization& quantization,
+                                       const uint8_t* from, uint8_t* to, int64_t begin,
+                                       int64_t end) {
   for_each_window(
       pool, from, to, begin, end,
       [&](const PoolWindow<uint8_t>& window, const PoolTaps& row, const PoolTaps& column,
           uint8_t* pixel) __attribute__((always_inline)) {
-        const float factor =
-            quantization.scale_in / quantization.scale_out /
-            static_cast<float>(divisor_of(pool, row, column));
+        const float factor = quantization.scale_in / quantization.scale_out /
+                             static_cast<float>(divisor_of(pool, row, column));
         const int32_t zero_sum =
             static_cast<int32_t>(window.rows * window.columns) * quantization.zero_in;
         for_each_channel_block(
@@ -135,8 +134,8 @@ LATHE_X86_CLONES void run_average_pool(
       });
 }
 
-LATHE_X86_CLONES void run_global_pool(
-    const GlobalPool& pool, const float* from, float* to, int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_global_pool(const GlobalPool& pool, const float* from, float* to,
+                                      int64_t begin, int64_t end) {
   for_each_channel_unit(
       pool, from, to, begin,
       end, [&]<int kLanes>(const float* read, float* write) __attribute__((always_inline)) {
@@ -146,9 +145,9 @@ LATHE_X86_CLONES void run_global_pool(
       });
 }
 
-LATHE_X86_CLONES void run_global_pool(
-    const GlobalPool& pool, const PoolQuantization& quantization, const uint8_t* from, uint8_t* to,
-    int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_global_pool(const GlobalPool& pool, const PoolQuantization& quantization,
+                                      const uint8_t* from, uint8_t* to, int64_t begin,
+                                      int64_t end) {
   const float factor =
       quantization.scale_in / (quantization.scale_out * static_cast<float>(pool.pixels));
   const auto least = static_cast<float>(-quantization.zero_out);

@@ -23,8 +23,8 @@ bool fits_integers(const ByteBinary& binary) {
 
 }  // namespace
 
-LATHE_X86_CLONES void run_byte_binary_any(
-    const ByteBinary& binary, const uint8_t* a, const uint8_t* b, uint8_t* to, int64_t count) {
+LATHE_X86_CLONES void run_byte_binary_any(const ByteBinary& binary, const uint8_t* a,
+                                          const uint8_t* b, uint8_t* to, int64_t count) {
   const ByteBinary k = binary;
   const float low = k.low;
   const float high = k.high;

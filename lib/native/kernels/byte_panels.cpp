@@ -24,24 +24,24 @@ SumBytes sums_variant_of(KernelIsa isa) {
   return sum_bytes_scalar;
 }
 
-LATHE_X86_CLONES void remove_zero_point(
-    int32_t* sums, const int32_t* column_sums, int32_t zero_point, int64_t count) {
+LATHE_X86_CLONES void remove_zero_point(int32_t* sums, const int32_t* column_sums,
+                                        int32_t zero_point, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) -
                                    static_cast<uint32_t>(zero_point) *
                                        static_cast<uint32_t>(column_sums[i]));
 }
 
-LATHE_X86_CLONES void add_shifts(
-    int32_t* sums, const int32_t* shifts, uint32_t row_sum, int64_t count) {
+LATHE_X86_CLONES void add_shifts(int32_t* sums, const int32_t* shifts, uint32_t row_sum,
+                                 int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) +
                                    static_cast<uint32_t>(shifts[i]) * row_sum);
 }
 
 /// `scales`: one a column, already multiplied.
-LATHE_X86_CLONES void scaled(
-    const int32_t* sums, const float* scales, const float* bias, float* to, int64_t count) {
+LATHE_X86_CLONES void scaled(const int32_t* sums, const float* scales, const float* bias, float* to,
+                             int64_t count) {
   if (bias == nullptr) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(sums[i]) * scales[i];

@@ -13,8 +13,7 @@
 
 namespace lathe {
 
-LATHE_X86_CLONES DynamicRange range_of(
-    const float* x, int64_t count) {
+LATHE_X86_CLONES DynamicRange range_of(const float* x, int64_t count) {
   // The order of the lanes does not matter for the least and the greatest.
   constexpr int64_t kLanes = 32;
   float low[kLanes] = {};

@@ -60,8 +60,8 @@ void cosines(const float* a, float* to, int64_t count) {
 
 }  // namespace
 
-LATHE_X86_CLONES void run_elementwise_block(
-    const ElementwiseOp& op, const float* a, const float* b, const float* c, float* to, int64_t n) {
+LATHE_X86_CLONES void run_elementwise_block(const ElementwiseOp& op, const float* a, const float* b,
+                                            const float* c, float* to, int64_t n) {
   const float p = op.p;
   const float q = op.q;
   switch (op.kind) {

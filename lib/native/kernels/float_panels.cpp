@@ -67,9 +67,9 @@ void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool back
   for (int64_t i = 0; i < panels; ++i) {
     const ProductPanel panel =
         panel_at(matrix.columns, kFloatLanes, kMostPanelLines, backwards ? panels - 1 - i : i);
-    multiply({matrix.lines->x + panel.first * matrix.depth, matrix.depth, panel.first,
-              panel.vectors},
-             rows);
+    multiply(
+        {matrix.lines->x + panel.first * matrix.depth, matrix.depth, panel.first, panel.vectors},
+        rows);
   }
 }
 

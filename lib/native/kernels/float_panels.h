@@ -1,7 +1,7 @@
 // Rows of floats times a matrix: what a recurrent network computes at every step, and float
-// products where oneDNN does not. The matrix is packed in panels of at most 64 neighbouring columns,
-// so that a single row (a product of a matrix and a vector) streams through it once from the first
-// byte to the last.
+// products where oneDNN does not. The matrix is packed in panels of at most 64 neighbouring
+// columns, so that a single row (a product of a matrix and a vector) streams through it once from
+// the first byte to the last.
 #pragma once
 
 #include <cstddef>

@@ -10,12 +10,17 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kPartDepth = 512;
+constexpr int64_t kPartDepth = 256;
 
 LATHE_X86_CLONES void add_products(const float* x, const float* weights, int64_t count,
                                    float* sums) {
 #pragma GCC ivdep
   for (int64_t c = 0; c < count; ++c) sums[c] += x[c] * weights[c];
+}
+
+LATHE_X86_CLONES void add(const float* x, int64_t count, float* sums) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) sums[i] += x[i];
 }
 
 }  // namespace
@@ -38,15 +43,20 @@ void sum_rows(const FloatRowsProduct& product, const float* const* rows, int64_t
   std::array<const float*, kRowsTogether> at{};
   std::copy(rows, rows + count, at.begin());
   PackedMatrix part{product.isa, 0, padded, product.lines, nullptr};
-  MatrixRows all{at.data(), count, product.bias, 0, sums, padded};
+  float* zeros = sums + kRowsTogether * padded;
+  float* part_sums = zeros + padded;
+  std::fill_n(zeros, padded, 0.0F);
   for (int64_t begin = 0; begin < product.depth; begin += kPartDepth) {
     part.depth = std::min(kPartDepth, product.depth - begin);
-    multiply_rows(part, all);
+    if (begin == 0) {
+      multiply_rows(part, {at.data(), count, product.bias, 0, sums, padded});
+    } else {
+      multiply_rows(part, {at.data(), count, zeros, 0, part_sums, padded});
+      add(part_sums, count * padded, sums);
+    }
     part.lines += matrix_lines(padded, part.depth);
     for (const float*& row : at)
       if (row != nullptr) row += part.depth;
-    all.initial = sums;
-    all.initial_pitch = padded;
   }
 }
 
@@ -67,8 +77,7 @@ void sum_depthwise_row(const float* const* pixels, const float* weights, const f
                        int64_t taps, int64_t channels, float* sums) {
   std::memcpy(sums, bias, static_cast<size_t>(channels) * sizeof(float));
   for (int64_t tap = 0; tap < taps; ++tap)
-    if (pixels[tap] != nullptr)
-      add_products(pixels[tap], weights + tap * channels, channels, sums);
+    if (pixels[tap] != nullptr) add_products(pixels[tap], weights + tap * channels, channels, sums);
 }
 
 }  // namespace lathe

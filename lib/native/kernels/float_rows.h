@@ -8,8 +8,8 @@
 
 namespace lathe {
 
-/// A matrix in parts of its depth that stay in a cache with the rows that read them. Sums take the
-/// products in the order of the depth all the same.
+/// A matrix in parts of its depth that stay in a cache with the rows that read them. Each part is
+/// summed by itself, in the order of the depth, then the parts in theirs: less is rounded away.
 struct FloatRowsProduct {
   KernelIsa isa = KernelIsa::kScalar;
   int64_t columns = 0;
@@ -23,7 +23,13 @@ void pack_parts(const MatrixSource& matrix, FloatLine* to);
 /// Rows that are computed together.
 constexpr int64_t kRowsTogether = 24;
 
-/// `sums`: count x padded_columns(). `rows`: addresses of `depth` floats, at most kRowsTogether.
+/// Floats that sum_rows() wants for kRowsTogether rows.
+constexpr int64_t sums_of_rows(int64_t columns) {
+  return (2 * kRowsTogether + 1) * padded_columns(columns);
+}
+
+/// `sums`: sums_of_rows() floats, of which the first count x padded_columns() are the result.
+/// `rows`: addresses of `depth` floats, at most kRowsTogether.
 void sum_rows(const FloatRowsProduct& product, const float* const* rows, int64_t count,
               float* sums);
 
@@ -36,8 +42,8 @@ struct RowEnd {
 /// `output_pitch`: from an element to the next. Changes `sums`.
 void end_row(const RowEnd& end, float* sums, int64_t count, float* output, int64_t output_pitch);
 
-/// One row of a depthwise convolution: sums[c] = bias[c] + the products of every tap's channel c, in
-/// the order of the taps. `pixels`: an address a tap, null outside the image; `weights`: taps x
+/// One row of a depthwise convolution: sums[c] = bias[c] + the products of every tap's channel c,
+/// in the order of the taps. `pixels`: an address a tap, null outside the image; `weights`: taps x
 /// channels.
 void sum_depthwise_row(const float* const* pixels, const float* weights, const float* bias,
                        int64_t taps, int64_t channels, float* sums);

@@ -1,8 +1,7 @@
 #include "kernels/lane_sums.h"
 
-#include <emmintrin.h>
-
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 namespace lathe {
@@ -11,40 +10,46 @@ namespace {
 constexpr int kParts = 4;
 constexpr int64_t kStepElements = 4 * kParts;
 
+typedef float Four [[gnu::vector_size(16)]];
+
 struct Lanes {
-  __m128 part[kParts];
+  Four part[kParts];
 };
+
+[[gnu::always_inline]] inline Four four_at(const float* x) {
+  Four four;
+  std::memcpy(&four, x, sizeof four);
+  return four;
+}
 
 // Calls `step(part, four elements)` for all elements; behind the end they are `filling`.
 template <class Step>
 [[gnu::always_inline]] inline Lanes through_lanes(const float* x, int64_t count, float first,
                                                   float filling, Step&& step) {
   Lanes lanes;
-  for (__m128& part : lanes.part) part = _mm_set1_ps(first);
+  for (Four& part : lanes.part) part = Four{first, first, first, first};
   int64_t i = 0;
   for (; i + kStepElements <= count; i += kStepElements)
 #pragma GCC unroll 4
-    for (int k = 0; k < kParts; ++k)
-      lanes.part[k] = step(lanes.part[k], _mm_loadu_ps(x + i + 4 * k));
+    for (int k = 0; k < kParts; ++k) lanes.part[k] = step(lanes.part[k], four_at(x + i + 4 * k));
   if (i < count) {
     float rest[kStepElements];
     std::fill_n(rest, kStepElements, filling);
     std::copy(x + i, x + count, rest);
-    for (int k = 0; k < kParts; ++k)
-      lanes.part[k] = step(lanes.part[k], _mm_loadu_ps(rest + 4 * k));
+    for (int k = 0; k < kParts; ++k) lanes.part[k] = step(lanes.part[k], four_at(rest + 4 * k));
   }
   return lanes;
 }
 
 template <class Join>
 [[gnu::always_inline]] inline float joined(const Lanes& lanes, Join&& join) {
-  const __m128 four = join(join(lanes.part[0], lanes.part[2]), join(lanes.part[1], lanes.part[3]));
-  const __m128 two = join(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(join(two, _mm_shuffle_ps(two, two, 1)));
+  const Four four = join(join(lanes.part[0], lanes.part[2]), join(lanes.part[1], lanes.part[3]));
+  const Four two = join(four, __builtin_shufflevector(four, four, 2, 3, 2, 3));
+  return join(two, __builtin_shufflevector(two, two, 1, 1, 1, 1))[0];
 }
 
-inline __m128 add(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
-inline __m128 most(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+inline Four add(Four a, Four b) { return a + b; }
+inline Four most(Four a, Four b) { return a > b ? a : b; }
 
 }  // namespace
 
@@ -57,10 +62,9 @@ double lane_sum(const float* x, int64_t count) {
 }
 
 double lane_sum_squares(const float* x, int64_t count, float center) {
-  const __m128 middle = _mm_set1_ps(center);
-  const auto step = [&](__m128 sum, __m128 four) {
-    const __m128 difference = _mm_sub_ps(four, middle);
-    return _mm_add_ps(sum, _mm_mul_ps(difference, difference));
+  const auto step = [&](Four sum, Four four) {
+    const Four difference = four - center;
+    return sum + difference * difference;
   };
   double sum = 0;
   for (int64_t i = 0; i < count; i += kLaneBlock)

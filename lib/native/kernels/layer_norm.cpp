@@ -44,9 +44,8 @@ RowFactors factors_of(const LayerNorm& norm, int64_t row) {
 }
 
 // Null factors are 1 and 0; with `constant` the row has one of each.
-LATHE_X86_CLONES void write_row(
-    const float* from, float* to, int64_t length, RowStatistics row, RowFactors factors,
-    bool constant) {
+LATHE_X86_CLONES void write_row(const float* from, float* to, int64_t length, RowStatistics row,
+                                RowFactors factors, bool constant) {
   const auto normal = [&](int64_t i) { return (from[i] - row.mean) * row.factor; };
   if (constant) {
     const float scale = factors.scale == nullptr ? 1 : *factors.scale;

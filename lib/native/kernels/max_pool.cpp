@@ -41,18 +41,18 @@ template <class T>
 
 }  // namespace
 
-LATHE_X86_CLONES void run_max_pool(
-    const Pool& pool, const float* from, float* to, int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_max_pool(const Pool& pool, const float* from, float* to, int64_t begin,
+                                   int64_t end) {
   max_pool(pool, from, to, begin, end);
 }
 
-LATHE_X86_CLONES void run_max_pool(
-    const Pool& pool, const uint8_t* from, uint8_t* to, int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_max_pool(const Pool& pool, const uint8_t* from, uint8_t* to,
+                                   int64_t begin, int64_t end) {
   max_pool(pool, from, to, begin, end);
 }
 
-LATHE_X86_CLONES void run_max_pool(
-    const Pool& pool, const int8_t* from, int8_t* to, int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_max_pool(const Pool& pool, const int8_t* from, int8_t* to, int64_t begin,
+                                   int64_t end) {
   max_pool(pool, from, to, begin, end);
 }
 

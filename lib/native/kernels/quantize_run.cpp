@@ -47,16 +47,16 @@ template <class T>
 
 }  // namespace
 
-LATHE_X86_CLONES void quantize_run(
-    const float* from, void* to, ElementType type, int64_t count, RunScale scale) {
+LATHE_X86_CLONES void quantize_run(const float* from, void* to, ElementType type, int64_t count,
+                                   RunScale scale) {
   if (type == ElementType::kInt8)
     quantize(from, static_cast<int8_t*>(to), -128.0f, 127.0f, count, scale);
   else
     quantize(from, static_cast<uint8_t*>(to), 0.0f, 255.0f, count, scale);
 }
 
-LATHE_X86_CLONES void dequantize_run(
-    const void* from, ElementType type, float* to, int64_t count, RunScale scale) {
+LATHE_X86_CLONES void dequantize_run(const void* from, ElementType type, float* to, int64_t count,
+                                     RunScale scale) {
   if (type == ElementType::kInt8)
     dequantize(static_cast<const int8_t*>(from), to, count, scale);
   else if (type == ElementType::kInt32)

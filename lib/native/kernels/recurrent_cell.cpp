@@ -35,14 +35,11 @@ namespace {
   }
 }
 
-LATHE_X86_CLONES void activate(
-    GateActivation activation, int64_t n, float* x) {
+LATHE_X86_CLONES void activate(GateActivation activation, int64_t n, float* x) {
   activate_inline(activation, n, x);
 }
 
-LATHE_X86_CLONES void clip_to(float bound,
-                                                                                   int64_t n,
-                                                                                   float* x) {
+LATHE_X86_CLONES void clip_to(float bound, int64_t n, float* x) {
   each(n, x, [&](int64_t i) { return between(x[i], -bound, bound); });
 }
 
@@ -50,8 +47,7 @@ void clip_gates(const CellRules& rules, int64_t n, float* x) {
   if (rules.clip > 0) clip_to(rules.clip, n, x);
 }
 
-LATHE_X86_CLONES void add_products(
-    const float* a, const float* b, int64_t n, float* to) {
+LATHE_X86_CLONES void add_products(const float* a, const float* b, int64_t n, float* to) {
   each(n, to, [&](int64_t i) { return to[i] + a[i] * b[i]; });
 }
 
@@ -63,8 +59,8 @@ bool is_usual(const CellRules& rules) {
 }
 
 // The compiler may not take the arrays for parts of each other.
-LATHE_X86_CLONES void usual_lstm(
-    int64_t n, const float* __restrict gates, float* __restrict cell, float* __restrict hidden) {
+LATHE_X86_CLONES void usual_lstm(int64_t n, const float* __restrict gates, float* __restrict cell,
+                                 float* __restrict hidden) {
   for (int64_t i = 0; i < n; ++i) {
     const float input = logistic(gates[i]);
     const float forget = logistic(gates[2 * n + i]);
@@ -74,38 +70,31 @@ LATHE_X86_CLONES void usual_lstm(
   }
 }
 
-LATHE_X86_CLONES void forget_and_add(
-    int64_t n, const float* input, const float* forget, const float* news, float* cell) {
+LATHE_X86_CLONES void forget_and_add(int64_t n, const float* input, const float* forget,
+                                     const float* news, float* cell) {
   each(n, cell, [&](int64_t i) { return forget[i] * cell[i] + input[i] * news[i]; });
 }
 
-LATHE_X86_CLONES void complement(
-    int64_t n, const float* x, float* to) {
+LATHE_X86_CLONES void complement(int64_t n, const float* x, float* to) {
   each(n, to, [&](int64_t i) { return 1.0f - x[i]; });
 }
 
-LATHE_X86_CLONES void multiply(int64_t n,
-                                                                                    const float* a,
-                                                                                    const float* b,
-                                                                                    float* to) {
+LATHE_X86_CLONES void multiply(int64_t n, const float* a, const float* b, float* to) {
   each(n, to, [&](int64_t i) { return a[i] * b[i]; });
 }
 
-LATHE_X86_CLONES void update_state(
-    int64_t n, const float* update, const float* candidate, float* hidden) {
+LATHE_X86_CLONES void update_state(int64_t n, const float* update, const float* candidate,
+                                   float* hidden) {
   each(n, hidden,
        [&](int64_t i) { return (1.0f - update[i]) * candidate[i] + update[i] * hidden[i]; });
 }
 
-LATHE_X86_CLONES void add(int64_t n,
-                                                                               const float* a,
-                                                                               float* to) {
+LATHE_X86_CLONES void add(int64_t n, const float* a, float* to) {
   each(n, to, [&](int64_t i) { return to[i] + a[i]; });
 }
 
-LATHE_X86_CLONES void usual_linear_gru(
-    int64_t n, const float* __restrict gates, const float* __restrict back,
-    float* __restrict hidden) {
+LATHE_X86_CLONES void usual_linear_gru(int64_t n, const float* __restrict gates,
+                                       const float* __restrict back, float* __restrict hidden) {
   for (int64_t i = 0; i < n; ++i) {
     const float update = logistic(gates[i] + back[i]);
     const float reset = logistic(gates[n + i] + back[n + i]);

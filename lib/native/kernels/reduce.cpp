@@ -81,8 +81,8 @@ template <class Step>
   }
 }
 
-LATHE_X86_CLONES void reduce_columns(
-    ReduceKind kind, const float* from, int64_t count, int64_t step, int64_t columns, float* part) {
+LATHE_X86_CLONES void reduce_columns(ReduceKind kind, const float* from, int64_t count,
+                                     int64_t step, int64_t columns, float* part) {
   switch (kind) {
     case ReduceKind::kSum:
     case ReduceKind::kMean:

@@ -86,15 +86,14 @@ void run_resize_nearest(const Resize& resize, const NearestTables& tables, int e
   }
 }
 
-LATHE_X86_CLONES void run_resize_linear(
-    const Resize& resize, const LinearTables& tables, const float* from, float* to, int64_t begin,
-    int64_t end) {
+LATHE_X86_CLONES void run_resize_linear(const Resize& resize, const LinearTables& tables,
+                                        const float* from, float* to, int64_t begin, int64_t end) {
   resize_linear(resize, tables, from, to, begin, end);
 }
 
-LATHE_X86_CLONES void run_resize_linear(
-    const Resize& resize, const LinearTables& tables, const uint8_t* from, uint8_t* to,
-    int64_t begin, int64_t end) {
+LATHE_X86_CLONES void run_resize_linear(const Resize& resize, const LinearTables& tables,
+                                        const uint8_t* from, uint8_t* to, int64_t begin,
+                                        int64_t end) {
   resize_linear(resize, tables, from, to, begin, end);
 }
 

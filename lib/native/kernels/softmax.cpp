@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t kBlock = 512;  // a multiple of the lanes of a sum
 
-LATHE_X86_CLONES void exponential_row(
-    const float* from, float* to, int64_t length, float factor, float greatest) {
+LATHE_X86_CLONES void exponential_row(const float* from, float* to, int64_t length, float factor,
+                                      float greatest) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < length; ++i) to[i] = exponential(from[i] * factor - greatest);
 }
@@ -30,8 +30,7 @@ struct Tile {
   alignas(64) float x[kShort][kTileRows];  // rows that are not there hold anything finite
 };
 
-LATHE_X86_CLONES void softmax_tile(
-    Tile& tile, int64_t length, float factor, bool logarithm) {
+LATHE_X86_CLONES void softmax_tile(Tile& tile, int64_t length, float factor, bool logarithm) {
   alignas(64) float greatest[kTileRows];
   alignas(64) float sum[kTileRows];
   for (int64_t r = 0; r < kTileRows; ++r) greatest[r] = tile.x[0][r];

@@ -54,15 +54,13 @@ template <class T>
   return false;
 }
 
-LATHE_X86_CLONES bool narrow_bytes(
-    const uint8_t* from, int64_t from_column, uint8_t* to, int64_t to_row, int64_t rows,
-    int64_t columns) {
+LATHE_X86_CLONES bool narrow_bytes(const uint8_t* from, int64_t from_column, uint8_t* to,
+                                   int64_t to_row, int64_t rows, int64_t columns) {
   return transpose_narrow(from, from_column, to, to_row, rows, columns);
 }
 
-LATHE_X86_CLONES bool narrow_words(
-    const uint32_t* from, int64_t from_column, uint32_t* to, int64_t to_row, int64_t rows,
-    int64_t columns) {
+LATHE_X86_CLONES bool narrow_words(const uint32_t* from, int64_t from_column, uint32_t* to,
+                                   int64_t to_row, int64_t rows, int64_t columns) {
   return transpose_narrow(from, from_column, to, to_row, rows, columns);
 }
 

@@ -66,8 +66,7 @@ class OwnConvolution : public BoundStep {
       taps_ *= context.view(step.weights).shape[axis + 2];
     }
     image_pitch_ = {from.strides[0], to.strides[0]};
-    channel_pitch_ = {from.shape[1] > 1 ? from.strides[1] : 1,
-                      to.shape[1] > 1 ? to.strides[1] : 1};
+    channel_pitch_ = {from.shape[1] > 1 ? from.strides[1] : 1, to.shape[1] > 1 ? to.strides[1] : 1};
     groups_ = step.groups;
     channels_ = from.shape[1] / groups_;
     columns_ = to.shape[1] / groups_;
@@ -83,15 +82,16 @@ class OwnConvolution : public BoundStep {
       pack_depthwise(step, context);
     } else {
       for (int64_t g = 0; g < groups_; ++g) {
-        const auto of_group = padded_bias(bias == nullptr ? nullptr : bias + g * columns_, columns_);
+        const auto of_group =
+            padded_bias(bias == nullptr ? nullptr : bias + g * columns_, columns_);
         bias_.insert(bias_.end(), of_group.begin(), of_group.end());
       }
       pack(step, context);
     }
     copies_ = taps_ > 1 || channel_pitch_[0] != 1;
-    const int64_t sums = is_depthwise_ ? padded_columns(groups_)
-                                       : kRowsTogether * padded_columns(columns_);
-    floats_of_one_ = padded_columns(sums + (copies_ && !is_depthwise_ ? kRowsTogether * depth_ : 0));
+    const int64_t sums = is_depthwise_ ? padded_columns(groups_) : sums_of_rows(columns_);
+    floats_of_one_ =
+        padded_columns(sums + (copies_ && !is_depthwise_ ? kRowsTogether * depth_ : 0));
     pixels_.resize(static_cast<size_t>(threads_ * taps_));
   }
 
@@ -179,7 +179,7 @@ class OwnConvolution : public BoundStep {
       return;
     }
     const int64_t padded = padded_columns(columns_);
-    float* gathered = sums + kRowsTogether * padded;
+    float* gathered = sums + sums_of_rows(columns_);
     const float* from = input + group * channels_ * channel_pitch_[0];
     std::array<const float*, kRowsTogether> rows{};
     std::array<int64_t, kRowsTogether> to{};
@@ -208,9 +208,8 @@ class OwnConvolution : public BoundStep {
     for (int64_t column = 0; column < columns_; ++column)
       for (int64_t c = 0; c < channels_; ++c) {
         // ONNX: out x in of a group x taps; transposed: in x out of a group x taps.
-        const int64_t line = step.transposed
-                                 ? (group * channels_ + c) * columns_ + column
-                                 : (group * columns_ + column) * channels_ + c;
+        const int64_t line = step.transposed ? (group * channels_ + c) * columns_ + column
+                                             : (group * columns_ + column) * channels_ + c;
         for (int64_t tap = 0; tap < taps_; ++tap)
           made[static_cast<size_t>(column * depth_ + tap * channels_ + c)] =
               values[line * taps_ + tap];
@@ -221,14 +220,14 @@ class OwnConvolution : public BoundStep {
   void pack(const FloatConvStep& step, const BindContext& context) {
     const float* values = context.constant<float>(step.weights);
     const int64_t lines = matrix_lines(columns_, depth_);
-    panels_ = packed_panels(
-        step.weights, context, lines * groups_,
-        fmt::format("panels {} {} {} {}", groups_, columns_, depth_, step.transposed),
-        [&](FloatLine* to) {
-          for (int64_t g = 0; g < groups_; ++g)
-            pack_parts({weights_of(step, values, g).data(), columns_, depth_, depth_},
-                       to + g * lines);
-        });
+    panels_ =
+        packed_panels(step.weights, context, lines * groups_,
+                      fmt::format("panels {} {} {} {}", groups_, columns_, depth_, step.transposed),
+                      [&](FloatLine* to) {
+                        for (int64_t g = 0; g < groups_; ++g)
+                          pack_parts({weights_of(step, values, g).data(), columns_, depth_, depth_},
+                                     to + g * lines);
+                      });
     for (int64_t g = 0; g < groups_; ++g)
       products_.push_back({context.isa, columns_, depth_, panels_.lines() + g * lines,
                            bias_.data() + g * padded_columns(columns_)});

@@ -83,8 +83,7 @@ class OwnMatMul : public BoundStep {
     parts_ = count == 1 ? 1 : static_cast<int64_t>(of_each_.size());
     rows_of_part_ = rows_ * static_cast<int64_t>(of_each_.size()) / std::max<int64_t>(parts_, 1);
     blocks_ = (rows_of_part_ + kRowsTogether - 1) / kRowsTogether;
-    floats_of_one_ =
-        kRowsTogether * padded_columns(columns_) + (copies_ ? kRowsTogether * depth_ : 0);
+    floats_of_one_ = sums_of_rows(columns_) + (copies_ ? kRowsTogether * depth_ : 0);
     floats_of_one_ = padded_columns(floats_of_one_);
     bytes_ = parts_ * rows_of_part_ * (depth_ + columns_) * static_cast<int64_t>(sizeof(float));
   }
@@ -128,11 +127,10 @@ class OwnMatMul : public BoundStep {
 
   void run_block(int thread, int64_t part, int64_t block, const float* a, float* to) const {
     const int64_t first = part * rows_of_part_ + rows_of_part_ * block / blocks_;
-    const int64_t count =
-        part * rows_of_part_ + rows_of_part_ * (block + 1) / blocks_ - first;
+    const int64_t count = part * rows_of_part_ + rows_of_part_ * (block + 1) / blocks_ - first;
     const int64_t padded = padded_columns(columns_);
     float* sums = scratch_ + thread * floats_of_one_;
-    float* gathered = sums + kRowsTogether * padded;
+    float* gathered = sums + sums_of_rows(columns_);
     std::array<const float*, kRowsTogether> rows{};
     for (int64_t r = 0; r < count; ++r) {
       const float* row = a + a_.offset[matrix_of(first + r)] + (first + r) % rows_ * a_.row_pitch;

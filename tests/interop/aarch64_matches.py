@@ -1,0 +1,101 @@
+"""Plans under the arm64 runner, emulated on several processors: the bytes of x86 where everything is
+in integers, floats within 1e-5 of the largest. usage: aarch64_matches.py LATHE ROOT"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+# Neither dot products nor products of matrices; dot products; all that there is.
+CPUS = ("cortex-a53", "cortex-a76", "max")
+SLOW_CPUS = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
+FLOAT_TOLERANCE = 1e-5
+# ONNX Runtime and oneDNN are 3.2e-5 apart on x86 there: its seeded weights cancel.
+TOLERANCES = {"resnet50": 1e-4}
+
+
+def run(command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, **more)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode} {done.stderr}"
+    return done.stdout
+
+
+def input_bytes(lathe, model, folder):
+    """Of one sample of numbers that seeds give, in the order of the model's inputs."""
+    report = json.loads(run([lathe, "inspect", model, "--json"]))
+    random = np.random.default_rng(7)
+    data = b""
+    for value in report["inspect"]["inputs"]:
+        shape = [size if isinstance(size, int) else 1 for size in value["shape"]]
+        if value["dtype"] == "float":
+            data += random.standard_normal(shape).astype(np.float32).tobytes()
+        elif value["dtype"] in ("uint8", "int8"):
+            data += random.integers(0, 128, shape).astype(np.uint8).tobytes()
+        else:
+            data += np.ones(shape, value["dtype"]).tobytes()
+    path = os.path.join(folder, "inputs")
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+def check(lathe, arm, model, name, is_integer, cpus, folder):
+    plan = os.path.join(folder, name + ".lathe")
+    run([lathe, "compile", model, "-o", plan, "--target", "native", "--verify", "off", "--quiet",
+         "--force"])
+    inputs = input_bytes(lathe, model, folder)
+    outputs = os.path.join(folder, "outputs")
+
+    def result(command, threads):
+        run([*command, plan, threads, "1", "--inputs", inputs, "--outputs", outputs])
+        with open(outputs, "rb") as file:
+            return file.read()
+
+    here = result([os.path.join(os.path.dirname(lathe), "lathe-runner")], "1")
+    first = None
+    for cpu in cpus:
+        there = result(["qemu-aarch64", "-cpu", cpu, arm], "1")
+        first = first or there
+        assert there == first, f"{name}: {cpu} gives other bytes than {cpus[0]}"
+    assert result(["qemu-aarch64", "-cpu", cpus[-1], arm], "2") == first, f"{name}: two threads"
+    if is_integer:
+        assert first == here, f"{name}: other bytes than x86"
+        return "the bytes of x86"
+    ours, theirs = np.frombuffer(first, np.float32), np.frombuffer(here, np.float32)
+    error = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    assert error < TOLERANCES.get(name, FLOAT_TOLERANCE), f"{name}: {error} of x86's largest output"
+    return f"within {error:.1e} of x86"
+
+
+def main():
+    lathe, root = sys.argv[1], sys.argv[2]
+    arm = os.path.join(root, "build", "aarch64", "lathe-runner")
+    if not os.path.exists(arm) or shutil.which("qemu-aarch64") is None:
+        print("skipped: build/aarch64/lathe-runner (cmake --preset aarch64) or qemu-aarch64 is not there")
+        sys.exit(77)
+    slow = os.environ.get("LATHE_SLOW") == "1"
+    cpus = SLOW_CPUS if slow else CPUS
+    networks = ["mobilenet_v2"]
+    if slow:
+        networks += ["resnet50", "mobilenet_v3_large", "efficientnet_b0", "crnn",
+                     "lstm_autoencoder"]
+    with tempfile.TemporaryDirectory() as folder:
+        models = {"glyphs": os.path.join(root, "scripts", "glyphs.onnx")}
+        for name in networks:
+            models[name] = os.path.join(folder, name + ".onnx")
+            run([lathe, "zoo", name, "-o", models[name], "--quiet"])
+        for name, path in models.items():
+            print(f"{name}: {check(lathe, arm, path, name, False, cpus, folder)}")
+            integers = os.path.join(folder, name + "_int8.onnx")
+            run([lathe, "quantize", path, "-o", integers, "--data", "random", "--samples", "4",
+                 "--effort", "fast", "--quiet"])
+            print(f"{name}, int8: "
+                  f"{check(lathe, arm, integers, name + '_int8', True, cpus, folder)}")
+
+
+if __name__ == "__main__":
+    main()
