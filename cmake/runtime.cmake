@@ -3,9 +3,9 @@
 lathe_folder(ir lib/ir LINKS fmt::fmt)
 lathe_folder(os lib/os LINKS ir ZLIB::ZLIB nettle ${CMAKE_DL_LIBS})
 # The native engine: kernels, the plan as data, and its execution.
-set(no_kernel without_x86)
-if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(no_kernel "_avx2|_avx512")
+set(no_kernel "_neon|without_x86")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(no_kernel "_avx2|_avx512|without_arm")
 endif()
 lathe_folder(kernels lib/native/kernels FAST APART EXCEPT "${no_kernel}" LINKS ir)
 lathe_folder(plan lib/native/plan LINKS ir kernels)

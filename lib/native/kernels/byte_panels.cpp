@@ -19,6 +19,8 @@ SumBytes sums_variant_of(KernelIsa isa) {
   switch (isa) {
     case KernelIsa::kAvx512Vnni: return sum_bytes_avx512;
     case KernelIsa::kAvx2: return sum_bytes_avx2;
+    case KernelIsa::kNeon:
+    case KernelIsa::kNeonDot:
     case KernelIsa::kScalar: break;
   }
   return sum_bytes_scalar;

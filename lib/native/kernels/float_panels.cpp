@@ -16,6 +16,8 @@ MultiplyPanel multiply_variant_of(KernelIsa isa) {
   switch (isa) {
     case KernelIsa::kAvx512Vnni: return multiply_panel_avx512;
     case KernelIsa::kAvx2: return multiply_panel_avx2;
+    case KernelIsa::kNeon:
+    case KernelIsa::kNeonDot: return multiply_panel_neon;
     case KernelIsa::kScalar: break;
   }
   return multiply_panel_scalar;

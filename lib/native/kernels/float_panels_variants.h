@@ -17,6 +17,7 @@ struct FloatPanel {
 };
 
 void multiply_panel_avx512(const FloatPanel& panel, const MatrixRows& rows);
+void multiply_panel_neon(const FloatPanel& panel, const MatrixRows& rows);
 void multiply_panel_scalar(const FloatPanel& panel, const MatrixRows& rows);
 void multiply_panel_avx2(const FloatPanel& panel, const MatrixRows& rows);
 

@@ -2,6 +2,10 @@
 
 #include <cstdlib>
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 namespace lathe {
 namespace {
 
@@ -14,6 +18,9 @@ Instructions of_processor() {
   has.vnni = has.avx512 && __builtin_cpu_supports("avx512vnni");
   has.vbmi = has.avx512 && __builtin_cpu_supports("avx512vbmi");
   has.tiles = has.vnni && __builtin_cpu_supports("amx-int8");
+#elif defined(__aarch64__)
+  has.neon = true;
+  has.dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return has;
 }

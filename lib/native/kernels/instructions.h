@@ -10,7 +10,9 @@ struct Instructions {
   bool avx512 = false;  // F, BW, DQ and VL
   bool vnni = false;    // of 512 bits
   bool vbmi = false;
-  bool tiles = false;  // AMX for int8
+  bool tiles = false;         // AMX for int8
+  bool neon = false;          // 64-bit Arm
+  bool dot_products = false;  // Armv8.2: sdot, udot
 
   bool operator==(const Instructions&) const = default;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <numeric>
 
 #include "kernels/instructions.h"
 #include "kernels/integer_epilogue.h"
@@ -32,6 +33,8 @@ bool never_saturates(const ProductWeights& weights) {
 }  // namespace
 
 KernelIsa best_kernel_isa() {
+  if (instructions().dot_products) return KernelIsa::kNeonDot;
+  if (instructions().neon) return KernelIsa::kNeon;
   if (instructions().vnni) return KernelIsa::kAvx512Vnni;
   return instructions().avx2 ? KernelIsa::kAvx2 : KernelIsa::kScalar;
 }
@@ -40,6 +43,8 @@ const ProductVariant& product_variant(KernelIsa isa) {
   switch (isa) {
     case KernelIsa::kAvx512Vnni: return product_avx512();
     case KernelIsa::kAvx2: return product_avx2();
+    case KernelIsa::kNeon: return product_neon();
+    case KernelIsa::kNeonDot: return product_neon_dot();
     case KernelIsa::kScalar: break;
   }
   return product_scalar();
@@ -109,6 +114,7 @@ PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const f
   product.weights = std::move(packed);
   product.scale.assign(padded, 0.0f);
   product.bias.assign(padded, 0.0f);
+  if (variant.takes_signed) product.start.assign(padded, 0);
   const int64_t panels = panel_count(columns, lanes, variant.most_vectors);
   for (int64_t p = 0; p < panels; ++p) {
     const ProductPanel panel = panel_at(columns, lanes, variant.most_vectors, p);
@@ -118,6 +124,11 @@ PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const f
       if (column >= columns) continue;
       product.scale[static_cast<size_t>(panel.first + i)] = scale[column];
       product.bias[static_cast<size_t>(panel.first + i)] = bias[column];
+      if (variant.takes_signed) {
+        const int8_t* of_column = weights.values + column * row;
+        product.start[static_cast<size_t>(panel.first + i)] =
+            128 * std::accumulate(of_column, of_column + row, 0);
+      }
     }
   }
   return product;

@@ -23,6 +23,8 @@ enum class KernelIsa : uint8_t {
   kScalar,
   kAvx2,        // vpmaddubsw where the weights cannot saturate it, vpmaddwd elsewhere
   kAvx512Vnni,  // vpdpbusd on 512 bits
+  kNeon,        // 64-bit Arm: products of 8 bits added in pairs
+  kNeonDot,     // sdot
 };
 
 /// The best variant of those that instructions() allows.
@@ -45,13 +47,15 @@ struct PackedProduct {
   std::shared_ptr<const int8_t[]> weights;  // packed_product_bytes of them
   std::vector<float> scale;                 // by packed column
   std::vector<float> bias;
+  /// Of variants that take bytes as signed, 128 less: 128 times the sum of a column's weights.
+  std::vector<int32_t> start;
 };
 
 /// What the sums become: y = sum * scale[c] + bias[c], and then
 ///   float output: activation(y);
 ///   uint8 output: q = clamp(round(y), low, high) where scale and bias lead into output units and
-///   the zero point is part of the bias, too; with an activation y is real and q = round(activation(y) *
-///   inverse_scale + zero_point).
+///   the zero point is part of the bias, too; with an activation y is real and q =
+///   round(activation(y) * inverse_scale + zero_point).
 /// Then, where asked, q2 = clamp(round(q * own_factor + residual * residual_factor + offset),
 /// sum_low, sum_high) and table[q]. Rounding is half to even.
 struct ProductEpilogue {

@@ -12,10 +12,13 @@ struct ProductVariant {
   int64_t most_vectors = 1;  // of a panel
   int64_t (*rows)(int64_t vectors) = nullptr;
   void (*run)(const ProductTile& tile) = nullptr;
+  bool takes_signed = false;  // wants PackedProduct::start
 };
 
 const ProductVariant& product_avx512();
 const ProductVariant& product_avx2();
+const ProductVariant& product_neon();
+const ProductVariant& product_neon_dot();
 const ProductVariant& product_scalar();
 const ProductVariant& product_variant(KernelIsa isa);
 

@@ -42,6 +42,8 @@ class BoundDepthwise : public BoundStep {
     switch (packed_.isa) {
       case KernelIsa::kAvx512Vnni: return "depthwise:avx512_vnni";
       case KernelIsa::kAvx2: return "depthwise:avx2";
+      case KernelIsa::kNeon:
+      case KernelIsa::kNeonDot:
       case KernelIsa::kScalar: break;
     }
     return "depthwise:scalar";

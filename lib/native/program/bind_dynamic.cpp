@@ -83,6 +83,8 @@ class BoundIntegerMatMul : public BoundStep {
     switch (packed_.isa) {
       case KernelIsa::kAvx512Vnni: return "byte_panels:avx512_vnni";
       case KernelIsa::kAvx2: return "byte_panels:avx2";
+      case KernelIsa::kNeon:
+      case KernelIsa::kNeonDot:
       case KernelIsa::kScalar: break;
     }
     return "byte_panels";

@@ -72,6 +72,8 @@ class BoundProduct : public BoundStep {
     switch (groups_.front().isa) {
       case KernelIsa::kAvx512Vnni: return "product:avx512_vnni";
       case KernelIsa::kAvx2: return groups_.front().narrow ? "product:avx2" : "product:avx2_wide";
+      case KernelIsa::kNeon: return "product:neon";
+      case KernelIsa::kNeonDot: return "product:neon_dot";
       case KernelIsa::kScalar: break;
     }
     return "product:scalar";

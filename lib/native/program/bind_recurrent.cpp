@@ -105,6 +105,8 @@ class BoundRecurrent : public BoundStep {
       case KernelIsa::kAvx512Vnni:
         return is_integer_ ? "recurrent:avx512_vnni" : "recurrent:avx512";
       case KernelIsa::kAvx2: return "recurrent:avx2";
+      case KernelIsa::kNeon:
+      case KernelIsa::kNeonDot: return is_integer_ ? "recurrent" : "recurrent:neon";
       case KernelIsa::kScalar: break;
     }
     return "recurrent";
