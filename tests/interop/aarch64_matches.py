@@ -10,6 +10,8 @@ import tempfile
 
 import numpy as np
 
+import zoo
+
 # Neither dot products nor products of matrices; dot products; all that there is.
 CPUS = ("cortex-a53", "cortex-a76", "max")
 SLOW_CPUS = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
@@ -18,15 +20,9 @@ FLOAT_TOLERANCE = 1e-5
 TOLERANCES = {"resnet50": 1e-4}
 
 
-def run(command, **more):
-    done = subprocess.run(command, capture_output=True, text=True, **more)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode} {done.stderr}"
-    return done.stdout
-
-
 def input_bytes(lathe, model, folder):
     """Of one sample of numbers that seeds give, in the order of the model's inputs."""
-    report = json.loads(run([lathe, "inspect", model, "--json"]))
+    report = json.loads(zoo.lathe(lathe, "inspect", model, "--json").stdout)
     random = np.random.default_rng(7)
     data = b""
     for value in report["inspect"]["inputs"]:
@@ -45,13 +41,15 @@ def input_bytes(lathe, model, folder):
 
 def check(lathe, arm, model, name, is_integer, cpus, folder):
     plan = os.path.join(folder, name + ".lathe")
-    run([lathe, "compile", model, "-o", plan, "--target", "native", "--verify", "off", "--quiet",
-         "--force"])
+    zoo.lathe(lathe, "compile", model, "-o", plan, "--target", "native", "--verify", "off",
+              "--quiet", "--force")
     inputs = input_bytes(lathe, model, folder)
     outputs = os.path.join(folder, "outputs")
 
     def result(command, threads):
-        run([*command, plan, threads, "1", "--inputs", inputs, "--outputs", outputs])
+        words = [*command, plan, threads, "1", "--inputs", inputs, "--outputs", outputs]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(words)}: code {done.returncode}\n{done.stderr}"
         with open(outputs, "rb") as file:
             return file.read()
 
@@ -66,7 +64,7 @@ def check(lathe, arm, model, name, is_integer, cpus, folder):
         assert first == here, f"{name}: other bytes than x86"
         return "the bytes of x86"
     ours, theirs = np.frombuffer(first, np.float32), np.frombuffer(here, np.float32)
-    error = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    error = zoo.relative_error(theirs, ours)
     assert error < TOLERANCES.get(name, FLOAT_TOLERANCE), f"{name}: {error} of x86's largest output"
     return f"within {error:.1e} of x86"
 
@@ -87,12 +85,12 @@ def main():
         models = {"glyphs": os.path.join(root, "scripts", "glyphs.onnx")}
         for name in networks:
             models[name] = os.path.join(folder, name + ".onnx")
-            run([lathe, "zoo", name, "-o", models[name], "--quiet"])
+            zoo.lathe(lathe, "zoo", name, "-o", models[name], "--quiet")
         for name, path in models.items():
             print(f"{name}: {check(lathe, arm, path, name, False, cpus, folder)}")
             integers = os.path.join(folder, name + "_int8.onnx")
-            run([lathe, "quantize", path, "-o", integers, "--data", "random", "--samples", "4",
-                 "--effort", "fast", "--quiet"])
+            zoo.lathe(lathe, "quantize", path, "-o", integers, "--data", "random", "--samples", "4",
+                      "--effort", "fast", "--quiet")
             print(f"{name}, int8: "
                   f"{check(lathe, arm, integers, name + '_int8', True, cpus, folder)}")
 
