@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 arch=${1:-arm64}
-packages=(libfmt-dev zlib1g-dev nettle-dev libxxhash-dev)
+packages=(libfmt-dev zlib1g-dev nettle-dev libxxhash-dev doctest-dev)
 folder=$PWD/build/$arch
 [ ! -e "$folder/.made" ] || exit 0
 
@@ -13,7 +13,7 @@ mkdir -p "$folder"/apt/{state/lists/partial,cache/archives/partial}
 : >"$folder/apt/status"
 apt=(apt-get -qq -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
   -o "Dir::State=$folder/apt/state" -o "Dir::State::status=$folder/apt/status"
-  -o "Dir::Cache=$folder/apt/cache" -o Debug::NoLocking=1)
+  -o "Dir::Cache=$folder/apt/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1)
 "${apt[@]}" update
 (cd "$folder/apt" && "${apt[@]}" download "${packages[@]}")
 for package in "$folder"/apt/*.deb; do dpkg -x "$package" "$folder"; done

@@ -26,6 +26,6 @@ cmake --preset release -DBUILD_TESTING=ON
 cmake --build --preset release
 # The run time for arm64, which tests run in an emulator.
 scripts/cross_packages.sh arm64
-cmake --preset aarch64
+cmake --preset aarch64 -DBUILD_TESTING=ON
 cmake --build --preset aarch64
 ctest --test-dir build/release --parallel 2 --output-on-failure --no-tests=error "${filter[@]}" "$@"

@@ -1,12 +1,12 @@
 // Programs made of small plans: denormal numbers, threads of the host, arrays without elements.
 #include <doctest/doctest.h>
-#include <immintrin.h>
 #include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <thread>
 
+#include "program/flush_denormals.h"
 #include "run_plan.h"
 #include "small_plan.h"
 
@@ -14,7 +14,6 @@ namespace lathe {
 namespace {
 
 constexpr float kDenormal = 1e-40F;
-constexpr unsigned kFlushAndZero = 0x8040;
 
 /// Large enough that two threads share the work.
 NativePlan copy_by_arithmetic(int64_t size = 1 << 16) {
@@ -61,7 +60,7 @@ int64_t denormals_left(Program& program) {
 std::vector<unsigned> control_words(int threads) {
   std::vector<unsigned> words(static_cast<size_t>(threads));
 #pragma omp parallel num_threads(threads)
-  words[static_cast<size_t>(omp_get_thread_num())] = _mm_getcsr();
+  words[static_cast<size_t>(omp_get_thread_num())] = float_mode();
   return words;
 }
 
@@ -111,7 +110,7 @@ TEST_CASE("denormal numbers are 0 in every thread, and the host's threads keep t
       CHECK(after == before);
       // A host that wants the same for itself.
       in_new_thread([&] {
-        _mm_setcsr(_mm_getcsr() | kFlushAndZero);
+        set_float_mode(float_mode() | kFlushAndZero);
         omp_set_num_threads(threads);
         before = control_words(threads);
         left = denormals_left(program);

@@ -54,10 +54,9 @@ TEST_CASE("sums of bytes with zero points are exact") {
     SeededRandom random(401, seed);
     const Product p = random_product(random);
     INFO("seed " << seed << " rows " << p.rows << " depth " << p.depth << " columns " << p.columns);
-    for (int isa = 0; isa <= static_cast<int>(best_kernel_isa()); ++isa) {
-      const PackedBytes packed =
-          pack_bytes(static_cast<KernelIsa>(isa), p.weights.data(), p.columns, p.depth,
-                     p.shifts.empty() ? nullptr : p.shifts.data());
+    for (const KernelIsa isa : usable_kernel_isas()) {
+      const PackedBytes packed = pack_bytes(isa, p.weights.data(), p.columns, p.depth,
+                                            p.shifts.empty() ? nullptr : p.shifts.data());
       const int64_t pitch = p.columns + 2;
       Guarded<int32_t> sums(p.rows * pitch);
       ByteRows rows;
@@ -94,10 +93,9 @@ TEST_CASE("sums of bytes become floats: sum * (scale * factor) + bias") {
     const bool one_scale = random.next() % 2 == 0;
     const bool with_factor = random.next() % 2 == 0;
     const bool row_bias = random.next() % 2 == 0;
-    for (int isa = 0; isa <= static_cast<int>(best_kernel_isa()); ++isa) {
-      const PackedBytes packed =
-          pack_bytes(static_cast<KernelIsa>(isa), p.weights.data(), p.columns, p.depth,
-                     p.shifts.empty() ? nullptr : p.shifts.data());
+    for (const KernelIsa isa : usable_kernel_isas()) {
+      const PackedBytes packed = pack_bytes(isa, p.weights.data(), p.columns, p.depth,
+                                            p.shifts.empty() ? nullptr : p.shifts.data());
       Guarded<float> output(p.rows * p.columns);
       ByteRows rows;
       rows.rows = p.addresses.data();

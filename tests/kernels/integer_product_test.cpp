@@ -131,7 +131,7 @@ int wrong_elements(const ProductProblem& problem, const std::vector<uint8_t>& ou
 void check_product(const ProductProblem& problem) {
   const std::vector<uint8_t> scalar = product_output(problem, KernelIsa::kScalar);
   CHECK(wrong_elements(problem, scalar) == 0);
-  for (const KernelIsa isa : available_isas()) {
+  for (const KernelIsa isa : usable_kernel_isas()) {
     CAPTURE(static_cast<int>(isa));
     CHECK((product_output(problem, isa) == scalar));
   }
@@ -214,7 +214,7 @@ TEST_CASE("sums are exact at the ends of the range") {
     for (auto& pixel : problem.pixels) pixel.assign(pixel.size(), 255);
     problem.factors.scale.assign(20, weight < 0 ? -1.0f : 1.0f);
     problem.factors.bias.assign(20, static_cast<float>(100 - 255 * 520 * std::abs(weight)));
-    for (const KernelIsa isa : available_isas()) {
+    for (const KernelIsa isa : usable_kernel_isas()) {
       CAPTURE(static_cast<int>(isa));
       const auto output = product_output(problem, isa);
       for (size_t r = 0; r < 3; ++r) CHECK(int{output[r * (20 + kRowGap)]} == 100);
@@ -229,7 +229,7 @@ TEST_CASE("halves are rounded to even") {
   problem.factors.scale.assign(12, 0.5f);
   problem.factors.bias.assign(12, 8.0f);
   for (size_t c = 0; c < 12; ++c) problem.weights[c * 4] = static_cast<int8_t>(c);
-  for (const KernelIsa isa : available_isas()) {
+  for (const KernelIsa isa : usable_kernel_isas()) {
     CAPTURE(static_cast<int>(isa));
     const auto output = product_output(problem, isa);
     const std::vector<int> even = {8, 8, 9, 10, 10, 10, 11, 12, 12, 12, 13, 14};
@@ -255,7 +255,7 @@ TEST_CASE("results beyond int32 saturate") {
   // One column alone makes the product one that may overflow.
   ProductProblem problem = random_product(70, 1, 8, 4, {}, random);
   problem.factors.bias[69] = std::numeric_limits<float>::infinity();
-  for (const KernelIsa isa : available_isas()) {
+  for (const KernelIsa isa : usable_kernel_isas()) {
     CAPTURE(static_cast<int>(isa));
     CHECK(int{product_output(problem, isa)[69]} == 255);
   }

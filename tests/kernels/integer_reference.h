@@ -17,13 +17,6 @@ namespace lathe {
 /// What stands where nobody may write.
 constexpr uint8_t kCanary = 0xA5;
 
-inline std::vector<KernelIsa> available_isas() {
-  std::vector<KernelIsa> isas = {KernelIsa::kScalar};
-  if (best_kernel_isa() >= KernelIsa::kAvx2) isas.push_back(KernelIsa::kAvx2);
-  if (best_kernel_isa() >= KernelIsa::kAvx512Vnni) isas.push_back(KernelIsa::kAvx512Vnni);
-  return isas;
-}
-
 inline double reference_activation(double x, ProductActivation activation) {
   switch (activation) {
     case ProductActivation::kNone: return x;

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "kernel_check.h"
+#include "kernels/instructions.h"
 #include "kernels/lookup.h"
 #include "kernels/lookup_variants.h"
 
@@ -54,18 +55,14 @@ void check_variant(FloatLookup look_up) {
 
 TEST_CASE("every variant finds the bits of float32") {
   check_variant(float_lookup_scalar);
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi"))
-    check_variant(float_lookup_permute);
+  if (instructions().vbmi) check_variant(float_lookup_permute);
 }
 
 TEST_CASE("every variant looks up rows of any width") {
   check_variant(lookup_row_scalar);
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq")) {
-    check_variant(lookup_row_shuffle);
-    if (__builtin_cpu_supports("avx512vbmi")) check_variant(lookup_row_permute);
-  }
+  if (instructions().avx512) check_variant(lookup_row_shuffle);
+  if (instructions().vbmi) check_variant(lookup_row_permute);
+  if (instructions().neon) check_variant(lookup_row_neon);
 }
 
 TEST_CASE("rows with and without gaps, in place as well") {

@@ -203,13 +203,6 @@ double worst_error(const std::vector<float>& got, const std::vector<double>& wan
   return worst;
 }
 
-std::vector<KernelIsa> variants() {
-  std::vector<KernelIsa> all;
-  for (int i = 0; i <= static_cast<int>(best_kernel_isa()); ++i)
-    all.push_back(static_cast<KernelIsa>(i));
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("recurrent networks with random rules") {
@@ -223,7 +216,7 @@ TEST_CASE("recurrent networks with random rules") {
     wanted.h.resize(static_cast<size_t>(n.batch * n.hidden));
     wanted.c = wanted.h;
     for (int64_t b = 0; b < n.batch; ++b) reference_sequence(n, b, wanted);
-    for (const KernelIsa isa : variants()) {
+    for (const KernelIsa isa : usable_kernel_isas()) {
       Memory memory(n);
       const PackedRecurrence packed =
           pack_recurrence(isa, n.rules, n.inputs, n.hidden, weights_of(n));
@@ -334,7 +327,7 @@ TEST_CASE("an integer LSTM: exact sums of bytes") {
     for (int64_t b = 0; b < n.batch; ++b) reference_sequence(n, b, wanted);
     n.h0 = h0;
     std::vector<uint8_t> first;
-    for (const KernelIsa isa : variants()) {
+    for (const KernelIsa isa : usable_kernel_isas()) {
       const PackedRecurrence packed = pack_recurrence(isa, n.rules, n.inputs, n.hidden, weights);
       RecurrentScratch scratch = recurrent_scratch(packed, n.time, n.batch);
       Memory memory(n);

@@ -11,8 +11,8 @@ const DepthwiseVariant& depthwise_variant(KernelIsa isa) {
   switch (isa) {
     case KernelIsa::kAvx512Vnni: return depthwise_avx512();
     case KernelIsa::kAvx2: return depthwise_avx2();
-    case KernelIsa::kNeon:
-    case KernelIsa::kNeonDot:
+    case KernelIsa::kNeon: return depthwise_neon();
+    case KernelIsa::kNeonDot: return depthwise_neon_dot();
     case KernelIsa::kScalar: break;
   }
   return depthwise_scalar();

@@ -32,6 +32,7 @@ struct PackedDepthwise {
   std::vector<int8_t> weights;
   std::vector<float> scale;  // by packed channel
   std::vector<float> bias;
+  std::vector<int32_t> start;    // of the sums, as PackedProduct::start
   std::vector<uint8_t> padding;  // a pixel of zero points
 };
 

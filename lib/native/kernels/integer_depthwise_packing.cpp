@@ -1,5 +1,6 @@
 // Weights of depthwise convolutions in the orders that the variants read.
 #include <cstddef>
+#include <cstring>
 
 #include "kernels/integer_depthwise_variants.h"
 #include "kernels/integer_product_panels.h"
@@ -68,6 +69,54 @@ void pack_depthwise_avx512(PackedDepthwise& to, const int8_t* weights, const flo
                                          place * 4 + y % 4)] =
               weights[(channel * height + y) * width + x];
     }
+  }
+}
+
+namespace {
+
+// By sixteen channels; `start` is zero where bytes stay unsigned.
+void pad_factors(PackedDepthwise& to, const float* scale, const float* bias) {
+  const auto padded = static_cast<size_t>((to.channels + 15) / 16 * 16);
+  to.scale.assign(scale, scale + to.channels);
+  to.bias.assign(bias, bias + to.channels);
+  to.scale.resize(padded);
+  to.bias.resize(padded);
+  to.start.assign(padded, 0);
+}
+
+}  // namespace
+
+// By sixteen channels, tap after tap: 16 bits of each channel.
+void pack_depthwise_neon(PackedDepthwise& to, const int8_t* weights, const float* scale,
+                         const float* bias) {
+  const int64_t taps = to.window.kernel_height * to.window.kernel_width;
+  pad_factors(to, scale, bias);
+  to.weights.assign(to.scale.size() * static_cast<size_t>(taps) * 2, 0);
+  for (int64_t c = 0; c < to.channels; ++c)
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int16_t weight = weights[c * taps + tap];
+      std::memcpy(to.weights.data() + ((c / 16 * taps + tap) * 16 + c % 16) * 2, &weight, 2);
+    }
+}
+
+// By sixteen channels, by four kernel rows, by kernel column: a byte of each row for each channel.
+void pack_depthwise_neon_dot(PackedDepthwise& to, const int8_t* weights, const float* scale,
+                             const float* bias) {
+  const int64_t height = to.window.kernel_height;
+  const int64_t width = to.window.kernel_width;
+  const int64_t groups = (height + 3) / 4;
+  pad_factors(to, scale, bias);
+  to.weights.assign(to.scale.size() * static_cast<size_t>(groups * width * 4), 0);
+  for (int64_t c = 0; c < to.channels; ++c) {
+    int32_t sum = 0;
+    for (int64_t y = 0; y < height; ++y)
+      for (int64_t x = 0; x < width; ++x) {
+        const int8_t weight = weights[(c * height + y) * width + x];
+        sum += weight;
+        to.weights[static_cast<size_t>((((c / 16 * groups + y / 4) * width + x) * 16 + c % 16) * 4 +
+                                       y % 4)] = weight;
+      }
+    to.start[static_cast<size_t>(c)] = 128 * sum;
   }
 }
 

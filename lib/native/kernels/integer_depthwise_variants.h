@@ -6,7 +6,7 @@
 namespace lathe {
 
 struct DepthwiseVariant {
-  /// Fills weights, scale and bias.
+  /// Fills weights, scale and bias, and start where the variant wants it.
   void (*pack)(PackedDepthwise& to, const int8_t* weights, const float* scale,
                const float* bias) = nullptr;
   /// `lines`: room for kernel_height * line_length pointers.
@@ -20,6 +20,10 @@ void pack_depthwise_avx2(PackedDepthwise& to, const int8_t* weights, const float
                          const float* bias);
 void pack_depthwise_scalar(PackedDepthwise& to, const int8_t* weights, const float* scale,
                            const float* bias);
+void pack_depthwise_neon(PackedDepthwise& to, const int8_t* weights, const float* scale,
+                         const float* bias);
+void pack_depthwise_neon_dot(PackedDepthwise& to, const int8_t* weights, const float* scale,
+                             const float* bias);
 
 constexpr int64_t kDepthwiseChannelsAvx2 = 16;  // of one block
 
@@ -49,6 +53,8 @@ constexpr int64_t depthwise_channel(int64_t width, int64_t vector, int64_t lane)
 
 const DepthwiseVariant& depthwise_avx512();
 const DepthwiseVariant& depthwise_avx2();
+const DepthwiseVariant& depthwise_neon();
+const DepthwiseVariant& depthwise_neon_dot();
 const DepthwiseVariant& depthwise_scalar();
 
 }  // namespace lathe

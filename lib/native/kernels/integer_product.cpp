@@ -32,12 +32,17 @@ bool never_saturates(const ProductWeights& weights) {
 
 }  // namespace
 
-KernelIsa best_kernel_isa() {
-  if (instructions().dot_products) return KernelIsa::kNeonDot;
-  if (instructions().neon) return KernelIsa::kNeon;
-  if (instructions().vnni) return KernelIsa::kAvx512Vnni;
-  return instructions().avx2 ? KernelIsa::kAvx2 : KernelIsa::kScalar;
+std::vector<KernelIsa> usable_kernel_isas() {
+  const Instructions& has = instructions();
+  std::vector<KernelIsa> isas = {KernelIsa::kScalar};
+  if (has.avx2) isas.push_back(KernelIsa::kAvx2);
+  if (has.vnni) isas.push_back(KernelIsa::kAvx512Vnni);
+  if (has.neon) isas.push_back(KernelIsa::kNeon);
+  if (has.dot_products) isas.push_back(KernelIsa::kNeonDot);
+  return isas;
 }
+
+KernelIsa best_kernel_isa() { return usable_kernel_isas().back(); }
 
 const ProductVariant& product_variant(KernelIsa isa) {
   switch (isa) {

@@ -27,7 +27,8 @@ enum class KernelIsa : uint8_t {
   kNeonDot,     // sdot
 };
 
-/// The best variant of those that instructions() allows.
+/// Those that instructions() allows, the best one last.
+std::vector<KernelIsa> usable_kernel_isas();
 KernelIsa best_kernel_isa();
 
 /// Elementwise function between the sum and its quantization, on real numbers.

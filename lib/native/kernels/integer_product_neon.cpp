@@ -9,8 +9,8 @@ struct PairSums {
   int32x4_t low, high;
 
   static constexpr int rows(int vectors) { return vectors >= 3 ? 2 : vectors == 2 ? 4 : 6; }
-  void clear() { low = high = vdupq_n_s32(0); }
-  int32x4_t total() const { return vpaddq_s32(low, high); }
+  void begin(int32x4_t) { low = high = vdupq_n_s32(0); }
+  int32x4_t total(int32x4_t start) const { return vaddq_s32(vpaddq_s32(low, high), start); }
 
   /// Four elements of the depth, those at place kFour of `x`.
   template <int kFour, int kRows, int kVectors>

@@ -6,9 +6,9 @@
 
 #include <cstring>
 
+#include "kernels/integer_epilogue_neon.h"
 #include "kernels/integer_product_panels.h"
 #include "kernels/integer_product_variants.h"
-#include "kernels/product_activation.h"
 
 namespace lathe {
 namespace {
@@ -19,90 +19,19 @@ constexpr int kMostVectors = 4;
 // Taps that are skipped: padding of zeros. As many as a row can have.
 alignas(16) constinit uint8_t zeros_of_tap[65808] = {};
 
-[[gnu::always_inline]] inline float32x4_t bounded(float32x4_t y, float low, float high) {
-  return vminnmq_f32(vmaxnmq_f32(y, vdupq_n_f32(low)), vdupq_n_f32(high));
-}
-
-[[gnu::always_inline]] inline float32x4_t real_sums(int32x4_t sums, const float* scale,
-                                                    const float* bias) {
-  return vfmaq_f32(vld1q_f32(bias), vcvtq_f32_s32(sums), vld1q_f32(scale));
-}
-
-inline void store_floats(const ProductEpilogue& epilogue, float32x4_t y, int64_t count,
-                         float* output) {
-  y = activated(y, epilogue.activation);
-  y = between(y, epilogue.float_low, epilogue.float_high);
-  if (count >= kLanes) return vst1q_f32(output, y);
-  float values[kLanes];
-  vst1q_f32(values, y);
-  std::memcpy(output, values, static_cast<size_t>(count) * sizeof(float));
-}
-
-// Four of them; rounded half to even, and what is not a number becomes the lower bound.
-[[gnu::always_inline]] inline int32x4_t finished_bytes(const ProductEpilogue& epilogue,
-                                                       float32x4_t y, const uint8_t* residual) {
-  if (epilogue.activation != ProductActivation::kNone)
-    y = vfmaq_f32(vdupq_n_f32(epilogue.zero_point), activated(y, epilogue.activation),
-                  vdupq_n_f32(epilogue.inverse_scale));
-  int32x4_t q = vcvtnq_s32_f32(bounded(y, epilogue.low, epilogue.high));
-  if (epilogue.has_residual) {
-    const float32x4_t own =
-        vfmaq_f32(vdupq_n_f32(epilogue.offset), vcvtq_f32_s32(q), vdupq_n_f32(epilogue.own_factor));
-    const float32x4_t other = {static_cast<float>(residual[0]), static_cast<float>(residual[1]),
-                               static_cast<float>(residual[2]), static_cast<float>(residual[3])};
-    q = vcvtnq_s32_f32(bounded(vfmaq_f32(own, other, vdupq_n_f32(epilogue.residual_factor)),
-                               epilogue.sum_low, epilogue.sum_high));
-  }
-  return q;
-}
-
-template <int kVectors>
-void store_row(const ProductTile& tile, int64_t row, const int32x4_t (&sums)[kVectors]) {
-  const ProductEpilogue& epilogue = *tile.epilogue;
-  const int64_t first = tile.panel.first;
-  const float* scale = tile.product->scale.data() + first;
-  const float* bias = tile.product->bias.data() + first;
-  const int64_t left = tile.product->columns - first;
-  const int64_t columns = left < kLanes * kVectors ? left : kLanes * kVectors;
-  if (epilogue.float_output) {
-    float* output = static_cast<float*>(tile.output) + row * tile.output_pitch;
-    for (int v = 0; v * kLanes < columns; ++v)
-      store_floats(epilogue, real_sums(sums[v], scale + kLanes * v, bias + kLanes * v),
-                   columns - kLanes * v, output + kLanes * v);
-    return;
-  }
-  uint8_t residual[kLanes * kVectors] = {};
-  if (epilogue.has_residual)
-    std::memcpy(residual, tile.residual + row * tile.residual_pitch, static_cast<size_t>(columns));
-  uint16x4_t halves[(kVectors + 1) / 2 * 2] = {};
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v)
-    halves[v] = vmovn_u32(vreinterpretq_u32_s32(
-        finished_bytes(epilogue, real_sums(sums[v], scale + kLanes * v, bias + kLanes * v),
-                       residual + kLanes * v)));
-  uint8_t bytes[(kVectors + 1) / 2 * 8];
-#pragma GCC unroll 2
-  for (int v = 0; v < kVectors; v += 2)
-    vst1_u8(bytes + kLanes * v, vmovn_u16(vcombine_u16(halves[v], halves[v + 1])));
-  if (epilogue.table != nullptr)
-    for (int64_t c = 0; c < columns; ++c) bytes[c] = epilogue.table[bytes[c]];
-  uint8_t* output = static_cast<uint8_t*>(tile.output) + row * tile.output_pitch;
-  if (columns == kLanes * kVectors)
-    std::memcpy(output, bytes, kLanes * kVectors);
-  else
-    std::memcpy(output, bytes, static_cast<size_t>(columns));
-}
-
 template <class Sums, int kRows, int kVectors>
 void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
   const int8_t* weights = product.weights.get() + tile.panel.first * product.taps * product.depth;
+  const int64_t first = tile.panel.first;
+  const int32_t* start = product.start.data() + first;
   Sums sums[kRows][kVectors];
   for (auto& row : sums)
-    for (Sums& one : row) one.clear();
+    for (int v = 0; v < kVectors; ++v) row[v].begin(vld1q_s32(start + kLanes * v));
   const uint8_t* const* pixels = tile.pixels;
   for (int64_t tap = 0; tap < product.taps; ++tap, pixels += kRows) {
     const uint8_t* row[kRows];
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) row[r] = pixels[0] != nullptr ? pixels[r] : zeros_of_tap;
     int64_t k = 0;
     for (; k + 16 <= product.depth; k += 16, weights += 64 * kVectors) {
@@ -126,14 +55,17 @@ void run_tile(const ProductTile& tile) {
       Sums::template add<0>(sums, weights, x);
     }
   }
-  int32x4_t start[kVectors];
-  for (int v = 0; v < kVectors; ++v)
-    start[v] = vld1q_s32(product.start.data() + tile.panel.first + kLanes * v);
-  for (int r = 0; r < kRows; ++r) {
-    int32x4_t total[kVectors];
-    for (int v = 0; v < kVectors; ++v) total[v] = vaddq_s32(sums[r][v].total(), start[v]);
-    store_row<kVectors>(tile, r, total);
-  }
+  int32x4_t totals[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v)
+      totals[r][v] = sums[r][v].total(vld1q_s32(start + kLanes * v));
+  const int64_t left = product.columns - first;
+  store_rows(totals, kRows, left < kLanes * kVectors ? left : kLanes * kVectors,
+             product.scale.data() + first, product.bias.data() + first, *tile.epilogue,
+             product.may_overflow,
+             {tile.output, tile.output_pitch, tile.residual, tile.residual_pitch});
 }
 
 template <class Sums, int kVectors, int kRows = Sums::rows(kVectors)>

@@ -10,8 +10,8 @@ struct DotSums {
   int32x4_t sums;
 
   static constexpr int rows(int vectors) { return vectors == 4 ? 5 : vectors == 3 ? 6 : 8; }
-  void clear() { sums = vdupq_n_s32(0); }
-  int32x4_t total() const { return sums; }
+  void begin(int32x4_t start) { sums = start; }
+  int32x4_t total(int32x4_t) const { return sums; }
 
   /// Four elements of the depth, those at place kFour of `x`.
   template <int kFour, int kRows, int kVectors>

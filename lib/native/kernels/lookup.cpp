@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kUnitBytes = 16384;
 
 LookupRow best_lookup_row() {
+  if (instructions().neon) return lookup_row_neon;
   if (instructions().vbmi) return lookup_row_permute;
   return instructions().avx512 ? lookup_row_shuffle : lookup_row_scalar;
 }

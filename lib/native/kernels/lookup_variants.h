@@ -14,6 +14,8 @@ void lookup_row_scalar(const uint8_t* table, const uint8_t* from, uint8_t* to, i
 void lookup_row_shuffle(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width);
 /// AVX-512 VBMI: two permutations of 128 entries.
 void lookup_row_permute(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width);
+/// 64-bit Arm: four lookups of 64 entries.
+void lookup_row_neon(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width);
 
 using FloatLookup = void (*)(const FloatTable& table, const uint8_t* from, float* to,
                              int64_t count);

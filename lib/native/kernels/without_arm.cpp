@@ -1,11 +1,18 @@
 // Variants for 64-bit Arm in a build for another processor; as without_x86.cpp.
 #include "kernels/float_panels_variants.h"
+#include "kernels/integer_depthwise_variants.h"
 #include "kernels/integer_product_variants.h"
+#include "kernels/lookup_variants.h"
 
 namespace lathe {
 
 const ProductVariant& product_neon() { return product_scalar(); }
 const ProductVariant& product_neon_dot() { return product_scalar(); }
+const DepthwiseVariant& depthwise_neon() { return depthwise_scalar(); }
+const DepthwiseVariant& depthwise_neon_dot() { return depthwise_scalar(); }
+void lookup_row_neon(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width) {
+  lookup_row_scalar(table, from, to, width);
+}
 void multiply_panel_neon(const FloatPanel& panel, const MatrixRows& rows) {
   multiply_panel_scalar(panel, rows);
 }

@@ -42,8 +42,8 @@ class BoundDepthwise : public BoundStep {
     switch (packed_.isa) {
       case KernelIsa::kAvx512Vnni: return "depthwise:avx512_vnni";
       case KernelIsa::kAvx2: return "depthwise:avx2";
-      case KernelIsa::kNeon:
-      case KernelIsa::kNeonDot:
+      case KernelIsa::kNeon: return "depthwise:neon";
+      case KernelIsa::kNeonDot: return "depthwise:neon_dot";
       case KernelIsa::kScalar: break;
     }
     return "depthwise:scalar";
