@@ -91,14 +91,19 @@ template <class Taps, int kWidth, int kStride, int kCount>
     accumulate<Taps, kWidth, kStride>(
         window, weights, {lines + column * window.stride_width, length, channel, count}, sums);
     const int64_t pixel = row * rows.output_width + column;
+    const int64_t left = rows.output_width - column;
     store_rows(
-        sums, rows.output_width - column, count, packed.scale.data() + channel,
-        packed.bias.data() + channel, *rows.epilogue, packed.may_overflow,
-        {static_cast<uint8_t*>(rows.output) + (pixel * rows.output_pitch + channel) * element,
-         rows.output_pitch,
-         rows.epilogue->has_residual ? rows.residual + pixel * rows.residual_pitch + channel
-                                     : nullptr,
-         rows.residual_pitch});
+        sums, packed.may_overflow,
+        {left < kOutputs ? left : kOutputs,
+         count,
+         packed.scale.data() + channel,
+         packed.bias.data() + channel,
+         rows.epilogue,
+         {static_cast<uint8_t*>(rows.output) + (pixel * rows.output_pitch + channel) * element,
+          rows.output_pitch,
+          rows.epilogue->has_residual ? rows.residual + pixel * rows.residual_pitch + channel
+                                      : nullptr,
+          rows.residual_pitch}});
   }
 }
 

@@ -127,53 +127,67 @@ struct RowPlaces {
   int64_t residual_pitch = 0;
 };
 
-// Rows of sums (the first `rows` of them) with `columns` columns each.
-template <int kRows, int kVectors>
-[[gnu::always_inline]] inline void store_rows(int32x4_t (&sums)[kRows][kVectors], int64_t rows,
-                                              int64_t columns, const float* scale,
-                                              const float* bias, const ProductEpilogue& epilogue,
-                                              bool may_overflow, const RowPlaces& places) {
-  auto* output = static_cast<uint8_t*>(places.output);
-  if (is_plain(epilogue, may_overflow)) {
-    const uint8_t low = epilogue.low;
-    const uint8_t high = epilogue.high;
-    quantize_plain(sums, scale, bias);
-    if (epilogue.table == nullptr) {
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r)
-        if (r < rows)
-          store_bytes(output + r * places.pitch, bounded_bytes(narrowed(sums[r]), low, high),
-                      columns);
-      return;
-    }
-    const ByteTable table = load_table(epilogue.table);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r)
-      if (r < rows)
-        store_bytes(output + r * places.pitch,
-                    through_table(bounded_bytes(narrowed(sums[r]), low, high), table), columns);
-    return;
+// Rows of sums (the first `rows` of them) with `columns` columns each, and what becomes of them.
+template <int kVectors>
+struct FinishedRows {
+  int64_t rows = 0;
+  int64_t columns = 0;
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  const ProductEpilogue* epilogue = nullptr;
+  RowPlaces places;
+
+  void store(int64_t row, uint8x16_t bytes) const {
+    store_bytes(static_cast<uint8_t*>(places.output) + row * places.pitch, bytes, columns);
   }
-  // A copy, so that the sums themselves need no address and stay in registers above.
-  int32x4_t kept[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) kept[r][v] = sums[r][v];
-  for (int64_t r = 0; r < kRows && r < rows; ++r) {
+};
+
+// Any epilogue, row by row.
+template <int kVectors>
+[[gnu::noinline]] void store_any(const int32x4_t (*sums)[kVectors],
+                                 const FinishedRows<kVectors>& to) {
+  const ProductEpilogue& epilogue = *to.epilogue;
+  for (int64_t r = 0; r < to.rows; ++r) {
     if (epilogue.float_output) {
-      float* to = static_cast<float*>(places.output) + r * places.pitch;
-      for (int v = 0; v < kVectors && 4 * v < columns; ++v)
-        store_floats(to + 4 * v, finished_floats(kept[r][v], scale + 4 * v, bias + 4 * v, epilogue),
-                     columns - 4 * v);
+      float* output = static_cast<float*>(to.places.output) + r * to.places.pitch;
+      for (int v = 0; v < kVectors && 4 * v < to.columns; ++v)
+        store_floats(output + 4 * v,
+                     finished_floats(sums[r][v], to.scale + 4 * v, to.bias + 4 * v, epilogue),
+                     to.columns - 4 * v);
       continue;
     }
     const uint8x16_t residual =
-        epilogue.has_residual ? load_bytes(places.residual + r * places.residual_pitch, columns)
-                              : vdupq_n_u8(0);
-    uint8x16_t bytes = finished_bytes(kept[r], scale, bias, residual, epilogue);
+        epilogue.has_residual
+            ? load_bytes(to.places.residual + r * to.places.residual_pitch, to.columns)
+            : vdupq_n_u8(0);
+    uint8x16_t bytes = finished_bytes(sums[r], to.scale, to.bias, residual, epilogue);
     if (epilogue.table != nullptr) bytes = through_table(bytes, load_table(epilogue.table));
-    store_bytes(output + r * places.pitch, bytes, columns);
+    to.store(r, bytes);
+  }
+}
+
+template <int kRows, int kVectors>
+[[gnu::always_inline]] inline void store_rows(int32x4_t (&sums)[kRows][kVectors], bool may_overflow,
+                                              const FinishedRows<kVectors>& to) {
+  if (!is_plain(*to.epilogue, may_overflow)) {
+    // A copy, so that the sums themselves need no address and stay in registers below.
+    int32x4_t kept[kRows][kVectors];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) kept[r][v] = sums[r][v];
+    return store_any<kVectors>(kept, to);
+  }
+  const uint8_t low = to.epilogue->low;
+  const uint8_t high = to.epilogue->high;
+  const uint8_t* table = to.epilogue->table;
+  quantize_plain(sums, to.scale, to.bias);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    if (r == to.rows) return;
+    uint8x16_t bytes = bounded_bytes(narrowed(sums[r]), low, high);
+    if (table != nullptr) bytes = through_table(bytes, load_table(table));
+    to.store(r, bytes);
   }
 }
 

@@ -19,6 +19,9 @@ constexpr int kMostVectors = 4;
 // Taps that are skipped: padding of zeros. As many as a row can have.
 alignas(16) constinit uint8_t zeros_of_tap[65808] = {};
 
+// GCC would load all weights of a step first and have no registers left for sums.
+[[gnu::always_inline]] inline void keep_loads_behind() { asm volatile("" ::: "memory"); }
+
 template <class Sums, int kRows, int kVectors>
 void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
@@ -26,8 +29,12 @@ void run_tile(const ProductTile& tile) {
   const int64_t first = tile.panel.first;
   const int32_t* start = product.start.data() + first;
   Sums sums[kRows][kVectors];
-  for (auto& row : sums)
-    for (int v = 0; v < kVectors; ++v) row[v].begin(vld1q_s32(start + kLanes * v));
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    const int32x4_t first_sum = vld1q_s32(start + kLanes * v);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) sums[r][v].begin(first_sum);
+  }
   const uint8_t* const* pixels = tile.pixels;
   for (int64_t tap = 0; tap < product.taps; ++tap, pixels += kRows) {
     const uint8_t* row[kRows];
@@ -40,8 +47,11 @@ void run_tile(const ProductTile& tile) {
       for (int r = 0; r < kRows; ++r)
         x[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row[r] + k), vdupq_n_u8(128)));
       Sums::template add<0>(sums, weights, x);
+      keep_loads_behind();
       Sums::template add<1>(sums, weights + 16 * kVectors, x);
+      keep_loads_behind();
       Sums::template add<2>(sums, weights + 32 * kVectors, x);
+      keep_loads_behind();
       Sums::template add<3>(sums, weights + 48 * kVectors, x);
     }
     for (; k < product.depth; k += 4, weights += 16 * kVectors) {
@@ -62,10 +72,11 @@ void run_tile(const ProductTile& tile) {
     for (int v = 0; v < kVectors; ++v)
       totals[r][v] = sums[r][v].total(vld1q_s32(start + kLanes * v));
   const int64_t left = product.columns - first;
-  store_rows(totals, kRows, left < kLanes * kVectors ? left : kLanes * kVectors,
-             product.scale.data() + first, product.bias.data() + first, *tile.epilogue,
-             product.may_overflow,
-             {tile.output, tile.output_pitch, tile.residual, tile.residual_pitch});
+  const int64_t columns = left < kLanes * kVectors ? left : kLanes * kVectors;
+  store_rows(totals, product.may_overflow,
+             {kRows, columns, product.scale.data() + first, product.bias.data() + first,
+              tile.epilogue,
+              {tile.output, tile.output_pitch, tile.residual, tile.residual_pitch}});
 }
 
 template <class Sums, int kVectors, int kRows = Sums::rows(kVectors)>
