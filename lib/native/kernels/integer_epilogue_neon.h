@@ -13,6 +13,9 @@
 namespace lathe {
 namespace {
 
+// GCC would load all weights of a step first and have no registers left for sums.
+[[gnu::always_inline]] inline void keep_loads_behind() { asm volatile("" ::: "memory"); }
+
 // Byte b of the result is column b, saturated; those behind the last vector are zero.
 template <int kVectors>
 [[gnu::always_inline]] inline uint8x16_t narrowed(const int32x4_t (&q)[kVectors]) {

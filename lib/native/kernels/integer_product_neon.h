@@ -19,9 +19,6 @@ constexpr int kMostVectors = 4;
 // Taps that are skipped: padding of zeros. As many as a row can have.
 alignas(16) constinit uint8_t zeros_of_tap[65808] = {};
 
-// GCC would load all weights of a step first and have no registers left for sums.
-[[gnu::always_inline]] inline void keep_loads_behind() { asm volatile("" ::: "memory"); }
-
 template <class Sums, int kRows, int kVectors>
 void run_tile(const ProductTile& tile) {
   const PackedProduct& product = *tile.product;
