@@ -37,6 +37,15 @@ struct EmulatedFacts {
   }
 };
 
+/// What another machine tells of the process that runs the model there; -1 where it does not.
+struct RemoteFacts {
+  int64_t load_ns = 0;
+  int64_t resident_bytes = -1;
+  int64_t peak_bytes = -1;
+  double degrees = -1;  // Celsius
+  std::string warning;
+};
+
 /// What an engine made of its model.
 struct EngineFacts {
   /// Memory for the values between the nodes, and the least that any plan needs; absent where the
@@ -52,6 +61,7 @@ struct EngineFacts {
   /// How many parts a batch is executed in; 1: it is not divided.
   int64_t batch_parts = 1;
   std::optional<EmulatedFacts> emulated;
+  std::optional<RemoteFacts> remote;
 };
 
 class Engine {
@@ -78,6 +88,10 @@ class Engine {
 
   /// Executions so far that one thread computed, as more had taken longer.
   virtual int64_t lone_runs() const { return 0; }
+
+  /// What executions took so far by the clock of the machine that computes; nullopt: of this one,
+  /// whose clock is as good.
+  virtual std::optional<int64_t> own_time_ns() const { return std::nullopt; }
 
   /// From now on executions tell `observer` of every node of the graph that the engine was made
   /// from; an empty one ends that. False, and nothing changes, where the engine does not see nodes.

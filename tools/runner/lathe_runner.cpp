@@ -11,6 +11,9 @@
 #include <vector>
 
 #include "lathe.h"
+#if defined(LATHE_SERVES)
+#include "serve.h"
+#endif
 
 namespace {
 
@@ -99,6 +102,9 @@ int failed(const char* what, lathe_status status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#if defined(LATHE_SERVES)
+  if (argc == 2 && std::strcmp(argv[1], "--serve") == 0) return serve();
+#endif
   Arguments arguments;
   if (!arguments.read(argc, argv)) {
     std::fprintf(stderr,

@@ -1,0 +1,86 @@
+#include "remote/remote_engine.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ir/error.h"
+#include "names/engines.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kAheadNs = 10'000'000;
+constexpr int64_t kMostAhead = 256;
+
+std::string bytes_of(const std::vector<Tensor>& sample) {
+  std::string bytes;
+  for (const Tensor& tensor : sample)
+    bytes.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
+  return bytes;
+}
+
+std::vector<Shape> shapes_of(const std::vector<Tensor>& sample) {
+  std::vector<Shape> shapes;
+  for (const Tensor& tensor : sample) shapes.push_back(tensor.shape());
+  return shapes;
+}
+
+}  // namespace
+
+RemoteEngine::RemoteEngine(std::unique_ptr<RemoteRunner> runner, MakePlan make_plan, int threads)
+    : runner_(std::move(runner)), make_plan_(std::move(make_plan)), threads_(threads) {}
+
+std::string_view RemoteEngine::name() const { return kNativeEngine; }
+
+void RemoteEngine::prepare(const std::vector<std::vector<Tensor>>& samples) {
+  plan_ = make_plan_(shapes_of(samples.front()));
+  load_ns_ = runner_->load(plan_.bytes, threads_, plan_.batch, warning_);
+  for (const std::vector<Tensor>& sample : samples) runner_->add_sample(bytes_of(sample));
+  samples_ = samples.size();
+}
+
+void RemoteEngine::execute(size_t) {
+  if (ahead_.empty()) {
+    const int64_t count =
+        last_ns_ == 0 ? 1 : std::clamp<int64_t>(kAheadNs / last_ns_, 1, kMostAhead);
+    for (const int64_t ns : runner_->run(next_, count)) ahead_.push_back(std::max<int64_t>(ns, 1));
+    next_ = (next_ + static_cast<size_t>(count)) % samples_;
+  }
+  last_ns_ = ahead_.front();
+  ahead_.pop_front();
+  time_ns_ += last_ns_;
+}
+
+std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inputs) {
+  std::vector<Tensor> sample;
+  for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
+  // One more sample there, and its own run.
+  runner_->add_sample(bytes_of(sample));
+  runner_->run(samples_, 1);
+  ++samples_;
+  const std::string bytes = runner_->outputs();
+  std::vector<RuntimeValue> outputs;
+  size_t at = 0;
+  for (const ValueId id : plan_.graph.outputs()) {
+    const ValueType& type = plan_.graph.value(id).type;
+    const Shape shape = *static_shape(*type.dims);
+    const auto size = static_cast<size_t>(element_count(shape) * dtype_bits(type.dtype) / 8);
+    if (size > bytes.size() - at)
+      throw bad_environment("remote.protocol", "lathe-runner gave too few bytes");
+    std::vector<std::byte> part(size);
+    std::memcpy(part.data(), bytes.data() + at, size);
+    at += size;
+    outputs.push_back(to_runtime(Tensor::from_bytes(type.dtype, shape, std::move(part))));
+  }
+  return outputs;
+}
+
+EngineFacts RemoteEngine::facts() {
+  EngineFacts facts;
+  const RemoteMemory memory = runner_->memory();
+  facts.remote = RemoteFacts{load_ns_, memory.resident_bytes, memory.peak_bytes, memory.degrees,
+                             warning_};
+  return facts;
+}
+
+}  // namespace lathe

@@ -1,0 +1,241 @@
+#include "remote/remote_runner.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+
+#include "ir/error.h"
+#include "os/read_file.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kMostRunnerBytes = int64_t{256} << 20;
+constexpr double kShortSeconds = 60;
+constexpr double kRunSeconds = 600;
+
+bool is_of(char c, std::string_view others) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         others.find(c) != std::string_view::npos;
+}
+
+bool all_of(std::string_view text, std::string_view others) {
+  return !text.empty() && std::ranges::all_of(text, [&](char c) { return is_of(c, others); });
+}
+
+// `command` is the far shell's: nothing that a user or a host says goes into it unchecked.
+std::vector<std::string> ssh_command(const RemoteTarget& target, const std::string& command) {
+  const char* other = std::getenv("LATHE_SSH");
+  std::vector<std::string> argv = {other != nullptr && *other != 0 ? other : "ssh"};
+  for (const char* option : {"BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5",
+                             "ServerAliveCountMax=3"})
+    argv.insert(argv.end(), {"-o", option});
+  if (target.port > 0) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
+  argv.insert(argv.end(), {"--", target.host, command});
+  return argv;
+}
+
+std::string last_line(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line, last;
+  while (std::getline(lines, line))
+    if (!line.empty()) last = line;
+  return escape_untrusted(last, 300);
+}
+
+struct Machine {
+  const char* arch;
+  uint16_t elf;
+};
+constexpr Machine kMachines[] = {{"x86_64", EM_X86_64}, {"aarch64", EM_AARCH64}};
+
+std::string arch_of_elf(const std::string& file) {
+  Elf64_Ehdr header{};
+  if (file.size() < sizeof header) return "no program";
+  std::memcpy(&header, file.data(), sizeof header);
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "no program";
+  for (const Machine& machine : kMachines)
+    if (machine.elf == header.e_machine) return machine.arch;
+  return fmt::format("ELF machine {}", header.e_machine);
+}
+
+// The runner's program, for the far machine's architecture.
+std::string runner_bytes(const FindRunner& find_runner, const std::string& arch) {
+  const std::string path = find_runner(arch);
+  std::string bytes = read_file(path, kMostRunnerBytes);
+  if (const std::string built = arch_of_elf(bytes); built != arch)
+    throw bad_environment("remote.runner",
+                          fmt::format("it is for {}, the host is {}", built, escape_untrusted(arch, 60)),
+                          escape_untrusted(path), "give the host's own with --runner FILE");
+  return bytes;
+}
+
+int64_t number(std::istringstream& text) {
+  int64_t value = 0;
+  if (!(text >> value))
+    throw bad_environment("remote.protocol", "lathe-runner gave no number");
+  return value;
+}
+
+}  // namespace
+
+std::string RemoteTarget::text() const {
+  return port > 0 ? fmt::format("{}:{}", host, port) : host;
+}
+
+RemoteTarget parse_remote(const std::string& text) {
+  RemoteTarget target{text, 0};
+  if (const size_t colon = text.rfind(':'); colon != std::string::npos) {
+    target.host = text.substr(0, colon);
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, target.port);
+    if (error != std::errc() || stop != end || target.port < 1 || target.port > 65535)
+      target.host.clear();
+  }
+  if (!all_of(target.host, "@._-%") || target.host.front() == '-')
+    throw bad_usage("usage.remote", "not [user@]host[:port]", escape_untrusted(text, 100),
+                    "settings of another kind belong into ~/.ssh/config");
+  return target;
+}
+
+void RemoteRunner::lost(const DuplexChild& child, std::string_view doing) const {
+  const std::string why = last_line(child.error_output());
+  throw bad_environment("remote.connection",
+                        fmt::format("{}: {}", doing, why.empty() ? "the connection ended" : why),
+                        escape_untrusted(target_.text(), 100),
+                        fmt::format("try: ssh {}{}", escape_untrusted(target_.host, 100),
+                                    target_.port > 0 ? fmt::format(" -p {}", target_.port) : ""));
+}
+
+RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_runner)
+    : target_(target) {
+  std::string line;
+  std::string arch;
+  {
+    DuplexChild child(ssh_command(target, "uname -sm"));
+    child.end_input();
+    if (!child.read_line(line, kShortSeconds)) lost(child, "cannot be reached");
+    std::istringstream words(line);
+    std::string system;
+    words >> system >> arch;
+    if (system != "Linux" || !all_of(arch, "_"))
+      throw bad_environment("remote.system",
+                            "lathe-runner is for Linux; the host is " + escape_untrusted(line, 100),
+                            escape_untrusted(target.text(), 100));
+  }
+  const std::string runner = runner_bytes(find_runner, arch);
+  std::string folder;
+  {
+    DuplexChild child(ssh_command(
+        target,
+        "umask 077; d=$(mktemp -d \"${TMPDIR:-/tmp}/lathe.XXXXXX\") || exit 1; "
+        "if cat >\"$d/lathe-runner\" && chmod 700 \"$d/lathe-runner\"; then echo \"$d\"; "
+        "else rm -rf \"$d\"; exit 1; fi"));
+    child.write(runner);
+    child.end_input();
+    if (!child.read_line(folder, kRunSeconds)) lost(child, "lathe-runner cannot be put there");
+  }
+  if (!folder.starts_with('/') || !all_of(folder, "/._-"))
+    throw bad_environment("remote.folder", "the host's folder for temporary files has a name "
+                          "that lathe does not take", escape_untrusted(folder, 200));
+  child_ = std::make_unique<DuplexChild>(
+      ssh_command(target, fmt::format("trap 'rm -rf {0}' EXIT HUP INT TERM; "
+                                      "{0}/lathe-runner --serve",
+                                      folder)));
+  std::istringstream hello(request("hello"));
+  std::string version, its_arch;
+  hello >> version >> its_arch;
+  if (version != LATHE_VERSION || its_arch != arch)
+    throw bad_environment(
+        "remote.runner",
+        fmt::format("lathe-runner is {} for {}, lathe is {} and the host {}",
+                    escape_untrusted(version, 40), escape_untrusted(its_arch, 40), LATHE_VERSION,
+                    arch),
+        escape_untrusted(target.text(), 100), "build both from the same source");
+  std::istringstream count(request("host"));
+  for (int64_t left = std::clamp<int64_t>(number(count), 0, 1000); left > 0; --left) {
+    if (!child_->read_line(line, kShortSeconds)) lost(*child_, "lost");
+    const size_t tab = line.find('\t');
+    if (tab == std::string::npos) continue;
+    const std::string name = line.substr(0, tab);
+    const std::string value = escape_untrusted(line.substr(tab + 1), 200);
+    if (name == "os") host_.os = value;
+    if (name == "kernel") host_.kernel = value;
+    if (name == "arch") host_.arch = value;
+    if (name == "cpu_model") host_.cpu_model = value;
+    if (name == "isa") host_.isa.push_back(value);
+    if (name == "cpus_online") host_.cpus_online = std::atoi(value.c_str());
+    if (name == "cpus_usable") host_.cpus_usable = std::atoi(value.c_str());
+    if (name == "mem_bytes") host_.mem_bytes = std::atoll(value.c_str());
+    if (name == "virt") host_.virt = value;
+    if (name == "governor") host_.governor = value;
+    if (name == "fingerprint") host_.fingerprint = value;
+  }
+}
+
+std::string RemoteRunner::request(const std::string& line, std::string_view payload,
+                                  double seconds) {
+  std::string reply;
+  if (!child_->write(line + "\n") || !child_->write(payload) ||
+      !child_->read_line(reply, seconds))
+    lost(*child_, "lost");
+  if (reply.starts_with("ok")) return reply.substr(2);
+  std::istringstream words(reply);
+  std::string verb, text;
+  int status = 0;
+  words >> verb >> status;
+  std::getline(words >> std::ws, text);
+  if (verb != "error")
+    throw bad_environment("remote.protocol", "no answer of lathe-runner's: " +
+                          escape_untrusted(reply, 100), escape_untrusted(target_.text(), 100));
+  const auto code = status == 3 || status == 8 ? static_cast<ExitCode>(status)
+                                               : ExitCode::kEnvironment;
+  throw Error(code, "remote.run",
+              {escape_untrusted(text, 300), escape_untrusted(target_.text(), 100), {}});
+}
+
+int64_t RemoteRunner::load(std::string_view plan, int threads, int64_t batch,
+                           std::string& warning) {
+  std::istringstream reply(
+      request(fmt::format("plan {} {} {}", plan.size(), threads, batch), plan, kRunSeconds));
+  const int64_t ns = number(reply);
+  std::getline(reply >> std::ws, warning);
+  warning = escape_untrusted(warning, 200);
+  return ns;
+}
+
+void RemoteRunner::add_sample(std::string_view bytes) {
+  request(fmt::format("sample {}", bytes.size()), bytes, kRunSeconds);
+}
+
+std::vector<int64_t> RemoteRunner::run(size_t first, int64_t count) {
+  std::istringstream reply(request(fmt::format("run {} {}", first, count), {}, kRunSeconds));
+  std::vector<int64_t> times;
+  for (int64_t i = 0; i < count; ++i) times.push_back(number(reply));
+  return times;
+}
+
+std::string RemoteRunner::outputs() {
+  std::istringstream reply(request("outputs"));
+  const int64_t count = number(reply);
+  std::string bytes;
+  if (count < 0 || !child_->read(static_cast<size_t>(count), kRunSeconds, bytes))
+    lost(*child_, "lost");
+  return bytes;
+}
+
+RemoteMemory RemoteRunner::memory() {
+  std::istringstream reply(request("memory"));
+  RemoteMemory memory;
+  memory.resident_bytes = number(reply);
+  memory.peak_bytes = number(reply);
+  memory.degrees = static_cast<double>(number(reply)) / 1000;
+  return memory;
+}
+
+}  // namespace lathe

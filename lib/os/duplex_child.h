@@ -1,0 +1,45 @@
+// A child process that is talked with: lines and bytes both ways.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace lathe {
+
+class DuplexChild {
+ public:
+  /// `argv[0]` is sought in PATH. Throws Error (exit 6) when it cannot be started.
+  explicit DuplexChild(const std::vector<std::string>& argv);
+  /// Ends its input, waits for a moment, and kills it.
+  ~DuplexChild();
+  DuplexChild(const DuplexChild&) = delete;
+  DuplexChild& operator=(const DuplexChild&) = delete;
+
+  /// False when the child does not read any more. Throws Error (exit 130 or 143) when this process
+  /// is interrupted, as those below do.
+  bool write(std::string_view bytes);
+  void end_input();
+  /// Without its end; false when the output ends before, is longer than `most`, or nothing comes
+  /// for `seconds` (0: however long).
+  bool read_line(std::string& line, double seconds, size_t most = size_t{1} << 22);
+  /// Exactly `count`.
+  bool read(size_t count, double seconds, std::string& bytes);
+  /// Its exit code once it ends, -1 for a signal.
+  int wait();
+  /// What it wrote to standard error so far, at most 64 KiB.
+  std::string error_output() const;
+
+ private:
+  bool fill(double seconds);
+
+  pid_t pid_ = -1;
+  int input_ = -1;   // written here
+  int output_ = -1;  // read here
+  int errors_ = -1;  // a file in memory
+  std::string read_;
+};
+
+}  // namespace lathe
