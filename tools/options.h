@@ -34,6 +34,8 @@ struct CommonOptions {
   std::vector<std::string> input_shapes;  // "NAME=1x3x224x224"
   std::vector<std::string> input_types;   // "NAME=int64"
   std::vector<std::string> input_values;  // "NAME=16000"
+  std::string remote;                     // [user@]host[:port] that computes; empty: this one
+  std::string runner;                     // lathe-runner for there; empty: lathe's own
 
   std::vector<std::string> argv;  // as given
   std::string recipe = "{}";      // JSON object of the flags that were given, for the report
@@ -180,6 +182,7 @@ struct CodeOptions {
 struct BenchOptions {
   CommonOptions common;
   CodeOptions code;
+  std::vector<std::string> remotes;  // hosts; empty: this machine
   std::vector<std::string> models;
   std::string against;
   std::string baseline;  // a stored report

@@ -64,6 +64,13 @@ std::string why_not_timed_here(const Profile& profile) {
   return !profile.rates || same_rates ? std::string() : why_rates_differ(profile, host);
 }
 
+std::string why_not_timed_there(const Profile& profile, const HostFacts& there) {
+  if (std::string reason = why_not_host(profile, there); !reason.empty()) return reason;
+  if (profile.cpu.cores == there.cpus_usable) return {};
+  return fmt::format("that host has {} usable CPUs, {} has {}", there.cpus_usable,
+                     escape_untrusted(profile.name, 60), profile.cpu.cores);
+}
+
 bool runs_like_host(const Profile& profile) {
   return profile.cpu.arch == host_facts().arch && computes_on_cpu(profile);
 }

@@ -83,8 +83,7 @@ DuplexChild::DuplexChild(const std::vector<std::string>& argv) {
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const int error =
-      ::posix_spawnp(&pid_, words[0], &actions, &attributes, words.data(), environ);
+  const int error = ::posix_spawnp(&pid_, words[0], &actions, &attributes, words.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   close_descriptor(in[0]);
@@ -104,8 +103,10 @@ DuplexChild::~DuplexChild() {
   end_input();
   const auto until = std::chrono::steady_clock::now() + kGrace;
   while (pid_ > 0 && std::chrono::steady_clock::now() < until) {
-    if (::waitpid(pid_, nullptr, WNOHANG) != 0) pid_ = -1;
-    else std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    if (::waitpid(pid_, nullptr, WNOHANG) != 0)
+      pid_ = -1;
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds{5});
   }
   if (pid_ > 0) {
     ::kill(-pid_, SIGKILL);

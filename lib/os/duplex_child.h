@@ -1,10 +1,10 @@
 // A child process that is talked with: lines and bytes both ways.
 #pragma once
 
+#include <sys/types.h>
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <vector>
 
 namespace lathe {

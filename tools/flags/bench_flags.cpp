@@ -54,6 +54,19 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
       ->type_name("LIST")
       ->capture_default_str();
   command
+      .add_option("--remote", options.remotes,
+                  "Measure the native engine on another machine over ssh: [user@]host[:port], a "
+                  "list")
+      ->type_name("HOST")
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all();
+  command
+      .add_option("--runner", options.common.runner,
+                  "--remote: the static lathe-runner for there (default: lathe's own for its "
+                  "architecture)")
+      ->type_name("FILE");
+  command
       .add_option(
           "--processes", options.processes,
           "Processes that measure each case (default 1, with --against 5 to 20 as the verdict "

@@ -7,6 +7,7 @@
 #include "engine/native_plan_file.h"
 #include "heavy/compile_target.h"
 #include "heavy/emit_c.h"
+#include "heavy/make_remote_engine.h"
 #include "heavy/specialize_graph.h"
 #include "ir/carry.h"
 #include "ir/error.h"
@@ -47,10 +48,11 @@ std::unique_ptr<Engine> make_engine(const std::string& name, const std::string& 
                                     const Model& model, const std::shared_ptr<const PlanFile>& plan,
                                     const Profile& profile, const CommonOptions& common,
                                     const CodeOptions& code) {
+  if (plan && name != kNativeEngine)
+    throw bad_usage("usage.engine", "only the native engine runs a compiled plan",
+                    "--engine " + name, "leave --engine out");
+  if (!common.remote.empty()) return make_remote_engine(model.graph, plan, profile, common);
   if (plan) {
-    if (name != kNativeEngine)
-      throw bad_usage("usage.engine", "only the native engine runs a compiled plan",
-                      "--engine " + name, "leave --engine out");
     return std::make_unique<NativeEngine>(model.graph, plans_of(plan));
   }
   if (name == kNativeEngine) return make_native_engine(model.graph, profile);

@@ -63,9 +63,15 @@ class Server {
     if (verb == "plan") return load(request);
     if (verb == "memory") return memory_text();
     if (!plan_) throw Refusal{LATHE_USAGE, "no plan was loaded"};
-    if (verb == "sample") return take_sample(request);
-    if (verb == "run") return run(request);
-    if (verb == "outputs") return outputs_text();
+    if (verb == "sample") {
+      samples_.push_back(sample_of(request));
+      return "ok\n";
+    }
+    if (verb == "run") return run_all(request);
+    if (verb == "once") {
+      run(sample_of(request));
+      return outputs_text();
+    }
     throw Refusal{LATHE_USAGE, "unknown request"};
   }
 
@@ -108,7 +114,7 @@ class Server {
     return fmt::format("ok {} {}\n", load_ns, one_line(lathe_warning(loaded)));
   }
 
-  std::string take_sample(std::istringstream& request) {
+  Arrays sample_of(std::istringstream& request) const {
     const auto size = number<uint64_t>(request, 0, kMostBytes);
     Arrays sample;
     lathe_tensor_info info;
@@ -126,25 +132,27 @@ class Server {
       std::copy(from, from + count, array.begin());
       from += count;
     }
-    samples_.push_back(std::move(sample));
-    return "ok\n";
+    return sample;
   }
 
-  std::string run(std::istringstream& request) {
+  int64_t run(const Arrays& inputs) {
+    const int64_t start = now_ns();
+    const lathe_status status =
+        lathe_run(plan_.get(), inputs.addresses.data(), inputs.bytes.data(), inputs.bytes.size(),
+                  outputs_.addresses.data(), outputs_.bytes.data(), outputs_.bytes.size());
+    const int64_t time = now_ns() - start;
+    check(status);
+    return time;
+  }
+
+  std::string run_all(std::istringstream& request) {
     if (samples_.empty()) throw Refusal{LATHE_USAGE, "no sample was given"};
     const auto first = number<uint64_t>(request, 0, UINT64_MAX / 2);
     const auto count = number<int64_t>(request, 1, kMostRuns);
     std::string text = "ok";
-    for (int64_t i = 0; i < count; ++i) {
-      const Arrays& inputs = samples_[(first + static_cast<uint64_t>(i)) % samples_.size()];
-      const int64_t start = now_ns();
-      const lathe_status status =
-          lathe_run(plan_.get(), inputs.addresses.data(), inputs.bytes.data(), inputs.bytes.size(),
-                    outputs_.addresses.data(), outputs_.bytes.data(), outputs_.bytes.size());
-      const int64_t time = now_ns() - start;
-      check(status);
-      text += fmt::format(" {}", time);
-    }
+    for (int64_t i = 0; i < count; ++i)
+      text +=
+          fmt::format(" {}", run(samples_[(first + static_cast<uint64_t>(i)) % samples_.size()]));
     return text + "\n";
   }
 

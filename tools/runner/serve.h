@@ -7,7 +7,7 @@
 ///   plan BYTES THREADS BATCH   (and the file's bytes) ok LOAD_NS WARNING; one a process
 ///   sample BYTES               (and all inputs in turn) ok
 ///   run SAMPLE COUNT           ok, and a time in ns of each run
-///   outputs                    ok BYTES, and the last run's outputs in turn
+///   once BYTES                 (and all inputs in turn) ok BYTES, and all outputs in turn
 ///   memory                     ok RESIDENT PEAK MILLIDEGREES, -1 where the machine does not tell
 /// or: error STATUS TEXT. Returns the exit code.
 int serve();

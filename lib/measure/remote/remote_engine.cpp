@@ -54,11 +54,7 @@ void RemoteEngine::execute(size_t) {
 std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inputs) {
   std::vector<Tensor> sample;
   for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
-  // One more sample there, and its own run.
-  runner_->add_sample(bytes_of(sample));
-  runner_->run(samples_, 1);
-  ++samples_;
-  const std::string bytes = runner_->outputs();
+  const std::string bytes = runner_->run_once(bytes_of(sample));
   std::vector<RuntimeValue> outputs;
   size_t at = 0;
   for (const ValueId id : plan_.graph.outputs()) {
@@ -78,8 +74,8 @@ std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inp
 EngineFacts RemoteEngine::facts() {
   EngineFacts facts;
   const RemoteMemory memory = runner_->memory();
-  facts.remote = RemoteFacts{load_ns_, memory.resident_bytes, memory.peak_bytes, memory.degrees,
-                             warning_};
+  facts.remote =
+      RemoteFacts{load_ns_, memory.resident_bytes, memory.peak_bytes, memory.degrees, warning_};
   return facts;
 }
 

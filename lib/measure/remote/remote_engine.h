@@ -33,9 +33,7 @@ class RemoteEngine : public Engine {
   EngineFacts facts() override;
   std::optional<int64_t> own_time_ns() const override { return time_ns_; }
 
-  RemoteRunner& runner() { return *runner_; }
-  int64_t load_ns() const { return load_ns_; }
-  const std::string& warning() const { return warning_; }
+  const HostFacts& host() const { return runner_->host(); }
 
  private:
   std::unique_ptr<RemoteRunner> runner_;

@@ -32,8 +32,8 @@ bool all_of(std::string_view text, std::string_view others) {
 std::vector<std::string> ssh_command(const RemoteTarget& target, const std::string& command) {
   const char* other = std::getenv("LATHE_SSH");
   std::vector<std::string> argv = {other != nullptr && *other != 0 ? other : "ssh"};
-  for (const char* option : {"BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5",
-                             "ServerAliveCountMax=3"})
+  for (const char* option :
+       {"BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5", "ServerAliveCountMax=3"})
     argv.insert(argv.end(), {"-o", option});
   if (target.port > 0) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
   argv.insert(argv.end(), {"--", target.host, command});
@@ -69,16 +69,16 @@ std::string runner_bytes(const FindRunner& find_runner, const std::string& arch)
   const std::string path = find_runner(arch);
   std::string bytes = read_file(path, kMostRunnerBytes);
   if (const std::string built = arch_of_elf(bytes); built != arch)
-    throw bad_environment("remote.runner",
-                          fmt::format("it is for {}, the host is {}", built, escape_untrusted(arch, 60)),
-                          escape_untrusted(path), "give the host's own with --runner FILE");
+    throw bad_environment(
+        "remote.runner",
+        fmt::format("it is for {}, the host is {}", built, escape_untrusted(arch, 60)),
+        escape_untrusted(path), "give the host's own with --runner FILE");
   return bytes;
 }
 
 int64_t number(std::istringstream& text) {
   int64_t value = 0;
-  if (!(text >> value))
-    throw bad_environment("remote.protocol", "lathe-runner gave no number");
+  if (!(text >> value)) throw bad_environment("remote.protocol", "lathe-runner gave no number");
   return value;
 }
 
@@ -141,8 +141,10 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
     if (!child.read_line(folder, kRunSeconds)) lost(child, "lathe-runner cannot be put there");
   }
   if (!folder.starts_with('/') || !all_of(folder, "/._-"))
-    throw bad_environment("remote.folder", "the host's folder for temporary files has a name "
-                          "that lathe does not take", escape_untrusted(folder, 200));
+    throw bad_environment("remote.folder",
+                          "the host's folder for temporary files has a name "
+                          "that lathe does not take",
+                          escape_untrusted(folder, 200));
   child_ = std::make_unique<DuplexChild>(
       ssh_command(target, fmt::format("trap 'rm -rf {0}' EXIT HUP INT TERM; "
                                       "{0}/lathe-runner --serve",
@@ -151,12 +153,11 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
   std::string version, its_arch;
   hello >> version >> its_arch;
   if (version != LATHE_VERSION || its_arch != arch)
-    throw bad_environment(
-        "remote.runner",
-        fmt::format("lathe-runner is {} for {}, lathe is {} and the host {}",
-                    escape_untrusted(version, 40), escape_untrusted(its_arch, 40), LATHE_VERSION,
-                    arch),
-        escape_untrusted(target.text(), 100), "build both from the same source");
+    throw bad_environment("remote.runner",
+                          fmt::format("lathe-runner is {} for {}, lathe is {} and the host {}",
+                                      escape_untrusted(version, 40), escape_untrusted(its_arch, 40),
+                                      LATHE_VERSION, arch),
+                          escape_untrusted(target.text(), 100), "build both from the same source");
   std::istringstream count(request("host"));
   for (int64_t left = std::clamp<int64_t>(number(count), 0, 1000); left > 0; --left) {
     if (!child_->read_line(line, kShortSeconds)) lost(*child_, "lost");
@@ -181,8 +182,7 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
 std::string RemoteRunner::request(const std::string& line, std::string_view payload,
                                   double seconds) {
   std::string reply;
-  if (!child_->write(line + "\n") || !child_->write(payload) ||
-      !child_->read_line(reply, seconds))
+  if (!child_->write(line + "\n") || !child_->write(payload) || !child_->read_line(reply, seconds))
     lost(*child_, "lost");
   if (reply.starts_with("ok")) return reply.substr(2);
   std::istringstream words(reply);
@@ -191,10 +191,11 @@ std::string RemoteRunner::request(const std::string& line, std::string_view payl
   words >> verb >> status;
   std::getline(words >> std::ws, text);
   if (verb != "error")
-    throw bad_environment("remote.protocol", "no answer of lathe-runner's: " +
-                          escape_untrusted(reply, 100), escape_untrusted(target_.text(), 100));
-  const auto code = status == 3 || status == 8 ? static_cast<ExitCode>(status)
-                                               : ExitCode::kEnvironment;
+    throw bad_environment("remote.protocol",
+                          "no answer of lathe-runner's: " + escape_untrusted(reply, 100),
+                          escape_untrusted(target_.text(), 100));
+  const auto code =
+      status == 3 || status == 8 ? static_cast<ExitCode>(status) : ExitCode::kEnvironment;
   throw Error(code, "remote.run",
               {escape_untrusted(text, 300), escape_untrusted(target_.text(), 100), {}});
 }
@@ -220,8 +221,8 @@ std::vector<int64_t> RemoteRunner::run(size_t first, int64_t count) {
   return times;
 }
 
-std::string RemoteRunner::outputs() {
-  std::istringstream reply(request("outputs"));
+std::string RemoteRunner::run_once(std::string_view inputs) {
+  std::istringstream reply(request(fmt::format("once {}", inputs.size()), inputs, kRunSeconds));
   const int64_t count = number(reply);
   std::string bytes;
   if (count < 0 || !child_->read(static_cast<size_t>(count), kRunSeconds, bytes))

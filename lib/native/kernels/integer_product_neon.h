@@ -71,7 +71,10 @@ void run_tile(const ProductTile& tile) {
   const int64_t left = product.columns - first;
   const int64_t columns = left < kLanes * kVectors ? left : kLanes * kVectors;
   store_rows(totals, product.may_overflow,
-             {kRows, columns, product.scale.data() + first, product.bias.data() + first,
+             {kRows,
+              columns,
+              product.scale.data() + first,
+              product.bias.data() + first,
               tile.epilogue,
               {tile.output, tile.output_pitch, tile.residual, tile.residual_pitch}});
 }

@@ -123,6 +123,8 @@ ChildCommand child_command(const BenchCase& one, const BenchOptions& options,
   add("--against", against.empty() ? "" : path(against));
   add("--engine", one.engine);
   add("--threads", std::to_string(one.threads));
+  add("--remote", one.remote);
+  if (!one.remote.empty()) add("--runner", common.runner);
   if (one.batch) add("--batch", std::to_string(*one.batch));
   add("--data", options.data);
   if (wants_quality) add("--metric", options.metric);

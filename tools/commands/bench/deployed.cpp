@@ -8,9 +8,7 @@
 #include <filesystem>
 
 #include "commands/bench/text_parts.h"
-#include "engine/native_plan_file.h"
-#include "heavy/compile_target.h"
-#include "heavy/specialize_graph.h"
+#include "heavy/make_remote_engine.h"
 #include "ir/error.h"
 #include "names/engines.h"
 #include "os/child_process.h"
@@ -88,19 +86,6 @@ DeployedCost run_plan(const std::string& bytes, int threads, int64_t batch) {
   return cost;
 }
 
-std::string plan_bytes_of(const BenchSubject& subject, const Profile& profile) {
-  if (subject.plan) return write_plan_file(*subject.plan);
-  const Graph fixed = specialized(subject.graph(), subject.input_shapes);
-  const NativePlanFile made = make_plan_file(
-      fixed, [&](const std::vector<Shape>& shapes) { return specialized(fixed, shapes); },
-      lower_options(profile));
-  if (!made.file.partitions.empty())
-    throw bad_environment("bench.deployed",
-                          "some nodes have no native kernel: the run time alone "
-                          "does not run it");
-  return write_plan_file(made.file);
-}
-
 }  // namespace
 
 Deployed measure_deployed(const BenchSubject& subject, const Profile& profile, int threads) {
@@ -110,11 +95,9 @@ Deployed measure_deployed(const BenchSubject& subject, const Profile& profile, i
     return deployed;
   }
   try {
-    // A plan made here is of the shapes that it is measured at.
-    int64_t batch = 1;
-    if (subject.plan && !subject.input_shapes.empty() && !subject.input_shapes[0].empty())
-      batch = subject.input_shapes[0][0];
-    deployed.cost = run_plan(plan_bytes_of(subject, profile), threads, batch);
+    const RemoteEngine::Plan plan =
+        plan_for_shapes(subject.graph(), subject.plan, profile, subject.input_shapes);
+    deployed.cost = run_plan(plan.bytes, threads, plan.batch);
   } catch (const Error& error) {
     if (interrupted()) throw;
     deployed.reason = error.text().message;

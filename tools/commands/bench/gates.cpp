@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "heavy/make_remote_engine.h"
+#include "ir/error.h"
 #include "os/host.h"
 #include "os/read_file.h"
 #include "profile_device.h"

@@ -26,7 +26,7 @@ std::vector<Gate> read_gates(const BenchOptions& options);
 /// accuracy, accuracy_drop. Those that depend on the
 /// machine are judged here where this host is the profile's device, else by simulation where
 /// `allow_simulated`, else by nothing.
-std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated);
+std::vector<Gate> profile_gates(const Profile& profile, const BenchOptions& options);
 
 /// What --tolerance asks of one compared case, as a gate on its speed-up: missed when the case
 /// regressed, undecided when the comparison is.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "commands/bench/remote.h"
 #include "commands/bench/sensors.h"
 #include "os/host.h"
 #include "os/pressure.h"
@@ -122,7 +123,9 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
   progress.pause();
   int64_t done = 0;
   PhaseLog log(run, done);
+  const bool is_here = !run.candidate.engine_facts.remote;
   Conduct conduct;
+  conduct.clock = clock_of(run.candidate, run.against ? &*run.against : nullptr);
   // Asked between iterations only, never inside of a timed one.
   conduct.interrupted = [&] {
     progress.resume();
@@ -163,13 +166,14 @@ void measure_case(const BenchRequest& request, const BenchOptions& options, Cons
     run.session = run_session(candidate, run.against ? &against : nullptr,
                               static_cast<double>(run.inputs.items), session, conduct, begin_phase);
   log.end();
+  if (!is_here) run.details.sensors = run.against_details.sensors = std::nullopt;
   progress.resume();
   progress.finish();
   const auto ticks_after = cpu_ticks();
-  if (ticks && ticks_after) run.disturbance.steal = steal_share(*ticks, *ticks_after);
+  if (is_here && ticks && ticks_after) run.disturbance.steal = steal_share(*ticks, *ticks_after);
   const auto pressure_after = cpu_pressure_us();
   const int64_t elapsed = now_ns() - start;
-  if (pressure && pressure_after && elapsed > 0)
+  if (is_here && pressure && pressure_after && elapsed > 0)
     run.disturbance.pressure =
         static_cast<double>(*pressure_after - *pressure) * 1e3 / static_cast<double>(elapsed);
   if (run.session.candidate)

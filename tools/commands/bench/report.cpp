@@ -8,6 +8,7 @@
 #include "commands/bench/load_rows.h"
 #include "commands/bench/profile.h"
 #include "commands/bench/quality.h"
+#include "commands/bench/remote.h"
 #include "commands/bench/rows.h"
 #include "commands/bench/sensors.h"
 #include "commands/bench/trace.h"
@@ -55,6 +56,9 @@ json memory_json(const BenchSubject& subject, const CaseDetails& details) {
   put_or_reason(out, "hwm_bytes", subject.peak.value, subject.peak.reason);
   if (subject.peak.value) out["hwm_method"] = subject.peak_method;
   put_memory(out, subject, details);
+  if (subject.engine_facts.remote)
+    for (const std::string key : {"alloc_peak_bytes", "alloc_count_per_iter"})
+      out[key + "_reason"] = kNotOfTheRemote;
   return out;
 }
 
@@ -85,6 +89,7 @@ json case_json(const std::string& id, const BenchRun& run, const BenchSubject& s
                 "not asked: the usable CPUs");
   put_sensors(out, details,
               subject.engine_facts.emulated ? kCountedNotTimed
+              : subject.engine_facts.remote ? kNotOfTheRemote
                                             : "interrupted before the timed part ended");
   if (details.profile) put_profile(out, *details.profile, run.peaks);
   if (run.load) {

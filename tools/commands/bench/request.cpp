@@ -10,6 +10,7 @@
 
 #include "commands/bench/emulated.h"
 #include "commands/bench/gates.h"
+#include "commands/bench/remote.h"
 #include "commands/bench/trace.h"
 #include "comparison/baseline.h"
 #include "gates/choose_case.h"
@@ -84,28 +85,37 @@ std::vector<BenchCase> plan_cases(const BenchOptions& options) {
       batches.emplace_back(batch);
   }
   std::vector<int64_t> threads = parse_list(options.threads, "--threads", 0, 4096);
-  // 0 and the number of usable CPUs are one case.
-  if (std::find(threads.begin(), threads.end(), usable_cpus()) != threads.end())
+  // 0 and the number of usable CPUs are one case, here.
+  if (options.remotes.empty() &&
+      std::find(threads.begin(), threads.end(), usable_cpus()) != threads.end())
     std::erase(threads, 0);
   const std::vector<std::string> engines = read_engines(options.engine);
   const std::vector<std::string> names = model_names(options.models);
-  if (names.size() * batches.size() * threads.size() * engines.size() > kMaxCases)
+  if (names.size() * batches.size() * threads.size() * engines.size() *
+          std::max<size_t>(1, options.remotes.size()) >
+      kMaxCases)
     throw over_limit("bench.cases", fmt::format("more than {} cases", kMaxCases), "bench");
+  std::vector<std::string> remotes = options.remotes;
+  if (remotes.empty()) remotes.emplace_back();
   std::vector<BenchCase> cases;
-  for (size_t model = 0; model < names.size(); ++model)
+  for (size_t each = 0; each < names.size() * remotes.size(); ++each)
     for (const std::string& engine : engines)
       for (const int64_t count : threads)
         for (const std::optional<int64_t>& batch : batches) {
+          const size_t model = each / remotes.size();
+          const std::string& remote = remotes[each % remotes.size()];
           const std::string& name = names[model];
           std::string id = name;
           if (batch) id += fmt::format("/batch{}", *batch);
           // A board has no use for this host's processors.
           if (is_emulated(engine) && count != threads.front()) continue;
-          if (!is_emulated(engine))
+          if (!remote.empty() && count == 0)
+            id += "/all-threads";
+          else if (!is_emulated(engine))
             id += fmt::format("/threads{}", count > 0 ? count : usable_cpus());
-          id += "/" + engine;
-          cases.push_back(
-              {std::move(id), name, options.models[model], engine, batch, static_cast<int>(count)});
+          id += "/" + (remote.empty() ? engine : remote);
+          cases.push_back({std::move(id), name, options.models[model], engine, batch,
+                           static_cast<int>(count), remote});
         }
   return cases;
 }
@@ -217,7 +227,8 @@ std::vector<std::string> files_read(const BenchOptions& options) {
 }  // namespace
 
 bool same_but_batch(const BenchCase& a, const BenchCase& b) {
-  return a.model == b.model && a.engine == b.engine && a.threads == b.threads;
+  return a.model == b.model && a.engine == b.engine && a.threads == b.threads &&
+         a.remote == b.remote;
 }
 
 BenchRequest read_request(const BenchOptions& options) {
@@ -261,6 +272,7 @@ BenchRequest read_request(const BenchOptions& options) {
       !request.recommendation && !request.tolerance_is_gate)
     request.max_ns = std::min(request.max_ns, kShortTiming);
   refuse_times(options, request);
+  refuse_remote(options, request);
   const std::vector<std::string> inputs = files_read(options);
   if (!options.common.report.empty())
     check_output(options.common.report, options.common.force, inputs);

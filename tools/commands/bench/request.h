@@ -20,7 +20,8 @@ struct BenchCase {
   std::string model;   // its file
   std::string engine;  // interpreter or torchscript
   std::optional<int64_t> batch;
-  int threads = 0;  // 0: usable CPUs
+  int threads = 0;     // 0: usable CPUs
+  std::string remote;  // host that computes; empty: this machine
 };
 
 /// The same model, engine and threads.

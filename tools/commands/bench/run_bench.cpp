@@ -9,6 +9,7 @@
 #include "commands/bench/deployed.h"
 #include "commands/bench/emulated.h"
 #include "commands/bench/profile.h"
+#include "commands/bench/remote.h"
 #include "commands/bench/report.h"
 #include "commands/bench/request.h"
 #include "commands/bench/run_doctor.h"
@@ -50,7 +51,7 @@ void refuse_passes(const BenchOptions& options) {
 void look_closer(const BenchRequest& request, const BenchOptions& options, Console& console,
                  Report& report, BenchRun& run) {
   if (run.interrupted) return;
-  count_allocations(run);
+  if (!run.candidate.engine_facts.remote) count_allocations(run);
   if (options.profile_ops)
     profile_case(run, std::clamp<int64_t>(request.max_ns / 4, kLeastProfile, kMostProfile),
                  console);
@@ -82,6 +83,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   BenchOptions options = given;
   CommonOptions& common = options.common;
   common.threads = request.cases.front().threads;
+  common.remote = request.cases.front().remote;
   CommandRun command = begin_run("bench", common, console);
   Report& report = command.report;
   BenchRun run;
@@ -92,7 +94,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   if (!flush_denormals(flush) && flush)
     throw Error(ExitCode::kEnvironment, "bench.denormals",
                 {"this processor cannot flush denormal numbers", "--denormals", {}});
-  warn_of_build(report, run.threads, console);
+  if (common.remote.empty()) warn_of_build(report, run.threads, console);
   load_case(request, options, command.profile, console, report, run);
   const Profile device = load_profile(request.device);
   if (request.simulates) run.simulated = simulate_case(request, run, device);
@@ -105,7 +107,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   std::vector<Deployed> deployed;
   // Several workers are one process with a copy of the plan each: their peak stands.
   if (request.measures_deployed && !request.is_self_check && !run.interrupted &&
-      request.load.streams == 1) {
+      request.load.streams == 1 && common.remote.empty()) {
     deployed.push_back(measure_deployed(run.candidate, command.profile, run.threads));
     if (run.against)
       deployed.push_back(measure_deployed(*run.against, command.profile, run.threads));
@@ -113,6 +115,7 @@ int measure_child(const BenchRequest& request, const BenchOptions& given, Consol
   fill_report(report, run, options);
   for (size_t i = 0; i < deployed.size(); ++i) put_deployed(report.cases[i], deployed[i]);
   const auto put_device = [&](size_t row, const BenchSubject& subject) {
+    put_remote(report.cases[row], subject, common.remote);
     put_fit(report.cases[row], subject, device);
     put_emulated(report.cases[row], subject, device);
   };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "commands/bench/batch.h"
+#include "commands/bench/remote.h"
 #include "heavy/make_engine.h"
 #include "heavy/model_data.h"
 #include "ir/error.h"
@@ -152,6 +153,7 @@ void run_first(BenchSubject& subject, const std::vector<std::vector<Tensor>>& sa
     subject.peak = {std::nullopt,
                     "the kernel does not reset the high-water mark, and another "
                     "model was loaded before"};
+  take_remote_facts(subject);
 }
 
 std::vector<size_t> input_positions(const Graph& from, const Graph& to) {

@@ -7,6 +7,7 @@
 
 #include "commands/bench/deployed.h"
 #include "commands/bench/emulated.h"
+#include "commands/bench/remote.h"
 #include "commands/bench/soak.h"
 #include "commands/bench/text_parts.h"
 #include "heavy/error_rows.h"
@@ -162,6 +163,7 @@ std::string conduct_text(const json& report) {
     text += "\n  compared with a stored run of another time";
   text += soak_text(one);
   text += "\n  " + phases_text(one);
+  if (const std::string remote = remote_text(one); !remote.empty()) text += "\n  " + remote;
   if (const std::string deployed = deployed_text(one); !deployed.empty()) text += "\n  " + deployed;
   const auto add = [&](const char* key, std::string_view sentence) {
     if (number_field(one, key)) text += fmt::format(fmt::runtime(sentence), count_text(one, key));

@@ -23,7 +23,7 @@ constexpr int64_t kLeastOpset = 11;  // DynamicQuantizeLinear
 
 void check_allowed(const QuantizeJob& job) {
   const Profile& profile = job.profile;
-  if (profile.runtime.name != kOnnxRuntime)
+  if (profile.runtime.name != kOnnxRuntimeName)
     throw bad_usage("profile.no_dynamic",
                     "its runtime (" + escape_untrusted(profile.runtime.name) +
                         ") has no DynamicQuantizeLinear: ranges must be known beforehand",

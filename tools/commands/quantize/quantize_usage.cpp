@@ -93,7 +93,7 @@ void require_calibration_data(const QuantizeOptions& options, const ModeChoice& 
 
 void check_runtime(const QuantizeOptions& options, const std::string& mode,
                    const Profile& profile) {
-  if (profile.runtime.name == kOnnxRuntime) return;
+  if (profile.runtime.name == kOnnxRuntimeName) return;
   const std::string runtime = "its runtime (" + escape_untrusted(profile.runtime.name) + ")";
   const std::string where = "profile " + escape_untrusted(profile.name);
   if (mode == "static" && options.format == "qoperator")
@@ -130,7 +130,7 @@ std::string nothing_hint(const QuantizeOptions& options, const Graph& simplified
     return "--include and --exclude leave no layer that --mode " + mode + " quantizes";
   if (mode == "static" && hidden)
     return fmt::format("its layers are recurrent or inside If, Loop or Scan: try --mode {}",
-                       profile.runtime.name == kOnnxRuntime ? "dynamic" : "weight-only");
+                       profile.runtime.name == kOnnxRuntimeName ? "dynamic" : "weight-only");
   const std::string why =
       exceptions.empty() ? std::string()
                          : fmt::format("{} ({}): {}; ", escape_untrusted(exceptions[0].node, 60),

@@ -12,7 +12,7 @@
 namespace lathe {
 
 /// As profiles name it.
-constexpr const char* kOnnxRuntime = "onnxruntime";
+constexpr const char* kOnnxRuntimeName = "onnxruntime";
 
 /// What was given that `mode` makes no use of: "--observer, --statistics"; all is of use to static.
 std::string unread_flags(const QuantizeOptions& options, const std::string& mode);
