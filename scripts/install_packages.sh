@@ -17,7 +17,8 @@ case "${1:-}" in --tests | --slow)
   ;;
 esac
 if [ "${1:-}" = --slow ]; then
-  packages+=(gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc)
+  packages+=(gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
+    openssh-server)  # bench --remote
 fi
 
 missing=()
