@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 
+import numpy as np
+
 import zoo
 
 # The last argument is the far shell's command; the far machine's programs run in the emulator.
@@ -75,6 +77,31 @@ def check_stand_in(lathe, model, folder):
     assert any("remote" in one and one["remote"]["target"] == "raspi" for one in cases), cases
     shutil.rmtree(folder)
     os.mkdir(folder)
+
+
+def check_answers(lathe, model, folder):
+    """What the board computes: an integer network's bytes are this machine's."""
+    integers = os.path.join(folder, "int8.onnx")
+    zoo.lathe(lathe, "quantize", model, "-o", integers, "--data", "random", "--samples", "4",
+              "--effort", "fast", "--quiet")
+    environment = {**os.environ, "LATHE_SSH": stand_in(folder)}
+    outputs = {}
+    for name, flags in (("here", ["--engine", "native"]), ("there", ["--remote", "raspi"])):
+        path = os.path.join(folder, name + ".npz")
+        subprocess.run([lathe, "run", integers, "--data", "random", "--samples", "5", "-o", path,
+                        "--quiet", *flags], check=True, env=environment)
+        outputs[name] = np.load(path)
+    assert outputs["here"].files == outputs["there"].files != []
+    for name in outputs["here"].files:
+        assert np.array_equal(outputs["here"][name], outputs["there"][name]), name
+    done = subprocess.run([lathe, "compare", model, model, "--data", "random", "--samples", "3",
+                           "--remote", "raspi", "--min-sqnr", "80"], capture_output=True, text=True,
+                          env=environment)
+    expect(done, 0, "outputs agree")
+    done = subprocess.run([lathe, "run", integers, "--data", "random", "-o", path, "--force",
+                           "--remote", "raspi", "--engine", "interpreter"], capture_output=True,
+                          text=True, env=environment)
+    expect(done, 2, "--engine interpreter")
 
 
 def check_bad_input(lathe, root, model, folder):
@@ -152,6 +179,7 @@ def main():
         far = os.path.join(folder, "far")
         os.mkdir(far)
         check_stand_in(lathe, model, far)
+        check_answers(lathe, model, far)
         check_bad_input(lathe, root, model, far)
         if os.environ.get("LATHE_SLOW") == "1":
             check_sshd(lathe, model, folder)

@@ -61,11 +61,7 @@ void add_sweep(CLI::App& command, BenchOptions& options) {
       ->delimiter(',')
       ->expected(1)
       ->take_all();
-  command
-      .add_option("--runner", options.common.runner,
-                  "--remote: the static lathe-runner for there (default: lathe's own for its "
-                  "architecture)")
-      ->type_name("FILE");
+  add_runner_flag(command, options.common);
   command
       .add_option(
           "--processes", options.processes,

@@ -64,6 +64,19 @@ void add_fit_flag(CLI::App& command, CommonOptions& common) {
                    "End with code 4 unless the model fits into the profile's flash and RAM");
 }
 
+void add_remote_flags(CLI::App& command, CommonOptions& common, const std::string& what) {
+  command.add_option("--remote", common.remote, what + ": [user@]host[:port]")->type_name("HOST");
+  add_runner_flag(command, common);
+}
+
+void add_runner_flag(CLI::App& command, CommonOptions& common) {
+  command
+      .add_option("--runner", common.runner,
+                  "--remote: the static lathe-runner for there (default: lathe's own for its "
+                  "architecture)")
+      ->type_name("FILE");
+}
+
 void add_model_flags(CLI::App& command, CommonOptions& common) {
   command
       .add_option("--input-shape", common.input_shapes,

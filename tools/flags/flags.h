@@ -45,6 +45,11 @@ void add_code_flags(CLI::App& command, CodeOptions& code, const std::string& max
 /// --require-fit, of subcommands that say whether a model fits into the device.
 void add_fit_flag(CLI::App& command, CommonOptions& common);
 
+/// --remote and --runner of one host; `what` is done there.
+void add_remote_flags(CLI::App& command, CommonOptions& common, const std::string& what);
+/// --runner alone, where there are several hosts.
+void add_runner_flag(CLI::App& command, CommonOptions& common);
+
 /// The flags of every subcommand that reads a model.
 void add_model_flags(CLI::App& command, CommonOptions& common);
 

@@ -24,6 +24,7 @@ void add_run(CLI::App& app, RunOptionsCli& options) {
       ->check(CLI::IsMember(
           std::vector<std::string>(std::begin(kEngineChoices), std::end(kEngineChoices))))
       ->capture_default_str();
+  add_remote_flags(*command, options.common, "Compute it on another machine over ssh");
   add_model_flags(*command, options.common);
   add_common(*command, options.common, true);
 }
@@ -57,6 +58,8 @@ void add_compare(CLI::App& app, CompareOptionsCli& options) {
                    "saturating at 16 bits (maddubs), or with powers of two for scales and halves "
                    "rounded up (power-of-two)")
       ->check(CLI::IsMember({"vnni", "maddubs", "power-of-two"}));
+  add_remote_flags(*command, options.common,
+                   "Compute B's plan on another machine over ssh, A here");
   add_model_flags(*command, options.common);
   add_common(*command, options.common, false);
 }

@@ -107,6 +107,7 @@ class Server {
     const int64_t load_ns = now_ns() - start;
     lathe_tensor_info info;
     outputs_ = {};
+    samples_.clear();
     for (size_t i = 0; i < lathe_output_count(loaded); ++i) {
       check(lathe_output(loaded, i, &info));
       outputs_.add(info.bytes);

@@ -4,7 +4,7 @@
 /// Answers requests from standard input, one a line, until it ends:
 ///   hello                      ok VERSION ARCHITECTURE
 ///   host                       ok LINES, and so many lines of a name, a tab and a value
-///   plan BYTES THREADS BATCH   (and the file's bytes) ok LOAD_NS WARNING; one a process
+///   plan BYTES THREADS BATCH   (and the file's bytes) ok LOAD_NS WARNING; in place of another
 ///   sample BYTES               (and all inputs in turn) ok
 ///   run SAMPLE COUNT           ok, and a time in ns of each run
 ///   once BYTES                 (and all inputs in turn) ok BYTES, and all outputs in turn

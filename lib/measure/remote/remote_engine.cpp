@@ -32,14 +32,24 @@ RemoteEngine::RemoteEngine(std::unique_ptr<RemoteRunner> runner, MakePlan make_p
 
 std::string_view RemoteEngine::name() const { return kNativeEngine; }
 
-void RemoteEngine::prepare(const std::vector<std::vector<Tensor>>& samples) {
-  plan_ = make_plan_(shapes_of(samples.front()));
+void RemoteEngine::build(const std::vector<Shape>& shapes) {
+  if (shapes_ == shapes) return;
+  shapes_.reset();
+  plan_ = make_plan_(shapes);
   load_ns_ = runner_->load(plan_.bytes, threads_, plan_.batch, warning_);
+  shapes_ = shapes;
+  samples_ = next_ = 0;
+  ahead_.clear();
+}
+
+void RemoteEngine::prepare(const std::vector<std::vector<Tensor>>& samples) {
+  build(shapes_of(samples.front()));
   for (const std::vector<Tensor>& sample : samples) runner_->add_sample(bytes_of(sample));
-  samples_ = samples.size();
+  samples_ += samples.size();
 }
 
 void RemoteEngine::execute(size_t) {
+  if (samples_ == 0) throw InternalError("RemoteEngine::execute: nothing was prepared");
   if (ahead_.empty()) {
     const int64_t count =
         last_ns_ == 0 ? 1 : std::clamp<int64_t>(kAheadNs / last_ns_, 1, kMostAhead);
@@ -54,6 +64,7 @@ void RemoteEngine::execute(size_t) {
 std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inputs) {
   std::vector<Tensor> sample;
   for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
+  build(shapes_of(sample));
   const std::string bytes = runner_->run_once(bytes_of(sample));
   std::vector<RuntimeValue> outputs;
   size_t at = 0;

@@ -36,10 +36,13 @@ class RemoteEngine : public Engine {
   const HostFacts& host() const { return runner_->host(); }
 
  private:
+  void build(const std::vector<Shape>& shapes);
+
   std::unique_ptr<RemoteRunner> runner_;
   MakePlan make_plan_;
   int threads_ = 0;
   Plan plan_;
+  std::optional<std::vector<Shape>> shapes_;  // of the plan that is there
   size_t samples_ = 0;
   std::deque<int64_t> ahead_;  // times of runs that were not asked for yet
   size_t next_ = 0;            // sample of the next run there

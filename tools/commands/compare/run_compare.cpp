@@ -50,14 +50,17 @@ RunnableModel open_side(const std::string& path, const std::string& other,
   return open_runnable(path, own, console);
 }
 
-// What computes one side: the interpreter, or the native engine, of a compiled plan.
+// What computes one side: the interpreter, or the native engine, of a compiled plan or there.
 class Side {
  public:
-  Side(const std::string& path, const RunnableModel& opened, const CommandRun& run)
+  Side(const std::string& path, const RunnableModel& opened, const CommandRun& run,
+       const std::string& remote)
       : graph_(opened.model.graph) {
-    if (opened.plan)
+    CommonOptions common = run.common;
+    common.remote = remote;
+    if (opened.plan || !remote.empty())
       engine_ = make_engine(std::string(kNativeEngine), path, opened.model, opened.plan,
-                            run.profile, run.common);
+                            run.profile, common);
     else
       interpreter_.emplace(graph_);
   }
@@ -86,15 +89,15 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   const int threads = use_threads(common);
   const RunnableModel first = open_side(options.first, options.second, common, console);
   const RunnableModel second = open_side(options.second, options.first, common, console);
-  const bool has_plan = first.plan || second.plan;
+  const bool has_plan = first.plan || second.plan || !common.remote.empty();
   if (has_plan && !options.arithmetic.empty())
     throw bad_usage("usage.arithmetic", "a compiled plan has its own arithmetic", "--arithmetic",
                     "compare the models that the plans were made from");
   report.model = model_facts(options.first, first.model);
   report.model_out = model_facts(options.second, second.model);
   const DataSet data = open_data_for(options.data, first.model, options.samples, common, console);
-  const Side reference(options.first, first, run);
-  const Side candidate(options.second, second, run);
+  const Side reference(options.first, first, run, {});
+  const Side candidate(options.second, second, run, common.remote);
   const auto compared_with = [&](const CompareOptions& how) {
     return compare_models(reference.model(), candidate.model(), sample_source(data), how);
   };

@@ -62,7 +62,11 @@ class RunModel {
            int threads)
       : threads_(threads) {
     std::string name = options.engine;
-    if (name == kAutoEngine) name = runnable.plan ? kNativeEngine : kInterpreterEngine;
+    const bool is_native = runnable.plan || !options.common.remote.empty();
+    if (name == kAutoEngine) name = is_native ? kNativeEngine : kInterpreterEngine;
+    if (!options.common.remote.empty() && name != kNativeEngine)
+      throw bad_usage("usage.remote", "lathe-runner has the native engine alone",
+                      "--engine " + name, "leave --engine out");
     if (name == kInterpreterEngine && !runnable.plan) {
       interpreter_ = std::make_unique<Interpreter>(runnable.model.graph);
       return;
