@@ -7,6 +7,10 @@ set(no_kernel "_neon|without_x86")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(no_kernel "_avx2|_avx512|without_arm")
 endif()
+# GCC orders instructions before it gives out registers: it would load further ahead than there are
+# registers, and keep sums in memory.
+file(GLOB arm_kernels lib/native/kernels/integer_*_neon*.cpp)
+set_source_files_properties(${arm_kernels} PROPERTIES COMPILE_OPTIONS -fno-schedule-insns)
 lathe_folder(kernels lib/native/kernels FAST APART EXCEPT "${no_kernel}" LINKS ir)
 lathe_folder(plan lib/native/plan LINKS ir kernels)
 set(LATHE_PROGRAM_FOLDERS program)  # with what computes its floats

@@ -57,7 +57,6 @@ template <class Taps, int kWidth, int kStride>
           const int tap = column - o * kStride;
           if (tap >= 0 && tap < kWidth) taps.add(sums[o], weights + tap * Taps::kBytes);
         }
-        keep_loads_behind();
       }
       weights += kWidth * Taps::kBytes;
     } else {

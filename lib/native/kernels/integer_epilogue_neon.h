@@ -13,9 +13,6 @@
 namespace lathe {
 namespace {
 
-// GCC would load all weights of a step first and have no registers left for sums.
-[[gnu::always_inline]] inline void keep_loads_behind() { asm volatile("" ::: "memory"); }
-
 // Byte b of the result is column b, saturated; those behind the last vector are zero.
 template <int kVectors>
 [[gnu::always_inline]] inline uint8x16_t narrowed(const int32x4_t (&q)[kVectors]) {
@@ -64,7 +61,7 @@ template <int kRows, int kVectors>
 }
 
 // Without the table. `residual`: bytes in sequence, where the epilogue has one.
-template <int kVectors>
+template <int kVectors, bool kActivates>
 [[gnu::always_inline]] inline uint8x16_t finished_bytes(const int32x4_t (&sums)[kVectors],
                                                         const float* scale, const float* bias,
                                                         uint8x16_t residual,
@@ -73,16 +70,18 @@ template <int kVectors>
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     float32x4_t y = real_sums(sums[v], scale + 4 * v, bias + 4 * v);
-    if (epilogue.activation != ProductActivation::kNone)
+    if (kActivates)
       y = vfmaq_f32(vdupq_n_f32(epilogue.zero_point), activated(y, epilogue.activation),
                     vdupq_n_f32(epilogue.inverse_scale));
     q[v] = rounded(y, epilogue.low);
   }
-  const uint8x16_t bytes = bounded_bytes(narrowed<kVectors>(q), epilogue.low, epilogue.high);
-  if (!epilogue.has_residual) return bytes;
+  if (!epilogue.has_residual)
+    return bounded_bytes(narrowed<kVectors>(q), epilogue.low, epilogue.high);
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
-    const float32x4_t own = vfmaq_f32(vdupq_n_f32(epilogue.offset), as_floats(bytes, v),
+    // `low` is held already.
+    const int32x4_t bounded = vminq_s32(q[v], vdupq_n_s32(epilogue.high));
+    const float32x4_t own = vfmaq_f32(vdupq_n_f32(epilogue.offset), vcvtq_f32_s32(bounded),
                                       vdupq_n_f32(epilogue.own_factor));
     q[v] = rounded(vfmaq_f32(own, as_floats(residual, v), vdupq_n_f32(epilogue.residual_factor)),
                    epilogue.sum_low);
@@ -146,7 +145,7 @@ struct FinishedRows {
 };
 
 // Any epilogue, row by row.
-template <int kVectors>
+template <int kVectors, bool kActivates>
 [[gnu::noinline]] void store_any(const int32x4_t (*sums)[kVectors],
                                  const FinishedRows<kVectors>& to) {
   const ProductEpilogue& epilogue = *to.epilogue;
@@ -163,7 +162,8 @@ template <int kVectors>
         epilogue.has_residual
             ? load_bytes(to.places.residual + r * to.places.residual_pitch, to.columns)
             : vdupq_n_u8(0);
-    uint8x16_t bytes = finished_bytes(sums[r], to.scale, to.bias, residual, epilogue);
+    uint8x16_t bytes =
+        finished_bytes<kVectors, kActivates>(sums[r], to.scale, to.bias, residual, epilogue);
     if (epilogue.table != nullptr) bytes = through_table(bytes, load_table(epilogue.table));
     to.store(r, bytes);
   }
@@ -172,26 +172,38 @@ template <int kVectors>
 template <int kRows, int kVectors>
 [[gnu::always_inline]] inline void store_rows(int32x4_t (&sums)[kRows][kVectors], bool may_overflow,
                                               const FinishedRows<kVectors>& to) {
-  if (!is_plain(*to.epilogue, may_overflow)) {
-    // A copy, so that the sums themselves need no address and stay in registers below.
+  if (!is_plain(*to.epilogue, may_overflow)) [[unlikely]] {
+    // Copies, so that the sums themselves need no address and stay in registers below.
+    const FinishedRows<kVectors> rows = to;
     int32x4_t kept[kRows][kVectors];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) kept[r][v] = sums[r][v];
-    return store_any<kVectors>(kept, to);
+    return rows.epilogue->activation == ProductActivation::kNone
+               ? store_any<kVectors, false>(kept, rows)
+               : store_any<kVectors, true>(kept, rows);
   }
-  const uint8_t low = to.epilogue->low;
-  const uint8_t high = to.epilogue->high;
-  const uint8_t* table = to.epilogue->table;
   quantize_plain(sums, to.scale, to.bias);
+  uint8x16_t bytes[kRows];
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-    if (r == to.rows) return;
-    uint8x16_t bytes = bounded_bytes(narrowed(sums[r]), low, high);
-    if (table != nullptr) bytes = through_table(bytes, load_table(table));
-    to.store(r, bytes);
+  for (int r = 0; r < kRows; ++r)
+    bytes[r] = bounded_bytes(narrowed(sums[r]), to.epilogue->low, to.epilogue->high);
+  if (to.epilogue->table != nullptr) {
+    const ByteTable table = load_table(to.epilogue->table);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) bytes[r] = through_table(bytes[r], table);
   }
+  if (to.rows == kRows && to.columns == 4 * kVectors) {
+    auto* output = static_cast<uint8_t*>(to.places.output);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r, output += to.places.pitch)
+      std::memcpy(output, &bytes[r], 4 * kVectors);
+    return;
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+    if (r < to.rows) to.store(r, bytes[r]);
 }
 
 }  // namespace

@@ -44,11 +44,8 @@ void run_tile(const ProductTile& tile) {
       for (int r = 0; r < kRows; ++r)
         x[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row[r] + k), vdupq_n_u8(128)));
       Sums::template add<0>(sums, weights, x);
-      keep_loads_behind();
       Sums::template add<1>(sums, weights + 16 * kVectors, x);
-      keep_loads_behind();
       Sums::template add<2>(sums, weights + 32 * kVectors, x);
-      keep_loads_behind();
       Sums::template add<3>(sums, weights + 48 * kVectors, x);
     }
     for (; k < product.depth; k += 4, weights += 16 * kVectors) {
