@@ -1,13 +1,10 @@
 # What `cmake --install` and `cpack -G DEB` make. Run paths are relative to the files themselves
 # ($ORIGIN), so that the installed tree works wherever it is put.
-include(GNUInstallDirs)
+include(cmake/install_runtime.cmake)
 
 # lib, not the host's multiarch folder: lathe's run path is $ORIGIN/../lib.
 install(TARGETS lathe_exe RUNTIME DESTINATION bin)
 install(TARGETS lathe_core lathe_heavy LIBRARY DESTINATION lib)
-install(TARGETS lathe_rt LIBRARY DESTINATION lib COMPONENT runtime)
-install(TARGETS lathe_runner RUNTIME DESTINATION bin COMPONENT runtime)
-install(FILES ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.h DESTINATION include COMPONENT runtime)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/report/schema/lathe.report.schema.json DESTINATION share/lathe)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION share/doc/lathe)
 
@@ -19,20 +16,12 @@ set_target_properties(lathe_exe lathe_core lathe_heavy lathe_runner PROPERTIES
 # Libraries lie beside the executable in the build tree, in lib after installation.
 set_target_properties(lathe_exe lathe_runner PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;$ORIGIN")
 
-set(CPACK_GENERATOR DEB)
-set(CPACK_PACKAGE_NAME lathe)
-set(CPACK_PACKAGE_VENDOR lathe)
-set(CPACK_PACKAGE_CONTACT "The lathe developers")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
 string(CONCAT CPACK_PACKAGE_DESCRIPTION
   "lathe quantizes trained ONNX networks, measures and compares them, and gates the result in CI.\n"
   "One command without Python: it writes ONNX files for the usual runtimes and JSON reports.")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-set(CPACK_STRIP_FILES ON)
 
 # lathe_0.1.0_amd64.deb; dependencies are those that the binaries name, found by dpkg-shlibdeps.
-set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_RELEASE "")
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR})
@@ -45,8 +34,8 @@ file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/CPackRuntime.cmake @ONLY CONTENT
 "include(\"@CMAKE_BINARY_DIR@/CPackConfig.cmake\")
 set(CPACK_PACKAGE_NAME liblathe-rt)
 set(CPACK_DEBIAN_PACKAGE_NAME liblathe-rt)
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY \"Runs the plans that lathe compiles\")
-set(CPACK_PACKAGE_DESCRIPTION \"A library with a C interface, and its header.\")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY \"${LATHE_RUNTIME_SUMMARY}\")
+set(CPACK_PACKAGE_DESCRIPTION \"${LATHE_RUNTIME_DESCRIPTION}\")
 set(CPACK_DEBIAN_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS \"\")
 set(CPACK_DEBIAN_PACKAGE_CONFLICTS lathe)  # which holds the same files

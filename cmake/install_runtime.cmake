@@ -1,0 +1,16 @@
+# What applications link, as installed; and what all packages have in common.
+include(GNUInstallDirs)
+install(TARGETS lathe_rt LIBRARY DESTINATION lib COMPONENT runtime)
+install(TARGETS lathe_runner RUNTIME DESTINATION bin COMPONENT runtime)
+install(FILES ${CMAKE_SOURCE_DIR}/lib/native/api/lathe.h DESTINATION include COMPONENT runtime)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME lathe)
+set(CPACK_PACKAGE_VENDOR lathe)
+set(CPACK_PACKAGE_CONTACT "The lathe developers")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE "")
+set(LATHE_RUNTIME_SUMMARY "Runs the plans that lathe compiles")
+set(LATHE_RUNTIME_DESCRIPTION "A library with a C interface, and its header.")
