@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "arrays.h"
 #include "lathe.h"
 #if defined(LATHE_SERVES)
 #include "serve.h"
@@ -17,6 +18,7 @@
 
 namespace {
 
+using lathe::Arrays;
 using PlanPointer = std::unique_ptr<lathe_plan, decltype(&lathe_free)>;
 
 int64_t now_ns() {
@@ -41,35 +43,23 @@ int64_t status_bytes(const char* key) {
 void close(std::FILE* file) { std::fclose(file); }
 using FilePointer = std::unique_ptr<std::FILE, decltype(&close)>;
 
-struct Arrays {
-  std::vector<std::vector<char>> memory;
-  std::vector<void*> addresses;
-  std::vector<size_t> bytes;
+// False where the file holds another number of bytes.
+bool read(Arrays& arrays, const char* path) {
+  const FilePointer file(std::fopen(path, "rb"), close);
+  if (!file) return false;
+  for (std::vector<char>& one : arrays.memory)
+    if (std::fread(one.data(), 1, one.size(), file.get()) != one.size()) return false;
+  return std::fgetc(file.get()) == EOF;
+}
 
-  void add(size_t size) {
-    memory.emplace_back(size);
-    addresses.push_back(memory.back().data());
-    bytes.push_back(size);
-  }
-
-  // False where the file holds another number of bytes.
-  bool read(const char* path) {
-    const FilePointer file(std::fopen(path, "rb"), close);
-    if (!file) return false;
-    for (std::vector<char>& one : memory)
-      if (std::fread(one.data(), 1, one.size(), file.get()) != one.size()) return false;
-    return std::fgetc(file.get()) == EOF;
-  }
-
-  bool write(const char* path) const {
-    std::FILE* file = std::fopen(path, "wb");
-    if (file == nullptr) return false;
-    bool complete = true;
-    for (const std::vector<char>& one : memory)
-      complete = complete && std::fwrite(one.data(), 1, one.size(), file) == one.size();
-    return std::fclose(file) == 0 && complete;
-  }
-};
+bool write(const Arrays& arrays, const char* path) {
+  std::FILE* file = std::fopen(path, "wb");
+  if (file == nullptr) return false;
+  bool complete = true;
+  for (const std::vector<char>& one : arrays.memory)
+    complete = complete && std::fwrite(one.data(), 1, one.size(), file) == one.size();
+  return std::fclose(file) == 0 && complete;
+}
 
 struct Arguments {
   std::vector<const char*> plain;  // plan, threads, runs, batch
@@ -141,7 +131,7 @@ int main(int argc, char** argv) {
       return failed(lathe_error(plan.get()), LATHE_INTERNAL);
     outputs.add(info.bytes);
   }
-  if (arguments.inputs != nullptr && !inputs.read(arguments.inputs))
+  if (arguments.inputs != nullptr && !read(inputs, arguments.inputs))
     return failed("--inputs: the file cannot be read, or holds not exactly the inputs' bytes",
                   LATHE_USAGE);
   int64_t first_ns = 0;
@@ -156,7 +146,7 @@ int main(int argc, char** argv) {
     first_ns = now_ns() - before;
     first_bytes = status_bytes("VmRSS:");
   }
-  if (arguments.outputs != nullptr && !outputs.write(arguments.outputs))
+  if (arguments.outputs != nullptr && !write(outputs, arguments.outputs))
     return failed("--outputs: the file cannot be written", LATHE_INTERNAL);
   std::printf("{\"version\": \"%s\", \"threads\": %d, \"load_ns\": %" PRId64
               ", \"first_inference_ns\": %" PRId64 ", \"load_bytes\": %" PRId64

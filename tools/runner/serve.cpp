@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arrays.h"
 #include "lathe.h"
 #include "os/host.h"
 #include "os/sensors.h"
@@ -21,6 +22,7 @@ constexpr int64_t kMostRuns = 100'000;
 
 using PlanPointer = std::unique_ptr<lathe_plan, decltype(&lathe_free)>;
 using Bytes = std::vector<char>;
+using lathe::Arrays;
 
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -39,19 +41,6 @@ std::string one_line(std::string text) {
     if (c == '\n' || c == '\r' || c == '\t') c = ' ';
   return text;
 }
-
-// One array each; together what a sample or a result is.
-struct Arrays {
-  std::vector<Bytes> memory;
-  std::vector<void*> addresses;
-  std::vector<size_t> bytes;
-
-  void add(size_t size) {
-    memory.emplace_back(size);
-    addresses.push_back(memory.back().data());
-    bytes.push_back(size);
-  }
-};
 
 class Server {
  public:

@@ -19,6 +19,11 @@ std::string bytes_of(const std::vector<Tensor>& sample) {
   return bytes;
 }
 
+// Of fixed shape.
+size_t bytes_of(const ValueType& type) {
+  return static_cast<size_t>(element_count(*static_shape(*type.dims)) * dtype_bits(type.dtype) / 8);
+}
+
 std::vector<Shape> shapes_of(const std::vector<Tensor>& sample) {
   std::vector<Shape> shapes;
   for (const Tensor& tensor : sample) shapes.push_back(tensor.shape());
@@ -65,19 +70,18 @@ std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inp
   std::vector<Tensor> sample;
   for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
   build(shapes_of(sample));
-  const std::string bytes = runner_->run_once(bytes_of(sample));
+  size_t all = 0;
+  for (const ValueId id : plan_.graph.outputs()) all += bytes_of(plan_.graph.value(id).type);
+  const std::string bytes = runner_->run_once(bytes_of(sample), all);
   std::vector<RuntimeValue> outputs;
   size_t at = 0;
   for (const ValueId id : plan_.graph.outputs()) {
     const ValueType& type = plan_.graph.value(id).type;
-    const Shape shape = *static_shape(*type.dims);
-    const auto size = static_cast<size_t>(element_count(shape) * dtype_bits(type.dtype) / 8);
-    if (size > bytes.size() - at)
-      throw bad_environment("remote.protocol", "lathe-runner gave too few bytes");
-    std::vector<std::byte> part(size);
-    std::memcpy(part.data(), bytes.data() + at, size);
-    at += size;
-    outputs.push_back(to_runtime(Tensor::from_bytes(type.dtype, shape, std::move(part))));
+    std::vector<std::byte> part(bytes_of(type));
+    std::memcpy(part.data(), bytes.data() + at, part.size());
+    at += part.size();
+    outputs.push_back(
+        to_runtime(Tensor::from_bytes(type.dtype, *static_shape(*type.dims), std::move(part))));
   }
   return outputs;
 }

@@ -221,12 +221,13 @@ std::vector<int64_t> RemoteRunner::run(size_t first, int64_t count) {
   return times;
 }
 
-std::string RemoteRunner::run_once(std::string_view inputs) {
+std::string RemoteRunner::run_once(std::string_view inputs, size_t output_bytes) {
   std::istringstream reply(request(fmt::format("once {}", inputs.size()), inputs, kRunSeconds));
-  const int64_t count = number(reply);
+  if (number(reply) != static_cast<int64_t>(output_bytes))
+    throw bad_environment("remote.protocol", "lathe-runner's outputs have another size",
+                          escape_untrusted(target_.text(), 100));
   std::string bytes;
-  if (count < 0 || !child_->read(static_cast<size_t>(count), kRunSeconds, bytes))
-    lost(*child_, "lost");
+  if (!child_->read(output_bytes, kRunSeconds, bytes)) lost(*child_, "lost");
   return bytes;
 }
 

@@ -51,8 +51,8 @@ class RemoteRunner {
   void add_sample(std::string_view bytes);
   /// So many runs of the samples in turn, from number `first` on: the time of each in ns.
   std::vector<int64_t> run(size_t first, int64_t count);
-  /// All outputs in turn for all inputs in turn.
-  std::string run_once(std::string_view inputs);
+  /// All outputs in turn, so many bytes, for all inputs in turn.
+  std::string run_once(std::string_view inputs, size_t output_bytes);
   RemoteMemory memory();
 
  private:
