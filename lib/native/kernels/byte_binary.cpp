@@ -49,6 +49,8 @@ void run_byte_binary(const ByteBinary& binary, const uint8_t* a, const uint8_t* 
                      int64_t count) {
   if (instructions().avx512 && fits_integers(binary))
     run_byte_binary_avx512(binary, a, b, to, count);
+  else if (instructions().neon && fits_integers(binary))
+    run_byte_binary_neon(binary, a, b, to, count);
   else
     run_byte_binary_any(binary, a, b, to, count);
 }

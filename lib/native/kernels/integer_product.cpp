@@ -102,6 +102,7 @@ PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const f
   const auto padded = static_cast<size_t>((columns + lanes - 1) / lanes * lanes);
   PackedProduct product;
   product.isa = isa;
+  product.run = variant.run;
   product.taps = weights.taps;
   product.depth = padded_depth(weights);
   product.columns = columns;
@@ -149,7 +150,5 @@ std::vector<ProductPanel> product_panels(const PackedProduct& product) {
   }
   return panels;
 }
-
-void run_product_tile(const ProductTile& tile) { product_variant(tile.product->isa).run(tile); }
 
 }  // namespace lathe

@@ -35,9 +35,12 @@ KernelIsa best_kernel_isa();
 enum class ProductActivation : uint8_t { kNone, kSilu, kHardSwish, kSigmoid, kGelu, kTanh };
 constexpr int kProductActivations = static_cast<int>(ProductActivation::kTanh) + 1;
 
+struct ProductTile;
+
 /// int8 weights in the order that a variant reads, with the factors and terms of each column.
 struct PackedProduct {
   KernelIsa isa = KernelIsa::kScalar;
+  void (*run)(const ProductTile& tile) = nullptr;
   int64_t taps = 1;     // pixels that make a row
   int64_t depth = 0;    // channels of each, up to a multiple of 4; taps * depth: at most 65 793
   int64_t columns = 0;  // output channels
@@ -126,6 +129,6 @@ struct ProductTile {
   int64_t residual_pitch = 0;
 };
 
-void run_product_tile(const ProductTile& tile);
+inline void run_product_tile(const ProductTile& tile) { tile.product->run(tile); }
 
 }  // namespace lathe

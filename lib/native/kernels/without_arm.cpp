@@ -1,4 +1,5 @@
 // Variants for 64-bit Arm in a build for another processor; as without_x86.cpp.
+#include "kernels/byte_binary_variants.h"
 #include "kernels/float_panels_variants.h"
 #include "kernels/integer_depthwise_variants.h"
 #include "kernels/integer_product_variants.h"
@@ -10,6 +11,10 @@ const ProductVariant& product_neon() { return product_scalar(); }
 const ProductVariant& product_neon_dot() { return product_scalar(); }
 const DepthwiseVariant& depthwise_neon() { return depthwise_scalar(); }
 const DepthwiseVariant& depthwise_neon_dot() { return depthwise_scalar(); }
+void run_byte_binary_neon(const ByteBinary& binary, const uint8_t* a, const uint8_t* b, uint8_t* to,
+                          int64_t count) {
+  run_byte_binary_any(binary, a, b, to, count);
+}
 void lookup_row_neon(const uint8_t* table, const uint8_t* from, uint8_t* to, int64_t width) {
   lookup_row_scalar(table, from, to, width);
 }
