@@ -67,8 +67,11 @@ def check_stand_in(lathe, model, folder):
     # The outputs of the far model against those of the other: the same plan, the same answers.
     assert report["quality"][0]["after"] == 1.0, report["quality"]
     assert left_over(folder) == []
-    gated = bench(lathe, ssh, model, "--remote", "raspi", "--gate-profile", "x86-64-vnni")
-    expect(gated, 5, "x86-64-vnni")
+    # The far machine decides what its times are of, not this one.
+    done = bench(lathe, ssh, model, "--remote", "raspi", "--gate-profile", "x86-64-vnni", "--json")
+    timed = [gate for gate in json.loads(done.stdout)["gates"] if gate["metric"] == "p95"]
+    assert done.returncode == 5 and timed, done.stderr
+    assert all("host is aarch64" in gate["reason"] for gate in timed), timed
 
     # One host ends while it measures: the other's case stays.
     done = bench(lathe, ssh, model, "--remote", "dying,raspi", "--json", seconds=6)

@@ -18,9 +18,20 @@ void leave_undecided(Gate& gate, std::string why) {
   gate.undecided = std::move(why);
 }
 
+// Where the times are taken decides; of several hosts none.
+std::string why_elsewhere(const Profile& profile, const BenchOptions& options) {
+  if (options.remotes.empty()) return why_not_timed_here(profile);
+  if (options.remotes.size() > 1) return "several hosts are measured";
+  try {
+    return why_not_timed_there(profile, remote_host(options.remotes.front(), options.common));
+  } catch (const Error& error) {
+    return error.text().message;
+  }
+}
+
 }  // namespace
 
-std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
+std::vector<Gate> profile_gates(const Profile& profile, const BenchOptions& options) {
   const TargetProfile& targets = profile.targets;
   std::vector<Gate> gates;
   const auto add = [&gates](const char* text, const auto& limit) {
@@ -51,19 +62,21 @@ std::vector<Gate> profile_gates(const Profile& profile, bool allow_simulated) {
   }
   add("throughput >= {}/s", targets.throughput_per_s);
   add("cpu <= {}%", targets.cpu_percent);
-  const std::string elsewhere = why_not_timed_here(profile);
+  const std::string elsewhere = why_elsewhere(profile, options);
   const int64_t cpus = host_facts().cpus_usable;
   for (Gate& gate : gates) {
     gate.source = escape_untrusted(profile.name + ": " + gate.source + targets.source);
     if (!is_timed(gate) || gate.basis == GateBasis::kNothing) continue;
     // A share of all processors is another one of so many.
-    if (elsewhere.empty() && gate.metric == "cpu" && profile.cpu.cores != cpus)
+    if (!options.remotes.empty() && gate.metric == "cpu")
+      leave_undecided(gate, "use of processors is not measured over --remote");
+    else if (elsewhere.empty() && gate.metric == "cpu" && profile.cpu.cores != cpus)
       leave_undecided(gate, fmt::format("this host has {} usable CPUs, {} has {}", cpus,
                                         escape_untrusted(profile.name, 60), profile.cpu.cores));
     if (elsewhere.empty()) continue;
     leave_undecided(gate, elsewhere + "; measure there");
     if (!is_simulated(gate)) continue;
-    if (allow_simulated) gate.basis = GateBasis::kSimulated;
+    if (options.allow_simulated) gate.basis = GateBasis::kSimulated;
     gate.undecided += ", or judge the simulation: --allow-simulated";
   }
   return gates;
@@ -101,7 +114,7 @@ std::vector<Gate> read_gates(const BenchOptions& options) {
     return gates;
   }
   const std::string name = device_name(options);
-  std::vector<Gate> targets = profile_gates(load_profile(name), options.allow_simulated);
+  std::vector<Gate> targets = profile_gates(load_profile(name), options);
   if (targets.empty())
     throw bad_usage("gate.no_targets", "this profile sets no targets", "--gate-profile " + name,
                     "give a profile with \"targets\", or --gate");
