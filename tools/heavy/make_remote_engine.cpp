@@ -6,6 +6,7 @@
 #include "heavy/compile_target.h"
 #include "heavy/specialize_graph.h"
 #include "ir/error.h"
+#include "names/engines.h"
 
 namespace lathe {
 namespace {
@@ -46,6 +47,12 @@ RemoteEngine::Plan plan_for_shapes(const Graph& graph, const std::shared_ptr<con
                           "does not run it");
   plan.bytes = write_plan_file(made.file);
   return plan;
+}
+
+void require_native_there(const std::string& engine) {
+  if (engine != kNativeEngine)
+    throw bad_usage("usage.remote", "lathe-runner has the native engine alone",
+                    "--engine " + engine, "leave --engine out");
 }
 
 std::unique_ptr<RemoteEngine> make_remote_engine(const Graph& graph,

@@ -19,6 +19,9 @@ namespace lathe {
 RemoteEngine::Plan plan_for_shapes(const Graph& graph, const std::shared_ptr<const PlanFile>& file,
                                    const Profile& profile, const std::vector<Shape>& shapes);
 
+/// Throws Error (exit 2) for another engine than lathe-runner has.
+void require_native_there(const std::string& engine);
+
 /// `common.remote`: where; throws Error as RemoteRunner does. `common.runner`: lathe-runner for
 /// there; empty: lathe-runner-ARCH beside this program, in ../lib/lathe or, in a build tree, of the
 /// preset for ARCH.

@@ -40,8 +40,9 @@ std::string_view RemoteEngine::name() const { return kNativeEngine; }
 void RemoteEngine::build(const std::vector<Shape>& shapes) {
   if (shapes_ == shapes) return;
   shapes_.reset();
-  plan_ = make_plan_(shapes);
-  load_ns_ = runner_->load(plan_.bytes, threads_, plan_.batch, warning_);
+  Plan plan = make_plan_(shapes);
+  runner_->load(plan.bytes, threads_, plan.batch);
+  graph_ = std::move(plan.graph);
   shapes_ = shapes;
   samples_ = next_ = 0;
   ahead_.clear();
@@ -71,12 +72,12 @@ std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inp
   for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
   build(shapes_of(sample));
   size_t all = 0;
-  for (const ValueId id : plan_.graph.outputs()) all += bytes_of(plan_.graph.value(id).type);
+  for (const ValueId id : graph_.outputs()) all += bytes_of(graph_.value(id).type);
   const std::string bytes = runner_->run_once(bytes_of(sample), all);
   std::vector<RuntimeValue> outputs;
   size_t at = 0;
-  for (const ValueId id : plan_.graph.outputs()) {
-    const ValueType& type = plan_.graph.value(id).type;
+  for (const ValueId id : graph_.outputs()) {
+    const ValueType& type = graph_.value(id).type;
     std::vector<std::byte> part(bytes_of(type));
     std::memcpy(part.data(), bytes.data() + at, part.size());
     at += part.size();
@@ -88,9 +89,7 @@ std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inp
 
 EngineFacts RemoteEngine::facts() {
   EngineFacts facts;
-  const RemoteMemory memory = runner_->memory();
-  facts.remote =
-      RemoteFacts{load_ns_, memory.resident_bytes, memory.peak_bytes, memory.degrees, warning_};
+  facts.remote = runner_->facts();
   return facts;
 }
 

@@ -41,15 +41,13 @@ class RemoteEngine : public Engine {
   std::unique_ptr<RemoteRunner> runner_;
   MakePlan make_plan_;
   int threads_ = 0;
-  Plan plan_;
-  std::optional<std::vector<Shape>> shapes_;  // of the plan that is there
+  Graph graph_;                               // of the plan that is there
+  std::optional<std::vector<Shape>> shapes_;  // of its inputs
   size_t samples_ = 0;
   std::deque<int64_t> ahead_;  // times of runs that were not asked for yet
   size_t next_ = 0;            // sample of the next run there
   int64_t time_ns_ = 0;
   int64_t last_ns_ = 0;
-  int64_t load_ns_ = 0;
-  std::string warning_;
 };
 
 }  // namespace lathe

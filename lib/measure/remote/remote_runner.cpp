@@ -200,14 +200,13 @@ std::string RemoteRunner::request(const std::string& line, std::string_view payl
               {escape_untrusted(text, 300), escape_untrusted(target_.text(), 100), {}});
 }
 
-int64_t RemoteRunner::load(std::string_view plan, int threads, int64_t batch,
-                           std::string& warning) {
+void RemoteRunner::load(std::string_view plan, int threads, int64_t batch) {
   std::istringstream reply(
       request(fmt::format("plan {} {} {}", plan.size(), threads, batch), plan, kRunSeconds));
-  const int64_t ns = number(reply);
+  facts_.load_ns = number(reply);
+  std::string warning;
   std::getline(reply >> std::ws, warning);
-  warning = escape_untrusted(warning, 200);
-  return ns;
+  facts_.warning = escape_untrusted(warning, 200);
 }
 
 void RemoteRunner::add_sample(std::string_view bytes) {
@@ -231,13 +230,12 @@ std::string RemoteRunner::run_once(std::string_view inputs, size_t output_bytes)
   return bytes;
 }
 
-RemoteMemory RemoteRunner::memory() {
+RemoteFacts RemoteRunner::facts() {
   std::istringstream reply(request("memory"));
-  RemoteMemory memory;
-  memory.resident_bytes = number(reply);
-  memory.peak_bytes = number(reply);
-  memory.degrees = static_cast<double>(number(reply)) / 1000;
-  return memory;
+  facts_.resident_bytes = number(reply);
+  facts_.peak_bytes = number(reply);
+  facts_.degrees = static_cast<double>(number(reply)) / 1000;
+  return facts_;
 }
 
 }  // namespace lathe

@@ -11,6 +11,7 @@
 
 #include "os/duplex_child.h"
 #include "os/host.h"
+#include "run/engine.h"
 
 namespace lathe {
 
@@ -29,12 +30,6 @@ RemoteTarget parse_remote(const std::string& text);
 /// there is none.
 using FindRunner = std::function<std::string(const std::string& arch)>;
 
-struct RemoteMemory {
-  int64_t resident_bytes = -1;  // -1: the machine does not tell
-  int64_t peak_bytes = -1;
-  double degrees = -1;
-};
-
 /// One process there, in a folder of its own that goes with it, whatever ends the connection.
 /// LATHE_SSH names another program than ssh (as GIT_SSH does for git). Host keys and passwords are
 /// ssh's affair: it is told to ask for nothing, and its message is passed on. All functions throw
@@ -45,15 +40,16 @@ class RemoteRunner {
   RemoteRunner(const RemoteTarget& target, const FindRunner& find_runner);
 
   const HostFacts& host() const { return host_; }
-  /// The plan's bytes; returns the time of loading in ns. `warning`: what the runner says of it.
-  int64_t load(std::string_view plan, int threads, int64_t batch, std::string& warning);
+  /// The plan's bytes.
+  void load(std::string_view plan, int threads, int64_t batch);
   /// The bytes of all inputs in turn.
   void add_sample(std::string_view bytes);
   /// So many runs of the samples in turn, from number `first` on: the time of each in ns.
   std::vector<int64_t> run(size_t first, int64_t count);
   /// All outputs in turn, so many bytes, for all inputs in turn.
   std::string run_once(std::string_view inputs, size_t output_bytes);
-  RemoteMemory memory();
+  /// Of the plan that was loaded last, and of the process as it is now.
+  RemoteFacts facts();
 
  private:
   std::string request(const std::string& line, std::string_view payload = {}, double seconds = 60);
@@ -62,6 +58,7 @@ class RemoteRunner {
   RemoteTarget target_;
   std::unique_ptr<DuplexChild> child_;
   HostFacts host_;
+  RemoteFacts facts_;
 };
 
 }  // namespace lathe

@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-
+#include "heavy/make_remote_engine.h"
 #include "ir/error.h"
-#include "names/engines.h"
-#include "remote/remote_engine.h"
 #include "report/fields.h"
 #include "report/report.h"
 
@@ -32,10 +29,7 @@ void refuse_remote(const BenchOptions& options, const BenchRequest& request) {
     return;
   }
   for (const std::string& remote : options.remotes) parse_remote(remote);
-  if (std::ranges::any_of(request.cases,
-                          [](const BenchCase& one) { return one.engine != kNativeEngine; }))
-    throw bad_usage("usage.remote", "lathe-runner has the native engine alone",
-                    "--engine " + options.engine, "leave --engine out");
+  for (const BenchCase& one : request.cases) require_native_there(one.engine);
   const std::pair<bool, const char*> local[] = {{request.load.is_load(), "--scenario"},
                                                 {request.duration_ns.has_value(), "--duration"},
                                                 {request.frames.has_value(), "--frames"},

@@ -7,7 +7,6 @@
 
 #include "commands/bench/request.h"
 #include "commands/bench/subject.h"
-#include "os/host.h"
 #include "statistics/clock.h"
 
 namespace lathe {

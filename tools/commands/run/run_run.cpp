@@ -5,6 +5,7 @@
 #include "command_run.h"
 #include "heavy/commands.h"
 #include "heavy/make_engine.h"
+#include "heavy/make_remote_engine.h"
 #include "heavy/model_data.h"
 #include "heavy/threads.h"
 #include "ir/error.h"
@@ -64,9 +65,7 @@ class RunModel {
     std::string name = options.engine;
     const bool is_native = runnable.plan || !options.common.remote.empty();
     if (name == kAutoEngine) name = is_native ? kNativeEngine : kInterpreterEngine;
-    if (!options.common.remote.empty() && name != kNativeEngine)
-      throw bad_usage("usage.remote", "lathe-runner has the native engine alone",
-                      "--engine " + name, "leave --engine out");
+    if (!options.common.remote.empty()) require_native_there(name);
     if (name == kInterpreterEngine && !runnable.plan) {
       interpreter_ = std::make_unique<Interpreter>(runnable.model.graph);
       return;
