@@ -24,11 +24,12 @@ TEST_CASE("a limit takes away what processors of that name lack, and gives nothi
 
 TEST_CASE("kernels are chosen by the instructions that are allowed") {
   const Instructions& has = instructions();
-  const KernelIsa best = has.dot_products ? KernelIsa::kNeonDot
-                         : has.neon       ? KernelIsa::kNeon
-                         : has.vnni       ? KernelIsa::kAvx512Vnni
-                         : has.avx2       ? KernelIsa::kAvx2
-                                          : KernelIsa::kScalar;
+  const KernelIsa best = has.i8mm           ? KernelIsa::kNeonI8mm
+                         : has.dot_products ? KernelIsa::kNeonDot
+                         : has.neon         ? KernelIsa::kNeon
+                         : has.vnni         ? KernelIsa::kAvx512Vnni
+                         : has.avx2         ? KernelIsa::kAvx2
+                                            : KernelIsa::kScalar;
   CHECK(best_kernel_isa() == best);
   CHECK(usable_kernel_isas().front() == KernelIsa::kScalar);
 }

@@ -13,17 +13,22 @@ namespace {
 constexpr int64_t kLineColumns = 16;
 constexpr int64_t kMostLines = kMostPanelColumns / kLineColumns;
 
-using SumBytes = void (*)(const BytePanel&, const uint8_t* const*, int64_t, int32_t*);
+struct ByteVariant {
+  std::string_view name;
+  void (*sum)(const BytePanel&, const uint8_t* const*, int64_t, int32_t*);
+  int32_t zero = 0;  // what it takes from each byte of a row
+};
 
-SumBytes sums_variant_of(KernelIsa isa) {
+ByteVariant byte_variant(KernelIsa isa) {
   switch (isa) {
-    case KernelIsa::kAvx512Vnni: return sum_bytes_avx512;
-    case KernelIsa::kAvx2: return sum_bytes_avx2;
-    case KernelIsa::kNeon:
+    case KernelIsa::kAvx512Vnni: return {":avx512_vnni", sum_bytes_avx512};
+    case KernelIsa::kAvx2: return {":avx2", sum_bytes_avx2};
+    case KernelIsa::kNeon: return {":neon", sum_bytes_neon, 128};
     case KernelIsa::kNeonDot:
+    case KernelIsa::kNeonI8mm: return {":neon_dot", sum_bytes_neon_dot, 128};
     case KernelIsa::kScalar: break;
   }
-  return sum_bytes_scalar;
+  return {"", sum_bytes_scalar};
 }
 
 LATHE_X86_CLONES void remove_zero_point(int32_t* sums, const int32_t* column_sums,
@@ -64,12 +69,14 @@ uint32_t shifted_sum(const uint8_t* row, int64_t depth, int32_t zero_point) {
 struct PanelScales {
   int64_t first = 0;
   int64_t count = 0;
+  int32_t zero = 0;  // that the sums have taken already
   float scales[kMostPanelColumns];
 };
 
 void finish_row(const PackedBytes& matrix, const ByteRows& rows, const PanelScales& panel,
                 int64_t row, int32_t* sums) {
-  remove_zero_point(sums, matrix.sums.data() + panel.first, rows.zero_point, panel.count);
+  remove_zero_point(sums, matrix.sums.data() + panel.first, rows.zero_point - panel.zero,
+                    panel.count);
   if (!matrix.shifts.empty())
     add_shifts(sums, matrix.shifts.data() + panel.first,
                shifted_sum(rows.rows[row], matrix.depth, rows.zero_point), panel.count);
@@ -84,6 +91,8 @@ void finish_row(const PackedBytes& matrix, const ByteRows& rows, const PanelScal
 }
 
 }  // namespace
+
+std::string_view byte_instructions(KernelIsa isa) { return byte_variant(isa).name; }
 
 void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
                       int32_t* sums) {
@@ -134,12 +143,13 @@ int64_t byte_panels(const PackedBytes& matrix) {
 }
 
 void multiply_bytes(const PackedBytes& matrix, const ByteRows& rows, int64_t begin, int64_t end) {
-  const SumBytes sum = sums_variant_of(matrix.isa);
+  const ByteVariant variant = byte_variant(matrix.isa);
   const int64_t words = (matrix.depth + 3) / 4;
   for (int64_t p = begin; p < end; ++p) {
     const ProductPanel at = panel_at(matrix.padded, kLineColumns, kMostLines, p);
     PanelScales panel;
     panel.first = at.first;
+    panel.zero = variant.zero;
     panel.count = std::min(at.vectors * kLineColumns, matrix.columns - at.first);
     for (int64_t c = 0; rows.output != nullptr && c < panel.count; ++c) {
       const float scale = rows.scale[(at.first + c) * rows.scale_step];
@@ -152,7 +162,7 @@ void multiply_bytes(const PackedBytes& matrix, const ByteRows& rows, int64_t beg
       const int64_t row = rows.count * t / tiles;
       const int64_t next = rows.count * (t + 1) / tiles;
       alignas(64) int32_t sums[kMostByteRows * kMostPanelColumns];
-      sum(weights, rows.rows + row, next - row, sums);
+      variant.sum(weights, rows.rows + row, next - row, sums);
       for (int64_t r = row; r < next; ++r)
         finish_row(matrix, rows, panel, r, sums + (r - row) * kMostPanelColumns);
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "kernels/integer_product.h"
@@ -29,6 +30,9 @@ struct PackedBytes {
 /// weights (uint8 weights with any zero point are int8 weights with a shift).
 PackedBytes pack_bytes(KernelIsa isa, const int8_t* weights, int64_t columns, int64_t depth,
                        const int32_t* shifts = nullptr);
+
+/// What the products of `isa` are made of, as names of kernels end: ":neon_dot"; "" for plain C++.
+std::string_view byte_instructions(KernelIsa isa);
 
 /// Columns are computed in panels of at most this many.
 constexpr int64_t kMostPanelColumns = 64;

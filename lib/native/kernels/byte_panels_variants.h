@@ -23,5 +23,10 @@ void sum_bytes_scalar(const BytePanel& panel, const uint8_t* const* rows, int64_
                       int32_t* sums);
 void sum_bytes_avx2(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
                     int32_t* sums);
+// Of rows that are 128 less.
+void sum_bytes_neon(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
+                    int32_t* sums);
+void sum_bytes_neon_dot(const BytePanel& panel, const uint8_t* const* rows, int64_t count,
+                        int32_t* sums);
 
 }  // namespace lathe

@@ -10,20 +10,26 @@
 namespace lathe {
 namespace {
 
-using MultiplyPanel = void (*)(const FloatPanel&, const MatrixRows&);
+struct FloatVariant {
+  std::string_view name;
+  void (*multiply)(const FloatPanel&, const MatrixRows&);
+};
 
-MultiplyPanel multiply_variant_of(KernelIsa isa) {
+FloatVariant float_variant(KernelIsa isa) {
   switch (isa) {
-    case KernelIsa::kAvx512Vnni: return multiply_panel_avx512;
-    case KernelIsa::kAvx2: return multiply_panel_avx2;
+    case KernelIsa::kAvx512Vnni: return {":avx512", multiply_panel_avx512};
+    case KernelIsa::kAvx2: return {":avx2", multiply_panel_avx2};
     case KernelIsa::kNeon:
-    case KernelIsa::kNeonDot: return multiply_panel_neon;
+    case KernelIsa::kNeonDot:
+    case KernelIsa::kNeonI8mm: return {":neon", multiply_panel_neon};
     case KernelIsa::kScalar: break;
   }
-  return multiply_panel_scalar;
+  return {"", multiply_panel_scalar};
 }
 
 }  // namespace
+
+std::string_view float_instructions(KernelIsa isa) { return float_variant(isa).name; }
 
 void multiply_panel_scalar(const FloatPanel& panel, const MatrixRows& rows) {
   const int64_t width = panel.lines * kFloatLanes;
@@ -65,11 +71,11 @@ PackedMatrix pack_matrix(KernelIsa isa, const float* weights, int64_t columns, i
 
 void multiply_rows(const PackedMatrix& matrix, const MatrixRows& rows, bool backwards) {
   const int64_t panels = panel_count(matrix.columns, kFloatLanes, kMostPanelLines);
-  const MultiplyPanel multiply = multiply_variant_of(matrix.isa);
+  const FloatVariant variant = float_variant(matrix.isa);
   for (int64_t i = 0; i < panels; ++i) {
     const ProductPanel panel =
         panel_at(matrix.columns, kFloatLanes, kMostPanelLines, backwards ? panels - 1 - i : i);
-    multiply(
+    variant.multiply(
         {matrix.lines->x + panel.first * matrix.depth, matrix.depth, panel.first, panel.vectors},
         rows);
   }

@@ -7,10 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "kernels/integer_product.h"
 
 namespace lathe {
+
+/// What the products of `isa` are made of, as names of kernels end: ":neon"; "" for plain C++.
+std::string_view float_instructions(KernelIsa isa);
 
 /// Sixteen neighbours that begin a cache line.
 struct alignas(64) FloatLine {

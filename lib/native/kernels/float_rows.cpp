@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/bfloat16_panels.h"
 #include "kernels/elementwise_block.h"
 #include "kernels/x86_clones.h"
 
@@ -25,15 +26,42 @@ LATHE_X86_CLONES void add(const float* x, int64_t count, float* sums) {
 
 }  // namespace
 
-void pack_parts(const MatrixSource& matrix, FloatLine* to) {
+int64_t packed_lines(int64_t columns, int64_t depth, bool bfloat16) {
+  return bfloat16 ? bfloat16_lines(columns, depth) : matrix_lines(columns, depth);
+}
+
+void pack_parts(const MatrixSource& matrix, bool bfloat16, FloatLine* to) {
   for (int64_t begin = 0; begin < matrix.depth; begin += kPartDepth) {
     MatrixSource part = matrix;
     part.values += begin * matrix.depth_pitch;
     part.depth = std::min(kPartDepth, matrix.depth - begin);
-    pack_lines(part, to);
-    to += matrix_lines(part.columns, part.depth);
+    if (bfloat16)
+      pack_bfloat16(part, reinterpret_cast<BFloat16Line*>(to));
+    else
+      pack_lines(part, to);
+    to += packed_lines(part.columns, part.depth, bfloat16);
   }
 }
+
+namespace {
+
+/// Some of the depth of a product.
+void sum_part(const FloatRowsProduct& product, int64_t depth, const FloatLine* lines,
+              const MatrixRows& rows) {
+  if (!product.bfloat16)
+    return multiply_rows({product.isa, depth, rows.output_pitch, lines, nullptr}, rows);
+  uint16_t rounded[kRowsTogether][kPartDepth];
+  std::array<const uint16_t*, kRowsTogether> at{};
+  for (int64_t r = 0; r < rows.count; ++r) {
+    round_to_bfloat16(rows.rows[r], depth, rounded[r]);
+    at[static_cast<size_t>(r)] = rounded[r];
+  }
+  multiply_bfloat16(
+      {reinterpret_cast<const BFloat16Line*>(lines), bfloat16_depth(depth), rows.output_pitch},
+      {at.data(), rows.count, rows.initial, rows.initial_pitch, rows.output, rows.output_pitch});
+}
+
+}  // namespace
 
 void sum_rows(const FloatRowsProduct& product, const float* const* rows, int64_t count,
               float* sums) {
@@ -42,21 +70,21 @@ void sum_rows(const FloatRowsProduct& product, const float* const* rows, int64_t
     for (int64_t r = 0; r < count; ++r) std::copy_n(product.bias, padded, sums + r * padded);
   std::array<const float*, kRowsTogether> at{};
   std::copy(rows, rows + count, at.begin());
-  PackedMatrix part{product.isa, 0, padded, product.lines, nullptr};
+  const FloatLine* lines = product.lines;
   float* zeros = sums + kRowsTogether * padded;
   float* part_sums = zeros + padded;
   std::fill_n(zeros, padded, 0.0F);
   for (int64_t begin = 0; begin < product.depth; begin += kPartDepth) {
-    part.depth = std::min(kPartDepth, product.depth - begin);
+    const int64_t depth = std::min(kPartDepth, product.depth - begin);
     if (begin == 0) {
-      multiply_rows(part, {at.data(), count, product.bias, 0, sums, padded});
+      sum_part(product, depth, lines, {at.data(), count, product.bias, 0, sums, padded});
     } else {
-      multiply_rows(part, {at.data(), count, zeros, 0, part_sums, padded});
+      sum_part(product, depth, lines, {at.data(), count, zeros, 0, part_sums, padded});
       add(part_sums, count * padded, sums);
     }
-    part.lines += matrix_lines(padded, part.depth);
+    lines += packed_lines(padded, depth, product.bfloat16);
     for (const float*& row : at)
-      if (row != nullptr) row += part.depth;
+      if (row != nullptr) row += depth;
   }
 }
 

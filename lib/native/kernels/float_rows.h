@@ -14,11 +14,13 @@ struct FloatRowsProduct {
   KernelIsa isa = KernelIsa::kScalar;
   int64_t columns = 0;
   int64_t depth = 0;
-  const FloatLine* lines = nullptr;  // as pack_parts() writes them, matrix_lines() of them
+  const FloatLine* lines = nullptr;  // as pack_parts() writes them, packed_lines() of them
   const float* bias = nullptr;       // padded_columns() of them
+  bool bfloat16 = false;             // rows are rounded, as the matrix was when it was packed
 };
 
-void pack_parts(const MatrixSource& matrix, FloatLine* to);
+int64_t packed_lines(int64_t columns, int64_t depth, bool bfloat16);
+void pack_parts(const MatrixSource& matrix, bool bfloat16, FloatLine* to);
 
 /// Rows that are computed together.
 constexpr int64_t kRowsTogether = 24;

@@ -21,6 +21,8 @@ Instructions of_processor() {
 #elif defined(__aarch64__)
   has.neon = true;
   has.dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  has.i8mm = has.dot_products && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+  has.bfmmla = (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
 #endif
   return has;
 }

@@ -13,6 +13,8 @@ struct Instructions {
   bool tiles = false;         // AMX for int8
   bool neon = false;          // 64-bit Arm
   bool dot_products = false;  // Armv8.2: sdot, udot
+  bool i8mm = false;          // Armv8.6: usmmla
+  bool bfmmla = false;        // Armv8.6, BF16
 
   bool operator==(const Instructions&) const = default;
 };

@@ -12,7 +12,8 @@ const DepthwiseVariant& depthwise_variant(KernelIsa isa) {
     case KernelIsa::kAvx512Vnni: return depthwise_avx512();
     case KernelIsa::kAvx2: return depthwise_avx2();
     case KernelIsa::kNeon: return depthwise_neon();
-    case KernelIsa::kNeonDot: return depthwise_neon_dot();
+    case KernelIsa::kNeonDot:
+    case KernelIsa::kNeonI8mm: return depthwise_neon_dot();
     case KernelIsa::kScalar: break;
   }
   return depthwise_scalar();
@@ -25,6 +26,7 @@ PackedDepthwise pack_depthwise(KernelIsa isa, const int8_t* weights, int64_t cha
                                uint8_t zero_point) {
   PackedDepthwise packed;
   packed.isa = isa;
+  packed.name = depthwise_variant(isa).name;
   packed.channels = channels;
   packed.window = window;
   packed.padding.assign(static_cast<size_t>(channels), zero_point);

@@ -25,6 +25,7 @@ struct DepthwiseWindow {
 /// int8 weights in the order that a variant reads, with the factors and terms of each channel.
 struct PackedDepthwise {
   KernelIsa isa = KernelIsa::kScalar;
+  std::string_view name;  // of its instructions
   int64_t channels = 0;
   DepthwiseWindow window;
   /// A result before clamping may exceed what converts to int32.

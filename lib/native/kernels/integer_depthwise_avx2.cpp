@@ -138,7 +138,7 @@ void run(const DepthwiseRows& rows, const uint8_t** lines) {
 }  // namespace
 
 const DepthwiseVariant& depthwise_avx2() {
-  static constexpr DepthwiseVariant kVariant = {pack_depthwise_avx2, run};
+  static constexpr DepthwiseVariant kVariant = {"depthwise:avx2", pack_depthwise_avx2, run};
   return kVariant;
 }
 

@@ -312,7 +312,8 @@ void run(const DepthwiseRows& rows, const uint8_t** lines) {
 }  // namespace
 
 const DepthwiseVariant& depthwise_avx512() {
-  static constexpr DepthwiseVariant kVariant = {pack_depthwise_avx512, run};
+  static constexpr DepthwiseVariant kVariant = {"depthwise:avx512_vnni", pack_depthwise_avx512,
+                                                run};
   return kVariant;
 }
 

@@ -30,7 +30,8 @@ class WideTaps {
 }  // namespace
 
 const DepthwiseVariant& depthwise_neon() {
-  static constexpr DepthwiseVariant kVariant = {pack_depthwise_neon, run_depthwise_neon<WideTaps>};
+  static constexpr DepthwiseVariant kVariant = {"depthwise:neon", pack_depthwise_neon,
+                                                run_depthwise_neon<WideTaps>};
   return kVariant;
 }
 

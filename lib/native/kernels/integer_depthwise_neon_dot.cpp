@@ -42,7 +42,7 @@ class DotTaps {
 }  // namespace
 
 const DepthwiseVariant& depthwise_neon_dot() {
-  static constexpr DepthwiseVariant kVariant = {pack_depthwise_neon_dot,
+  static constexpr DepthwiseVariant kVariant = {"depthwise:neon_dot", pack_depthwise_neon_dot,
                                                 run_depthwise_neon<DotTaps>};
   return kVariant;
 }

@@ -39,7 +39,7 @@ void run(const DepthwiseRows& rows, const uint8_t** lines) {
 }  // namespace
 
 const DepthwiseVariant& depthwise_scalar() {
-  static constexpr DepthwiseVariant kVariant = {pack_depthwise_scalar, run};
+  static constexpr DepthwiseVariant kVariant = {"depthwise:scalar", pack_depthwise_scalar, run};
   return kVariant;
 }
 

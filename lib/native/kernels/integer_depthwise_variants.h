@@ -6,6 +6,7 @@
 namespace lathe {
 
 struct DepthwiseVariant {
+  std::string_view name;
   /// Fills weights, scale and bias, and start where the variant wants it.
   void (*pack)(PackedDepthwise& to, const int8_t* weights, const float* scale,
                const float* bias) = nullptr;

@@ -30,6 +30,16 @@ bool never_saturates(const ProductWeights& weights) {
   return true;
 }
 
+/// Some of the depth of column `i`: blocks of each column beside those of the others, the last one
+/// no longer than a multiple of 4.
+template <int64_t kBlock>
+void pack_blocks(const int8_t* from, int64_t depth, int64_t columns, int64_t i, int8_t* to) {
+  for (; depth >= kBlock; depth -= kBlock, from += kBlock, to += columns * kBlock)
+    std::memcpy(to + i * kBlock, from, kBlock);
+  const int64_t left = (depth + 3) / 4 * 4;
+  if (depth > 0) std::memcpy(to + i * left, from, static_cast<size_t>(depth));
+}
+
 }  // namespace
 
 std::vector<KernelIsa> usable_kernel_isas() {
@@ -39,6 +49,7 @@ std::vector<KernelIsa> usable_kernel_isas() {
   if (has.vnni) isas.push_back(KernelIsa::kAvx512Vnni);
   if (has.neon) isas.push_back(KernelIsa::kNeon);
   if (has.dot_products) isas.push_back(KernelIsa::kNeonDot);
+  if (has.i8mm) isas.push_back(KernelIsa::kNeonI8mm);
   return isas;
 }
 
@@ -50,6 +61,7 @@ const ProductVariant& product_variant(KernelIsa isa) {
     case KernelIsa::kAvx2: return product_avx2();
     case KernelIsa::kNeon: return product_neon();
     case KernelIsa::kNeonDot: return product_neon_dot();
+    case KernelIsa::kNeonI8mm: return product_neon_i8mm();
     case KernelIsa::kScalar: break;
   }
   return product_scalar();
@@ -76,17 +88,17 @@ void pack_product_weights(KernelIsa isa, const ProductWeights& weights, int8_t* 
       // A line of each row at a time: what is written then stays in the first cache.
       for (int64_t begin = 0; begin < depth; begin += 64) {
         const int64_t end = std::min(begin + 64, depth);
-        const int64_t quad = (tap * padded_depth(weights) + begin) / 4;
         for (int64_t i = 0; i < panel.vectors * lanes; ++i) {
           const int64_t column = panel.first + panel_column(!weights.float_output, panel.vectors,
                                                             lanes, i / lanes, i % lanes);
           if (column >= weights.columns) continue;
           const int8_t* from = weights.values + column * row + tap * depth;
-          int8_t* at = of_panel + (quad * panel.vectors * lanes + i) * 4;
-          int64_t k = begin;
-          for (; k + 4 <= end; k += 4, at += panel.vectors * lanes * 4)
-            std::memcpy(at, from + k, 4);
-          if (k < end) std::memcpy(at, from + k, static_cast<size_t>(end - k));
+          const int64_t columns = panel.vectors * lanes;
+          int8_t* at = of_panel + (tap * padded_depth(weights) + begin) * columns;
+          if (variant.block == 8)
+            pack_blocks<8>(from + begin, end - begin, columns, i, at);
+          else
+            pack_blocks<4>(from + begin, end - begin, columns, i, at);
         }
       }
     }
@@ -102,12 +114,14 @@ PackedProduct pack_product(KernelIsa isa, const ProductWeights& weights, const f
   const auto padded = static_cast<size_t>((columns + lanes - 1) / lanes * lanes);
   PackedProduct product;
   product.isa = isa;
+  product.name = variant.name;
   product.run = variant.run;
   product.taps = weights.taps;
   product.depth = padded_depth(weights);
   product.columns = columns;
   // Only that variant cares, and looking at all weights takes time.
   product.narrow = isa == KernelIsa::kAvx2 && never_saturates(weights);
+  if (product.narrow) product.name = kNarrowAvx2Product;
   for (int64_t c = 0; c < columns && !product.may_overflow; ++c)
     product.may_overflow = may_reach_overflow(weights.values + c * row, row, scale[c], bias[c]);
   if (packed == nullptr) {

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace lathe {
@@ -25,6 +26,7 @@ enum class KernelIsa : uint8_t {
   kAvx512Vnni,  // vpdpbusd on 512 bits
   kNeon,        // 64-bit Arm: products of 8 bits added in pairs
   kNeonDot,     // sdot
+  kNeonI8mm,    // usmmla
 };
 
 /// Those that instructions() allows, the best one last.
@@ -40,6 +42,7 @@ struct ProductTile;
 /// int8 weights in the order that a variant reads, with the factors and terms of each column.
 struct PackedProduct {
   KernelIsa isa = KernelIsa::kScalar;
+  std::string_view name;  // of its instructions: "product:neon_dot"
   void (*run)(const ProductTile& tile) = nullptr;
   int64_t taps = 1;     // pixels that make a row
   int64_t depth = 0;    // channels of each, up to a multiple of 4; taps * depth: at most 65 793

@@ -163,7 +163,7 @@ void run_rows(const ProductTile& tile) {
 }  // namespace
 
 const ProductVariant& product_avx2() {
-  static constexpr ProductVariant kVariant = {kLanes, kMostVectors,
+  static constexpr ProductVariant kVariant = {"product:avx2_wide", kLanes, kMostVectors,
                                               [](int64_t) -> int64_t { return kMostRows; },
                                               [](const ProductTile& tile) {
                                                 if (tile.panel.vectors == 1)

@@ -170,7 +170,8 @@ RunTile tile_of(int64_t rows) {
 
 const ProductVariant& product_avx512() {
   static constexpr ProductVariant kVariant = {
-      kLanes, 4, [](int64_t vectors) -> int64_t { return kRowsOfVectors[vectors]; },
+      "product:avx512_vnni", kLanes, 4,
+      [](int64_t vectors) -> int64_t { return kRowsOfVectors[vectors]; },
       [](const ProductTile& tile) {
         switch (tile.panel.vectors) {
           case 1: return tile_of<1>(tile.rows)(tile);

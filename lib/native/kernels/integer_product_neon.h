@@ -93,10 +93,13 @@ void run_panel(const ProductTile& tile) {
 }
 
 template <class Sums>
-constexpr ProductVariant neon_variant() {
-  return {kLanes, kMostVectors,
+constexpr ProductVariant neon_variant(std::string_view name) {
+  return {name,
+          kLanes,
+          kMostVectors,
           [](int64_t vectors) -> int64_t { return Sums::rows(static_cast<int>(vectors)); },
-          run_panel<Sums>, true};
+          run_panel<Sums>,
+          true};
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void run_tile(const ProductTile& tile) {
 }  // namespace
 
 const ProductVariant& product_scalar() {
-  static constexpr ProductVariant kVariant = {kScalarLanes, kMostVectors,
+  static constexpr ProductVariant kVariant = {"product:scalar", kScalarLanes, kMostVectors,
                                               [](int64_t) -> int64_t { return 4; }, run_tile};
   return kVariant;
 }

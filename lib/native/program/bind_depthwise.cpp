@@ -38,16 +38,7 @@ class BoundDepthwise : public BoundStep {
     bytes_ = to_.images * to_.height * to_.width * to_.channels * w.kernel_height * 2;
   }
 
-  std::string_view implementation() const override {
-    switch (packed_.isa) {
-      case KernelIsa::kAvx512Vnni: return "depthwise:avx512_vnni";
-      case KernelIsa::kAvx2: return "depthwise:avx2";
-      case KernelIsa::kNeon: return "depthwise:neon";
-      case KernelIsa::kNeonDot: return "depthwise:neon_dot";
-      case KernelIsa::kScalar: break;
-    }
-    return "depthwise:scalar";
-  }
+  std::string_view implementation() const override { return packed_.name; }
 
   void run(const ProgramMemory& memory) override {
     const auto* input = reinterpret_cast<const uint8_t*>(input_.in(memory));

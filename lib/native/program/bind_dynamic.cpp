@@ -1,5 +1,6 @@
 // DynamicQuantizeLinear and MatMulInteger.
 #include <algorithm>
+#include <string>
 
 #include "kernels/byte_panels.h"
 #include "kernels/dynamic_range.h"
@@ -74,21 +75,14 @@ class BoundIntegerMatMul : public BoundStep {
     packed_ =
         pack_bytes(context.isa, context.constant<int8_t>(step.weights), weights[0], weights[1],
                    step.shifts.valid() ? context.constant<int32_t>(step.shifts) : nullptr);
+    name_ = "byte_panels";
+    name_ += byte_instructions(context.isa);
     const int64_t rows = element_count(context.view(step.input).shape) / packed_.depth;
     rows_.resize(static_cast<size_t>(rows));
     if (is_float_) scale_step_ = element_count(context.view(step.scale).shape) == 1 ? 0 : 1;
   }
 
-  std::string_view implementation() const override {
-    switch (packed_.isa) {
-      case KernelIsa::kAvx512Vnni: return "byte_panels:avx512_vnni";
-      case KernelIsa::kAvx2: return "byte_panels:avx2";
-      case KernelIsa::kNeon:
-      case KernelIsa::kNeonDot:
-      case KernelIsa::kScalar: break;
-    }
-    return "byte_panels";
-  }
+  std::string_view implementation() const override { return name_; }
 
   void run(const ProgramMemory& memory) override {
     const auto* input = reinterpret_cast<const uint8_t*>(input_.in(memory));
@@ -142,6 +136,7 @@ class BoundIntegerMatMul : public BoundStep {
   ViewAddress bias_;
   bool is_float_;
   PackedBytes packed_;
+  std::string name_;
   int64_t scale_step_ = 0;
   std::vector<const uint8_t*> rows_;
 };

@@ -68,16 +68,7 @@ class BoundProduct : public BoundStep {
     bytes_ = rows_ * (taps_ * depth_ + columns) * step.groups;
   }
 
-  std::string_view implementation() const override {
-    switch (groups_.front().isa) {
-      case KernelIsa::kAvx512Vnni: return "product:avx512_vnni";
-      case KernelIsa::kAvx2: return groups_.front().narrow ? "product:avx2" : "product:avx2_wide";
-      case KernelIsa::kNeon: return "product:neon";
-      case KernelIsa::kNeonDot: return "product:neon_dot";
-      case KernelIsa::kScalar: break;
-    }
-    return "product:scalar";
-  }
+  std::string_view implementation() const override { return groups_.front().name; }
 
   void run(const ProgramMemory& memory) override {
     const auto* input = reinterpret_cast<const uint8_t*>(input_.in(memory));

@@ -67,6 +67,8 @@ class BoundRecurrent : public BoundStep {
         output_(states_of(step.output, context)),
         last_hidden_(states_of(step.last_hidden, context)),
         last_cell_(states_of(step.last_cell, context)) {
+    name_ = "recurrent";
+    name_ += is_integer_ ? byte_instructions(isa_) : float_instructions(isa_);
     const PlanView& input = context.view(step.input);
     const PlanView& feedback = context.view(step.feedback);
     time_ = input.shape[0];
@@ -100,17 +102,7 @@ class BoundRecurrent : public BoundStep {
     touched_ = time_ * gates_of(step.cell) * hidden * (inputs_ + hidden) * directions;
   }
 
-  std::string_view implementation() const override {
-    switch (isa_) {
-      case KernelIsa::kAvx512Vnni:
-        return is_integer_ ? "recurrent:avx512_vnni" : "recurrent:avx512";
-      case KernelIsa::kAvx2: return "recurrent:avx2";
-      case KernelIsa::kNeon:
-      case KernelIsa::kNeonDot: return is_integer_ ? "recurrent" : "recurrent:neon";
-      case KernelIsa::kScalar: break;
-    }
-    return "recurrent";
-  }
+  std::string_view implementation() const override { return name_; }
 
   void run(const ProgramMemory& memory) override {
     const auto* input = reinterpret_cast<const float*>(input_.in(memory));
@@ -167,6 +159,7 @@ class BoundRecurrent : public BoundStep {
 
   int threads_;
   KernelIsa isa_;
+  std::string name_;
   bool is_integer_;
   ViewAddress input_;
   ViewAddress lengths_;

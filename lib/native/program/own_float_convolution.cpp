@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/bfloat16_panels.h"
 #include "program/own_float_products.h"
 #include "program/parallel_for.h"
 
@@ -95,7 +96,9 @@ class OwnConvolution : public BoundStep {
     pixels_.resize(static_cast<size_t>(threads_ * taps_));
   }
 
-  std::string_view implementation() const override { return kOwnFloatProduct; }
+  std::string_view implementation() const override {
+    return bfloat16_ ? kOwnBFloat16Product : kOwnFloatProduct;
+  }
   size_t scratch_bytes() const override {
     return static_cast<size_t>(threads_ * floats_of_one_) * sizeof(float);
   }
@@ -219,18 +222,20 @@ class OwnConvolution : public BoundStep {
 
   void pack(const FloatConvStep& step, const BindContext& context) {
     const float* values = context.constant<float>(step.weights);
-    const int64_t lines = matrix_lines(columns_, depth_);
+    bfloat16_ = step.bfloat16 && !step.transposed && has_bfloat16_products();
+    const int64_t lines = packed_lines(columns_, depth_, bfloat16_);
     panels_ =
         packed_panels(step.weights, context, lines * groups_,
-                      fmt::format("panels {} {} {} {}", groups_, columns_, depth_, step.transposed),
+                      fmt::format("panels {} {} {} {}{}", groups_, columns_, depth_,
+                                  step.transposed, bfloat16_ ? " bfloat16" : ""),
                       [&](FloatLine* to) {
                         for (int64_t g = 0; g < groups_; ++g)
                           pack_parts({weights_of(step, values, g).data(), columns_, depth_, depth_},
-                                     to + g * lines);
+                                     bfloat16_, to + g * lines);
                       });
     for (int64_t g = 0; g < groups_; ++g)
       products_.push_back({context.isa, columns_, depth_, panels_.lines() + g * lines,
-                           bias_.data() + g * padded_columns(columns_)});
+                           bias_.data() + g * padded_columns(columns_), bfloat16_});
   }
 
   void pack_depthwise(const FloatConvStep& step, const BindContext& context) {
@@ -257,6 +262,7 @@ class OwnConvolution : public BoundStep {
   int64_t blocks_ = 0;
   int64_t bytes_ = 0;
   bool is_depthwise_ = false;
+  bool bfloat16_ = false;
   bool copies_ = true;
   PackedPanels panels_;
   std::vector<FloatRowsProduct> products_;  // of each group

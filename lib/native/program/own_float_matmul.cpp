@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 
+#include "kernels/bfloat16_panels.h"
 #include "program/own_float_products.h"
 #include "program/parallel_for.h"
 
@@ -60,17 +61,20 @@ class OwnMatMul : public BoundStep {
       if (is_new) distinct_.push_back(offset);
       of_each_.push_back(at->second);
     }
-    lines_ = matrix_lines(columns_, depth_);
     const auto count = static_cast<int64_t>(distinct_.size());
     const auto place = context.plan.blocks[static_cast<size_t>(context.view(step.b).block)].place;
-    if (place == BlockPlace::kConstant) {
+    const bool is_constant = place == BlockPlace::kConstant;
+    bfloat16_ = step.bfloat16 && is_constant && alpha_ == 1 && has_bfloat16_products();
+    lines_ = packed_lines(columns_, depth_, bfloat16_);
+    if (is_constant) {
       const float* b = context.constant<float>(step.b);
-      panels_ = packed_panels(step.b, context, lines_ * count,
-                              fmt::format("matrices {} {} {} {} {} {}", count, columns_, depth_,
-                                          b_.row_pitch, b_.column_pitch, alpha_),
-                              [&](FloatLine* to) {
-                                for (int64_t i = 0; i < count; ++i) pack(b, i, to + i * lines_);
-                              });
+      panels_ = packed_panels(
+          step.b, context, lines_ * count,
+          fmt::format("matrices {} {} {} {} {} {}{}", count, columns_, depth_, b_.row_pitch,
+                      b_.column_pitch, alpha_, bfloat16_ ? " bfloat16" : ""),
+          [&](FloatLine* to) {
+            for (int64_t i = 0; i < count; ++i) pack(b, i, to + i * lines_);
+          });
       packed_ = panels_.lines();
     } else {
       made_.reset(new FloatLine[static_cast<size_t>(std::max<int64_t>(lines_ * count, 1))]);
@@ -88,7 +92,9 @@ class OwnMatMul : public BoundStep {
     bytes_ = parts_ * rows_of_part_ * (depth_ + columns_) * static_cast<int64_t>(sizeof(float));
   }
 
-  std::string_view implementation() const override { return kOwnFloatProduct; }
+  std::string_view implementation() const override {
+    return bfloat16_ ? kOwnBFloat16Product : kOwnFloatProduct;
+  }
   size_t scratch_bytes() const override {
     return static_cast<size_t>(threads_ * floats_of_one_) * sizeof(float);
   }
@@ -119,7 +125,7 @@ class OwnMatMul : public BoundStep {
   void pack(const float* b, int64_t index, FloatLine* to) const {
     pack_parts({b + distinct_[static_cast<size_t>(index)], columns_, depth_, b_.column_pitch,
                 b_.row_pitch},
-               to);
+               bfloat16_, to);
     if (alpha_ == 1) return;
     for (int64_t i = 0; i < lines_; ++i)
       for (float& value : to[i].x) value *= alpha_;
@@ -141,8 +147,8 @@ class OwnMatMul : public BoundStep {
       rows[static_cast<size_t>(r)] = row;
     }
     const int64_t matrix = parts_ == 1 ? 0 : of_each_[static_cast<size_t>(part)];
-    sum_rows({isa_, columns_, depth_, packed_ + matrix * lines_, bias_.data()}, rows.data(), count,
-             sums);
+    sum_rows({isa_, columns_, depth_, packed_ + matrix * lines_, bias_.data(), bfloat16_},
+             rows.data(), count, sums);
     for (int64_t r = 0; r < count; ++r)
       end_row(end_, sums + r * padded, columns_,
               to + to_.offset[matrix_of(first + r)] + (first + r) % rows_ * to_.row_pitch,
@@ -153,6 +159,7 @@ class OwnMatMul : public BoundStep {
 
   int threads_;
   float alpha_;
+  bool bfloat16_ = false;
   ViewAddress a_address_;
   ViewAddress b_address_;
   ViewAddress to_address_;

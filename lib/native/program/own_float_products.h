@@ -14,6 +14,7 @@ namespace lathe {
 
 /// A name for StepChoice::implementation.
 constexpr std::string_view kOwnFloatProduct = "panels";
+constexpr std::string_view kOwnBFloat16Product = "panels:bf16";
 
 std::unique_ptr<BoundStep> bind_own_float_conv(const FloatConvStep& step,
                                                const BindContext& context);
