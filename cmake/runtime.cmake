@@ -2,6 +2,8 @@
 # else; and lathe-runner, which bench measures in its place.
 lathe_folder(ir lib/ir LINKS fmt::fmt)
 lathe_folder(os lib/os LINKS ir ZLIB::ZLIB nettle ${CMAKE_DL_LIBS})
+# What processors and memories deliver, measured.
+lathe_folder(peaks lib/measure/peaks FAST APART LINKS ir os)
 # The native engine: kernels, the plan as data, and its execution.
 set(no_kernel "_neon|without_x86")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
@@ -43,7 +45,7 @@ if(LATHE_RUNTIME_ONLY)
   # One file that runs on any Linux of its architecture.
   target_sources(lathe_runner PRIVATE tools/runner/serve.cpp)
   target_compile_definitions(lathe_runner PRIVATE LATHE_SERVES)
-  target_link_libraries(lathe_runner PRIVATE ${LATHE_RUNTIME_FOLDERS})
+  target_link_libraries(lathe_runner PRIVATE ${LATHE_RUNTIME_FOLDERS} peaks)
   target_link_options(lathe_runner PRIVATE -static -Wl,--gc-sections)
 else()
   target_link_libraries(lathe_runner PRIVATE lathe_rt)

@@ -4,8 +4,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "peaks/measured_peaks.h"
 #include "roofline/estimate.h"
-#include "roofline/measured_peaks.h"
 
 namespace lathe {
 

@@ -5,8 +5,8 @@
 #include "ir/error.h"
 #include "os/host.h"
 #include "os/quantity.h"
+#include "peaks/measured_peaks.h"
 #include "profiles/host_profile.h"
-#include "roofline/measured_peaks.h"
 
 namespace lathe {
 namespace {

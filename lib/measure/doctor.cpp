@@ -8,7 +8,7 @@
 #include "ir/error.h"
 #include "os/proc_text.h"
 #include "os/quantity.h"
-#include "roofline/kernels.h"
+#include "peaks/kernels.h"
 
 namespace lathe {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "comparison/comparison.h"
 #include "os/host.h"
-#include "roofline/measured_peaks.h"
+#include "peaks/measured_peaks.h"
 
 namespace lathe {
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/auxv.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -38,10 +39,38 @@ std::string os_name(const std::string& root) {
   return unquoted(release.substr(begin, release.find('\n', begin) - begin));
 }
 
-std::string cpu_model(const std::string& cpuinfo, const std::string& arch) {
+std::string cpu_model(const std::string& cpuinfo, const HostFacts& host) {
   for (const char* name : {"model name", "Model", "Hardware", "uarch", "cpu model"})
     if (const auto field = text_field(cpuinfo, name)) return *field;
-  return arch;
+  std::string cores;
+  for (const CpuCluster& cluster : host.topology.clusters)
+    if (!cluster.model.empty())
+      cores +=
+          fmt::format("{}{}x {}", cores.empty() ? "" : ", ", cluster.cpus.size(), cluster.model);
+  return cores.empty() ? host.arch : cores;
+}
+
+// What this process may use, where /proc/cpuinfo does not tell (or is another machine's: in an
+// emulator).
+std::vector<std::string> own_isa_flags() {
+  std::vector<std::string> flags;
+#if defined(__aarch64__)
+  const auto add = [&](unsigned long bits, unsigned long bit, const char* name) {
+    if ((bits & bit) != 0) flags.emplace_back(name);
+  };
+  const unsigned long first = ::getauxval(AT_HWCAP);
+  const unsigned long second = ::getauxval(AT_HWCAP2);
+  add(first, HWCAP_ASIMD, "asimd");
+  add(first, HWCAP_ASIMDDP, "asimddp");
+  add(first, HWCAP_ASIMDHP, "asimdhp");
+  add(second, HWCAP2_BF16, "bf16");
+  add(first, HWCAP_FPHP, "fphp");
+  add(second, HWCAP2_I8MM, "i8mm");
+  add(first, HWCAP_SVE, "sve");
+  add(second, HWCAP2_SVE2, "sve2");
+  add(second, HWCAP2_SVEI8MM, "svei8mm");
+#endif
+  return flags;
 }
 
 std::vector<std::string> isa_flags(const std::string& cpuinfo) {
@@ -92,8 +121,11 @@ HostFacts host_facts(const std::string& root) {
   host.kernel = names.release;
   host.arch = names.machine;
   const std::string cpuinfo = small_file(root + "/proc/cpuinfo").value_or("");
-  host.cpu_model = cpu_model(cpuinfo, host.arch);
+  host.topology = cpu_topology(root);
+  host.cpu_model = cpu_model(cpuinfo, host);
   host.isa = isa_flags(cpuinfo);
+  if (root.empty() && (host.isa.empty() || host.arch == "aarch64"))
+    if (std::vector<std::string> own = own_isa_flags(); !own.empty()) host.isa = std::move(own);
   host.cpus_online = static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
   host.cpus_usable = usable_cpus();
   host.cgroup_quota = cgroup_cpu_quota(root);
@@ -108,7 +140,6 @@ HostFacts host_facts(const std::string& root) {
     host.turbo = *boost == "1";
   if (const auto aslr = small_file(root + "/proc/sys/kernel/randomize_va_space"))
     host.aslr = *aslr != "0";
-  host.topology = cpu_topology(root);
   std::string identity = host.arch + "\n" + host.cpu_model;
   for (const std::string& flag : host.isa) identity += "\n" + flag;
   identity += fmt::format("\n{}\n{}", host.cpus_usable, host.mem_bytes.value_or(0) >> 30);

@@ -16,11 +16,20 @@ struct CacheFacts {
   int64_t bytes = 0;
 };
 
+/// CPUs of one kind: phones have fast ones beside sparing ones.
+struct CpuCluster {
+  std::string model;  // "Cortex-A55"; empty: not known
+  std::vector<int> cpus;
+  std::optional<int64_t> max_hz;
+  std::optional<int64_t> capacity;  // of 1024, beside the fastest
+};
+
 struct CpuTopology {
   std::optional<int> sockets;
   std::optional<int> cores;  // physical, of all sockets
   std::optional<bool> smt;
-  std::vector<CacheFacts> caches;  // of CPU 0
+  std::vector<CacheFacts> caches;    // of CPU 0
+  std::vector<CpuCluster> clusters;  // the fastest first; none where the system does not tell
   std::optional<int> numa_nodes;
 };
 

@@ -20,10 +20,13 @@ std::string_view trimmed(std::string_view text) {
 std::optional<std::string> small_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
-  std::string text(size_t{1} << 20, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string text;
+  char piece[4096];
+  do {
+    file.read(piece, sizeof piece);
+    text.append(piece, static_cast<size_t>(file.gcount()));
+  } while (file && text.size() < size_t{1} << 20);
   if (file.bad()) return std::nullopt;
-  text.resize(static_cast<size_t>(file.gcount()));
   return std::string(trimmed(text));
 }
 

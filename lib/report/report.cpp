@@ -156,7 +156,18 @@ json to_json(const HostFacts& host) {
   for (const CacheFacts& cache : host.topology.caches)
     caches.push_back({{"level", cache.level}, {"type", cache.type}, {"bytes", cache.bytes}});
   const std::string hidden = "the system does not tell";
-  json cpu{{"model", host.cpu_model}, {"isa", host.isa}, {"caches", std::move(caches)}};
+  json clusters = json::array();
+  for (const CpuCluster& cluster : host.topology.clusters) {
+    json row{{"cpus", cluster.cpus}};
+    if (!cluster.model.empty()) row["model"] = cluster.model;
+    put_or_reason(row, "max_hz", cluster.max_hz, "no cpufreq on this machine");
+    if (cluster.capacity) row["capacity"] = *cluster.capacity;
+    clusters.push_back(std::move(row));
+  }
+  json cpu{{"model", host.cpu_model},
+           {"isa", host.isa},
+           {"caches", std::move(caches)},
+           {"clusters", std::move(clusters)}};
   put_or_reason(cpu, "sockets", host.topology.sockets, hidden);
   put_or_reason(cpu, "cores", host.topology.cores, hidden);
   put_or_reason(cpu, "smt", host.topology.smt, hidden);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/tensor.h"
+#include "remote/remote_facts.h"
 #include "run/node_observer.h"
 #include "run/runtime_value.h"
 
@@ -35,15 +36,6 @@ struct EmulatedFacts {
   int64_t flash_bytes() const {
     return flash_code_bytes + flash_constant_bytes + flash_library_bytes;
   }
-};
-
-/// What another machine tells of the process that runs the model there; -1 where it does not.
-struct RemoteFacts {
-  int64_t load_ns = 0;
-  int64_t resident_bytes = -1;
-  int64_t peak_bytes = -1;
-  double degrees = -1;  // Celsius
-  std::string warning;
 };
 
 /// What an engine made of its model.

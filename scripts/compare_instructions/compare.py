@@ -1,5 +1,5 @@
 """Instructions of one inference on an emulated Arm processor, one thread: lathe's run time beside
-ONNX Runtime's wheel for aarch64, on the same files. Instructions say nothing of time by themselves: caches,
+ONNX Runtime's wheel for aarch64, on the same files, and LiteRT's, on what lathe makes of them. Instructions say nothing of time by themselves: caches,
 pipelines and clocks do not exist here.
 usage: compare.py LATHE RUNNER PLUGIN ARM_FOLDER [--cpu CPU] [--functions] [NETWORK|MODEL.onnx ...]"""
 
@@ -19,13 +19,15 @@ FEATURES = {"cortex-a53": "fp asimd", "cortex-a72": "fp asimd",
 RUNS = (1, 3)
 
 
-def count(command, plugin, cpu, folder, environment):
+def count(command, plugin, cpu, folder, environment, may_fail=False):
     """Instructions by function: those of RUNS[1] less those of RUNS[0], of one run."""
     counts = []
     for runs in RUNS:
         path = os.path.join(folder, f"count_{runs}")
         words = ["qemu-aarch64", "-cpu", cpu, "-plugin", f"{plugin},out={path}", *command, str(runs)]
         done = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True)
+        if done.returncode != 0 and may_fail:
+            return {}
         if done.returncode != 0:
             sys.exit(f"{' '.join(words)}: code {done.returncode}\n{done.stderr}")
         with open(path) as file:
@@ -58,6 +60,16 @@ def write_cpuinfo(arm, cpu):
             file.write(text)
 
 
+def litert(given, python, model, folder, environment):
+    """LiteRT's instructions; 0 where the file or the network has no such form."""
+    path = os.path.join(folder, "model.tflite")
+    made = subprocess.run([given.lathe, "compile", model, "--target", "tflite", "-o", path, "--force",
+                           "--verify", "off", "--profile", "litert", "--quiet"], capture_output=True)
+    if made.returncode != 0:
+        return 0
+    return sum(count([*python, path], given.plugin, given.cpu, folder, environment, True).values())
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("lathe")
@@ -70,13 +82,13 @@ def main():
     given = parser.parse_args()
     arm = os.path.abspath(given.arm)
     write_cpuinfo(arm, given.cpu)
-    python = ["-L", arm, os.path.join(arm, "usr/bin/python3.11"),
-              os.path.join(os.path.dirname(os.path.abspath(__file__)), "onnxruntime_runs.py")]
+    python = ["-L", arm, os.path.join(arm, "usr/bin/python3.11")]
+    scripts = os.path.dirname(os.path.abspath(__file__))
     environment = {"PYTHONHOME": os.path.join(arm, "usr"), "PYTHONPATH": os.path.join(arm, "site"),
                    "PYTHONHASHSEED": "0"}
     print(f"instructions of one inference, {given.cpu}, one thread (emulated: no times)")
     print(f"{'network':24} {'MACs':>9} {'lathe':>11} {'per MAC':>8} {'ONNX Runtime':>13} "
-          f"{'ratio':>7}")
+          f"{'ratio':>7} {'LiteRT':>11} {'ratio':>7}")
     ratios = {"float": [], "int8": []}
     with tempfile.TemporaryDirectory() as folder:
         for network in given.networks:
@@ -97,11 +109,15 @@ def main():
                 plan = os.path.join(folder, "plan.lathe")
                 lathe("compile", model, "-o", plan, "--target", "native", "--verify", "off", "--force")
                 ours = count([given.runner, plan, "1"], given.plugin, given.cpu, folder, {})
-                theirs = count([*python, model], given.plugin, given.cpu, folder, environment)
+                theirs = count([*python, os.path.join(scripts, "onnxruntime_runs.py"), model],
+                               given.plugin, given.cpu, folder, environment)
                 total, other = sum(ours.values()), sum(theirs.values())
                 ratios[kind].append(total / other)
+                lite = litert(given, python + [os.path.join(scripts, "litert_runs.py")], model, folder,
+                              environment)
+                beside = f"{lite / 1e6:9.2f} M {total / lite:7.3f}" if lite else f"{'-':>11} {'-':>7}"
                 print(f"{name + ' ' + kind:24} {macs / 1e6:7.1f} M {total / 1e6:9.2f} M "
-                      f"{total / macs:8.3f} {other / 1e6:11.2f} M {total / other:7.3f}", flush=True)
+                      f"{total / macs:8.3f} {other / 1e6:11.2f} M {total / other:7.3f} {beside}", flush=True)
                 if given.functions:
                     print_functions(ours)
     for kind, of_kind in ratios.items():

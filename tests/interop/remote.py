@@ -1,5 +1,5 @@
 """bench --remote: an arm64 machine in an emulator behind a stand-in for ssh, what goes wrong on the
-way, and (LATHE_SLOW=1) a real sshd on loopback. usage: remote.py LATHE ROOT"""
+way, and (LATHE_SLOW=1) real sshds on loopback and in network namespaces. usage: remote.py LATHE ROOT"""
 
 import glob
 import json
@@ -129,46 +129,157 @@ def check_bad_input(lathe, root, model, folder):
     assert left_over(folder) == [] and not os.path.exists("pwned")
 
 
-def check_sshd(lathe, model, folder):
-    """A real server: an unknown host is refused as ssh refuses it, a known one measures."""
-    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
-    if sshd is None:
-        print("no sshd: not tried")
-        return
-    keys = {name: os.path.join(folder, name) for name in ("host_key", "user_key")}
-    for path in keys.values():
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-    port = "42022"
-    config = os.path.join(folder, "sshd_config")
-    with open(config, "w") as file:
-        file.write(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {keys['host_key']}\n"
-                   f"AuthorizedKeysFile {keys['user_key']}.pub\nStrictModes no\nUsePAM no\n"
-                   f"PidFile {folder}/pid\n")
-    if os.geteuid() == 0:
-        os.makedirs("/run/sshd", exist_ok=True)
-    server = subprocess.Popen([sshd, "-D", "-f", config, "-E", os.path.join(folder, "log")])
-    try:
+def check_detect(lathe, folder):
+    """A profile from what a board tells and delivers; over adb as over ssh."""
+    ssh = stand_in(folder, emulator="qemu-aarch64 -cpu max")
+    environment = {**os.environ, "LATHE_SSH": ssh, "LATHE_ADB": ssh}
+    path = os.path.join(folder, "board.json")
+    for remote in ("raspi", "adb:", "adb:R58N.1:5555"):
+        done = subprocess.run([lathe, "profiles", "detect", "--remote", remote, "-o", path, "--force",
+                               "--json"], capture_output=True, text=True, env=environment)
+        expect(done, 0, "aarch64")
+        report = json.loads(done.stdout)
+        assert report["host"]["arch"] == "aarch64" and "i8mm" in report["host"]["cpu"]["isa"]
+        made = report["profile"]
+        assert made["cpu"]["int8"] == "smmla" and made["rates"]["source"] == "measured", made
+        measured = {row["instruction"] for row in report["peaks"]["compute"]}
+        assert {"fmla", "sdot", "usmmla", "bfmmla"} <= measured, measured
+        assert made["rates"]["bandwidth_gb_per_s"] > 0 and left_over(folder) == []
+    # It is one: other commands take it.
+    expect(subprocess.run([lathe, "profiles", "show", path], capture_output=True, text=True), 0, "measured")
+    for words, text in ((["list", "--remote", "raspi"], "only detect"),
+                        (["detect", "--remote", "adb:-s"], "serial")):
+        expect(subprocess.run([lathe, "profiles", *words], capture_output=True, text=True), 2, text)
+
+
+class Sshd:
+    """A real server on `address`, where the words `within` lead; its emulator stands where a real
+    board has its processor."""
+
+    def __init__(self, folder, address, port, within=()):
+        self.host = f"{address}:{port}"
+        self.key = os.path.join(folder, "host_key")
+        for name in ("host_key", "user_key"):
+            path = os.path.join(folder, name)
+            if not os.path.exists(path):
+                subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        config = os.path.join(folder, f"sshd_config_{address}")
+        with open(config, "w") as file:
+            file.write(f"Port {port}\nListenAddress {address}\nHostKey {self.key}\n"
+                       f"AuthorizedKeysFile {folder}/user_key.pub\nStrictModes no\nUsePAM no\n"
+                       f"PidFile {folder}/pid_{address}\n")
+        if os.geteuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)
+        sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+        self.server = subprocess.Popen([*within, sshd, "-D", "-f", config, "-E",
+                                        os.path.join(folder, "log")], stdout=subprocess.DEVNULL)
         time.sleep(1)
-        ssh = os.path.join(folder, "ssh")
-        known = os.path.join(folder, "known_hosts")
-        # A settings file of its own; the emulator stands where a real board has its processor.
-        with open(ssh, "w") as file:
-            file.write(f"""#!/bin/bash
+
+    def known(self, address, port):
+        with open(f"{self.key}.pub") as key:
+            return f"[{address}]:{port} {key.read()}"
+
+    def stop(self):
+        self.server.terminate()
+        self.server.wait()
+
+
+def real_ssh(folder):
+    """ssh with settings of its own."""
+    path = os.path.join(folder, "ssh")
+    with open(path, "w") as file:
+        file.write(f"""#!/bin/bash
 last="${{@: -1}}"
 last=${{last/#uname -sm/echo Linux aarch64}}
 last=$(printf '%s' "$last" | sed 's#/[^ ]*/lathe-runner --serve#qemu-aarch64 -cpu cortex-a76 &#')
-exec ssh -F none -i {keys['user_key']} -o UserKnownHostsFile={known} "${{@:1:$#-1}}" "$last"
+exec ssh -F none -i {folder}/user_key -o UserKnownHostsFile={folder}/known_hosts \\
+  "${{@:1:$#-1}}" "$last"
 """)
-        os.chmod(ssh, stat.S_IRWXU)
-        expect(bench(lathe, ssh, model, "--remote", f"127.0.0.1:{port}"), 6, "verification failed")
-        with open(f"{keys['host_key']}.pub") as key, open(known, "w") as file:
-            file.write(f"[127.0.0.1]:{port} {key.read()}")
-        done = bench(lathe, ssh, model, "--remote", f"127.0.0.1:{port}", "--json")
+    os.chmod(path, stat.S_IRWXU)
+    return path
+
+
+def check_sshd(lathe, model, folder):
+    """An unknown host is refused as ssh refuses it, a known one measures."""
+    server = Sshd(folder, "127.0.0.1", 42022)
+    try:
+        ssh = real_ssh(folder)
+        expect(bench(lathe, ssh, model, "--remote", server.host), 6, "verification failed")
+        with open(os.path.join(folder, "known_hosts"), "w") as file:
+            file.write(server.known("127.0.0.1", 42022))
+        done = bench(lathe, ssh, model, "--remote", server.host, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["cases"][0]["remote"]["host"]["arch"] == "aarch64"
     finally:
-        server.terminate()
-        server.wait()
+        server.stop()
+
+
+def wait_for_runs(ip, namespace):
+    """Until a runner there has computed for two seconds: those that only ask are gone by then."""
+    for _ in range(600):
+        time.sleep(0.1)
+        pids = subprocess.run([ip, "netns", "pids", namespace], capture_output=True, text=True).stdout
+        for pid in pids.split():
+            try:
+                with open(f"/proc/{pid}/cmdline") as file:
+                    is_runner = file.read().startswith("qemu-aarch64")
+                with open(f"/proc/{pid}/stat") as file:
+                    ticks = int(file.read().rsplit(")", 1)[1].split()[11])
+            except OSError:
+                continue
+            if is_runner and ticks > 2 * os.sysconf("SC_CLK_TCK"):
+                return
+    raise AssertionError(f"nothing was measured in {namespace}")
+
+
+def check_vanishing_host(lathe, model, folder):
+    """Two hosts in networks of their own; the cable of one is drawn while it measures."""
+    ip = shutil.which("ip", path="/usr/sbin:/usr/bin:/sbin")
+    if os.geteuid() != 0 or ip is None or subprocess.run([ip, "netns", "add", "lathe-try"],
+                                                         capture_output=True).returncode != 0:
+        print("no network namespaces: not tried")
+        return
+    subprocess.run([ip, "netns", "del", "lathe-try"], check=True)
+    names = ("lathe-near", "lathe-far")
+    servers = []
+
+    def run_ip(*words):
+        subprocess.run([ip, *words], check=True, capture_output=True)
+
+    try:
+        for i, name in enumerate(names):
+            run_ip("netns", "add", name)
+            run_ip("link", "add", f"{name}0", "type", "veth", "peer", "name", "eth0", "netns", name)
+            run_ip("addr", "add", f"10.213.{i}.1/24", "dev", f"{name}0")
+            run_ip("link", "set", f"{name}0", "up")
+            run_ip("-n", name, "addr", "add", f"10.213.{i}.2/24", "dev", "eth0")
+            run_ip("-n", name, "link", "set", "eth0", "up")
+            servers.append(Sshd(folder, f"10.213.{i}.2", 22, (ip, "netns", "exec", name)))
+        ssh = real_ssh(folder)
+        with open(os.path.join(folder, "known_hosts"), "w") as file:
+            for i, server in enumerate(servers):
+                with open(f"{server.key}.pub") as key:
+                    file.write(f"10.213.{i}.2 {key.read()}")
+        command = [lathe, "bench", model, "--remote", "10.213.1.2,10.213.0.2", "--json", "--max-time",
+                   "12s", "--processes", "1"]
+        bench_there = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                       env={**os.environ, "LATHE_SSH": ssh})
+        wait_for_runs(ip, "lathe-far")
+        run_ip("link", "set", "lathe-far0", "down")
+        out, errors = bench_there.communicate(timeout=180)
+        assert bench_there.returncode == 7, f"code {bench_there.returncode}\n{out[-500:]}{errors}"
+        cases = json.loads(out)["cases"]
+        assert [one["remote"]["target"] for one in cases if "remote" in one] == ["10.213.0.2"], cases
+        warning = next(one["message"] for one in json.loads(out)["warnings"] if "10.213.1.2" in one["message"])
+        assert "not responding" in warning, warning
+    finally:
+        for server in servers:
+            server.stop()
+        for name in names:
+            left = subprocess.run([ip, "netns", "pids", name], capture_output=True, text=True).stdout
+            subprocess.run(["kill", "-9", *left.split()], capture_output=True)
+            subprocess.run([ip, "netns", "del", name], capture_output=True)
+            subprocess.run([ip, "link", "del", f"{name}0"], capture_output=True)
 
 
 def main():
@@ -184,8 +295,13 @@ def main():
         check_stand_in(lathe, model, far)
         check_answers(lathe, model, far)
         check_bad_input(lathe, root, model, far)
+        check_detect(lathe, far)
         if os.environ.get("LATHE_SLOW") == "1":
-            check_sshd(lathe, model, folder)
+            if shutil.which("sshd", path="/usr/sbin:/usr/bin") is None:
+                print("no sshd: not tried")
+            else:
+                check_sshd(lathe, model, folder)
+                check_vanishing_host(lathe, model, folder)
 
 
 if __name__ == "__main__":

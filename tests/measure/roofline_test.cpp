@@ -5,21 +5,15 @@
 #include <set>
 #include <vector>
 
-#include "roofline/kernels.h"
-#include "roofline/measured_peaks.h"
-#include "roofline/thread_team.h"
+#include "peaks/kernels.h"
+#include "peaks/measured_peaks.h"
+#include "peaks/peak_lines.h"
+#include "peaks/thread_team.h"
 
 namespace lathe {
 namespace {
 
 constexpr int64_t kKiB = 1024;
-
-bool has_kernel(std::string_view instruction) {
-  const std::vector<ComputeKernel> kernels = compute_kernels();
-  return std::any_of(kernels.begin(), kernels.end(), [&](const ComputeKernel& kernel) {
-    return kernel.instruction == instruction;
-  });
-}
 
 TEST_CASE("there are kernels of both types on every machine, and they end") {
   std::set<std::string_view> names;
@@ -41,6 +35,13 @@ TEST_CASE("there are kernels of both types on every machine, and they end") {
 }
 
 #if defined(__x86_64__)
+bool has_kernel(std::string_view instruction) {
+  const std::vector<ComputeKernel> kernels = compute_kernels();
+  return std::any_of(kernels.begin(), kernels.end(), [&](const ComputeKernel& kernel) {
+    return kernel.instruction == instruction;
+  });
+}
+
 TEST_CASE("a processor with tiles is measured by them") {
   if (!__builtin_cpu_supports("amx-int8") || amx_compute_kernels().empty()) {
     CHECK_FALSE(has_kernel("tdpbssd"));
@@ -57,6 +58,23 @@ TEST_CASE("a processor with tiles is measured by them") {
   if (bfloat16) CHECK(best_peak(peaks, "bfloat16")->instruction == "tdpbf16ps");
 }
 #endif
+
+TEST_CASE("peaks told in lines are read again, and nonsense is not") {
+  MeasuredPeaks peaks;
+  peaks.threads = 4;
+  peaks.time_ns = 12;
+  peaks.compute = {{"int8", "smull, sadalp", 12.5, 48}};
+  peaks.bandwidth = {{"DRAM", 1 << 24, 3.25, 4, 5, 6}};
+  const std::string lines = peak_lines(peaks);
+  MeasuredPeaks same;
+  for (size_t at = 0; at < lines.size(); at = lines.find('\n', at) + 1)
+    read_peak_line(lines.substr(at, lines.find('\n', at) - at), same);
+  CHECK(peak_lines(same) == lines);
+  for (const char* line : {"", "\t\t\t\t", "compute\tint8\tx\tnan\t1", "compute\tint8\tx\t-1\t1",
+                           "compute\tint8\tx\t1e300\t1", "memory\tL1\t1\t1\t1\t1\tx"})
+    read_peak_line(line, same);
+  CHECK(peak_lines(same) == lines);
+}
 
 TEST_CASE("readers stay within their granules") {
   alignas(64) static std::byte data[4 * kReadGranule];

@@ -90,6 +90,32 @@ TEST_CASE("host facts of an ARM machine in a version 1 cgroup") {
   CHECK(!host_has_int8(host, "maddubs"));
 }
 
+TEST_CASE("clusters of a phone, the fastest first") {
+  const ScratchDirectory root;
+  std::string cpuinfo;
+  for (int cpu = 0; cpu < 4; ++cpu) {
+    const bool is_big = cpu == 1 || cpu == 3;
+    cpuinfo += "processor\t: " + std::to_string(cpu) + "\nFeatures\t: asimd asimddp\n" +
+               "CPU implementer\t: 0x41\nCPU part\t: " + (is_big ? "0xd0b" : "0xd05") + "\n\n";
+    const std::string folder = "sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/";
+    root.write(folder + "topology/physical_package_id", "0\n");
+    root.write(folder + "topology/core_id", std::to_string(cpu) + "\n");
+    root.write(folder + "cpu_capacity", is_big ? "1024\n" : "400\n");
+    if (is_big) root.write(folder + "cpufreq/cpuinfo_max_freq", "2400000\n");
+  }
+  root.write("proc/cpuinfo", cpuinfo);
+  const HostFacts host = host_facts(root.path());
+  const std::vector<CpuCluster>& clusters = host.topology.clusters;
+  REQUIRE(clusters.size() == 2);
+  CHECK(clusters[0].model == "Cortex-A76");
+  CHECK(clusters[0].cpus == std::vector<int>{1, 3});
+  CHECK(clusters[0].max_hz == 2'400'000'000);
+  CHECK(clusters[1].model == "Cortex-A55");
+  CHECK(clusters[1].capacity == 400);
+  CHECK(!clusters[1].max_hz);
+  CHECK(host.cpu_model == "2x Cortex-A76, 2x Cortex-A55");
+}
+
 TEST_CASE("an unlimited or nonsensical cgroup grants everything") {
   const ScratchDirectory root;
   CHECK(!cgroup_cpu_quota(root.path()));

@@ -65,7 +65,8 @@ void add_fit_flag(CLI::App& command, CommonOptions& common) {
 }
 
 void add_remote_flags(CLI::App& command, CommonOptions& common, const std::string& what) {
-  command.add_option("--remote", common.remote, what + ": [user@]host[:port]")->type_name("HOST");
+  command.add_option("--remote", common.remote, what + ": [user@]host[:port], adb:[serial]")
+      ->type_name("HOST");
   add_runner_flag(command, common);
 }
 

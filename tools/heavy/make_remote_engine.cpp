@@ -1,7 +1,5 @@
 #include "heavy/make_remote_engine.h"
 
-#include <filesystem>
-
 #include "engine/native_plan_file.h"
 #include "heavy/compile_target.h"
 #include "heavy/specialize_graph.h"
@@ -9,25 +7,6 @@
 #include "names/engines.h"
 
 namespace lathe {
-namespace {
-
-namespace fs = std::filesystem;
-
-FindRunner find_runner(const CommonOptions& common) {
-  return [given = common.runner](const std::string& arch) {
-    if (!given.empty()) return given;
-    const fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
-    const std::string name = "lathe-runner-" + arch;
-    for (const fs::path& path : {here / name, here.parent_path() / "lib" / "lathe" / name,
-                                 here.parent_path() / arch / "lathe-runner"})
-      if (std::error_code ignored; fs::is_regular_file(path, ignored)) return path.string();
-    throw bad_environment("remote.runner", "there is no lathe-runner for " + arch, name,
-                          "build it (cmake --preset " + arch + "), or give --runner FILE");
-  };
-}
-
-}  // namespace
-
 RemoteEngine::Plan plan_for_shapes(const Graph& graph, const std::shared_ptr<const PlanFile>& file,
                                    const Profile& profile, const std::vector<Shape>& shapes) {
   RemoteEngine::Plan plan;
@@ -60,7 +39,7 @@ std::unique_ptr<RemoteEngine> make_remote_engine(const Graph& graph,
                                                  const Profile& profile,
                                                  const CommonOptions& common) {
   return std::make_unique<RemoteEngine>(
-      std::make_unique<RemoteRunner>(parse_remote(common.remote), find_runner(common)),
+      std::make_unique<RemoteRunner>(parse_remote(common.remote), runner_finder(common.runner)),
       [graph, file, profile](const std::vector<Shape>& shapes) {
         return plan_for_shapes(graph, file, profile, shapes);
       },
@@ -68,7 +47,7 @@ std::unique_ptr<RemoteEngine> make_remote_engine(const Graph& graph,
 }
 
 HostFacts remote_host(const std::string& remote, const CommonOptions& common) {
-  return RemoteRunner(parse_remote(remote), find_runner(common)).host();
+  return RemoteRunner(parse_remote(remote), runner_finder(common.runner)).host();
 }
 
 }  // namespace lathe

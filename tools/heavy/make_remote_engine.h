@@ -9,7 +9,7 @@
 #include "options.h"
 #include "os/host.h"
 #include "profiles/profile.h"
-#include "remote/remote_engine.h"
+#include "run/remote_engine.h"
 
 namespace lathe {
 
@@ -23,8 +23,7 @@ RemoteEngine::Plan plan_for_shapes(const Graph& graph, const std::shared_ptr<con
 void require_native_there(const std::string& engine);
 
 /// `common.remote`: where; throws Error as RemoteRunner does. `common.runner`: lathe-runner for
-/// there; empty: lathe-runner-ARCH beside this program, in ../lib/lathe or, in a build tree, of the
-/// preset for ARCH.
+/// there, as runner_finder() takes it.
 std::unique_ptr<RemoteEngine> make_remote_engine(const Graph& graph,
                                                  const std::shared_ptr<const PlanFile>& file,
                                                  const Profile& profile,

@@ -1,7 +1,9 @@
 #include "serve.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -11,14 +13,19 @@
 #include <vector>
 
 #include "arrays.h"
+#include "ir/error.h"
 #include "lathe.h"
 #include "os/host.h"
+#include "os/host_lines.h"
 #include "os/sensors.h"
+#include "peaks/measured_peaks.h"
+#include "peaks/peak_lines.h"
 
 namespace {
 
 constexpr uint64_t kMostBytes = uint64_t{4} << 30;
 constexpr int64_t kMostRuns = 100'000;
+constexpr unsigned kIdleSeconds = 1800;
 
 using PlanPointer = std::unique_ptr<lathe_plan, decltype(&lathe_free)>;
 using Bytes = std::vector<char>;
@@ -48,7 +55,8 @@ class Server {
     std::string verb;
     request >> verb;
     if (verb == "hello") return fmt::format("ok {} {}\n", lathe_version(), host_.arch);
-    if (verb == "host") return host_text();
+    if (verb == "host") return counted(lathe::host_lines(host_));
+    if (verb == "peaks") return peaks_text(request);
     if (verb == "plan") return load(request);
     if (verb == "memory") return memory_text();
     if (!plan_) throw Refusal{LATHE_USAGE, "no plan was loaded"};
@@ -161,25 +169,17 @@ class Server {
                        lathe::peak_resident_bytes().value.value_or(-1), 1000 * degrees);
   }
 
-  std::string host_text() const {
-    std::string lines;
-    int count = 0;
-    const auto add = [&](std::string_view name, const std::string& value) {
-      lines += fmt::format("{}\t{}\n", name, one_line(value));
-      ++count;
-    };
-    add("os", host_.os);
-    add("kernel", host_.kernel);
-    add("arch", host_.arch);
-    add("cpu_model", host_.cpu_model);
-    for (const std::string& flag : host_.isa) add("isa", flag);
-    add("cpus_online", std::to_string(host_.cpus_online));
-    add("cpus_usable", std::to_string(host_.cpus_usable));
-    if (host_.mem_bytes) add("mem_bytes", std::to_string(*host_.mem_bytes));
-    add("virt", host_.virt);
-    if (host_.governor) add("governor", *host_.governor);
-    add("fingerprint", host_.fingerprint);
-    return fmt::format("ok {}\n{}", count, lines);
+  // Lines behind their number.
+  static std::string counted(const std::string& lines) {
+    return fmt::format("ok {}\n{}", std::count(lines.begin(), lines.end(), '\n'), lines);
+  }
+
+  std::string peaks_text(std::istringstream& request) const {
+    lathe::PeakProbeOptions probe;
+    const int threads = number(request, 0, 1024);
+    probe.threads = threads > 0 ? std::min(threads, host_.cpus_usable) : host_.cpus_usable;
+    probe.caches = host_.topology.caches;
+    return counted(lathe::peak_lines(lathe::measure_peaks(probe)));
   }
 
   void check(lathe_status status) const {
@@ -207,13 +207,19 @@ bool read_line(std::string& line) {
 int serve() {
   Server server;
   std::string line;
-  while (read_line(line)) {
+  // A connection that is cut may keep silent for hours: then this process ends by the signal, and
+  // its folder goes with it.
+  for (::alarm(kIdleSeconds); read_line(line); ::alarm(kIdleSeconds)) {
+    ::alarm(0);
     std::istringstream request(line);
     std::string reply;
     try {
       reply = server.answer(request);
     } catch (const Refusal& refusal) {
       reply = fmt::format("error {} {}\n", refusal.status, one_line(refusal.text));
+    } catch (const lathe::Error& problem) {
+      reply =
+          fmt::format("error {} {}\n", static_cast<int>(problem.code()), one_line(problem.what()));
     } catch (const std::bad_alloc&) {
       reply = fmt::format("error {} not enough memory\n", static_cast<int>(LATHE_LIMIT));
     }

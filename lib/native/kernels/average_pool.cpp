@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "ir/x86_clones.h"
 #include "kernels/pool.h"
 #include "kernels/pool_window.h"
 #include "kernels/rounding.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

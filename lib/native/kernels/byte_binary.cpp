@@ -2,10 +2,10 @@
 
 #include <cmath>
 
+#include "ir/x86_clones.h"
 #include "kernels/byte_binary_variants.h"
 #include "kernels/instructions.h"
 #include "kernels/rounding.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ir/x86_clones.h"
 #include "kernels/byte_panels_variants.h"
 #include "kernels/integer_product_panels.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -8,8 +8,8 @@
 // As in vector_math.h: choices become vectors.
 #pragma GCC optimize("no-trapping-math")
 
+#include "ir/x86_clones.h"
 #include "kernels/rounding.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 

@@ -6,8 +6,8 @@
 // both sides of a choice, and would call sqrtf, and so would not vectorize. Values stay the same.
 #pragma GCC optimize("no-trapping-math", "no-math-errno")
 
+#include "ir/x86_clones.h"
 #include "kernels/vector_math.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstring>
 
+#include "ir/x86_clones.h"
 #include "kernels/bfloat16_panels.h"
 #include "kernels/elementwise_block.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

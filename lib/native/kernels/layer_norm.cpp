@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/x86_clones.h"
 #include "kernels/lane_sums.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

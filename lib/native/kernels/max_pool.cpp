@@ -1,8 +1,8 @@
 #include <limits>
 
+#include "ir/x86_clones.h"
 #include "kernels/pool.h"
 #include "kernels/pool_window.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/quantize_run.h"
 
+#include "ir/x86_clones.h"
 #include "kernels/rounding.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "ir/error.h"
+#include "ir/x86_clones.h"
 #include "kernels/lane_sums.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cstring>
 
+#include "ir/x86_clones.h"
 #include "kernels/rounding.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

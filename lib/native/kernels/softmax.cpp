@@ -8,8 +8,8 @@
 // of a choice, and so would not vectorize. Values stay the same.
 #pragma GCC optimize("no-trapping-math")
 
+#include "ir/x86_clones.h"
 #include "kernels/vector_math.h"
-#include "kernels/x86_clones.h"
 
 namespace lathe {
 namespace {

@@ -1,7 +1,7 @@
 // Blocks of 16 x 16 bytes and 4 x 4 words on vectors of 16 bytes, which every 64-bit processor has;
 // interleaving of two to four channels as loops that the compiler vectorizes.
 #include "kernels/tile_transpose.h"
-#include "kernels/x86_clones.h"
+#include "ir/x86_clones.h"
 
 #include <algorithm>
 #include <cstring>

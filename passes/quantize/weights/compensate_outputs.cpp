@@ -2,12 +2,13 @@
 
 #include <cmath>
 
+#include "ir/x86_clones.h"
+
 namespace lathe {
 
 // Every machine multiplies and subtracts one after the other, so that all round alike.
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void compensate_outputs(
-    const double* factor, int64_t inputs, const double* scales, double qmin, double qmax,
-    double* weights) {
+LATHE_X86_CLONES void compensate_outputs(const double* factor, int64_t inputs, const double* scales,
+                                         double qmin, double qmax, double* weights) {
   constexpr int64_t kLanes = kCompensatedOutputs;
   double errors[kLanes];
   for (int64_t i = 0; i < inputs; ++i) {

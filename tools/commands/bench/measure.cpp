@@ -9,8 +9,8 @@
 #include "os/host.h"
 #include "os/pressure.h"
 #include "os/signals.h"
+#include "peaks/reference_loop.h"
 #include "profiles/profile.h"
-#include "roofline/reference_loop.h"
 #include "statistics/clock.h"
 
 namespace lathe {

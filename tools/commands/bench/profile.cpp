@@ -9,8 +9,8 @@
 #include "ir/error.h"
 #include "os/host.h"
 #include "os/signals.h"
+#include "peaks/measured_peaks.h"
 #include "report/report.h"
-#include "roofline/measured_peaks.h"
 #include "tracing/op_blame.h"
 
 namespace lathe {

@@ -72,6 +72,9 @@ json detected_profile(const HostFacts& host, const MeasuredPeaks& peaks, const P
              {"int8", int8_instruction(host)}}},
            {"execution", {{"threads", cores}}},
            {"rates", rates_json(peaks, base)}};
+  // Modes of a larger machine use what is there.
+  for (const auto& [mode, settings] : base.power_modes)
+    if (settings.threads > cores) out["power_modes"][mode]["threads"] = cores;
   if (host.mem_bytes && *host.mem_bytes > 0) out["memory"]["ram_bytes"] = *host.mem_bytes;
   return out;
 }

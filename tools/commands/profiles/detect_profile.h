@@ -4,8 +4,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "os/host.h"
+#include "peaks/measured_peaks.h"
 #include "profiles/profile.h"
-#include "roofline/measured_peaks.h"
 
 namespace lathe {
 

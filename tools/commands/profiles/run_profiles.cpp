@@ -12,6 +12,7 @@
 #include "os/signals.h"
 #include "peaks_report.h"
 #include "profiles/host_profile.h"
+#include "remote/remote_runner.h"
 #include "report/json_text.h"
 
 namespace lathe {
@@ -61,6 +62,28 @@ int show_profile(const ProfilesOptions& options, CommandRun& run) {
   return finish_run(run, text);
 }
 
+struct MeasuredHost {
+  HostFacts host;
+  MeasuredPeaks peaks;
+};
+
+MeasuredHost measure_host(const CommonOptions& common) {
+  MeasuredHost measured;
+  if (!common.remote.empty()) {
+    RemoteRunner runner(parse_remote(common.remote), runner_finder(common.runner));
+    measured.host = runner.host();
+    measured.peaks = runner.peaks(common.threads);
+    return measured;
+  }
+  measured.host = host_facts();
+  PeakProbeOptions probe;
+  probe.threads = common.threads > 0 ? std::min(common.threads, measured.host.cpus_usable)
+                                     : measured.host.cpus_usable;
+  probe.caches = measured.host.topology.caches;
+  measured.peaks = measure_peaks(probe);
+  return measured;
+}
+
 int detect_profile(const ProfilesOptions& options, CommandRun& run) {
   const CommonOptions& common = options.common;
   const Console& console = run.console;
@@ -68,20 +91,15 @@ int detect_profile(const ProfilesOptions& options, CommandRun& run) {
     throw bad_usage("usage.profiles", "detect takes no name", escape_untrusted(options.name),
                     "lathe profiles detect -o FILE.json");
   check_files(common, {common.output}, {});
-  const HostFacts host = host_facts();
-  const Profile base = nearest_profile(host);
-  PeakProbeOptions probe;
-  probe.threads =
-      common.threads > 0 ? std::min(common.threads, host.cpus_usable) : host.cpus_usable;
-  probe.caches = host.topology.caches;
-  const MeasuredPeaks peaks = measure_peaks(probe);
+  const auto [host, peaks] = measure_host(common);
   throw_if_interrupted();
+  const Profile base = nearest_profile(host);
   nlohmann::json document = detected_profile(host, peaks, base);
   // What is written must be readable again.
   nlohmann::json merged = profile_json(base.name);
   merged.merge_patch(document);
   merged.erase("extends");
-  const Profile profile = read_profile(merged, "this host");
+  const Profile profile = read_profile(merged, "the measured host");
   const std::string text = json_text(document);
   run.report.host = host;
   run.report.details["profile"] = std::move(document);
@@ -102,6 +120,9 @@ int run_profiles(const ProfilesOptions& options, Console& console) {
   if (!options.common.output.empty())
     throw bad_usage("usage.profiles", "only detect writes a file", "-o",
                     "lathe profiles show NAME > FILE.json");
+  if (!options.common.remote.empty() || !options.common.runner.empty())
+    throw bad_usage("usage.profiles", "only detect asks another machine", "--remote",
+                    "lathe profiles detect --remote HOST");
   return options.action == "show" ? show_profile(options, run) : list_profiles(options, run);
 }
 

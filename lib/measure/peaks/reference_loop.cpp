@@ -1,10 +1,10 @@
-#include "roofline/reference_loop.h"
+#include "peaks/reference_loop.h"
 
 #include <cstddef>
 #include <memory>
 #include <vector>
 
-#include "roofline/kernels.h"
+#include "peaks/kernels.h"
 
 namespace lathe {
 namespace {
@@ -22,8 +22,7 @@ std::function<void()> reference_loop() {
   const auto lines = std::make_shared<std::vector<CacheLine>>(kLines);
   return [lines, compute = compute_kernels().front().run, read = read_kernel()] {
     compute(kSteps);
-    for (int round = 0; round < 4; ++round)
-      read(lines->front().bytes, kLines * sizeof(CacheLine));
+    for (int round = 0; round < 4; ++round) read(lines->front().bytes, kLines * sizeof(CacheLine));
   };
 }
 

@@ -1,4 +1,4 @@
-#include "roofline/thread_team.h"
+#include "peaks/thread_team.h"
 
 #include <sched.h>
 

@@ -10,12 +10,15 @@
 #include <sstream>
 
 #include "ir/error.h"
+#include "os/host_lines.h"
 #include "os/read_file.h"
+#include "peaks/peak_lines.h"
 
 namespace lathe {
 namespace {
 
 constexpr int64_t kMostRunnerBytes = int64_t{256} << 20;
+constexpr int64_t kMostLines = 1000;
 constexpr double kShortSeconds = 60;
 constexpr double kRunSeconds = 600;
 
@@ -28,10 +31,21 @@ bool all_of(std::string_view text, std::string_view others) {
   return !text.empty() && std::ranges::all_of(text, [&](char c) { return is_of(c, others); });
 }
 
+std::string program(const char* variable, const char* otherwise) {
+  const char* other = std::getenv(variable);
+  return other != nullptr && *other != 0 ? other : otherwise;
+}
+
 // `command` is the far shell's: nothing that a user or a host says goes into it unchecked.
-std::vector<std::string> ssh_command(const RemoteTarget& target, const std::string& command) {
-  const char* other = std::getenv("LATHE_SSH");
-  std::vector<std::string> argv = {other != nullptr && *other != 0 ? other : "ssh"};
+std::vector<std::string> shell_command(const RemoteTarget& target, const std::string& command) {
+  if (target.is_adb) {
+    std::vector<std::string> argv = {program("LATHE_ADB", "adb")};
+    if (!target.host.empty()) argv.insert(argv.end(), {"-s", target.host});
+    // Without a terminal, which would change bytes.
+    argv.insert(argv.end(), {"shell", "-T", command});
+    return argv;
+  }
+  std::vector<std::string> argv = {program("LATHE_SSH", "ssh")};
   for (const char* option :
        {"BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5", "ServerAliveCountMax=3"})
     argv.insert(argv.end(), {"-o", option});
@@ -40,11 +54,18 @@ std::vector<std::string> ssh_command(const RemoteTarget& target, const std::stri
   return argv;
 }
 
+std::string words_for_ssh(const RemoteTarget& target) {
+  const std::string host = escape_untrusted(target.host, 100);
+  return target.port > 0 ? fmt::format("{} -p {}", host, target.port) : host;
+}
+
 std::string last_line(const std::string& text) {
   std::istringstream lines(text);
   std::string line, last;
-  while (std::getline(lines, line))
+  while (std::getline(lines, line)) {
+    if (line.ends_with('\r')) line.pop_back();  // of ssh, for terminals
     if (!line.empty()) last = line;
+  }
   return escape_untrusted(last, 300);
 }
 
@@ -85,11 +106,19 @@ int64_t number(std::istringstream& text) {
 }  // namespace
 
 std::string RemoteTarget::text() const {
+  if (is_adb) return "adb:" + host;
   return port > 0 ? fmt::format("{}:{}", host, port) : host;
 }
 
 RemoteTarget parse_remote(const std::string& text) {
-  RemoteTarget target{text, 0};
+  RemoteTarget target{false, text, 0};
+  if (text.starts_with("adb:")) {
+    target = {true, text.substr(4), 0};
+    if (target.host.empty() || (all_of(target.host, ".:_-") && target.host.front() != '-'))
+      return target;
+    throw bad_usage("usage.remote", "not a device's serial", escape_untrusted(text, 100),
+                    "adb devices lists them");
+  }
   if (const size_t colon = text.rfind(':'); colon != std::string::npos) {
     target.host = text.substr(0, colon);
     const char* end = text.data() + text.size();
@@ -98,7 +127,8 @@ RemoteTarget parse_remote(const std::string& text) {
       target.host.clear();
   }
   if (!all_of(target.host, "@._-%") || target.host.front() == '-')
-    throw bad_usage("usage.remote", "not [user@]host[:port]", escape_untrusted(text, 100),
+    throw bad_usage("usage.remote", "not [user@]host[:port] or adb:[serial]",
+                    escape_untrusted(text, 100),
                     "settings of another kind belong into ~/.ssh/config");
   return target;
 }
@@ -108,8 +138,7 @@ void RemoteRunner::lost(const DuplexChild& child, std::string_view doing) const 
   throw bad_environment("remote.connection",
                         fmt::format("{}: {}", doing, why.empty() ? "the connection ended" : why),
                         escape_untrusted(target_.text(), 100),
-                        fmt::format("try: ssh {}{}", escape_untrusted(target_.host, 100),
-                                    target_.port > 0 ? fmt::format(" -p {}", target_.port) : ""));
+                        target_.is_adb ? "try: adb devices" : "try: ssh " + words_for_ssh(target_));
 }
 
 RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_runner)
@@ -117,7 +146,7 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
   std::string line;
   std::string arch;
   {
-    DuplexChild child(ssh_command(target, "uname -sm"));
+    DuplexChild child(shell_command(target, "uname -sm"));
     child.end_input();
     if (!child.read_line(line, kShortSeconds)) lost(child, "cannot be reached");
     std::istringstream words(line);
@@ -130,12 +159,14 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
   }
   const std::string runner = runner_bytes(find_runner, arch);
   std::string folder;
+  const char* const temporaries = target.is_adb ? "/data/local/tmp" : "/tmp";
   {
-    DuplexChild child(ssh_command(
+    DuplexChild child(shell_command(
         target,
-        "umask 077; d=$(mktemp -d \"${TMPDIR:-/tmp}/lathe.XXXXXX\") || exit 1; "
-        "if cat >\"$d/lathe-runner\" && chmod 700 \"$d/lathe-runner\"; then echo \"$d\"; "
-        "else rm -rf \"$d\"; exit 1; fi"));
+        std::string("umask 077; d=$(mktemp -d \"${TMPDIR:-") + temporaries +
+            "}/lathe.XXXXXX\") || exit 1; "
+            "if cat >\"$d/lathe-runner\" && chmod 700 \"$d/lathe-runner\"; then echo \"$d\"; "
+            "else rm -rf \"$d\"; exit 1; fi"));
     child.write(runner);
     child.end_input();
     if (!child.read_line(folder, kRunSeconds)) lost(child, "lathe-runner cannot be put there");
@@ -146,9 +177,9 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
                           "that lathe does not take",
                           escape_untrusted(folder, 200));
   child_ = std::make_unique<DuplexChild>(
-      ssh_command(target, fmt::format("trap 'rm -rf {0}' EXIT HUP INT TERM; "
-                                      "{0}/lathe-runner --serve",
-                                      folder)));
+      shell_command(target, fmt::format("trap 'rm -rf {0}' EXIT HUP INT TERM; "
+                                        "{0}/lathe-runner --serve",
+                                        folder)));
   std::istringstream hello(request("hello"));
   std::string version, its_arch;
   hello >> version >> its_arch;
@@ -158,25 +189,26 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
                                       escape_untrusted(version, 40), escape_untrusted(its_arch, 40),
                                       LATHE_VERSION, arch),
                           escape_untrusted(target.text(), 100), "build both from the same source");
-  std::istringstream count(request("host"));
-  for (int64_t left = std::clamp<int64_t>(number(count), 0, 1000); left > 0; --left) {
-    if (!child_->read_line(line, kShortSeconds)) lost(*child_, "lost");
-    const size_t tab = line.find('\t');
-    if (tab == std::string::npos) continue;
-    const std::string name = line.substr(0, tab);
-    const std::string value = escape_untrusted(line.substr(tab + 1), 200);
-    if (name == "os") host_.os = value;
-    if (name == "kernel") host_.kernel = value;
-    if (name == "arch") host_.arch = value;
-    if (name == "cpu_model") host_.cpu_model = value;
-    if (name == "isa") host_.isa.push_back(value);
-    if (name == "cpus_online") host_.cpus_online = std::atoi(value.c_str());
-    if (name == "cpus_usable") host_.cpus_usable = std::atoi(value.c_str());
-    if (name == "mem_bytes") host_.mem_bytes = std::atoll(value.c_str());
-    if (name == "virt") host_.virt = value;
-    if (name == "governor") host_.governor = value;
-    if (name == "fingerprint") host_.fingerprint = value;
-  }
+  for (const std::string& fact : request_lines("host")) read_host_line(fact, host_);
+}
+
+std::vector<std::string> RemoteRunner::request_lines(const std::string& line, double seconds) {
+  std::istringstream count(request(line, {}, seconds));
+  std::vector<std::string> lines(
+      static_cast<size_t>(std::clamp<int64_t>(number(count), 0, kMostLines)));
+  for (std::string& one : lines)
+    if (!child_->read_line(one, kShortSeconds)) lost(*child_, "lost");
+  return lines;
+}
+
+MeasuredPeaks RemoteRunner::peaks(int threads) {
+  MeasuredPeaks peaks;
+  for (const std::string& line : request_lines(fmt::format("peaks {}", threads), kRunSeconds))
+    read_peak_line(line, peaks);
+  if (peaks.compute.empty() || peaks.bandwidth.empty())
+    throw bad_environment("remote.protocol", "lathe-runner measured nothing",
+                          escape_untrusted(target_.text(), 100));
+  return peaks;
 }
 
 std::string RemoteRunner::request(const std::string& line, std::string_view payload,

@@ -7,7 +7,7 @@
 
 #include <array>
 
-#include "roofline/kernels.h"
+#include "peaks/kernels.h"
 
 namespace lathe {
 namespace {

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "roofline/kernels.h"
+#include "peaks/kernels.h"
 
 namespace lathe {
 namespace {
@@ -88,12 +88,14 @@ void portable_read(const std::byte* data, size_t bytes) {
   for (Longs& sum : sums) hide(sum);
 }
 
-#if !defined(__x86_64__)
-std::vector<ComputeKernel> compute_kernels() { return portable_compute_kernels(); }
-ReadKernel read_kernel() { return portable_read; }
-#else
 std::vector<ComputeKernel> compute_kernels() {
+#if defined(__x86_64__)
   std::vector<ComputeKernel> kernels = x86_compute_kernels();
+#elif defined(__aarch64__)
+  std::vector<ComputeKernel> kernels = arm_compute_kernels();
+#else
+  std::vector<ComputeKernel> kernels;
+#endif
   for (const ComputeKernel& portable : portable_compute_kernels()) {
     bool has = false;
     for (const ComputeKernel& kernel : kernels) has = has || kernel.dtype == portable.dtype;
@@ -103,9 +105,10 @@ std::vector<ComputeKernel> compute_kernels() {
 }
 
 ReadKernel read_kernel() {
-  const ReadKernel own = x86_read_kernel();
-  return own != nullptr ? own : portable_read;
-}
+#if defined(__x86_64__)
+  if (const ReadKernel own = x86_read_kernel()) return own;
 #endif
+  return portable_read;
+}
 
 }  // namespace lathe

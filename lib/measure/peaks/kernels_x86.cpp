@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#include "roofline/kernels.h"
+#include "peaks/kernels.h"
 
 namespace lathe {
 namespace {

@@ -1,4 +1,4 @@
-#include "remote/remote_engine.h"
+#include "run/remote_engine.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "roofline/measured_peaks.h"
+#include "peaks/measured_peaks.h"
 
 #include <sys/mman.h>
 
@@ -10,8 +10,8 @@
 
 #include "ir/error.h"
 #include "os/quantity.h"
-#include "roofline/kernels.h"
-#include "roofline/thread_team.h"
+#include "peaks/kernels.h"
+#include "peaks/thread_team.h"
 
 namespace lathe {
 namespace {

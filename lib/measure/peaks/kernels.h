@@ -36,6 +36,9 @@ std::vector<ComputeKernel> x86_compute_kernels();
 /// Also asks Linux for the tiles' registers, for the whole process.
 std::vector<ComputeKernel> amx_compute_kernels();
 ReadKernel x86_read_kernel();
+#elif defined(__aarch64__)
+/// Those that Linux names in the auxiliary vector.
+std::vector<ComputeKernel> arm_compute_kernels();
 #endif
 
 }  // namespace lathe

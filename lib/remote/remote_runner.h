@@ -1,8 +1,8 @@
-// lathe-runner on another machine, over the system's ssh: copied there, talked with, and removed.
+// lathe-runner on another machine, over the system's ssh or adb: copied there, talked with, and
+// removed.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,13 +11,16 @@
 
 #include "os/duplex_child.h"
 #include "os/host.h"
-#include "run/engine.h"
+#include "peaks/measured_peaks.h"
+#include "remote/find_runner.h"
+#include "remote/remote_facts.h"
 
 namespace lathe {
 
-/// [user@]host[:port]
+/// [user@]host[:port], or adb:[serial]
 struct RemoteTarget {
-  std::string host;  // with its user
+  bool is_adb = false;
+  std::string host;  // with its user; of adb: the device's serial, empty for the only one
   int port = 0;      // 0: ssh's choice
 
   std::string text() const;
@@ -26,20 +29,18 @@ struct RemoteTarget {
 /// Throws Error (exit 2) for anything else.
 RemoteTarget parse_remote(const std::string& text);
 
-/// The file of a static lathe-runner for `arch` (as uname -m names it). Throws Error (exit 6) where
-/// there is none.
-using FindRunner = std::function<std::string(const std::string& arch)>;
-
 /// One process there, in a folder of its own that goes with it, whatever ends the connection.
-/// LATHE_SSH names another program than ssh (as GIT_SSH does for git). Host keys and passwords are
-/// ssh's affair: it is told to ask for nothing, and its message is passed on. All functions throw
-/// Error: 6 for a connection that cannot be made, is lost or keeps silent, and for a runner of
-/// another version or architecture; what the runner refuses, with its own code.
+/// LATHE_SSH names another program than ssh (as GIT_SSH does for git), LATHE_ADB than adb. Host
+/// keys and passwords are ssh's affair: it is told to ask for nothing, and its message is passed
+/// on. All functions throw Error: 6 for a connection that cannot be made, is lost or keeps silent,
+/// and for a runner of another version or architecture; what the runner refuses, with its own code.
 class RemoteRunner {
  public:
   RemoteRunner(const RemoteTarget& target, const FindRunner& find_runner);
 
   const HostFacts& host() const { return host_; }
+  /// What its cores and its memory deliver, measured there; 0 threads: all that it may use.
+  MeasuredPeaks peaks(int threads);
   /// The plan's bytes.
   void load(std::string_view plan, int threads, int64_t batch);
   /// The bytes of all inputs in turn.
@@ -53,6 +54,7 @@ class RemoteRunner {
 
  private:
   std::string request(const std::string& line, std::string_view payload = {}, double seconds = 60);
+  std::vector<std::string> request_lines(const std::string& line, double seconds = 60);
   [[noreturn]] void lost(const DuplexChild& child, std::string_view doing) const;
 
   RemoteTarget target_;
