@@ -162,21 +162,21 @@ FitLine ops_line(const Graph& graph, const Profile& profile) {
 }
 
 FitLine plan_line(const FitFile& file, const Profile& profile) {
-  FitLine line{"ops", FitVerdict::kFits, {}, {}, fmt::format("a plan for {}", kNativeArch)};
+  FitLine line{"ops", FitVerdict::kFits, {}, {}, fmt::format("a plan for {}", fmt::join(kNativeArchs, ", "))};
   if (!file.plan_refused.empty()) {
     line.verdict = FitVerdict::kDoesNotFit;
     line.text = "the run time has no kernel for " + file.plan_refused;
   }
-  if (profile.cpu.arch != kNativeArch) {
+  if (!is_native_arch(profile.cpu.arch)) {
     line.verdict = FitVerdict::kDoesNotFit;
-    line.text = fmt::format("lathe makes plans for {} only; for {}: --target onnx", kNativeArch,
-                            escape_untrusted(profile.cpu.arch, 40));
+    line.text = fmt::format("lathe makes plans for {} only; for {}: --target onnx",
+                            fmt::join(kNativeArchs, ", "), escape_untrusted(profile.cpu.arch, 40));
   }
   return line;
 }
 
 FitLine native_line(const Profile& profile) {
-  if (profile.cpu.arch != kNativeArch)
+  if (!is_native_arch(profile.cpu.arch))
     return {kRunTimeLine, FitVerdict::kFits, {}, {},
             "one of yours there, or C: lathe compile --target c99 makes it where all ops have some"};
   return {kRunTimeLine, FitVerdict::kUnknown, {}, {},

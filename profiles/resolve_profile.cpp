@@ -58,13 +58,17 @@ Source parent_of(const Source& child, const std::string& name) {
   return from_file(child.folder == "/" ? name : child.folder + name);
 }
 
-// Objects key by key, everything else replaced.
+// Objects key by key, everything else replaced, by null taken away (RFC 7396).
 void merge_over(json& base, const json& over) {
   if (!base.is_object() || !over.is_object()) {
     base = over;
     return;
   }
-  for (const auto& item : over.items()) merge_over(base[item.key()], item.value());
+  for (const auto& item : over.items())
+    if (item.value().is_null())
+      base.erase(item.key());
+    else
+      merge_over(base[item.key()], item.value());
 }
 
 }  // namespace

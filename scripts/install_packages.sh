@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that lathe is built with; `--tests` those of the tests, too, `--slow`
-# those of the slow tests. Uses sudo only when it is not run by root; does nothing when all are there.
+# those of the slow tests; `--list` prints the first. Uses sudo only when it is not run by root; does
+# nothing when all are there.
 set -euo pipefail
 
 packages=(libtorch-dev libonnx-dev libcli11-dev nlohmann-json3-dev libfmt-dev doctest-dev libdnnl-dev
@@ -10,6 +11,10 @@ packages=(libtorch-dev libonnx-dev libcli11-dev nlohmann-json3-dev libfmt-dev do
   dpkg-dev file)  # cpack finds the packages of libraries by these
 # LibTorch 2's headers name Gloo's types; those of Debian 12 do without.
 grep -q '^VERSION_ID="12"' /etc/os-release || packages+=(libgloo-dev)
+if [ "${1:-}" = --list ]; then
+  printf '%s\n' "${packages[@]}"
+  exit
+fi
 case "${1:-}" in --tests | --slow)
   packages+=(libonnx-testdata libvalijson-dev python3-venv python3-torch libxml2-utils)
   packages+=(gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)  # bench --engine qemu-m4

@@ -28,4 +28,8 @@ cmake --build --preset release
 scripts/cross_packages.sh arm64
 cmake --preset aarch64 -DBUILD_TESTING=ON
 cmake --build --preset aarch64
+if [ "$packages" = --slow ]; then
+  cmake --preset aarch64-asan -DBUILD_TESTING=ON
+  cmake --build --preset aarch64-asan
+fi
 ctest --test-dir build/release --parallel 2 --output-on-failure --no-tests=error "${filter[@]}" "$@"

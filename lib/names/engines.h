@@ -1,6 +1,8 @@
 // The engines by the names of --engine and of reports.
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 
 namespace lathe {
@@ -12,7 +14,10 @@ inline constexpr std::string_view kTorchScriptEngine = "torchscript";
 inline constexpr std::string_view kInterpreterEngine = "interpreter";
 
 /// The processors (uname -m) that the native engine and its plans are for.
-inline constexpr std::string_view kNativeArch = "x86_64";
+inline constexpr std::string_view kNativeArchs[] = {"x86_64", "aarch64"};
+constexpr bool is_native_arch(std::string_view arch) {
+  return std::ranges::find(kNativeArchs, arch) != std::end(kNativeArchs);
+}
 
 /// Generated C on an emulated board (emulation/boards.h), named after its processor.
 inline constexpr std::string_view kEmulatedM0 = "qemu-m0";

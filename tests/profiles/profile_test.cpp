@@ -29,12 +29,12 @@ bool contains(const std::string& text, const std::string& part) {
   return found;
 }
 
-TEST_CASE("the seventeen shipped profiles load and are complete") {
+TEST_CASE("the eighteen shipped profiles load and are complete") {
   CHECK(profile_names() ==
-        std::vector<std::string>{"android-arm64", "cortex-m4", "cortex-m7", "esp32", "ethos-u55",
-                                 "ethos-u65", "jetson_nano", "litert", "openvino", "raspberry_pi_4",
-                                 "server-gpu", "tflm", "wearable", "x86-64", "x86-64-amx",
-                                 "x86-64-vnni", "x86_64_low_power"});
+        std::vector<std::string>{"android-arm64", "arm64-server", "cortex-m4", "cortex-m7", "esp32",
+                                 "ethos-u55", "ethos-u65", "jetson_nano", "litert", "openvino",
+                                 "raspberry_pi_4", "server-gpu", "tflm", "wearable", "x86-64",
+                                 "x86-64-amx", "x86-64-vnni", "x86_64_low_power"});
   for (const std::string& name : profile_names()) {
     CAPTURE(name);
     const Profile profile = load_profile(name);
@@ -112,11 +112,14 @@ TEST_CASE("own profiles extend shipped and sibling ones") {
       "board.json",
       R"({"extends":"x86-64","name":"board","cpu":{"cores":2},"precision":{"ops":{"Mul":[]}}})");
   const std::string child = folder.write(
-      "child.json", R"({"extends":"board.json","name":"child","execution":{"threads":1}})");
+      "child.json", R"({"extends":"board.json","name":"child","execution":{"threads":1},
+"targets":{"accuracy_drop":null}})");
   const Profile profile = load_profile(child);
   CHECK(profile.name == "child");
   CHECK(profile.cpu.cores == 2);
   CHECK(profile.execution.threads == 1);
+  CHECK(!profile.targets.accuracy_drop);
+  CHECK(load_profile(board).targets.accuracy_drop);
   CHECK(allowed_configs(profile, OpKind::kMul).empty());
   CHECK(!allowed_configs(profile, OpKind::kAdd).empty());
   CHECK(load_profile(board).name == "board");
