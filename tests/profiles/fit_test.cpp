@@ -164,6 +164,9 @@ TEST_CASE("a plan comes with its run time, fits no other processor, nor what tha
   const Graph graph = two_convolutions();
   CHECK(line_of(does_it_fit(graph, plan, host), "RAM").need == 1000 + 500 + 100);
   CHECK(does_it_fit(graph, plan, host).verdict() == FitVerdict::kFits);
+  Profile board = host;
+  board.cpu.arch = "aarch64";
+  CHECK(does_it_fit(graph, plan, board).verdict() == FitVerdict::kFits);
   Profile plain = host;
   plain.runtime.ram_bytes.reset();
   CHECK(*line_of(does_it_fit(graph, plan, plain), "RAM").need > (10 << 20));
