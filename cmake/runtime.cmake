@@ -43,7 +43,7 @@ target_link_libraries(lathe_runner PRIVATE lathe_warnings)
 target_include_directories(lathe_runner PRIVATE lib/native/api)
 if(LATHE_RUNTIME_ONLY)
   # One file that runs on any Linux of its architecture.
-  target_sources(lathe_runner PRIVATE tools/runner/serve.cpp)
+  target_sources(lathe_runner PRIVATE tools/runner/preferred_cpus.cpp tools/runner/serve.cpp)
   target_compile_definitions(lathe_runner PRIVATE LATHE_SERVES)
   target_link_libraries(lathe_runner PRIVATE ${LATHE_RUNTIME_FOLDERS} peaks)
   target_link_options(lathe_runner PRIVATE -Wl,--gc-sections)

@@ -68,19 +68,6 @@ CompiledArtifact emit_script(const Model& model, const Profile& profile,
   return artifact;
 }
 
-PlanExecution execution_of(const Profile& device, const NativePlan& plan) {
-  const ExecutionProfile& profile = device.execution;
-  PlanExecution execution;
-  execution.threads = static_cast<int32_t>(std::min(profile.threads, kMostPlanThreads));
-  if (profile.affinity == "compact") execution.affinity = CpuAffinity::kCompact;
-  if (profile.affinity == "big") execution.affinity = CpuAffinity::kBig;
-  execution.batch_default =
-      batch_that_fits(device, static_cast<int64_t>(plan.constants.size()), plan.arena_bytes);
-  execution.batch_max = profile.batch_max;
-  execution.queue_delay_us = std::llround(profile.queue_delay_ms * 1000);
-  return execution;
-}
-
 // What a user should know who hands the plan on: one line each.
 std::string plan_notes(const NativePlanFile& made) {
   std::string notes;
@@ -169,6 +156,19 @@ CompiledArtifact emit_native(const Model& model, const Profile& profile,
 }
 
 }  // namespace
+
+PlanExecution execution_of(const Profile& device, const NativePlan& plan) {
+  const ExecutionProfile& profile = device.execution;
+  PlanExecution execution;
+  execution.threads = static_cast<int32_t>(std::min(profile.threads, kMostPlanThreads));
+  if (profile.affinity == "compact") execution.affinity = CpuAffinity::kCompact;
+  if (profile.affinity == "big") execution.affinity = CpuAffinity::kBig;
+  execution.batch_default =
+      batch_that_fits(device, static_cast<int64_t>(plan.constants.size()), plan.arena_bytes);
+  execution.batch_max = profile.batch_max;
+  execution.queue_delay_us = std::llround(profile.queue_delay_ms * 1000);
+  return execution;
+}
 
 LowerOptions lower_options(const Profile& profile) {
   LowerOptions options;

@@ -55,6 +55,9 @@ CompiledArtifact emit_artifact(const Target& target, const Model& model, const P
 /// What the profile allows the native engine.
 LowerOptions lower_options(const Profile& profile);
 
+/// How the profile wants a plan to be served.
+PlanExecution execution_of(const Profile& profile, const NativePlan& plan);
+
 /// LibTorch's integer kernels for the device; nothing changes in float graphs.
 QuantizedEngine quantized_engine(const Profile& profile);
 

@@ -17,13 +17,14 @@ RemoteEngine::Plan plan_for_shapes(const Graph& graph, const std::shared_ptr<con
     plan.bytes = write_plan_file(*file);
     return plan;
   }
-  const NativePlanFile made = make_plan_file(
+  NativePlanFile made = make_plan_file(
       plan.graph, [&](const std::vector<Shape>& other) { return specialized(plan.graph, other); },
       lower_options(profile));
   if (!made.file.partitions.empty())
     throw bad_environment("bench.deployed",
                           "some nodes have no native kernel: the run time alone "
                           "does not run it");
+  made.file.metadata.execution = execution_of(profile, made.file.plan);
   plan.bytes = write_plan_file(made.file);
   return plan;
 }

@@ -20,6 +20,7 @@
 #include "os/sensors.h"
 #include "peaks/measured_peaks.h"
 #include "peaks/peak_lines.h"
+#include "preferred_cpus.h"
 
 namespace {
 
@@ -100,6 +101,7 @@ class Server {
         status != LATHE_OK)
       throw Refusal{status, lathe_load_error()};
     plan_.reset(loaded);
+    use_preferred_cpus(loaded);
     if (batch > 1) check(lathe_set_batch(loaded, batch));
     const int64_t load_ns = now_ns() - start;
     lathe_tensor_info info;

@@ -1,5 +1,9 @@
 #include "kernels/float_rows.h"
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -12,6 +16,59 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kPartDepth = 256;
+
+#if defined(__aarch64__)
+constexpr int64_t kVectorFloats = 4;
+constexpr int64_t kMostVectors = 8;
+#else
+constexpr int64_t kVectorFloats = 16;
+constexpr int64_t kMostVectors = 4;
+#endif
+// As many floats as a register holds, anywhere in memory.
+using Vector = float __attribute__((vector_size(kVectorFloats * 4), aligned(4), may_alias));
+
+[[gnu::always_inline]] inline const Vector& vector_at(const float* values) {
+  return *reinterpret_cast<const Vector*>(values);
+}
+
+[[gnu::always_inline]] inline void add_product(Vector& sum, const Vector& x, const Vector& w) {
+#if defined(__aarch64__)
+  sum = vfmaq_f32(sum, x, w);
+#else
+  sum += x * w;
+#endif
+}
+
+/// Blocks of so many channels, each summed in registers, from channel `first` on; the first channel
+/// behind them.
+template <int64_t kVectors>
+[[gnu::always_inline]] inline int64_t sum_blocks(const DepthwiseRow& row, int64_t first,
+                                                 float* sums) {
+  constexpr int64_t kBlock = kVectors * kVectorFloats;
+  for (; first + kBlock <= row.channels; first += kBlock) {
+    Vector block[kVectors];
+#pragma GCC unroll 8
+    for (int64_t v = 0; v < kVectors; ++v)
+      block[v] = vector_at(row.bias + first + v * kVectorFloats);
+    const float* w = row.weights + first;
+    for (int64_t tap = 0; tap < row.taps; ++tap, w += row.channels) {
+      if (row.pixels[tap] == nullptr) continue;
+      const float* x = row.pixels[tap] + first;
+#pragma GCC unroll 8
+      for (int64_t v = 0; v < kVectors; ++v)
+        add_product(block[v], vector_at(x + v * kVectorFloats), vector_at(w + v * kVectorFloats));
+    }
+#pragma GCC unroll 8
+    for (int64_t v = 0; v < kVectors; ++v)
+      *reinterpret_cast<Vector*>(sums + first + v * kVectorFloats) = block[v];
+  }
+  return first;
+}
+
+LATHE_X86_CLONES int64_t sum_all_blocks(const DepthwiseRow& row, float* sums) {
+  return sum_blocks<kMostVectors / 4>(
+      row, sum_blocks<kMostVectors / 2>(row, sum_blocks<kMostVectors>(row, 0, sums), sums), sums);
+}
 
 LATHE_X86_CLONES void add_products(const float* x, const float* weights, int64_t count,
                                    float* sums) {
@@ -101,11 +158,14 @@ void end_row(const RowEnd& end, float* sums, int64_t count, float* output, int64
     for (int64_t c = 0; c < count; ++c) output[c * output_pitch] = sums[c];
 }
 
-void sum_depthwise_row(const float* const* pixels, const float* weights, const float* bias,
-                       int64_t taps, int64_t channels, float* sums) {
-  std::memcpy(sums, bias, static_cast<size_t>(channels) * sizeof(float));
-  for (int64_t tap = 0; tap < taps; ++tap)
-    if (pixels[tap] != nullptr) add_products(pixels[tap], weights + tap * channels, channels, sums);
+void sum_depthwise_row(const DepthwiseRow& row, float* sums) {
+  const int64_t first = sum_all_blocks(row, sums);
+  const int64_t left = row.channels - first;
+  std::copy_n(row.bias + first, left, sums + first);
+  for (int64_t tap = 0; tap < row.taps; ++tap)
+    if (row.pixels[tap] != nullptr)
+      add_products(row.pixels[tap] + first, row.weights + tap * row.channels + first, left,
+                   sums + first);
 }
 
 }  // namespace lathe

@@ -44,10 +44,17 @@ struct RowEnd {
 /// `output_pitch`: from an element to the next. Changes `sums`.
 void end_row(const RowEnd& end, float* sums, int64_t count, float* output, int64_t output_pitch);
 
-/// One row of a depthwise convolution: sums[c] = bias[c] + the products of every tap's channel c,
-/// in the order of the taps. `pixels`: an address a tap, null outside the image; `weights`: taps x
+/// One row of a depthwise convolution: an address a tap, null outside the image; weights: taps x
 /// channels.
-void sum_depthwise_row(const float* const* pixels, const float* weights, const float* bias,
-                       int64_t taps, int64_t channels, float* sums);
+struct DepthwiseRow {
+  const float* const* pixels = nullptr;
+  const float* weights = nullptr;
+  const float* bias = nullptr;
+  int64_t taps = 0;
+  int64_t channels = 0;
+};
+
+/// sums[c] = bias[c] + the products of every tap's channel c, in the order of the taps.
+void sum_depthwise_row(const DepthwiseRow& row, float* sums);
 
 }  // namespace lathe

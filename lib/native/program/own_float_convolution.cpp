@@ -176,7 +176,7 @@ class OwnConvolution : public BoundStep {
       for (int64_t r = 0; r < count; ++r) {
         const Place place = place_of(first + r);
         find_pixels(place, input, pixels);
-        sum_depthwise_row(pixels, depthwise_.data(), bias_.data(), taps_, groups_, sums);
+        sum_depthwise_row({pixels, depthwise_.data(), bias_.data(), taps_, groups_}, sums);
         end_row(end_, sums, groups_, output + output_of(place), channel_pitch_[1]);
       }
       return;
