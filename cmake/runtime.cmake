@@ -11,7 +11,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
 endif()
 # GCC orders instructions before it gives out registers: it would load further ahead than there are
 # registers, and keep sums in memory.
-file(GLOB arm_kernels lib/native/kernels/integer_*_neon*.cpp lib/native/kernels/byte_panels_neon*.cpp)
+file(GLOB arm_kernels lib/native/kernels/*_neon*.cpp)
 set_source_files_properties(${arm_kernels} PROPERTIES COMPILE_OPTIONS -fno-schedule-insns)
 lathe_folder(kernels lib/native/kernels FAST APART EXCEPT "${no_kernel}" LINKS ir)
 lathe_folder(plan lib/native/plan LINKS ir kernels)

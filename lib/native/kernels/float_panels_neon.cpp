@@ -15,7 +15,7 @@ template <int kPlace, int kRows>
   float32x4_t w[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) w[v] = vld1q_f32(weights + 4 * v);
-#pragma GCC unroll 5
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sums[r][v] = vfmaq_laneq_f32(sums[r][v], w[v], x[r], kPlace);
@@ -23,13 +23,16 @@ template <int kPlace, int kRows>
 
 /// Rows from `first` on, and one line of the panel.
 template <int kRows>
-void multiply_tile(const FloatPanel& panel, const MatrixRows& rows, int64_t first, int64_t line) {
+[[gnu::noinline]] void multiply_tile(const FloatPanel& panel, const MatrixRows& rows, int64_t first,
+                                     int64_t line) {
   float32x4_t sums[kRows][kVectors];
   const float* row[kRows];
   const int64_t column = panel.first + line * kFloatLanes;
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     row[r] = rows.rows[first + r];
     const float* initial = rows.initial + (first + r) * rows.initial_pitch + column;
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sums[r][v] = vld1q_f32(initial + 4 * v);
   }
   const float* weights = panel.weights + line * kFloatLanes;
@@ -37,7 +40,7 @@ void multiply_tile(const FloatPanel& panel, const MatrixRows& rows, int64_t firs
   float32x4_t x[kRows];
   int64_t k = 0;
   for (; k + 4 <= panel.depth; k += 4, weights += 4 * pitch) {
-#pragma GCC unroll 5
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) x[r] = vld1q_f32(row[r] + k);
     add<0>(sums, weights, x);
     add<1>(sums, weights + pitch, x);
@@ -45,12 +48,14 @@ void multiply_tile(const FloatPanel& panel, const MatrixRows& rows, int64_t firs
     add<3>(sums, weights + 3 * pitch, x);
   }
   for (; k < panel.depth; ++k, weights += pitch) {
-#pragma GCC unroll 5
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) x[r] = vdupq_n_f32(row[r][k]);
     add<0>(sums, weights, x);
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     float* output = rows.output + (first + r) * rows.output_pitch + column;
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) vst1q_f32(output + 4 * v, sums[r][v]);
   }
 }

@@ -22,8 +22,8 @@ struct FloatRowsProduct {
 int64_t packed_lines(int64_t columns, int64_t depth, bool bfloat16);
 void pack_parts(const MatrixSource& matrix, bool bfloat16, FloatLine* to);
 
-/// Rows that are computed together.
-constexpr int64_t kRowsTogether = 24;
+/// Rows that are computed together: whole tiles of every variant's.
+constexpr int64_t kRowsTogether = 30;
 
 /// Floats that sum_rows() wants for kRowsTogether rows.
 constexpr int64_t sums_of_rows(int64_t columns) {

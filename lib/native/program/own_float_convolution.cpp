@@ -168,8 +168,8 @@ class OwnConvolution : public BoundStep {
 
   void run_block(int thread, int64_t group, int64_t block, const float* input,
                  float* output) const {
-    const int64_t first = rows_ * block / blocks_;
-    const int64_t count = rows_ * (block + 1) / blocks_ - first;
+    const int64_t first = block * kRowsTogether;
+    const int64_t count = std::min(kRowsTogether, rows_ - first);
     float* sums = scratch_ + thread * floats_of_one_;
     const float** pixels = pixels_.data() + thread * taps_;
     if (is_depthwise_) {

@@ -132,8 +132,8 @@ class OwnMatMul : public BoundStep {
   }
 
   void run_block(int thread, int64_t part, int64_t block, const float* a, float* to) const {
-    const int64_t first = part * rows_of_part_ + rows_of_part_ * block / blocks_;
-    const int64_t count = part * rows_of_part_ + rows_of_part_ * (block + 1) / blocks_ - first;
+    const int64_t first = part * rows_of_part_ + block * kRowsTogether;
+    const int64_t count = std::min(kRowsTogether, rows_of_part_ - block * kRowsTogether);
     const int64_t padded = padded_columns(columns_);
     float* sums = scratch_ + thread * floats_of_one_;
     float* gathered = sums + sums_of_rows(columns_);
