@@ -86,7 +86,8 @@ bool lower_reduce(Lowering& lowering, NodeId id) {
     case OpKind::kReduceMax: step.kind = Kind::kMax; break;
     case OpKind::kReduceMin: step.kind = Kind::kMin; break;
     case OpKind::kReduceProd: step.kind = Kind::kProd; break;
-    case OpKind::kReduceSumSquare: step.kind = Kind::kSumSquare; break;
+    case OpKind::kReduceSumSquare:
+    case OpKind::kReduceL2: step.kind = Kind::kSumSquare; break;
     default: return false;
   }
   const Shape from = *lowering.shape(node.input(0));
@@ -113,17 +114,21 @@ bool lower_reduce(Lowering& lowering, NodeId id) {
   PlanBuilder& build = lowering.build;
   step.output = build.add_array(lowering.graph.value(node.outputs[0]).name, DType::kFloat32, kept,
                                 memory_order(build.view(step.input)));
-  ViewId result = step.output;
   const Shape shape = *lowering.shape(node.outputs[0]);
-  if (shape != kept) {
-    result = build.reshaped(step.output, shape);
-    if (!result.valid()) {
-      step.output = build.add_dense(build.view(step.output).name, DType::kFloat32, kept);
-      result = build.reshaped(step.output, shape);
-    }
-  }
-  lowering.set_real(node.outputs[0], result);
+  if (shape != kept && !build.reshaped(step.output, shape).valid())
+    step.output = build.add_dense(build.view(step.output).name, DType::kFloat32, kept);
+  ViewId result = step.output;
   lowering.add_step({id}, std::move(step));
+  if (node.kind == OpKind::kReduceL2) {
+    const PlanView sums = build.view(result);
+    ElementwiseProgramStep root;
+    root.inputs = {result};
+    root.program = {{ElementwiseKind::kSqrt}};
+    root.output = build.add_array(sums.name, DType::kFloat32, kept, memory_order(sums));
+    result = root.output;
+    lowering.add_step({id}, std::move(root));
+  }
+  lowering.set_real(node.outputs[0], shape == kept ? result : build.reshaped(result, shape));
   return true;
 }
 
