@@ -337,6 +337,39 @@ TEST_CASE("casts of integers") {
   CHECK(run.steps.find("fallback") == run.steps.end());
 }
 
+TEST_CASE("truths: a mask of a transformer, and what chooses by one") {
+  const Graph graph = graph_from(R"(g (int64[2,5] mask, float[2,3,5] x, bool[3,1] rows)
+      => (float[2,3,5] y, bool[2,3,5] all, bool[3,5] any, float[2,3,5] bounded, bool[3,1] others,
+          float[2,3] length, float[1,3,1] other)
+    <float none = {0}, float far = {-3.4028235e38}, int64[1] one = {1}, int64[1] zero = {0},
+     int64[2] flat = {0, 2}, bool[5] columns = {1, 0, 1, 1, 0}, int64[1] last = {-1}> {
+      seen = Cast<to = 9>(mask)
+      wide = Unsqueeze(seen, one)
+      all = And(wide, rows)
+      chosen = Where(all, none, far)
+      y = Add(chosen, x)
+      any = Or(rows, columns)
+      others = Not(rows)
+      above = Greater(x, none)
+      both = And(above, all)
+      kept = Not(both)
+      bounded = Where(kept, far, x)
+      length = ReduceL2<keepdims = 0>(x, last)
+      other = ReduceL2<keepdims = 1>(x, flat)
+    })",
+                                 18);
+  const auto truths = [](const Shape& shape, const std::vector<int>& values) {
+    std::vector<std::byte> bytes;
+    for (const int value : values) bytes.push_back(static_cast<std::byte>(value));
+    return Tensor::from_bytes(DType::kBool, shape, bytes);
+  };
+  const std::vector<Tensor> inputs{Tensor::of<int64_t>({2, 5}, {1, 1, 1, 0, 0, 7, -1, 0, 0, 1}),
+                                   noise_of({2, 3, 5}, 3), truths({3, 1}, {1, 0, 1})};
+  const NativeRun run = run_native(graph, inputs);
+  CHECK(difference(graph, inputs, run, 1).largest <= 1e-6);
+  CHECK(run.steps.find("fallback") == run.steps.end());
+}
+
 TEST_CASE("integers that no QuantizeLinear made") {
   const Graph graph = graph_from(R"(g (uint8[1,3,5,5] image, int8[1,3,5,5] other, int64[4] ids)
       => (float[1,2,5,5] y, float[1,2,5,5] z, float[4,2] rows)

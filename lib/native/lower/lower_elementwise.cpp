@@ -12,8 +12,24 @@ namespace {
 constexpr size_t kMostInputs = 6;
 constexpr size_t kMostOps = 24;
 
+// Of truths, which are 1 and 0 while they are computed.
+std::optional<ElementwiseOp> logical_op(OpKind kind) {
+  ElementwiseOp op;
+  switch (kind) {
+    case OpKind::kAnd: op.kind = ElementwiseKind::kMul; return op;
+    case OpKind::kOr: op.kind = ElementwiseKind::kMax; return op;
+    case OpKind::kNot:
+      op.kind = ElementwiseKind::kHardSigmoid;
+      op.p = -1;
+      op.q = 1;
+      return op;
+    default: return std::nullopt;
+  }
+}
+
 // The op that a node is; a node of more than two inputs is several of them.
 std::optional<ElementwiseOp> op_of(const Graph& graph, const Node& node) {
+  if (const auto logical = logical_op(node.kind)) return logical;
   std::optional<ActivationForm> form{{node.kind, parameter_of(node, 0), parameter_of(node, 1)}};
   if (op_row(node.kind).fusable) form = activation_form(graph, node);
   if (!form || (node.kind == OpKind::kSwish && form->alpha != 1)) return std::nullopt;
@@ -27,14 +43,18 @@ std::optional<ElementwiseOp> op_of(const Graph& graph, const Node& node) {
   return op;
 }
 
+bool is_float_or_truth(const Lowering& lowering, ValueId id) {
+  return lowering.is_float(id) || lowering.graph.value(id).type.dtype == DType::kBool;
+}
+
 bool is_lowered(const Lowering& lowering, NodeId id) {
   const Graph& graph = lowering.graph;
   const Node& node = graph.node(id);
-  if (node.outputs.size() != 1 || !lowering.is_float(node.outputs[0]) ||
+  if (node.outputs.size() != 1 || !is_float_or_truth(lowering, node.outputs[0]) ||
       !lowering.shape(node.outputs[0]))
     return false;
   for (const ValueId input : node.inputs)
-    if (input.valid() && (!lowering.is_float(input) || !lowering.shape(input)))
+    if (input.valid() && (!is_float_or_truth(lowering, input) || !lowering.shape(input)))
       return node.kind == OpKind::kClip && lowering.is_float(node.input(0)) &&
              clamp_of(graph, node).has_value() && lowering.shape(node.input(0));
   return !node.inputs.empty() && node.inputs.size() <= kMostInputs && op_of(graph, node);
@@ -105,6 +125,12 @@ class Gatherer {
     if (operands_of(op.kind) == 1) return add(op, {value(node.inputs[0])});
     waiting_ += node.inputs.size() - 1;
     int result = value(node.inputs[0]);
+    if (operands_of(op.kind) == 3) {
+      --waiting_;
+      const int second = value(node.inputs[1]);
+      --waiting_;
+      return add(op, {result, second, value(node.inputs[2])});
+    }
     for (size_t i = 1; i < node.inputs.size(); ++i) {
       --waiting_;
       result = add(op, {result, value(node.inputs[i])});
@@ -121,7 +147,7 @@ class Gatherer {
     // ~register marks results of ops until finish().
     op.a = static_cast<int16_t>(operands[0]);
     op.b = static_cast<int16_t>(operands.size() > 1 ? operands[1] : operands[0]);
-    op.c = op.a;
+    op.c = static_cast<int16_t>(operands.size() > 2 ? operands[2] : operands[0]);
     tree.ops.push_back(op);
     return ~static_cast<int>(tree.ops.size() - 1);
   }
@@ -175,7 +201,7 @@ void Gatherer::lower_tree(Lowering& lowering, NodeId id) {
   ElementwiseProgramStep step;
   step.inputs = tree.inputs;
   step.program = tree.ops;
-  step.output = lowering.add_output(value, shape, order, params);
+  step.output = lowering.add_output(value, shape, order, params, graph.value(value).type.dtype);
   lowering.add_step(nodes, std::move(step));
 }
 
