@@ -8,6 +8,7 @@
 #include "c99/code_context.h"
 #include "c99/read_signed.h"
 #include "ir/error.h"
+#include "ir/shape_hint.h"
 #include "lower/lower_graph.h"
 #include "ops/op_row.h"
 #include "qdq/qdq.h"
@@ -96,7 +97,7 @@ std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& ids, 
     const auto shape = static_shape(value.type.dims.value_or(Dims()));
     if (!shape)
       throw bad_input("c99.shape", "its size is not known", escape_untrusted(value.name, 60),
-                      "fix it: --input-shape NAME=1x3x224x224");
+                      input_shape_hint(value));
     port.count = element_count(*shape);
     port.params = params_of(graph, id);
     ports.push_back(std::move(port));

@@ -110,6 +110,15 @@ TEST_CASE("auto chooses by what the network does and what the device can") {
   CHECK(chosen(kGlyphs, {}) == "static");
   CHECK(chosen(products, {"--profile", "server-gpu"}) == "float16");
   CHECK(chosen(products, {"--profile", "cortex-m4"}) == "static");
+
+  const ScratchDirectory folder;
+  const std::string embedding = write_model(
+      folder, "embedding.onnx",
+      "g (int64[1,4] ids) => (float[1,4,3] y) <float[50,8] table = " + numbers(400) +
+          ", float[8,3] w = " + numbers(24) + "> { x = Gather(table, ids) y = MatMul(x, w) }");
+  const json report = files.quantized(embedding, "a.onnx", {"--mode", "auto", "--force"});
+  CHECK(report["quantize"]["mode_reason"].get<std::string>().find(
+            "94 % of all weights are tables that Gather reads") != std::string::npos);
 }
 
 TEST_CASE("what a device or an opset does not allow ends with 2 and the way out") {

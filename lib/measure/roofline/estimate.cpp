@@ -61,15 +61,22 @@ class Estimator {
       return out;
     }
     double sum = 0;
+    bool knows_products = false;
+    bool has_products = false;
     for (const FusedLayer& fused : fused_layers(graph_)) {
       LayerEstimate layer = estimate_layer(fused, out.unknown_nodes);
       sum += layer.ns;
+      if (op_row(graph_.node(fused.node).kind).macs != nullptr) {
+        has_products = true;
+        knows_products = knows_products || layer.macs.has_value();
+      }
       if (layer.memory_bound) out.memory_bound_ns += layer.ns;
       out.layers.push_back(std::move(layer));
     }
-    const bool blind = out.unknown_nodes > 0 && sum == 0;
+    // Weights alone would give a number, too.
+    const bool blind = out.unknown_nodes > 0 && (sum == 0 || (has_products && !knows_products));
     if (blind)
-      out.reason = "no shape is known";
+      out.reason = "shapes are not known: --input-shape";
     else
       out.ns = sum;
     return out;

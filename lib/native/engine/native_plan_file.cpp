@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "ir/error.h"
+#include "ir/shape_hint.h"
 #include "onnx/read_model.h"
 #include "onnx/write_model.h"
 #include "run/threads.h"
@@ -108,7 +109,7 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch) {
         throw bad_input(
             "native.shape",
             fmt::format("dimension {} is not known, and only the first may be free", shape.size()),
-            "input " + escape_untrusted(input.name), "fix it: --input-shape NAME=1x3x224x224");
+            "input " + escape_untrusted(input.name), input_shape_hint(input));
       shape.push_back(dim.known() ? dim.size : batch);
     }
     shapes.push_back(std::move(shape));
