@@ -370,6 +370,22 @@ TEST_CASE("truths: a mask of a transformer, and what chooses by one") {
   CHECK(run.steps.find("fallback") == run.steps.end());
 }
 
+TEST_CASE("a table of integers with a scale a column") {
+  const Graph graph = graph_from(R"(g (int64[2,3] ids) => (float[2,3,4] rows, float[2,3,4] others)
+    <int8[5,4] table = {1, -2, 3, -128, 127, 6, -7, 8, 9, 10, 11, -12, 13, 14, 15, 16, 0, 0, 1, 2},
+     uint8[5,4] positive = {1, 2, 3, 255, 127, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 0, 1, 2},
+     float[4] scales = {0.5, 0.01, 3, 0.125}, float[3] by_row = {1, 0.1, 0.3}, uint8[3] none = {0, 0, 0}> {
+      picked = Gather(table, ids)
+      rows = DequantizeLinear<axis = -1>(picked, scales)
+      more = Gather(positive, ids)
+      others = DequantizeLinear<axis = 1>(more, by_row, none)
+    })");
+  const std::vector<Tensor> inputs{Tensor::of<int64_t>({2, 3}, {4, 0, 1, 3, 2, 0})};
+  const NativeRun run = run_native(graph, inputs);
+  CHECK(difference(graph, inputs, run, 1).largest <= 1e-6);
+  CHECK(run.steps.find("fallback") == run.steps.end());
+}
+
 TEST_CASE("integers that no QuantizeLinear made") {
   const Graph graph = graph_from(R"(g (uint8[1,3,5,5] image, int8[1,3,5,5] other, int64[4] ids)
       => (float[1,2,5,5] y, float[1,2,5,5] z, float[4,2] rows)

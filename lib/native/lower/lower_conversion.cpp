@@ -1,4 +1,6 @@
 // QuantizeLinear, DequantizeLinear and Cast.
+#include <algorithm>
+
 #include "kernels/cast.h"
 #include "lower/lowering.h"
 
@@ -23,6 +25,39 @@ bool dequantize(Lowering& lowering, NodeId id) {
   return true;
 }
 
+/// Rows of an embedding table: a scale for each place of one axis, zero points 0.
+bool dequantize_by_channel(Lowering& lowering, NodeId id) {
+  const Graph& graph = lowering.graph;
+  const Node& node = graph.node(id);
+  const ValueId input = node.input(0);
+  const DType type = graph.value(input).type.dtype;
+  const Tensor* scales = graph.constant(node.input(1));
+  const auto shape = lowering.shape(input);
+  if ((type != DType::kInt8 && type != DType::kUInt8) || !shape || shape->empty() ||
+      scales == nullptr || scales->dtype() != DType::kFloat32 || scales->rank() != 1 ||
+      !lowering.is_float(node.outputs[0]) || node.attributes.int_or("block_size", 0) != 0)
+    return false;
+  if (node.input(2).valid()) {
+    const Tensor* zeros = graph.constant(node.input(2));
+    if (zeros == nullptr ||
+        std::ranges::any_of(zeros->bytes(), [](std::byte b) { return b != std::byte{0}; }))
+      return false;
+  }
+  Shape along(shape->size(), 1);
+  along[normal_axis(node.attributes.int_or("axis", 1), shape->size())] = scales->numel();
+  PlanBuilder& build = lowering.build;
+  const ViewId numbers = build.quantized_as(lowering.real(input), {1, 0});
+  const ViewId factors = build.add_constant(
+      node.name,
+      Tensor::from_bytes(DType::kFloat32, along, {scales->bytes().begin(), scales->bytes().end()}));
+  ElementwiseProgramStep step;
+  step.inputs = {numbers, build.expanded(factors, *shape)};
+  step.program = {{ElementwiseKind::kMul, 0, 1}};
+  step.output = lowering.add_output(node.outputs[0], *shape, memory_order(build.view(numbers)));
+  lowering.add_step({id}, std::move(step));
+  return true;
+}
+
 }  // namespace
 
 bool lower_quantize(Lowering& lowering, NodeId id) {
@@ -32,7 +67,7 @@ bool lower_quantize(Lowering& lowering, NodeId id) {
     // Nothing runs: readers take the integers, or ask for floats. Constants become floats too.
     return is_constant_floats(graph, node.outputs[0]) ||
            (lowering.is_float(node.outputs[0]) && lowering.integers(node.outputs[0]).valid()) ||
-           dequantize(lowering, id);
+           dequantize(lowering, id) || dequantize_by_channel(lowering, id);
   }
   const ValueId output = node.outputs[0];
   const auto& quantized = lowering.roots.quantized(output);

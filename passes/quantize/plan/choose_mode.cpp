@@ -52,7 +52,7 @@ void add(const Graph& graph, const Node& node, Shares& shares) {
 std::string tables_text(const Shares& shares) {
   const double all = shares.tables + shares.convolutions.weights + shares.products.weights;
   if (shares.tables < 0.1 * all) return {};
-  return fmt::format("; {:.0f} % of all weights are tables that Gather reads, which stay float",
+  return fmt::format("; {:.0f} % of all weights are tables that Gather reads",
                      100 * shares.tables / all);
 }
 

@@ -58,12 +58,12 @@ void add_nodes(const Graph& graph, const DynamicPlan& plan, json& rows) {
     add_nodes(graph.node(place.first).subgraphs[place.second].graph(), body, rows);
 }
 
-// GRU and RNN, and LSTM where it cannot be integer.
-WeightStoragePlan plan_recurrences(const Graph& graph, const NodeSelection& nodes,
+// GRU and RNN, LSTM where it cannot be integer, and embedding tables.
+WeightStoragePlan plan_stored(const Graph& graph, const NodeSelection& nodes,
                                    bool per_channel) {
   WeightStorageRules rules;
   rules.per_channel = per_channel;
-  rules.kinds = {OpKind::kLSTM, OpKind::kGRU, OpKind::kRNN};
+  rules.kinds = {OpKind::kLSTM, OpKind::kGRU, OpKind::kRNN, OpKind::kGather};
   rules.obstacle = [&nodes](const Node& node) {
     return nodes.selects(node) ? std::string() : std::string("excluded by name");
   };
@@ -98,7 +98,7 @@ DynamicRules rules_of(const QuantizeJob& job, const NodeSelection& nodes) {
   return rules;
 }
 
-// Integer products, and of recurrences at least the weights.
+// Integer products; of recurrences at least the weights; tables.
 struct DynamicModel {
   Graph reference;
   DynamicPlan products;
@@ -109,7 +109,7 @@ struct DynamicModel {
 DynamicModel plan_model(const Graph& graph, const NodeSelection& nodes, const DynamicRules& rules) {
   DynamicModel model{graph, plan_dynamic(graph, rules), graph, {}};
   quantize_dynamically(model.before_storing, model.products);
-  model.stored = plan_recurrences(model.before_storing, nodes, rules.per_channel);
+  model.stored = plan_stored(model.before_storing, nodes, rules.per_channel);
   return model;
 }
 
