@@ -19,6 +19,7 @@ namespace {
 
 constexpr int64_t kMostRunnerBytes = int64_t{256} << 20;
 constexpr int64_t kMostLines = 1000;
+constexpr int kMostGreetings = 200;  // lines
 constexpr double kShortSeconds = 60;
 constexpr double kRunSeconds = 600;
 
@@ -97,6 +98,18 @@ std::string runner_bytes(const FindRunner& find_runner, const std::string& arch)
   return bytes;
 }
 
+// The line that begins so: a shell's start files may write others before. False where there is
+// none: `line` is the last one then, if there was any.
+bool read_answer(DuplexChild& child, std::string_view begin, double seconds, std::string& line) {
+  line.clear();
+  std::string next;
+  for (int i = 0; i < kMostGreetings && child.read_line(next, seconds); ++i) {
+    if (!next.empty()) line = next;
+    if (next.starts_with(begin)) return true;
+  }
+  return false;
+}
+
 int64_t number(std::istringstream& text) {
   int64_t value = 0;
   if (!(text >> value)) throw bad_environment("remote.protocol", "lathe-runner gave no number");
@@ -148,7 +161,8 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
   {
     DuplexChild child(shell_command(target, "uname -sm"));
     child.end_input();
-    if (!child.read_line(line, kShortSeconds)) lost(child, "cannot be reached");
+    if (!read_answer(child, "Linux ", kShortSeconds, line) && line.empty())
+      lost(child, "cannot be reached");
     std::istringstream words(line);
     std::string system;
     words >> system >> arch;
@@ -169,7 +183,8 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
             "else rm -rf \"$d\"; exit 1; fi"));
     child.write(runner);
     child.end_input();
-    if (!child.read_line(folder, kRunSeconds)) lost(child, "lathe-runner cannot be put there");
+    if (!read_answer(child, "/", kRunSeconds, folder) && folder.empty())
+      lost(child, "lathe-runner cannot be put there");
   }
   if (!folder.starts_with('/') || !all_of(folder, "/._-"))
     throw bad_environment("remote.folder",
@@ -180,7 +195,11 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
       shell_command(target, fmt::format("trap 'rm -rf {0}' EXIT HUP INT TERM; "
                                         "{0}/lathe-runner --serve",
                                         folder)));
-  std::istringstream hello(request("hello"));
+  line.clear();
+  if (!child_->write("hello\n") ||
+      (!read_answer(*child_, "ok ", kShortSeconds, line) && line.empty()))
+    lost(*child_, "lost");
+  std::istringstream hello(answer_of(line));
   std::string version, its_arch;
   hello >> version >> its_arch;
   if (version != LATHE_VERSION || its_arch != arch)
@@ -216,6 +235,10 @@ std::string RemoteRunner::request(const std::string& line, std::string_view payl
   std::string reply;
   if (!child_->write(line + "\n") || !child_->write(payload) || !child_->read_line(reply, seconds))
     lost(*child_, "lost");
+  return answer_of(reply);
+}
+
+std::string RemoteRunner::answer_of(const std::string& reply) const {
   if (reply.starts_with("ok")) return reply.substr(2);
   std::istringstream words(reply);
   std::string verb, text;

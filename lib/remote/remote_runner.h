@@ -54,6 +54,7 @@ class RemoteRunner {
 
  private:
   std::string request(const std::string& line, std::string_view payload = {}, double seconds = 60);
+  std::string answer_of(const std::string& reply) const;
   std::vector<std::string> request_lines(const std::string& line, double seconds = 60);
   [[noreturn]] void lost(const DuplexChild& child, std::string_view doing) const;
 

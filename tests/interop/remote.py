@@ -67,6 +67,14 @@ def check_stand_in(lathe, model, folder):
     # The outputs of the far model against those of the other: the same plan, the same answers.
     assert report["quality"][0]["after"] == 1.0, report["quality"]
     assert left_over(folder) == []
+    # A shell that greets does no harm.
+    with open(ssh) as file:
+        script = file.read()
+    greeting = os.path.join(folder, "greeting")
+    with open(greeting, "w") as file:
+        file.write(script.replace("\n", "\necho Welcome to my board\n", 1))
+    os.chmod(greeting, stat.S_IRWXU)
+    expect(bench(lathe, greeting, model, "--remote", "raspi"), 0, "aarch64")
     # The far machine decides what its times are of, not this one.
     done = bench(lathe, ssh, model, "--remote", "raspi", "--gate-profile", "x86-64-vnni", "--json")
     timed = [gate for gate in json.loads(done.stdout)["gates"] if gate["metric"] == "p95"]
