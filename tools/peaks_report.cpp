@@ -8,6 +8,14 @@
 #include "report/report.h"
 
 namespace lathe {
+namespace {
+
+// A small core's rates are below ten.
+std::string rate_text(double gops) {
+  return gops < 10 ? fmt::format("{:.2f}", gops) : fmt::format("{:.0f}", gops);
+}
+
+}  // namespace
 
 using nlohmann::json;
 
@@ -36,8 +44,8 @@ std::string peaks_text(const MeasuredPeaks& peaks) {
   const std::string all = fmt::format("{} threads", peaks.threads);
   std::vector<std::vector<std::string>> compute{{"GOP/s", "instruction", "1 thread", all}};
   for (const ComputePeak& peak : peaks.compute)
-    compute.push_back({peak.dtype, peak.instruction, fmt::format("{:.0f}", peak.one_core_gops),
-                       fmt::format("{:.0f}", peak.all_cores_gops)});
+    compute.push_back({peak.dtype, peak.instruction, rate_text(peak.one_core_gops),
+                       rate_text(peak.all_cores_gops)});
   std::vector<std::vector<std::string>> memory{
       {"GB/s", "read 1 thread", all, "copy 1 thread", all}};
   for (const BandwidthPeak& peak : peaks.bandwidth)

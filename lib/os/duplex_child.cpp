@@ -22,10 +22,15 @@ namespace lathe {
 namespace {
 
 constexpr int kPollMilliseconds = 50;
+constexpr size_t kMostUnasked = size_t{1} << 20;  // bytes that come while others go
 constexpr auto kGrace = std::chrono::seconds{5};
 
 void close_descriptor(int& number) {
   if (number >= 0) ::close(std::exchange(number, -1));
+}
+
+double elapsed_seconds(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 // Writing to a child that has ended is an error code here, not a signal.
@@ -101,6 +106,7 @@ DuplexChild::DuplexChild(const std::vector<std::string>& argv) {
 
 DuplexChild::~DuplexChild() {
   end_input();
+  close_descriptor(output_);
   const auto until = std::chrono::steady_clock::now() + kGrace;
   while (pid_ > 0 && std::chrono::steady_clock::now() < until) {
     if (::waitpid(pid_, nullptr, WNOHANG) != 0)
@@ -112,52 +118,61 @@ DuplexChild::~DuplexChild() {
     ::kill(-pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  close_descriptor(output_);
   close_descriptor(errors_);
 }
 
-bool DuplexChild::write(std::string_view bytes) {
+bool DuplexChild::write(std::string_view bytes, double seconds) {
   const WithoutPipeSignal quiet;
+  auto last = std::chrono::steady_clock::now();
   while (!bytes.empty()) {
     const ssize_t count = ::write(input_, bytes.data(), bytes.size());
     if (count > 0) {
       bytes.remove_prefix(static_cast<size_t>(count));
+      last = std::chrono::steady_clock::now();
       continue;
     }
     if (errno != EAGAIN && errno != EINTR) return false;
     throw_if_interrupted();
-    pollfd ready{input_, POLLOUT, 0};
-    ::poll(&ready, 1, kPollMilliseconds);
+    if (seconds > 0 && elapsed_seconds(last) > seconds) return false;
+    // A child that writes without reading would wait for us as we for it.
+    pollfd ready[2] = {{input_, POLLOUT, 0}, {output_, POLLIN, 0}};
+    ::poll(ready, 2, kPollMilliseconds);
+    if ((ready[1].revents & POLLIN) != 0 && (read_.size() > kMostUnasked || !read_some()))
+      return false;
   }
   return true;
 }
 
 void DuplexChild::end_input() { close_descriptor(input_); }
 
+bool DuplexChild::read_some() {
+  std::array<char, 65536> block;
+  const ssize_t count = ::read(output_, block.data(), block.size());
+  has_ended_ = count == 0;
+  if (count > 0) read_.append(block.data(), static_cast<size_t>(count));
+  return count > 0;
+}
+
 bool DuplexChild::fill(double seconds) {
   const auto start = std::chrono::steady_clock::now();
   for (;;) {
     pollfd ready{output_, POLLIN, 0};
     if (::poll(&ready, 1, kPollMilliseconds) > 0) {
-      std::array<char, 65536> block;
-      const ssize_t count = ::read(output_, block.data(), block.size());
-      if (count > 0) {
-        read_.append(block.data(), static_cast<size_t>(count));
-        return true;
-      }
-      if (count == 0 || errno != EINTR) return false;
+      if (read_some()) return true;
+      if (has_ended_ || errno != EINTR) return false;
     }
     throw_if_interrupted();
-    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
-    if (seconds > 0 && waited.count() > seconds) return false;
+    if (seconds > 0 && elapsed_seconds(start) > seconds) return false;
   }
 }
 
 bool DuplexChild::read_line(std::string& line, double seconds, size_t most) {
+  const auto start = std::chrono::steady_clock::now();
   size_t end = read_.find('\n');
   while (end == std::string::npos) {
     const size_t before = read_.size();
-    if (before > most || !fill(seconds)) return false;
+    const double left = seconds > 0 ? seconds - elapsed_seconds(start) : 0;
+    if (before > most || left < 0 || !fill(left)) return false;
     end = read_.find('\n', before);
   }
   line = read_.substr(0, end);

@@ -1,4 +1,4 @@
-// Which lathe-runner goes to another machine.
+// lathe-runner for another machine.
 #pragma once
 
 #include <functional>
@@ -6,12 +6,16 @@
 
 namespace lathe {
 
-/// The file of a static lathe-runner for `arch` (as uname -m names it). Throws Error (exit 6) where
-/// there is none.
+/// The path of lathe-runner for an architecture as `uname -m` names it.
 using FindRunner = std::function<std::string(const std::string& arch)>;
 
-/// `given`, whatever it is for; where that is empty, lathe-runner-ARCH beside this program, in
-/// ../lib/lathe or, in a build tree, that of the preset for ARCH.
+/// `given`, or where it is empty lathe's own: beside its binary (lathe-runner-ARCH), in
+/// ../lib/lathe, or in the build folder of the preset of that name. Throws Error (exit 6) where
+/// there is none.
 FindRunner runner_finder(std::string given);
+
+/// The program. Throws Error: 6 for an architecture that has none and a file for another one; as
+/// read_file does.
+std::string runner_bytes(const FindRunner& find_runner, const std::string& arch);
 
 }  // namespace lathe

@@ -1,64 +1,24 @@
 #include "remote/remote_runner.h"
 
-#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
-#include <cstring>
+#include <chrono>
 #include <sstream>
 
 #include "ir/error.h"
 #include "os/host_lines.h"
-#include "os/read_file.h"
 #include "peaks/peak_lines.h"
 
 namespace lathe {
 namespace {
 
-constexpr int64_t kMostRunnerBytes = int64_t{256} << 20;
 constexpr int64_t kMostLines = 1000;
 constexpr int kMostGreetings = 200;  // lines
+constexpr size_t kMostAnswerBytes = 4096;
 constexpr double kShortSeconds = 60;
+constexpr double kPutSeconds = 120;  // until what was sent is there
 constexpr double kRunSeconds = 600;
-
-bool is_of(char c, std::string_view others) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         others.find(c) != std::string_view::npos;
-}
-
-bool all_of(std::string_view text, std::string_view others) {
-  return !text.empty() && std::ranges::all_of(text, [&](char c) { return is_of(c, others); });
-}
-
-std::string program(const char* variable, const char* otherwise) {
-  const char* other = std::getenv(variable);
-  return other != nullptr && *other != 0 ? other : otherwise;
-}
-
-// `command` is the far shell's: nothing that a user or a host says goes into it unchecked.
-std::vector<std::string> shell_command(const RemoteTarget& target, const std::string& command) {
-  if (target.is_adb) {
-    std::vector<std::string> argv = {program("LATHE_ADB", "adb")};
-    if (!target.host.empty()) argv.insert(argv.end(), {"-s", target.host});
-    // Without a terminal, which would change bytes.
-    argv.insert(argv.end(), {"shell", "-T", command});
-    return argv;
-  }
-  std::vector<std::string> argv = {program("LATHE_SSH", "ssh")};
-  for (const char* option :
-       {"BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5", "ServerAliveCountMax=3"})
-    argv.insert(argv.end(), {"-o", option});
-  if (target.port > 0) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
-  argv.insert(argv.end(), {"--", target.host, command});
-  return argv;
-}
-
-std::string words_for_ssh(const RemoteTarget& target) {
-  const std::string host = escape_untrusted(target.host, 100);
-  return target.port > 0 ? fmt::format("{} -p {}", host, target.port) : host;
-}
 
 std::string last_line(const std::string& text) {
   std::istringstream lines(text);
@@ -70,40 +30,30 @@ std::string last_line(const std::string& text) {
   return escape_untrusted(last, 300);
 }
 
-struct Machine {
-  const char* arch;
-  uint16_t elf;
-};
-constexpr Machine kMachines[] = {{"x86_64", EM_X86_64}, {"aarch64", EM_AARCH64}};
-
-std::string arch_of_elf(const std::string& file) {
-  Elf64_Ehdr header{};
-  if (file.size() < sizeof header) return "no program";
-  std::memcpy(&header, file.data(), sizeof header);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "no program";
-  for (const Machine& machine : kMachines)
-    if (machine.elf == header.e_machine) return machine.arch;
-  return fmt::format("ELF machine {}", header.e_machine);
+// One shell for all, whatever the login shell is: it names its system, waits for the size and the
+// bytes of the runner, and runs it. What it made goes when it ends, for whatever reason.
+std::string far_commands(std::string_view temporaries) {
+  return fmt::format(
+      "exec sh -c 'uname -sm; read -r size || exit 0; umask 077; "
+      "d=$(mktemp -d \"${{TMPDIR:-{}}}/lathe.XXXXXX\") || exit 1; "
+      "trap \"rm -rf \\\"\\$d\\\"\" EXIT; trap \"exit 1\" HUP INT TERM; "
+      "head -c \"$size\" >\"$d/lathe-runner\" && chmod 700 \"$d/lathe-runner\" || exit 1; "
+      "[ $(wc -c <\"$d/lathe-runner\") -eq \"$size\" ] || exit 1; "
+      "echo ready; \"$d/lathe-runner\" --serve'",
+      temporaries);
 }
 
-// The runner's program, for the far machine's architecture.
-std::string runner_bytes(const FindRunner& find_runner, const std::string& arch) {
-  const std::string path = find_runner(arch);
-  std::string bytes = read_file(path, kMostRunnerBytes);
-  if (const std::string built = arch_of_elf(bytes); built != arch)
-    throw bad_environment(
-        "remote.runner",
-        fmt::format("it is for {}, the host is {}", built, escape_untrusted(arch, 60)),
-        escape_untrusted(path), "give the host's own with --runner FILE");
-  return bytes;
-}
-
-// The line that begins so: a shell's start files may write others before. False where there is
-// none: `line` is the last one then, if there was any.
+// The line that begins so: a shell's start files may write others before. False where none comes
+// in time: `line` is the last one then, if there was any.
 bool read_answer(DuplexChild& child, std::string_view begin, double seconds, std::string& line) {
+  const auto start = std::chrono::steady_clock::now();
   line.clear();
   std::string next;
-  for (int i = 0; i < kMostGreetings && child.read_line(next, seconds); ++i) {
+  for (int i = 0; i < kMostGreetings; ++i) {
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+    if (waited.count() >= seconds ||
+        !child.read_line(next, seconds - waited.count(), kMostAnswerBytes))
+      return false;
     if (!next.empty()) line = next;
     if (next.starts_with(begin)) return true;
   }
@@ -118,87 +68,60 @@ int64_t number(std::istringstream& text) {
 
 }  // namespace
 
-std::string RemoteTarget::text() const {
-  if (is_adb) return "adb:" + host;
-  return port > 0 ? fmt::format("{}:{}", host, port) : host;
-}
-
-RemoteTarget parse_remote(const std::string& text) {
-  RemoteTarget target{false, text, 0};
-  if (text.starts_with("adb:")) {
-    target = {true, text.substr(4), 0};
-    if (target.host.empty() || (all_of(target.host, ".:_-") && target.host.front() != '-'))
-      return target;
-    throw bad_usage("usage.remote", "not a device's serial", escape_untrusted(text, 100),
-                    "adb devices lists them");
-  }
-  if (const size_t colon = text.rfind(':'); colon != std::string::npos) {
-    target.host = text.substr(0, colon);
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, target.port);
-    if (error != std::errc() || stop != end || target.port < 1 || target.port > 65535)
-      target.host.clear();
-  }
-  if (!all_of(target.host, "@._-%") || target.host.front() == '-')
-    throw bad_usage("usage.remote", "not [user@]host[:port] or adb:[serial]",
-                    escape_untrusted(text, 100),
-                    "settings of another kind belong into ~/.ssh/config");
-  return target;
-}
-
-void RemoteRunner::lost(const DuplexChild& child, std::string_view doing) const {
-  const std::string why = last_line(child.error_output());
+void RemoteRunner::lost(std::string_view doing, std::string hint) const {
+  const std::string why = last_line(child_->error_output());
   throw bad_environment("remote.connection",
-                        fmt::format("{}: {}", doing, why.empty() ? "the connection ended" : why),
+                        fmt::format("{}: {}", doing,
+                                    !why.empty()          ? why
+                                    : child_->has_ended() ? "the connection ended"
+                                                          : "no answer"),
                         escape_untrusted(target_.text(), 100),
-                        target_.is_adb ? "try: adb devices" : "try: ssh " + words_for_ssh(target_));
+                        hint.empty() ? "try: " + target_.by_hand() : hint);
 }
 
 RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_runner)
     : target_(target) {
-  std::string line;
-  std::string arch;
-  {
-    DuplexChild child(shell_command(target, "uname -sm"));
-    child.end_input();
-    if (!read_answer(child, "Linux ", kShortSeconds, line) && line.empty())
-      lost(child, "cannot be reached");
-    std::istringstream words(line);
-    std::string system;
-    words >> system >> arch;
-    if (system != "Linux" || !all_of(arch, "_"))
-      throw bad_environment("remote.system",
-                            "lathe-runner is for Linux; the host is " + escape_untrusted(line, 100),
-                            escape_untrusted(target.text(), 100));
-  }
-  const std::string runner = runner_bytes(find_runner, arch);
-  std::string folder;
-  const char* const temporaries = target.is_adb ? "/data/local/tmp" : "/tmp";
-  {
-    DuplexChild child(shell_command(
-        target,
-        std::string("umask 077; d=$(mktemp -d \"${TMPDIR:-") + temporaries +
-            "}/lathe.XXXXXX\") || exit 1; "
-            "if cat >\"$d/lathe-runner\" && chmod 700 \"$d/lathe-runner\"; then echo \"$d\"; "
-            "else rm -rf \"$d\"; exit 1; fi"));
-    child.write(runner);
-    child.end_input();
-    if (!read_answer(child, "/", kRunSeconds, folder) && folder.empty())
-      lost(child, "lathe-runner cannot be put there");
-  }
-  if (!folder.starts_with('/') || !all_of(folder, "/._-"))
-    throw bad_environment("remote.folder",
-                          "the host's folder for temporary files has a name "
-                          "that lathe does not take",
-                          escape_untrusted(folder, 200));
   child_ = std::make_unique<DuplexChild>(
-      shell_command(target, fmt::format("trap 'rm -rf {0}' EXIT HUP INT TERM; "
-                                        "{0}/lathe-runner --serve",
-                                        folder)));
-  line.clear();
-  if (!child_->write("hello\n") ||
+      shell_command(target, far_commands(target.is_adb ? "/data/local/tmp" : "/tmp")));
+  const std::string arch = arch_there();
+  put(runner_bytes(find_runner, arch));
+  greet(arch);
+  for (const std::string& fact : request_lines("host")) read_host_line(fact, host_);
+}
+
+std::string RemoteRunner::arch_there() {
+  std::string line;
+  const bool is_linux = read_answer(*child_, "Linux ", kShortSeconds, line);
+  if (line.empty()) lost("cannot be reached");
+  std::istringstream words(line);
+  std::string system, arch;
+  words >> system >> arch;
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  if (is_linux && !arch.empty() && std::ranges::all_of(arch, is_plain)) return arch;
+  throw bad_environment(
+      "remote.system", "lathe-runner is for Linux; the host says " + escape_untrusted(line, 100),
+      escape_untrusted(target_.text(), 100),
+      "if it is Linux: its shell's start files (~/.bashrc) must not write where nobody types");
+}
+
+void RemoteRunner::put(const std::string& runner) {
+  std::string line;
+  if (!child_->write(fmt::format("{}\n", runner.size()), kShortSeconds) ||
+      !child_->write(runner, kShortSeconds) || !read_answer(*child_, "ready", kPutSeconds, line))
+    lost("lathe-runner cannot be put there",
+         fmt::format("its folder for temporary files (TMPDIR, else /tmp) must have {} MB free",
+                     runner.size() / 1'000'000 + 1));
+}
+
+void RemoteRunner::greet(const std::string& arch) {
+  std::string line;
+  if (!child_->write("hello\n", kShortSeconds) ||
       (!read_answer(*child_, "ok ", kShortSeconds, line) && line.empty()))
-    lost(*child_, "lost");
+    lost("lathe-runner does not run there",
+         "its folder for temporary files (TMPDIR, else /tmp) must let programs run, and "
+         "lathe-runner (--runner) must be whole and for its processor");
   std::istringstream hello(answer_of(line));
   std::string version, its_arch;
   hello >> version >> its_arch;
@@ -207,8 +130,7 @@ RemoteRunner::RemoteRunner(const RemoteTarget& target, const FindRunner& find_ru
                           fmt::format("lathe-runner is {} for {}, lathe is {} and the host {}",
                                       escape_untrusted(version, 40), escape_untrusted(its_arch, 40),
                                       LATHE_VERSION, arch),
-                          escape_untrusted(target.text(), 100), "build both from the same source");
-  for (const std::string& fact : request_lines("host")) read_host_line(fact, host_);
+                          escape_untrusted(target_.text(), 100), "build both from the same source");
 }
 
 std::vector<std::string> RemoteRunner::request_lines(const std::string& line, double seconds) {
@@ -216,7 +138,7 @@ std::vector<std::string> RemoteRunner::request_lines(const std::string& line, do
   std::vector<std::string> lines(
       static_cast<size_t>(std::clamp<int64_t>(number(count), 0, kMostLines)));
   for (std::string& one : lines)
-    if (!child_->read_line(one, kShortSeconds)) lost(*child_, "lost");
+    if (!child_->read_line(one, kShortSeconds)) lost("lost");
   return lines;
 }
 
@@ -233,8 +155,9 @@ MeasuredPeaks RemoteRunner::peaks(int threads) {
 std::string RemoteRunner::request(const std::string& line, std::string_view payload,
                                   double seconds) {
   std::string reply;
-  if (!child_->write(line + "\n") || !child_->write(payload) || !child_->read_line(reply, seconds))
-    lost(*child_, "lost");
+  if (!child_->write(line + "\n", kShortSeconds) || !child_->write(payload, kShortSeconds) ||
+      !child_->read_line(reply, seconds))
+    lost("lost");
   return answer_of(reply);
 }
 
@@ -275,13 +198,33 @@ std::vector<int64_t> RemoteRunner::run(size_t first, int64_t count) {
   return times;
 }
 
+std::vector<RemoteOutput> RemoteRunner::outputs() {
+  std::vector<RemoteOutput> outputs;
+  for (const std::string& line : request_lines("outputs")) {
+    std::istringstream words(line);
+    std::string name;
+    words >> name;
+    RemoteOutput output;
+    const std::optional<DType> dtype = dtype_from_name(name);
+    for (int64_t dim = 0; words >> dim;) output.shape.push_back(dim);
+    if (!dtype || !words.eof() ||
+        std::ranges::any_of(output.shape, [](int64_t d) { return d < 0; }))
+      throw bad_environment("remote.protocol",
+                            "lathe-runner says of an output: " + escape_untrusted(line, 100),
+                            escape_untrusted(target_.text(), 100));
+    output.dtype = *dtype;
+    outputs.push_back(std::move(output));
+  }
+  return outputs;
+}
+
 std::string RemoteRunner::run_once(std::string_view inputs, size_t output_bytes) {
   std::istringstream reply(request(fmt::format("once {}", inputs.size()), inputs, kRunSeconds));
   if (number(reply) != static_cast<int64_t>(output_bytes))
     throw bad_environment("remote.protocol", "lathe-runner's outputs have another size",
                           escape_untrusted(target_.text(), 100));
   std::string bytes;
-  if (!child_->read(output_bytes, kRunSeconds, bytes)) lost(*child_, "lost");
+  if (!child_->read(output_bytes, kRunSeconds, bytes)) lost("lost");
   return bytes;
 }
 

@@ -9,31 +9,26 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/tensor.h"
 #include "os/duplex_child.h"
 #include "os/host.h"
 #include "peaks/measured_peaks.h"
 #include "remote/find_runner.h"
 #include "remote/remote_facts.h"
+#include "remote/remote_target.h"
 
 namespace lathe {
 
-/// [user@]host[:port], or adb:[serial]
-struct RemoteTarget {
-  bool is_adb = false;
-  std::string host;  // with its user; of adb: the device's serial, empty for the only one
-  int port = 0;      // 0: ssh's choice
-
-  std::string text() const;
+struct RemoteOutput {
+  DType dtype = DType::kUndefined;
+  Shape shape;
 };
 
-/// Throws Error (exit 2) for anything else.
-RemoteTarget parse_remote(const std::string& text);
-
 /// One process there, in a folder of its own that goes with it, whatever ends the connection.
-/// LATHE_SSH names another program than ssh (as GIT_SSH does for git), LATHE_ADB than adb. Host
-/// keys and passwords are ssh's affair: it is told to ask for nothing, and its message is passed
-/// on. All functions throw Error: 6 for a connection that cannot be made, is lost or keeps silent,
-/// and for a runner of another version or architecture; what the runner refuses, with its own code.
+/// Host keys and passwords are ssh's affair: it is told to ask for nothing, and its message is
+/// passed on. All functions throw Error: 6 for a connection that cannot be made, is lost or keeps
+/// silent, and for a runner of another version or architecture; what the runner refuses, with its
+/// own code.
 class RemoteRunner {
  public:
   RemoteRunner(const RemoteTarget& target, const FindRunner& find_runner);
@@ -47,6 +42,8 @@ class RemoteRunner {
   void add_sample(std::string_view bytes);
   /// So many runs of the samples in turn, from number `first` on: the time of each in ns.
   std::vector<int64_t> run(size_t first, int64_t count);
+  /// Of the plan that was loaded last, at its batch.
+  std::vector<RemoteOutput> outputs();
   /// All outputs in turn, so many bytes, for all inputs in turn.
   std::string run_once(std::string_view inputs, size_t output_bytes);
   /// Of the plan that was loaded last, and of the process as it is now.
@@ -56,7 +53,10 @@ class RemoteRunner {
   std::string request(const std::string& line, std::string_view payload = {}, double seconds = 60);
   std::string answer_of(const std::string& reply) const;
   std::vector<std::string> request_lines(const std::string& line, double seconds = 60);
-  [[noreturn]] void lost(const DuplexChild& child, std::string_view doing) const;
+  std::string arch_there();
+  void put(const std::string& runner);
+  void greet(const std::string& arch);
+  [[noreturn]] void lost(std::string_view doing, std::string hint = {}) const;
 
   RemoteTarget target_;
   std::unique_ptr<DuplexChild> child_;

@@ -19,9 +19,8 @@ std::string bytes_of(const std::vector<Tensor>& sample) {
   return bytes;
 }
 
-// Of fixed shape.
-size_t bytes_of(const ValueType& type) {
-  return static_cast<size_t>(element_count(*static_shape(*type.dims)) * dtype_bits(type.dtype) / 8);
+size_t bytes_of(const RemoteOutput& output) {
+  return static_cast<size_t>(dtype_bytes(output.dtype, element_count(output.shape)));
 }
 
 std::vector<Shape> shapes_of(const std::vector<Tensor>& sample) {
@@ -40,9 +39,9 @@ std::string_view RemoteEngine::name() const { return kNativeEngine; }
 void RemoteEngine::build(const std::vector<Shape>& shapes) {
   if (shapes_ == shapes) return;
   shapes_.reset();
-  Plan plan = make_plan_(shapes);
+  const Plan plan = make_plan_(shapes);
   runner_->load(plan.bytes, threads_, plan.batch);
-  graph_ = std::move(plan.graph);
+  outputs_ = runner_->outputs();
   shapes_ = shapes;
   samples_ = next_ = 0;
   ahead_.clear();
@@ -72,17 +71,15 @@ std::vector<RuntimeValue> RemoteEngine::run(const std::vector<RuntimeValue>& inp
   for (const RuntimeValue& input : inputs) sample.push_back(to_tensor(input));
   build(shapes_of(sample));
   size_t all = 0;
-  for (const ValueId id : graph_.outputs()) all += bytes_of(graph_.value(id).type);
+  for (const RemoteOutput& output : outputs_) all += bytes_of(output);
   const std::string bytes = runner_->run_once(bytes_of(sample), all);
   std::vector<RuntimeValue> outputs;
   size_t at = 0;
-  for (const ValueId id : graph_.outputs()) {
-    const ValueType& type = graph_.value(id).type;
-    std::vector<std::byte> part(bytes_of(type));
+  for (const RemoteOutput& output : outputs_) {
+    std::vector<std::byte> part(bytes_of(output));
     std::memcpy(part.data(), bytes.data() + at, part.size());
     at += part.size();
-    outputs.push_back(
-        to_runtime(Tensor::from_bytes(type.dtype, *static_shape(*type.dims), std::move(part))));
+    outputs.push_back(to_runtime(Tensor::from_bytes(output.dtype, output.shape, std::move(part))));
   }
   return outputs;
 }

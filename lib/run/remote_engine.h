@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "ir/graph.h"
 #include "remote/remote_runner.h"
 #include "run/engine.h"
 
@@ -18,7 +17,6 @@ class RemoteEngine : public Engine {
   struct Plan {
     std::string bytes;
     int64_t batch = 1;
-    Graph graph;  // whose outputs have these shapes
   };
   using MakePlan = std::function<Plan(const std::vector<Shape>&)>;
 
@@ -41,7 +39,7 @@ class RemoteEngine : public Engine {
   std::unique_ptr<RemoteRunner> runner_;
   MakePlan make_plan_;
   int threads_ = 0;
-  Graph graph_;                               // of the plan that is there
+  std::vector<RemoteOutput> outputs_;         // of the plan that is there
   std::optional<std::vector<Shape>> shapes_;  // of its inputs
   size_t samples_ = 0;
   std::deque<int64_t> ahead_;  // times of runs that were not asked for yet

@@ -18,24 +18,23 @@ import zoo
 # The last argument is the far shell's command; the far machine's programs run in the emulator.
 STAND_IN = """#!/bin/sh
 for command; do :; done
-for word; do case "$word" in *dying*) dying=1 ;; esac; done
-export TMPDIR={folder}
-case "$command" in "uname -sm") echo "{system}"; exit 0 ;; esac
-[ -z "{broken}" ] || export TMPDIR=/does/not/exist
-command=$(printf '%s' "$command" | sed 's#/[^ ]*/lathe-runner --serve#{emulator} &#')
-if [ -n "$dying" ]; then
-  case "$command" in *--serve*) exec timeout -s KILL 2 sh -c "$command" ;; esac
-fi
+for word; do case "$word" in *dying*) dying="timeout -s KILL 2" ;; esac; done
+export TMPDIR="{temporaries}"
+command=$(printf '%s' "$command" | sed 's#uname -sm#echo {system}#; s#"$d/lathe-runner" --serve#'"$dying"' {emulator} &#')
 exec sh -c "$command"
 """
 
 
-def stand_in(folder, emulator="qemu-aarch64 -cpu cortex-a76", system="Linux aarch64", broken=""):
+def script(folder, text):
     path = os.path.join(folder, "ssh")
     with open(path, "w") as file:
-        file.write(STAND_IN.format(folder=folder, emulator=emulator, system=system, broken=broken))
+        file.write(text)
     os.chmod(path, stat.S_IRWXU)
     return path
+
+
+def stand_in(folder, emulator="qemu-aarch64 -cpu cortex-a76", system="Linux aarch64", temporaries=None):
+    return script(folder, STAND_IN.format(temporaries=temporaries or folder, emulator=emulator, system=system))
 
 
 def bench(lathe, ssh, *words, seconds=2):
@@ -75,6 +74,13 @@ def check_stand_in(lathe, model, folder):
         file.write(script.replace("\n", "\necho Welcome to my board\n", 1))
     os.chmod(greeting, stat.S_IRWXU)
     expect(bench(lathe, greeting, model, "--remote", "raspi"), 0, "aarch64")
+    # Its folder may have any name.
+    odd = os.path.join(folder, "a 'b $c")
+    os.mkdir(odd)
+    expect(bench(lathe, stand_in(folder, temporaries=odd.replace("$", "\\$")), model, "--remote",
+                 "raspi"), 0, "aarch64")
+    assert left_over(odd) == []
+    stand_in(folder)
     # The far machine decides what its times are of, not this one.
     done = bench(lathe, ssh, model, "--remote", "raspi", "--gate-profile", "x86-64-vnni", "--json")
     timed = [gate for gate in json.loads(done.stdout)["gates"] if gate["metric"] == "p95"]
@@ -90,6 +96,37 @@ def check_stand_in(lathe, model, folder):
     os.mkdir(folder)
 
 
+def assert_same(here, there):
+    assert here.files == there.files != []
+    for name in here.files:
+        assert np.array_equal(here[name], there[name]), name
+
+
+def check_plan(lathe, model, folder):
+    """A compiled plan, whose batch is free, there as here."""
+    plan = os.path.join(folder, "glyphs.lathe")
+    zoo.lathe(lathe, "compile", model, "-o", plan, "--target", "native", "--quiet")
+    environment = {**os.environ, "LATHE_SSH": stand_in(folder)}
+    batch = os.path.join(folder, "batch.npz")
+    np.savez(batch, image=np.random.default_rng(0).random((7, 1, 28, 28), np.float32))
+    outputs = {}
+    for name, flags in (("here", []), ("there", ["--remote", "raspi"])):
+        path = os.path.join(folder, name + ".npz")
+        subprocess.run([lathe, "run", plan, "--data", batch, "-o", path, "--quiet", "--force", *flags],
+                       check=True, env=environment)
+        outputs[name] = np.load(path)
+    for name in outputs["here"].files:
+        difference = np.abs(outputs["here"][name] - outputs["there"][name]).max()
+        assert outputs["there"][name].shape == (7, 36) and difference < 1e-5, difference
+    done = subprocess.run([lathe, "compare", model, plan, "--data", "random", "--samples", "3",
+                           "--remote", "raspi", "--min-sqnr", "80"], capture_output=True, text=True,
+                          env=environment)
+    expect(done, 0, "outputs agree")
+    expect(bench(lathe, environment["LATHE_SSH"], plan, "--remote", "raspi", "--against", plan,
+                 "--processes", "1"), 0, "aarch64")
+    assert left_over(folder) == []
+
+
 def check_answers(lathe, model, folder):
     """What the board computes: an integer network's bytes are this machine's."""
     integers = os.path.join(folder, "int8.onnx")
@@ -102,9 +139,7 @@ def check_answers(lathe, model, folder):
         subprocess.run([lathe, "run", integers, "--data", "random", "--samples", "5", "-o", path,
                         "--quiet", *flags], check=True, env=environment)
         outputs[name] = np.load(path)
-    assert outputs["here"].files == outputs["there"].files != []
-    for name in outputs["here"].files:
-        assert np.array_equal(outputs["here"][name], outputs["there"][name]), name
+    assert_same(outputs["here"], outputs["there"])
     done = subprocess.run([lathe, "compare", model, model, "--data", "random", "--samples", "3",
                            "--remote", "raspi", "--min-sqnr", "80"], capture_output=True, text=True,
                           env=environment)
@@ -117,24 +152,59 @@ def check_answers(lathe, model, folder):
 
 def check_bad_input(lathe, root, model, folder):
     ssh = stand_in(folder)
-    for remote in ("-oProxyCommand=touch pwned", "host;touch pwned", "host:99999", "a b", "$(id)", "h:"):
+    for remote in ("-oProxyCommand=touch pwned", "host;touch pwned", "host:99999", "a b", "$(id)", "h:",
+                   "@h", "u@", "u@@h", "[::1", "[::1]x", "h:-5", "adb"):
         expect(bench(lathe, ssh, model, f"--remote={remote}"), 2, "[user@]host[:port]")
+    expect(bench(lathe, ssh, model, "--remote=", "--quiet"), 2, "no value")
+    expect(bench(lathe, ssh, model, "--remote", "raspi,raspi"), 2, "the same host twice")
     expect(bench(lathe, ssh, model, "--remote", "raspi", "--engine", "torchscript"), 2, "--engine")
     expect(bench(lathe, ssh, model, "--remote", "raspi", "--doctor"), 2, "--doctor")
     expect(bench(lathe, ssh, model, "--runner", lathe), 2, "--remote")
     expect(bench(lathe, ssh, model, "--remote", "raspi", "--runner", lathe), 6,
            "it is for x86_64, the host is aarch64")
     expect(bench(lathe, ssh, model, "--remote", "raspi", "--runner", os.path.join(root, "README.md")),
-           6, "no program")
+           6, "not an ELF program")
     expect(bench(lathe, "/does/not/exist", model, "--remote", "raspi"), 6, "cannot be started")
-    expect(bench(lathe, stand_in(folder, system="Linux sparc64"), model, "--remote", "raspi"), 6,
-           "lathe-runner for sparc64")
+    expect(bench(lathe, stand_in(folder, system="Linux armv7l"), model, "--remote", "raspi"), 6,
+           "the host is armv7l")
     expect(bench(lathe, stand_in(folder, system="Darwin arm64"), model, "--remote", "raspi"), 6,
            "for Linux")
-    expect(bench(lathe, stand_in(folder, broken="yes"), model, "--remote", "raspi"), 6,
+    expect(bench(lathe, stand_in(folder, temporaries="/does/not/exist"), model, "--remote", "raspi"), 6,
            "cannot be put there")
-    expect(bench(lathe, stand_in(folder, emulator="false"), model, "--remote", "raspi"), 6, "lost")
+    expect(bench(lathe, stand_in(folder, emulator="false"), model, "--remote", "raspi"), 6,
+           "does not run there")
+    runner = os.path.join(root, "build", "aarch64", "lathe-runner")
+    with open(runner, "rb") as file:
+        head = file.read(100_000)
+    with open(os.path.join(folder, "cut"), "wb") as file:
+        file.write(head)
+    expect(bench(lathe, stand_in(folder), model, "--remote", "raspi", "--runner",
+                 os.path.join(folder, "cut")), 6, "must be whole")
     assert left_over(folder) == [] and not os.path.exists("pwned")
+    # Answers without an end.
+    for babble in ("yes", "cat /dev/zero"):
+        for talk in (babble, f"echo Linux aarch64; {babble}", f"echo Linux aarch64; read -r n; {babble}"):
+            start = time.monotonic()
+            done = bench(lathe, script(folder, f"#!/bin/sh\n{talk}\n"), model, "--remote", "raspi")
+            expect(done, 6, "raspi")
+            assert time.monotonic() - start < 30, talk
+
+
+def check_runner(root, folder):
+    """lathe-runner by hand: what is wrong with a request is told, by code too."""
+    runner = ["qemu-aarch64", os.path.join(root, "build", "aarch64", "lathe-runner")]
+    plan = os.path.join(folder, "glyphs.lathe")
+    short = os.path.join(folder, "short")
+    with open(short, "wb") as file:
+        file.write(bytes(100))
+    for words, code, text in (
+            (["--help"], 0, "usage:"), (["--version"], 0, "lathe-runner 0."), ([], 2, "usage:"),
+            (["--nosuch"], 2, "usage:"), ([plan, "x"], 2, "usage:"), ([plan, "-1"], 2, "usage:"),
+            ([plan, "1", "99999999999999999999"], 2, "usage:"), ([plan, "1", "1", "1", "1"], 2, "usage:"),
+            (["/no/such"], 3, "/no/such"), ([plan, "1", "1", "--inputs", "/no/such"], 3, "/no/such: No such"),
+            ([plan, "1", "1", "--inputs", short], 3, "short: the inputs have 3136 bytes together, the file has fewer"),
+            ([plan, "1", "1", "--outputs", "/no/such/x"], 9, "/no/such/x"), ([plan, "1", "2", "3"], 0, "load_ns")):
+        expect(subprocess.run([*runner, *words], capture_output=True, text=True), code, text)
 
 
 def check_detect(lathe, folder):
@@ -198,8 +268,8 @@ def real_ssh(folder):
     with open(path, "w") as file:
         file.write(f"""#!/bin/bash
 last="${{@: -1}}"
-last=${{last/#uname -sm/echo Linux aarch64}}
-last=$(printf '%s' "$last" | sed 's#/[^ ]*/lathe-runner --serve#qemu-aarch64 -cpu cortex-a76 &#')
+last=${{last/uname -sm/echo Linux aarch64}}
+last=$(printf '%s' "$last" | sed 's#"$d/lathe-runner" --serve#qemu-aarch64 -cpu cortex-a76 &#')
 exec ssh -F none -i {folder}/user_key -o UserKnownHostsFile={folder}/known_hosts \\
   "${{@:1:$#-1}}" "$last"
 """)
@@ -302,6 +372,8 @@ def main():
         os.mkdir(far)
         check_stand_in(lathe, model, far)
         check_answers(lathe, model, far)
+        check_plan(lathe, model, far)
+        check_runner(root, far)
         check_bad_input(lathe, root, model, far)
         check_detect(lathe, far)
         if os.environ.get("LATHE_SLOW") == "1":

@@ -40,6 +40,12 @@ CommandLine::~CommandLine() = default;
 
 bool CommandLine::parse(int argc, const char* const* argv) {
   CLI::App& app = parser_->app;
+  // CLI11 takes the next word for the value, another flag perhaps.
+  for (int i = 1; i < argc; ++i)
+    if (const std::string_view word = argv[i];
+        word.starts_with("--") && word.ends_with('=') && word.find('=') == word.size() - 1)
+      throw bad_usage("usage.value", "no value", escape_untrusted(std::string(word), 100),
+                      "leave the flag out, or give a value behind '='");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

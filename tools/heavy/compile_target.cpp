@@ -75,16 +75,11 @@ std::string plan_notes(const NativePlanFile& made) {
     notes += fmt::format(
         "batch 1, although the model's is free: {}; another one: --input-shape NAME=8x…\n",
         made.reason);
-  std::map<std::string, int64_t> left;
-  for (const Graph& partition : partitions_of(made.file))
-    for (const NodeId id : partition.node_ids())
-      ++left[std::string(partition.node(id).type_name())];
+  const std::string left = ops_left(made.file);
   if (left.empty()) return notes;
-  std::string ops;
-  for (const auto& [op, count] : left)
-    ops += fmt::format("{}{} {}", ops.empty() ? "" : ", ", count, escape_untrusted(op));
   return notes +
-         fmt::format("needs lathe to run (liblathe_rt refuses it): no native kernel for {}\n", ops);
+         fmt::format("needs lathe to run (liblathe_rt refuses it): no native kernel for {}\n",
+                     left);
 }
 
 CompiledArtifact emit_native(const Model& model, const Profile& profile,

@@ -7,26 +7,31 @@
 #include "names/engines.h"
 
 namespace lathe {
+namespace {
+
+int64_t batch_of(const Graph& graph, const std::vector<Shape>& shapes) {
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const auto& dims = graph.value(graph.inputs()[i]).type.dims;
+    if (dims && !dims->empty() && !dims->front().known()) return shapes[i].front();
+  }
+  return 1;
+}
+
+}  // namespace
+
 RemoteEngine::Plan plan_for_shapes(const Graph& graph, const std::shared_ptr<const PlanFile>& file,
                                    const Profile& profile, const std::vector<Shape>& shapes) {
-  RemoteEngine::Plan plan;
-  plan.graph = specialized(graph, shapes);
-  if (file) {
-    // Any other plan is of the shapes that it is run at.
-    if (!shapes.empty() && !shapes[0].empty()) plan.batch = shapes[0][0];
-    plan.bytes = write_plan_file(*file);
-    return plan;
-  }
+  if (file) return {write_plan_file(*file), batch_of(graph, shapes)};
+  const Graph fixed = specialized(graph, shapes);
   NativePlanFile made = make_plan_file(
-      plan.graph, [&](const std::vector<Shape>& other) { return specialized(plan.graph, other); },
+      fixed, [&](const std::vector<Shape>& other) { return specialized(fixed, other); },
       lower_options(profile));
-  if (!made.file.partitions.empty())
+  if (const std::string left = ops_left(made.file); !left.empty())
     throw bad_environment("bench.deployed",
-                          "some nodes have no native kernel: the run time alone "
-                          "does not run it");
+                          "the run time alone does not run it: no native kernel for " + left, {},
+                          "without --remote, lathe's interpreter runs these nodes");
   made.file.metadata.execution = execution_of(profile, made.file.plan);
-  plan.bytes = write_plan_file(made.file);
-  return plan;
+  return {write_plan_file(made.file), 1};
 }
 
 void require_native_there(const std::string& engine) {

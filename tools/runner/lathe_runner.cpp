@@ -2,11 +2,14 @@
 // that costs as JSON: times of loading and of the first inference, resident memory after each, and
 // after some more runs. Inputs are zeros, or the bytes of a file that holds all of them in turn;
 // outputs go into a file in the same way.
+#include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -17,6 +20,8 @@
 #endif
 
 namespace {
+
+constexpr int kBadOutput = 9;  // as lathe's own exit code
 
 using lathe::Arrays;
 using PlanPointer = std::unique_ptr<lathe_plan, decltype(&lathe_free)>;
@@ -43,51 +48,88 @@ int64_t status_bytes(const char* key) {
 void close(std::FILE* file) { std::fclose(file); }
 using FilePointer = std::unique_ptr<std::FILE, decltype(&close)>;
 
-// False where the file holds another number of bytes.
-bool read(Arrays& arrays, const char* path) {
-  const FilePointer file(std::fopen(path, "rb"), close);
-  if (!file) return false;
-  for (std::vector<char>& one : arrays.memory)
-    if (std::fread(one.data(), 1, one.size(), file.get()) != one.size()) return false;
-  return std::fgetc(file.get()) == EOF;
+int failed(const char* what, int status) {
+  std::fprintf(stderr, "lathe-runner: %s\n", what);
+  return status;
 }
 
-bool write(const Arrays& arrays, const char* path) {
+int failed(const char* path, const char* what, int status) {
+  std::fprintf(stderr, "lathe-runner: %s: %s\n", path, what);
+  return status;
+}
+
+int read(Arrays& arrays, const char* path) {
+  const FilePointer file(std::fopen(path, "rb"), close);
+  if (!file) return failed(path, std::strerror(errno), LATHE_BAD_INPUT);
+  size_t wanted = 0;
+  for (const size_t bytes : arrays.bytes) wanted += bytes;
+  size_t got = 0;
+  for (std::vector<char>& one : arrays.memory)
+    got += std::fread(one.data(), 1, one.size(), file.get());
+  if (std::ferror(file.get()) != 0) return failed(path, "cannot be read", LATHE_BAD_INPUT);
+  if (got == wanted && std::fgetc(file.get()) == EOF) return LATHE_OK;
+  char text[128];
+  std::snprintf(text, sizeof text, "the inputs have %zu bytes together, the file has %s", wanted,
+                got == wanted ? "more" : "fewer");
+  return failed(path, text, LATHE_BAD_INPUT);
+}
+
+int write(const Arrays& arrays, const char* path) {
   std::FILE* file = std::fopen(path, "wb");
-  if (file == nullptr) return false;
+  if (file == nullptr) return failed(path, std::strerror(errno), kBadOutput);
   bool complete = true;
   for (const std::vector<char>& one : arrays.memory)
     complete = complete && std::fwrite(one.data(), 1, one.size(), file) == one.size();
-  return std::fclose(file) == 0 && complete;
+  complete = std::fclose(file) == 0 && complete;
+  return complete ? LATHE_OK : failed(path, std::strerror(errno), kBadOutput);
 }
 
+constexpr const char* kUsage =
+    "usage: lathe-runner PLAN [THREADS] [RUNS] [BATCH] [--inputs FILE] [--outputs FILE]\n";
+
 struct Arguments {
-  std::vector<const char*> plain;  // plan, threads, runs, batch
+  const char* plan = nullptr;
+  std::vector<int64_t> numbers;  // threads (0: all), runs, batch
   const char* inputs = nullptr;
   const char* outputs = nullptr;
 
   bool read(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
       const bool is_inputs = std::strcmp(argv[i], "--inputs") == 0;
-      if (!is_inputs && std::strcmp(argv[i], "--outputs") != 0) {
-        plain.push_back(argv[i]);
-        continue;
+      if (is_inputs || std::strcmp(argv[i], "--outputs") == 0) {
+        if (++i == argc) return false;
+        (is_inputs ? inputs : outputs) = argv[i];
+      } else if (std::strncmp(argv[i], "--", 2) == 0) {
+        return false;
+      } else if (plan == nullptr) {
+        plan = argv[i];
+      } else if (!read_number(argv[i])) {
+        return false;
       }
-      if (++i == argc) return false;
-      (is_inputs ? inputs : outputs) = argv[i];
     }
-    return !plain.empty() && plain.size() <= 4;
+    return plan != nullptr;
   }
 
-  int number(size_t index, int otherwise) const {
-    return index < plain.size() ? std::atoi(plain[index]) : otherwise;
+  int64_t number(size_t index, int64_t otherwise) const {
+    return index < numbers.size() ? numbers[index] : otherwise;
+  }
+
+ private:
+  bool read_number(const char* text) {
+    constexpr struct {
+      int64_t least, most;
+    } kRanges[] = {{0, 1024}, {1, 1'000'000'000}, {1, INT32_MAX}};
+    if (numbers.size() == std::size(kRanges)) return false;
+    const char* end = text + std::strlen(text);
+    int64_t value = 0;
+    const auto [stop, error] = std::from_chars(text, end, value);
+    const auto& range = kRanges[numbers.size()];
+    if (error != std::errc() || stop != end || value < range.least || value > range.most)
+      return false;
+    numbers.push_back(value);
+    return true;
   }
 };
-
-int failed(const char* what, lathe_status status) {
-  std::fprintf(stderr, "lathe-runner: %s\n", what);
-  return static_cast<int>(status);
-}
 
 }  // namespace
 
@@ -95,24 +137,32 @@ int main(int argc, char** argv) {
 #if defined(LATHE_SERVES)
   if (argc == 2 && std::strcmp(argv[1], "--serve") == 0) return serve();
 #endif
+  if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
+    std::printf(
+        "%sruns a plan of lathe's (compile --target native); inputs are zeros, or one file\n",
+        kUsage);
+    return LATHE_OK;
+  }
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
+    std::printf("lathe-runner %s\n", lathe_version());
+    return LATHE_OK;
+  }
   Arguments arguments;
   if (!arguments.read(argc, argv)) {
-    std::fprintf(stderr,
-                 "usage: lathe-runner PLAN [THREADS] [RUNS] [BATCH] [--inputs FILE] "
-                 "[--outputs FILE]\n");
+    std::fputs(kUsage, stderr);
     return LATHE_USAGE;
   }
   lathe_options options{};
-  options.threads = arguments.number(1, 0);
-  const int runs = arguments.number(2, 20);
+  options.threads = static_cast<int>(arguments.number(0, 0));
+  const int64_t runs = arguments.number(1, 20);
   const int64_t start = now_ns();
   lathe_plan* loaded = nullptr;
-  if (const lathe_status status = lathe_load_file(arguments.plain[0], &options, &loaded);
+  if (const lathe_status status = lathe_load_file(arguments.plan, &options, &loaded);
       status != LATHE_OK)
     return failed(lathe_load_error(), status);
   const PlanPointer plan(loaded, lathe_free);
-  if (arguments.plain.size() > 3)
-    if (const lathe_status status = lathe_set_batch(loaded, arguments.number(3, 1));
+  if (arguments.numbers.size() > 2)
+    if (const lathe_status status = lathe_set_batch(loaded, arguments.numbers[2]);
         status != LATHE_OK)
       return failed(lathe_error(loaded), status);
   const int64_t load_ns = now_ns() - start;
@@ -131,13 +181,12 @@ int main(int argc, char** argv) {
       return failed(lathe_error(plan.get()), LATHE_INTERNAL);
     outputs.add(info.bytes);
   }
-  if (arguments.inputs != nullptr && !read(inputs, arguments.inputs))
-    return failed("--inputs: the file cannot be read, or holds not exactly the inputs' bytes",
-                  LATHE_USAGE);
+  if (arguments.inputs != nullptr)
+    if (const int status = read(inputs, arguments.inputs); status != LATHE_OK) return status;
   int64_t first_ns = 0;
   int64_t first_bytes = 0;
   const int64_t before = now_ns();
-  for (int run = 0; run < runs || run == 0; ++run) {
+  for (int64_t run = 0; run < runs; ++run) {
     const lathe_status status =
         lathe_run(plan.get(), inputs.addresses.data(), inputs.bytes.data(), inputs.bytes.size(),
                   outputs.addresses.data(), outputs.bytes.data(), outputs.bytes.size());
@@ -146,8 +195,8 @@ int main(int argc, char** argv) {
     first_ns = now_ns() - before;
     first_bytes = status_bytes("VmRSS:");
   }
-  if (arguments.outputs != nullptr && !write(outputs, arguments.outputs))
-    return failed("--outputs: the file cannot be written", LATHE_INTERNAL);
+  if (arguments.outputs != nullptr)
+    if (const int status = write(outputs, arguments.outputs); status != LATHE_OK) return status;
   std::printf("{\"version\": \"%s\", \"threads\": %d, \"load_ns\": %" PRId64
               ", \"first_inference_ns\": %" PRId64 ", \"load_bytes\": %" PRId64
               ", \"first_bytes\": %" PRId64 ", \"steady_bytes\": %" PRId64

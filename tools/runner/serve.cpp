@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "arrays.h"
+#include "ir/dtype.h"
 #include "ir/error.h"
 #include "lathe.h"
 #include "os/host.h"
@@ -61,6 +62,7 @@ class Server {
     if (verb == "plan") return load(request);
     if (verb == "memory") return memory_text();
     if (!plan_) throw Refusal{LATHE_USAGE, "no plan was loaded"};
+    if (verb == "outputs") return counted(output_lines());
     if (verb == "sample") {
       samples_.push_back(sample_of(request));
       return "ok\n";
@@ -102,7 +104,7 @@ class Server {
       throw Refusal{status, lathe_load_error()};
     plan_.reset(loaded);
     use_preferred_cpus(loaded);
-    if (batch > 1) check(lathe_set_batch(loaded, batch));
+    if (batch > 1 && lathe_has_free_batch(loaded)) check(lathe_set_batch(loaded, batch));
     const int64_t load_ns = now_ns() - start;
     lathe_tensor_info info;
     outputs_ = {};
@@ -112,6 +114,17 @@ class Server {
       outputs_.add(info.bytes);
     }
     return fmt::format("ok {} {}\n", load_ns, one_line(lathe_warning(loaded)));
+  }
+
+  std::string output_lines() const {
+    std::string lines;
+    lathe_tensor_info info;
+    for (size_t i = 0; i < lathe_output_count(plan_.get()); ++i) {
+      check(lathe_output(plan_.get(), i, &info));
+      lines += fmt::format("{} {}\n", lathe::dtype_name(static_cast<lathe::DType>(info.dtype)),
+                           fmt::join(info.dims, info.dims + info.rank, " "));
+    }
+    return lines;
   }
 
   Arrays sample_of(std::istringstream& request) const {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <map>
 
 #include "ir/error.h"
 #include "ir/shape_hint.h"
@@ -159,6 +160,17 @@ NativePlanFile make_plan_file(const Graph& graph, const SpecializeGraph& special
   describe_ports(made.file);
   name_ports(graph, made.file);
   return made;
+}
+
+std::string ops_left(const PlanFile& file) {
+  std::map<std::string, int64_t> left;
+  for (const Graph& partition : partitions_of(file))
+    for (const NodeId id : partition.node_ids())
+      ++left[std::string(partition.node(id).type_name())];
+  std::string ops;
+  for (const auto& [op, count] : left)
+    ops += fmt::format("{}{} {}", ops.empty() ? "" : ", ", count, escape_untrusted(op));
+  return ops;
 }
 
 LowerShapes plans_of(std::shared_ptr<const PlanFile> file) {

@@ -28,6 +28,8 @@ std::vector<Shape> shapes_at_batch(const Graph& graph, int64_t batch);
 
 /// Parts that FallbackStep::partition counts.
 std::vector<Graph> partitions_of(const PlanFile& file);
+/// What is in them, which only lathe runs: "1 If, 2 Loop"; empty without.
+std::string ops_left(const PlanFile& file);
 
 /// The file's plan for a NativeEngine of plan_graph(file). It throws Error (exit 3) for shapes that
 /// the file does not serve.

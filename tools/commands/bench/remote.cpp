@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <set>
+
 #include "heavy/make_remote_engine.h"
 #include "ir/error.h"
 #include "report/fields.h"
@@ -28,7 +30,11 @@ void refuse_remote(const BenchOptions& options, const BenchRequest& request) {
                       "give --remote HOST");
     return;
   }
-  for (const std::string& remote : options.remotes) parse_remote(remote);
+  std::set<std::string> targets;
+  for (const std::string& remote : options.remotes)
+    if (!targets.insert(parse_remote(remote).text()).second)
+      throw bad_usage("usage.remote", "the same host twice", escape_untrusted(remote, 100),
+                      "name each once; --processes N measures it N times");
   for (const BenchCase& one : request.cases) require_native_there(one.engine);
   const std::pair<bool, const char*> local[] = {{request.load.is_load(), "--scenario"},
                                                 {request.duration_ns.has_value(), "--duration"},

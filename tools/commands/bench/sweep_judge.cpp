@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "commands/bench/gates.h"
 #include "commands/bench/rows.h"
@@ -38,7 +39,7 @@ std::string command_of(const BenchCase& one, const BenchOptions& options) {
   std::string command = "lathe bench " + quoted(one.model);
   if (one.batch) command += fmt::format(" --batch {}", *one.batch);
   if (one.threads > 0) command += fmt::format(" --threads {}", one.threads);
-  command += " --engine " + one.engine;
+  command += one.remote.empty() ? " --engine " + one.engine : " --remote " + quoted(one.remote);
   if (!options.against.empty()) command += " --against " + quoted(options.against);
   if (!options.data.empty()) command += " --data " + quoted(options.data);
   for (const std::string& shape : options.common.input_shapes)
@@ -63,7 +64,18 @@ void find_front(Sweep& sweep) {
     if (!time) time = observed_metric(one, "instructions");
     costs.push_back({time, observed_metric(one, "size"), accuracy});
   }
-  sweep.front = pareto_front(costs);
+  // Each machine has its own.
+  sweep.front.assign(costs.size(), false);
+  std::set<std::string> machines;
+  for (const SweepCase& one : sweep.cases) machines.insert(one.plan.remote);
+  for (const std::string& machine : machines) {
+    std::vector<Costs> there = costs;
+    for (size_t i = 0; i < there.size(); ++i)
+      if (sweep.cases[i].plan.remote != machine) there[i] = Costs(3);
+    const std::vector<bool> front = pareto_front(there);
+    for (size_t i = 0; i < front.size(); ++i)
+      if (sweep.cases[i].plan.remote == machine) sweep.front[i] = front[i];
+  }
   for (size_t i = 0; i < sweep.cases.size(); ++i)
     if (!sweep.cases[i].row.is_null())
       sweep.cases[i].row["pareto"] = {{"latency_bytes_quality", static_cast<bool>(sweep.front[i])}};

@@ -89,7 +89,10 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   const int threads = use_threads(common);
   const RunnableModel first = open_side(options.first, options.second, common, console);
   const RunnableModel second = open_side(options.second, options.first, common, console);
-  const bool has_plan = first.plan || second.plan || !common.remote.empty();
+  const bool is_remote = !common.remote.empty();
+  const bool has_plan = first.plan || second.plan || is_remote;
+  const std::string no_layers =
+      is_remote ? "another machine gives outputs only" : "a compiled plan shows its outputs only";
   if (has_plan && !options.arithmetic.empty())
     throw bad_usage("usage.arithmetic", "a compiled plan has its own arithmetic", "--arithmetic",
                     "compare the models that the plans were made from");
@@ -139,7 +142,7 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
          pair.items, "this metric compares the second model with the first"});
   }
   text += arithmetic.text(result, exact ? &*exact : nullptr);
-  if (has_plan) text += "\nno layers: a compiled plan shows its outputs only\n";
+  if (has_plan) text += "\nno layers: " + no_layers + "\n";
   if (!result.layers.empty()) {
     text += "\nworst inner values\n";
     text += table(error_table(result.layers, 8));
@@ -147,8 +150,7 @@ int run_compare(const CompareOptionsCli& options, Console& console) {
   report.details["compare"] = {{"samples", result.samples},
                                {"outputs", error_rows(result.outputs)}};
   put_or_reason(report.details["compare"], "layers",
-                has_plan ? std::nullopt : std::optional(error_rows(result.layers)),
-                "a compiled plan shows its outputs only");
+                has_plan ? std::nullopt : std::optional(error_rows(result.layers)), no_layers);
   if (!options.arithmetic.empty())
     report.details["compare"]["arithmetic"] = arithmetic.section(exact ? &*exact : nullptr);
   report.exit_code = missed.empty() ? ExitCode::kDone : ExitCode::kGateMissed;
