@@ -13,6 +13,7 @@ namespace lathe {
 namespace {
 
 constexpr double kLeastGain = 0.02;
+constexpr double kLeastGainOfPoint = 0.2;
 // Weights times evaluations: about a second for each billion.
 constexpr double kWorkLimit = 3e8;
 
@@ -90,14 +91,19 @@ Span span_of(const NoiseModel& model, size_t index) {
 }
 
 // Sets back to 1 what gains too little.
-void drop_idle(const NoiseModel& model, std::vector<double>& scales) {
+void drop_idle(const NoiseModel& model, const std::vector<NodeId>& points,
+               std::vector<double>& scales) {
   for (size_t k = 0; k < model.classes.size(); ++k) {
+    const bool is_point = std::ranges::any_of(model.classes[k].producers, [&](NodeId id) {
+      return std::ranges::find(points, id) != points.end();
+    });
+    const double least = is_point ? kLeastGainOfPoint : kLeastGain;
     const Span span = span_of(model, k);
     std::vector<double> without = scales;
     std::fill_n(without.begin() + static_cast<std::ptrdiff_t>(span.first), span.count, 0.0);
     const double plain = noise_of(model, without, span.first, span.count);
     const double scaled = noise_of(model, scales, span.first, span.count);
-    if (!(scaled <= plain * (1 - kLeastGain))) scales = std::move(without);
+    if (!(scaled <= plain * (1 - least))) scales = std::move(without);
   }
 }
 
@@ -130,17 +136,18 @@ std::map<ValueId, int64_t> equalization_targets(const Graph& graph,
 }
 
 EqualizationPlan plan_equalization(const Graph& graph, const PrecisionPlan& selection,
-                                   const IntegerRules& rules, const Statistics& statistics) {
+                                   const IntegerRules& rules, const Statistics& statistics,
+                                   const std::vector<NodeId>& points) {
   EqualizationPlan plan;
   const NoiseModel model =
       noise_model(graph, find_scale_classes(graph), selection, rules, statistics);
   plan.found = model.classes.size();
   const std::vector<double> ones(model.lower.size(), 0.0);
   std::vector<double> scales = minimise(model);
-  drop_idle(model, scales);
+  drop_idle(model, points, scales);
   if (const auto kept = keeping_grids(model)) {
     std::vector<double> other = minimise(*kept);
-    drop_idle(model, other);
+    drop_idle(model, points, other);
     if (total_noise(model, other, {}) < total_noise(model, scales, {})) scales = std::move(other);
   }
   plan.noise_before = total_noise(model, ones, {});

@@ -47,12 +47,14 @@ std::map<ValueId, int64_t> equalization_targets(const Graph& graph,
 /// A channel is scaled within 2^±12 and, before a Clip with upper bound b, at most so far that it
 /// stays below b on the data with 5 % to spare, and 8 standard deviations of the samples' largest
 /// values above their mean; a channel that comes closer to the bound keeps 1. A class whose scales
-/// gain less than 2 % of its noise keeps 1. Weights that are integers already (weight_grid.h) cost
+/// gain less than 2 % of its noise keeps 1, one that a node of `points` (which costs time to run)
+/// makes less than 20 %. Weights that are integers already (weight_grid.h) cost
 /// nothing until they are scaled: a second plan leaves them alone, and the better one is taken.
 /// `statistics` must hold equalization_targets() in `channels`; classes of which it does not are
 /// left out.
 EqualizationPlan plan_equalization(const Graph& graph, const PrecisionPlan& selection,
-                                   const IntegerRules& rules, const Statistics& statistics);
+                                   const IntegerRules& rules, const Statistics& statistics,
+                                   const std::vector<NodeId>& points = {});
 
 /// The same classes with these factors, without a forecast: name of a class's first value -> one
 /// factor a channel. Throws Error (exit 3) when a class is not there or has other channels.

@@ -12,6 +12,7 @@
 #include "quantize/diagnose/output_sqnr.h"
 #include "quantize/equalize/absorb_high_biases.h"
 #include "quantize/equalize/equalize_channels.h"
+#include "quantize/equalize/scaling_points.h"
 
 namespace lathe {
 namespace {
@@ -35,7 +36,7 @@ class Equalizer {
 
   void run() {
     if (select_nodes(graph_, rules_).nodes.empty()) return;
-    if (!find_scale_classes(graph_).empty()) scale();
+    scale();
     absorb();
   }
 
@@ -56,9 +57,9 @@ class Equalizer {
       note(pass, std::move(row));
       return false;
     }
-    SplitStatistics after = measure_form(job_, rules_, samples_, changed,
-                                         absorption_targets(changed), "trying equalization",
-                                         stage_check(job_));
+    SplitStatistics after =
+        measure_form(job_, rules_, samples_, changed, absorption_targets(changed),
+                     "trying equalization", stage_check(job_));
     const CompareResult errors = errors_unseen(job_, rules_, samples_, changed, after);
     const bool kept =
         improves_outputs(*best_, errors) && output_sqnr(errors) >= output_sqnr(*best_) + kLeastGain;
@@ -76,9 +77,16 @@ class Equalizer {
   }
 
   void scale() {
-    const PrecisionPlan selection = select_nodes(graph_, rules_);
+    Graph changed = graph_;
+    const std::vector<NodeId> points = insert_scaling_points(changed, select_nodes(graph_, rules_));
+    if (find_scale_classes(changed).empty()) return;
+    Statistics statistics = calibrated_.statistics.fitted;
+    for (const NodeId id : points)
+      if (const auto it = statistics.channels.find(name_of(changed, changed.node(id).input(0)));
+          it != statistics.channels.end())
+        statistics.channels.emplace(name_of(changed, changed.node(id).output(0)), it->second);
     const EqualizationPlan plan =
-        plan_equalization(graph_, selection, rules_, calibrated_.statistics.fitted);
+        plan_equalization(changed, select_nodes(changed, rules_), rules_, statistics, points);
     nlohmann::json row = {{"classes", plan.found},
                           {"scaled", plan.classes.size()},
                           {"predicted_noise_before", plan.noise_before},
@@ -86,9 +94,9 @@ class Equalizer {
     const double forecast = 10 * std::log10(plan.noise_before / plan.noise_after);
     if (plan.classes.empty() || forecast < kLeastForecast)
       return note("equalize_channels", std::move(row));
-    Graph changed = graph_;
+    const auto scales = scales_of(changed, plan);
     const int changes = equalize_channels(changed, plan);
-    const auto scales = scales_of(graph_, plan);
+    row["multiplications"] = static_cast<int>(points.size()) - remove_idle_points(changed, points);
     if (judge("equalize_channels", std::move(changed), std::move(row), changes))
       result_.scales = scales;
   }
@@ -105,6 +113,8 @@ class Equalizer {
         result_.absorbed.insert(*it);
   }
 
+  static const std::string& name_of(const Graph& graph, ValueId id) { return graph.value(id).name; }
+
   const QuantizeJob& job_;
   const IntegerRules& rules_;
   CalibrationSamples& samples_;
@@ -118,13 +128,20 @@ class Equalizer {
 
 bool equalizes(const QuantizeJob& job) {
   return !job.options.common.dry_run && job.options.effort != "fast" &&
-         job.options.data != "random" &&
-         !gives_ranges(job.options);
+         job.options.data != "random" && !gives_ranges(job.options);
 }
 
-std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph) {
+std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph, const IntegerRules& rules) {
   std::map<ValueId, int64_t> channels = absorption_targets(graph);
-  channels.merge(equalization_targets(graph, find_scale_classes(graph)));
+  Graph changed = graph;
+  const std::vector<NodeId> points = insert_scaling_points(changed, select_nodes(graph, rules));
+  std::map<ValueId, int64_t> targets = equalization_targets(changed, find_scale_classes(changed));
+  for (const NodeId id : points)
+    if (auto target = targets.extract(changed.node(id).output(0))) {
+      target.key() = changed.node(id).input(0);
+      targets.insert(std::move(target));
+    }
+  channels.merge(targets);
   return channels;
 }
 
@@ -133,14 +150,17 @@ void equalize(const QuantizeJob& job, const IntegerRules& rules, CalibrationSamp
   Equalizer(job, rules, samples, calibrated, equalized).run();
 }
 
-Equalized equalize_again(const QuantizeJob& job, const Statistics& saved) {
+Equalized equalize_again(const QuantizeJob& job, const IntegerRules& rules,
+                         const Statistics& saved) {
   Graph& graph = job.model.graph;
   const std::string& file = job.options.statistics;
   Equalized result;
   try {
     if (!saved.scales.empty()) {
+      const std::vector<NodeId> points = insert_scaling_points(graph, select_nodes(graph, rules));
       const EqualizationPlan plan = plan_from_scales(graph, saved.scales);
       job.pipeline.run("equalize_channels", [&] { return equalize_channels(graph, plan); });
+      remove_idle_points(graph, points);
       result.rows.push_back(
           {{"pass", "equalize_channels"}, {"scaled", plan.classes.size()}, {"from", file}});
     }

@@ -22,7 +22,7 @@ struct Equalized {
 bool equalizes(const QuantizeJob& job);
 
 /// Channels of the graph's values that equalize() is to be told.
-std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph);
+std::map<ValueId, int64_t> channels_to_equalize(const Graph& graph, const IntegerRules& rules);
 
 /// Edits the job's graph by equalize_channels() and absorb_high_biases(), and `calibrated`, which
 /// is of it, with channels_to_equalize(). Each is planned on the samples that are fitted to and
@@ -33,7 +33,8 @@ void equalize(const QuantizeJob& job, const IntegerRules& rules, CalibrationSamp
 
 /// Does again what the network of these statistics had been through, with any --effort. The result
 /// has rows alone.
-Equalized equalize_again(const QuantizeJob& job, const Statistics& saved);
+Equalized equalize_again(const QuantizeJob& job, const IntegerRules& rules,
+                         const Statistics& saved);
 
 /// Notes in statistics of the equalized graph what made it, for their file.
 void note_equalization(const Equalized& equalized, Statistics& statistics);

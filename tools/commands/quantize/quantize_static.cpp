@@ -16,6 +16,7 @@
 #include "commands/quantize/quantize_report.h"
 #include "commands/quantize/stage_time.h"
 #include "commands/quantize/statistics_source.h"
+#include "commands/quantize/store_tables.h"
 #include "ir/error.h"
 #include "os/publish.h"
 #include "os/signals.h"
@@ -51,7 +52,7 @@ StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& ru
   Calibrated calibrated = with_ranges(
       job, rules, samples, graph,
       measure_form(job, rules, samples, graph,
-                   scaled ? channels_to_equalize(graph) : std::map<ValueId, int64_t>(),
+                   scaled ? channels_to_equalize(graph, rules) : std::map<ValueId, int64_t>(),
                    "calibrating", throw_if_interrupted));
   StaticCalibration result;
   Equalized equalized;
@@ -72,7 +73,7 @@ StaticCalibration take_statistics(const QuantizeJob& job, const IntegerRules& ru
 StaticCalibration read_again(const QuantizeJob& job, const IntegerRules& rules,
                              const Statistics& saved) {
   StaticCalibration result;
-  result.equalization = equalize_again(job, saved).rows;
+  result.equalization = equalize_again(job, rules, saved).rows;
   check_equalized(job, saved, graph_identity(job));
   check_complete(job, saved, select_nodes(job.model.graph, rules));
   job.console.detail("statistics read from " + job.options.statistics);
@@ -112,6 +113,7 @@ void check_weights(const Graph& graph, const PrecisionPlan& selection) {
 QuantizedModel quantize_static(const QuantizeJob& job) {
   Graph& graph = job.model.graph;
   const bool plan_only = job.options.common.dry_run;
+  json tables = store_tables(job);
   const IntegerRules rules = integer_rules(job.profile, job.options, graph);
   const Stopwatch start;
   PrecisionPlan plan = select_nodes(graph, rules);
@@ -120,9 +122,9 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
   const std::string given = graph_identity(job);
   if (saved) check_network(job, *saved, given);
   QuantizedModel result;
-  result.changed = !plan.nodes.empty();
+  result.changed = !plan.nodes.empty() || !tables.empty();
   result.details["equalization"] = json::array();
-  if (result.changed) {
+  if (!plan.nodes.empty()) {
     std::unique_ptr<CalibrationSamples> samples;
     if (!job.options.data.empty())
       samples = std::make_unique<CalibrationSamples>(job, sample_count(job, saved));
@@ -149,7 +151,11 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
     result.details["ranges"] = calibration.ranges;
   }
   result.coverage = coverage_text(graph, plan);
+  if (!tables.empty())
+    result.coverage +=
+        fmt::format(", {} table{} int8", tables.size(), tables.size() == 1 ? "" : "s");
   result.plan = plan_section(graph, plan);
+  result.plan["weights"] = std::move(tables);
   result.exceptions = plan.exceptions;
   result.details["calibration_s"] = start.seconds();
   result.details["observer"] = job.options.observer;
