@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "os/signals.h"
 #include "verify/verification_bound.h"
@@ -12,9 +13,60 @@
 namespace lathe {
 namespace {
 
+using Values = std::optional<std::vector<RuntimeValue>>;
+
+RuntimeValue floats(const at::Tensor& tensor) {
+  return RuntimeValue(tensor.to(at::kFloat), DType::kFloat32);
+}
+
+// DynamicQuantizeLinear without its rounding: numbers in steps of the scale.
+Values unrounded_steps(const RuntimeValue& input) {
+  const at::Tensor& x = input.tensor;
+  if (x.numel() == 0) return std::nullopt;
+  const double low = std::min(x.min().item<double>(), 0.0);
+  const double high = std::max(x.max().item<double>(), 0.0);
+  const double scale = high > low ? (high - low) / 255 : 1;
+  const double zero = std::clamp(std::nearbyint(-low / scale), 0.0, 255.0);
+  return std::vector<RuntimeValue>{
+      floats(x.to(at::kDouble) / scale + zero), floats(at::scalar_tensor(scale, at::kDouble)),
+      RuntimeValue(at::scalar_tensor(zero, at::kByte), DType::kUInt8)};
+}
+
+// MatMulInteger of such numbers; nullopt for integers.
+Values unrounded_product(const std::vector<RuntimeValue>& inputs) {
+  if (inputs[0].tensor->scalar_type() != at::kFloat) return std::nullopt;
+  const auto zero = [&](size_t index, bool rows) {
+    if (inputs.size() <= index || !inputs[index].is_tensor()) return at::zeros({}, at::kDouble);
+    const at::Tensor given = inputs[index].tensor->to(at::kDouble);
+    return rows && given.dim() == 1 && given.numel() > 1 ? given.unsqueeze(-1) : given;
+  };
+  return std::vector<RuntimeValue>{
+      floats(at::matmul(inputs[0].tensor->to(at::kDouble) - zero(2, true),
+                        inputs[1].tensor->to(at::kDouble) - zero(3, false)))};
+}
+
+// The DynamicQuantizeLinear nodes whose numbers nothing but MatMulInteger reads.
+std::set<const Node*> before_products(const Graph& graph) {
+  std::set<const Node*> found;
+  for_each_graph(graph, [&](const Graph& inner) {
+    for (const NodeId id : inner.node_ids()) {
+      const Node& node = inner.node(id);
+      if (node.kind != OpKind::kDynamicQuantizeLinear || inner.is_output(node.outputs[0])) continue;
+      const std::vector<NodeId>& users = inner.value(node.outputs[0]).users;
+      if (std::ranges::all_of(users, [&](NodeId user) {
+            return inner.node(user).kind == OpKind::kMatMulInteger;
+          }))
+        found.insert(&node);
+    }
+  });
+  return found;
+}
+
 // What a network computes whose quantized values are limited to their ranges but not rounded.
-std::optional<std::vector<RuntimeValue>> unrounded(const Node& node,
-                                                   const std::vector<RuntimeValue>& inputs) {
+Values unrounded(const Node& node, const std::vector<RuntimeValue>& inputs,
+                 const std::set<const Node*>& dynamic) {
+  if (dynamic.contains(&node)) return unrounded_steps(inputs[0]);
+  if (node.kind == OpKind::kMatMulInteger) return unrounded_product(inputs);
   const bool quantizes = node.kind == OpKind::kQuantizeLinear;
   if (!quantizes && node.kind != OpKind::kDequantizeLinear) return std::nullopt;
   const at::Tensor& x = inputs[0].tensor;
@@ -62,8 +114,11 @@ std::vector<ErrorSums> rounding_noise(const Interpreter& graph, const SampleSour
   std::vector<ErrorSums> noise(graph.graph().outputs().size());
   const bool quantized = is_quantized(graph.graph());
   RunOptions hooks;
+  const std::set<const Node*> dynamic = before_products(graph.graph());
   if (quantized)
-    hooks.compute = unrounded;
+    hooks.compute = [&](const Node& node, const std::vector<RuntimeValue>& values) {
+      return unrounded(node, values, dynamic);
+    };
   else
     hooks.on_value = nudge;
   hooks.check = throw_if_interrupted;
