@@ -51,16 +51,17 @@ struct QuantizeOptions {
   std::string time;                 // quantity: "10min"; empty: as long as it takes
   std::optional<int64_t> samples;   // nullopt: 256, of random data 16
   std::string statistics;
-  std::string import_encodings;  // FILE
-  std::string export_encodings;  // "aimet=FILE", "onnxruntime=FILE", FILE
+  std::string import_encodings;      // FILE
+  std::string export_encodings;      // "aimet=FILE", "onnxruntime=FILE", FILE
   std::vector<std::string> tensors;  // "GLOB=uint16,symmetric,-1..6"
   std::string eval;
   std::string metric;          // empty: top1 with labels, agreement without
   std::string max_drop;        // quantity: "1%"
   std::string eval_command;    // its last number is the metric
-  std::string format = "qdq";  // qdq | qoperator
+  std::string format = "qdq";  // qdq | qoperator | matmulnbits
   std::string weight_granularity = "channel";
   int64_t weight_bits = 8;
+  int64_t block_size = 32;  // of weights of 4 bits
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::optional<int64_t> opset;
@@ -237,7 +238,7 @@ struct CompileOptions {
   bool external_data = false;
   bool tune = false;
   std::string tune_time = "60s";
-  std::string prefix;                 // of C names; empty: the output's name
+  std::string prefix;  // of C names; empty: the output's name
   bool weights_file = false;
   CodeOptions code;
   std::string core{kAnyCore};

@@ -217,7 +217,9 @@ enum class OpKind : uint16_t {
   kFusedConv,
   kFusedGemm,
   kFusedMatMul,
+  kGatherBlockQuantized,
   kMatMulIntegerToFloat,
+  kMatMulNBits,
   kQGemm,
   kQLinearAdd,
   kQLinearAveragePool,
@@ -232,7 +234,7 @@ enum class OpKind : uint16_t {
 };
 
 /// Number of kinds, kOpaque included.
-constexpr int kOpKindCount = 218;
+constexpr int kOpKindCount = 220;
 
 /// "Conv"; "Opaque" for kOpaque.
 std::string_view op_name(OpKind kind);

@@ -28,6 +28,8 @@ void col2im(InferCall&);
 // matrix
 void matmul(InferCall&);
 void fused_matmul(InferCall&);
+void matmul_nbits(InferCall&);
+void gather_block_quantized(InferCall&);
 void qlinear_matmul(InferCall&);
 void gemm(InferCall&);
 void qgemm(InferCall&);

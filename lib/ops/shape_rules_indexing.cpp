@@ -7,17 +7,20 @@
 
 namespace lathe::shape_rule {
 
-void gather(InferCall& call) {
+static void gather_along(InferCall& call, const char* name) {
   const Dims* x = call.dims(0);
   const Dims* indices = call.dims(1);
   if (x == nullptr) return;
-  const auto axis = call.normal_axis(call.node.attributes.int_or("axis", 0), x->size());
+  const auto axis = call.normal_axis(call.node.attributes.int_or(name, 0), x->size());
   if (indices == nullptr) return;
   Dims out(x->begin(), x->begin() + axis);
   out.insert(out.end(), indices->begin(), indices->end());
   out.insert(out.end(), x->begin() + axis + 1, x->end());
   call.set_dims(0, std::move(out));
 }
+
+void gather(InferCall& call) { gather_along(call, "axis"); }
+void gather_block_quantized(InferCall& call) { gather_along(call, "gather_axis"); }
 
 void gather_elements(InferCall& call) {
   const Dims* x = call.dims(0);

@@ -69,6 +69,15 @@ void fused_matmul(InferCall& call) {
                     arranged(*b_dims, "transBatchB", "transB"));
 }
 
+void matmul_nbits(InferCall& call) {
+  const Dims* a = call.dims(0);
+  const int64_t columns = call.node.attributes.int_or("N", 0);
+  if (a == nullptr || a->empty() || columns < 1) return;
+  Dims dims = *a;
+  dims.back() = Dim{columns};
+  call.set_dims(0, std::move(dims));
+}
+
 void gemm(InferCall& call) { gemm_of(call, 1); }
 void qgemm(InferCall& call) { gemm_of(call, 3); }
 

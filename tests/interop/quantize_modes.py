@@ -29,6 +29,9 @@ CASES = [
     ("vit_pgd_2_3_16", "--mode weight-only", 0, 37, {"DequantizeLinear"}),
     ("vit_pgd_2_3_16", "--mode weight-only --weight-bits 4", 0, 17, {"DequantizeLinear"}),
     ("cct_2_32_op20", "--mode weight-only --weight-bits 4", 0, 19, {"DequantizeLinear"}),
+    ("vit_pgd_2_3_16", "--mode weight-only --weight-bits 4 --format matmulnbits", 0, 17, {"MatMulNBits"}),
+    ("cct_2_32_op20", "--mode weight-only --weight-bits 4 --format matmulnbits --block-size 16", 0, 15,
+     {"MatMulNBits"}),
     ("lstm_autoencoder", "--mode weight-only", 0, 47, {"DequantizeLinear"}),
     ("lstm_autoencoder", "--mode weight-only --weight-bits 4", 0, 26, {"DequantizeLinear"}),
     ("gtcrn_simple", "--mode weight-only", 0, 6, {"DequantizeLinear"}),
@@ -156,7 +159,16 @@ def small_models():
                   {"w": normal(100, 64), "v": normal(64, 8)})
     ids = {"i": rng.integers(0, 100, (2, 5))}
     yield "table", table, ids, "--mode weight-only", 35, {"DequantizeLinear", "Gather"}
-    yield "table", table, ids, "--mode weight-only --weight-bits 4", 15, {"DequantizeLinear"}
+    yield "table", table, ids, "--mode weight-only --weight-bits 4", 15, {"DequantizeLinear", "Gather"}
+    yield ("table", table, ids, "--mode weight-only --weight-bits 4 --format matmulnbits", 15,
+           {"GatherBlockQuantized", "MatMulNBits"})
+    odd = small([helper.make_node("MatMul", ["x", "w"], ["y"]),
+                 helper.make_node("Gemm", ["x", "v", "c"], ["z"], transB=1)],
+                [("x", "f", [3, 100])], [("y", [3, 9]), ("z", [3, 7])],
+                {"w": normal(100, 9), "v": normal(7, 100), "c": normal(7)})
+    for flags in ("", " --format matmulnbits", " --format matmulnbits --block-size 64"):
+        yield ("cut blocks", odd, {"x": normal(3, 100)}, "--mode weight-only --weight-bits 4" + flags, 15,
+               {"MatMulNBits"} if flags else {"DequantizeLinear"})
     for direction, number in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
         weights = {"w": normal(number, 32, 16) / 4, "r": normal(number, 32, 8) / 4,
                    "b": normal(number, 64) / 4, "h": normal(number, 2, 8), "c": normal(number, 2, 8),

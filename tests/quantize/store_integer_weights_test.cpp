@@ -77,7 +77,7 @@ TEST_CASE("int8: one scale per output channel, four bits: one per 32 inputs of i
         doctest::Approx(test::sqnr_between(nibbles.before, nibbles.after)).epsilon(0.25));
 }
 
-TEST_CASE("blocks of 16 where 32 does not divide, a channel where neither does") {
+TEST_CASE("the last block of a long axis is cut short; a short axis has blocks of 16 or none") {
   const auto layout = [](int64_t inputs) {
     const std::string n = std::to_string(inputs);
     const Stored s = stored("agraph (float[2," + n + "] x) => (float[2,6] y) <float[6," + n +
@@ -88,8 +88,9 @@ TEST_CASE("blocks of 16 where 32 does not divide, a channel where neither does")
     return std::pair(s.plan.weights[0].layout.axis, s.plan.weights[0].layout.block_size);
   };
   CHECK(layout(96) == std::pair<int64_t, int64_t>(1, 32));
-  CHECK(layout(48) == std::pair<int64_t, int64_t>(1, 16));
-  CHECK(layout(40) == std::pair<int64_t, int64_t>(0, 0));
+  CHECK(layout(40) == std::pair<int64_t, int64_t>(1, 32));
+  CHECK(layout(16) == std::pair<int64_t, int64_t>(1, 16));
+  CHECK(layout(20) == std::pair<int64_t, int64_t>(0, 0));
 }
 
 TEST_CASE("written at opset 21 and read back, blocks compute the same numbers") {
@@ -122,21 +123,26 @@ TEST_CASE("a table is gathered as integers; what was gathered is dequantized") {
   const std::vector<double> b = test::run_seeded(bytes.after)[0].to_double();
   for (size_t i = 0; i < a.size(); ++i) CHECK(std::fabs(a[i] - b[i]) < 0.5 / 127 + 1e-6);
 
-  // Four bits have no Gather of their own in the runtimes: it reads the dequantized table.
-  const Stored nibbles = stored(body, rules_of(DType::kInt4));
+  // ONNX has no Gather of four bits: they are asked for, and it reads the dequantized table.
+  const Stored eight = stored(body, rules_of(DType::kInt4));
+  CHECK(eight.after.constant(only(eight.after, OpKind::kGather).inputs[0])->dtype() ==
+        DType::kInt8);
+  WeightStorageRules four = rules_of(DType::kInt4);
+  four.four_bit_tables = true;
+  const Stored nibbles = stored(body, four);
   CHECK(maker(nibbles.after, only(nibbles.after, OpKind::kGather).inputs[0]) == "DequantizeLinear");
 
-  // Nor where no block divides the table's rows and every column has one scale, or all have one.
+  // Nor where no block fits the table's rows and every column has one scale, or all have one.
   for (const bool per_channel : {true, false}) {
-    WeightStorageRules rules = rules_of(DType::kInt4);
+    WeightStorageRules rules = four;
     rules.per_channel = per_channel;
-    const Stored whole = stored("agraph (int64[2,3] i) => (float[2,3,40] y) <float[110,40] t = " +
+    const Stored whole = stored("agraph (int64[2,3] i) => (float[2,3,20] y) <float[220,20] t = " +
                                     values_text(4400, 3, -1, 1) + "> { y = Gather(t, i) }",
                                 rules);
     REQUIRE(whole.plan.weights.size() == 1);
     CHECK(whole.plan.weights[0].layout.block_size == 0);
     CHECK(maker(whole.after, only(whole.after, OpKind::kGather).inputs[0]) == "DequantizeLinear");
-    CHECK(test::run_seeded(whole.after)[0].shape() == Shape{2, 3, 40});
+    CHECK(test::run_seeded(whole.after)[0].shape() == Shape{2, 3, 20});
   }
 
   // A small one is a lookup of sizes or the like.

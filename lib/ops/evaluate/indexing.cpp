@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "evaluate/evaluate.h"
+#include "evaluate/quantization.h"
 #include "evaluate/unsigned64.h"
 
 namespace lathe {
@@ -25,17 +26,41 @@ at::Tensor checked_index(const EvaluateCall& call, const at::Tensor& given, int6
   return low < 0 ? at::where(index.lt(0), index + size, index) : index;
 }
 
-Outputs gather(const EvaluateCall& call) {
-  const at::Tensor& x = call.input(0);
-  const int64_t axis = call.normal_axis(call.attributes().int_or("axis", 0), x.dim());
+// What the node's indices, its input 1, take of `x` along `axis`.
+at::Tensor gathered(const EvaluateCall& call, const at::Tensor& x, int64_t axis) {
   const at::Tensor index = checked_index(call, call.input(1), x.size(axis));
   const at::Tensor picked = at::index_select(x, axis, index.reshape({index.numel()}));
-  if (index.dim() == 1) return {picked};
-  if (index.dim() == 0) return {picked.squeeze(axis)};
+  if (index.dim() == 1) return picked;
+  if (index.dim() == 0) return picked.squeeze(axis);
   Sizes sizes = x.sizes().vec();
   sizes.erase(sizes.begin() + axis);
   sizes.insert(sizes.begin() + axis, index.sizes().begin(), index.sizes().end());
-  return {picked.reshape(sizes)};
+  return picked.reshape(sizes);
+}
+
+Outputs gather(const EvaluateCall& call) {
+  const at::Tensor& x = call.input(0);
+  return {gathered(call, x, call.normal_axis(call.attributes().int_or("axis", 0), x.dim()))};
+}
+
+// com.microsoft: of integers in blocks, expanded.
+Outputs gather_block_quantized(const EvaluateCall& call) {
+  const at::Tensor& x = call.input(0);
+  const Attributes& attributes = call.attributes();
+  call.require(call.dtype(0) == DType::kInt4 || call.dtype(0) == DType::kUInt4,
+               "only int4 and uint4 are supported");
+  const int64_t axis = call.normal_axis(attributes.int_or("gather_axis", 0), x.dim());
+  const int64_t along = call.normal_axis(attributes.int_or("quantize_axis", 1), x.dim());
+  call.require(axis != along, "gather_axis and quantize_axis must differ");
+  const auto rows = [&](const at::Tensor& of) {
+    call.require(of.dim() == x.dim() && of.size(axis) == x.size(axis),
+                 "scales and zero points must have as many rows as the data");
+    return gathered(call, of, axis);
+  };
+  const int64_t moved = along > axis ? along + call.input(1).dim() - 1 : along;
+  return {dequantize_values(call, rows(x), rows(call.input(2)),
+                            call.has(3) ? rows(call.input(3)) : at::Tensor(),
+                            {moved, attributes.int_or("block_size", 128)})};
 }
 
 Outputs gather_elements(const EvaluateCall& call) {
@@ -300,11 +325,17 @@ Outputs unique(const EvaluateCall& call) {
 
 std::span<const EvaluateRow> indexing_ops() {
   static const EvaluateRow rows[] = {
-      {OpKind::kGather, gather},        {OpKind::kGatherElements, gather_elements},
-      {OpKind::kGatherND, gather_nd},   {OpKind::kNonZero, non_zero},
-      {OpKind::kOneHot, one_hot},       {OpKind::kScatterElements, scatter_elements},
-      {OpKind::kScatterND, scatter_nd}, {OpKind::kTensorScatter, tensor_scatter},
-      {OpKind::kTopK, top_k},           {OpKind::kUnique, unique},
+      {OpKind::kGather, gather},
+      {OpKind::kGatherElements, gather_elements},
+      {OpKind::kGatherBlockQuantized, gather_block_quantized},
+      {OpKind::kGatherND, gather_nd},
+      {OpKind::kNonZero, non_zero},
+      {OpKind::kOneHot, one_hot},
+      {OpKind::kScatterElements, scatter_elements},
+      {OpKind::kScatterND, scatter_nd},
+      {OpKind::kTensorScatter, tensor_scatter},
+      {OpKind::kTopK, top_k},
+      {OpKind::kUnique, unique},
   };
   return rows;
 }

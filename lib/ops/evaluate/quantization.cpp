@@ -71,6 +71,7 @@ constexpr std::array kQuantizationOps{
     EvaluateRow{OpKind::kDynamicQuantizeMatMul, dynamic_quantize_mat_mul},
     EvaluateRow{OpKind::kMatMulInteger, mat_mul_integer},
     EvaluateRow{OpKind::kMatMulIntegerToFloat, mat_mul_integer_to_float},
+    EvaluateRow{OpKind::kMatMulNBits, mat_mul_nbits},
     EvaluateRow{OpKind::kQGemm, qgemm},
     EvaluateRow{OpKind::kQLinearAdd, qlinear_add},
     EvaluateRow{OpKind::kQLinearAveragePool, qlinear_average_pool},

@@ -23,6 +23,9 @@ std::vector<at::Tensor> qlinear_mat_mul(const EvaluateCall& call);
 std::vector<at::Tensor> qgemm(const EvaluateCall& call);
 std::vector<at::Tensor> dynamic_quantize_mat_mul(const EvaluateCall& call);
 std::vector<at::Tensor> mat_mul_integer_to_float(const EvaluateCall& call);
+std::vector<at::Tensor> mat_mul_nbits(const EvaluateCall& call);
+/// Of a MatMulNBits: float32 [N, K], from its inputs 1 to 3.
+at::Tensor nbits_weights(const EvaluateCall& call);
 
 // quantized_elementwise.cpp
 std::vector<at::Tensor> qlinear_add(const EvaluateCall& call);

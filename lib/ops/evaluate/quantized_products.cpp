@@ -197,4 +197,57 @@ std::vector<at::Tensor> mat_mul_integer_to_float(const EvaluateCall& call) {
   return {y};
 }
 
+at::Tensor nbits_weights(const EvaluateCall& call) {
+  const Attributes& attributes = call.attributes();
+  const int64_t depth = attributes.int_or("K", 0);
+  const int64_t columns = attributes.int_or("N", 0);
+  const int64_t bits = attributes.int_or("bits", 4);
+  const int64_t block = attributes.int_or("block_size", 0);
+  call.require(bits == 4 || bits == 8, "bits must be 4 or 8");
+  call.require(block >= 16 && block <= 1 << 20 && (block & (block - 1)) == 0,
+               "block_size must be a power of two of at least 16");
+  call.require(!call.has(4), "g_idx is not supported");
+  call.require(depth >= 1 && depth <= int64_t{1} << 40 && columns >= 1, "K and N must be positive");
+  const int64_t blocks = (depth - 1) / block + 1;
+  const auto spread = [&](const at::Tensor& numbers, int64_t row_bytes) {
+    call.require(numbers.scalar_type() == at::kByte && numbers.numel() % columns == 0 &&
+                     numbers.numel() / columns == row_bytes,
+                 "weights or zero points have another size than N, K and block_size say");
+    const at::Tensor rows = numbers.reshape({columns, row_bytes});
+    if (bits == 8) return rows;
+    return at::stack({rows.bitwise_and(15), rows.__rshift__(4)}, -1).reshape({columns, -1});
+  };
+  const at::Tensor& scales = call.input(2);
+  call.require(scales.is_floating_point() && scales.numel() % columns == 0 &&
+                   scales.numel() / columns == blocks,
+               "there must be one scale a block");
+  at::Tensor zero = at::full({}, bits == 4 ? 8 : 128, at::kFloat);
+  if (call.has(3)) {
+    const at::Tensor& given = call.input(3);
+    // Packed as the weights are, or numbers of the scales' type.
+    const bool is_packed = given.scalar_type() == at::kByte;
+    call.require(is_packed || given.numel() == scales.numel(),
+                 "there must be one zero point a block");
+    zero = (is_packed ? spread(given, (blocks * bits + 7) / 8).slice(1, 0, blocks)
+                      : given.reshape({columns, blocks}))
+               .to(at::kFloat)
+               .unsqueeze(-1);
+  }
+  const at::Tensor steps = spread(call.input(1), blocks * block * bits / 8)
+                               .reshape({columns, blocks, block})
+                               .to(at::kFloat);
+  return ((steps - zero) * scales.to(at::kFloat).reshape({columns, blocks, 1}))
+      .reshape({columns, blocks * block})
+      .slice(1, 0, depth);
+}
+
+std::vector<at::Tensor> mat_mul_nbits(const EvaluateCall& call) {
+  const at::Tensor& x = call.input(0);
+  const at::Tensor weights = nbits_weights(call);
+  call.require(x.dim() > 0 && x.size(-1) == weights.size(1), "the input does not have K columns");
+  at::Tensor y = at::matmul(x.to(at::kFloat), weights.t());
+  if (call.has(5)) y = y + call.input(5);
+  return {y.to(x.scalar_type())};
+}
+
 }  // namespace lathe

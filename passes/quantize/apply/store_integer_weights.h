@@ -20,9 +20,11 @@ namespace lathe {
 struct WeightStorageRules {
   DType dtype = DType::kInt8;  // int8 or int4; depthwise filters are int8 all the same
   bool per_channel = true;     // false: one scale a weight
-  /// Elements along the input axis that share a scale of int4; 16 where only that divides the axis,
-  /// a whole channel where neither does.
+  /// Elements along the input axis that share a scale of int4, the last of a longer axis fewer
+  /// where that does not divide it; of a shorter axis 16 where that does, else a whole channel.
   int64_t block_size = 32;
+  /// Tables in blocks of 4 bits, too, which ONNX's Gather does not read: else they are int8.
+  bool four_bit_tables = false;
   /// Only weights of these ops; empty: all that are known to have some.
   std::set<OpKind> kinds;
   /// Why a node stays as it is; empty text: it does not. Empty function: every node is meant.

@@ -73,7 +73,8 @@ class Planner {
   DType dtype_of(const Node& node, const Tensor& weight) const {
     const bool depthwise = node.kind == OpKind::kConv && weight.rank() >= 3 &&
                            weight.shape()[1] == 1 && weight.shape()[0] > 1;
-    return depthwise ? DType::kInt8 : rules_.dtype;
+    const bool is_table = node.kind == OpKind::kGather && !rules_.four_bit_tables;
+    return depthwise || is_table ? DType::kInt8 : rules_.dtype;
   }
 
   ScaleLayout layout_of(const Node& node, const Tensor& weight) const {
@@ -81,6 +82,8 @@ class Planner {
     if (!rules_.per_channel) return {};
     if (dtype_of(node, weight) == DType::kInt4 && axes.input >= 0) {
       const int64_t length = weight.shape()[static_cast<size_t>(axes.input)];
+      // The last block of a long axis may be cut short.
+      if (length > rules_.block_size) return {axes.input, rules_.block_size};
       for (const int64_t size : {rules_.block_size, int64_t{16}})
         if (length > 0 && length % size == 0) return {axes.input, size};
     }
@@ -93,7 +96,9 @@ class Planner {
     int64_t scales = 1;
     if (layout.axis >= 0) {
       const int64_t length = weight.shape()[static_cast<size_t>(layout.axis)];
-      scales = layout.block_size == 0 ? length : weight.numel() / layout.block_size;
+      scales = layout.block_size == 0
+                   ? length
+                   : weight.numel() / length * ((length - 1) / layout.block_size + 1);
     }
     return dtype_bytes(dtype_of(node, weight), weight.numel()) + 4 * scales < 3 * weight.numel();
   }

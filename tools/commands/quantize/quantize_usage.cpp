@@ -59,6 +59,13 @@ void check_usage(const QuantizeOptions& options) {
   if (options.weight_bits != 8 && options.mode != "weight-only")
     throw bad_usage("usage.weight_bits", "only --mode weight-only stores weights of 4 bits",
                     "--weight-bits", "add --mode weight-only");
+  const bool is_four_bits = options.mode == "weight-only" && options.weight_bits == 4;
+  if (options.block_size != QuantizeOptions{}.block_size && !is_four_bits)
+    throw bad_usage("usage.block_size", "only weights of 4 bits come in blocks", "--block-size",
+                    "add --mode weight-only --weight-bits 4");
+  if (options.format == "matmulnbits" && !is_four_bits)
+    throw bad_usage("usage.format", "MatMulNBits has weights of 4 bits", "--format matmulnbits",
+                    "add --mode weight-only --weight-bits 4");
   if (options.format == "qoperator" && options.mode != "static" && options.mode != "auto")
     throw bad_usage("usage.format", "--mode " + options.mode + " has no QOperator form", "--format",
                     "leave --format out, or use --mode static");

@@ -4,11 +4,13 @@
 
 #include "commands/quantize/improve_weights.h"
 #include "commands/quantize/quantize_job.h"
+#include "commands/quantize/quantize_usage.h"
 #include "commands/quantize/search_weights.h"
 #include "commands/quantize/selected_nodes.h"
 #include "commands/quantize/weight_rows.h"
 #include "commands/quantize/weights_in_bodies.h"
 #include "ir/error.h"
+#include "quantize/apply/matmul_nbits.h"
 #include "quantize/weights/round_stored_weights.h"
 
 namespace lathe {
@@ -44,6 +46,14 @@ QuantizedModel quantize_weights(const QuantizeJob& job) {
   WeightStorageRules rules;
   rules.dtype = bits == 4 ? DType::kInt4 : DType::kInt8;
   rules.per_channel = job.options.weight_granularity != "tensor";
+  rules.block_size = job.options.block_size;
+  const bool as_nbits = job.options.format == "matmulnbits";
+  rules.four_bit_tables = as_nbits;
+  if (as_nbits && job.profile.runtime.name != kOnnxRuntimeName)
+    throw bad_usage("profile.format",
+                    "MatMulNBits is ONNX Runtime's own op, and the device's runtime is " +
+                        escape_untrusted(job.profile.runtime.name),
+                    "profile " + job.profile.name, "leave --format out");
   if (bits == 4 || rules.per_channel) check_allowed(job, bits);
   const NodeSelection nodes = selected_nodes(job.options, graph);
   rules.obstacle = [&nodes](const Node& node) {
@@ -69,6 +79,7 @@ QuantizedModel quantize_weights(const QuantizeJob& job) {
   add_rounding_noise(reference, graph, plan, noise);
   job.pipeline.run("store_integer_weights",
                    [&] { return store_integer_weights(graph, plan, noise); });
+  if (as_nbits) job.pipeline.run("fuse_matmul_nbits", [&] { return fuse_matmul_nbits(graph); });
   result.rows = {{"weights", weight_sqnr_text(noise)}};
   if (bits == 4 && job.options.data.empty())
     result.rows.push_back({"rounding", "to nearest; --data rounds by what the layers compute"});
