@@ -57,6 +57,12 @@ int eliminate_redundant_casts(Graph& graph);
 ///         stays.)
 int cancel_quantize_dequantize(Graph& graph);
 
+/// Given:  Gather(DequantizeLinear(W8, s), i), the table read by Gathers alone
+/// Result: DequantizeLinear(Gather(W8, i), s); with a scale a row (zero points 0)
+///         Cast(Gather(W8, i)) * Gather(s, i): the same numbers, of the rows that are asked for
+///         alone. Runtimes expand the whole table at every run, and folding it makes it float.
+int gather_integers(Graph& graph);
+
 /// Given:  Relu | Clip (constant bounds, min <= max) -> Relu | Clip, floating
 /// Result: one Relu or Clip over the common range; the second vanishes when it changes nothing.
 int merge_activations(Graph& graph);

@@ -61,6 +61,7 @@ void optimize_graph(Graph& graph, Pipeline& pipeline) {
     run("drop_zero_states", drop_zero_states);
     run("eliminate_redundant_casts", eliminate_redundant_casts);
     run("cancel_quantize_dequantize", cancel_quantize_dequantize);
+    run("gather_integers", gather_integers);
     // Before the fusions: they would absorb the scalars that the patterns are known by.
     changes += recognize_patterns(graph, pipeline);
     // Neighbours before distance: what meets already need not be pushed.

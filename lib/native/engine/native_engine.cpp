@@ -7,11 +7,36 @@
 #include "engine/fallback_partition.h"
 #include "evaluate/evaluate.h"
 #include "ir/error.h"
+#include "ops/op_row.h"
 #include "plan/divide_plan.h"
 #include "run/threads.h"
 
 namespace lathe {
 namespace {
+
+// By name: the plan was made of another form of the graph. Parts of a node that was written out in
+// several have its name and more.
+NodeId named(const Graph& graph, std::string name) {
+  for (;;) {
+    if (const NodeId node = graph.find_node(name); node.valid()) return node;
+    const size_t cut = name.rfind('_');
+    if (cut == std::string::npos || cut == 0) return {};
+    name.resize(cut);
+  }
+}
+
+// The node that people know a step by: of several the one with products, not what unpacks its
+// weight.
+NodeId node_of(const Graph& graph, const PlanStep& step) {
+  NodeId first;
+  for (const std::string& name : step.nodes) {
+    const NodeId node = named(graph, name);
+    if (!node.valid()) continue;
+    if (op_row(graph.node(node).kind).macs != nullptr) return node;
+    if (!first.valid()) first = node;
+  }
+  return first;
+}
 
 std::vector<Shape> shapes_of(const std::vector<RuntimeValue>& values) {
   std::vector<Shape> shapes;
@@ -120,13 +145,8 @@ void NativeEngine::execute(size_t iteration) {
   }
   const NativePlan& plan = prepared.program->plan();
   prepared.run(graph_, samples_[i], [&](size_t step, int64_t duration_ns) {
-    // By name: the plan was made of another form of the graph.
-    for (const std::string& name : plan.steps[step].nodes) {
-      const NodeId node = graph_.find_node(name);
-      if (!node.valid()) continue;
+    if (const NodeId node = node_of(graph_, plan.steps[step]); node.valid())
       observer_(node, duration_ns);
-      return;
-    }
   });
 }
 
