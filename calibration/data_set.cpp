@@ -10,6 +10,7 @@
 #include "calibration/data_file.h"
 #include "calibration/idx.h"
 #include "calibration/image_file.h"
+#include "calibration/npz.h"
 #include "calibration/open_data.h"
 #include "calibration/random_data.h"
 #include "ir/error.h"
@@ -102,6 +103,15 @@ DataSpec with_model_carry(DataSpec spec, const Carry& carry) {
     if (!is_carried(spec.carry, pair.second) && !spec.inputs.contains(pair.second))
       spec.carry.push_back(pair);
   return spec;
+}
+
+// What a plain archive has an array of is not carried: every feed brings its own.
+Carry without_arrays(Carry carry, const std::string& path) {
+  std::vector<std::string> names;
+  for (const auto& [output, input] : carry) names.push_back(input);
+  for (const std::string& given : npz_arrays_among(path, names))
+    std::erase_if(carry, [&](const auto& pair) { return pair.second == given; });
+  return carry;
 }
 
 // The spec of each model input; nullopt for carried ones.
@@ -299,7 +309,9 @@ DataSet open_data_set(const std::string& data, const std::vector<ModelInput>& in
     spec.path = data;
     spec.format = format_of(data);
     spec.batch = options.free_batch == FreeBatch::kOneFeed;
-    state = open_spec(with_model_carry(std::move(spec), options.carry), true, inputs, options,
+    const bool is_archive = spec.format == DataFormat::kNpz && !options.carry.empty();
+    const Carry carry = is_archive ? without_arrays(options.carry, data) : options.carry;
+    state = open_spec(with_model_carry(std::move(spec), carry), true, inputs, options,
                       shown_path(data));
   }
   if (options.limit > 0) state.count = std::min(state.count, options.limit);

@@ -176,6 +176,15 @@ std::vector<NamedArray> open_npz(const std::string& path) {
   return arrays;
 }
 
+std::vector<std::string> npz_arrays_among(const std::string& path,
+                                          const std::vector<std::string>& names) {
+  const std::shared_ptr<Archive> archive = open_archive(path);
+  std::vector<std::string> found;
+  for (const std::string& name : names)
+    if (zip_name_locate(archive->zip.get(), (name + ".npy").c_str(), 0) >= 0) found.push_back(name);
+  return found;
+}
+
 std::string npz_bytes(const std::vector<std::pair<std::string, Tensor>>& tensors) {
   zip_error_t error;
   zip_error_init(&error);

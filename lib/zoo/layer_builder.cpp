@@ -125,6 +125,10 @@ const Dims& LayerBuilder::dims(ValueId value) const {
   return *type.dims;
 }
 
+ValueId LayerBuilder::weight(const std::string& name) const {
+  return model_.graph.find_value(dot(name, "weight"));
+}
+
 void LayerBuilder::set_bias(const std::string& name, size_t first, size_t step, float value) {
   const ValueId id = model_.graph.find_value(dot(name, "bias"));
   const Tensor& tensor = *model_.graph.constant(id);

@@ -77,6 +77,10 @@ class LayerBuilder {
   ValueId linear(ValueId x, int64_t out, const std::string& name);
   /// MatMul and Add at any rank, weight (in, out); `gain` as above.
   ValueId dense(ValueId x, int64_t out, const std::string& name, double gain = 1);
+  /// MatMul alone.
+  ValueId projection(ValueId x, int64_t out, const std::string& name, double gain = 1);
+  /// Of unit variance, times a new weight a channel.
+  ValueId scaled(ValueId x, int64_t channels, const std::string& name);
   ValueId layer_norm(ValueId x, const std::string& name, double epsilon);
   /// Rows of a new table of rows x width.
   ValueId embedding(ValueId indices, int64_t rows, int64_t width, const std::string& name);
@@ -98,6 +102,8 @@ class LayerBuilder {
                              const std::string& name);
   ValueId ints(const std::string& name, const std::vector<int64_t>& values);
   ValueId constant(const std::string& name, Tensor tensor);
+  /// That of the layer `name`.
+  ValueId weight(const std::string& name) const;
   void expect(ValueId value, Moments moments);
   const Moments& expected(ValueId value) const;
   const Dims& dims(ValueId value) const;
@@ -109,6 +115,8 @@ class LayerBuilder {
 
  private:
   ValueId normal(const std::string& name, Shape shape, double mean, double deviation);
+  ValueId product(ValueId x, int64_t out, const std::string& weight, const std::string& name,
+                  double gain);
   ValueId filters(const std::string& name, const Shape& shape, double deviation);
   ValueId centred_bias(const std::string& name, const Moments& before);
   ValueId floats(const std::string& name, const std::vector<double>& values);

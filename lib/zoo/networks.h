@@ -21,6 +21,9 @@ Model build_efficientnet_b0(uint64_t seed);
 Model build_yolov5s(uint64_t seed);
 /// Devlin et al. 2018, arXiv:1810.04805: uncased, with the pooler, sequences of 128.
 Model build_bert_base(uint64_t seed);
+/// Touvron et al. 2023, arXiv:2302.13971, in the size of llama2.c's stories15M; the next token
+/// after a window of 64.
+Model build_llama_15m(uint64_t seed);
 /// Shi et al. 2015, arXiv:1507.05717.
 Model build_crnn(uint64_t seed);
 /// Encoder and decoder of two LSTMs each over 30 steps of 4 sensors.

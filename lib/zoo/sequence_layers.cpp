@@ -40,14 +40,33 @@ ValueId LayerBuilder::linear(ValueId x, int64_t out, const std::string& name) {
   return y;
 }
 
-ValueId LayerBuilder::dense(ValueId x, int64_t out, const std::string& name, double gain) {
+ValueId LayerBuilder::product(ValueId x, int64_t out, const std::string& weight,
+                              const std::string& name, double gain) {
   const Moments& before = expected(x);
-  const ValueId weight = normal(dot(name, "weight"), {static_cast<int64_t>(before.channels()), out},
-                                0, gain * unit_deviation(before));
-  const Moments after = after_product(before, *model_.graph.constant(weight), true);
+  const ValueId numbers = normal(weight, {static_cast<int64_t>(before.channels()), out}, 0,
+                                 gain * unit_deviation(before));
+  Moments after = after_product(before, *model_.graph.constant(numbers), true);
+  const ValueId y = op(OpKind::kMatMul, {x, numbers}, name);
+  expect(y, std::move(after));
+  return y;
+}
+
+ValueId LayerBuilder::projection(ValueId x, int64_t out, const std::string& name, double gain) {
+  return product(x, out, dot(name, "weight"), name, gain);
+}
+
+ValueId LayerBuilder::scaled(ValueId x, int64_t channels, const std::string& name) {
+  const ValueId scale = normal(dot(name, "weight"), {channels}, 1, kSpread);
+  const ValueId y = op(OpKind::kMul, {x, scale}, name);
+  expect(y, same_moments(channels, 0, 1 + kSpread * kSpread));
+  return y;
+}
+
+ValueId LayerBuilder::dense(ValueId x, int64_t out, const std::string& name, double gain) {
+  const ValueId sums = product(x, out, dot(name, "weight"), dot(name, "product"), gain);
+  const Moments after = expected(sums);
   const ValueId bias = centred_bias(name, after);
-  const ValueId product = op(OpKind::kMatMul, {x, weight}, dot(name, "product"));
-  const ValueId y = op(OpKind::kAdd, {product, bias}, name);
+  const ValueId y = op(OpKind::kAdd, {sums, bias}, name);
   expect(y, {std::vector<double>(after.channels(), 0), after.variance});
   return y;
 }

@@ -234,6 +234,26 @@ TEST_CASE("csv: windows, strides, repeated columns, labels") {
   CHECK(floats(plain.sample(4)[0]) == std::vector<float>{5, 50});
 }
 
+TEST_CASE("a plain archive brings the state that it has arrays of; the rest is carried") {
+  const ScratchDirectory folder;
+  const std::vector<ModelInput> inputs = {model_input("x", {1, 3}), model_input("state", {1, 2}),
+                                          model_input("count", {1, 1})};
+  DataOptions options;
+  options.carry = {{"next_state", "state"}, {"next_count", "count"}};
+  const auto open = [&](std::vector<std::pair<std::string, Tensor>> arrays) {
+    return open_data_set(folder.write("x.npz", npz_bytes(arrays)), inputs, options);
+  };
+  const DataSet carried = open({{"x", ramp<float>({4, 1, 3})}});
+  CHECK(carried.carry() == options.carry);
+  CHECK(floats(carried.sample(2)[1]) == std::vector<float>{0, 0});
+  const DataSet given = open({{"x", ramp<float>({4, 1, 3})}, {"state", ramp<float>({4, 1, 2})}});
+  CHECK(given.carry() == std::vector<std::pair<std::string, std::string>>{{"next_count", "count"}});
+  CHECK(floats(given.sample(2)[1]) == std::vector<float>{4, 5});
+  CHECK(error_of([&] {
+          open({{"x", ramp<float>({4, 1, 3})}, {"state", ramp<float>({4, 1, 5})}});
+        }) != "");
+}
+
 TEST_CASE("spec: constants, carried inputs and names") {
   const ScratchDirectory folder;
   folder.write("x.npy", npy_bytes(ramp<float>({2, 3})));

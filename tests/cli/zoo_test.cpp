@@ -15,7 +15,7 @@ TEST_CASE("zoo lists its networks with parameters, multiply-adds and inputs") {
   CHECK(list.out.find("Nx3x224x224") != std::string::npos);
   CHECK(run_lathe({"zoo", "list"}).out == list.out);
   const auto rows = report_of(run_lathe({"zoo", "--json"}))["zoo"];
-  REQUIRE(rows.size() == 9);
+  REQUIRE(rows.size() == 10);
   CHECK(rows[0]["name"] == "resnet18");
   CHECK(rows[0]["parameters"] == 11689512);
   CHECK(rows[0]["macs"] == 1814073344);

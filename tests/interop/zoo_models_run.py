@@ -17,7 +17,7 @@ TOLERANCE = 1e-4  # max|a-b| / max|a|
 TOLERANCES = {"yolov5s": 5e-4}
 # Seconds each, files below 60 MB. The others on request: resnet50 yolov5s bert_base.
 NETWORKS = ("resnet18", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0", "crnn",
-            "lstm_autoencoder")
+            "lstm_autoencoder", "llama_15m")
 OPSETS = {"lstm_autoencoder": (7, 17, 25), "mobilenet_v3_large": (11, 17), "bert_base": (12, 20)}
 
 
@@ -45,7 +45,7 @@ def check_network(binary, name, opset, folder):
     bound = TOLERANCES.get(name, TOLERANCE)
     with np.load(result) as got:
         for output, values in expected.items():
-            if not np.isfinite(values).all() or values.std() < 0.01:
+            if values.dtype == np.float32 and (not np.isfinite(values).all() or values.std() < 0.01):
                 raise AssertionError(f"{output} is not a sane result")
             error = zoo.relative_error(values, got[output])
             print(f"  {name}, opset {opset}: {output} {error:.2e}", flush=True)

@@ -93,6 +93,21 @@ TEST_CASE("the last block of a long axis is cut short; a short axis has blocks o
   CHECK(layout(20) == std::pair<int64_t, int64_t>(0, 0));
 }
 
+TEST_CASE("a table that is a small part of the weights stays as it is") {
+  const auto tables = [](int64_t rows) {
+    const std::string n = std::to_string(rows);
+    return stored("agraph (int64[2] i, float[2," + n +
+                      "] x) => (float[2,64] t, float[2,64] y) "
+                      "<float[80,64] a = " +
+                      values_text(5120, 3, -1, 1) + ", float[" + n + ",64] w = " +
+                      values_text(rows * 64, 4, -1, 1) + "> { t = Gather(a, i)  y = MatMul(x, w) }",
+                  rules_of(DType::kInt8))
+        .plan.weights.size();
+  };
+  CHECK(tables(9000) == 2);
+  CHECK(tables(11000) == 1);
+}
+
 TEST_CASE("written at opset 21 and read back, blocks compute the same numbers") {
   Model model;
   model.graph = stored(kMatMul, rules_of(DType::kInt4)).after;

@@ -64,7 +64,7 @@ constexpr Published kPublished[] = {
 }  // namespace
 
 TEST_CASE("parameters, multiply-adds and inputs are those of the catalogue") {
-  CHECK(zoo_networks().size() == 9);
+  CHECK(zoo_networks().size() == 10);
   for (const ZooNetwork& network : zoo_networks()) {
     CAPTURE(network.name);
     const Graph graph = network.build(0).graph;

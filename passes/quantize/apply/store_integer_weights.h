@@ -49,7 +49,7 @@ struct WeightStoragePlan {
 };
 
 /// Takes W of Conv, ConvTranspose, Gemm and MatMul, W and R of LSTM, GRU and RNN, and tables of
-/// 4096 elements and more that a Gather reads; bodies included. int8: one scale per output channel,
+/// 4096 elements and 1/128 of all weights and more that a Gather reads; bodies included. int8: one scale per output channel,
 /// per row of a recurrent weight, per column of a table (which then is gathered as integers).
 /// Throws Error (exit 3) for weights that are NaN or infinite. Types must have been inferred.
 WeightStoragePlan plan_weight_storage(const Graph& graph, const WeightStorageRules& rules);

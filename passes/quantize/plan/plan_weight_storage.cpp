@@ -12,6 +12,16 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kLeastTable = 4096;  // elements; smaller ones are lookups of sizes and the like
+// Of all weights: what positions are rotated by saves little and feels its rounding.
+constexpr int64_t kLeastPart = 128;
+
+int64_t count_weights(const Graph& graph) {
+  int64_t count = 0;
+  for (const ValueId id : graph.value_ids())
+    if (const Tensor* tensor = graph.constant(id); tensor != nullptr)
+      count += is_floating(tensor->dtype()) ? tensor->numel() : 0;
+  return count;
+}
 
 // Inputs that hold weights.
 std::vector<size_t> weight_inputs(const Node& node) {
@@ -50,7 +60,8 @@ WeightAxes axes_of(const Graph& graph, const Node& node, const Tensor& weight) {
 
 class Planner {
  public:
-  Planner(const Graph& graph, const WeightStorageRules& rules) : graph_(graph), rules_(rules) {}
+  Planner(const Graph& graph, const WeightStorageRules& rules)
+      : graph_(graph), rules_(rules), weights_(count_weights(graph)) {}
 
   WeightStoragePlan run() {
     for (const NodeId id : graph_.order()) {
@@ -117,7 +128,7 @@ class Planner {
   bool is_table(const Node& node, const Tensor* weight) const {
     if (node.kind != OpKind::kGather) return true;
     return weight != nullptr && weight->dtype() == DType::kFloat32 && weight->rank() >= 2 &&
-           weight->numel() >= kLeastTable;
+           weight->numel() >= std::max(kLeastTable, weights_ / kLeastPart);
   }
 
   void consider(NodeId id, size_t input) {
@@ -142,6 +153,7 @@ class Planner {
 
   const Graph& graph_;
   const WeightStorageRules& rules_;
+  int64_t weights_ = 0;
   WeightStoragePlan plan_;
 };
 
