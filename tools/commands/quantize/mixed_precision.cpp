@@ -6,6 +6,7 @@
 #include "commands/quantize/layer_search.h"
 #include "commands/quantize/quantize_report.h"
 #include "commands/quantize/search_file.h"
+#include "commands/quantize/store_tables.h"
 #include "commands/quantize/target_report.h"
 #include "commands/quantize/target_search.h"
 #include "os/quantity.h"
@@ -41,8 +42,9 @@ LayerSearch search_static(const QuantizeOptions& options,
     insert_qdq(fewer.rounded, fewer.plan);
     finish_inserted(fewer.rounded, options);
     PartlyQuantized made;
-    made.coverage = coverage_text(parts->reference, fewer.plan);
+    made.coverage = coverage_text(parts->reference, fewer.plan) + tables_text(parts->tables);
     made.plan = plan_section(parts->reference, fewer.plan);
+    made.plan["weights"] = parts->tables;
     made.exceptions = std::move(fewer.plan.exceptions);
     made.graph = std::move(fewer.rounded);
     return made;

@@ -59,6 +59,7 @@ struct StaticParts {
   Graph rounded;    // the same with weights on their integers and corrected biases
   PrecisionPlan plan;
   Statistics statistics;
+  nlohmann::json tables = nlohmann::json::array();  // rows of store_tables()
 };
 
 struct LayerSearch;  // layer_search.h

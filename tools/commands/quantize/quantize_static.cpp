@@ -146,14 +146,12 @@ QuantizedModel quantize_static(const QuantizeJob& job) {
           improve_weights(job, rules, samples.get(), plan, parts->statistics);
     parts->rounded = graph;
     parts->plan = plan;
+    parts->tables = tables;
     result.parts = std::move(parts);
     result.details["equalization"] = calibration.equalization;
     result.details["ranges"] = calibration.ranges;
   }
-  result.coverage = coverage_text(graph, plan);
-  if (!tables.empty())
-    result.coverage +=
-        fmt::format(", {} table{} int8", tables.size(), tables.size() == 1 ? "" : "s");
+  result.coverage = coverage_text(graph, plan) + tables_text(tables);
   result.plan = plan_section(graph, plan);
   result.plan["weights"] = std::move(tables);
   result.exceptions = plan.exceptions;

@@ -1,5 +1,7 @@
 #include "commands/quantize/store_tables.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -41,6 +43,11 @@ nlohmann::json store_tables(const QuantizeJob& job) {
                    [&] { return store_integer_weights(graph, plan, noise); });
   infer_shapes(graph);
   return rows;
+}
+
+std::string tables_text(const nlohmann::json& tables) {
+  if (tables.empty()) return {};
+  return fmt::format(", {} table{} int8", tables.size(), tables.size() == 1 ? "" : "s");
 }
 
 }  // namespace lathe

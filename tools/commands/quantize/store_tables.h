@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "commands/quantize/quantize_job.h"
 
@@ -11,5 +12,8 @@ namespace lathe {
 /// runtime expands what was gathered: before calibration, so that all that is measured has their
 /// rounding in it. Returns the report's rows of them; empty without.
 nlohmann::json store_tables(const QuantizeJob& job);
+
+/// ", 2 tables int8"; empty without.
+std::string tables_text(const nlohmann::json& tables);
 
 }  // namespace lathe
